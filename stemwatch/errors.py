@@ -1,0 +1,151 @@
+"""What can go wrong, grouped by what to do next.
+
+    StemwatchError
+    ├── ConfigFault      configuration, folder or key is wrong: exit 78, nothing is touched
+    ├── AlreadyRunning   another instance holds this state directory: exit 75
+    ├── JournalFault     the journal can't be read or written: stop, and say how to mend it
+    ├── Reject           this one file needs a person: quarantine it with the reason
+    │   └── Unconfirmed  ... and it may have been charged: never submitted again by itself
+    ├── RetryLater       this one job, again, a little later
+    └── PauseService     nothing more is submitted until this is mended; the inbox is untouched
+
+Every one carries a `hint`: the command, key or file that mends it. Raise them where the fault is
+known, catch them in one place (`workers`), log each outcome once.
+"""
+
+from __future__ import annotations
+
+
+class StemwatchError(Exception):
+    """Base of every fault that stemwatch knows how to report.
+
+    `code` is a stable word for logs, reason files and tests; `message` says what happened and
+    where, in one sentence; `hint` says what to do.
+    """
+
+    code = "failed"
+
+    def __init__(self, message: str, *, hint: str = "", code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        if code is not None:
+            self.code = code
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class ConfigFault(StemwatchError):
+    """One or more faults in the configuration; `faults` lists all of them, one sentence each."""
+
+    code = "configuration"
+
+    def __init__(self, *faults: str, hint: str = "") -> None:
+        self.faults = faults
+        super().__init__("\n".join(faults), hint=hint)
+
+
+class AlreadyRunning(StemwatchError):
+    """Another process holds the lock of this state directory."""
+
+    code = "already_running"
+
+
+class JournalFault(StemwatchError):
+    """The journal is corrupt, newer than this program, or can't be written."""
+
+    code = "journal"
+
+
+class Reject(StemwatchError):
+    """This file can't be done without a person; it goes to quarantine with this reason."""
+
+    code = "rejected"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str,
+        hint: str = "",
+        http_status: int | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, code=code)
+        self.http_status = http_status
+        self.request_id = request_id
+
+
+class Unconfirmed(Reject):
+    """The whole request was sent and no readable answer came: it may have been charged."""
+
+    def __init__(
+        self, message: str, *, http_status: int | None = None, request_id: str | None = None
+    ) -> None:
+        super().__init__(
+            message,
+            code="submission_unconfirmed",
+            hint="Look in your StemSplit dashboard whether this job ran; "
+            "`stemwatch retry` submits it again (and may be charged again).",
+            http_status=http_status,
+            request_id=request_id,
+        )
+
+
+class RetryLater(StemwatchError):
+    """This job can be tried again after `after` seconds (None: the policy decides).
+
+    `counts` is False where the fault says nothing about this job (a 429, a busy disk), so that
+    waiting never uses up its attempts. `server_down` marks faults that speak of the server as a
+    whole; several in a row pause submitting.
+    """
+
+    code = "retry"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "retry",
+        hint: str = "",
+        after: float | None = None,
+        counts: bool = True,
+        server_down: bool = False,
+        http_status: int | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, code=code)
+        self.after = after
+        self.counts = counts
+        self.server_down = server_down
+        self.http_status = http_status
+        self.request_id = request_id
+
+
+class PauseService(StemwatchError):
+    """Submitting stops for everybody; `code` names the pause (`auth`, `credit`, `disk`, ...).
+
+    `after` is the number of seconds before the next attempt may be made, None where the policy
+    decides. `until` is a wall-clock time (Unix seconds) where one is known, such as midnight for
+    a daily budget.
+    """
+
+    code = "paused"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str,
+        hint: str = "",
+        after: float | None = None,
+        until: float | None = None,
+        http_status: int | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, code=code)
+        self.after = after
+        self.until = until
+        self.http_status = http_status
+        self.request_id = request_id

@@ -1,0 +1,153 @@
+"""One song on its way: its identity, its options and its states. No I/O.
+
+Each state names what is already durable, so that a kill anywhere is safe. Waiting is a time
+(`not_before`) and a count (`attempts`), never a state; what is running is known in memory only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from os import stat_result
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+# What each number of stems gives back, in the order of the API's documentation.
+STEMS: Mapping[int, tuple[str, ...]] = MappingProxyType(
+    {
+        2: ("vocals", "instrumental"),
+        4: ("vocals", "drums", "bass", "other"),
+        6: ("vocals", "drums", "bass", "other", "guitar", "piano"),
+    }
+)
+FORMATS = ("wav", "flac", "mp3")
+
+
+class JobState(StrEnum):
+    """Where a job is; each word says what is true on disk."""
+
+    QUEUED = "queued"  # settled, hashed, probed, in the journal; the file is in the inbox
+    SUBMITTING = "submitting"  # intent and idempotency key are on disk; it may have been charged
+    SEPARATING = "separating"  # the remote id is on disk
+    SEPARATED = "separated"  # the remote is done; tempo and key are on disk
+    DELIVERED = "delivered"  # the folder is whole in the outbox; the original may not be filed yet
+    DONE = "done"  # the original is filed
+    QUARANTINED = "quarantined"  # needs a person
+    GONE = "gone"  # taken back before it was submitted
+
+
+_S = JobState
+TRANSITIONS: Mapping[JobState, frozenset[JobState]] = MappingProxyType(
+    {
+        # queued -> delivered: the same content was paid for before, its stems are reused
+        _S.QUEUED: frozenset({_S.SUBMITTING, _S.DELIVERED, _S.QUARANTINED, _S.GONE}),
+        # submitting -> queued: the server answered that it took nothing (429, 5xx, 401, ...)
+        _S.SUBMITTING: frozenset({_S.SEPARATING, _S.QUEUED, _S.QUARANTINED}),
+        _S.SEPARATING: frozenset({_S.SEPARATED, _S.QUARANTINED}),
+        _S.SEPARATED: frozenset({_S.DELIVERED, _S.QUARANTINED}),
+        _S.DELIVERED: frozenset({_S.DONE}),
+        _S.DONE: frozenset(),
+        # a person's retry resumes at the furthest state that is already paid for
+        _S.QUARANTINED: frozenset({_S.QUEUED, _S.SEPARATING, _S.SEPARATED, _S.GONE}),
+        _S.GONE: frozenset(),
+    }
+)
+# Furthest along first: finishing what is paid for comes before paying for more.
+ACTIVE = (_S.DELIVERED, _S.SEPARATED, _S.SEPARATING, _S.SUBMITTING, _S.QUEUED)
+MAY_BE_CHARGED = frozenset({_S.SUBMITTING, _S.SEPARATING, _S.SEPARATED, _S.DELIVERED, _S.DONE})
+
+
+class Identity(NamedTuple):
+    """Which file it is: a path alone is not enough, another may take its name at any moment.
+
+    `size` in bytes, `mtime_ns` in nanoseconds.
+    """
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, stat: stat_result) -> Identity:
+        return cls(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to make of a song. `mixes` are made here from the stems and cost nothing."""
+
+    stems: int = 2
+    format: str = "wav"
+    mixes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def content_key(sha256: str, options: Options, *, local: bool) -> str:
+    """What is paid for once: the content, the options that the API is asked for, and where.
+
+    A preview made on this machine must not stand in for the stems that somebody pays for, so
+    `local` separates the two; mixes are left out, as they are made from the stems for free.
+    """
+    return f"{sha256}:{options.stems}:{options.format}:{'local' if local else 'api'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One row of the journal; evolved with `evolve`, never changed in place.
+
+    Paths are `str` with surrogate escapes (stored as bytes). Times are Unix seconds. Durations are
+    seconds of audio.
+    """
+
+    id: int
+    state: JobState
+    path: str  # where the original is: absolute
+    relpath: str  # below the inbox (or the folder given to `split`), with "/"
+    identity: Identity
+    sha256: str
+    content_key: str
+    options: Options
+    outbox: str  # the folder that mirrors the inbox: absolute
+    origin: str = "inbox"  # inbox | split
+    owner: str | None = None  # the `split` process that works on it; None: the service
+    duration: float | None = None  # seconds of audio
+    codec: str | None = None
+    sample_rate: int | None = None
+    channels: int | None = None
+    idempotency_key: str | None = None
+    remote_id: str | None = None
+    engine: str | None = None
+    bpm: float | None = None
+    key: str | None = None  # as the API gave it, such as "C# minor"
+    submitted_at: float | None = None
+    completed_at: float | None = None
+    delivered_to: str | None = None  # the song's folder in the outbox: absolute
+    filed_to: str | None = None  # where the original went (archive or quarantine); None: not moved
+    not_before: float = 0.0  # Unix seconds; claimed only after
+    attempts: int = 0
+    code: str | None = None  # why it waits or is quarantined
+    message: str | None = None
+    hint: str | None = None
+    http_status: int | None = None
+    request_id: str | None = None
+    created_at: float = 0.0
+    updated_at: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """The file's own name."""
+        return self.relpath.rsplit("/", 1)[-1]
+
+    def evolve(self, **changes: Any) -> Job:
+        return replace(self, **changes)
+
+
+def resume_state(job: Job) -> JobState:
+    """Where a person's retry resumes: the furthest state that is already paid for.
+
+    A job that the remote reported as failed (or lost) has nothing left to fetch and starts anew.
+    """
+    if job.remote_id is None or job.code in {"separation_failed", "job_lost"}:
+        return JobState.QUEUED
+    return JobState.SEPARATED if job.completed_at is not None else JobState.SEPARATING
