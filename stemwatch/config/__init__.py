@@ -1,0 +1,35 @@
+"""Configuration: a YAML file in, frozen and checked settings out; every fault at once."""
+
+from stemwatch.config.example import example_text, write_example
+from stemwatch.config.folders import folder_faults, make_folders
+from stemwatch.config.load import candidates, defaults, find, load, not_found
+from stemwatch.config.settings import (
+    Api,
+    Budget,
+    Folders,
+    Log,
+    Separation,
+    Settings,
+    Watch,
+    Web,
+)
+
+__all__ = [
+    "Api",
+    "Budget",
+    "Folders",
+    "Log",
+    "Separation",
+    "Settings",
+    "Watch",
+    "Web",
+    "candidates",
+    "defaults",
+    "example_text",
+    "find",
+    "folder_faults",
+    "load",
+    "make_folders",
+    "not_found",
+    "write_example",
+]

@@ -1,0 +1,55 @@
+"""Faults between keys: folders inside each other, mixes of stems that are not there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from stemwatch.config.settings import Separation, Settings
+from stemwatch.job import STEMS
+
+Found = tuple[tuple[tuple[str, ...], ...], str]  # the keys that are concerned, the sentence
+
+
+def cross_faults(settings: Settings) -> Iterator[Found]:
+    """Each fault with the keys it depends on; the first of them is the one to name."""
+    yield from _overlaps(settings)
+    yield from _mixes(("separation",), settings.separation)
+    for name, preset in settings.presets.items():
+        yield from _mixes(("presets", name), preset)
+
+
+def _overlaps(settings: Settings) -> Iterator[Found]:
+    """A folder inside the inbox would be watched; one inside another mixes results and originals.
+
+    Symbolic links are followed: two names of one folder are one folder.
+    """
+    names = ("inbox", "outbox", "quarantine", "archive")
+    real = {("folders", n): os.path.realpath(getattr(settings.folders, n)) for n in names}
+    for inner, path in (*real.items(), (("state_dir",), os.path.realpath(settings.state_dir))):
+        for outer, above in real.items():
+            # Two folders that are the same are reported once.
+            same = path == above and inner > outer
+            if same or (path != above and path.startswith(above.rstrip("/") + "/")):
+                how = "is the same folder as" if same else "is inside"
+                name = ".".join(outer)
+                yield (inner, outer), f"{path} {how} {name} ({above}); give it a folder of its own"
+
+
+def _mixes(at: tuple[str, ...], separation: Separation) -> Iterator[Found]:
+    stems = STEMS[separation.stems]
+    needs = (*at, "stems")
+    seen: set[str] = set()
+    for name, parts in separation.mixes.items():
+        keys = ((*at, "mixes", name), needs)
+        unknown = [part for part in parts if part not in stems]
+        given = f"{separation.stems} stems give {', '.join(stems)}"
+        if name.casefold() in stems:
+            yield keys, f"is the name of a stem; {given}; choose another name"
+        if name.casefold() in seen:
+            yield keys, "is the name of another mix in other capitals; choose another name"
+        seen.add(name.casefold())
+        if unknown:
+            yield keys, f"there is no stem {', '.join(map(repr, unknown))}; {given}"
+        elif len(set(parts)) != len(parts) or len(parts) < 2:
+            yield keys, "must list at least two different stems"

@@ -1,0 +1,104 @@
+"""The folders tried for real: written, renamed and deleted in, as the account that will run."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shlex
+from collections.abc import Iterator
+
+from stemwatch.config.settings import Settings
+from stemwatch.errors import ConfigFault
+
+# A full disk is no fault of the configuration: the service starts, pauses and says so.
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def folder_faults(settings: Settings) -> list[str]:
+    """One sentence for each folder that can't be used; nothing is made and nothing is left behind.
+
+    A folder of ours that is missing is fine when it can be made (`make_folders`). A missing inbox
+    is not: it may be a network mount that is away, and must not be made under the mount point.
+    """
+    faults = []
+    for key, path in _used(settings):
+        if key == "folders.inbox" and not os.path.lexists(path):
+            command = f"mkdir -p {shlex.quote(path)}"
+            away = "unless a disk or share should be mounted there"
+            faults.append(f"{key}: {path} does not exist; `{command}` makes it, {away}.")
+            continue
+        place = _nearest(path)
+        problem = _try(place)
+        if problem is not None:
+            faults.append(_sentence(key, path, place, problem))
+    return faults
+
+
+def make_folders(settings: Settings, *, inbox: bool = False) -> None:
+    """Make the folders that are missing (with parents); the inbox only where `init` asks for it.
+
+    Raises ConfigFault naming each that can't be made.
+    """
+    faults = []
+    for key, path in _used(settings):
+        if key == "folders.inbox" and not inbox:
+            continue
+        try:
+            os.makedirs(path, mode=0o700 if key == "state_dir" else 0o777, exist_ok=True)
+        except OSError as error:
+            if error.errno not in _FULL:
+                faults.append(_sentence(key, path, _nearest(path), error))
+    if faults:
+        raise ConfigFault(*faults)
+
+
+def _used(settings: Settings) -> Iterator[tuple[str, str]]:
+    folders = settings.folders
+    yield "folders.inbox", folders.inbox
+    yield "folders.outbox", folders.outbox
+    yield "folders.quarantine", folders.quarantine
+    if folders.after_success == "archive":
+        yield "folders.archive", folders.archive
+    yield "state_dir", settings.state_dir
+
+
+def _nearest(path: str) -> str:
+    """The path itself, or the nearest folder above it that exists."""
+    while not os.path.lexists(path) and path != os.path.dirname(path):
+        path = os.path.dirname(path)
+    return path
+
+
+def _try(folder: str) -> OSError | None:
+    """Write, rename and delete a hidden file: on network mounts permission bits say little."""
+    name = os.path.join(folder, f".stemwatch-check-{secrets.token_hex(6)}")
+    second = f"{name}-renamed"
+    try:
+        os.listdir(folder)
+        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(descriptor, b"stemwatch")
+        finally:
+            os.close(descriptor)
+        os.rename(name, second)
+        os.unlink(second)
+    except OSError as error:
+        return None if error.errno in _FULL else error
+    finally:
+        for left in (name, second):
+            try:
+                os.unlink(left)
+            except OSError:
+                pass
+    return None
+
+
+def _sentence(key: str, path: str, place: str, error: OSError) -> str:
+    who = f"uid {os.geteuid()}, gid {os.getegid()}"
+    why = os.strerror(error.errno or 0)
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        return f"{key}: {path} can't be a folder: {place} is not one ({why})."
+    if place != path:
+        return f"{key}: {path} does not exist and {who} can't make it in {place}: {why}."
+    return f"{key}: {path} can't be written, renamed in and deleted from by {who}: {why}."

@@ -1,0 +1,170 @@
+"""Find the configuration file, read it, and give settings or every fault at once."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from stemwatch.config.cross import cross_faults
+from stemwatch.config.document import Document, Fault, Key, read
+from stemwatch.config.faults import dotted, explain
+from stemwatch.config.paths import absolute, home_of, resolve
+from stemwatch.config.settings import Settings
+from stemwatch.errors import ConfigFault
+
+Env = Mapping[str, str]
+# Sections: a heading whose keys are all commented out means "the defaults".
+_SECTIONS = ("folders", "watch", "separation", "presets", "api", "budget", "web", "log")
+
+
+def candidates(env: Env, cwd: str) -> list[str]:
+    """Where a configuration is looked for, in order, when none is named."""
+    places = [os.path.join(cwd, "stemwatch.yaml")]
+    xdg = env.get("XDG_CONFIG_HOME", "")
+    home = home_of(env)
+    if os.path.isabs(xdg):
+        places.append(os.path.join(xdg, "stemwatch", "config.yaml"))
+    elif home:
+        places.append(os.path.join(home, ".config", "stemwatch", "config.yaml"))
+    return [*places, "/etc/stemwatch/config.yaml"]
+
+
+def find(explicit: str | None, env: Env, cwd: str) -> str | None:
+    """The configuration file to use, absolute; None: there is none.
+
+    A file that was named (`--config`, `$STEMWATCH_CONFIG`) is taken even if it does not exist, so
+    that a slip of the pen never falls through to another file's folders.
+    """
+    named = explicit or env.get("STEMWATCH_CONFIG")
+    if named:
+        return absolute(named, base=cwd, env=env) or named
+    return next((path for path in candidates(env, cwd) if os.path.isfile(path)), None)
+
+
+def not_found(env: Env, cwd: str) -> ConfigFault:
+    """The fault for commands that can't do without a configuration."""
+    return ConfigFault(
+        f"No configuration: looked for {', '.join(candidates(env, cwd))}.",
+        hint="`stemwatch init` writes one; --config FILE or $STEMWATCH_CONFIG names another.",
+    )
+
+
+def load(path: str, *, env: Env, local: bool = False) -> Settings:
+    """Settings of the file at `path`; `local` puts this machine in the API's place.
+
+    Raises ConfigFault with one sentence for each fault, each with its file, line and key.
+    """
+    path = os.path.abspath(path)
+    return _build(read(path), path, env=env, local=local)
+
+
+def defaults(*, env: Env, local: bool = False) -> Settings:
+    """Settings without a file, for `split` and `estimate`."""
+    return _build(Document(), None, env=env, local=local)
+
+
+def _build(document: Document, source: str | None, *, env: Env, local: bool) -> Settings:
+    raw, inherited = _prepare(document.data, local=local)
+    settings, faults = _validate(raw, inherited)
+    settings, unresolved = resolve(settings, source=source, env=env)
+    wrong = {fault.key for fault in (*faults, *unresolved)}
+    faults += [*document.faults, *unresolved]
+    for keys, text in cross_faults(settings):
+        own = not any(key[:3] in inherited for key in keys)
+        if own and not any(bad[: len(key)] == key for bad in wrong for key in keys):
+            faults.append(Fault(keys[0], text))
+    if faults:
+        raise ConfigFault(*_sentences(faults, document, source), hint=_hint(source))
+    settings._source = source
+    return settings
+
+
+def _hint(source: str | None) -> str:
+    return f"Mend {source}, then run `stemwatch check`." if source else ""
+
+
+def _prepare(data: dict[str, Any], *, local: bool) -> tuple[dict[str, Any], set[Key]]:
+    """The raw values with presets filled up from `separation`; which of them were filled in.
+
+    Mixes are only inherited by presets with the same number of stems: an instrumental of the six
+    can't be made of the two.
+    """
+    raw: dict[str, Any] = copy.deepcopy(data)
+    for name in _SECTIONS:
+        if name in raw and raw[name] is None:
+            raw[name] = {}
+    if raw.get("state_dir", "") is None:
+        del raw["state_dir"]
+    if local and isinstance(raw.setdefault("api", {}), dict):
+        raw["api"]["base_url"] = "local"
+    base, presets = raw.get("separation", {}), raw.get("presets", {})
+    for place in (base, *(presets.values() if isinstance(presets, dict) else ())):
+        if isinstance(place, dict) and place.get("mixes", {}) is None:
+            place["mixes"] = {}
+    inherited: set[Key] = set()
+    if not isinstance(base, dict) or not isinstance(presets, dict):
+        return raw, inherited
+    for name, preset in presets.items():
+        own = presets[name] = {} if preset is None else preset
+        if not isinstance(own, dict):
+            continue
+        same_stems = own.get("stems", base.get("stems", 2)) == base.get("stems", 2)
+        for key in ("stems", "format", "mixes"):
+            if key in base and key not in own and (key != "mixes" or same_stems):
+                own[key] = copy.deepcopy(base[key])
+                inherited.add(("presets", name, key))
+    return raw, inherited
+
+
+def _validate(raw: dict[str, Any], inherited: set[Key]) -> tuple[Settings, list[Fault]]:
+    """Settings, and the faults of single keys.
+
+    Keys with faults take their defaults, so that the rest can be checked in the same run.
+    """
+    try:
+        return Settings.model_validate(raw), []
+    except ValidationError as error:
+        faults = [explain(details) for details in error.errors(include_url=False)]
+    for fault in faults:
+        _drop(raw, fault.key)
+    try:
+        settings = Settings.model_validate(raw)
+    except ValidationError:
+        settings = Settings()
+    # What a preset took over is reported once, where it stands.
+    return settings, [fault for fault in faults if fault.key[:3] not in inherited]
+
+
+def _drop(raw: dict[str, Any], key: Key) -> None:
+    """Take out the key, or the nearest one above it that is a mapping's."""
+    at: Any = raw
+    for position, part in enumerate(key):
+        if not isinstance(at, dict) or part not in at:
+            return
+        below = at[part]
+        if position == len(key) - 1 or not isinstance(below, dict):
+            del at[part]
+            return
+        at = below
+
+
+def _sentences(faults: list[Fault], document: Document, source: str | None) -> list[str]:
+    def line(fault: Fault) -> int:
+        if fault.line is not None:
+            return fault.line
+        lengths = range(len(fault.key), 0, -1)
+        return next(
+            (document.lines[k] for n in lengths if (k := fault.key[:n]) in document.lines), 0
+        )
+
+    sentences = []
+    for fault in sorted(faults, key=line):
+        where = f"{source}:{line(fault)}: " if line(fault) else f"{source}: " if source else ""
+        name = f"{dotted(fault.key)}: " if fault.key else ""
+        end = "" if fault.text.endswith("?") else "."
+        sentences.append(f"{where}{name}{fault.text}{end}")
+    return list(dict.fromkeys(sentences))

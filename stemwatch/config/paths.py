@@ -1,0 +1,77 @@
+"""Paths of the settings made absolute: `~`, relative to the file, and where state is kept."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Mapping
+
+from stemwatch.config.document import Fault
+from stemwatch.config.settings import Settings
+
+_FOLDERS = ("inbox", "outbox", "quarantine", "archive")
+
+
+def home_of(env: Mapping[str, str]) -> str | None:
+    """The home folder; None where the account has none (as under some service managers)."""
+    if env.get("HOME"):
+        return env["HOME"]
+    try:
+        return pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:
+        return None
+
+
+def absolute(path: str, *, base: str, env: Mapping[str, str]) -> str | None:
+    """`path` with `~` expanded, relative to `base`; None: there is no home to expand it to."""
+    if path == "~" or path.startswith("~/"):
+        home = home_of(env)
+        if home is None:
+            return None
+        path = home + path[1:]
+    elif path.startswith("~"):
+        path = os.path.expanduser(path)
+        if path.startswith("~"):
+            return None
+    return os.path.normpath(os.path.join(base, path))
+
+
+def state_dir(env: Mapping[str, str]) -> str:
+    """Where the journal and the lock are kept when the configuration doesn't say."""
+    given = env.get("STATE_DIRECTORY", "").split(":")[0]
+    if given:
+        return given
+    xdg = env.get("XDG_STATE_HOME", "")
+    return os.path.join(xdg if os.path.isabs(xdg) else "~/.local/state", "stemwatch")
+
+
+def resolve(
+    settings: Settings, *, source: str | None, env: Mapping[str, str]
+) -> tuple[Settings, list[Fault]]:
+    """The settings with absolute paths.
+
+    Done after validation: a home or a configuration folder may have a name that is not UTF-8.
+    """
+    base = os.path.dirname(source) if source else os.getcwd()
+    faults: list[Fault] = []
+
+    def full(key: tuple[str, ...], path: str) -> str:
+        found = absolute(path, base=base, env=env)
+        if found is None:
+            faults.append(
+                Fault(key, f"{path}: there is no such home folder; give an absolute path")
+            )
+        return found or path
+
+    folders = {n: full(("folders", n), getattr(settings.folders, n)) for n in _FOLDERS}
+    key_file = settings.api.key_file
+    if key_file is not None:
+        key_file = full(("api", "key_file"), key_file)
+    state = full(("state_dir",), settings.state_dir or state_dir(env))
+    return settings.model_copy(
+        update={
+            "folders": settings.folders.model_copy(update=folders),
+            "api": settings.api.model_copy(update={"key_file": key_file}),
+            "state_dir": state,
+        }
+    ), faults

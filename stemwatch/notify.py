@@ -1,0 +1,58 @@
+"""Telling the service manager (systemd) how we are: one datagram each, no library.
+
+Without `$NOTIFY_SOCKET` every call does nothing and returns False.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+
+Env = Mapping[str, str]
+
+
+def notify(message: str, env: Env) -> bool:
+    """Send `message`; True if the manager took it. Never raises, blocks at most a second."""
+    address = os.fsencode(env.get("NOTIFY_SOCKET", ""))
+    if address[:1] not in (b"/", b"@"):
+        return False
+    if address.startswith(b"@"):  # the abstract namespace
+        address = b"\0" + address[1:]
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
+            out.settimeout(1.0)  # a full queue must not hold up the loop
+            out.sendto(os.fsencode(message), address)
+    except OSError:
+        return False
+    return True
+
+
+def ready(env: Env) -> bool:
+    """Started: the inbox is watched and scanned."""
+    return notify("READY=1", env)
+
+
+def stopping(env: Env) -> bool:
+    """Draining; systemd waits up to TimeoutStopSec from here."""
+    return notify("STOPPING=1", env)
+
+
+def alive(env: Env) -> bool:
+    """Send only after real progress (a scan that ended), or a hang goes unnoticed."""
+    return notify("WATCHDOG=1", env)
+
+
+def status(text: str, env: Env) -> bool:
+    """One line for `systemctl status`; a newline in a name must not become a second message."""
+    return notify("STATUS=" + " ".join(text.split()), env)
+
+
+def watchdog_seconds(env: Env, pid: int) -> float | None:
+    """How often to send `alive`: half of what the manager allows. None: it doesn't watch us."""
+    try:
+        allowed = int(env.get("WATCHDOG_USEC", "0"))
+        watched = int(env.get("WATCHDOG_PID", "") or pid)
+    except ValueError:
+        return None
+    return allowed / 2e6 if allowed > 0 and watched == pid else None
