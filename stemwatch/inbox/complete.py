@@ -1,0 +1,190 @@
+"""Does a container say that bytes are missing? A few short reads; the magic decides, not the name.
+
+Unknown magic counts as complete: the probe will say what it is.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable
+from typing import NamedTuple
+
+HEAD = 4096
+OGG_TAIL = 65307  # the largest page: the last one begins in here
+_MAX_BOXES = 256  # 16 bytes each
+# Streaming writers leave a size of 0 or about the largest that fits; SoX writes 0x7ffff024.
+_STREAMED = 0x7FFF_0000
+_TOP_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"mfra"})
+
+
+class Lack(NamedTuple):
+    """What is missing, in one sentence.
+
+    `sure`: it can't be whole like this. Otherwise it may be (some recorders never write an end),
+    so it is worth waiting for and not worth a rejection.
+    """
+
+    message: str
+    sure: bool = True
+
+
+class _File(NamedTuple):
+    fd: int
+    head: bytes  # what comes first after an ID3 tag
+    offset: int  # where that is
+    size: int
+
+
+def look(fd: int) -> Lack | None:
+    """None: it looks complete. Reads at most 72 KiB of the regular file `fd`, at any offsets."""
+    size = os.fstat(fd).st_size
+    if size == 0:
+        return Lack("the file is empty")
+    head = os.pread(fd, HEAD, 0)
+    offset = 0
+    if head[:3] == b"ID3" and len(head) >= 10:
+        offset = 10 + _syncsafe(head[6:10]) + (10 if head[5] & 0x10 else 0)
+        if offset >= size:
+            return Lack(f"its ID3 tag ends at byte {offset:,} and the file at {size:,}")
+        head = os.pread(fd, HEAD, offset)
+    if not head.strip(b"\0"):
+        return Lack("it begins with nothing but zero bytes", sure=False)
+    for is_it, check in _CHECKS:
+        if is_it(head):
+            return check(_File(fd, head, offset, size))
+    return None
+
+
+def _riff(file: _File) -> Lack | None:
+    if len(file.head) < 12:
+        return Lack("its RIFF header is cut off")
+    promised = int.from_bytes(file.head[4:8], "little")
+    if file.head[:4] != b"RIFF" and file.head[12:16] == b"ds64" and len(file.head) >= 28:
+        promised = int.from_bytes(file.head[20:28], "little")
+    elif promised == 0 or promised >= _STREAMED:
+        return None
+    # One byte less is the padding that some writers count and don't write.
+    return _short(
+        file.offset + 8 + promised - 1, file.size, "RIFF header", shown=file.offset + 8 + promised
+    )
+
+
+def _flac(file: _File) -> Lack | None:
+    at = 4
+    for _ in range(128):
+        block = os.pread(file.fd, 4, file.offset + at)
+        if len(block) < 4:
+            return Lack("its FLAC header is cut off")
+        at += 4 + int.from_bytes(block[1:4], "big")
+        if block[0] & 0x80:
+            break
+    if file.offset + at >= file.size:
+        return Lack("its FLAC header is cut off")
+    return None
+
+
+def _ogg(file: _File) -> Lack | None:
+    start = max(0, file.size - OGG_TAIL)
+    tail = os.pread(file.fd, file.size - start, start)
+    cut = Lack("its last Ogg page is cut off")
+    at = tail.rfind(b"OggS")
+    if at < 0 or len(tail) < at + 27:
+        return cut
+    lacing = tail[at + 27 : at + 27 + tail[at + 26]]
+    if len(lacing) < tail[at + 26] or at + 27 + len(lacing) + sum(lacing) > len(tail):
+        return cut
+    if not tail[at + 5] & 0x04:
+        # Recorders of live streams never set it, so this alone proves nothing.
+        return Lack("its last Ogg page is not marked as the end of the stream", sure=False)
+    return None
+
+
+def _mp4(file: _File) -> Lack | None:
+    at, moov = file.offset, False
+    for _ in range(_MAX_BOXES):
+        box = os.pread(file.fd, 16, at)
+        if len(box) < 8:
+            break
+        length = int.from_bytes(box[:4], "big")
+        kind = box[4:8]
+        if length == 1:
+            length = int.from_bytes(box[8:16], "big") if len(box) == 16 else 0
+        elif length == 0 and kind != bytes(4):
+            length = file.size - at  # to the end of the file
+        if length < 8:
+            break  # padding or garbage
+        moov = moov or kind == b"moov"
+        if at + length > file.size:
+            if moov and kind not in _TOP_BOXES:
+                break  # a tag that somebody appended
+            return _short(at + length, file.size, f"MP4 box {kind.decode('latin-1')!r}")
+        at += length
+    else:
+        return None  # a long fragmented file: seen enough
+    return None if moov else Lack("its MP4 index (moov) is missing")
+
+
+def _matroska(file: _File) -> Lack | None:
+    at = 0
+    cut = Lack("its Matroska header is cut off")
+    for _ in range(8):
+        element, length = _vint(file.head, at, keep_marker=True)
+        value, width = _vint(file.head, at + length, keep_marker=False)
+        if not length or not width:
+            return cut if at + 12 >= file.size - file.offset else None
+        at += length + width
+        unknown = value == (1 << (7 * width)) - 1
+        if element == 0x18538067:
+            return (
+                None if unknown else _short(file.offset + at + value, file.size, "Matroska segment")
+            )
+        at += value
+        if file.offset + at >= file.size:
+            return cut
+    return None
+
+
+def _mp3(file: _File) -> Lack | None:
+    """A Xing or Info frame counts the bytes; editors that cut don't always mend it: not sure."""
+    at = max(file.head.find(b"Xing", 0, 200), file.head.find(b"Info", 0, 200))
+    if at < 0 or len(file.head) < at + 16:
+        return None
+    flags = int.from_bytes(file.head[at + 4 : at + 8], "big")
+    if not flags & 0x2:
+        return None
+    (counted,) = struct.unpack_from(">I", file.head, at + (12 if flags & 0x1 else 8))
+    lack = _short(file.offset + counted, file.size, "MP3 header")
+    return lack and lack._replace(sure=False)
+
+
+def _short(needed: int, size: int, what: str, *, shown: int = 0) -> Lack | None:
+    if needed <= size:
+        return None
+    return Lack(f"its {what} promises {shown or needed:,} bytes and there are {size:,}")
+
+
+def _syncsafe(four: bytes) -> int:
+    return sum((byte & 0x7F) << shift for byte, shift in zip(four, (21, 14, 7, 0), strict=True))
+
+
+def _vint(data: bytes, at: int, *, keep_marker: bool) -> tuple[int, int]:
+    """An EBML number at `at` and its width in bytes; width 0: not one, or cut off."""
+    if at >= len(data) or data[at] == 0:
+        return 0, 0
+    width = 9 - data[at].bit_length()
+    if at + width > len(data):
+        return 0, 0
+    value = int.from_bytes(data[at : at + width], "big")
+    return value if keep_marker else value & ((1 << (7 * width)) - 1), width
+
+
+_Check = Callable[[_File], Lack | None]
+_CHECKS: tuple[tuple[Callable[[bytes], bool], _Check], ...] = (
+    (lambda head: head[:4] in {b"RIFF", b"RF64", b"BW64"}, _riff),
+    (lambda head: head[:4] == b"fLaC", _flac),
+    (lambda head: head[:4] == b"OggS", _ogg),
+    (lambda head: head[4:8] in _TOP_BOXES, _mp4),
+    (lambda head: head[:4] == b"\x1a\x45\xdf\xa3", _matroska),
+    (lambda head: head[:1] == b"\xff" and len(head) > 1 and head[1] & 0xE0 == 0xE0, _mp3),
+)

@@ -1,0 +1,118 @@
+"""Which names in an inbox are songs, which are junk, and which say "not finished yet".
+
+All comparisons ignore case: `SONG.MP3` is a song, `THUMBS.DB` is junk.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterable, Iterator
+
+# Downloaders, browsers and copy programs write under these and rename when they are done.
+TEMP_SUFFIXES = (
+    ".partial",
+    ".crdownload",
+    ".part",
+    ".opdownload",
+    ".download",
+    ".filepart",
+    ".!qb",
+    ".aria2",
+    ".ytdl",
+    ".tmp",
+    ".temp",
+)
+# How those are really spelt where a single file is looked up on a case-sensitive disk.
+_SPELT = (*(suffix for suffix in TEMP_SUFFIXES if suffix != ".!qb"), ".!qB")
+_TEMP_PREFIXES = (".syncthing.", "~syncthing~")
+# The leading dot covers ._*, .DS_Store, .nfs*, .smbdelete*, .fuse_hidden* and rsync's .NAME.RANDOM.
+_JUNK_PREFIXES = (".", "~$", "~syncthing~")
+_JUNK_SUFFIXES = ("~", *TEMP_SUFFIXES)
+_JUNK_NAMES = frozenset({"thumbs.db", "desktop.ini"})
+_CONFLICT = ".sync-conflict-"
+_PRUNED_NAMES = frozenset(
+    {
+        "@eadir",
+        "#recycle",
+        "#snapshot",
+        "@recycle",
+        "$recycle.bin",
+        "system volume information",
+        "lost+found",
+        "__macosx",
+    }
+)
+_PRUNED_PREFIXES = (".", "_unpack_")
+# rsync: .NAME.AbC123; Nextcloud: .NAME.~1a2b3c
+_RANDOM_TEMP = re.compile(r"\.(.+)\.(?:[a-z0-9]{6}|~[0-9a-f]+)", re.DOTALL)
+
+
+class Filter:
+    """The user's extensions and `ignore` patterns on top of what is junk everywhere.
+
+    `extensions` with or without a dot. `ignore` holds fnmatch patterns, matched against the name
+    and against the path below the inbox ("/" between its parts); one that matches a folder leaves
+    out all that is in it.
+    """
+
+    def __init__(self, extensions: Iterable[str], ignore: Iterable[str] = ()) -> None:
+        wanted = {ext.lower().lstrip(".") for ext in extensions}
+        # What is junk by its ending is left out here, so that it costs nothing for each name.
+        self.extensions = frozenset(e for e in wanted if not f".{e}".endswith(_JUNK_SUFFIXES))
+        patterns = [fnmatch.translate(pattern.strip().rstrip("/")) for pattern in ignore]
+        self._ignore = re.compile("|".join(patterns), re.IGNORECASE) if patterns else None
+
+    def wanted(self, name: str, relpath: str = "") -> bool:
+        """Is this the name of a song? Says nothing about what kind of file it is."""
+        lower = name.lower()
+        stem, _, extension = lower.rpartition(".")
+        if extension not in self.extensions or not stem:
+            return False
+        if lower[0] in ".~" and lower.startswith(_JUNK_PREFIXES):
+            return False
+        if _CONFLICT in lower or lower in _JUNK_NAMES:
+            return False
+        return self._ignore is None or not self._ignored_by_user(name, relpath)
+
+    def prunes(self, name: str, relpath: str = "") -> bool:
+        """Is this a folder that is never looked into?"""
+        lower = name.lower()
+        return (
+            lower.startswith(_PRUNED_PREFIXES)
+            or lower in _PRUNED_NAMES
+            or self._ignored_by_user(name, relpath)
+        )
+
+    def _ignored_by_user(self, name: str, relpath: str) -> bool:
+        if self._ignore is None:
+            return False
+        return bool(self._ignore.match(name) or (relpath and self._ignore.match(relpath)))
+
+
+def holds_back(name: str) -> str | None:
+    """The lower-case name of the file that the temp file `name` belongs to; None: not a temp file.
+
+    While `x.wav.part` or rsync's `.x.wav.AbC123` is there, somebody is still writing `x.wav`.
+    """
+    lower = name.lower()
+    if lower.endswith(TEMP_SUFFIXES):
+        base = lower.rpartition(".")[0]
+        for prefix in _TEMP_PREFIXES:
+            base = base.removeprefix(prefix)
+        return base.removeprefix(".") or None
+    if lower.startswith(".") and (match := _RANDOM_TEMP.fullmatch(lower)):
+        return match[1]
+    return None
+
+
+def temp_siblings(name: str) -> Iterator[str]:
+    """The names under which `name` may still be in the making beside it.
+
+    Without rsync's random ones: those replace a file that is whole, so taking it is no harm.
+    """
+    for suffix in _SPELT:
+        yield f"{name}{suffix}"
+        yield f".{name}{suffix}"
+    for prefix in _TEMP_PREFIXES:
+        yield f"{prefix}{name}.tmp"

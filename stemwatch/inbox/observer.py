@@ -1,0 +1,131 @@
+"""watchdog's inotify observer, watched itself: overflow, lost threads and used-up limits show.
+
+Read against watchdog 7.1: it rebuilds its watches after an overflow without telling anybody, and
+it swallows the refusal of a watch on a subfolder. Both are seen here by subclassing its reader.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+
+from watchdog.events import (
+    DirCreatedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers.api import BaseObserver
+from watchdog.observers.inotify import InotifyEmitter
+from watchdog.observers.inotify_c import (
+    CallbackId,
+    InotifyEvent,
+    InotifyFD,
+    Mask,
+    Watch,
+    WatchCallback,
+    WatchDescriptor,
+)
+
+# All others (a copy's thousands of "modified") would only cost time.
+EVENTS: list[type[FileSystemEvent]] = [
+    FileCreatedEvent,
+    FileClosedEvent,
+    FileMovedEvent,
+    DirCreatedEvent,
+    DirMovedEvent,
+]
+LIMITS = frozenset({errno.ENOSPC, errno.EMFILE})
+
+
+class _Reader(InotifyFD):
+    """Reads inotify; no fault in handling one event ends the thread."""
+
+    def __init__(self, on_lost: Callable[[], None]) -> None:
+        super().__init__()
+        self._on_lost = on_lost
+        self.limit: OSError | None = None  # a watch that the kernel refused
+        self.fault: Exception | None = None
+
+    def handle_event(self, event: InotifyEvent) -> None:
+        try:
+            super().handle_event(event)
+        except Exception as error:
+            self.fault = error
+            self._on_lost()
+        if event.is_queue_overflow:
+            self._on_lost()
+
+    def _get_or_create_watch(self, path: bytes, mask: Mask) -> Watch:
+        watch = super()._get_or_create_watch(path, mask)
+        # A folder made while its parent is walked is added twice, and watchdog warns of that on
+        # stderr (an error under -W error). There is only one callback here: the same once more.
+        watch.callbacks.clear()
+        return watch
+
+    def add_callback(
+        self, path: bytes, mask: Mask, callback: WatchCallback, id_: CallbackId
+    ) -> WatchDescriptor:
+        try:
+            return super().add_callback(path, mask, callback, id_)
+        except OSError as error:
+            if error.errno in LIMITS:
+                self.limit = error
+            raise
+
+
+class _Handler(FileSystemEventHandler):
+    def __init__(self, on_event: Callable[[str, bool], None], on_lost: Callable[[], None]) -> None:
+        self._on_event = on_event
+        self._on_lost = on_lost
+
+    def dispatch(self, event: FileSystemEvent) -> None:
+        # A handler that raises ends watchdog's dispatch for good.
+        try:
+            path = event.dest_path or event.src_path
+            self._on_event(os.fsdecode(path), event.is_directory)
+        except Exception:
+            self._on_lost()
+
+
+class Observer(BaseObserver):
+    """Watches `root` and all below; blocks in `start` and `stop`.
+
+    `on_event(path, is_directory)` and `on_lost()` are called on its threads. Raises OSError: with
+    an errno in `LIMITS` when inotify's limits are used up.
+    """
+
+    def __init__(
+        self, root: str, on_event: Callable[[str, bool], None], on_lost: Callable[[], None]
+    ) -> None:
+        self._reader = _Reader(on_lost)
+        self._reader.start()
+        super().__init__(InotifyEmitter, inotify_fd=self._reader)
+        self.handler = _Handler(on_event, on_lost)
+        self.watch = self.schedule(self.handler, root, recursive=True, event_filter=EVENTS)
+
+    def on_thread_stop(self) -> None:
+        super().on_thread_stop()
+        self._reader.stop()
+        self._reader.join()
+
+    @property
+    def limit(self) -> OSError | None:
+        """The kernel refused to watch a folder: some of the inbox would be silent."""
+        return self._reader.limit
+
+    @property
+    def running(self) -> bool:
+        """Are the reader, the emitter and the dispatcher alive? (`is_alive` is the last only.)"""
+        emitters = list(self.emitters)
+        return (
+            self.is_alive()
+            and self._reader.is_alive()
+            and self._reader.fault is None
+            and bool(emitters)
+            and all(emitter.is_alive() for emitter in emitters)
+        )

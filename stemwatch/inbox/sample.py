@@ -1,0 +1,61 @@
+"""Opening one file of the inbox without being trapped by what it may have become."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from stemwatch.job import Identity
+
+_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+# Nothing of that name, or no longer a file: a symlink (ELOOP), a socket or idle FIFO (ENXIO).
+_GONE = frozenset(
+    {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.EISDIR, errno.ENAMETOOLONG}
+)
+
+
+class NotYet(OSError):
+    """The file is there and can't be opened now: EBUSY, EACCES, ETXTBSY, ESTALE, EIO, ..."""
+
+    @classmethod
+    def of(cls, error: OSError, path: str) -> NotYet:
+        return cls(error.errno, error.strerror, path)
+
+
+def open_regular(path: str) -> int:
+    """A descriptor to read the regular file at `path`; the caller closes it.
+
+    Raises `FileNotFoundError` when there is no regular file of that name, `NotYet` when there may
+    be one and it can't be opened now.
+    """
+    try:
+        # O_NONBLOCK: a plain open of a FIFO waits for ever; O_NOFOLLOW: no way out of the inbox.
+        fd = os.open(path, _FLAGS)
+    except OSError as error:
+        if error.errno in _GONE:
+            raise FileNotFoundError(error.errno, error.strerror, path) from error
+        raise NotYet.of(error, path) from error
+    try:
+        regular = stat.S_ISREG(os.fstat(fd).st_mode)
+    except OSError as error:
+        os.close(fd)
+        raise NotYet.of(error, path) from error
+    if not regular:
+        os.close(fd)
+        raise FileNotFoundError(errno.ENOENT, "not a regular file", path)
+    return fd
+
+
+def sample(path: str) -> Identity | None:
+    """The identity of the regular file at `path` now; None: gone. Raises `NotYet`."""
+    try:
+        fd = open_regular(path)
+    except FileNotFoundError:
+        return None
+    try:
+        return Identity.of(os.fstat(fd))
+    except OSError as error:
+        raise NotYet.of(error, path) from error
+    finally:
+        os.close(fd)

@@ -1,0 +1,210 @@
+"""What is in the inbox now: the truth that events only hint at.
+
+Memory stays flat: one directory at a time, in slices of `SLICE` entries.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import islice
+from operator import attrgetter
+from typing import NamedTuple
+
+from stemwatch.inbox.names import Filter, holds_back, temp_siblings
+from stemwatch.inbox.sample import open_regular as open_regular
+from stemwatch.job import Identity
+
+SLICE = 4096  # entries of one directory that are sorted and held at a time
+
+OnError = Callable[[str, OSError], None]
+OnHeld = Callable[[str], None]
+_by_name = attrgetter("name")
+
+
+def _ignore(*_: object) -> None:
+    """Nobody wants to be told."""
+
+
+class Offline(Exception):
+    """The inbox is not there, or another disk is: nothing may be concluded from what is missing."""
+
+
+class Found(NamedTuple):
+    """A song by its name, a regular file by `lstat`. It may be empty or half-written."""
+
+    path: str  # absolute if the root was
+    relpath: str  # below the root, with "/"
+    identity: Identity
+
+
+class _Sink(NamedTuple):
+    filter: Filter
+    on_error: OnError
+    on_held: OnHeld
+
+
+def scan(
+    root: str,
+    filter: Filter,
+    *,
+    below: str | None = None,
+    recursive: bool = True,
+    device: int | None = None,
+    on_error: OnError = _ignore,
+    on_held: OnHeld = _ignore,
+) -> Iterator[Found]:
+    """Every song in `root` (or in its subfolder `below`), folder by folder, as it is found.
+
+    Sorted by name within a folder of up to `SLICE` entries, in sorted slices above that. Symlinks
+    are neither yielded nor followed. `on_error` is called at most once a scan for each folder that
+    can't be read, `on_held` for each song that waits for the temp file beside it.
+
+    Raises `Offline`, before the first or after the last, when the root is missing or not a
+    directory, or its `st_dev` is not `device`.
+    """
+    sink = _Sink(filter, on_error, on_held)
+    device = root_device(root, device)
+    pending: list[tuple[str, str]] = []
+    start = "" if below is None else os.path.relpath(below, root)
+    if start in {"", "."}:
+        pending.append((root, ""))
+    elif _reachable(root, start, filter):
+        pending.append((os.path.join(root, start), f"{start}/"))
+    while pending:
+        directory, prefix = pending.pop()
+        folders: list[tuple[str, str]] = []
+        try:
+            yield from _songs(directory, prefix, sink, folders)
+        except OSError as error:
+            _report(directory, error, sink)
+        if recursive:
+            folders.sort(reverse=True)
+            pending += folders
+    # Unmounted half-way, the rest looked empty: say so rather than call it a scan.
+    root_device(root, device)
+
+
+def find(
+    root: str,
+    filter: Filter,
+    path: str,
+    *,
+    device: int | None = None,
+    on_held: OnHeld = _ignore,
+) -> Found | None:
+    """The song at `path`, by the rules of `scan`, without reading its folder; None: not one now."""
+    root_device(root, device)
+    relpath = os.path.relpath(path, root)
+    folder, _, name = relpath.rpartition("/")
+    if not filter.wanted(name, relpath) or not _reachable(root, folder, filter):
+        return None
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    parent = os.path.dirname(path)
+    if any(os.path.lexists(os.path.join(parent, temp)) for temp in temp_siblings(name)):
+        on_held(path)
+        return None
+    return Found(path, relpath, Identity.of(status))
+
+
+def root_device(root: str, expected: int | None = None) -> int:
+    """The `st_dev` of the inbox. Raises `Offline`, also when it is not the `expected` one."""
+    try:
+        status = os.stat(root)
+    except OSError as error:
+        raise Offline(f"{root}: {error.strerror}") from error
+    if not stat.S_ISDIR(status.st_mode):
+        raise Offline(f"{root} is not a folder")
+    if expected is not None and status.st_dev != expected:
+        raise Offline(f"{root} is on another disk than before: is its mount gone?")
+    return status.st_dev
+
+
+def _songs(
+    directory: str, prefix: str, sink: _Sink, folders: list[tuple[str, str]]
+) -> Iterator[Found]:
+    """The songs of one directory; its subfolders are added to `folders`."""
+    base = os.path.join(directory, "")
+    held: set[str] = set()
+    reported = False
+    with os.scandir(directory) as entries:
+        now = list(islice(entries, SLICE))
+        if len(now) == SLICE:
+            held = _all_held(directory, sink.filter)  # its temp files may come in a later slice
+        while now:
+            for entry in _classify(now, base, prefix, sink.filter, folders, held):
+                name = entry.name
+                if held and name.lower() in held:
+                    sink.on_held(base + name)
+                    continue
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                except OSError as error:
+                    # A folder that may be listed but not entered refuses every one of its files.
+                    if not reported:
+                        reported = True
+                        sink.on_error(directory, error)
+                    continue
+                identity = Identity(
+                    status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+                )
+                yield Found(base + name, prefix + name, identity)
+            now = list(islice(entries, SLICE))
+
+
+def _classify(
+    entries: list[os.DirEntry[str]],
+    base: str,
+    prefix: str,
+    filter: Filter,
+    folders: list[tuple[str, str]],
+    held: set[str],
+) -> list[os.DirEntry[str]]:
+    """The songs among `entries`, by name; folders and temp files are added to their lists."""
+    songs = []
+    for entry in entries:
+        name = entry.name
+        if filter.wanted(name, prefix + name) and entry.is_file(follow_symlinks=False):
+            songs.append(entry)
+        elif entry.is_dir(follow_symlinks=False):
+            if not filter.prunes(name, prefix + name):
+                folders.append((base + name, f"{prefix}{name}/"))
+        elif temp_of := holds_back(name):
+            held.add(temp_of)
+    songs.sort(key=_by_name)
+    return songs
+
+
+def _all_held(directory: str, filter: Filter) -> set[str]:
+    with os.scandir(directory) as entries:
+        names = (entry.name for entry in entries)
+        return {base for name in names if not filter.wanted(name) and (base := holds_back(name))}
+
+
+def _reachable(root: str, folder: str, filter: Filter) -> bool:
+    """Would a scan of the root get into `folder`: below it, nothing pruned, no symlink?"""
+    path, relpath = root, ""
+    for part in folder.split("/") if folder else ():
+        path = os.path.join(path, part)
+        relpath = f"{relpath}/{part}" if relpath else part
+        if part == ".." or filter.prunes(part, relpath):
+            return False
+        with suppress(OSError):
+            if stat.S_ISDIR(os.lstat(path).st_mode):
+                continue
+        return False
+    return True
+
+
+def _report(directory: str, error: OSError, sink: _Sink) -> None:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):  # it has just vanished
+        sink.on_error(directory, error)

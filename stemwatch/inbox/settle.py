@@ -1,0 +1,219 @@
+"""When has a file stopped changing? Pure: time comes in as monotonic seconds.
+
+A file is settled when it looked the same `samples` times over at least `quiet` seconds since *we*
+last saw it change. Its mtime is compared with itself only, never with a clock: copies that keep
+old times would look settled while they are written.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from enum import Enum
+from math import ceil, inf
+
+from stemwatch.inbox.scan import Found
+from stemwatch.job import Identity
+
+DEFAULT_SETTLE_SECONDS = 5.0
+NETWORK_SETTLE_SECONDS = 30.0
+SLOWEST_INCOMPLETE = 60.0  # seconds between two looks at a file whose bytes are missing
+SLOWEST_BUSY = 300.0  # seconds between two tries at a file that can't be opened
+
+
+class Verdict(Enum):
+    """What a sample says."""
+
+    WAIT = "wait"
+    SETTLED = "settled"
+    GONE = "gone"
+
+
+def quiet_seconds(settle_seconds: float, *, network: bool) -> float:
+    """The quiet window: what is configured, but 30 s on a network mount where that is the default.
+
+    Attributes are cached for seconds there, so the local default of 5 s would see a growing file
+    stand still. Who sets another number means it, on any disk.
+    """
+    if network and settle_seconds == DEFAULT_SETTLE_SECONDS:
+        return NETWORK_SETTLE_SECONDS
+    return settle_seconds
+
+
+@dataclass(slots=True)
+class _Tracked:
+    fingerprint: tuple[int, ...] | None  # None: not seen since it could not be opened
+    since: float  # when this fingerprint was first seen
+    equal: int  # samples in a row that had it
+    due: float  # inf: settled, and in the caller's hands
+    incomplete_since: float | None = None
+    busy_since: float | None = None
+
+
+class Settler:
+    """At most `capacity` files on their way to being settled.
+
+    `quiet` and `patience` in seconds; `samples` >= 2 counts the first and the last;
+    `compare_inode` is False on network mounts, where inodes may be made up.
+    """
+
+    def __init__(
+        self, quiet: float, *, samples: int, capacity: int, patience: float, compare_inode: bool
+    ) -> None:
+        if samples < 2:
+            raise ValueError("a file can't be seen to stand still with fewer than 2 samples")
+        self._quiet = quiet
+        self._samples = samples
+        self._capacity = capacity
+        self._patience = patience
+        self._compare_inode = compare_inode
+        self._interval = quiet / (samples - 1)
+        self._grid = self._interval / 4
+        self._tracked: dict[str, _Tracked] = {}
+        self._heap: list[tuple[float, str]] = []
+        self._busy: dict[str, None] = {}  # in the order in which they became busy
+
+    def __len__(self) -> int:
+        return len(self._tracked)
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._tracked
+
+    @property
+    def busy_count(self) -> int:
+        """How many of them could not be opened when last tried."""
+        return len(self._busy)
+
+    def track(self, found: Found, now: float) -> bool:
+        """Follow this file, counting `found` as a sample; False: full, a later scan finds it again.
+
+        What is tracked already is left alone unless it changed.
+        """
+        tracked = self._tracked.get(found.path)
+        if tracked is None:
+            if len(self._tracked) >= self._capacity and not self._evict():
+                return False
+            tracked = self._tracked[found.path] = _Tracked(None, now, 0, inf)
+        elif tracked.fingerprint in {None, self._fingerprint(found.identity)}:
+            return True
+        self._restart(found.path, tracked, found.identity, now)
+        return True
+
+    def due(self, now: float, limit: int) -> list[str]:
+        """Up to `limit` paths to be sampled now, longest due first; each is on lease.
+
+        One whose answer (`sample` or `busy`) never comes is due again an interval later.
+        """
+        paths: list[str] = []
+        while self._heap and self._heap[0][0] <= now and len(paths) < limit:
+            due, path = heapq.heappop(self._heap)
+            tracked = self._tracked.get(path)
+            if tracked is None or tracked.due != due:
+                continue  # an entry that a later one replaced
+            self._schedule(path, tracked, now + max(self._interval, 1.0))
+            paths.append(path)
+        return paths
+
+    def next_due(self) -> float | None:
+        """When `due` will next return something; None: nothing waits."""
+        while self._heap:
+            due, path = self._heap[0]
+            tracked = self._tracked.get(path)
+            if tracked is not None and tracked.due == due:
+                return due
+            heapq.heappop(self._heap)
+        return None
+
+    def sample(self, path: str, identity: Identity | None, now: float) -> Verdict:
+        """What this sample says; None: the file is gone, and forgotten here.
+
+        After SETTLED the file is the caller's: it is not due again, and blocks its place, until
+        `forget`, `incomplete` or a `track` that sees a change.
+        """
+        tracked = self._tracked.get(path)
+        if tracked is None or identity is None:
+            self.forget(path)
+            return Verdict.GONE
+        self._busy.pop(path, None)
+        tracked.busy_since = None
+        if tracked.fingerprint != self._fingerprint(identity):
+            self._restart(path, tracked, identity, now)
+            return Verdict.WAIT
+        tracked.equal += 1
+        if tracked.equal >= self._samples and now - tracked.since >= self._quiet:
+            tracked.due = inf
+            return Verdict.SETTLED
+        self._schedule_next(path, tracked, now)
+        return Verdict.WAIT
+
+    def busy(self, path: str, now: float) -> None:
+        """It could not be opened: its window starts anew, ever more seldom looked at (to 5 min)."""
+        tracked = self._tracked.get(path)
+        if tracked is None:
+            return
+        if tracked.busy_since is None:
+            tracked.busy_since = now
+        self._busy[path] = None
+        tracked.fingerprint = None
+        waited = now - tracked.busy_since
+        self._schedule(path, tracked, now + min(max(self._interval, waited), SLOWEST_BUSY))
+
+    def incomplete(self, path: str, now: float) -> bool:
+        """It stands still and bytes are missing: wait on, ever more seldom (to 60 s).
+
+        True once that was so for `patience` seconds without any change; then it is the caller's.
+        """
+        tracked = self._tracked.get(path)
+        if tracked is None:
+            return False
+        if tracked.incomplete_since is None:
+            tracked.incomplete_since = now
+        waited = now - tracked.incomplete_since
+        if waited >= self._patience:
+            return True
+        pause = min(max(self._quiet, waited), SLOWEST_INCOMPLETE)
+        end = tracked.incomplete_since + self._patience
+        self._schedule(path, tracked, min(now + pause, end))
+        return False
+
+    def forget(self, path: str) -> None:
+        """No longer followed; found again by a later scan if it is still there."""
+        self._tracked.pop(path, None)
+        self._busy.pop(path, None)
+        if len(self._heap) > 2 * len(self._tracked) + 64:
+            # Entries of files that left stay in the heap until their time: keep it bounded.
+            self._heap = [(t.due, p) for p, t in self._tracked.items() if t.due != inf]
+            heapq.heapify(self._heap)
+
+    def _fingerprint(self, identity: Identity) -> tuple[int, ...]:
+        return identity if self._compare_inode else (identity.size, identity.mtime_ns)
+
+    def _restart(self, path: str, tracked: _Tracked, identity: Identity, now: float) -> None:
+        tracked.fingerprint = self._fingerprint(identity)
+        tracked.since = now
+        tracked.equal = 1
+        tracked.incomplete_since = None
+        self._schedule_next(path, tracked, now)
+
+    def _schedule_next(self, path: str, tracked: _Tracked, now: float) -> None:
+        """The last sample exactly at the end of the window; those before it on a coarse grid.
+
+        So 4,096 files share their wake-ups, and none waits longer than it must.
+        """
+        if tracked.equal + 1 < self._samples:
+            due = ceil((now + self._interval) / self._grid) * self._grid if self._grid else now
+        else:
+            due = max(tracked.since + self._quiet, now + self._interval / 2)
+        self._schedule(path, tracked, due)
+
+    def _schedule(self, path: str, tracked: _Tracked, due: float) -> None:
+        if tracked.due != due:
+            tracked.due = due
+            heapq.heappush(self._heap, (due, path))
+
+    def _evict(self) -> bool:
+        """Make room: files that nobody may open must not keep good ones out."""
+        if not self._busy:
+            return False
+        self.forget(next(iter(self._busy)))
+        return True
