@@ -1,0 +1,153 @@
+"""The song's folder appears in the outbox whole: one rename, nothing replaced, everything flushed.
+
+The order is that of `facts/failures.md`: files, sidecar, the folder, one no-replace rename, its
+parent. A kill before the rename shows nothing; one after it is found again by `find_published`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Any
+
+from stemwatch.errors import Reject, RetryLater
+from stemwatch.outbox import durable, naming, sidecar
+from stemwatch.outbox.staging import Describe, Staging
+
+
+def publish(staging: Staging, parent: str, song: str, sha256: str, describe: Describe) -> str:
+    """Show the staged stems as a folder in `parent`; returns its path.
+
+    `describe(stems)` gives the sidecar for the stems with their final names; it is asked again
+    when a name was taken at the last moment. `parent` is made if need be. Raises
+    PauseService(code="disk"), with everything still staged.
+    """
+    durable.require_root(staging.outbox)
+    with durable.disk_faults(parent):
+        _make_parent(parent)
+        song = naming.fit_song(song, limit=durable.name_max(parent))
+        for name in naming.candidates(song, sha256):
+            if not naming.taken(parent, name) and _show(staging, parent, name, describe):
+                staging.remove()
+                return os.path.join(parent, name)
+    raise AssertionError("candidates never end")
+
+
+def _show(staging: Staging, parent: str, name: str, describe: Describe) -> bool:
+    """False if `name` was taken meanwhile."""
+    staging.arrange(name, describe)
+    target = os.path.join(parent, name)
+    try:
+        shown = _rename(staging.folder, target)
+    except OSError as fault:
+        if fault.errno != errno.EXDEV:
+            raise
+        staging.move_beside(parent)  # the subfolder is a mount of its own
+        shown = _rename(staging.folder, target)
+    return shown
+
+
+def _rename(folder: str, target: str) -> bool:
+    parent, name = os.path.split(target)
+    # Two songs that differ in case only must not both find their name free.
+    with durable.locked(parent):
+        if naming.taken(parent, name):
+            return False
+        try:
+            durable.rename_noreplace(folder, target)
+        except FileExistsError:
+            return False
+    durable.fsync_path(parent)
+    return True
+
+
+def _make_parent(parent: str) -> None:
+    try:
+        durable.make_dirs(parent)
+    except (FileExistsError, NotADirectoryError) as fault:
+        raise RetryLater(
+            f"{fault.filename}: a file is where a folder is needed.",
+            code="outbox_blocked",
+            hint="Move that file away; nothing is overwritten.",
+            counts=False,
+        ) from fault
+
+
+def find_published(
+    parent: str,
+    song: str,
+    sha256: str,
+    *,
+    remote_id: str | None,
+    relpath: str,
+    since: float,
+) -> str | None:
+    """The folder that this job published before a crash, between the rename and its commit.
+
+    It is this job's if content, path and remote id (where there is one) are the same and it was
+    made at `since` (Unix seconds, when the job was journaled) or later. Ask before every `publish`
+    of a job that may have been published: its staging is gone then.
+    """
+    song = naming.fit_song(song, limit=durable.name_max(parent))
+    suffixed = f"{song} [{sha256[:8]}"
+    if not os.path.isdir(parent):
+        return None
+    with durable.disk_faults(parent):
+        names = sorted(n for n in os.listdir(parent) if n == song or n.startswith(suffixed))
+    for name in names:
+        folder = os.path.join(parent, name)
+        path = sidecar.locate(folder)
+        try:
+            found = sidecar.read(path) if path else None
+        except Reject:
+            continue  # a person's folder, or damaged: not ours to take
+        if found and _is_of(found, sha256, remote_id, relpath, since):
+            with durable.disk_faults(parent):
+                durable.fsync_path(parent)  # the kill may have come before this one
+            return folder
+    return None
+
+
+def _is_of(
+    found: dict[str, Any], sha256: str, remote_id: str | None, relpath: str, since: float
+) -> bool:
+    made = sidecar.unix(found.get("created_at"))
+    return (
+        found["source"]["sha256"] == sha256
+        and found["source"]["relpath"] == naming.readable(relpath)
+        and (remote_id is None or found["separation"].get("job_id") == remote_id)
+        and made is not None
+        and made >= since - 1  # the sidecar's times are whole seconds
+    )
+
+
+def verify_folder(folder: str) -> dict[str, Any]:
+    """The sidecar of a delivered folder, once every file in it has the length and hash it says.
+
+    Raises Reject(code="delivery_damaged" or "sidecar") naming the file, PauseService for a disk
+    that can't be read.
+    """
+    path = sidecar.locate(folder)
+    if path is None:
+        raise _damaged(folder, "has no sidecar")
+    found = sidecar.read(path)
+    for stem in sidecar.stem_files(found):
+        file = os.path.join(folder, stem.file)
+        try:
+            have = durable.sha256_of(file)
+        except OSError as fault:
+            if fault.errno in (errno.ENOENT, errno.ELOOP, errno.EINVAL, errno.ENXIO):
+                raise _damaged(file, "is missing or no regular file") from fault
+            with durable.disk_faults(folder):
+                raise
+        if have != (stem.sha256, stem.bytes):
+            raise _damaged(file, "is not what its sidecar says")
+    return found
+
+
+def _damaged(path: str, what: str) -> Reject:
+    return Reject(
+        f"{path} {what}.",
+        code="delivery_damaged",
+        hint="Restore the folder from a backup, or delete it and drop the song again.",
+    )

@@ -1,0 +1,268 @@
+"""Move one original: never the wrong file, never over another, never lost between two disks.
+
+A path may change hands at any moment, so the file is looked at again *after* each rename, and put
+back if another one had taken the name since.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from stemwatch.job import Identity
+from stemwatch.outbox import durable, naming
+
+Outcome = Literal["archived", "deleted", "quarantined", "kept", "changed", "gone"]
+_BLOCK = 1 << 20
+_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.ETXTBSY}
+_BAD_NAME = {errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG}
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """What became of an original. `path` is where it is now (None: deleted, gone, not known)."""
+
+    outcome: Outcome
+    path: str | None = None
+    message: str | None = None
+
+
+class NotMoved(Exception):
+    """The original stays where it is; `filed` says why. Caught in this room only."""
+
+    def __init__(self, outcome: Outcome, path: str, message: str) -> None:
+        super().__init__(message)
+        self.filed = Filed(outcome, path if outcome == "kept" else None, message)
+
+
+def look(path: str, identity: Identity, sha256: str | None) -> None:
+    """Return if the file at `path` is the one of `identity`, else raise NotMoved."""
+    try:
+        found = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError) as fault:
+        raise NotMoved("gone", path, f"{path} is no longer there.") from fault
+    except OSError as fault:
+        raise NotMoved("kept", path, f"{path}: {fault.strerror}.") from fault
+    if stat.S_ISREG(found.st_mode):
+        now = Identity.of(found)
+        # A disk may get another device number at a reboot; then the content decides.
+        renumbered = now._replace(device=identity.device) == identity and _has(path, sha256)
+        if now == identity or renumbered:
+            return
+    raise NotMoved("changed", path, f"{path} is another file now.")
+
+
+def find_moved(
+    folder: str, name: str, identity: Identity, sha256: str | None, token: str
+) -> str | None:
+    """Where an earlier, interrupted call put the file: the same inode, or the same content."""
+    misses = 0
+    for candidate in naming.file_candidates(name, token):
+        path = os.path.join(folder, candidate)
+        if not os.path.lexists(path):
+            misses += 1
+            if misses == 3:
+                return None
+        elif _is_it(path, identity, sha256):
+            durable.fsync_path(folder)  # the kill may have come before this one
+            return path
+    return None
+
+
+def finish_copy(source: str, found: str | None, identity: Identity, sha256: str | None) -> bool:
+    """True if `found` is the whole copy that a killed call made, with the source now removed.
+
+    The copy carries the original's mtime (2 s: the coarsest file system's grain); the same song
+    dropped a second time does not, and is moved like any other.
+    """
+    if found is None:
+        return False
+    copy = os.lstat(found)
+    linked = (copy.st_dev, copy.st_ino) == (identity.device, identity.inode)
+    copied = (
+        copy.st_dev != identity.device and abs(copy.st_mtime_ns - identity.mtime_ns) < 2_000_000_000
+    )
+    if not linked and not copied:
+        return False
+    remove(source, identity, sha256)
+    return True
+
+
+def move(
+    source: str,
+    identity: Identity,
+    folder: str,
+    names: Iterator[str],
+    *,
+    sha256: str | None,
+    claim: Callable[[str], bool] = lambda _name: True,
+) -> str:
+    """Move `source` into `folder` under the first free name; returns its path.
+
+    `claim(name)` is called before each attempt and may refuse the name. Raises NotMoved, or
+    OSError for faults of the destination.
+    """
+    look(source, identity, sha256)
+    for name in names:
+        target = os.path.join(folder, name)
+        if os.path.lexists(target) or not claim(name):
+            continue
+        try:
+            copied = _show(source, target, identity, sha256)
+        except FileExistsError:
+            continue
+        durable.fsync_path(folder)
+        if copied:
+            _remove_copied(source, identity, sha256)
+        else:
+            _check_moved(source, target, identity, sha256)
+        return target
+    raise AssertionError("candidates never end")
+
+
+def _show(source: str, target: str, identity: Identity, sha256: str | None) -> bool:
+    """Rename into place; True if it had to be a copy, because `target` is on another disk."""
+    try:
+        _rename_away(source, target)
+    except OSError as fault:
+        if fault.errno != errno.EXDEV:
+            raise
+        part = _copy(source, identity, os.path.dirname(target), sha256)
+        durable.rename_noreplace(part, target)
+        return True
+    return False
+
+
+def _remove_copied(source: str, identity: Identity, sha256: str | None) -> None:
+    try:
+        remove(source, identity, sha256)
+    except NotMoved as stays:
+        if stays.filed.outcome == "kept":
+            raise
+        # Another file has the path by now: that one is not ours to touch, and ours is filed.
+
+
+def remove(path: str, identity: Identity, sha256: str | None) -> None:
+    """Delete exactly the file of `identity`; NotMoved if `path` is another's by now.
+
+    It is renamed first and looked at under the new name: between an lstat and an unlink, another
+    song could take the path and be lost.
+    """
+    folder = os.path.dirname(path)
+    hidden = os.path.join(folder, f".stemwatch-{identity.inode:x}-{identity.mtime_ns:x}.delete")
+    if not os.path.lexists(hidden):  # else: an earlier call was killed before its unlink
+        look(path, identity, sha256)
+        _rename_away(path, hidden)
+    if not _is_it(hidden, identity, sha256):
+        _put_back(hidden, path)
+        raise NotMoved("changed", path, f"{path} is another file now.")
+    os.unlink(hidden)
+    durable.fsync_path(folder)
+
+
+def _rename_away(source: str, target: str) -> None:
+    """Rename; a source that can't leave its folder is kept, a destination's fault is raised."""
+    try:
+        durable.rename_noreplace(source, target)
+    except FileExistsError:
+        raise
+    except FileNotFoundError as fault:
+        if os.path.lexists(source):
+            raise
+        raise NotMoved("gone", source, f"{source} is no longer there.") from fault
+    except OSError as fault:
+        writable = os.access(os.path.dirname(target), os.W_OK | os.X_OK)
+        if (fault.errno in _REFUSED and writable) or fault.errno in _BAD_NAME:
+            raise NotMoved("kept", source, f"{source} can't be moved: {fault.strerror}.") from fault
+        if os.path.dirname(source) == os.path.dirname(target) and fault.errno in _REFUSED:
+            raise NotMoved("kept", source, f"{source} can't be moved: {fault.strerror}.") from fault
+        raise
+
+
+def _check_moved(source: str, target: str, identity: Identity, sha256: str | None) -> None:
+    if not _is_it(target, identity, sha256):
+        _put_back(target, source)
+        raise NotMoved("changed", source, f"{source} is another file now.")
+    durable.fsync_path(os.path.dirname(source))
+
+
+def _put_back(path: str, home: str) -> None:
+    folder, name = os.path.split(home)
+    for candidate in naming.file_candidates(name, hashlib.sha256(os.fsencode(path)).hexdigest()):
+        with contextlib.suppress(FileExistsError):
+            durable.rename_noreplace(path, os.path.join(folder, candidate))
+            break
+    durable.fsync_path(folder)
+
+
+def _copy(source: str, identity: Identity, folder: str, sha256: str | None) -> str:
+    """Copy to a hidden file in `folder`, flushed and compared; returns its path."""
+    if not os.access(os.path.dirname(source), os.W_OK | os.X_OK):
+        # Otherwise every start would leave one more copy of what can't be removed.
+        raise NotMoved("kept", source, f"{source} can't be moved: its folder is read-only.")
+    part = os.path.join(folder, f".stemwatch-{identity.inode:x}-{identity.mtime_ns:x}.part")
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(part)
+    try:
+        read = _copy_bytes(source, identity, part)
+        if sha256 is not None and read != sha256:
+            raise NotMoved("changed", source, f"{source} has other content now.")
+        if durable.sha256_of(part)[0] != read:
+            raise OSError(errno.EIO, "the copy differs from what was written", part)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(part)
+        raise
+    return part
+
+
+def _copy_bytes(source: str, identity: Identity, part: str) -> str:
+    digest = hashlib.sha256()
+    try:
+        fd = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError as fault:
+        raise NotMoved("gone", source, f"{source} is no longer there.") from fault
+    except OSError as fault:
+        raise NotMoved("kept", source, f"{source} can't be read: {fault.strerror}.") from fault
+    with open(fd, "rb", buffering=0) as original, open(part, "xb") as copy:
+        found = os.fstat(fd)
+        if Identity.of(found)[1:] != identity[1:]:
+            raise NotMoved("changed", source, f"{source} is another file now.")
+        while True:
+            try:
+                block = original.read(_BLOCK)
+            except OSError as fault:  # a bad sector: the original stays, as all there is of it
+                raise NotMoved(
+                    "kept", source, f"{source} can't be read: {fault.strerror}."
+                ) from fault
+            if not block:
+                break
+            digest.update(block)
+            copy.write(block)
+        copy.flush()
+        with contextlib.suppress(OSError):  # FAT and some shares know no modes or owners
+            os.utime(copy.fileno(), ns=(found.st_atime_ns, found.st_mtime_ns))
+            os.fchmod(copy.fileno(), stat.S_IMODE(found.st_mode))
+        os.fsync(copy.fileno())
+    return digest.hexdigest()
+
+
+def _is_it(path: str, identity: Identity, sha256: str | None) -> bool:
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return False
+    if not stat.S_ISREG(found.st_mode) or found.st_size != identity.size:
+        return False
+    # Some shares number a file anew when it is renamed; then the content decides.
+    return Identity.of(found) == identity or _has(path, sha256)
+
+
+def _has(path: str, sha256: str | None) -> bool:
+    return sha256 is not None and durable.sha256_of(path)[0] == sha256

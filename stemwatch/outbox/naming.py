@@ -1,0 +1,152 @@
+"""Names on disk: readable, safe on every file system, never longer than it allows. Pure.
+
+What a name may look like: `facts/outputs.md` (Names, Collisions). Lengths are bytes of UTF-8.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+
+LIMIT = 255
+SIDECAR_SUFFIX = ".stemwatch.json"
+# Room for " [xxxxxxxx-9999]", then for " (Instrumental).flac", the longest that follows a song.
+_RESERVE = len(" [xxxxxxxx-9999]") + len(" (Instrumental).flac")
+_FORBIDDEN = re.compile(r'[<>:"/\\|?*]')
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])( *\.|$)", re.IGNORECASE)
+
+
+def song_name(filename: str, *, limit: int = LIMIT) -> str:
+    """The folder's name for the file `filename`: its name without the extension, made safe.
+
+    Short enough that the folder, a suffix against clashes, and every file inside stay within
+    `limit` bytes. Never empty, hidden, or a Windows device.
+    """
+    return fit_song(component(os.path.splitext(filename)[0]), limit=limit)
+
+
+def fit_song(song: str, *, limit: int = LIMIT) -> str:
+    """`song`, cut with a short hash where the file system at hand allows less than `limit`."""
+    return _cut(song, limit - _RESERVE)
+
+
+def component(name: str) -> str:
+    """One safe path component from any text."""
+    safe = _safe_characters(name).strip(" ").rstrip(". ")
+    if not safe:
+        return "untitled"
+    # A hidden folder would look lost; a device name can't be opened on Windows.
+    return f"_{safe.lstrip('.')}" if safe.startswith(".") or _DEVICE.match(safe) else safe
+
+
+def mirror(relpath: str, *, limit: int = LIMIT) -> str:
+    """The folder that mirrors the one `relpath` ("a/b/song.mp3") lies in: "a/b", or ""."""
+    parts = relpath.split("/")[:-1]
+    return "/".join(_cut(component(p), limit) for p in parts if p not in ("", "."))
+
+
+def stem_file(song: str, stem_id: str, ext: str, *, limit: int = LIMIT) -> str:
+    """`song (Vocals).wav` for the stem or mix `stem_id`; a mix's name is the user's own words."""
+    words = _safe_characters(stem_id).replace("_", " ").strip(". ") or "Stem"
+    label = " ".join(w[:1].upper() + w[1:].lower() for w in words.split())
+    room = limit - _length(song) - len(f" ().{ext}")
+    return f"{song} ({_cut(label, max(room, 12))}).{ext}"
+
+
+def stem_files(song: str, stem_ids: Sequence[str], ext: str, *, limit: int = LIMIT) -> list[str]:
+    """One file name for each id, all different even where case is ignored."""
+    names: list[str] = []
+    seen: set[str] = set()
+    for stem_id in stem_ids:
+        name = stem_file(song, stem_id, ext, limit=limit)
+        if fold(name) in seen:  # such as the mixes "no drums" and "No Drums"
+            name = stem_file(song, f"{stem_id[:3]} {_short_hash(stem_id)}", ext, limit=limit)
+        seen.add(fold(name))
+        names.append(name)
+    return names
+
+
+def sidecar_file(song: str) -> str:
+    return song + SIDECAR_SUFFIX
+
+
+def candidates(song: str, sha256: str) -> Iterator[str]:
+    """`song`, `song [1a2b3c4d]`, `song [1a2b3c4d-2]`, ... without end."""
+    yield song
+    yield f"{song} [{sha256[:8]}]"
+    for n in itertools.count(2):
+        yield f"{song} [{sha256[:8]}-{n}]"
+
+
+def file_candidates(name: str, sha256: str) -> Iterator[str]:
+    """The same for a file that keeps its own bytes: the suffix goes before the extension.
+
+    A name too long for a suffix is cut before the extension, with a short hash of the whole.
+    """
+    stem, ext = os.path.splitext(name)
+    for candidate in candidates("", sha256):
+        tail = os.fsencode(candidate + ext)
+        head = os.fsencode(stem)
+        if len(head) + len(tail) > LIMIT and candidate:
+            tail = b"-" + _short_hash(name).encode() + tail
+            head = cut_bytes(head, LIMIT - len(tail))
+        yield os.fsdecode(head + tail)
+
+
+def fold(name: str) -> str:
+    """What two names share that some file system takes for one: case and composition."""
+    if name.isascii():
+        return name.lower()
+    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold())
+
+
+def taken(parent: str, name: str) -> bool:
+    """Is there anything in the folder `parent` whose name differs at most in case or NFC/NFD?"""
+    if os.path.lexists(os.path.join(parent, name)):
+        return True
+    wanted = fold(name)
+    try:
+        return any(fold(entry) == wanted for entry in os.listdir(parent))
+    except FileNotFoundError:
+        return False
+
+
+def readable(name: str) -> str:
+    """`name` as text that every UTF-8 writer takes: bytes that are no UTF-8 become U+FFFD."""
+    return _SURROGATE.sub("\ufffd", name)
+
+
+def cut_bytes(name: bytes, length: int) -> bytes:
+    """At most `length` bytes of `name`, not through the middle of a character."""
+    if len(name) <= length:
+        return name
+    while length > 0 and name[length] & 0xC0 == 0x80:
+        length -= 1
+    return name[:length]
+
+
+def _safe_characters(name: str) -> str:
+    # Surrogates first: NFC must not see them as letters, and UTF-8 can't write them.
+    name = _FORBIDDEN.sub("_", _SURROGATE.sub("_", name))
+    name = "".join("_" if unicodedata.category(c) in {"Cc", "Zl", "Zp"} else c for c in name)
+    return unicodedata.normalize("NFC", name)
+
+
+def _cut(name: str, length: int) -> str:
+    if _length(name) <= length:
+        return name
+    kept = cut_bytes(name.encode(), max(length, 10) - 9).decode().rstrip(". ")
+    return f"{kept}-{_short_hash(name)}"
+
+
+def _length(name: str) -> int:
+    return len(name.encode())
+
+
+def _short_hash(name: str) -> str:
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]

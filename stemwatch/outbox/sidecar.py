@@ -1,0 +1,302 @@
+"""The sidecar `<Song>.stemwatch.json`: what was separated, from what, into which files."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from stemwatch.errors import Reject
+from stemwatch.job import FORMATS, Job
+from stemwatch.outbox import durable
+from stemwatch.outbox.keys import parse_key
+from stemwatch.outbox.naming import SIDECAR_SUFFIX, readable
+
+SCHEMA = "stemwatch.sidecar/1"
+LIMIT = 1 << 20  # bytes; a sidecar has one or two kilobytes
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class StemFile:
+    """One file of the result. `derived_from` and `gain_db` are set for mixes made here."""
+
+    id: str
+    file: str  # name inside the song's folder
+    sha256: str
+    bytes: int
+    derived_from: tuple[str, ...] | None = None
+    gain_db: float | None = None
+
+
+def rfc3339(seconds: float | None) -> str | None:
+    """Unix seconds as "2026-01-01T00:00:00Z", whole seconds, UTC."""
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(math.floor(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def unix(text: object) -> float | None:
+    """The way back; None for what is no such time."""
+    if not isinstance(text, str):
+        return None
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def build(
+    job: Job,
+    stems: Sequence[StemFile],
+    *,
+    bpm: float | None,
+    key: str | None,
+    version: str,
+    now: float,
+    reused_from: str | None = None,
+    cost_minutes: float | None = None,
+) -> dict[str, Any]:
+    """The sidecar's content: every key there, unknown ones null.
+
+    `key` as the API gave it; `now` in Unix seconds; `reused_from` is the earlier folder, relative
+    to the outbox; `cost_minutes` is what was paid for this delivery.
+    """
+    return {
+        "schema": SCHEMA,
+        "bpm": _finite(bpm),
+        "key": parse_key(key),
+        "duration_seconds": _finite(job.duration),
+        "source": {
+            "name": readable(job.name),
+            "relpath": readable(job.relpath),
+            "sha256": job.sha256,
+            "bytes": job.identity.size,
+            "codec": job.codec,
+            "sample_rate": job.sample_rate,
+            "channels": job.channels,
+        },
+        "separation": {
+            "engine": job.engine or "stemsplit",
+            "job_id": job.remote_id,
+            "stems": job.options.stems,
+            "format": job.options.format,
+            "submitted_at": rfc3339(job.submitted_at),
+            "completed_at": rfc3339(job.completed_at),
+            "cost_minutes": _finite(cost_minutes),
+        },
+        "stems": [_stem(stem) for stem in stems],
+        "reused_from": None if reused_from is None else readable(reused_from),
+        "created_at": rfc3339(now),
+        "stemwatch": version,
+    }
+
+
+def _stem(stem: StemFile) -> dict[str, Any]:
+    return {
+        "id": readable(stem.id),
+        "file": stem.file,
+        "sha256": stem.sha256,
+        "bytes": stem.bytes,
+        "derived_from": None if stem.derived_from is None else list(stem.derived_from),
+        "gain_db": _finite(stem.gain_db),
+    }
+
+
+def stem_files(sidecar: dict[str, Any]) -> list[StemFile]:
+    """The `stems` of a sidecar that `read` gave."""
+    return [
+        StemFile(
+            id=stem["id"],
+            file=stem["file"],
+            sha256=stem["sha256"],
+            bytes=stem["bytes"],
+            derived_from=None if stem.get("derived_from") is None else tuple(stem["derived_from"]),
+            gain_db=stem.get("gain_db"),
+        )
+        for stem in sidecar["stems"]
+    ]
+
+
+def write(path: str, sidecar: dict[str, Any]) -> None:
+    """Write it durably, replacing an earlier one (only ever in a folder nobody sees yet)."""
+    text = json.dumps(sidecar, ensure_ascii=False, indent=2, allow_nan=False)
+    durable.write_file(path, readable(text).encode() + b"\n", replace=True)
+
+
+def read(path: str) -> dict[str, Any]:
+    """Read and check a sidecar; Reject(code="sidecar") with the reason for anything else.
+
+    The content is not trusted: a user, or another program, may have written it.
+    """
+    try:
+        sidecar = json.loads(_bytes_of(path), parse_constant=_no_constant)
+        json.dumps(sidecar, ensure_ascii=False).encode()  # "\\ud800" is JSON, but no text
+    except (ValueError, RecursionError) as fault:  # UnicodeDecodeError is a ValueError
+        raise _invalid(path, "is no JSON document") from fault
+    except OSError as fault:
+        if fault.errno in durable.UNREACHABLE:  # says nothing about this file
+            with durable.disk_faults(path):
+                raise
+        raise _invalid(path, f"can't be read: {fault.strerror}") from fault
+    wrong = _fault_of(sidecar)
+    if wrong:
+        raise _invalid(path, wrong)
+    checked: dict[str, Any] = sidecar
+    return checked
+
+
+def locate(folder: str) -> str | None:
+    """Path of the sidecar in `folder`, also after a person renamed the folder; None without."""
+    own = os.path.join(folder, os.path.basename(folder) + SIDECAR_SUFFIX)
+    if os.path.lexists(own):
+        return own
+    try:
+        names = sorted(n for n in os.listdir(folder) if _is_sidecar(n))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return os.path.join(folder, names[0]) if names else None
+
+
+def find(
+    outbox: str, *, on_fault: Callable[[Reject], None] | None = None
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every delivered folder below `outbox` with its sidecar, to rebuild a lost journal.
+
+    Hidden folders and symbolic links are skipped. Sidecars that can't be read go to `on_fault`.
+    """
+    waiting = [outbox]
+    while waiting:
+        folder = waiting.pop()
+        # An unreadable folder stops the rebuild: what is missed here would be paid for again.
+        with durable.disk_faults(folder):
+            folders, sidecars = _entries(folder)
+        waiting += folders
+        for path in sorted(sidecars):
+            try:
+                yield folder, read(path)
+            except Reject as fault:
+                if on_fault is not None:
+                    on_fault(fault)
+
+
+def _entries(folder: str) -> tuple[list[str], list[str]]:
+    """Visible subfolders and sidecars in `folder`."""
+    folders: list[str] = []
+    sidecars: list[str] = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.path)
+            elif _is_sidecar(entry.name):
+                sidecars.append(entry.path)
+    return folders, sidecars
+
+
+def _is_sidecar(name: str) -> bool:
+    return name.endswith(SIDECAR_SUFFIX) and not name.startswith(".")
+
+
+def _bytes_of(path: str) -> bytes:
+    # O_NONBLOCK and the fstat: a FIFO of this name must not block, nor a device be read.
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        data = file.read(LIMIT + 1)
+    if len(data) > LIMIT:
+        raise OSError(errno.EFBIG, f"longer than {LIMIT} bytes")
+    return data
+
+
+def _fault_of(sidecar: object) -> str | None:
+    """What is wrong with it, or None. Only what stemwatch itself relies on is checked."""
+    if not isinstance(sidecar, dict):
+        return "is no JSON object"
+    if sidecar.get("schema") != SCHEMA:
+        return f"has a schema other than {SCHEMA}"
+    source, separation = sidecar.get("source"), sidecar.get("separation")
+    if not isinstance(source, dict) or not isinstance(separation, dict):
+        return "has no `source` or no `separation`"
+    if not _is_hash(source.get("sha256")) or not isinstance(source.get("relpath"), str):
+        return "has no valid `source.sha256` or `source.relpath`"
+    if separation.get("stems") not in (2, 4, 6) or separation.get("format") not in FORMATS:
+        return "has no valid `separation.stems` or `separation.format`"
+    if any(not isinstance(separation.get(k), str | None) for k in ("job_id", "engine")):
+        return "has a `separation` that can't be read"
+    if not all(_is_number(value) for value in _numbers(sidecar)):
+        return "has a tempo, duration, size or cost that is no number"
+    if not isinstance(sidecar.get("key"), dict | None):
+        return "has a `key` that is no object"
+    stems = sidecar.get("stems")
+    if not isinstance(stems, list) or not stems or not all(_is_stem(s) for s in stems):
+        return "has no valid list of `stems`"
+    return None
+
+
+def _numbers(sidecar: dict[str, Any]) -> list[object]:
+    source = sidecar["source"]
+    return [
+        sidecar.get("bpm"),
+        sidecar.get("duration_seconds"),
+        sidecar["separation"].get("cost_minutes"),
+        *(source.get(key) for key in ("bytes", "sample_rate", "channels")),
+    ]
+
+
+def _is_number(value: object) -> bool:
+    """None, or a number of a size that means something: "1e999" and 400 digits are JSON too."""
+    return value is None or (
+        isinstance(value, int | float) and not isinstance(value, bool) and -1e15 < value < 1e15
+    )
+
+
+def _is_stem(stem: object) -> bool:
+    if not isinstance(stem, dict) or not isinstance(stem.get("id"), str):
+        return False
+    name, derived = stem.get("file"), stem.get("derived_from")
+    return (
+        isinstance(name, str)
+        # One plain name: "../../etc/shadow" here would be linked into the outbox by a reuse.
+        and name not in ("", ".", "..")
+        and not any(c in name for c in "/\0")
+        and readable(name) == name
+        and _is_hash(stem.get("sha256"))
+        and type(stem.get("bytes")) is int
+        and _is_number(stem["bytes"])
+        and (derived is None or _is_words(derived))
+        and _is_number(stem.get("gain_db"))
+    )
+
+
+def _is_words(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(word, str) for word in value)
+
+
+def _is_hash(value: object) -> bool:
+    return isinstance(value, str) and _SHA256.fullmatch(value) is not None
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _no_constant(word: str) -> float:
+    raise ValueError(f"{word} is no JSON")
+
+
+def _invalid(path: str, what: str) -> Reject:
+    return Reject(
+        f"{path} {what}.",
+        code="sidecar",
+        hint="Move that folder out of the outbox; the song can then be dropped again.",
+    )

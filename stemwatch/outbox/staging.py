@@ -1,0 +1,213 @@
+"""Where a result is made: a hidden folder on the outbox's own file system, one for each job.
+
+outbox/.stemwatch/<token>/vocals.wav.part     being written
+outbox/.stemwatch/<token>/vocals.wav          whole, verified, flushed: kept after a crash
+outbox/.stemwatch/<token>/song/               the folder as it will be seen, sidecar included
+outbox/.stemwatch/<token>/beside              the second staging, where the first was far away
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, BinaryIO
+
+from stemwatch.job import STEMS
+from stemwatch.outbox import durable, naming, sidecar
+from stemwatch.outbox.sidecar import StemFile
+
+HIDDEN = ".stemwatch"
+_TOKEN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
+_KNOWN = tuple(dict.fromkeys((*STEMS[2], *STEMS[6])))
+Describe = Callable[[Sequence[StemFile]], dict[str, Any]]
+
+
+class Staging:
+    """One job's hidden folder; one thread at a time.
+
+    `token` names the separation, not only the song (such as "17-job_a8f2c1"): what was committed
+    under it before a crash is taken up again by `recover`, and stems of two separations must not
+    be mixed. Raises PauseService(code="disk") when the outbox can't be written.
+    """
+
+    def __init__(self, outbox: str, token: str, ext: str) -> None:
+        if not _TOKEN.fullmatch(token):
+            raise ValueError(f"not a token: {token!r}")
+        self.outbox = outbox
+        self.token = token
+        self.ext = ext
+        self.path = os.path.join(outbox, HIDDEN, token)
+        self.folder = os.path.join(self.path, "song")
+        self._places: dict[str, str] = {}  # id -> where its file is now
+        self._stems: dict[str, StemFile] = {}
+        durable.require_root(outbox)
+        with durable.disk_faults(outbox):
+            _remove_beside(self.path)
+            if os.path.lexists(self.folder):  # half-made before a crash
+                shutil.rmtree(self.folder)
+            durable.make_dirs(self.path)
+
+    @property
+    def stems(self) -> list[StemFile]:
+        """What is committed: the API's stems in its order, then mixes as they came."""
+        order = {stem_id: n for n, stem_id in enumerate(_KNOWN)}
+        return sorted(self._stems.values(), key=lambda stem: order.get(stem.id, len(order)))
+
+    def part(self, stem_id: str) -> str:
+        """Path to write this stem to, by whoever downloads, tags or mixes it."""
+        return self._place(stem_id) + ".part"
+
+    def open_part(self, stem_id: str) -> BinaryIO:
+        """The same, opened empty. Wrap the writing in `durable.disk_faults(staging.outbox)`."""
+        with durable.disk_faults(self.outbox):
+            return open(self.part(stem_id), "wb")
+
+    def commit_part(
+        self,
+        stem_id: str,
+        *,
+        derived_from: Sequence[str] | None = None,
+        gain_db: float | None = None,
+    ) -> StemFile:
+        """The part is whole and verified: flush it, hash it, keep it."""
+        part = self.part(stem_id)
+        with durable.disk_faults(self.outbox):
+            durable.fsync_path(part)
+            os.replace(part, self._place(stem_id))
+        return self._note(stem_id, derived_from, gain_db)
+
+    def recover(
+        self,
+        stem_id: str,
+        *,
+        derived_from: Sequence[str] | None = None,
+        gain_db: float | None = None,
+    ) -> StemFile | None:
+        """The stem, if it was committed under this token before a crash or a retry."""
+        if not os.path.isfile(self._place(stem_id)):
+            return None
+        return self._note(stem_id, derived_from, gain_db)
+
+    def file_of(self, stem_id: str) -> str:
+        """Path of a committed stem, to mix from."""
+        return self._places[stem_id]
+
+    def arrange(self, song: str, describe: Describe) -> None:
+        """Make `folder` what will be seen as `song`: files named after it, then the sidecar.
+
+        Called again with another name when that one was taken; nothing is copied.
+        """
+        limit = durable.name_max(self.folder if os.path.isdir(self.folder) else self.path)
+        files = naming.stem_files(song, list(self._stems), self.ext, limit=limit)
+        with durable.disk_faults(self.outbox):
+            durable.make_dirs(self.folder)
+            earlier = sidecar.locate(self.folder)
+            if earlier is not None:
+                os.unlink(earlier)
+            for stem_id, file in zip(list(self._stems), files, strict=True):
+                target = os.path.join(self.folder, file)
+                os.rename(self._places[stem_id], target)
+                self._places[stem_id] = target
+                self._stems[stem_id] = replace(self._stems[stem_id], file=file)
+            # Last, and its write flushes the folder's entries with it.
+            path = os.path.join(self.folder, naming.sidecar_file(song))
+            sidecar.write(path, describe(self.stems))
+
+    def move_beside(self, parent: str) -> None:
+        """Copy the arranged folder to the destination's own mount, so that one rename can show it.
+
+        The note is written first: `clean` finds the copy by it after a crash.
+        """
+        hidden = os.path.join(parent, HIDDEN, self.token)
+        with durable.disk_faults(parent):
+            note = os.path.join(self.path, "beside")
+            durable.write_file(note, os.fsencode(hidden), replace=True)
+            shutil.rmtree(hidden, ignore_errors=True)
+            target = os.path.join(hidden, "song")
+            durable.make_dirs(target)
+            for name in sorted(os.listdir(self.folder)):
+                copy = os.path.join(target, name)
+                shutil.copyfile(os.path.join(self.folder, name), copy)
+                durable.fsync_path(copy)
+            durable.fsync_path(target)
+        for stem_id, stem in self._stems.items():
+            self._places[stem_id] = os.path.join(target, stem.file)
+        self.folder = target
+
+    def discard(self) -> None:
+        """Forget what is staged and start empty."""
+        self._places.clear()
+        self._stems.clear()
+        with durable.disk_faults(self.outbox):
+            shutil.rmtree(self.path)
+            durable.make_dirs(self.path)
+
+    def remove(self) -> None:
+        """Nothing of it is left; after `publish` only the empty hidden folder was."""
+        remove_staging(self.path)
+
+    def _place(self, stem_id: str) -> str:
+        # A mix's name is the user's own words: only its hash goes into a path here.
+        known = stem_id in _KNOWN
+        name = (
+            stem_id
+            if known
+            else "mix-" + hashlib.sha256(stem_id.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        )
+        return os.path.join(self.path, f"{name}.{self.ext}")
+
+    def _note(
+        self, stem_id: str, derived_from: Sequence[str] | None, gain_db: float | None
+    ) -> StemFile:
+        place = self._place(stem_id)
+        with durable.disk_faults(self.outbox):
+            sha256, length = durable.sha256_of(place)
+        sources = None if derived_from is None else tuple(derived_from)
+        stem = StemFile(stem_id, os.path.basename(place), sha256, length, sources, gain_db)
+        self._places[stem_id] = place
+        self._stems[stem_id] = stem
+        return stem
+
+
+def clean(outbox: str, keep: set[str]) -> list[str]:
+    """Remove what crashed jobs left behind, except the tokens in `keep`; returns their tokens."""
+    hidden = os.path.join(outbox, HIDDEN)
+    removed = []
+    with durable.disk_faults(outbox):
+        try:
+            tokens = sorted(os.listdir(hidden))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        for token in tokens:
+            if token not in keep and _TOKEN.fullmatch(token):
+                remove_staging(os.path.join(hidden, token))
+                removed.append(token)
+    return removed
+
+
+def remove_staging(path: str) -> None:
+    """Remove the staging at `path` and the one beside its destination, if it has one."""
+    _remove_beside(path)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def _remove_beside(path: str) -> None:
+    note = os.path.join(path, "beside")
+    try:
+        with open(note, "rb") as file:
+            beside = os.fsdecode(file.read(4096))
+    except OSError:
+        return
+    # Only a hidden staging of the same token, whatever the note says.
+    hidden = os.path.dirname(beside)
+    if os.path.isabs(beside) and beside.endswith(f"/{HIDDEN}/{os.path.basename(path)}"):
+        shutil.rmtree(beside, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            os.rmdir(hidden)  # only if no neighbour uses it
+    with contextlib.suppress(OSError):
+        os.unlink(note)

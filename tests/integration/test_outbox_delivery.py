@@ -1,0 +1,429 @@
+"""Deliveries on real disks: whole or not at all, never over another, found again after a kill."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import threading
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+from stemwatch.errors import PauseService, Reject, RetryLater
+from stemwatch.job import Identity, Job, JobState, Options
+from stemwatch.outbox import delivery, durable, naming, reuse, sidecar, staging
+from stemwatch.outbox.sidecar import StemFile
+from stemwatch.outbox.staging import Staging
+
+SHA = "1a2b3c4d" + "0" * 56
+SHM = Path("/dev", "shm")
+NOW = 1_800_000_000.5
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> str:
+    path = tmp_path / "outbox"
+    path.mkdir()
+    return str(path)
+
+
+@pytest.fixture
+def far(tmp_path: Path) -> Iterator[str]:
+    """A folder on another device than tmp_path."""
+    if not SHM.is_dir() or SHM.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip(f"{SHM} is no other device than the temporary folder")
+    with TemporaryDirectory(dir=SHM) as folder:
+        yield folder
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Iterator[str]:
+    """A file system of 256 kB."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("mounting a small tmpfs needs root")
+    yield str(folder)
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def a_job(remote_id: str | None = "job_1", relpath: str = "song.mp3") -> Job:
+    return Job(
+        id=1,
+        state=JobState.SEPARATED,
+        path=f"/inbox/{relpath}",
+        relpath=relpath,
+        identity=Identity(1, 2, 3, 4),
+        sha256=SHA,
+        content_key="k",
+        options=Options(),
+        outbox="/outbox",
+        remote_id=remote_id,
+    )
+
+
+def describe(job: Job, now: float = NOW) -> Callable[[Sequence[StemFile]], dict[str, Any]]:
+    return lambda stems: sidecar.build(job, stems, bpm=124.0, key="Gm", version="0", now=now)
+
+
+def staged(outbox: str, job: str = "1", **content: bytes) -> Staging:
+    made = Staging(outbox, job, "wav")
+    for stem_id, data in (content or {"vocals": b"la", "instrumental": b"dum"}).items():
+        with made.open_part(stem_id) as part:
+            part.write(data)
+        made.commit_part(stem_id)
+    return made
+
+
+def deliver(outbox: str, parent: str = "", song: str = "song", **kwargs: Any) -> str:
+    made = staged(outbox, **kwargs)
+    return delivery.publish(made, os.path.join(outbox, parent), song, SHA, describe(a_job()))
+
+
+def visible(outbox: str) -> set[str]:
+    return {name for name in os.listdir(outbox) if not name.startswith(".")}
+
+
+def test_a_song_appears_with_its_stems_and_sidecar(outbox: str) -> None:
+    """The tree of DESIGN.md, in a mirrored subfolder, with nothing left in the staging."""
+    folder = deliver(outbox, "Jazz/70s")
+    assert folder == os.path.join(outbox, "Jazz/70s/song")
+    files = {"song (Vocals).wav", "song (Instrumental).wav", "song.stemwatch.json"}
+    assert set(os.listdir(folder)) == files
+    assert Path(folder, "song (Vocals).wav").read_bytes() == b"la"
+    found = delivery.verify_folder(folder)
+    assert [stem["file"] for stem in found["stems"]] == sorted(files)[1::-1]
+    assert os.listdir(os.path.join(outbox, ".stemwatch")) == []
+
+
+def test_nothing_is_seen_before_the_rename(outbox: str) -> None:
+    """A kill after each step leaves the outbox as it was, and the next try takes up the stems."""
+    made = Staging(outbox, "1", "wav")
+    with made.open_part("vocals") as part:
+        part.write(b"la")
+    assert visible(outbox) == set()
+    assert Staging(outbox, "1", "wav").recover("vocals") is None, "a part is not whole"
+    stem = made.commit_part("vocals")
+    assert visible(outbox) == set()
+    again = Staging(outbox, "1", "wav")
+    assert again.recover("vocals") == stem
+    again.arrange("song", describe(a_job()))
+    assert visible(outbox) == set()
+    last = Staging(outbox, "1", "wav")
+    assert last.recover("vocals") is None, "what was half-arranged is fetched again"
+    with last.open_part("vocals") as part:
+        part.write(b"la")
+    last.commit_part("vocals")
+    folder = delivery.publish(last, outbox, "song", SHA, describe(a_job()))
+    assert len(os.listdir(folder)) == 2
+    assert visible(outbox) == {"song"}
+
+
+@pytest.mark.parametrize(
+    "there", ["song", "SONG", "file", unicodedata.normalize("NFD", "so\u00e9ng")]
+)
+def test_a_taken_name_gets_the_hash_and_nothing_is_overwritten(outbox: str, there: str) -> None:
+    """Whether the same name, another case, another composition, a file or an empty folder."""
+    song = unicodedata.normalize("NFC", there) if "\u0301" in there else "song"
+    if there == "file":
+        Path(outbox, "song").write_text("mine")
+    else:
+        os.mkdir(os.path.join(outbox, there))
+    before = visible(outbox)
+    folder = deliver(outbox, song=song)
+    assert os.path.basename(folder) == f"{song} [1a2b3c4d]"
+    assert delivery.verify_folder(folder)["stems"][0]["file"] == f"{song} [1a2b3c4d] (Vocals).wav"
+    assert before < visible(outbox)
+    assert os.path.basename(deliver(outbox, song=song)) == f"{song} [1a2b3c4d-2]"
+
+
+def test_a_name_taken_at_the_last_moment_is_left_alone(outbox: str) -> None:
+    """Between the choice of the name and the rename, somebody else may take it."""
+    made = staged(outbox)
+
+    def meddle(stems: Sequence[StemFile]) -> dict[str, Any]:
+        if stems[0].file == "song (Vocals).wav":
+            os.mkdir(os.path.join(outbox, "Song"))
+        return describe(a_job())(stems)
+
+    folder = delivery.publish(made, outbox, "song", SHA, meddle)
+    assert os.path.basename(folder) == "song [1a2b3c4d]"
+    assert len(os.listdir(folder)) == 3
+    delivery.verify_folder(folder)
+    assert os.listdir(os.path.join(outbox, "Song")) == []
+
+
+def test_eight_threads_one_name_and_an_observer(outbox: str) -> None:
+    """All get folders of their own, and no folder is ever seen without its whole sidecar."""
+    stop = threading.Event()
+    faults: list[str] = []
+    looks = 0
+
+    def observe() -> None:
+        nonlocal looks
+        while not stop.is_set():
+            for name in visible(outbox):
+                looks += 1
+                try:
+                    delivery.verify_folder(os.path.join(outbox, name))
+                except Reject as fault:
+                    faults.append(str(fault))
+
+    observer = threading.Thread(target=observe)
+    observer.start()
+
+    def one(n: int) -> str:
+        song = "Song" if n % 2 else "song"
+        return deliver(outbox, song=song, job=str(n), vocals=os.urandom(9_999), drums=b"x")
+
+    with ThreadPoolExecutor(8) as pool:
+        folders = list(pool.map(one, range(24)))
+    stop.set()
+    observer.join()
+    assert not faults
+    assert looks
+    assert len({naming.fold(folder) for folder in folders}) == 24
+
+
+def test_the_longest_names_are_delivered(outbox: str) -> None:
+    """255 bytes in the inbox, twice, and bytes that are no UTF-8."""
+    song = naming.song_name("é" * 125 + "\udcff" + ".mp3")
+    folders = {deliver(outbox, song=song) for _ in range(3)}
+    assert len(folders) == 3
+    for folder in folders:
+        delivery.verify_folder(folder)
+
+
+def test_a_subfolder_on_another_mount_gets_whole_folders_too(outbox: str, far: str) -> None:
+    """Staged again beside the destination; nothing hidden stays on either side."""
+    os.symlink(far, os.path.join(outbox, "Far"))
+    os.mkdir(os.path.join(far, "song"))
+    folder = deliver(outbox, "Far")
+    assert os.path.basename(folder) == "song [1a2b3c4d]"
+    assert delivery.verify_folder(folder)["stems"][0]["bytes"] == 2
+    assert sorted(os.listdir(far)) == ["song", "song [1a2b3c4d]"]
+    assert os.listdir(os.path.join(outbox, ".stemwatch")) == []
+
+
+def test_a_kill_while_staging_elsewhere_is_cleaned(outbox: str, far: str) -> None:
+    """The note in the first staging leads to the second."""
+    made = staged(outbox, "dead")
+    made.arrange("song", describe(a_job()))
+    made.move_beside(far)
+    assert os.listdir(far) == [".stemwatch"]
+    staged(outbox, "alive")
+    assert staging.clean(outbox, {"alive"}) == ["dead"]
+    assert os.listdir(far) == []
+    assert os.listdir(os.path.join(outbox, ".stemwatch")) == ["alive"]
+
+
+def test_a_forged_note_removes_nothing_else(outbox: str, tmp_path: Path) -> None:
+    """Cleaning follows a note to a hidden staging of the same token only."""
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    made = staged(outbox, "dead")
+    Path(made.path, "beside").write_bytes(os.fsencode(str(precious)))
+    staging.clean(outbox, set())
+    assert precious.is_dir()
+
+
+def test_a_delivery_is_found_after_a_kill_before_the_commit(outbox: str) -> None:
+    """By content, path, remote id and time; another job's folder is never taken for it."""
+    Path(outbox, "song").mkdir()
+    folder = deliver(outbox)
+
+    def find(**changes: Any) -> str | None:
+        asked: dict[str, Any] = {"remote_id": "job_1", "relpath": "song.mp3", "since": NOW}
+        return delivery.find_published(outbox, "song", SHA, **asked | changes)
+
+    assert find() == folder
+    assert find(remote_id=None) == folder
+    assert find(remote_id="job_2") is None
+    assert find(relpath="sub/song.mp3") is None
+    assert find(since=NOW + 5) is None
+    assert (
+        delivery.find_published(
+            outbox + "/none", "song", SHA, remote_id=None, relpath="song.mp3", since=0
+        )
+        is None
+    )
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "missing", "fifo", "no sidecar"])
+def test_a_damaged_delivery_is_named(outbox: str, damage: str) -> None:
+    """Every file is compared with its length and hash."""
+    folder = deliver(outbox)
+    stem = Path(folder, "song (Vocals).wav")
+    if damage == "no sidecar":
+        Path(folder, "song.stemwatch.json").unlink()
+    elif damage in ("cut", "changed"):
+        stem.write_bytes({"cut": b"l", "changed": b"lo"}[damage])
+    else:
+        stem.unlink()
+        if damage == "fifo":
+            os.mkfifo(stem)
+    with pytest.raises(Reject) as caught:
+        delivery.verify_folder(folder)
+    assert caught.value.code == "delivery_damaged"
+    assert folder in caught.value.message
+
+
+def test_stems_stay_in_the_apis_order(outbox: str) -> None:
+    """However they came: recovered, downloaded late, or mixed."""
+    made = staged(outbox, karaoke=b"k", piano=b"p", drums=b"d", vocals=b"v")
+    assert [stem.id for stem in made.stems] == ["vocals", "drums", "piano", "karaoke"]
+
+
+def test_a_missing_outbox_is_never_made(tmp_path: Path) -> None:
+    """An absent mount must not be filled underneath."""
+    with pytest.raises(PauseService) as caught:
+        Staging(str(tmp_path / "absent"), "1", "wav")
+    assert caught.value.code == "disk"
+    assert not (tmp_path / "absent").exists()
+
+
+def test_a_full_disk_pauses_and_what_was_staged_stays(tiny: str) -> None:
+    """With room again, the same staging is published."""
+    made = staged(tiny)
+    Path(tiny, "hog").write_bytes(b"x" * (free := durable.free_bytes(tiny)))
+    assert free > 0
+    with pytest.raises(PauseService) as caught:
+        delivery.publish(made, tiny, "song", SHA, describe(a_job()))
+    assert caught.value.code == "disk"
+    assert os.strerror(errno.ENOSPC) in caught.value.message
+    assert tiny in caught.value.message
+    assert caught.value.hint
+    assert visible(tiny) == {"hog"}
+    Path(tiny, "hog").unlink()
+    delivery.verify_folder(delivery.publish(made, tiny, "song", SHA, describe(a_job())))
+
+
+def test_a_read_only_disk_pauses(tiny: str) -> None:
+    """Naming the path and the system's words; work goes on once it is writable."""
+    made = staged(tiny)
+    subprocess.run(["mount", "-o", "remount,ro", tiny], check=True)
+    with pytest.raises(PauseService) as caught:
+        delivery.publish(made, tiny, "song", SHA, describe(a_job()))
+    assert os.strerror(errno.EROFS) in caught.value.message
+    with pytest.raises(PauseService):
+        Staging(tiny, "2", "wav")
+    subprocess.run(["mount", "-o", "remount,rw", tiny], check=True)
+    delivery.publish(made, tiny, "song", SHA, describe(a_job()))
+
+
+def test_a_file_in_the_place_of_a_folder_is_named(outbox: str) -> None:
+    """The user's file stays, the job waits."""
+    Path(outbox, "Jazz").write_text("mine")
+    with pytest.raises(RetryLater) as caught:
+        deliver(outbox, "Jazz")
+    assert caught.value.code == "outbox_blocked"
+    assert Path(outbox, "Jazz").read_text() == "mine"
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "empty folder"])
+@pytest.mark.parametrize("supported", [True, False])
+def test_a_rename_never_replaces(tmp_path: Path, kind: str, supported: bool) -> None:
+    """With the kernel's flag, and without it on file systems that don't know it."""
+    rename = durable.rename_noreplace if supported else durable._rename_without_flag
+    source, target = tmp_path / "source", tmp_path / "target"
+    for path in (source, target):
+        if kind == "file":
+            path.write_text(path.name)
+        else:
+            path.mkdir()
+            if kind == "folder":
+                (path / path.name).touch()
+    with pytest.raises(FileExistsError):
+        rename(str(source), str(target))
+    assert source.exists()
+    if kind == "file":
+        assert target.read_text() == "target"
+    rename(str(source), str(tmp_path / "free"))
+    assert not source.exists()
+    assert (tmp_path / "free").exists()
+
+
+@pytest.mark.parametrize("token", ["", ".", "..", "a/b", "../x", ".hidden"])
+def test_a_token_is_one_plain_name(outbox: str, token: str) -> None:
+    """It becomes a path."""
+    with pytest.raises(ValueError):
+        Staging(outbox, token, "wav")
+
+
+MIXED = Options(mixes={"solo": ("vocals",), "both": ("vocals", "instrumental")})
+
+
+def earlier_delivery(outbox: str) -> str:
+    made = staged(outbox)
+    with made.open_part("solo") as part:
+        part.write(b"mixed")
+    made.commit_part("solo", derived_from=["vocals"], gain_db=-1.0)
+    return delivery.publish(made, outbox, "song", SHA, describe(a_job()))
+
+
+def test_paid_stems_are_reused_under_a_new_name(outbox: str) -> None:
+    """Stems and mixes of the same recipe are taken over; other mixes remain to be made."""
+    folder = earlier_delivery(outbox)
+    new = Staging(outbox, "2", "wav")
+    stems = reuse.relink(folder, sidecar.read(sidecar.locate(folder) or ""), new, MIXED)
+    assert stems is not None
+    assert [(s.id, s.derived_from, s.gain_db) for s in stems] == [
+        ("vocals", None, None),
+        ("instrumental", None, None),
+        ("solo", ("vocals",), -1.0),
+    ]
+    again = delivery.publish(new, outbox, "other", SHA, describe(a_job()))
+    assert Path(again, "other (Vocals).wav").read_bytes() == b"la"
+    delivery.verify_folder(folder)
+    delivery.verify_folder(again)
+
+
+def test_a_mix_of_another_recipe_is_made_anew(outbox: str) -> None:
+    """The same name does not make the same mix."""
+    folder = earlier_delivery(outbox)
+    new = Staging(outbox, "2", "wav")
+    options = Options(mixes={"solo": ("instrumental",)})
+    stems = reuse.relink(folder, delivery.verify_folder(folder), new, options)
+    assert stems is not None
+    assert [stem.id for stem in stems] == ["vocals", "instrumental"]
+
+
+@pytest.mark.parametrize("damage", ["gone", "altered", "link", "directory", "fifo", "other stems"])
+def test_what_is_not_whole_is_not_reused(outbox: str, damage: str) -> None:
+    """Then the staging is empty again, and the song is separated anew."""
+    folder = earlier_delivery(outbox)
+    found = delivery.verify_folder(folder)
+    stem = Path(folder, "song (Instrumental).wav")
+    options = Options(stems=4) if damage == "other stems" else Options()
+    if damage == "altered":
+        stem.write_bytes(b"dam")
+    elif damage != "other stems":
+        stem.unlink()
+    if damage == "link":
+        stem.symlink_to("/etc/passwd")
+    elif damage == "directory":
+        stem.mkdir()
+    elif damage == "fifo":
+        os.mkfifo(stem)
+    new = Staging(outbox, "2", "wav")
+    assert reuse.relink(folder, found, new, options) is None
+    assert new.stems == []
+    assert os.listdir(new.path) == []
+
+
+def test_reuse_across_devices_copies(outbox: str, far: str) -> None:
+    """Where no link is possible the bytes are copied."""
+    folder = deliver(outbox)
+    new = Staging(far, "2", "wav")
+    stems = reuse.relink(folder, delivery.verify_folder(folder), new, Options())
+    assert stems is not None
+    assert os.stat(new.file_of("vocals")).st_nlink == 1
+    assert json.loads(Path(folder, "song.stemwatch.json").read_text())["bpm"] == 124.0
