@@ -1,0 +1,246 @@
+"""The durable memory of the service: jobs, their history, and what was spent.
+
+Writes return only once they are on disk. Reads have a connection and a thread of their own, so
+that they never wait for an fsync.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from stemwatch.job import ACTIVE, Identity, Job, JobState
+from stemwatch.journal import rows, schema, transactions
+from stemwatch.journal.transactions import AlreadyPaid, Limit, OverBudget, StaleJob, marks
+from stemwatch.journal.writer import Writer
+
+__all__ = ["AlreadyPaid", "Journal", "Limit", "OverBudget", "StaleJob"]
+
+T = TypeVar("T")
+_ALL = ", ".join(rows.COLUMNS)
+_CLAIM_ORDER = (*ACTIVE, JobState.QUARANTINED)
+# A queued job whose content is under way waits for those stems instead of paying for them again.
+_NOT_UNDER_WAY = (
+    " AND NOT EXISTS (SELECT 1 FROM jobs s WHERE s.content_key = jobs.content_key"
+    " AND s.state IN ('submitting', 'separating', 'separated'))"
+)
+# A limit on what may still be paid for does not hold back what was paid for before.
+_AFFORDABLE = (
+    " AND (coalesce(duration, 0) <= ? OR EXISTS (SELECT 1 FROM jobs s"
+    " WHERE s.content_key = jobs.content_key AND s.state IN ('delivered', 'done')))"
+)
+
+
+class Journal:
+    """One state directory's journal; end it with `close`."""
+
+    def __init__(self, path: str, *, clock: Callable[[], float] = time.time) -> None:
+        """Open (or create) the database at `path`. Raises JournalFault."""
+        schema.prepare(path)
+        self.path = path
+        self._clock = clock
+        self._writer = Writer(schema.connect(path))
+        self._reader = schema.connect(path)
+        self._reads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal-read")
+
+    def close(self) -> None:
+        self._writer.close()
+        self._reads.shutdown()
+        self._reader.close()
+
+    # -- writing ---------------------------------------------------------------------------
+
+    async def add(self, job: Job) -> Job:
+        """Insert a new job (its `id` is ignored); returns it with its id."""
+        return await self._write(lambda db: transactions.add(db, job, self._clock()))
+
+    async def advance(self, job: Job, to: JobState, note: str = "", **changes: Any) -> Job:
+        """Move `job` to state `to`, with field changes. Raises StaleJob if it moved already."""
+        return await self._write(
+            lambda db: transactions.advance(db, job, to, note, changes, self._clock())
+        )
+
+    async def amend(self, job: Job, **changes: Any) -> Job:
+        """Change fields of `job` in its present state. Raises StaleJob."""
+        return await self._write(
+            lambda db: transactions.update(db, job, job.state, changes, self._clock())
+        )
+
+    async def intend(
+        self,
+        job: Job,
+        *,
+        idempotency_key: str,
+        minutes: float,
+        price: float,
+        limits: Sequence[Limit],
+    ) -> Job:
+        """Commit the intent to submit: from here on the job may be charged.
+
+        `minutes` of audio at `price` a minute are booked in the same transaction. Raises
+        AlreadyPaid, OverBudget or StaleJob, and then nothing is changed.
+        """
+        return await self._write(
+            lambda db: transactions.intend(
+                db,
+                job,
+                idempotency_key=idempotency_key,
+                minutes=minutes,
+                price=price,
+                limits=limits,
+                at=self._clock(),
+            )
+        )
+
+    async def take_back(self, job: Job, note: str) -> Job:
+        """The server took nothing: submitting -> queued, and the booking is undone."""
+
+        def work(db: sqlite3.Connection) -> Job:
+            moved = transactions.advance(db, job, JobState.QUEUED, note, {}, self._clock())
+            transactions.unbook(db, job)
+            return moved
+
+        return await self._write(work)
+
+    async def unbook(self, job: Job) -> None:
+        """Undo the booking of a submission that was answered with a refusal of this file."""
+        await self._write(lambda db: transactions.unbook(db, job))
+
+    async def note(self, name: str, value: str) -> None:
+        """Remember a single fact of the service as a whole."""
+        sql = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
+        await self._write(lambda db: db.execute(sql, (name, value)).rowcount)
+
+    # -- reading ---------------------------------------------------------------------------
+
+    async def get(self, job_id: int) -> Job | None:
+        return next(iter(await self._select("id = ?", (job_id,))), None)
+
+    async def claim(
+        self,
+        states: Collection[JobState],
+        *,
+        now: float,
+        owner: str | None,
+        limit: int,
+        busy: Collection[int] = (),
+        busy_content: Collection[str] = (),
+        longest: float | None = None,
+    ) -> list[Job]:
+        """Up to `limit` jobs in `states` that may be worked on, furthest along first.
+
+        `busy` ids and contents are at work already; `longest` (seconds of audio) is what may
+        still be paid for.
+        A quarantined job is claimed only while its file is not filed.
+        """
+        found: list[Job] = []
+        for state in (s for s in _CLAIM_ORDER if s in states):
+            where = f"state = ? AND not_before <= ? AND owner IS ? AND id NOT IN ({marks(busy)})"
+            values: list[Any] = [state, now, owner, *busy]
+            if state is JobState.QUARANTINED:
+                where += " AND filed_to IS NULL"
+            if state is JobState.QUEUED:
+                where += f" AND content_key NOT IN ({marks(busy_content)})" + _NOT_UNDER_WAY
+                values += busy_content
+                if longest is not None:
+                    where += _AFFORDABLE
+                    values.append(longest)
+            found += await self._select(f"{where} ORDER BY id LIMIT ?", (*values, limit))
+            if len(found) >= limit:
+                break
+        return found[:limit]
+
+    async def next_due(
+        self, states: Collection[JobState], owner: str | None, now: float
+    ) -> float | None:
+        """The earliest `not_before` after `now` (Unix seconds) of the jobs in `states`."""
+        row = await self._one(
+            "SELECT min(not_before) FROM jobs WHERE owner IS ? AND not_before > ?"
+            f" AND state IN ({marks(states)})",
+            (owner, now, *states),
+        )
+        return None if row is None else row[0]
+
+    async def at_paths(self, paths: Sequence[str]) -> dict[str, list[Job]]:
+        """The jobs that were journaled at these paths, newest last."""
+        found: dict[str, list[Job]] = {}
+        for job in await self._select(f"path IN ({marks(paths)}) ORDER BY id", _encoded(paths)):
+            found.setdefault(job.path, []).append(job)
+        return found
+
+    async def known(self, paths: Sequence[str]) -> dict[str, list[tuple[JobState, Identity, bool]]]:
+        """Only what a scan needs of the jobs at these paths: state, identity, is it filed."""
+        sql = (
+            "SELECT path, state, identity, filed_to IS NOT NULL FROM jobs"
+            f" WHERE state <> 'gone' AND path IN ({marks(paths)})"
+        )
+        found: dict[str, list[tuple[JobState, Identity, bool]]] = {}
+        for row in await self._all(sql, _encoded(paths)):
+            path, identity = rows.decode_path(row[0]), rows.decode_identity(row[2])
+            found.setdefault(path, []).append((JobState(row[1]), identity, bool(row[3])))
+        return found
+
+    async def with_content(self, key: str, states: Iterable[JobState]) -> list[Job]:
+        """Jobs of this content in one of `states`, newest first."""
+        wanted = tuple(states)
+        return await self._select(
+            f"content_key = ? AND state IN ({marks(wanted)}) ORDER BY id DESC", (key, *wanted)
+        )
+
+    async def in_states(
+        self, states: Collection[JobState], *, after: int = 0, limit: int = 500
+    ) -> list[Job]:
+        """A page of the jobs in `states` by id, those after `after`."""
+        return await self._select(
+            f"state IN ({marks(states)}) AND id > ? ORDER BY id LIMIT ?", (*states, after, limit)
+        )
+
+    async def counts(self) -> dict[str, int]:
+        """How many jobs are in each state."""
+        found = await self._all("SELECT state, count(*) FROM jobs GROUP BY state", ())
+        return {str(state): 0 for state in JobState} | {row[0]: row[1] for row in found}
+
+    async def changed_since(self, state: JobState, since: float) -> int:
+        """How many jobs came into `state` after the wall-clock time `since`."""
+        sql = "SELECT count(*) FROM jobs WHERE state = ? AND updated_at >= ?"
+        row = await self._one(sql, (state, since))
+        return int(row[0]) if row else 0
+
+    async def spent(self, since: float) -> tuple[float, float]:
+        """Minutes and price booked since the wall-clock time `since`."""
+        return await self._read(lambda db: transactions.spent(db, since))
+
+    async def history(self, job_id: int) -> list[tuple[float, str, str]]:
+        """(time, state, note) of one job, oldest first."""
+        sql = "SELECT at, state, note FROM history WHERE job_id = ? ORDER BY rowid"
+        return [(row[0], row[1], row[2]) for row in await self._all(sql, (job_id,))]
+
+    async def fact(self, name: str) -> str | None:
+        row = await self._one("SELECT value FROM meta WHERE name = ?", (name,))
+        return None if row is None else str(row[0])
+
+    # -- threads ---------------------------------------------------------------------------
+
+    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return await asyncio.wrap_future(self._writer.submit(work))
+
+    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._reads, work, self._reader)
+
+    async def _all(self, sql: str, values: Sequence[Any]) -> list[sqlite3.Row]:
+        return await self._read(lambda db: db.execute(sql, values).fetchall())
+
+    async def _one(self, sql: str, values: Sequence[Any]) -> sqlite3.Row | None:
+        return next(iter(await self._all(sql, values)), None)
+
+    async def _select(self, where: str, values: Sequence[Any]) -> list[Job]:
+        sql = f"SELECT {_ALL} FROM jobs WHERE {where}"
+        return [rows.decode(row) for row in await self._all(sql, values)]
+
+
+def _encoded(paths: Sequence[str]) -> list[bytes]:
+    return [rows.encode({"path": path})["path"] for path in paths]

@@ -1,0 +1,116 @@
+"""Opens the journal's database: creates it, migrates an older one, refuses what it can't read."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from importlib.resources import files
+
+from stemwatch.errors import JournalFault
+
+APPLICATION_ID = 0x5357_4A31  # "SWJ1": tells our database from any other file
+BUSY_SECONDS = 30.0  # `split` and the service share the journal; a commit takes milliseconds
+
+Migration = Callable[[sqlite3.Connection], None]
+# MIGRATIONS[n] takes the database from version n+1 to n+2; version 1 is schema.sql.
+MIGRATIONS: Sequence[Migration] = ()
+
+
+def connect(path: str) -> sqlite3.Connection:
+    """One connection in WAL mode with synchronous FULL: a commit survives a power cut."""
+    connection = sqlite3.connect(
+        path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA journal_mode = WAL")
+    # NORMAL lost every commit of a power-cut test; FULL lost none.
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection
+
+
+def prepare(path: str, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+    """Make the database at `path` ready for use, whatever its age. Raises JournalFault."""
+    existed = os.path.exists(path)
+    try:
+        connection = connect(path)
+        try:
+            if existed:
+                _check(connection, path)
+            _migrate(connection, path, migrations)
+        finally:
+            connection.close()
+    except sqlite3.DatabaseError as fault:
+        raise JournalFault(
+            f"the journal {path} can't be opened: {fault}.", hint=_hint(path, fault)
+        ) from fault
+
+
+def _hint(path: str, fault: sqlite3.DatabaseError) -> str:
+    if isinstance(fault, sqlite3.OperationalError):
+        return f"Check that {os.path.dirname(path)} is writable and its disk is not full."
+    return _REBUILD.format(path=path)
+
+
+_REBUILD = (
+    "It was left as it is. Move it away (`mv {path} {path}.corrupt`) and start again: what was "
+    "delivered is read back from the sidecars in the outbox, so it is not paid for again."
+)
+
+
+def _check(connection: sqlite3.Connection, path: str) -> None:
+    """A damaged journal is reported and never written to: it may still be worth a rescue."""
+    found = connection.execute("PRAGMA application_id").fetchone()[0]
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if tables and found != APPLICATION_ID:
+        raise JournalFault(
+            f"{path} is a database, but not a stemwatch journal.",
+            hint="Set `state_dir` to a folder of its own.",
+        )
+    result = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if result != "ok":
+        raise JournalFault(
+            f"the journal {path} is corrupt: {result}.", hint=_REBUILD.format(path=path)
+        )
+
+
+def _migrate(connection: sqlite3.Connection, path: str, migrations: Sequence[Migration]) -> None:
+    latest = len(migrations) + 1
+    connection.execute("BEGIN IMMEDIATE")  # two processes may open a new journal at once
+    try:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > latest:
+            raise JournalFault(
+                f"the journal {path} has version {version}; this stemwatch knows up to {latest}.",
+                hint="Install the newer stemwatch again, or set another `state_dir`.",
+            )
+        if version == 0:
+            _create(connection)
+            version = 1
+        for step in migrations[version - 1 :]:
+            step(connection)
+        # In the same transaction as the change: a kill leaves the old version, whole.
+        connection.execute(f"PRAGMA user_version = {latest}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    script = files("stemwatch.journal").joinpath("schema.sql").read_text(encoding="utf-8")
+    for statement in _statements(script):
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+
+
+def _statements(script: str) -> list[str]:
+    """Single statements: `executescript` would commit the transaction they belong to."""
+    statements, current = [], ""
+    for line in script.splitlines(keepends=True):
+        current += line
+        if sqlite3.complete_statement(current):
+            statements.append(current)
+            current = ""
+    return statements

@@ -1,0 +1,130 @@
+"""What the journal writes: pieces of one transaction each, run by the writer's thread.
+
+Every change is a compare-and-set on (id, state, owner) and leaves a history row. `at` is the
+wall-clock time of the change, Unix seconds.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stemwatch.errors import StemwatchError
+from stemwatch.job import TRANSITIONS, Job, JobState
+from stemwatch.journal import rows
+
+
+class StaleJob(StemwatchError):
+    """The job moved on since it was read: another process or task was there first."""
+
+    code = "stale_job"
+
+
+class AlreadyPaid(StemwatchError):
+    """Another job for the same content is under way; this one waits for its stems."""
+
+    code = "already_paid"
+
+
+class OverBudget(StemwatchError):
+    """The intent would exceed the minutes that the owner allows."""
+
+    code = "budget"
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most `minutes` of audio since the wall-clock time `since` (Unix seconds)."""
+
+    since: float
+    minutes: float
+
+
+def add(db: sqlite3.Connection, job: Job, at: float) -> Job:
+    """Insert a new job; its `id` is ignored and given."""
+    job = job.evolve(created_at=job.created_at or at, updated_at=at)
+    values = rows.encode({name: getattr(job, name) for name in rows.COLUMNS if name != "id"})
+    cursor = db.execute(
+        f"INSERT INTO jobs ({', '.join(values)}) VALUES ({marks(values)})", tuple(values.values())
+    )
+    added = job.evolve(id=int(cursor.lastrowid or 0))
+    _remember(db, added.id, added.state, job.code or "", at)
+    return added
+
+
+def advance(
+    db: sqlite3.Connection, job: Job, to: JobState, note: str, changes: Mapping[str, Any], at: float
+) -> Job:
+    """Move `job` to state `to`. Raises StaleJob, and AlreadyPaid for a content under way."""
+    if to not in TRANSITIONS[job.state]:
+        raise StaleJob(f"job {job.id} can't go from {job.state} to {to}.")
+    try:
+        moved = update(db, job, to, changes, at)
+    except sqlite3.IntegrityError as fault:
+        raise AlreadyPaid("the same content is being separated already.") from fault
+    _remember(db, job.id, to, note, at)
+    return moved
+
+
+def update(
+    db: sqlite3.Connection, job: Job, to: JobState, changes: Mapping[str, Any], at: float
+) -> Job:
+    """Change fields, with the state. Raises StaleJob."""
+    moved = job.evolve(**{**changes, "state": to, "updated_at": at})
+    values = rows.encode({**changes, "state": to, "updated_at": at})
+    assignments = ", ".join(f"{name} = ?" for name in values)
+    done = db.execute(
+        f"UPDATE jobs SET {assignments} WHERE id = ? AND state = ? AND owner IS ?",
+        (*values.values(), job.id, job.state, job.owner),
+    )
+    if done.rowcount != 1:
+        raise StaleJob(f"job {job.id} is no longer {job.state}.")
+    return moved
+
+
+def intend(
+    db: sqlite3.Connection,
+    job: Job,
+    *,
+    idempotency_key: str,
+    minutes: float,
+    price: float,
+    limits: Sequence[Limit],
+    at: float,
+) -> Job:
+    """Book the minutes and move to `submitting`. Raises AlreadyPaid, OverBudget or StaleJob."""
+    for limit in limits:
+        if spent(db, limit.since)[0] + minutes > limit.minutes + 1e-9:
+            raise OverBudget(f"{minutes:.2f} minutes more would exceed {limit.minutes:g}.")
+    changes = {"idempotency_key": idempotency_key, "submitted_at": at}
+    moved = advance(db, job, JobState.SUBMITTING, "", changes, at)
+    # REPLACE: a confirmed retry of the same intent is still one charge
+    db.execute(
+        "INSERT OR REPLACE INTO spend VALUES (?, ?, ?, ?, ?)",
+        (idempotency_key, job.id, at, minutes, price * minutes),
+    )
+    return moved
+
+
+def unbook(db: sqlite3.Connection, job: Job) -> None:
+    db.execute("DELETE FROM spend WHERE idempotency_key = ?", (job.idempotency_key,))
+
+
+def spent(db: sqlite3.Connection, since: float) -> tuple[float, float]:
+    """Minutes and price booked since the wall-clock time `since`."""
+    row = db.execute(
+        "SELECT coalesce(sum(minutes), 0), coalesce(sum(price), 0) FROM spend WHERE at >= ?",
+        (since,),
+    ).fetchone()
+    return float(row[0]), float(row[1])
+
+
+def marks(values: Collection[Any]) -> str:
+    """As many question marks."""
+    return ", ".join("?" * len(values))
+
+
+def _remember(db: sqlite3.Connection, job_id: int, state: JobState, note: str, at: float) -> None:
+    db.execute("INSERT INTO history VALUES (?, ?, ?, ?)", (job_id, at, state, note))
