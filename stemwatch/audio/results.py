@@ -1,0 +1,29 @@
+"""What the helper answers: plain values, importable without PyAV."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One audio file that can be used.
+
+    `duration` in seconds, as far as it decodes; `codec` by content, never by extension (`mp3`,
+    `aac`, `flac`, `pcm_s16le`, ...); `sample_rate` in Hz; `bad_packets` that were passed over.
+    """
+
+    duration: float
+    codec: str
+    sample_rate: int
+    channels: int
+    bad_packets: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MixResult:
+    """`gain_db` is what all stems were lowered by (0.0: untouched, else negative); `peak` is the
+    sum's highest absolute sample before that, full scale 1.0."""
+
+    gain_db: float
+    peak: float

@@ -1,0 +1,125 @@
+"""The helper process: JSON requests in, a line each; for each an empty line when it is taken and a
+JSON line when it is done; until stdin ends.
+
+A decoder that crashes on a damaged file, or wants all memory, takes this process with it and not
+the service.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import resource
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import asdict
+from queue import SimpleQueue
+from typing import Any, BinaryIO
+
+from stemwatch.errors import Reject, StemwatchError
+
+MEMORY = 2 << 30  # bytes of address space; a start takes 0.3 GiB, the largest mix 0.5
+_GRACE = 10.0  # seconds that a request may still run once the parent is gone
+
+
+def main() -> None:
+    """Serve requests until stdin ends; no core dumps, limited memory, one thread for arithmetic."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _limit_memory()
+    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")  # before numpy is imported
+    for module in ("mix", "probe", "stemtags", "verify"):
+        # Now and not at work: a library that is missing must not be blamed on a song.
+        importlib.import_module(f"stemwatch.audio.{module}")
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints must not end up among the answers
+    _serve(sys.stdin.buffer, answers)
+
+
+def _limit_memory() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limit = MEMORY if hard == resource.RLIM_INFINITY else min(MEMORY, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+
+
+def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
+    lines: SimpleQueue[bytes] = SimpleQueue()
+    threading.Thread(target=_read, args=(requests, lines), daemon=True).start()
+    while line := lines.get():
+        answers.write(b"\n")  # taken: from here on an early end is this request's
+        answers.flush()
+        # ensure_ascii (the default) carries the surrogates of a name that isn't UTF-8
+        answers.write(json.dumps(_answer(json.loads(line))).encode("ascii") + b"\n")
+        answers.flush()
+
+
+def _read(requests: BinaryIO, lines: SimpleQueue[bytes]) -> None:
+    """Reads beside the work, so that a decoder that hangs doesn't outlive the service."""
+    while line := requests.readline():
+        lines.put(line)
+    lines.put(b"")
+    timer = threading.Timer(_GRACE, os._exit, (1,))
+    timer.daemon = True
+    timer.start()
+
+
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
+    operation = _OPERATIONS[request.pop("op")]
+    try:
+        return {"result": operation(**request)}
+    except StemwatchError as fault:
+        return _fault(type(fault).__name__, fault.code, fault.message, fault.hint)
+    except OSError as fault:
+        return {**_fault("OSError", "os", str(fault.strerror), ""), "errno": fault.errno}
+    except Exception as fault:  # a decoder's oddity on one file is this file's fault, not the end
+        return _fault(
+            Reject.__name__,
+            "decoder_crashed",
+            f"The decoder failed with {type(fault).__name__}: {fault}.",
+            "Re-save the song in an audio editor and drop that file.",
+        )
+
+
+def _fault(kind: str, code: str, message: str, hint: str) -> dict[str, Any]:
+    return {"error": kind, "code": code, "message": message, "hint": hint}
+
+
+def _probe(path: str) -> dict[str, Any]:
+    from stemwatch.audio.probe import probe
+
+    return asdict(probe(path))
+
+
+def _verify(path: str, expected: float | None, format: str | None) -> dict[str, Any]:
+    from stemwatch.audio.verify import verify
+
+    return asdict(verify(path, expected=expected, format=format))
+
+
+def _tag(
+    source: str, files: dict[str, str], format: str, bpm: float | None, key: str | None
+) -> list[str]:
+    from stemwatch.audio.stemtags import write_tags
+    from stemwatch.audio.tags import read_tags
+
+    tags = read_tags(source)
+    notes = [
+        write_tags(path, format, tags, title=title, bpm=bpm, key=key)
+        for path, title in files.items()
+    ]
+    return list(dict.fromkeys(note for note in (tags.note, *notes) if note))
+
+
+def _mix(inputs: list[str], out: str, format: str) -> dict[str, Any]:
+    from stemwatch.audio.mix import mix
+
+    return asdict(mix(inputs, out, format))
+
+
+_OPERATIONS: dict[str, Callable[..., Any]] = {
+    "probe": _probe,
+    "verify": _verify,
+    "tag": _tag,
+    "mix": _mix,
+}

@@ -1,0 +1,279 @@
+"""The helper process: real processes, real kills."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import mutagen.flac
+import numpy as np
+import psutil
+import pytest
+
+from stemwatch.audio.client import AudioHelper
+from stemwatch.audio.probe import probe
+from stemwatch.errors import Reject
+from tests.integration.audio_samples import cut, decoded, tone, write
+from tests.support import wait_for, wait_for_async
+
+
+def helpers() -> list[psutil.Process]:
+    """The helper processes of this test process that are alive."""
+    found = []
+    for child in psutil.Process().children():
+        try:
+            if "stemwatch.audio" in child.cmdline() and child.status() != psutil.STATUS_ZOMBIE:
+                found.append(child)
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def run(scenario: Callable[[AudioHelper], Awaitable[None]], **settings: float) -> None:
+    """Run `scenario` with a helper that is closed afterwards; nothing may be left running."""
+
+    async def main() -> None:
+        audio = AudioHelper(**settings)  # type: ignore[arg-type]
+        try:
+            await scenario(audio)
+        finally:
+            await audio.close()
+
+    asyncio.run(main())
+    assert helpers() == []
+
+
+@pytest.fixture
+def stuck(tmp_path: Path) -> str:
+    """A file on which the decoder hangs: a FIFO that nobody writes to."""
+    path = tmp_path / "stuck.mp3"
+    os.mkfifo(path)
+    return os.fspath(path)
+
+
+def opened_by_reader(fifo: str) -> int:
+    """A descriptor to write to the FIFO once somebody reads it; 0 before."""
+    try:
+        return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:
+        return 0
+
+
+def test_answers_and_faults_cross_the_pipe(tmp_path: Path) -> None:
+    """The same Probe, the same Reject, the same OSError as in the helper, for any file name."""
+    good = os.fspath(write(tmp_path / os.fsdecode(b"new\nline \xff\xe9.flac")))
+    half = os.fspath(cut(write(tmp_path / "half.wav"), 0.5))
+    expected = probe(good)
+
+    async def scenario(audio: AudioHelper) -> None:
+        assert await audio.probe(good) == expected
+        assert await audio.verify(good, 3.0, "flac") == expected
+        with pytest.raises(Reject) as raised:
+            await audio.probe(half)
+        assert raised.value.code == "truncated"
+        assert raised.value.hint
+        with pytest.raises(Reject) as raised:
+            await audio.verify(good, 9.0, "flac")
+        assert raised.value.code == "bad_stem"
+        with pytest.raises(FileNotFoundError) as missing:
+            await audio.probe(os.fspath(tmp_path / "gone.wav"))
+        assert missing.value.filename == os.fspath(tmp_path / "gone.wav")
+        assert len(helpers()) == 1
+
+    run(scenario)
+
+
+def test_stems_are_mixed_and_tagged(tmp_path: Path) -> None:
+    """The whole local part of a delivery through the helper."""
+    song = os.fspath(write(tmp_path / "song.mp3"))
+    stems = [os.fspath(write(tmp_path / f"{i}.flac", tone(seed=i) * 0.4)) for i in range(2)]
+    out = os.fspath(tmp_path / "mix.flac")
+
+    async def scenario(audio: AudioHelper) -> None:
+        result = await audio.mix(stems, out, "flac")
+        assert result.gain_db == 0.0
+        assert await audio.tag(song, {out: "Song (Mix)"}, "flac", 124.0, "Gm") == []
+        (tmp_path / "broken.flac").write_bytes(b"nothing")
+        notes = await audio.tag(
+            song, {os.fspath(tmp_path / "broken.flac"): "T"}, "flac", None, None
+        )
+        assert len(notes) == 1
+
+    run(scenario)
+    assert np.array_equal(decoded(out), decoded(stems[0]) + decoded(stems[1]))
+    assert mutagen.flac.FLAC(out)["TITLE"] == ["Song (Mix)"]
+
+
+def test_a_helper_killed_at_work_rejects_that_file_only(tmp_path: Path, stuck: str) -> None:
+    """A crash is the file's fault; the next request gets a fresh process."""
+    good = os.fspath(write(tmp_path / "good.wav"))
+
+    async def scenario(audio: AudioHelper) -> None:
+        request = asyncio.create_task(audio.probe(stuck))
+        writer = await wait_for_async(lambda: opened_by_reader(stuck))
+        (victim,) = helpers()
+        victim.send_signal(signal.SIGKILL)
+        with pytest.raises(Reject) as raised:
+            await request
+        os.close(writer)
+        assert raised.value.code == "decoder_crashed"
+        assert "stuck.mp3" in raised.value.message
+        assert (await audio.probe(good)).codec == "pcm_s16le"
+        assert victim.pid not in [process.pid for process in helpers()]
+
+    run(scenario)
+
+
+def test_a_helper_killed_before_it_took_the_work_blames_no_file(tmp_path: Path) -> None:
+    """Killed while it starts: the request goes to a fresh process."""
+    good = os.fspath(write(tmp_path / "good.wav"))
+
+    async def scenario(audio: AudioHelper) -> None:
+        request = asyncio.create_task(audio.probe(good))
+        (starting,) = await wait_for_async(helpers)
+        starting.send_signal(signal.SIGKILL)
+        assert (await request).channels == 2
+
+    run(scenario)
+
+
+def test_a_helper_killed_while_idle_is_replaced_unnoticed(tmp_path: Path) -> None:
+    """The kernel may end an idle process; no file is blamed for it."""
+    good = os.fspath(write(tmp_path / "good.wav"))
+
+    async def scenario(audio: AudioHelper) -> None:
+        await audio.probe(good)
+        helpers()[0].send_signal(signal.SIGKILL)
+        await wait_for_async(lambda: not helpers())
+        assert (await audio.probe(good)).channels == 2
+
+    run(scenario)
+
+
+def test_a_request_that_takes_too_long_is_ended(stuck: str) -> None:
+    """A decoder that hangs is killed at the timeout."""
+
+    async def scenario(audio: AudioHelper) -> None:
+        with pytest.raises(Reject, match=r"0\.3 s") as raised:
+            await audio.probe(stuck)
+        assert raised.value.code == "decoder_crashed"
+        assert helpers() == []
+
+    run(scenario, timeout=0.3)
+
+
+def test_a_cancelled_request_ends_its_helper(tmp_path: Path, stuck: str) -> None:
+    """Its late answer can't be taken for that of the next request."""
+    good = os.fspath(write(tmp_path / "good.wav"))
+
+    async def scenario(audio: AudioHelper) -> None:
+        request = asyncio.create_task(audio.probe(stuck))
+        (first,) = await wait_for_async(helpers)
+        request.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await request
+        assert not first.is_running() or first.status() == psutil.STATUS_ZOMBIE
+        assert (await audio.probe(good)).duration == pytest.approx(3.0)
+
+    run(scenario)
+
+
+def test_idle_helpers_end_and_come_back(tmp_path: Path) -> None:
+    """Nothing of the decoder stays in memory while nothing is dropped."""
+    good = os.fspath(write(tmp_path / "good.wav"))
+
+    async def scenario(audio: AudioHelper) -> None:
+        await audio.probe(good)
+        assert len(helpers()) == 1
+        await wait_for_async(lambda: not helpers(), timeout=10)
+        assert (await audio.probe(good)).channels == 2
+
+    run(scenario, idle=0.2)
+
+
+def test_no_more_helpers_than_allowed_and_every_request_is_answered(tmp_path: Path) -> None:
+    """Forty requests at once share two processes."""
+    paths = [os.fspath(write(tmp_path / f"{i}.wav", tone(0.1 * (i + 1)))) for i in range(4)]
+
+    async def scenario(audio: AudioHelper) -> None:
+        answers = await asyncio.gather(*(audio.probe(path) for path in paths * 10))
+        expected = [pytest.approx(0.1 * (i + 1), abs=1e-4) for i in range(4)] * 10
+        assert [answer.duration for answer in answers] == expected
+        assert len(helpers()) == 2
+
+    run(scenario)
+
+
+def test_the_helper_is_limited_and_small(tmp_path: Path) -> None:
+    """Two GiB of address space, no core dumps, and a mix of 90 s within 120 MB."""
+    paths = [
+        os.fspath(write(tmp_path / f"{i}.wav", np.zeros((90 * 44_100, 2), np.float32)))
+        for i in range(2)
+    ]
+
+    async def scenario(audio: AudioHelper) -> None:
+        await audio.mix(paths, os.fspath(tmp_path / "mix.wav"), "wav")
+        (process,) = helpers()
+        assert process.rlimit(psutil.RLIMIT_AS)[0] == 2 << 30
+        assert process.rlimit(psutil.RLIMIT_CORE) == (0, 0)
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        peak = int(status.split("VmHWM:")[1].split()[0])
+        assert peak < 120_000
+
+    run(scenario)
+
+
+def test_a_helper_ends_with_its_service(tmp_path: Path) -> None:
+    """SIGKILL of the service leaves nothing behind: the helper's input ends."""
+    good = os.fspath(write(tmp_path / "good.wav"))
+    service = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import asyncio, sys\n"
+            "from stemwatch.audio.client import AudioHelper\n"
+            "async def main():\n"
+            "    audio = AudioHelper()\n"
+            "    await audio.probe(sys.argv[1])\n"
+            "    print('ready', flush=True)\n"
+            "    await asyncio.sleep(60)\n"
+            "asyncio.run(main())",
+            good,
+        ],
+        stdout=subprocess.PIPE,
+    )
+    with service:
+        assert service.stdout is not None
+        assert service.stdout.readline() == b"ready\n"
+        (helper,) = psutil.Process(service.pid).children()
+        service.kill()
+    wait_for(lambda: not helper.is_running(), timeout=10)
+
+
+def test_the_client_loads_no_decoder() -> None:
+    """The idle service holds neither PyAV nor numpy nor mutagen."""
+    code = (
+        "import sys, stemwatch.audio, stemwatch.audio.client\n"
+        "print(sorted({'av', 'numpy', 'mutagen'} & set(sys.modules)))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout == "[]\n"
+
+
+def test_two_hundred_small_files_take_seconds(tmp_path: Path) -> None:
+    """A start with 20,000 files waiting must not take an hour: far below 20 ms a file."""
+    path = os.fspath(write(tmp_path / "a.mp3", tone(1)))
+
+    async def scenario(audio: AudioHelper) -> None:
+        await audio.probe(path)
+        started = time.monotonic()
+        await asyncio.gather(*(audio.probe(path) for _ in range(200)))
+        assert time.monotonic() - started < 4.0
+
+    run(scenario)

@@ -1,0 +1,190 @@
+"""Tags of a song and their copy in its stems."""
+
+from __future__ import annotations
+
+import base64
+import os
+from pathlib import Path
+
+import av
+import mutagen
+import mutagen.flac
+import mutagen.id3
+import mutagen.mp4
+import mutagen.oggopus
+import mutagen.wave
+import numpy as np
+import pytest
+
+from stemwatch.audio.stemtags import write_tags
+from stemwatch.audio.tags import Cover, SourceTags, read_tags
+from tests.integration.audio_samples import decoded, overwrite, tone, write
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(200))
+TEXT = {
+    "title": "Söng",
+    "artist": "Somebody",
+    "album": "Album",
+    "albumartist": "Several",
+    "date": "1999",
+    "genre": "Rock",
+    "tracknumber": "3/12",
+    "discnumber": "1/2",
+    "bpm": "124",
+    "key": "Gm",
+}
+FULL = SourceTags({name: (value,) for name, value in TEXT.items()}, Cover(PNG, "image/png"))
+
+
+def song(path: Path) -> Path:
+    """A song of the path's format that holds TEXT and PNG, written without our own code."""
+    write(path, tone(1))
+    {"m4a": _tag_m4a, "ogg": _tag_ogg, "flac": _tag_flac}.get(path.suffix[1:], _tag_id3)(path)
+    return path
+
+
+@pytest.mark.parametrize("format", ["mp3", "wav", "flac", "m4a", "ogg"])
+def test_tags_and_cover_are_read_from_every_format(tmp_path: Path, format: str) -> None:
+    """The same song gives the same tags in each of them."""
+    tags = read_tags(os.fspath(song(tmp_path / f"a.{format}")))
+    assert {name: values[0] for name, values in tags.text.items()} == TEXT
+    assert tags.cover == Cover(PNG, "image/png")
+    assert tags.note is None
+
+
+def test_webm_tags_are_read(tmp_path: Path) -> None:
+    """Matroska's own names become ours."""
+    path = tmp_path / "a.webm"
+    with av.open(os.fspath(path), "w", format="webm") as file:
+        file.metadata.update(title="Söng", artist="Somebody", album_artist="Several")
+        stream = file.add_stream("libopus", rate=48_000)
+        stream.layout = "stereo"
+        frame = av.AudioFrame.from_ndarray(tone(1).reshape(1, -1), format="flt", layout="stereo")
+        frame.sample_rate = 48_000
+        file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    text = read_tags(os.fspath(path)).text
+    assert text["title"] == ("Söng",)
+    assert text["artist"] == ("Somebody",)
+    assert text["albumartist"] == ("Several",)
+
+
+def test_the_extension_does_not_matter(tmp_path: Path) -> None:
+    """An M4A named .mp3 gives its tags."""
+    path = song(tmp_path / "a.m4a").rename(tmp_path / "a.mp3")
+    assert read_tags(os.fspath(path)).text["artist"] == ("Somebody",)
+
+
+@pytest.mark.parametrize("format", ["wav", "flac", "mp3"])
+def test_stems_get_tags_and_keep_their_audio_bit_for_bit(tmp_path: Path, format: str) -> None:
+    """Everything is copied but the title, the song's own tempo and key win, no sample changes."""
+    stem = write(tmp_path / f"stem.{format}")
+    before = decoded(stem)
+    note = write_tags(os.fspath(stem), format, FULL, title="Söng (Vocals)", bpm=93.5, key="C#m")
+    assert note is None
+    assert np.array_equal(decoded(stem), before)
+    tags = read_tags(os.fspath(stem))
+    expected = TEXT | {"title": "Söng (Vocals)"}
+    assert {name: values[0] for name, values in tags.text.items()} == expected
+    assert tags.cover == FULL.cover
+
+
+def test_detected_tempo_and_key_fill_what_the_song_lacks(tmp_path: Path) -> None:
+    """FLAC: BPM, INITIALKEY and KEY; ID3: TBPM as an integer, TKEY musical."""
+    flac, mp3 = write(tmp_path / "a.flac"), write(tmp_path / "a.mp3")
+    for stem, format in ((flac, "flac"), (mp3, "mp3")):
+        write_tags(os.fspath(stem), format, SourceTags(), title="T", bpm=123.98, key="C#m")
+    comments = mutagen.flac.FLAC(flac)
+    assert [comments[name] for name in ("BPM", "INITIALKEY", "KEY")] == [
+        ["123.98"],
+        ["C#m"],
+        ["C#m"],
+    ]
+    frames = mutagen.id3.ID3(mp3)
+    assert (frames["TBPM"].text, frames["TKEY"].text) == (["124"], ["C#m"])
+
+
+def test_a_long_key_of_the_song_does_not_break_tkey(tmp_path: Path) -> None:
+    """TKEY holds three characters: `G minor` yields to the detected key there, not in FLAC."""
+    tags = SourceTags({"key": ("G minor",), "bpm": ("unknown",)})
+    wav, flac = write(tmp_path / "a.wav"), write(tmp_path / "a.flac")
+    for stem, format in ((wav, "wav"), (flac, "flac")):
+        write_tags(os.fspath(stem), format, tags, title="T", bpm=100.0, key="Am")
+    frames = mutagen.wave.WAVE(wav).tags
+    assert (frames["TKEY"].text, frames["TBPM"].text) == (["Am"], ["100"])
+    assert mutagen.flac.FLAC(flac)["INITIALKEY"] == ["G minor"]
+
+
+def test_several_artists_stay_several(tmp_path: Path) -> None:
+    """A list of values is copied as a list."""
+    stem = write(tmp_path / "a.flac")
+    tags = SourceTags({"artist": ("One", "Two")})
+    write_tags(os.fspath(stem), "flac", tags, title="T", bpm=None, key=None)
+    assert mutagen.flac.FLAC(stem)["ARTIST"] == ["One", "Two"]
+
+
+def test_broken_tags_cost_tags_not_the_delivery(tmp_path: Path) -> None:
+    """What can't be read or written becomes a note."""
+    path = overwrite(song(tmp_path / "a.flac"), 0.0005, 0.004)
+    assert "can't be read" in (read_tags(os.fspath(path)).note or "")
+    stem = tmp_path / "stem.wav"
+    stem.write_bytes(b"no RIFF at all, far too short")
+    note = write_tags(os.fspath(stem), "wav", FULL, title="T", bpm=None, key=None)
+    assert "No tags were written" in (note or "")
+
+
+def test_a_vanished_stem_is_an_os_error_and_no_note(tmp_path: Path) -> None:
+    """A disk's fault is not taken for a broken tag."""
+    with pytest.raises(FileNotFoundError):
+        write_tags(os.fspath(tmp_path / "gone.flac"), "flac", FULL, title="T", bpm=None, key=None)
+
+
+def _tag_id3(path: Path) -> None:
+    audio = mutagen.wave.WAVE(path) if path.suffix == ".wav" else mutagen.File(path)
+    if audio.tags is None:
+        audio.add_tags()
+    ids = ["TIT2", "TPE1", "TALB", "TPE2", "TDRC", "TCON", "TRCK", "TPOS", "TBPM", "TKEY"]
+    for frame, value in zip(ids, TEXT.values(), strict=True):
+        audio.tags.add(mutagen.id3.Frames[frame](encoding=3, text=[value]))
+    audio.tags.add(mutagen.id3.APIC(encoding=3, mime="image/png", type=3, desc="c", data=PNG))
+    audio.save()
+
+
+def _picture() -> mutagen.flac.Picture:
+    picture = mutagen.flac.Picture()
+    picture.type, picture.mime, picture.data = 3, "image/png", PNG
+    return picture
+
+
+def _tag_flac(path: Path) -> None:
+    audio = mutagen.flac.FLAC(path)
+    audio.update({"initialkey" if name == "key" else name: value for name, value in TEXT.items()})
+    audio.add_picture(_picture())
+    audio.save()
+
+
+def _tag_ogg(path: Path) -> None:
+    audio = mutagen.oggopus.OggOpus(path)
+    audio.update(TEXT)
+    audio["metadata_block_picture"] = base64.b64encode(_picture().write()).decode()
+    audio.save()
+
+
+def _tag_m4a(path: Path) -> None:
+    audio = mutagen.mp4.MP4(path)
+    audio.update(
+        {
+            "©nam": TEXT["title"],
+            "©ART": TEXT["artist"],
+            "©alb": TEXT["album"],
+            "aART": TEXT["albumartist"],
+            "©day": TEXT["date"],
+            "©gen": TEXT["genre"],
+            "trkn": [(3, 12)],
+            "disk": [(1, 2)],
+            "tmpo": [124],
+            "----:com.apple.iTunes:initialkey": [b"Gm"],
+            "covr": [mutagen.mp4.MP4Cover(PNG, mutagen.mp4.MP4Cover.FORMAT_PNG)],
+        }
+    )
+    audio.save()
