@@ -1,0 +1,230 @@
+"""From an HTTP answer to what to do next: the table of statuses, for POST, GET and download.
+
+Pure. The server's own words are kept, because they are often the best explanation there is, but
+only after they were made safe to show and stripped of secrets.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from stemwatch.errors import PauseService, Reject, RetryLater, StemwatchError, Unconfirmed
+from stemwatch.stemsplit.words import printable, retry_after
+
+_ENDPOINT_HINT = "Check api.base_url in the configuration (`stemwatch check`)."
+_REJECTED = {
+    400: ("bad_request", "The API refused the file"),
+    413: ("too_large", "The file is too large for the API"),
+    415: ("unsupported", "The API can't read this kind of file"),
+    422: ("unprocessable", "The API can't process this file"),
+}
+_EXPIRED_URL = frozenset({400, 401, 403, 404, 410})  # storage services differ in their word for it
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer; `headers` have lower-case names, `body` is at most 1 MiB.
+
+    `where` names the call for messages (method and path, no query); `secret` must not be repeated.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    where: str
+    now: float  # Unix seconds, for a Retry-After that is a date
+    secret: str | None = None
+
+    @property
+    def request_id(self) -> str | None:
+        found = printable(self.headers.get("x-request-id", ""), self.secret)
+        return found or None
+
+    @property
+    def after(self) -> float | None:
+        return retry_after(self.headers.get("retry-after"), self.now)
+
+    def json(self) -> Mapping[str, Any] | None:
+        """The body as a JSON object; None for anything else, half a JSON and HTML included."""
+        if self.headers.get("content-encoding", "identity").lower() != "identity":
+            return None  # we asked for none: never unpack what may be a bomb
+        try:
+            data = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+        return data if isinstance(data, dict) else None
+
+    def said(self) -> str:
+        """` (503: "words of the server")`, or the standard phrase where it has none."""
+        data = self.json() or {}
+        fault = data.get("error")
+        words = fault.get("message") or fault.get("code") if isinstance(fault, dict) else fault
+        words = words or data.get("message") or data.get("detail")
+        if isinstance(words, str) and (text := printable(words, self.secret)):
+            return f' ({self.status}: "{text}")'
+        try:
+            return f" ({self.status} {HTTPStatus(self.status).phrase})"
+        except ValueError:
+            return f" ({self.status})"
+
+    def field(self, *names: str) -> Any:
+        """The first of these keys, beside `error` or inside it."""
+        data = self.json() or {}
+        inner = data.get("error")
+        for place in (inner if isinstance(inner, dict) else {}, data):
+            for name in names:
+                if place.get(name) is not None:
+                    return place[name]
+        return None
+
+
+def post_fault(answer: Answer, *, body_sent: bool) -> StemwatchError:
+    """What a submission's answer, other than a usable 2xx, means.
+
+    `body_sent`: the closing boundary went out, so an answer that leaves open whether the job was
+    taken may have cost money.
+    """
+    status = answer.status
+    if (shared := _shared(answer)) is not None:
+        return shared
+    if status in _REJECTED:
+        code, words = _REJECTED[status]
+        return _reject(answer, code, words)
+    # 301, 307, 308 say "not here", so nothing was taken; following would carry the key elsewhere.
+    # 302 and 303 may say "done, look there": harmless only while the body had no end.
+    if status in {301, 307, 308, 404, 405} or (300 <= status < 400 and not body_sent):
+        return _endpoint(answer)
+    if status in {408, 409, 425} or status >= 500:
+        down = status >= 500 or status == 408
+        return _retry(answer, "server_error" if down else "busy", server_down=down)
+    if 400 <= status < 500:
+        return _reject(answer, "refused", "The API refused the file")
+    return Unconfirmed(
+        f"{answer.where} was answered, but the answer names no job{answer.said()}.",
+        http_status=status,
+        request_id=answer.request_id,
+    )
+
+
+def get_fault(answer: Answer) -> StemwatchError:
+    """What an answer to `GET /jobs/{id}`, other than a readable 200, means."""
+    status = answer.status
+    if (shared := _shared(answer)) is not None:
+        return shared
+    if status in {404, 410}:
+        return _retry(
+            answer,
+            "job_missing",
+            words="The API does not know this job",
+            hint="If it stays unknown, look for it in your StemSplit dashboard.",
+        )
+    if 300 <= status < 400:
+        return _retry(answer, "redirected", server_down=True, hint=_ENDPOINT_HINT)
+    if status >= 500 or status == 408:
+        return _retry(answer, "server_error", server_down=True)
+    return bad_answer(answer, "not a job's status")
+
+
+def download_fault(answer: Answer) -> StemwatchError:
+    """What a storage host's answer, other than a 200, means. It never speaks about the key."""
+    status = answer.status
+    if status in _EXPIRED_URL:
+        return _retry(answer, "url_expired", words="The stem's address has expired")
+    if status == 429:
+        return _retry(answer, "rate_limited", counts=False)
+    if status >= 500 or status == 408:
+        return _retry(answer, "server_error", server_down=True)
+    return bad_answer(answer, "not a stem")
+
+
+def bad_answer(answer: Answer, what: str) -> RetryLater:
+    """A 2xx (or an odd status) whose content can't be used."""
+    return _retry(answer, "bad_answer", words=f"The answer is {what}")
+
+
+def _shared(answer: Answer) -> StemwatchError | None:
+    """Statuses that mean the same on every call to the API."""
+    match answer.status:
+        case 401 | 403:
+            return _pause(
+                answer,
+                "auth",
+                "The API does not accept the key",
+                "Check the API key (api.key_file, $STEMSPLIT_API_KEY); "
+                "nothing was lost, work resumes once it is accepted.",
+            )
+        case 402:
+            return _no_credit(answer)
+        case 407 | 511:
+            return _retry(answer, "server_error", server_down=True)
+        case 429:
+            return _retry(answer, "rate_limited", counts=False)
+    return None
+
+
+def _no_credit(answer: Answer) -> PauseService:
+    seconds = answer.field("requiredSeconds", "required_seconds")
+    needs = ""
+    if isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 < seconds < 1e9:
+        needs = f"; it needs {seconds:g} s of credit"
+    link = answer.field("purchaseUrl", "purchase_url")
+    shop = "in your StemSplit dashboard"
+    if isinstance(link, str) and re.fullmatch(r"https://[!-~]{1,190}", link):
+        shop = f"at {printable(link, answer.secret)}"
+    return _pause(answer, "credit", "No credit left" + needs, f"Buy credit {shop}.")
+
+
+def _endpoint(answer: Answer) -> PauseService:
+    words = "The API has no such endpoint"
+    if 300 <= answer.status < 400:
+        words = "The API's address redirects elsewhere, which is not followed with a key"
+    return _pause(answer, "endpoint", words, _ENDPOINT_HINT)
+
+
+def _pause(answer: Answer, code: str, words: str, hint: str) -> PauseService:
+    return PauseService(
+        f"{words}: {answer.where}{answer.said()}.",
+        code=code,
+        hint=hint,
+        after=answer.after,
+        http_status=answer.status,
+        request_id=answer.request_id,
+    )
+
+
+def _reject(answer: Answer, code: str, words: str) -> Reject:
+    return Reject(
+        f"{words}: {answer.where}{answer.said()}.",
+        code=code,
+        hint="Mend or convert the file, then `stemwatch retry`.",
+        http_status=answer.status,
+        request_id=answer.request_id,
+    )
+
+
+def _retry(
+    answer: Answer,
+    code: str,
+    *,
+    words: str = "The server could not answer",
+    hint: str = "",
+    counts: bool = True,
+    server_down: bool = False,
+) -> RetryLater:
+    if code == "rate_limited":
+        words = "Too many requests or jobs at once"
+    return RetryLater(
+        f"{words}: {answer.where}{answer.said()}.",
+        code=code,
+        hint=hint,
+        after=answer.after,
+        counts=counts,
+        server_down=server_down,
+        http_status=answer.status,
+        request_id=answer.request_id,
+    )

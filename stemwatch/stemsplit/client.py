@@ -1,0 +1,105 @@
+"""What the rest of stemwatch sees of a separation API: its values and its one interface.
+
+Wire A is `separate.SeparateApi`. Another wire only has to fill the same `SeparationApi`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from stemwatch.job import Options
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An open file on its way up: read with `pread`, so the descriptor's position is untouched.
+
+    `size` in bytes, as it was hashed. `filename` as the user named it (may hold surrogates).
+    """
+
+    fd: int
+    size: int
+    filename: str
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The API took the job; from here on it is paid for."""
+
+    remote_id: str
+    request_id: str | None = None
+
+
+class RemoteStatus(StrEnum):
+    """Unknown words of the API count as running: only these two end a job."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteJob:
+    """One poll's answer, checked: every field is safe to store, show and act on.
+
+    `stems`: known stem name -> URL, filled only when completed, then complete. `bpm` is finite and
+    positive, `key` printable text as the API gave it, `duration` in seconds of audio, `progress`
+    between 0 and 1. `engine` is sent by our own server only; None stands for StemSplit.
+    """
+
+    id: str
+    status: RemoteStatus
+    stems: Mapping[str, str] = field(default_factory=dict)
+    bpm: float | None = None
+    key: str | None = None
+    duration: float | None = None
+    error: str | None = None
+    progress: float | None = None
+    engine: str | None = None
+
+
+class SeparationApi(Protocol):
+    """The seam between the workers and a wire. Nothing in it retries: that is the pool's policy."""
+
+    async def submit(
+        self,
+        upload: Upload,
+        options: Options,
+        *,
+        idempotency_key: str,
+        before_last_bytes: Callable[[], Awaitable[None]],
+        on_sent: Callable[[int], None],
+    ) -> Submitted:
+        """Send the file; `before_last_bytes` is awaited when only the bytes that cost are left.
+
+        What it raises aborts the submission (nothing was accepted) and comes out unchanged.
+        `on_sent` gets the audio bytes sent so far. Raises Reject, Unconfirmed, RetryLater or
+        PauseService; only Unconfirmed may have been charged.
+        """
+
+    async def job(self, remote_id: str, *, stems: int) -> RemoteJob:
+        """Ask once how a job is; raises Reject, RetryLater or PauseService."""
+
+    async def check_key(self) -> None:
+        """Return if the API takes the key; raises PauseService or RetryLater."""
+
+    async def download(
+        self,
+        url: str,
+        dest_fd: int,
+        *,
+        limit: int,
+        deadline: float,
+        on_received: Callable[[int], None],
+    ) -> int:
+        """Write a stem's body to `dest_fd`; returns its bytes.
+
+        `limit` in bytes, `deadline` the seconds allowed from now. `on_received` gets the bytes
+        received so far. Raises Reject, RetryLater or PauseService.
+        """
+
+    async def aclose(self) -> None:
+        """Close every connection."""

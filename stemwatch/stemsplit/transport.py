@@ -1,0 +1,178 @@
+"""httpx over httpcore's pool with our own network backend, and the clients made from it.
+
+Proxies and netrc from the environment are not honoured (`trust_env=False`) by either client: a
+proxy would resolve names itself, past the address guard, and would see where the key goes.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import ssl
+from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+from http.cookiejar import DefaultCookiePolicy
+
+import httpcore
+import httpx
+
+from stemwatch.errors import ConfigFault
+from stemwatch.stemsplit.guard import SocketBackend
+
+# httpx logs whole signed URLs at INFO, httpcore redirect targets at DEBUG.
+for _name in ("httpx", "httpcore"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+# Most specific first.
+_MAPPED: tuple[tuple[type[Exception], type[httpx.TransportError]], ...] = (
+    (httpcore.ConnectTimeout, httpx.ConnectTimeout),
+    (httpcore.ReadTimeout, httpx.ReadTimeout),
+    (httpcore.WriteTimeout, httpx.WriteTimeout),
+    (httpcore.PoolTimeout, httpx.PoolTimeout),
+    (httpcore.TimeoutException, httpx.TimeoutException),
+    (httpcore.ConnectError, httpx.ConnectError),
+    (httpcore.ReadError, httpx.ReadError),
+    (httpcore.WriteError, httpx.WriteError),
+    (httpcore.NetworkError, httpx.NetworkError),
+    (httpcore.UnsupportedProtocol, httpx.UnsupportedProtocol),
+    (httpcore.LocalProtocolError, httpx.LocalProtocolError),
+    (httpcore.RemoteProtocolError, httpx.RemoteProtocolError),
+    (httpcore.ProtocolError, httpx.ProtocolError),
+)
+
+
+class Transport(httpx.AsyncBaseTransport):
+    """HTTP/1.1 through `backend`; `connections` bounds how many are open at once."""
+
+    def __init__(
+        self, backend: SocketBackend, *, tls: ssl.SSLContext | None, connections: int
+    ) -> None:
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=tls,
+            max_connections=connections,
+            max_keepalive_connections=connections,
+            keepalive_expiry=15.0,
+            network_backend=backend,
+        )
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        url = request.url
+        with _as_httpx():
+            response = await self._pool.handle_async_request(
+                httpcore.Request(
+                    method=request.method,
+                    url=httpcore.URL(
+                        scheme=url.raw_scheme,
+                        host=url.raw_host,
+                        port=url.port,
+                        target=url.raw_path,
+                    ),
+                    headers=request.headers.raw,
+                    content=request.stream,
+                    extensions=request.extensions,
+                )
+            )
+        assert isinstance(response.stream, AsyncIterable)
+        return httpx.Response(
+            response.status,
+            headers=response.headers,
+            stream=_Body(response),
+            extensions=response.extensions,
+        )
+
+    async def aclose(self) -> None:
+        await self._pool.aclose()
+
+
+class _Body(httpx.AsyncByteStream):
+    def __init__(self, response: httpcore.Response) -> None:
+        self._response = response
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with _as_httpx():
+            async for part in self._response.aiter_stream():
+                yield part
+
+    async def aclose(self) -> None:
+        await self._response.aclose()
+
+
+@contextmanager
+def _as_httpx() -> Iterator[None]:
+    try:
+        yield
+    except tuple(source for source, _ in _MAPPED) as exc:
+        kind = next(target for source, target in _MAPPED if isinstance(exc, source))
+        raise kind(str(exc)) from exc
+
+
+def new_client(
+    backend: SocketBackend,
+    *,
+    tls: ssl.SSLContext | None,
+    connections: int,
+    user_agent: str,
+    timeout: httpx.Timeout,
+    headers: Mapping[str, str] | None = None,
+) -> httpx.AsyncClient:
+    """A client without cookies, proxies, redirects or compressed answers."""
+    client = httpx.AsyncClient(
+        transport=Transport(backend, tls=tls, connections=connections),
+        headers={
+            "User-Agent": user_agent,  # the service's edge refuses library defaults
+            "Accept": "*/*",
+            # 48 KB of gzip became 50 MB: nothing that we fetch gains by it
+            "Accept-Encoding": "identity",
+            **(headers or {}),
+        },
+        timeout=timeout,
+        trust_env=False,
+        follow_redirects=False,
+    )
+    client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    return client
+
+
+@functools.cache
+def tls_context() -> ssl.SSLContext:
+    """Certificates of certifi and of the system (a private CA on a home network lives there)."""
+    context = httpx.create_ssl_context()
+    context.load_default_certs()
+    return context
+
+
+def place(url: httpx.URL | str) -> str:
+    """A URL for messages: scheme, host and path. Signed URLs carry their secret in the query."""
+    try:
+        parsed = httpx.URL(url)
+        port = f":{parsed.port}" if parsed.port else ""
+        text = f"{parsed.scheme}://{parsed.host}{port}{parsed.path}"
+    except (httpx.InvalidURL, UnicodeError, ValueError):
+        return "an unreadable address"
+    shown = "".join(c if c.isprintable() else "?" for c in text)
+    return shown if len(shown) <= 120 else shown[:119] + "…"
+
+
+def checked_base(base_url: str) -> str:
+    """The base without its trailing slash; raises ConfigFault."""
+    try:
+        url = httpx.URL(base_url)
+    except (httpx.InvalidURL, UnicodeError, ValueError):
+        url = httpx.URL("")
+    impossible = not url.host or not 0 < (url.port or 443) < 65536
+    if url.scheme not in {"http", "https"} or impossible or url.userinfo or url.query:
+        raise ConfigFault(
+            "api.base_url is not an http(s) address without user name or query.",
+            hint="Example: https://api.stemsplit.io/v1",
+        )
+    return str(url.copy_with(fragment=None)).rstrip("/")
+
+
+def checked_key(key: str | None) -> str | None:
+    """The key, fit for a header; raises ConfigFault without showing it (httpx's error would)."""
+    if key is not None and not (key.isascii() and key.isprintable() and key and " " not in key):
+        raise ConfigFault(
+            "The API key is empty or has characters that no key has (a space, a line end?).",
+            hint="Put the key alone into api.key_file or $STEMSPLIT_API_KEY.",
+        )
+    return key
