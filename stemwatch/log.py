@@ -28,7 +28,7 @@ _FLOORS = {
     "httpx": logging.WARNING,
     "httpcore": logging.WARNING,
     "asyncio": logging.INFO,
-    "watchdog": logging.INFO,
+    "watchdog": logging.CRITICAL,  # its faults are seen, mended and told by the observer
     "multipart": logging.WARNING,
     "python_multipart": logging.WARNING,
 }

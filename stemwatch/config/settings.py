@@ -221,11 +221,6 @@ class Settings(Section):
         """Separate on this machine, through a server that we start ourselves."""
         return self.api.base_url == "local"
 
-    @property
-    def needs_key(self) -> bool:
-        """A server on this network (http) may be run without a key; StemSplit can't."""
-        return self.api.base_url.startswith("https://")
-
     def options_for(self, relpath: str) -> Options:
         """What to make of the file at `relpath` (below the inbox, with "/").
 

@@ -48,7 +48,7 @@ def test_defaults_expand_the_home(env: dict[str, str]) -> None:
     assert settings.folders.inbox == f"{env['HOME']}/stemwatch/inbox"
     assert settings.state_dir == f"{env['HOME']}/.local/state/stemwatch"
     assert settings.source is None
-    assert (settings.local, settings.needs_key) == (False, True)
+    assert settings.local is False
 
 
 def test_a_home_that_is_not_utf8_works(tmp_path: Path) -> None:
@@ -263,7 +263,6 @@ def test_base_urls_that_are_taken(
     """https anywhere, http within one's own network, without the last slash."""
     settings = load(write(tmp_path, f"api: {{base_url: '{url}'}}"), env=env)
     assert settings.api.base_url == expected
-    assert settings.needs_key == url.startswith("https")
 
 
 @pytest.mark.parametrize(
@@ -343,7 +342,7 @@ def test_local_takes_the_place_of_the_api(tmp_path: Path, env: dict[str, str]) -
     """`--local` wins over the file's URL."""
     path = write(tmp_path, "api: {base_url: 'https://host/v1', max_concurrent: 2}")
     settings = load(path, env=env, local=True)
-    assert (settings.local, settings.needs_key, settings.api.max_concurrent) == (True, False, 2)
+    assert (settings.local, settings.api.max_concurrent) == (True, 2)
     assert defaults(env=env, local=True).local
 
 
