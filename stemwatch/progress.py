@@ -1,0 +1,92 @@
+"""What is under way right now, and the file through which other commands see it.
+
+The service writes `status.json` into its state directory, at most once a second and only when
+something changed; `status`, `demo` and `split` draw from it. It holds no key and no URL.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+UPLOAD, SEPARATING, DOWNLOAD, DELIVERING = "upload", "separating", "download", "delivering"
+FILE_NAME = "status.json"
+
+
+@dataclass(slots=True)
+class Running:
+    """One job at work. `done` and `total` are bytes, or seconds where it separates."""
+
+    id: int
+    name: str
+    stage: str
+    since: float  # Unix seconds: when this stage began
+    done: float = 0.0
+    total: float | None = None
+
+
+class Progress:
+    """The jobs under way, in memory. Updates are cheap: they only set numbers."""
+
+    def __init__(self) -> None:
+        self.running: dict[int, Running] = {}
+        self.changes = 0
+
+    def stage(self, job_id: int, name: str, stage: str, total: float | None = None) -> Running:
+        """A job enters a stage of its work."""
+        entry = Running(job_id, name, stage, time.time(), 0.0, total)
+        self.running[job_id] = entry
+        self.changes += 1
+        return entry
+
+    def at(self, job_id: int, done: float) -> None:
+        entry = self.running.get(job_id)
+        if entry is not None:
+            entry.done = done
+            self.changes += 1
+
+    def end(self, job_id: int) -> None:
+        if self.running.pop(job_id, None) is not None:
+            self.changes += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The service as others see it. Times are Unix seconds."""
+
+    version: str
+    pid: int
+    started_at: float
+    written_at: float
+    watcher: Mapping[str, Any] = field(default_factory=dict)
+    pauses: list[Mapping[str, Any]] = field(default_factory=list)
+    running: list[Mapping[str, Any]] = field(default_factory=list)
+    slots: Mapping[str, int] = field(default_factory=dict)
+    unreadable: list[Mapping[str, str]] = field(default_factory=list)
+
+
+def running_of(progress: Progress) -> list[Mapping[str, Any]]:
+    return [asdict(entry) for entry in progress.running.values()]
+
+
+def write(state_dir: str, snapshot: Snapshot) -> None:
+    """Replace the status file. A reader sees the old one or the new one, never half of one."""
+    target = os.path.join(state_dir, FILE_NAME)
+    temporary = f"{target}.{os.getpid()}.tmp"
+    with open(temporary, "w", encoding="utf-8") as file:
+        json.dump(asdict(snapshot), file, ensure_ascii=True)
+    os.replace(temporary, target)
+
+
+def read(state_dir: str) -> dict[str, Any] | None:
+    """The last status that a service wrote here; None if there is none that can be read."""
+    try:
+        with open(os.path.join(state_dir, FILE_NAME), encoding="utf-8") as file:
+            found = json.load(file)
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None

@@ -1,0 +1,1 @@
+"""The bounded pool that moves each job one step at a time, and what paces it."""

@@ -1,0 +1,81 @@
+"""What every step of a job works with: the rooms it calls, and what paces it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from stemwatch.audio.client import AudioHelper
+from stemwatch.errors import PauseService
+from stemwatch.job import Job
+from stemwatch.journal.journal import Journal
+from stemwatch.progress import Progress
+from stemwatch.stemsplit.client import RemoteJob, SeparationApi
+from stemwatch.workers.budget import Budget
+from stemwatch.workers.gate import Gate
+from stemwatch.workers.pace import RequestBudget, Slots
+from stemwatch.workers.place import Place
+from stemwatch.workers.polls import Polls
+from stemwatch.workers.timing import Timing
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Context:
+    """One service's (or one `split`'s) working set. Everything here lives on one event loop."""
+
+    journal: Journal
+    api: SeparationApi
+    audio: AudioHelper
+    place: Place
+    budget: Budget
+    gate: Gate
+    slots: Slots
+    polls: Polls
+    requests: RequestBudget
+    progress: Progress
+    timing: Timing
+    local: bool  # separates on this machine: nothing is paid
+    owner: str | None = None  # whose jobs these are: None for the service, a token for `split`
+    max_duration: float | None = None  # seconds of audio that the API takes
+    now: Callable[[], float] = time.time
+    clock: Callable[[], float] = time.monotonic
+    rng: random.Random = field(default_factory=random.Random)
+    # Fresh stem URLs of jobs that were just seen completed: they expire, so never on disk.
+    fresh: dict[int, RemoteJob] = field(default_factory=dict)
+    # Bytes of the outbox's disk that jobs at work are going to need, by job.
+    reserved: dict[int, int] = field(default_factory=dict)
+    # Jobs past the point of no return of their submission: a drain waits for their answers.
+    committed: set[int] = field(default_factory=set)
+    critical: set[asyncio.Task[Any]] = field(default_factory=set)
+    trial: int | None = None  # the one job that may be submitted to see whether a pause is over
+    room_wanted: int = 0  # bytes that must be free on the outbox's disk before submitting goes on
+    job_deadline: float = 300.0  # seconds until a job is reported as late
+    wake: Callable[[], None] = lambda: None  # there may be something new to claim
+    ended: Callable[[Job], None] = lambda job: None  # told of every job that came to its end
+    reported_late: set[int] = field(default_factory=set)
+
+    async def unbroken(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run `work` to its end even if the caller is cancelled; a drain waits for it."""
+        task = asyncio.ensure_future(work)
+        self.critical.add(task)
+        task.add_done_callback(self.critical.discard)
+        return await asyncio.shield(task)
+
+    async def insist(self, commit: Callable[[], Awaitable[T]]) -> T:
+        """Commit what must not be forgotten, again and again while the journal's disk is full."""
+
+        async def again() -> T:
+            while True:
+                try:
+                    return await commit()
+                except PauseService as fault:
+                    self.gate.pause(fault)
+                    await asyncio.sleep(self.timing.retry_first)
+
+        return await self.unbroken(again())

@@ -1,0 +1,106 @@
+"""separated -> delivered: download the stems, verify them, and show the song's folder whole."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+
+from stemwatch.errors import Reject, RetryLater
+from stemwatch.job import STEMS, Job, Options
+from stemwatch.outbox import durable, space
+from stemwatch.outbox.staging import Staging
+from stemwatch.progress import DELIVERING, DOWNLOAD
+from stemwatch.stemsplit.client import RemoteJob, RemoteStatus
+from stemwatch.workers import deliver
+from stemwatch.workers.context import Context
+
+_SLOWEST = 50_000  # bytes a second that a download may crawl at, before its deadline
+_TYPICAL = {"wav": 176_400, "flac": 110_000, "mp3": 40_000}  # bytes a second, for the bars
+
+
+async def fetch(ctx: Context, job: Job) -> Job:
+    """Download, verify, tag, mix and publish; returns the job as `delivered`.
+
+    Parts that were committed before a crash or a retry are kept. Raises Reject, RetryLater or
+    PauseService with everything that is whole still staged.
+    """
+    if (folder := await deliver.published(ctx, job)) is not None:
+        return await ctx.unbroken(deliver.record(ctx, job, folder))
+    staging = await asyncio.to_thread(Staging, job.outbox, _token(job), job.options.format)
+    await _download_all(ctx, job, staging)
+    ctx.progress.stage(job.id, job.name, DELIVERING)
+    await deliver.add_mixes(ctx, job, staging)
+    minutes = 0.0 if ctx.local else (job.duration or 0.0) / 60.0
+    return await ctx.unbroken(deliver.publish(ctx, job, staging, cost_minutes=round(minutes, 4)))
+
+
+def _token(job: Job) -> str:
+    """Names the separation: stems of two remote jobs must never end up in one folder."""
+    return f"{job.id}-{hashlib.sha256((job.remote_id or '').encode()).hexdigest()[:12]}"
+
+
+async def _download_all(ctx: Context, job: Job, staging: Staging) -> None:
+    stems = STEMS[job.options.stems]
+    missing = [s for s in stems if await asyncio.to_thread(staging.recover, s) is None]
+    typical = int((job.duration or 0.0) * _TYPICAL[job.options.format])
+    entry = ctx.progress.stage(job.id, job.name, DOWNLOAD, typical * len(stems) or None)
+    before = typical * (len(stems) - len(missing))
+    remote = await _with_addresses(ctx, job) if missing else None
+    for stem in missing:
+        assert remote is not None  # for mypy: there are missing stems only with a remote
+
+        def received(count: int, before: int = before) -> None:
+            entry.done = before + count
+            ctx.progress.changes += 1
+
+        before += await _download(ctx, job, staging, stem, remote.stems[stem], received)
+
+
+async def _with_addresses(ctx: Context, job: Job) -> RemoteJob:
+    """The remote job with fresh addresses: from the poll that saw it done, or asked for again."""
+    remote = ctx.fresh.pop(job.id, None)
+    if remote is not None:
+        return remote
+    if job.remote_id is None:
+        raise Reject("the journal holds no remote id for it.", code="job_lost")
+    await ctx.requests.take()
+    remote = await ctx.api.job(job.remote_id, stems=job.options.stems)
+    if remote.status is RemoteStatus.FAILED:
+        raise Reject(
+            f"the separation failed after all: {remote.error or 'no reason was given'}.",
+            code="separation_failed",
+            hint="`stemwatch retry` submits it again.",
+        )
+    if remote.status is not RemoteStatus.COMPLETED:
+        raise RetryLater("the server says that it is running again.", code="bad_answer")
+    return remote
+
+
+async def _download(
+    ctx: Context, job: Job, staging: Staging, stem: str, url: str, received: deliver.Received
+) -> int:
+    """One stem: streamed into its part, verified, tagged, committed. Returns its bytes."""
+    limit = space.needed_bytes(job.duration or 600.0, Options(1, job.options.format)) * 3
+    part = staging.part(stem)
+    with durable.disk_faults(staging.outbox):
+        fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    try:
+        size = await ctx.api.download(
+            url,
+            fd,
+            limit=limit,
+            deadline=ctx.timing.download_stall + limit / _SLOWEST,
+            on_received=received,
+        )
+    finally:
+        os.close(fd)
+    try:
+        await ctx.audio.verify(part, expected=job.duration, format=job.options.format)
+    except Reject as fault:
+        raise RetryLater(
+            f"the {stem} stem is damaged: {fault.message}", code="bad_stem", hint=fault.hint
+        ) from fault
+    await deliver.tag(ctx, job, staging, stem)
+    await asyncio.to_thread(staging.commit_part, stem)
+    return size

@@ -1,0 +1,86 @@
+"""delivered -> done, and quarantined files: the original leaves the inbox, last of all."""
+
+from __future__ import annotations
+
+import asyncio
+
+from stemwatch.errors import PauseService
+from stemwatch.job import Job, JobState
+from stemwatch.log import log
+from stemwatch.outbox import filing, quarantine
+from stemwatch.outbox.moving import Filed
+from stemwatch.workers.context import Context
+
+
+async def file(ctx: Context, job: Job) -> Job:
+    """Move the original to where its job's end says. Raises PauseService where that can't be.
+
+    The journal, not the move, means done: a file that can't leave its folder is not done again.
+    """
+    if job.state is JobState.QUARANTINED:
+        return await ctx.unbroken(_quarantine(ctx, job))
+    return await ctx.unbroken(_finish(ctx, job))
+
+
+async def _finish(ctx: Context, job: Job) -> Job:
+    place = ctx.place
+    how = "keep" if job.origin == "split" else place.after_success
+    filed = await asyncio.to_thread(
+        filing.file_original,
+        job.path,
+        job.identity,
+        how=how,
+        archive_root=place.archive,
+        relpath=job.relpath,
+        sha256=job.sha256,
+    )
+    _require_inbox(ctx, filed)
+    moved_to = filed.path if filed.outcome == "archived" else None
+    if filed.outcome == "deleted":
+        moved_to = ""
+    done = await ctx.journal.advance(job, JobState.DONE, filed.outcome, filed_to=moved_to)
+    if filed.message:
+        log.warning("job.kept", name=job.name, message=filed.message)
+    log.debug("job.done", name=job.name, original=filed.outcome)
+    return done
+
+
+async def _quarantine(ctx: Context, job: Job) -> Job:
+    place = ctx.place
+    if place.quarantine is None:
+        return await ctx.journal.amend(job, filed_to=job.path)
+    reason = {
+        "code": job.code,
+        "message": job.message,
+        "hint": job.hint,
+        "http_status": job.http_status,
+        "attempts": job.attempts,
+        "job_id": job.remote_id,
+        "request_id": job.request_id,
+        "first_seen": job.created_at,
+        "quarantined_at": job.updated_at,
+    }
+    filed = await asyncio.to_thread(
+        quarantine.quarantine,
+        job.path,
+        job.identity,
+        root=place.quarantine,
+        relpath=job.relpath,
+        sha256=job.sha256 or None,
+        reason=reason,
+    )
+    _require_inbox(ctx, filed)
+    if filed.outcome == "kept":
+        log.warning("job.kept", name=job.name, message=filed.message)
+    # Not moved, but settled: the file is gone, changed (a new song), or can't be moved.
+    return await ctx.journal.amend(job, filed_to=filed.path or job.path)
+
+
+def _require_inbox(ctx: Context, filed: Filed) -> None:
+    """What is missing from an inbox whose mount is gone was not taken back by anybody."""
+    if filed.outcome == "gone" and not ctx.place.online():
+        raise PauseService(
+            f"the inbox {ctx.place.inbox} is not there.",
+            code="inbox",
+            hint="Mount it again; work goes on by itself.",
+        )

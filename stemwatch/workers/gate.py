@@ -1,0 +1,146 @@
+"""Why nothing is submitted: the pauses, when each is tried again, and what they hold back.
+
+A pause never touches the inbox. It ends by itself: something is tried again after its backoff,
+one request at a time, and what succeeds opens the gate for everybody.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from stemwatch.errors import PauseService
+from stemwatch.workers.pace import full_jitter
+from stemwatch.workers.timing import Timing
+
+SUBMIT, POLL, FETCH, FILE = "submit", "poll", "fetch", "file"
+# What each pause holds back. Results that are paid for are fetched wherever that can work.
+_HOLDS = {
+    "auth": {SUBMIT, POLL},
+    "server": {SUBMIT, POLL},
+    "credit": {SUBMIT},
+    "endpoint": {SUBMIT},
+    "rate_limited": {SUBMIT},
+    "disk": {SUBMIT, FETCH},
+    "inbox": {SUBMIT, FILE},
+    "journal": {SUBMIT, POLL, FETCH, FILE},
+}
+_HOLDS_OTHERWISE = {SUBMIT, FETCH}  # such as an audio helper that can't start
+_TRIAL = {"credit", "endpoint"}
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """One reason why work is held. `since` and `until` are monotonic seconds."""
+
+    code: str
+    message: str
+    hint: str
+    since: float
+    until: float
+    attempts: int = 1
+
+
+class Gate:
+    """All pauses of the service, by code."""
+
+    def __init__(
+        self, timing: Timing, clock: Callable[[], float], rng: random.Random | None = None
+    ) -> None:
+        self._timing = timing
+        self._clock = clock
+        self._rng = rng or random.Random()
+        self._pauses: dict[str, Pause] = {}
+        self._failures = 0  # requests in a row that found no working server
+
+    @property
+    def pauses(self) -> list[Pause]:
+        return list(self._pauses.values())
+
+    def pause(self, fault: PauseService) -> bool:
+        """Close for this fault, longer each time in a row. True if the pause is new."""
+        now = self._clock()
+        before = self._pauses.get(fault.code)
+        attempts = before.attempts + 1 if before else 1
+        wait = self._backoff(fault.code, attempts) if fault.after is None else fault.after
+        wait = min(wait, self._timing.retry_after_max)
+        until = now + wait
+        if before is not None and fault.code == "rate_limited":
+            until = max(until, before.until)  # a later, shorter Retry-After frees nobody
+        since = before.since if before else now
+        self._pauses[fault.code] = Pause(
+            fault.code, fault.message, fault.hint, since, until, attempts
+        )
+        return before is None
+
+    def reopen(self, code: str) -> bool:
+        """The cause is gone. True if there was such a pause."""
+        return self._pauses.pop(code, None) is not None
+
+    def server_failed(self, message: str, after: float | None = None) -> bool:
+        """A request found no working server; five in a row pause. True if that is new."""
+        self._failures += 1
+        if self._failures < 5:
+            return False
+        hint = "Nothing to do: it is tried again, and goes on by itself. `api.base_url` names it."
+        return self.pause(PauseService(message, code="server", hint=hint, after=after))
+
+    def answered(self) -> bool:
+        """A request got an answer that made sense. True if that ended an outage."""
+        self._failures = 0
+        return self.reopen("server")
+
+    def accepted(self) -> list[str]:
+        """A submission was taken: whatever held submitting back is over. Names what ended."""
+        self._failures = 0
+        over = ("server", "auth", "credit", "endpoint", "rate_limited")
+        return [code for code in over if self.reopen(code)]
+
+    def closed(self, what: str) -> Pause | None:
+        """The pause that holds `what` back now, if any; the longest one first."""
+        return max(self._holding(what), key=lambda p: p.until, default=None)
+
+    def trial(self) -> list[Pause]:
+        """The pauses that only a real submission can end, if nothing else holds one back now.
+
+        The API has no free way to ask whether there is credit again.
+        """
+        holding, now = self._holding(SUBMIT), self._clock()
+        ripe = all(p.code in _TRIAL and p.until <= now for p in holding)
+        return holding if ripe else []
+
+    def _holding(self, what: str) -> list[Pause]:
+        now = self._clock()
+        return [
+            p
+            for p in self._pauses.values()
+            if what in _HOLDS.get(p.code, _HOLDS_OTHERWISE)
+            and not (p.code == "rate_limited" and p.until <= now)
+        ]
+
+    def due(self) -> list[Pause]:
+        """Pauses whose time is over: whoever can must try whether the cause is gone."""
+        now = self._clock()
+        return [p for p in self._pauses.values() if p.until <= now]
+
+    def tried(self, pause: Pause) -> None:
+        """Somebody tries now: push the next try back, so that nobody else does meanwhile."""
+        wait = self._backoff(pause.code, pause.attempts + 1)
+        self._pauses[pause.code] = replace(pause, until=self._clock() + wait)
+
+    def next_due(self) -> float | None:
+        """When the next pause can be tried (monotonic seconds), of those that can't be now."""
+        now = self._clock()
+        return min((p.until for p in self._pauses.values() if p.until > now), default=None)
+
+    def _backoff(self, code: str, attempts: int) -> float:
+        timing, rng = self._timing, self._rng
+        if code in {"disk", "inbox", "journal"}:
+            return timing.disk_recheck
+        if code == "server":
+            wait = full_jitter(attempts, timing.outage_first, timing.outage_max, rng)
+            return wait if attempts <= 3 else max(wait, timing.outage_min)
+        if code == "rate_limited":
+            return full_jitter(attempts, timing.rate_limited_first, timing.rate_limited_max, rng)
+        return full_jitter(attempts, timing.account_first, timing.account_max, rng)

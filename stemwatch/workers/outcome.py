@@ -1,0 +1,142 @@
+"""What a fault means for its job, for the queue and for the service: the one place that decides."""
+
+from __future__ import annotations
+
+from stemwatch.errors import JournalFault, PauseService, Reject, RetryLater, StemwatchError
+from stemwatch.job import Job, JobState
+from stemwatch.journal.journal import AlreadyPaid, OverBudget, StaleJob
+from stemwatch.log import log
+from stemwatch.workers.context import Context
+from stemwatch.workers.pace import full_jitter
+from stemwatch.workers.submit import TakenBack
+
+# How often a counted fault may happen to one job before a person has to look.
+TRIES = {"job_missing": 3, "bad_answer": 5, "bad_stem": 3, "short_body": 3, "url_expired": 4}
+TRIES_OTHERWISE = 5
+# These speak of the way to the server, not of the song: waited for as long as it takes.
+PATIENT = frozenset(
+    {"unreachable", "server_error", "busy", "network", "rate_limited", "no_slot", "unreadable"}
+)
+
+
+async def conclude(ctx: Context, job: Job, fault: Exception) -> None:
+    """Write down what `fault` means for `job`. Raises JournalFault, which ends the service."""
+    if isinstance(fault, JournalFault):
+        raise fault
+    if isinstance(fault, StaleJob | AlreadyPaid | OverBudget):
+        return  # somebody else moved it on, or the next claim will see why it has to wait
+    current = await ctx.journal.get(job.id)
+    if current is None:
+        return
+    if isinstance(fault, StemwatchError) and fault.code in {TakenBack.code, "changed"}:
+        # What has that name now is another song, and found as one by the next scan.
+        await ctx.journal.advance(current, JobState.GONE, fault.message)
+        log.info("job.gone", name=job.name, reason=fault.message)
+    elif isinstance(fault, Reject):
+        await reject(ctx, current, fault)
+    elif isinstance(fault, PauseService):
+        pause(ctx, fault)
+        if current.id in ctx.polls:
+            ctx.polls.postpone(current.id, ctx.clock(), ctx.timing.disk_recheck)
+    else:
+        await _retry(ctx, current, _as_retry(fault, current))
+
+
+def pause(ctx: Context, fault: PauseService) -> None:
+    """Hold what this fault concerns, and say so once."""
+    if ctx.gate.pause(fault):
+        log.warning("service.paused", reason=fault.code, message=fault.message, hint=fault.hint)
+
+
+async def reject(ctx: Context, job: Job, fault: Reject) -> None:
+    """Into quarantine: first in the journal, then (by the pool) on disk."""
+    quarantined = await ctx.journal.advance(
+        job,
+        JobState.QUARANTINED,
+        fault.code,
+        code=fault.code,
+        message=fault.message,
+        hint=fault.hint,
+        http_status=fault.http_status,
+        request_id=fault.request_id or job.request_id,
+        # `split` leaves the user's files where they are
+        filed_to=job.path if job.origin == "split" else None,
+    )
+    ctx.slots.release(job.id)
+    ctx.polls.done(job.id, ctx.clock(), learn=False)
+    log.error(
+        "job.quarantined",
+        name=job.name,
+        code=fault.code,
+        message=fault.message,
+        hint=fault.hint,
+        id=quarantined.id,
+    )
+
+
+async def _retry(ctx: Context, job: Job, fault: RetryLater) -> None:
+    if fault.code == "rate_limited":
+        ctx.slots.refused()
+        hint = "Lower api.max_concurrent to your plan's parallel jobs if this goes on."
+        pause(ctx, PauseService(fault.message, code="rate_limited", hint=hint, after=fault.after))
+    if fault.server_down and ctx.gate.server_failed(fault.message, fault.after):
+        log.warning("service.paused", reason="server", message=fault.message)
+    attempts = job.attempts + (1 if fault.counts else 0)
+    if _exhausted(fault, attempts):
+        await reject(ctx, job, _given_up(fault, attempts))
+        return
+    delay = _delay(ctx, fault, attempts)
+    await ctx.journal.amend(
+        job,
+        attempts=attempts,
+        not_before=ctx.now() + delay,
+        code=fault.code,
+        message=fault.message,
+        hint=fault.hint,
+        http_status=fault.http_status,
+    )
+    ctx.polls.postpone(job.id, ctx.clock(), delay)
+    log.info(
+        "job.waits", name=job.name, code=fault.code, message=fault.message, seconds=round(delay, 1)
+    )
+
+
+def _delay(ctx: Context, fault: RetryLater, attempts: int) -> float:
+    if fault.after is not None:
+        return min(fault.after, ctx.timing.retry_after_max)
+    if fault.code == "job_missing":
+        return ctx.timing.missing_gap
+    if fault.code in {"rate_limited", "url_expired"}:
+        return 0.0  # the gate holds it back; fresh addresses are there for the asking
+    return full_jitter(attempts, ctx.timing.retry_first, ctx.timing.retry_max, ctx.rng)
+
+
+def _exhausted(fault: RetryLater, attempts: int) -> bool:
+    if not fault.counts or fault.server_down or fault.code in PATIENT:
+        return False
+    return attempts >= TRIES.get(fault.code, TRIES_OTHERWISE)
+
+
+def _given_up(fault: RetryLater, attempts: int) -> Reject:
+    code = "job_lost" if fault.code == "job_missing" else fault.code
+    return Reject(
+        f"given up after {attempts} attempts: {fault.message}",
+        code=code,
+        hint=fault.hint or "`stemwatch retry` goes on from where it is; nothing is paid again.",
+        http_status=fault.http_status,
+        request_id=fault.request_id,
+    )
+
+
+def _as_retry(fault: Exception, job: Job) -> RetryLater:
+    """Anything unforeseen is this job's trouble only, and is told with its traceback."""
+    if isinstance(fault, RetryLater):
+        return fault
+    if isinstance(fault, StemwatchError):
+        return RetryLater(fault.message, code=fault.code, hint=fault.hint)
+    log.error("job.error", name=job.name, exc_info=fault)
+    return RetryLater(
+        f"an unexpected fault: {type(fault).__name__}: {fault}.",
+        code="internal",
+        hint="Please report it with the log of `job.error`.",
+    )

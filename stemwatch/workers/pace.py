@@ -1,0 +1,118 @@
+"""What keeps the service polite: backoff, the request budget, and the remote slots.
+
+Clocks are monotonic seconds and arguments; randomness is an argument.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable
+
+from tenacity import AsyncRetrying, RetryCallState, wait_exponential
+
+
+def full_jitter(attempt: int, first: float, longest: float, rng: random.Random) -> float:
+    """Seconds to wait after failed attempt number `attempt` (from 1): up to first * 2^(n-1).
+
+    The exponential is tenacity's. The draw is from its upper half: one near zero would storm.
+    """
+    state = RetryCallState(AsyncRetrying(), None, (), {})
+    state.attempt_number = max(1, attempt)
+    high = wait_exponential(multiplier=first, max=longest)(state)
+    return rng.uniform(high / 2, high)
+
+
+class RequestBudget:
+    """At most `per_minute` requests in any 60 seconds, spread out beyond a small burst."""
+
+    def __init__(self, per_minute: int, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._window: deque[float] = deque(maxlen=max(1, per_minute))
+        self._turn = asyncio.Lock()
+
+    def delay(self) -> float:
+        """Seconds until the next request may be sent."""
+        if len(self._window) < (self._window.maxlen or 1):
+            return 0.0
+        return max(0.0, self._window[0] + 60.0 - self._clock())
+
+    async def take(self) -> None:
+        """Wait for a place; first come, first served."""
+        async with self._turn:
+            # A full window needs one place, and the lock keeps everybody else out of it.
+            await asyncio.sleep(self.delay())
+            self._window.append(self._clock())
+
+
+class Slots:
+    """The remote's parallel jobs: a 429 lowers the limit, time without one lets it creep back."""
+
+    def __init__(self, limit: int, creep: float, clock: Callable[[], float]) -> None:
+        self.most = limit
+        self.limit = limit
+        self._creep = creep
+        self._clock = clock
+        self._changed = clock()
+        self._held: set[int] = set()
+        self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    @property
+    def held(self) -> int:
+        return len(self._held)
+
+    @property
+    def free(self) -> int:
+        self._rise()
+        return max(0, self.limit - len(self._held) - len(self._waiters))
+
+    async def acquire(self, job_id: int) -> None:
+        """Wait until the remote has room for this job; first come, first served."""
+        self._rise()
+        if job_id in self._held:
+            return
+        if self._waiters or len(self._held) >= self.limit:
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            entry = (job_id, turn)
+            self._waiters.append(entry)
+            try:
+                await turn
+            finally:
+                if entry in self._waiters:
+                    self._waiters.remove(entry)
+                elif turn.cancelled():
+                    self._hand_on()
+        self._held.add(job_id)
+
+    def hold(self, job_id: int) -> None:
+        """This job is at the remote already (after a restart): it has its slot, limit or not."""
+        self._held.add(job_id)
+
+    def release(self, job_id: int) -> None:
+        self._held.discard(job_id)
+        self._hand_on()
+
+    def refused(self) -> None:
+        """A 429: one less than are running there now, and at least one."""
+        self.limit = max(1, min(self.limit, len(self._held)) - 1)
+        self._changed = self._clock()
+
+    def next_rise(self) -> float | None:
+        """When a lowered limit rises again (monotonic seconds)."""
+        self._rise()
+        return self._changed + self._creep if self.limit < self.most else None
+
+    def _rise(self) -> None:
+        while self.limit < self.most and self._clock() - self._changed >= self._creep:
+            self.limit += 1
+            self._changed += self._creep
+            self._hand_on()
+
+    def _hand_on(self) -> None:
+        """Wake waiters into the free slots. The slot is theirs from now on."""
+        while self._waiters and len(self._held) < self.limit:
+            job_id, turn = self._waiters.popleft()
+            if not turn.done():
+                self._held.add(job_id)
+                turn.set_result(None)

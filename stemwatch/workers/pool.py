@@ -1,0 +1,300 @@
+"""The bounded pool: a lane for each kind of step, a seat before a claim, one step at a time.
+
+What waits is in the journal, never in a task: 20,000 files waiting cost what three cost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from stemwatch.errors import PauseService, RetryLater, StemwatchError, Unconfirmed
+from stemwatch.job import Job, JobState
+from stemwatch.log import log
+from stemwatch.outbox.space import needed_bytes
+from stemwatch.workers.context import Context
+from stemwatch.workers.fetch import fetch
+from stemwatch.workers.filing import file
+from stemwatch.workers.follow import follow
+from stemwatch.workers.gate import FETCH, FILE, POLL, SUBMIT
+from stemwatch.workers.outcome import conclude, pause, reject
+from stemwatch.workers.probes import BY_SUBMITTING, probe
+from stemwatch.workers.reuse import reuse
+from stemwatch.workers.submit import submit
+
+_CLAIMS = {
+    FILE: (JobState.DELIVERED, JobState.QUARANTINED),
+    FETCH: (JobState.SEPARATED,),
+    SUBMIT: (JobState.QUEUED,),
+}
+_CLAIMED = tuple(state for states in _CLAIMS.values() for state in states)
+_ENDED = (JobState.DONE, JobState.QUARANTINED, JobState.GONE)
+_OUTAGE_TRIES = 3  # probes of a server that is down before `--once` gives up
+
+
+@dataclass(slots=True)
+class _Lane:
+    step: Callable[[Context, Job], Awaitable[Job]]
+    seats: int
+    tasks: dict[int, asyncio.Task[None]] = field(default_factory=dict)
+    jobs: dict[int, Job] = field(default_factory=dict)
+
+    @property
+    def free(self) -> int:
+        return self.seats - len(self.tasks)
+
+
+async def _submit_or_reuse(ctx: Context, job: Job) -> Job:
+    delivered = await reuse(ctx, job)
+    if delivered is not None:
+        return delivered
+    separating = await submit(ctx, job)
+    for code in ctx.gate.accepted():
+        log.info("service.resumed", reason=code)
+    return separating
+
+
+class Pool:
+    """Moves jobs until it is told to stop. `fetches`: how many songs are downloaded at once."""
+
+    def __init__(self, ctx: Context, *, fetches: int = 3) -> None:
+        self.ctx = ctx
+        self._lanes = {
+            FILE: _Lane(file, 2),
+            FETCH: _Lane(fetch, fetches),
+            POLL: _Lane(follow, 4),
+            SUBMIT: _Lane(_submit_or_reuse, ctx.slots.most),
+        }
+        self._probe: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+        self._fatal: BaseException | None = None
+        self._stopping = False
+        ctx.wake = self._wake.set
+
+    async def recover(self) -> None:
+        """After a start: an intent without an answer may have been charged; a person decides."""
+        for job in await self._mine(JobState.SUBMITTING):
+            fault = Unconfirmed(
+                "stemwatch was stopped between sending the last bytes and reading the answer."
+            )
+            await reject(self.ctx, job, fault)
+
+    async def run(self) -> None:
+        """Work until `stop`. Raises JournalFault when nothing can be remembered any more."""
+        while not self._stopping:
+            self._wake.clear()
+            timeout = await self._turn()
+            if self._fatal is not None:
+                raise self._fatal
+            try:
+                await asyncio.wait_for(self._wake.wait(), timeout)
+            except TimeoutError:
+                pass
+
+    async def idle(self) -> bool:
+        """Whether nothing is left to do, now or later."""
+        if len(self.ctx.polls) or any(lane.tasks for lane in self._lanes.values()):
+            return False
+        return not await self.ctx.journal.claim(
+            _CLAIMED, now=float("inf"), owner=self.ctx.owner, limit=1
+        )
+
+    async def stuck(self) -> bool:
+        """Whether what is left waits for a person (a key, credit, room) or for another day."""
+        ctx = self.ctx
+        if any(lane.tasks for lane in self._lanes.values()):
+            return False
+        held = [p for p in ctx.gate.pauses if p.code != "rate_limited"]
+        if held:
+            return all(p.code != "server" or p.attempts > _OUTAGE_TRIES for p in held)
+        if len(ctx.polls) or ctx.local:
+            return False
+        left = (await ctx.budget.left(ctx.journal, ctx.now())).minutes
+        if left is None:
+            return False
+        return not await ctx.journal.claim(
+            _CLAIMED, now=float("inf"), owner=ctx.owner, limit=1, longest=left * 60.0
+        )
+
+    async def stop(self, patience: float) -> None:
+        """Drain: polls and downloads stop at once; a submission that may cost is waited for."""
+        self._stopping = True
+        self._wake.set()
+        waited = set(self.ctx.critical)
+        for name, lane in self._lanes.items():
+            for job_id, task in lane.tasks.items():
+                waited.add(task)
+                if name != FILE and not (name == SUBMIT and job_id in self.ctx.committed):
+                    task.cancel()
+        if self._probe is not None:
+            self._probe.cancel()
+        while waited:
+            done, left = await asyncio.wait(waited, timeout=patience)
+            if left:
+                break
+            waited = set(self.ctx.critical) - done
+
+    def abort(self) -> None:
+        """A second signal: stop now; the next start sorts out what that leaves."""
+        for lane in self._lanes.values():
+            for task in lane.tasks.values():
+                task.cancel()
+        for critical in self.ctx.critical:
+            critical.cancel()
+
+    # -- one turn --------------------------------------------------------------------------
+
+    async def _turn(self) -> float | None:
+        """Fill the free seats; returns the seconds until there may be more to do."""
+        ctx = self.ctx
+        try:
+            self._probe_pauses()
+            await self._adopt()
+            self._poll()
+            await self._fill(FILE, self._lanes[FILE].free)
+            await self._fill(FETCH, self._lanes[FETCH].free)
+            await self._fill_submit()
+            return await self._until_due()
+        except PauseService as fault:
+            pause(ctx, fault)
+            return ctx.timing.retry_first
+
+    def _probe_pauses(self) -> None:
+        if self._probe is not None and not self._probe.done():
+            return
+        for due in self.ctx.gate.due():
+            if due.code not in BY_SUBMITTING:
+                self._probe = asyncio.create_task(probe(self.ctx, due))
+                return
+
+    async def _adopt(self) -> None:
+        """Remote jobs that nobody watches: found at the start, or brought back by `retry`."""
+        for job in await self._mine(JobState.SEPARATING):
+            if job.id not in self.ctx.polls and job.id not in self._lanes[POLL].tasks:
+                self.ctx.slots.hold(job.id)
+                self.ctx.polls.resumed(job.id, self.ctx.clock())
+                self.ctx.reserved[job.id] = needed_bytes(job.duration or 0.0, job.options)
+
+    def _poll(self) -> None:
+        ctx, lane = self.ctx, self._lanes[POLL]
+        while lane.free and not ctx.gate.closed(POLL):
+            job_id = ctx.polls.take_due(ctx.clock())
+            if job_id is None:
+                return
+            self._start(POLL, job_id, None)
+
+    async def _fill(self, name: str, seats: int, longest: float | None = None) -> None:
+        lane, ctx = self._lanes[name], self.ctx
+        if seats <= 0 or (ctx.gate.closed(name) and not (name == SUBMIT and ctx.gate.trial())):
+            return
+        jobs = await ctx.journal.claim(
+            _CLAIMS[name],
+            now=ctx.now(),
+            owner=ctx.owner,
+            limit=seats,
+            busy=list(lane.tasks),
+            busy_content=[job.content_key for job in lane.jobs.values()],
+            longest=longest,
+        )
+        contents: set[str] = set()
+        for job in jobs:
+            # Twice the same content in one claim: the second waits for the first one's stems.
+            if name == SUBMIT and job.content_key in contents:
+                continue
+            contents.add(job.content_key)
+            self._start(name, job.id, job)
+
+    async def _fill_submit(self) -> None:
+        """Uploads for the free slots, and one ahead for the slot that is about to be free."""
+        ctx, lane = self.ctx, self._lanes[SUBMIT]
+        uploading = [job for job_id, job in lane.jobs.items() if job_id not in ctx.committed]
+        room = ctx.slots.free - len(uploading)
+        soon = ctx.polls.expected_end(ctx.clock())
+        if room <= 0 and not uploading and soon is not None and soon <= ctx.timing.lookahead:
+            room = 1
+        left = (await ctx.budget.left(ctx.journal, ctx.now())).minutes
+        longest = None
+        if left is not None and not ctx.local:
+            longest = max(0.0, left * 60.0 - sum(job.duration or 0.0 for job in uploading))
+        if trial := ctx.gate.trial():
+            if lane.tasks:
+                return
+            await self._fill(SUBMIT, 1, longest)
+            ctx.trial = next(iter(lane.tasks), None)
+            for held in trial if lane.tasks else ():
+                ctx.gate.tried(held)
+        else:
+            await self._fill(SUBMIT, min(room, lane.free), longest)
+
+    async def _until_due(self) -> float | None:
+        """Seconds until something happens by itself; None: only an event can change anything."""
+        ctx, now = self.ctx, self.ctx.clock()
+        times = [ctx.gate.next_due(), ctx.slots.next_rise()]
+        if self._lanes[POLL].free and not ctx.gate.closed(POLL):
+            times.append(ctx.polls.next_due())
+        waits = [time - now for time in times if time is not None]
+        later = await ctx.journal.next_due(_CLAIMED, ctx.owner, ctx.now())
+        if later is not None:
+            waits.append(later - ctx.now())
+        soon = ctx.polls.expected_end(now)
+        if soon is not None and soon > ctx.timing.lookahead:
+            waits.append(soon - ctx.timing.lookahead)
+        return max(0.001, min(waits)) if waits else None
+
+    async def _mine(self, state: JobState) -> list[Job]:
+        jobs = await self.ctx.journal.in_states((state,))
+        return [job for job in jobs if job.owner == self.ctx.owner]
+
+    # -- one job ---------------------------------------------------------------------------
+
+    def _start(self, name: str, job_id: int, job: Job | None) -> None:
+        lane = self._lanes[name]
+        if job is not None:
+            lane.jobs[job_id] = job
+        task = asyncio.create_task(self._one(name, job_id, job))
+        lane.tasks[job_id] = task
+        task.add_done_callback(lambda ended: self._ended(name, job_id, ended))
+
+    def _ended(self, name: str, job_id: int, task: asyncio.Task[None]) -> None:
+        lane = self._lanes[name]
+        lane.tasks.pop(job_id, None)
+        lane.jobs.pop(job_id, None)
+        if self.ctx.trial == job_id:
+            self.ctx.trial = None
+        if not task.cancelled() and task.exception() is not None:
+            self._fatal = task.exception()
+        self._wake.set()
+
+    async def _one(self, name: str, job_id: int, job: Job | None) -> None:
+        """One step of one job; whatever goes wrong is concluded here, once."""
+        ctx = self.ctx
+        job = job or await ctx.journal.get(job_id)
+        if job is None or (name == POLL and job.state is not JobState.SEPARATING):
+            ctx.polls.done(job_id, ctx.clock(), learn=False)
+            return
+        try:
+            job = await self._lanes[name].step(ctx, job)
+        except Exception as fault:
+            if name in (SUBMIT, POLL) and _answered(fault):
+                ctx.gate.answered()
+            try:
+                await conclude(ctx, job, fault)
+            except PauseService as full:
+                pause(ctx, full)
+            job = await ctx.journal.get(job_id) or job
+        else:
+            if name in (SUBMIT, POLL):
+                ctx.gate.answered()
+        if job.state not in (JobState.SEPARATING, JobState.SEPARATED):
+            ctx.progress.end(job_id)
+            ctx.reserved.pop(job_id, None)
+        if job.state in _ENDED and (job.state is not JobState.QUARANTINED or job.filed_to):
+            ctx.ended(job)
+
+
+def _answered(fault: Exception) -> bool:
+    """Whether a fault is the word of a working server."""
+    if isinstance(fault, RetryLater) and fault.server_down:
+        return False
+    return isinstance(fault, StemwatchError) and getattr(fault, "http_status", None) is not None

@@ -1,0 +1,63 @@
+"""Trying whether the cause of a pause is gone, without a song: one probe at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+
+from stemwatch.errors import PauseService, StemwatchError
+from stemwatch.log import log
+from stemwatch.outbox import durable
+from stemwatch.workers.context import Context
+from stemwatch.workers.gate import Pause
+
+BY_SUBMITTING = frozenset({"credit", "endpoint"})  # only a real submission can tell
+
+
+async def probe(ctx: Context, pause: Pause) -> None:
+    """Look whether `pause` is over, and open the gate if so; else it waits longer."""
+    ctx.gate.tried(pause)
+    try:
+        over = await _over(ctx, pause)
+    except StemwatchError as fault:
+        if pause.code == "server" and isinstance(fault, PauseService):
+            ctx.gate.answered()  # it answers again, if only to refuse the key
+            ctx.gate.pause(fault)
+        return
+    if over and ctx.gate.reopen(pause.code):
+        log.info("service.resumed", reason=pause.code)
+    ctx.wake()
+
+
+async def _over(ctx: Context, pause: Pause) -> bool:
+    match pause.code:
+        case "auth" | "server":
+            await ctx.requests.take()
+            await ctx.api.check_key()
+            ctx.gate.answered()
+            return True
+        case "disk":
+            return await asyncio.to_thread(_disk_is_well, ctx)
+        case "inbox":
+            return ctx.place.online()
+        case "journal":
+            await ctx.journal.note("probe", f"{ctx.now():.0f}")
+            return True
+        case _:
+            return True
+
+
+def _disk_is_well(ctx: Context) -> bool:
+    """Room for the song that found none, and a file can be written, flushed and removed."""
+    roots = (ctx.place.outbox, ctx.place.archive, ctx.place.quarantine)
+    for root in (r for r in roots if r is not None):
+        durable.require_root(root)
+        with durable.disk_faults(root):
+            path = os.path.join(root, f".stemwatch-check-{secrets.token_hex(4)}")
+            try:
+                durable.write_file(path, b"\0" * 4096)
+            finally:
+                if os.path.lexists(path):
+                    os.unlink(path)
+    return durable.free_bytes(ctx.place.outbox) >= ctx.room_wanted

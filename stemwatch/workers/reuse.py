@@ -1,0 +1,61 @@
+"""queued -> delivered without paying: the same content was separated before, with these options."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any
+
+from stemwatch.errors import Reject
+from stemwatch.job import Job
+from stemwatch.outbox import sidecar
+from stemwatch.outbox.reuse import relink
+from stemwatch.outbox.staging import Staging
+from stemwatch.progress import DELIVERING
+from stemwatch.workers import deliver
+from stemwatch.workers.context import Context
+
+
+async def reuse(ctx: Context, job: Job) -> Job | None:
+    """Deliver from an earlier folder; None if there is none whose every file is still whole."""
+    earlier_jobs = await ctx.journal.with_content(job.content_key, deliver.EARLIER)
+    for earlier in earlier_jobs:
+        if earlier.delivered_to is None:
+            continue
+        told = {
+            name: getattr(earlier, name)
+            for name in ("remote_id", "engine", "bpm", "key", "submitted_at", "completed_at")
+        }
+        if (folder := await deliver.published(ctx, job.evolve(**told))) is not None:
+            # published before a crash, from this same earlier delivery
+            return await ctx.unbroken(
+                deliver.record(ctx, job, folder, reused_from=earlier.delivered_to, **told)
+            )
+        staging = await asyncio.to_thread(_relinked, job, earlier.delivered_to)
+        if staging is None:
+            continue
+        ctx.progress.stage(job.id, job.name, DELIVERING)
+        source = os.path.relpath(earlier.delivered_to, job.outbox)
+        await deliver.add_mixes(ctx, job.evolve(**told), staging)
+        return await ctx.unbroken(
+            deliver.publish(ctx, job, staging, cost_minutes=0.0, reused_from=source, **told)
+        )
+    return None
+
+
+def _relinked(job: Job, folder: str) -> Staging | None:
+    """The earlier stems in a staging of their own; None if they are gone or altered."""
+    found: dict[str, Any]
+    path = sidecar.locate(folder)
+    if path is None:
+        return None
+    try:
+        found = sidecar.read(path)
+    except Reject:
+        return None
+    token = f"{job.id}-{job.sha256[:12]}-reuse"
+    staging = Staging(job.outbox, token, job.options.format)
+    if relink(folder, found, staging, job.options) is None:
+        staging.remove()
+        return None
+    return staging

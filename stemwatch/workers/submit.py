@@ -1,0 +1,201 @@
+"""queued -> submitting -> separating: the one step that costs money.
+
+Everything but the multipart's closing boundary is sent first; then the upload waits for a free
+slot at the remote, commits the intent, and sends the last bytes. What is cut off before was not
+accepted by anybody; only between those bytes and the answer is anything uncertain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from stemwatch.errors import PauseService, Reject, RetryLater, StemwatchError, Unconfirmed
+from stemwatch.inbox.sample import NotYet, open_regular
+from stemwatch.job import Identity, Job, JobState
+from stemwatch.outbox import durable, space
+from stemwatch.progress import SEPARATING, UPLOAD
+from stemwatch.stemsplit.client import Submitted, Upload
+from stemwatch.workers.context import Context
+
+# A job that came further has no fault to show any more.
+CLEARED: dict[str, Any] = {"code": None, "message": None, "hint": None, "http_status": None}
+
+
+class TakenBack(StemwatchError):
+    """The file is gone, or another one has its name: nothing was submitted."""
+
+    code = "gone"
+
+
+async def submit(ctx: Context, job: Job) -> Job:
+    """Upload the song and return the job as `separating`.
+
+    Raises TakenBack, Reject, Unconfirmed, RetryLater or PauseService; each leaves the journal
+    telling the truth about what may have been charged.
+    """
+    await asyncio.to_thread(_require_room, ctx, job)
+    with _opened(ctx, job) as fd:
+        entry = ctx.progress.stage(job.id, job.name, UPLOAD, job.identity.size)
+        upload = Upload(fd=fd, size=job.identity.size, filename=job.name)
+        attempt = _Attempt(ctx, job, fd)
+
+        def sent(count: int) -> None:
+            entry.done = count
+            ctx.progress.changes += 1
+
+        await ctx.requests.take()
+        try:
+            answer = await ctx.api.submit(
+                upload,
+                job.options,
+                idempotency_key=attempt.idempotency_key,
+                before_last_bytes=attempt.intend,
+                on_sent=sent,
+            )
+        except BaseException as fault:
+            await attempt.refused(fault)
+            raise
+    separating = await _confirm(ctx, attempt.job, answer)
+    ctx.committed.discard(job.id)
+    ctx.progress.stage(job.id, job.name, SEPARATING, ctx.polls.estimate.typical)
+    ctx.polls.started(job.id, ctx.clock())
+    return separating
+
+
+class _Attempt:
+    """One try to submit; `job` is what the journal holds."""
+
+    def __init__(self, ctx: Context, job: Job, fd: int) -> None:
+        self.ctx = ctx
+        self.job = job
+        self._fd = fd
+        self._last_bytes = False
+        # One key for one intent: a retry after an answer that may have been lost repeats it.
+        self.idempotency_key = job.idempotency_key or uuid.uuid4().hex
+
+    async def intend(self) -> None:
+        """All but the last bytes are sent: wait for a slot, look once more, commit the intent."""
+        ctx = self.ctx
+        try:
+            async with asyncio.timeout(ctx.timing.hold_max):
+                await ctx.slots.acquire(self.job.id)
+        except TimeoutError as fault:
+            raise RetryLater(
+                "no slot at the server became free in time; the upload starts again later.",
+                code="no_slot",
+                counts=False,
+                after=0.0,
+            ) from fault
+        pause = ctx.gate.closed("submit")
+        if pause is not None and ctx.trial != self.job.id:
+            raise RetryLater(pause.message, code=pause.code, counts=False, after=0.0)
+        self._still_there()
+        ctx.committed.add(self.job.id)
+        commit = asyncio.ensure_future(self._commit())
+        try:
+            self.job = await asyncio.shield(commit)
+        except asyncio.CancelledError:
+            self.job = await commit  # it is on disk: `refused` must know, to take it back
+            raise
+        self._last_bytes = True
+
+    async def _commit(self) -> Job:
+        ctx, minutes = self.ctx, (self.job.duration or 0.0) / 60.0
+        return await ctx.journal.intend(
+            self.job,
+            idempotency_key=self.idempotency_key,
+            minutes=0.0 if ctx.local else minutes,
+            price=ctx.budget.price,
+            limits=[] if ctx.local else ctx.budget.limits(ctx.now()),
+        )
+
+    def _still_there(self) -> None:
+        """A user can take a file back until it is submitted; a changed one is another song."""
+        try:
+            path_is = Identity.of(os.lstat(self.job.path))
+        except OSError:
+            path_is = None
+        same = self.ctx.place.same
+        opened = Identity.of(os.fstat(self._fd))
+        if not same(opened, self.job.identity) or not same(path_is, self.job.identity):
+            raise TakenBack(f"{self.job.name} was taken back or changed before it was submitted.")
+
+    async def refused(self, fault: BaseException) -> None:
+        """The answer was no, or there was none: put the journal right."""
+        ctx, job = self.ctx, self.job
+        if job.state is JobState.SUBMITTING:
+            took_nothing = isinstance(fault, RetryLater | PauseService) or not self._last_bytes
+            if took_nothing:
+                code = getattr(fault, "code", "stopped")
+                await ctx.insist(lambda: ctx.journal.take_back(job, code))
+            elif isinstance(fault, Reject) and not isinstance(fault, Unconfirmed):
+                await ctx.insist(lambda: ctx.journal.unbook(job))
+            # else: the uncertain instant; it stays `submitting` until somebody decides
+        ctx.slots.release(job.id)
+        ctx.committed.discard(job.id)
+
+
+async def _confirm(ctx: Context, job: Job, answer: Submitted) -> Job:
+    """Put the remote id on disk, however long the disk takes: it is worth the song's price."""
+    return await ctx.insist(
+        lambda: ctx.journal.advance(
+            job,
+            JobState.SEPARATING,
+            remote_id=answer.remote_id,
+            request_id=answer.request_id,
+            attempts=0,
+            not_before=0.0,
+            **CLEARED,
+        )
+    )
+
+
+@contextmanager
+def _opened(ctx: Context, job: Job) -> Iterator[int]:
+    """The descriptor that is uploaded: the very file that was hashed."""
+    try:
+        fd = open_regular(job.path)
+    except FileNotFoundError as fault:
+        if not ctx.place.online():
+            raise PauseService(
+                f"the inbox {ctx.place.inbox} is not there.",
+                code="inbox",
+                hint="Mount it again; work goes on by itself.",
+            ) from fault
+        raise TakenBack(f"{job.name} was taken back before it was submitted.") from fault
+    except NotYet as fault:
+        raise RetryLater(
+            f"{job.name} can't be read: {fault.strerror}.",
+            code="unreadable",
+            hint="Give the service read permission for the file.",
+            after=ctx.timing.unreadable_gap,
+            counts=False,
+        ) from fault
+    try:
+        if not ctx.place.same(Identity.of(os.fstat(fd)), job.identity):
+            raise TakenBack(f"{job.name} was changed before it was submitted.")
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _require_room(ctx: Context, job: Job) -> None:
+    """Results must have somewhere to go before anything is paid."""
+    needed = space.needed_bytes(job.duration or 0.0, job.options)
+    others = sum(size for other, size in ctx.reserved.items() if other != job.id)
+    durable.require_root(job.outbox)
+    free = durable.free_bytes(job.outbox)
+    if free < needed + others:
+        ctx.room_wanted = needed + others
+        raise PauseService(
+            f"{job.outbox} has {free >> 20} MB free, the stems of {job.name} and of what is "
+            f"under way need {(needed + others) >> 20} MB.",
+            code="disk",
+            hint="Free some space there; work goes on by itself.",
+        )
+    ctx.reserved[job.id] = needed

@@ -1,0 +1,37 @@
+"""Every waiting time of the service in one value, so that tests run it a hundred times faster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """All in seconds."""
+
+    retry_first: float = 2.0  # full jitter backoff of one job: 2, 4, 8 ... 60
+    retry_max: float = 60.0
+    rate_limited_first: float = 2.0  # 429 without Retry-After
+    rate_limited_max: float = 60.0
+    retry_after_max: float = 3600.0  # a server can't send the service to sleep for longer
+    outage_first: float = 5.0  # probes while the server is down
+    outage_max: float = 45.0  # never quicker than one in 30 s once backed off
+    outage_min: float = 30.0
+    account_first: float = 30.0  # probes while the key or the credit is refused
+    account_max: float = 3600.0
+    disk_recheck: float = 15.0  # a full disk, an absent inbox
+    missing_gap: float = 200.0  # a job that the server no longer knows: three asks over 10 minutes
+    unreadable_gap: float = 300.0  # a file that can't be opened
+    poll_min: float = 0.5
+    late_poll: float = 30.0  # beyond its deadline a job is asked for this often
+    retention: float = 14 * 86400.0  # the remote keeps results this long
+    hold_max: float = 45.0  # proxies close a body that stands still, commonly after 60 s
+    lookahead: float = 20.0  # upload ahead when a slot is expected to be free this soon
+    creep: float = 60.0  # a lowered concurrency rises by one after this long without a 429
+    helper_idle: float = 30.0
+    download_stall: float = 600.0  # total allowance of one stem, plus its size at 50 kB/s
+    status_every: float = 1.0
+
+    def scaled(self, factor: float) -> Timing:
+        """All of it `factor` times as long."""
+        return replace(self, **{f.name: getattr(self, f.name) * factor for f in fields(self)})
