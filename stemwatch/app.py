@@ -1,0 +1,322 @@
+"""The service: start, work, drain. Signals, the status file and the service manager meet here."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+
+from stemwatch import __version__, notify, progress
+from stemwatch.compose import intake_of, working_set
+from stemwatch.config import Settings, folder_faults, make_folders
+from stemwatch.errors import ConfigFault, PauseService, StemwatchError
+from stemwatch.inbox.intake import Candidate, Intake
+from stemwatch.inbox.mounts import WatchMode, watch_mode
+from stemwatch.inbox.names import Filter
+from stemwatch.inbox.rounds import CAPACITY, Rounds
+from stemwatch.inbox.scan import Found
+from stemwatch.inbox.settle import Settler, quiet_seconds
+from stemwatch.inbox.watcher import Watcher
+from stemwatch.job import Identity, JobState
+from stemwatch.lock import InstanceLock
+from stemwatch.log import log
+from stemwatch.outbox import staging
+from stemwatch.rebuild import rebuild
+from stemwatch.workers.context import Context
+from stemwatch.workers.outcome import pause
+from stemwatch.workers.place import Place, mount_point
+from stemwatch.workers.pool import Pool
+from stemwatch.workers.timing import Timing
+
+LOCK = "lock"
+DRAIN_SECONDS = 75.0  # below the unit's TimeoutStopSec
+_PATIENCE = 20  # quiet windows that a file with missing bytes is waited for
+_MOUNT_FACT = "inbox mount"
+
+
+async def run_service(
+    settings: Settings,
+    *,
+    key: str | None,
+    once: bool = False,
+    timing: Timing | None = None,
+    env: Mapping[str, str] = os.environ,
+) -> int:
+    """Run until a signal (or, with `once`, until all is worked off); returns the exit code.
+
+    Raises StemwatchError when it can't start, or can't remember any more.
+    """
+    make_folders(settings)
+    if faults := folder_faults(settings):
+        raise ConfigFault(*faults)
+    lock = InstanceLock(os.path.join(settings.state_dir, LOCK))
+    try:
+        mode = watch_mode(settings.watch.mode, settings.folders.inbox)
+        place = _place(settings, mode)
+        chosen = timing or Timing()
+        async with working_set(settings, key=key, place=place, timing=chosen) as context:
+            service = Service(settings, context, mode, env)
+            return await service.run(once=once)
+    finally:
+        lock.release()
+
+
+def _place(settings: Settings, mode: WatchMode) -> Place:
+    folders = settings.folders
+    return Place(
+        outbox=folders.outbox,
+        inbox=folders.inbox,
+        quarantine=folders.quarantine,
+        archive=folders.archive if folders.after_success == "archive" else None,
+        after_success=folders.after_success,
+        device=os.stat(folders.inbox).st_dev,
+        mount=mount_point(folders.inbox),
+        network=mode.network,
+    )
+
+
+class Service:
+    """One running service; the seam between the rounds through the inbox and the pool."""
+
+    def __init__(
+        self, settings: Settings, context: Context, mode: WatchMode, env: Mapping[str, str]
+    ) -> None:
+        self._settings = settings
+        self._context = context
+        self._env = env
+        self._started = time.time()
+        self._stop = asyncio.Event()
+        self._pool = Pool(context)
+        self._watcher = Watcher(
+            settings.folders.inbox,
+            mode=mode.mode,
+            reason=mode.reason,
+            loop=asyncio.get_running_loop(),
+            wake=self._wake_rounds,
+            canary_seconds=settings.watch.rescan_seconds * 2,
+            grace=min(10.0, settings.watch.rescan_seconds / 2),
+        )
+        self._front = _Front(settings, context, intake_of(context))
+        quiet = quiet_seconds(settings.watch.settle_seconds, network=mode.network)
+        self._rounds = Rounds(
+            settings.folders.inbox,
+            filter=Filter(settings.watch.extensions, settings.watch.ignore),
+            settler=Settler(
+                quiet,
+                samples=3,
+                capacity=CAPACITY,
+                patience=quiet * _PATIENCE,
+                compare_inode=not mode.network,
+            ),
+            watcher=self._watcher,
+            journal=context.journal,
+            front=self._front,
+            rescan_seconds=settings.watch.rescan_seconds,
+        )
+
+    def _wake_rounds(self) -> None:
+        self._rounds.wake()
+
+    async def run(self, *, once: bool) -> int:
+        self._listen_to_signals()
+        await self._prepare()
+        tasks = [
+            asyncio.create_task(self._pool.run(), name="pool"),
+            asyncio.create_task(self._rounds.run(), name="rounds"),
+            asyncio.create_task(self._report(), name="report"),
+        ]
+        log.info(
+            "service.started",
+            version=__version__,
+            inbox=self._settings.folders.inbox,
+            watch=self._watcher.mode,
+            reason=self._watcher.reason or None,
+            separates="on this machine" if self._settings.local else self._settings.api.base_url,
+        )
+        notify.ready(self._env)
+        ends = [*tasks, asyncio.create_task(self._stop.wait(), name="stop")]
+        if once:
+            ends.append(asyncio.create_task(self._worked_off(), name="once"))
+        try:
+            done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()  # a journal that failed ends the service here
+        finally:
+            await self._drain([*ends])
+        return await self._exit_code() if once and not self._stop.is_set() else 0
+
+    async def _prepare(self) -> None:
+        """What an earlier run, or none, left behind."""
+        context, inbox = self._context, self._settings.folders.inbox
+        before = await context.journal.fact(_MOUNT_FACT)
+        mount = context.place.mount or "/"
+        lost = before is not None and inbox.startswith(before) and len(mount) < len(before)
+        if lost and not await asyncio.to_thread(_holds_anything, inbox):
+            # Started before its mount: an empty folder proves nothing about the queue.
+            context.place.mount, context.place.device = before, None
+        if context.place.device is not None:
+            await context.journal.note(_MOUNT_FACT, mount)
+        await rebuild(context.journal, self._settings.folders.outbox)
+        await asyncio.to_thread(_clear_old_staging, self._settings.folders.outbox, context)
+        await self._pool.recover()
+
+    # -- while it runs ---------------------------------------------------------------------
+
+    async def _report(self) -> None:
+        """Keep the status file true, and the service manager sure that we are alive."""
+        every = self._context.timing.status_every
+        watchdog = notify.watchdog_seconds(self._env, os.getpid())
+        seen: object = None
+        while True:
+            now = self._state()
+            if now != seen:
+                seen = now
+                await asyncio.to_thread(self._write_status)
+            if watchdog is not None:
+                notify.alive(self._env)
+            await asyncio.sleep(min(every, watchdog / 2) if watchdog else every)
+
+    def _state(self) -> object:
+        pauses = tuple((p.code, p.until) for p in self._context.gate.pauses)
+        watcher = (self._watcher.mode, self._watcher.reason, self._watcher.rebuilds)
+        return (self._context.progress.changes, pauses, watcher, self._rounds.completed)
+
+    def _write_status(self) -> None:
+        context, clock = self._context, self._context.clock()
+        snapshot = progress.Snapshot(
+            version=__version__,
+            pid=os.getpid(),
+            started_at=self._started,
+            written_at=time.time(),
+            watcher={
+                "mode": self._watcher.mode,
+                "reason": self._watcher.reason,
+                "healthy": self._watcher.healthy,
+                "rebuilds": self._watcher.rebuilds,
+                "scans": self._rounds.completed,
+            },
+            pauses=[
+                {
+                    "code": pause.code,
+                    "message": pause.message,
+                    "hint": pause.hint,
+                    "next_try": time.time() + pause.until - clock,
+                }
+                for pause in context.gate.pauses
+            ],
+            running=progress.running_of(context.progress),
+            slots={"held": context.slots.held, "limit": context.slots.limit},
+            unreadable=[
+                {"path": path, "message": message}
+                for path, message in list(self._rounds.unreadable.items())
+            ],
+        )
+        with suppress(OSError):  # a full disk is told elsewhere; a late status harms nobody
+            progress.write(self._settings.state_dir, snapshot)
+
+    # -- the end ---------------------------------------------------------------------------
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._signalled)
+
+    def _signalled(self) -> None:
+        if self._stop.is_set():
+            log.warning("service.aborting", message="second signal: stopping now")
+            self._pool.abort()
+            return
+        log.info("service.stopping", message="finishing what can't be stopped; again to abort")
+        self._stop.set()
+
+    async def _drain(self, tasks: list[asyncio.Task[object]]) -> None:
+        notify.stopping(self._env)
+        for task in tasks:
+            if task.get_name() != "pool":
+                task.cancel()
+        await self._pool.stop(DRAIN_SECONDS)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._context.progress.running.clear()
+        await asyncio.to_thread(self._write_status)
+        log.info("service.stopped")
+
+    async def _worked_off(self) -> None:
+        """Returns when nothing is left to do, or what is left can't go on by itself soon."""
+        while True:
+            if self._rounds.idle and (await self._pool.idle() or await self._pool.stuck()):
+                return
+            await asyncio.sleep(min(0.2, self._context.timing.status_every))
+
+    async def _exit_code(self) -> int:
+        counts = await self._context.journal.counts()
+        waiting = sum(counts[s] for s in ("queued", "submitting", "separating", "separated"))
+        if waiting or self._rounds.unreadable:
+            for held in self._context.gate.pauses:
+                log.error("service.held", reason=held.code, message=held.message, hint=held.hint)
+            log.error(
+                "service.unfinished", waiting=waiting, unreadable=len(self._rounds.unreadable)
+            )
+            return 1
+        since = self._started
+        quarantined = await self._context.journal.changed_since(JobState.QUARANTINED, since)
+        return 3 if quarantined else 0
+
+
+class _Front:
+    """What the rounds through the inbox see of the service."""
+
+    def __init__(self, settings: Settings, context: Context, intake: Intake) -> None:
+        self._settings = settings
+        self._context = context
+        self._intake = intake
+
+    async def admit(self, found: Found, *, patient: bool) -> None:
+        candidate = Candidate(
+            path=found.path,
+            relpath=found.relpath,
+            options=self._settings.options_for(found.relpath),
+            outbox=self._settings.folders.outbox,
+        )
+        await self._intake.admit(candidate, patient=patient)
+        self._context.wake()
+
+    def online(self) -> bool:
+        online = self._context.place.online()
+        if online and self._context.gate.reopen("inbox"):
+            log.info("service.resumed", reason="inbox")
+            self._context.wake()
+        return online
+
+    def same(self, one: Identity | None, other: Identity) -> bool:
+        return self._context.place.same(one, other)
+
+    def offline(self, fault: PauseService) -> None:
+        pause(self._context, fault)
+
+    def trouble(self, fault: StemwatchError) -> None:
+        if isinstance(fault, PauseService):
+            pause(self._context, fault)
+        else:
+            log.error("inbox.trouble", code=fault.code, message=fault.message, hint=fault.hint)
+
+
+def _holds_anything(folder: str) -> bool:
+    with os.scandir(folder) as entries:
+        return any(not entry.name.startswith(".") for entry in entries)
+
+
+def _clear_old_staging(outbox: str, context: Context) -> None:
+    """Parts of jobs that the remote has forgotten too; younger ones may be somebody's at work."""
+    hidden = os.path.join(outbox, staging.HIDDEN)
+    with suppress(FileNotFoundError):
+        tokens = os.listdir(hidden)
+        keep = {
+            token
+            for token in tokens
+            if context.now() - os.lstat(os.path.join(hidden, token)).st_mtime
+            < context.timing.retention
+        }
+        staging.clean(outbox, keep)

@@ -1,0 +1,89 @@
+"""`stemwatch`: finds the command; turns every fault into a clear sentence and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+from stemwatch import __version__
+from stemwatch.errors import AlreadyRunning, ConfigFault, StemwatchError
+from stemwatch.log import printable
+
+FAILED, ALREADY_RUNNING, CONFIGURATION, INTERRUPTED = 1, 75, 78, 130
+
+_COMMANDS = {
+    "run": "the service: watch the inbox, separate what is dropped there",
+    "split": "separate files or folders now, with progress bars",
+    "demo": "see the whole service work in a temporary folder, no key needed",
+    "status": "what waits, runs, is paused or in quarantine, and what was spent",
+    "retry": "bring files back from quarantine, without paying twice",
+    "estimate": "minutes and cost, before spending anything",
+    "check": "find every fault at once: configuration, folders, key, API, clock",
+    "init": "write a commented configuration",
+    "serve": "the separation server: the same API on your own machine",
+}
+
+
+class _Commands(click.Group):
+    """Loads a command's module only when it is called: `status` must not wait for PyAV."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
+        if name not in _COMMANDS:
+            return None
+        command = import_module(f"stemwatch.commands.{name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="stemwatch")
+def stemwatch() -> None:
+    """Drop a song into a folder; get its stems, its tempo and its key."""
+
+
+def main() -> None:
+    """The console script. Exits 0 done, 1 failed, 2 usage, 3 quarantined, 75 running, 78 config."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; returns its exit code."""
+    try:
+        result = stemwatch.main(arguments, prog_name="stemwatch", standalone_mode=False)
+    except click.exceptions.Abort:
+        return INTERRUPTED
+    except click.ClickException as fault:
+        fault.show()
+        return fault.exit_code
+    except StemwatchError as fault:
+        _explain(fault)
+        return _exit_code(fault)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return result if isinstance(result, int) else 0
+
+
+def _explain(fault: StemwatchError) -> None:
+    for sentence in getattr(fault, "faults", ()) or (fault.message,):
+        click.echo(f"stemwatch: {printable(sentence)}", err=True)
+    if fault.hint:
+        click.echo(f"stemwatch: {printable(fault.hint)}", err=True)
+
+
+def _exit_code(fault: StemwatchError) -> int:
+    if isinstance(fault, ConfigFault):
+        return CONFIGURATION
+    return ALREADY_RUNNING if isinstance(fault, AlreadyRunning) else FAILED
+
+
+if __name__ == "__main__":
+    main()

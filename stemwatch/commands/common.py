@@ -1,0 +1,57 @@
+"""What several commands share: finding the configuration, and setting the log up."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from stemwatch import config, key, log
+from stemwatch.config import Settings
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def config_option(function: Function) -> Function:
+    """`-c FILE`, with the places that are looked at otherwise."""
+    return click.option(
+        "-c",
+        "--config",
+        "config_file",
+        metavar="FILE",
+        help="Configuration; else $STEMWATCH_CONFIG, ./stemwatch.yaml, "
+        "$XDG_CONFIG_HOME/stemwatch/config.yaml, /etc/stemwatch/config.yaml.",
+    )(function)
+
+
+def settings_of(config_file: str | None, *, local: bool = False) -> Settings:
+    """The configuration that is found. Raises ConfigFault, also when there is none."""
+    path = config.find(config_file, os.environ, os.getcwd())
+    if path is None:
+        raise config.not_found(os.environ, os.getcwd())
+    return config.load(path, env=os.environ, local=local)
+
+
+def settings_or_defaults(config_file: str | None, *, local: bool = False) -> Settings:
+    """The same, or the defaults where there is no configuration."""
+    path = config.find(config_file, os.environ, os.getcwd())
+    if path is None:
+        return config.defaults(env=os.environ, local=local)
+    return config.load(path, env=os.environ, local=local)
+
+
+def key_of(settings: Settings) -> str | None:
+    """The API key; None only where this machine separates. Raises ConfigFault without one."""
+    found = key.load_key(settings, env=os.environ, cwd=os.getcwd())
+    if found is None and not settings.local:
+        raise key.no_key_fault()
+    return found
+
+
+def start_log(settings: Settings, secret: str | None, *, level: str | None = None) -> None:
+    """Log to standard error as configured, with the key removed from everything."""
+    secrets = [secret] if secret else []
+    log.configure(level or settings.log.level, settings.log.format, secrets=secrets)
+    log.report_crashes()

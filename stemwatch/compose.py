@@ -1,0 +1,153 @@
+"""Puts the rooms together for one run: `run` and `split` differ only in what they are given."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from stemwatch.audio.client import AudioHelper
+from stemwatch.config import Settings
+from stemwatch.inbox.intake import Intake, Limits
+from stemwatch.journal.journal import Journal
+from stemwatch.local.spawn import LocalServer
+from stemwatch.log import hide
+from stemwatch.progress import Progress
+from stemwatch.stemsplit.separate import SeparateApi
+from stemwatch.workers.budget import Budget
+from stemwatch.workers.context import Context
+from stemwatch.workers.gate import Gate
+from stemwatch.workers.pace import RequestBudget, Slots
+from stemwatch.workers.place import Place
+from stemwatch.workers.polls import Polls
+from stemwatch.workers.timing import Timing
+
+LONGEST = 3601.0  # seconds of audio that the API takes: an hour, and a header's rounding
+JOURNAL = "journal.sqlite3"
+
+
+@asynccontextmanager
+async def working_set(
+    settings: Settings,
+    *,
+    key: str | None,
+    place: Place,
+    timing: Timing,
+    owner: str | None = None,
+    jobs: int | None = None,
+) -> AsyncIterator[Context]:
+    """Everything that moves jobs, open; closed again in the end.
+
+    `jobs` overrides how many songs are separated at once. Raises StemwatchError.
+    """
+    os.makedirs(settings.state_dir, mode=0o700, exist_ok=True)
+    async with AsyncExitStack() as stack:
+        journal = Journal(os.path.join(settings.state_dir, JOURNAL))
+        stack.callback(journal.close)
+        at_once = jobs or (_local_jobs() if settings.local else settings.api.max_concurrent)
+        api = _Api(settings)
+        stack.push_async_callback(api.close)
+        if settings.local:
+            folder = os.path.join(settings.state_dir, _server_dir(owner))
+            server = LocalServer(folder, jobs=at_once, on_restart=api.moved)
+            base_url, key = await server.start()
+            stack.push_async_callback(server.stop)
+            api.open(base_url, key)
+        else:
+            api.open(settings.api.base_url, key)
+        audio = AudioHelper(idle=timing.helper_idle)
+        stack.push_async_callback(audio.close)
+        yield _context(settings, journal, api, audio, place, timing, owner, at_once)
+
+
+class _Api:
+    """The API of this run: one that stays, or a local server that may come back elsewhere."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._key: str | None = None
+        self._all: list[SeparateApi] = []
+        self.context: Context | None = None
+
+    @property
+    def now(self) -> SeparateApi:
+        return self._all[-1]
+
+    def open(self, base_url: str, key: str | None) -> None:
+        if key:
+            hide(key)
+        self._key = key
+        timeout = self._settings.api.upload_timeout
+        self._all.append(SeparateApi(base_url, key, upload_timeout=timeout))
+
+    def moved(self, base_url: str) -> None:
+        """The local server crashed and is back, perhaps on another port."""
+        self.open(base_url, self._key)
+        if self.context is not None:
+            self.context.api = self.now
+            self.context.wake()
+
+    async def close(self) -> None:
+        for api in self._all:
+            await api.aclose()
+
+
+def _context(
+    settings: Settings,
+    journal: Journal,
+    api: _Api,
+    audio: AudioHelper,
+    place: Place,
+    timing: Timing,
+    owner: str | None,
+    at_once: int,
+) -> Context:
+    clock = time.monotonic
+    interval = settings.api.poll_interval
+    per_minute = settings.api.requests_per_minute
+    if settings.local:  # nobody's quota: ask often
+        interval, per_minute = min(interval, 0.5), 6000
+    context = Context(
+        journal=journal,
+        api=api.now,
+        audio=audio,
+        place=place,
+        budget=Budget(
+            price=0.0 if settings.local else settings.budget.price_per_minute,
+            per_day=settings.budget.minutes_per_day,
+            per_month=settings.budget.minutes_per_month,
+        ),
+        gate=Gate(timing, clock),
+        slots=Slots(at_once, timing.creep, clock),
+        polls=Polls(interval, timing.poll_min, settings.api.job_deadline, timing.late_poll),
+        requests=RequestBudget(per_minute, clock),
+        progress=Progress(),
+        timing=timing,
+        local=settings.local,
+        owner=owner,
+        job_deadline=settings.api.job_deadline,
+        clock=clock,
+    )
+    api.context = context
+    return context
+
+
+def intake_of(context: Context) -> Intake:
+    """The way into the journal, with the limits of what separates."""
+    return Intake(
+        context.journal,
+        context.audio,
+        local=context.local,
+        limits=Limits(max_duration=None if context.local else LONGEST),
+        same=context.place.same,
+    )
+
+
+def _local_jobs() -> int:
+    return max(1, (os.cpu_count() or 2) - 1)
+
+
+def _server_dir(owner: str | None) -> str:
+    """A `split` beside the service has a server, and so a job store, of its own."""
+    return "local" if owner is None else "local-split"

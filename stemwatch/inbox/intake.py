@@ -1,0 +1,274 @@
+"""From a file that settled to a job in the journal: looked at, hashed, probed, admitted once."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from stemwatch.audio.client import AudioHelper
+from stemwatch.audio.results import Probe
+from stemwatch.errors import Reject
+from stemwatch.inbox import complete
+from stemwatch.inbox.sample import open_regular
+from stemwatch.job import ACTIVE, Identity, Job, JobState, Options, content_key, resume_state
+from stemwatch.journal.journal import Journal
+from stemwatch.log import log
+
+MAX_BYTES = 100 * 1024 * 1024  # what the API takes (wire A)
+_CHUNK = 1 << 20
+
+
+class Changed(Exception):
+    """The file changed while it was looked at: its quiet window starts anew."""
+
+
+class Incomplete(Exception):
+    """Bytes are missing that its own header promises; `sure`: it can't be whole like this."""
+
+    def __init__(self, lack: complete.Lack) -> None:
+        super().__init__(lack.message)
+        self.message = lack.message
+        self.sure = lack.sure
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the separation takes: bytes, and seconds of audio (None: any length)."""
+
+    max_bytes: int = MAX_BYTES
+    max_duration: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A settled file on its way into the journal. `outbox` is the folder its result goes to."""
+
+    path: str
+    relpath: str
+    options: Options
+    outbox: str
+    origin: str = "inbox"
+    owner: str | None = None
+
+
+class Intake:
+    """Admits settled files. `same` compares two looks at one path."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        audio: AudioHelper,
+        *,
+        local: bool,
+        limits: Limits,
+        same: Callable[[Identity | None, Identity], bool],
+    ) -> None:
+        self._journal = journal
+        self._audio = audio
+        self._local = local
+        self._limits = limits
+        self._same = same
+
+    async def admit(self, candidate: Candidate, *, patient: bool) -> Job:
+        """Journal this file; what can't be separated is journaled as `quarantined`.
+
+        `patient`: bytes that seem to be missing may still come. Raises Incomplete (only then),
+        Changed, FileNotFoundError or NotYet, with nothing journaled.
+        """
+        fd = await asyncio.to_thread(open_regular, candidate.path)
+        try:
+            identity = Identity.of(os.fstat(fd))
+            lack = await asyncio.to_thread(complete.look, fd)
+            if lack is not None and (patient or lack.sure):
+                if patient:
+                    raise Incomplete(lack)
+                return await self._refuse(candidate, identity, "", _truncated(lack.message))
+            if identity.size > self._limits.max_bytes:
+                return await self._refuse(candidate, identity, "", self._too_large(identity.size))
+            sha256 = await asyncio.to_thread(_sha256, fd, identity.size)
+            self._require_same(fd, candidate.path, identity)
+            try:
+                probe = await self._audio.probe(candidate.path)
+                self._require_length(probe)
+            except Reject as fault:
+                self._require_same(fd, candidate.path, identity)
+                return await self._refuse(candidate, identity, sha256, fault)
+            self._require_same(fd, candidate.path, identity)
+        finally:
+            os.close(fd)
+        return await self._accept(candidate, identity, sha256, probe)
+
+    def _require_same(self, fd: int, path: str, identity: Identity) -> None:
+        """A file that changed while it was hashed, or gave its name to another, starts again."""
+        try:
+            there = Identity.of(os.lstat(path))
+        except FileNotFoundError:
+            raise
+        except OSError:
+            there = None
+        if not self._same(there, identity) or not self._same(Identity.of(os.fstat(fd)), identity):
+            raise Changed(path)
+
+    def _require_length(self, probe: Probe) -> None:
+        longest = self._limits.max_duration
+        if longest is not None and probe.duration > longest:
+            raise Reject(
+                f"it lasts {probe.duration / 60:.1f} minutes, the API takes up to "
+                f"{longest / 60:.0f}.",
+                code="too_long",
+                hint="Cut it into parts, or separate it with `--local`.",
+            )
+
+    def _too_large(self, size: int) -> Reject:
+        return Reject(
+            f"it has {size / 2**20:.1f} MB, the API takes up to "
+            f"{self._limits.max_bytes / 2**20:.0f} MB.",
+            code="too_large",
+            hint="Convert it to FLAC or M4A, or cut it into parts.",
+        )
+
+    async def _accept(
+        self, candidate: Candidate, identity: Identity, sha256: str, probe: Probe
+    ) -> Job:
+        key = content_key(sha256, candidate.options, local=self._local)
+        job = _job(candidate, identity, sha256, JobState.QUEUED).evolve(
+            content_key=key,
+            duration=probe.duration,
+            codec=probe.codec,
+            sample_rate=probe.sample_rate,
+            channels=probe.channels,
+        )
+        known = await self._known(job) or await self._back_from_quarantine(job)
+        if known is not None:
+            return known
+        if (held := await self._undecided(key)) is not None:
+            return await self._refuse(candidate, identity, sha256, held)
+        added = await self._journal.add(job)
+        log.info("job.queued", name=job.name, id=added.id, seconds=round(probe.duration, 1))
+        return added
+
+    async def _known(self, job: Job) -> Job | None:
+        """The same file under another device number, or another content under its name."""
+        for other in (await self._journal.at_paths([job.path])).get(job.path, []):
+            if other.state not in ACTIVE or other.owner != job.owner:
+                continue
+            if other.content_key == job.content_key:
+                return await self._journal.amend(other, identity=job.identity)
+            if other.state is JobState.QUEUED:
+                await self._journal.advance(other, JobState.GONE, "replaced by another content")
+        return None
+
+    async def _back_from_quarantine(self, job: Job) -> Job | None:
+        """Moved back into the inbox by hand: as good as `stemwatch retry`."""
+        for other in await self._journal.with_content(job.content_key, (JobState.QUARANTINED,)):
+            if other.filed_to is None or other.owner != job.owner:
+                continue
+            if other.filed_to != job.path and os.path.lexists(other.filed_to):
+                continue
+            resumed = await self._journal.advance(
+                other,
+                resume_state(other),
+                "back in the inbox",
+                **resumed_fields(other),
+                path=job.path,
+                relpath=job.relpath,
+                identity=job.identity,
+                options=job.options,
+            )
+            log.info("job.retried", name=job.name, id=other.id, state=str(resumed.state))
+            return resumed
+        return None
+
+    async def _undecided(self, key: str) -> Reject | None:
+        """This content may have been charged already, and nobody has decided about it yet."""
+        for other in await self._journal.with_content(key, (JobState.QUARANTINED,)):
+            if other.remote_id is None and other.code != "submission_unconfirmed":
+                continue
+            if other.code == "separation_failed":
+                continue  # known to have failed: dropping it again asks for another try
+            return Reject(
+                f"the same content is in quarantine as {other.name} ({other.code}), and may be "
+                "paid for already.",
+                code="duplicate_in_quarantine",
+                hint=f"Decide about that one first: `stemwatch retry {other.id}`.",
+            )
+        return None
+
+    async def _refuse(
+        self, candidate: Candidate, identity: Identity, sha256: str, fault: Reject
+    ) -> Job:
+        """Journal it as quarantined; the pool moves the file."""
+        job = _job(candidate, identity, sha256, JobState.QUARANTINED).evolve(
+            code=fault.code,
+            message=fault.message,
+            hint=fault.hint,
+            filed_to=candidate.path if candidate.origin == "split" else None,
+        )
+        for other in (await self._journal.at_paths([job.path])).get(job.path, []):
+            if other.state is JobState.QUEUED:
+                await self._journal.advance(other, JobState.GONE, "replaced by another content")
+        added = await self._journal.add(job)
+        log.error(
+            "job.quarantined",
+            name=job.name,
+            code=fault.code,
+            message=fault.message,
+            hint=fault.hint,
+            id=added.id,
+        )
+        return added
+
+
+def resumed_fields(job: Job) -> dict[str, object]:
+    """What a retry resets. The idempotency key stays only where the same charge is asked again."""
+    unconfirmed = job.code == "submission_unconfirmed"
+    anew = resume_state(job) is JobState.QUEUED
+    fields: dict[str, object] = {
+        "filed_to": None,
+        "attempts": 0,
+        "not_before": 0.0,
+        "code": None,
+        "message": None,
+        "hint": None,
+        "http_status": None,
+    }
+    if anew:
+        fields |= {"remote_id": None, "request_id": None, "completed_at": None}
+        fields["idempotency_key"] = job.idempotency_key if unconfirmed else None
+    return fields
+
+
+def _job(candidate: Candidate, identity: Identity, sha256: str, state: JobState) -> Job:
+    return Job(
+        id=0,
+        state=state,
+        path=candidate.path,
+        relpath=candidate.relpath,
+        identity=identity,
+        sha256=sha256,
+        content_key=f"{sha256 or candidate.path!r}:refused",
+        options=candidate.options,
+        outbox=candidate.outbox,
+        origin=candidate.origin,
+        owner=candidate.owner,
+    )
+
+
+def _truncated(message: str) -> Reject:
+    return Reject(
+        f"it is incomplete: {message}.",
+        code="truncated",
+        hint="Copy the whole file again, then drop it once more.",
+    )
+
+
+def _sha256(fd: int, size: int) -> str:
+    """By `pread`, so that the descriptor's position stays where it was."""
+    digest, offset = hashlib.sha256(), 0
+    while offset < size and (chunk := os.pread(fd, _CHUNK, offset)):
+        digest.update(chunk)
+        offset += len(chunk)
+    return digest.hexdigest()

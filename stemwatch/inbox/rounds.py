@@ -1,0 +1,245 @@
+"""The rounds through the inbox: hints say where to look, scans what is there, settling when.
+
+Bounded everywhere: scans come in slices, at most `CAPACITY` files are followed at a time, and at
+most `AT_ONCE` are hashed and probed. What finds no place is found again by the next round.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Protocol
+
+from stemwatch.errors import PauseService, StemwatchError
+from stemwatch.inbox.intake import Changed, Incomplete
+from stemwatch.inbox.names import Filter
+from stemwatch.inbox.sample import NotYet, sample
+from stemwatch.inbox.scan import Found, Offline, find, scan
+from stemwatch.inbox.settle import Settler, Verdict
+from stemwatch.inbox.watcher import Watcher
+from stemwatch.job import ACTIVE, Identity, JobState
+from stemwatch.journal.journal import Journal
+from stemwatch.log import log
+
+CAPACITY = 4096
+AT_ONCE = 16
+_SLICE = 500  # paths in one question to the journal
+_SHORTEST_ROUND = 0.2  # seconds between two rounds, however many hints come
+_REMEMBERED = 200  # unreadable files and folders that are reported, once each
+
+
+class Front(Protocol):
+    """What the rounds need of the rest of the service."""
+
+    async def admit(self, found: Found, *, patient: bool) -> None:
+        """Journal this settled file. Raises what `Intake.admit` does."""
+
+    def online(self) -> bool:
+        """Whether the inbox's own file system is mounted."""
+
+    def same(self, one: Identity | None, other: Identity) -> bool:
+        """Whether two looks saw the same file."""
+
+    def offline(self, fault: PauseService) -> None:
+        """The inbox is not there."""
+
+    def trouble(self, fault: StemwatchError) -> None:
+        """A fault that is not one file's own, such as a full journal."""
+
+
+class Rounds:
+    """Finds every file of one inbox and has each admitted once."""
+
+    def __init__(
+        self,
+        root: str,
+        *,
+        filter: Filter,
+        settler: Settler,
+        watcher: Watcher,
+        journal: Journal,
+        front: Front,
+        rescan_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._root = root
+        self._filter = filter
+        self._settler = settler
+        self._watcher = watcher
+        self._journal = journal
+        self._front = front
+        self._rescan_seconds = rescan_seconds
+        self._clock = clock
+        self.unreadable: dict[str, str] = {}
+        self.completed = 0  # whole scans so far
+        self._signal = asyncio.Event()
+        self._found: dict[str, Found] = {}  # what is settling, by path
+        self._taking: dict[str, asyncio.Task[None]] = {}
+        self._crowded = False  # there was more than could be followed
+        self._next_scan = 0.0
+
+    def wake(self) -> None:
+        """Something happened in the inbox (called by the watcher, and by anybody who knows)."""
+        self._signal.set()
+
+    @property
+    def idle(self) -> bool:
+        """Everything that was there at the last whole scan is in the journal."""
+        waiting = len(self._settler) - self._settler.busy_count
+        return self.completed > 0 and not self._crowded and waiting <= 0 and not self._taking
+
+    async def run(self) -> None:
+        """Go round until cancelled."""
+        await self._watcher.start()
+        try:
+            while True:
+                self._signal.clear()
+                await self._round()
+                try:
+                    await asyncio.wait_for(self._signal.wait(), self._pause())
+                except TimeoutError:
+                    continue
+                await asyncio.sleep(_SHORTEST_ROUND)  # let a storm of hints gather
+        finally:
+            for task in self._taking.values():
+                task.cancel()
+            await self._watcher.stop()
+
+    def _pause(self) -> float:
+        """Seconds until the next thing to do by itself."""
+        now = self._clock()
+        due = self._settler.next_due() if len(self._taking) < AT_ONCE else None
+        return max(0.01, min(self._next_scan, due if due is not None else self._next_scan) - now)
+
+    async def _round(self) -> None:
+        now = self._clock()
+        hints = self._watcher.take_hints()
+        try:
+            if not self._front.online():
+                raise Offline(f"{self._root} is not there")
+            if hints.everything or now >= self._next_scan or self._has_room_again():
+                await self._watcher.check(now)
+                await self._scan_all(now)
+            else:
+                for tree in sorted(hints.trees):
+                    await self._look(scan(self._root, self._filter, below=tree))
+                files = (find(self._root, self._filter, path) for path in sorted(hints.files))
+                await self._look(found for found in files if found is not None)
+            await self._sample_due()
+        except Offline as fault:
+            self._gone_offline(fault, now)
+        except StemwatchError as fault:
+            self._front.trouble(fault)
+            self._next_scan = min(self._next_scan, now + self._rescan_seconds)
+
+    async def _scan_all(self, now: float) -> None:
+        self._crowded = False
+        self.unreadable = {p: m for p, m in self.unreadable.items() if p in self._settler}
+        await self._look(scan(self._root, self._filter, on_error=self._cant_list))
+        self._next_scan = now + self._rescan_seconds
+        self.completed += 1
+
+    def _has_room_again(self) -> bool:
+        return self._crowded and len(self._settler) <= CAPACITY // 2
+
+    async def _look(self, scanned: Iterator[Found]) -> None:
+        """Follow what the journal does not know yet."""
+        while slice_ := await asyncio.to_thread(lambda: list(islice(scanned, _SLICE))):
+            known = await self._journal.known([found.path for found in slice_])
+            for found in slice_:
+                if found.path in self._taking or self._is_known(found, known.get(found.path, [])):
+                    continue
+                if self._settler.track(found, self._clock()):
+                    self._found[found.path] = found
+                else:
+                    self._crowded = True
+                    return
+
+    def _is_known(self, found: Found, rows: list[tuple[JobState, Identity, bool]]) -> bool:
+        """Known and where it belongs. One that was filed and is back again is a new drop."""
+        for state, identity, filed in rows:
+            if self._front.same(identity, found.identity) and (state in ACTIVE or not filed):
+                return True
+        return False
+
+    async def _sample_due(self) -> None:
+        """Look at what may have settled by now, and take what has."""
+        while (room := AT_ONCE - len(self._taking)) > 0:
+            paths = self._settler.due(self._clock(), room)
+            if not paths:
+                return
+            for path, seen in await asyncio.to_thread(_sample_all, paths):
+                self._judge(path, seen)
+
+    def _judge(self, path: str, seen: Identity | NotYet | None) -> None:
+        if isinstance(seen, NotYet):
+            self._settler.busy(path, self._clock())
+            self._cant_read(path, seen.strerror or str(seen))
+            return
+        self.unreadable.pop(path, None)
+        verdict = self._settler.sample(path, seen, self._clock())
+        if verdict is Verdict.GONE:
+            self._found.pop(path, None)
+        elif verdict is Verdict.SETTLED and path not in self._taking:
+            task = asyncio.create_task(self._take(self._found[path]))
+            self._taking[path] = task
+            task.add_done_callback(lambda _: self._taken(path))
+
+    async def _take(self, found: Found, *, patient: bool = True) -> None:
+        """Admit one settled file, or follow it further."""
+        path = found.path
+        try:
+            await self._front.admit(found, patient=patient)
+        except NotYet as fault:
+            self._settler.busy(path, self._clock())
+            self._cant_read(path, fault.strerror or str(fault))
+        except Incomplete:
+            # Nothing came for long: either it is whole after all, or it never will be.
+            if self._settler.incomplete(path, self._clock()):
+                await self._take(found, patient=False)
+        except (Changed, FileNotFoundError):
+            self._forget(path, again=True)
+        except StemwatchError as fault:
+            self._front.trouble(fault)
+            self._forget(path, again=True)
+        except Exception as fault:
+            log.error("file.error", path=found.relpath, exc_info=fault)
+            self._forget(path, again=True)
+        else:
+            self._forget(path, again=False)
+
+    def _forget(self, path: str, *, again: bool) -> None:
+        """No longer followed; `again`: a scan has to find it soon."""
+        self._settler.forget(path)
+        self._found.pop(path, None)
+        if again:
+            self._next_scan = min(self._next_scan, self._clock() + self._rescan_seconds / 4)
+
+    def _taken(self, path: str) -> None:
+        self._taking.pop(path, None)
+        self._signal.set()
+
+    def _cant_read(self, path: str, message: str) -> None:
+        if path not in self.unreadable and len(self.unreadable) < _REMEMBERED:
+            self.unreadable[path] = message
+            log.warning("file.unreadable", path=path, message=message)
+
+    def _cant_list(self, folder: str, error: OSError) -> None:
+        self._cant_read(folder, error.strerror or str(error))
+
+    def _gone_offline(self, fault: Offline, now: float) -> None:
+        hint = "Mount it again, or make the folder; nothing is forgotten meanwhile."
+        self._front.offline(PauseService(f"{fault}.", code="inbox", hint=hint))
+        self._next_scan = now + self._rescan_seconds
+
+
+def _sample_all(paths: list[str]) -> list[tuple[str, Identity | NotYet | None]]:
+    seen: list[tuple[str, Identity | NotYet | None]] = []
+    for path in paths:
+        try:
+            seen.append((path, sample(path)))
+        except NotYet as fault:
+            seen.append((path, fault))
+    return seen

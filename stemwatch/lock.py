@@ -1,0 +1,59 @@
+"""One service a state directory: a lock that the kernel gives back when its holder dies."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+
+from stemwatch.errors import AlreadyRunning
+
+TRIES = 4
+
+
+class InstanceLock:
+    """An exclusive flock on `path`; holds the pid of its holder, for people to read."""
+
+    def __init__(self, path: str) -> None:
+        """Take the lock. Raises AlreadyRunning if somebody has it."""
+        self.path = path
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        if not self._locked():
+            holder = os.read(self._fd, 32).decode("ascii", "replace").strip() or "unknown"
+            os.close(self._fd)
+            raise AlreadyRunning(
+                f"stemwatch is already running on {os.path.dirname(path)} (pid {holder}).",
+                hint="Stop it first, or give this one its own `state_dir`.",
+            )
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+
+    def _locked(self) -> bool:
+        """`is_held` takes the lock for an instant: one refusal is not yet another service."""
+        for _ in range(TRIES):
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                time.sleep(0.05)
+            else:
+                return True
+        return False
+
+    def release(self) -> None:
+        os.close(self._fd)
+
+
+def is_held(path: str) -> bool:
+    """Whether a living process holds the lock at `path`."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(fd)

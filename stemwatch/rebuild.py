@@ -1,0 +1,75 @@
+"""A lost journal, made again from the sidecars: what was delivered is not paid for twice."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from itertools import islice
+from typing import Any
+
+from stemwatch.job import Identity, Job, JobState, Options, content_key
+from stemwatch.journal.journal import Journal
+from stemwatch.log import log
+from stemwatch.outbox import sidecar
+
+_FACT = "rebuilt"
+_SLICE = 64
+
+
+async def rebuild(journal: Journal, outbox: str) -> int:
+    """Journal every delivery that is found in `outbox` and unknown; returns how many.
+
+    Done once in a journal's life, and again if it was killed in the middle. Raises PauseService
+    when the outbox can't be read.
+    """
+    if await journal.fact(_FACT) is not None:
+        return 0
+    found = sidecar.find(
+        outbox, on_fault=lambda fault: log.warning("sidecar.unreadable", message=fault.message)
+    )
+    added = 0
+    while slice_ := await asyncio.to_thread(lambda: list(islice(found, _SLICE))):
+        jobs = [_job(folder, content, outbox) for folder, content in slice_]
+        results = await asyncio.gather(*(_add(journal, job) for job in jobs))
+        added += sum(results)
+    await journal.note(_FACT, str(added))
+    if added:
+        log.info("journal.rebuilt", deliveries=added, outbox=outbox)
+    return added
+
+
+async def _add(journal: Journal, job: Job) -> bool:
+    earlier = await journal.with_content(job.content_key, (JobState.DONE,))
+    if any(other.delivered_to == job.delivered_to for other in earlier):
+        return False
+    await journal.add(job)
+    return True
+
+
+def _job(folder: str, content: dict[str, Any], outbox: str) -> Job:
+    source, separation = content["source"], content["separation"]
+    options = Options(stems=separation["stems"], format=separation["format"])
+    # What the built-in engine made is a preview: it must not stand in for paid stems.
+    local = separation.get("engine") == "spectral"
+    key = content.get("key") or {}
+    size = source.get("bytes")
+    return Job(
+        id=0,
+        state=JobState.DONE,
+        path=os.path.join(folder, "?"),  # where the original went is not in the sidecar
+        relpath=source["relpath"],
+        identity=Identity(0, 0, size if isinstance(size, int) else 0, 0),
+        sha256=source["sha256"],
+        content_key=content_key(source["sha256"], options, local=local),
+        options=options,
+        outbox=outbox,
+        duration=content.get("duration_seconds"),
+        remote_id=separation.get("job_id"),
+        engine=separation.get("engine"),
+        bpm=content.get("bpm"),
+        key=key.get("raw") if isinstance(key.get("raw"), str) else None,
+        submitted_at=sidecar.unix(separation.get("submitted_at")),
+        completed_at=sidecar.unix(separation.get("completed_at")),
+        delivered_to=folder,
+        created_at=sidecar.unix(content.get("created_at")) or 0.0,
+    )

@@ -1,0 +1,185 @@
+"""A whole stemwatch in a folder: its configuration, the installed command, and what it left."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import yaml
+
+from tests.support import wait_for
+
+KEY = "sk-acceptance-0123456789abcdef"
+SETTLE = 0.2
+
+
+class Home:
+    """One user's folders, configuration and state below `root`."""
+
+    def __init__(self, root: Path, base_url: str, **sections: dict[str, Any]) -> None:
+        self.root = root
+        self.inbox, self.outbox = root / "inbox", root / "outbox"
+        self.quarantine, self.archive = root / "quarantine", root / "archive"
+        self.state, self.config = root / "state", root / "stemwatch.yaml"
+        self.inbox.mkdir(parents=True, exist_ok=True)
+        self.configure(base_url, **sections)
+
+    def configure(self, base_url: str, **sections: dict[str, Any]) -> None:
+        """(Re)write the configuration; `sections` are merged over quick test settings."""
+        content: dict[str, Any] = {
+            "folders": {name: name for name in ("inbox", "outbox", "quarantine", "archive")},
+            "state_dir": "state",
+            "watch": {"settle_seconds": SETTLE, "rescan_seconds": 1.0},
+            "api": {
+                "base_url": base_url,
+                "poll_interval": 0.1,
+                "requests_per_minute": 6000,
+            },
+            "log": {"format": "json", "level": "debug"},
+        }
+        for name, values in sections.items():
+            if isinstance(values, dict):
+                content[name] = {**content.get(name, {}), **values}
+            else:
+                content[name] = values
+        self.config.write_text(yaml.safe_dump(content))
+
+    # -- what is there ---------------------------------------------------------------------
+
+    def sidecars(self) -> dict[str, dict[str, Any]]:
+        """Delivered folders (relative to the outbox) with their sidecars."""
+        found = {}
+        for path in sorted(self.outbox.rglob("*.stemwatch.json")):
+            if ".stemwatch" not in path.relative_to(self.outbox).parts:
+                folder = str(path.parent.relative_to(self.outbox))
+                found[folder] = json.loads(path.read_text())
+        return found
+
+    def reasons(self) -> dict[str, dict[str, Any]]:
+        """Quarantined files (relative paths) with their reasons."""
+        suffix = ".reason.json"
+        return {
+            str(path.relative_to(self.quarantine))[: -len(suffix)]: json.loads(path.read_text())
+            for path in sorted(self.quarantine.rglob(f"*{suffix}"))
+        }
+
+    def waiting(self) -> list[str]:
+        """Files in the inbox that are nobody's junk."""
+        return sorted(
+            str(path.relative_to(self.inbox))
+            for path in self.inbox.rglob("*")
+            if path.is_file() and not path.name.startswith(".")
+        )
+
+    # -- commands --------------------------------------------------------------------------
+
+    def env(self, key: str | None = KEY) -> dict[str, str]:
+        """A clean environment: nothing of the developer's own configuration or key."""
+        kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+        kept |= {"HOME": str(self.root), "PYTHONUNBUFFERED": "1"}
+        return kept | ({"STEMSPLIT_API_KEY": key} if key else {})
+
+    def command(
+        self, *arguments: str, key: str | None = KEY, timeout: float = 60.0
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `stemwatch ARGUMENTS` to its end, in the root folder."""
+        return subprocess.run(
+            [*STEMWATCH, *arguments],
+            cwd=self.root,
+            env=self.env(key),
+            capture_output=True,
+            text=True,
+            errors="surrogateescape",
+            timeout=timeout,
+            check=False,
+        )
+
+    @contextmanager
+    def service(self, *arguments: str, key: str | None = KEY) -> Iterator[Service]:
+        """`stemwatch run` in the background, ready; stopped (and asserted clean) at the end."""
+        with Service(self, [*STEMWATCH, "run", "-c", str(self.config), *arguments], key) as service:
+            yield service
+
+
+STEMWATCH = [sys.executable, "-m", "stemwatch.cli"]
+# The same service with all its waiting times scaled: python -m tests.acceptance.scaled FACTOR ...
+SCALED = [sys.executable, "-m", "tests.acceptance.scaled"]
+
+
+class Service:
+    """A running service process and its log."""
+
+    def __init__(self, home: Home, command: list[str], key: str | None) -> None:
+        self.home = home
+        self._log_path = home.root / f"service-{time.monotonic_ns()}.log"
+        self._log = self._log_path.open("wb")
+        env = home.env(key) | {"PYTHONPATH": str(Path(__file__).parents[2])}
+        self.process = subprocess.Popen(
+            command, cwd=home.root, env=env, stdout=self._log, stderr=subprocess.STDOUT
+        )
+
+    def __enter__(self) -> Service:
+        self.wait_for_event("service.started")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.process.poll() is None:
+            self.stop()
+        self._log.close()
+        if kind is not None:
+            sys.stderr.write(self.text())
+
+    def text(self) -> str:
+        return self._log_path.read_text(errors="surrogateescape")
+
+    def events(self, name: str | None = None) -> list[dict[str, Any]]:
+        """The log's events so far, all or those of one name."""
+        lines = (line for line in self.text().splitlines() if line.startswith("{"))
+        found = []
+        for line in lines:
+            try:
+                event = json.loads(line)
+            except ValueError:
+                continue  # the last line, half-written
+            if name is None or event["event"] == name:
+                found.append(event)
+        return found
+
+    def wait_for_event(self, name: str, *, count: int = 1, timeout: float = 30.0) -> dict[str, Any]:
+        """Wait until `name` was logged `count` times; returns the last of these."""
+
+        def seen() -> list[dict[str, Any]] | None:
+            events = self.events(name)
+            if len(events) >= count:
+                return events
+            assert self.process.poll() is None, f"the service ended:\n{self.text()}"
+            return None
+
+        found = wait_for(seen, timeout=timeout, what=f"{count} x {name} in\n{self.text()}")
+        return found[count - 1]
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def stop(self, timeout: float = 30.0) -> int:
+        """SIGTERM, and wait; returns the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout)

@@ -1,0 +1,28 @@
+"""The real service with its waiting times scaled: `python -m tests.acceptance.scaled 0.02 FILE`.
+
+Backoffs, pauses and deadlines are minutes in life; a test waits for them at a fraction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+from stemwatch import config, log
+from stemwatch.app import run_service
+from stemwatch.key import load_key
+from stemwatch.workers.timing import Timing
+
+
+def main() -> int:
+    factor, path = float(sys.argv[1]), sys.argv[2]
+    settings = config.load(path, env=os.environ)
+    key = load_key(settings, env=os.environ, cwd=os.getcwd())
+    log.configure(settings.log.level, settings.log.format, secrets=[key] if key else [])
+    timing = Timing().scaled(factor)
+    return asyncio.run(run_service(settings, key=key, once="--once" in sys.argv[3:], timing=timing))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

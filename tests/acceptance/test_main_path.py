@@ -1,0 +1,26 @@
+"""Drop a song, get its stems."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.acceptance.harness import KEY, Home
+from tests.scenario.caller import make_song
+from tests.scenario.server import ScenarioServer
+from tests.support import wait_for
+
+
+def test_a_dropped_song_is_delivered_with_its_sidecar(tmp_path: Path) -> None:
+    """The file goes from the inbox to the archive, its stems and sidecar into the outbox."""
+    with ScenarioServer(key=KEY, job_seconds=0.3) as server:
+        home = Home(tmp_path, server.url)
+        with home.service() as service:
+            make_song(home.inbox / "song.wav", seconds=2)
+            service.wait_for_event("job.done")
+        (sidecar,) = home.sidecars().values()
+        assert sidecar["source"]["name"] == "song.wav"
+        assert (home.archive / "song.wav").is_file()
+        assert home.waiting() == []
+        assert len(server.requests("post")) == 1
+        wait_for(lambda: service.process.poll() is not None)
+        assert service.process.returncode == 0
