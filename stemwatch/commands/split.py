@@ -1,0 +1,76 @@
+"""`stemwatch split`: files and folders now, with progress bars."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import click
+
+from stemwatch.commands.common import config_option, key_of, settings_or_defaults, start_log
+from stemwatch.config import Settings
+from stemwatch.job import FORMATS, STEMS, Options
+from stemwatch.ui.bars import Bars
+
+
+@click.command("split")
+@click.argument(
+    "paths", nargs=-1, required=True, type=click.Path(exists=True), metavar="PATH..."
+)
+@click.option("-o", "--out", default="stems", show_default=True, metavar="DIR", help="Results.")
+@click.option("--stems", type=click.Choice([str(n) for n in STEMS]), help="2, 4 or 6.")
+@click.option("--format", "format_", type=click.Choice(FORMATS), help="Of the stems.")
+@click.option("--jobs", type=click.IntRange(1, 64), metavar="N", help="Songs at once.")
+@click.option("--local", is_flag=True, help="Separate on this machine: no key, preview quality.")
+@config_option
+def command(
+    paths: tuple[str, ...],
+    out: str,
+    stems: str | None,
+    format_: str | None,
+    jobs: int | None,
+    local: bool,
+    config_file: str | None,
+) -> int:
+    """Separate files, or all songs in folders, into DIR. The files stay where they are.
+
+    After Ctrl-C, the same command goes on where it was, and nothing is paid for twice. Exits 0
+    when all are done, 3 when some can't be done, 1 when it can't go on (no credit, no server).
+    """
+    settings = settings_or_defaults(config_file, local=local)
+    key = key_of(settings)
+    start_log(settings, key, level="critical")
+    from stemwatch.split import Order, run_split
+
+    with Bars() as bars:
+        order = Order(
+            paths=[os.path.abspath(path) for path in paths],
+            out=os.path.abspath(out),
+            options=_options(settings, stems, format_),
+            jobs=jobs,
+            tell=bars.tell,
+            show=lambda context, report: bars.update(
+                list(context.progress.running.values()), report.finished, report.found
+            ),
+        )
+        report = asyncio.run(run_split(settings, order, key=key))
+    for line in _conclusion(report.delivered, report.failed, report.held, report.interrupted):
+        click.echo(line, err=True)
+    return report.exit_code
+
+
+def _options(settings: Settings, stems: str | None, format_: str | None) -> Options:
+    """The configuration's, with what the command line says instead."""
+    chosen = settings.separation
+    number = int(stems) if stems else chosen.stems
+    mixes = dict(chosen.mixes) if number == chosen.stems else {}
+    return Options(stems=number, format=format_ or chosen.format, mixes=mixes)
+
+
+def _conclusion(delivered: int, failed: int, held: str, interrupted: bool) -> list[str]:
+    lines = [f"{delivered} delivered, {failed} failed."]
+    if held:
+        lines.append(f"The rest waits: {held}")
+    if held or interrupted:
+        lines.append("Run the same command again to go on; nothing is paid for twice.")
+    return lines

@@ -1,0 +1,297 @@
+"""`split`: the same pipeline without an inbox, for files and folders that are named.
+
+Its jobs are in the service's journal under an owner of their own, so both can work at once, the
+same content is paid for once, and a run that was interrupted is taken up by the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from stemwatch.compose import intake_of, working_set
+from stemwatch.config import Settings
+from stemwatch.errors import Reject, StemwatchError
+from stemwatch.inbox.intake import Candidate, Changed, Incomplete, Intake, resumed_fields
+from stemwatch.inbox.names import Filter
+from stemwatch.inbox.rounds import AT_ONCE
+from stemwatch.inbox.scan import scan
+from stemwatch.job import ACTIVE, Job, JobState, Options, resume_state
+from stemwatch.lock import InstanceLock, is_held
+from stemwatch.outbox import delivery
+from stemwatch.workers.context import Context
+from stemwatch.workers.place import Place
+from stemwatch.workers.pool import Pool
+from stemwatch.workers.timing import Timing
+
+DRAIN_SECONDS = 75.0
+_ENDED = (JobState.DELIVERED, JobState.DONE)
+
+
+@dataclass(slots=True)
+class Report:
+    """What has come of the files so far. `held` says why nothing goes on, "" while it does."""
+
+    found: int = 0
+    delivered: int = 0
+    failed: int = 0
+    counting: bool = True
+    held: str = ""
+    interrupted: bool = False
+
+    @property
+    def finished(self) -> int:
+        return self.delivered + self.failed
+
+    @property
+    def exit_code(self) -> int:
+        if self.interrupted:
+            return 130
+        if self.held:
+            return 1
+        return 3 if self.failed else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to separate, into what, and who is told: a line about each file, and the progress."""
+
+    paths: Sequence[str]  # absolute
+    out: str
+    options: Options
+    jobs: int | None = None
+    tell: Callable[[str, bool], None] = lambda line, good: None
+    show: Callable[[Context, Report], None] = lambda context, report: None
+
+
+@dataclass(slots=True)
+class _Session:
+    order: Order
+    context: Context
+    intake: Intake
+    pool: Pool
+    report: Report = field(default_factory=Report)
+    mine: set[int] = field(default_factory=set)
+
+
+async def run_split(
+    settings: Settings, order: Order, *, key: str | None, timing: Timing | None = None
+) -> Report:
+    """Separate everything in `order`. Raises StemwatchError when it can't start."""
+    owner = f"split-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    os.makedirs(_owners(settings.state_dir), mode=0o700, exist_ok=True)
+    os.makedirs(order.out, exist_ok=True)
+    lock = InstanceLock(_lock_of(settings.state_dir, owner))
+    place = Place(outbox=order.out)
+    try:
+        async with working_set(
+            settings,
+            key=key,
+            place=place,
+            timing=timing or Timing(),
+            owner=owner,
+            jobs=order.jobs,
+        ) as context:
+            session = _Session(order, context, intake_of(context), Pool(context))
+            await _work(session, settings.state_dir)
+            return session.report
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(lock.path)
+        lock.release()
+
+
+async def _work(session: _Session, state_dir: str) -> None:
+    context, report = session.context, session.report
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+
+    def signalled() -> None:
+        if stop.is_set():
+            session.pool.abort()
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, signalled)
+    context.ended = lambda job: _ended(session, job)
+    work = asyncio.create_task(session.pool.run())
+    admitting = asyncio.create_task(_admit_all(session, state_dir))
+    ends = [
+        work,
+        asyncio.create_task(stop.wait()),
+        asyncio.create_task(_finished(session, admitting)),
+    ]
+    try:
+        done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        report.interrupted = stop.is_set()
+        admitting.cancel()
+        for task in ends[1:]:
+            task.cancel()
+        await session.pool.stop(DRAIN_SECONDS)
+        await asyncio.gather(admitting, *ends, return_exceptions=True)
+        session.order.show(context, report)
+
+
+async def _finished(session: _Session, admitting: asyncio.Task[None]) -> None:
+    """Returns when all is done, or when what is left waits for something we can't do."""
+    context, report = session.context, session.report
+    while True:
+        session.order.show(context, report)
+        if admitting.done():
+            admitting.result()
+            if await session.pool.idle():
+                return
+            if await session.pool.stuck():
+                pauses = [f"{p.message} {p.hint}" for p in context.gate.pauses]
+                report.held = " ".join(pauses) or "The budget is used up."
+                return
+        await asyncio.sleep(0.1)
+
+
+def _ended(session: _Session, job: Job) -> None:
+    """One of our jobs came to its end."""
+    if job.id not in session.mine:
+        return
+    session.mine.discard(job.id)
+    report, tell = session.report, session.order.tell
+    if job.state in _ENDED:
+        report.delivered += 1
+        tell(f"{job.relpath}: {_result(job)} -> {job.delivered_to}", True)
+    else:
+        report.failed += 1
+        reason = f"{job.message or 'the file is gone.'} {job.hint or ''}".strip()
+        tell(f"{job.relpath}: {reason}", False)
+
+
+def _result(job: Job) -> str:
+    tempo = f"{job.bpm:.1f} BPM" if job.bpm is not None else "tempo unknown"
+    return f"{tempo}, {job.key or 'key unknown'}"
+
+
+async def _admit_all(session: _Session, state_dir: str) -> None:
+    """Journal every file, a few at a time; the pool is working meanwhile."""
+    seats = asyncio.Semaphore(AT_ONCE)
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def admit(path: str, relpath: str) -> None:
+        async with seats:
+            await _admit(session, state_dir, path, relpath)
+
+    for path, relpath in _files(session.order.paths):
+        session.report.found += 1
+        task = asyncio.create_task(admit(path, relpath))
+        tasks.add(task)
+        if len(tasks) >= 2 * AT_ONCE:
+            done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for finished in done:
+                finished.result()
+    await asyncio.gather(*tasks)
+    session.report.counting = False
+
+
+def _files(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """(path, path below the output folder) of named files and of the songs in named folders."""
+    junk = Filter(("mp3", "wav", "flac", "m4a", "ogg", "webm"))
+    for path in paths:
+        if not os.path.isdir(path):
+            yield path, os.path.basename(path)
+            continue
+        top = os.path.basename(path.rstrip("/"))
+        for found in scan(path, junk):
+            yield found.path, f"{top}/{found.relpath}" if top else found.relpath
+
+
+async def _admit(session: _Session, state_dir: str, path: str, relpath: str) -> None:
+    order, context, report = session.order, session.context, session.report
+    candidate = Candidate(
+        path=path,
+        relpath=relpath,
+        options=order.options,
+        outbox=order.out,
+        origin="split",
+        owner=context.owner,
+    )
+    try:
+        job = await _taken_up(session, state_dir, candidate)
+        if job is None:
+            job = await session.intake.admit(candidate, patient=False)
+    except (OSError, Changed, Incomplete) as fault:
+        report.failed += 1
+        reason = getattr(fault, "strerror", None) or "it changed while it was read"
+        order.tell(f"{relpath}: can't be read: {reason}.", False)
+        return
+    except Reject as fault:
+        report.failed += 1
+        order.tell(f"{relpath}: {fault.message} {fault.hint}".rstrip(), False)
+        return
+    session.mine.add(job.id)
+    if job.state in (*_ENDED, JobState.QUARANTINED):
+        _ended(session, job)
+    context.wake()
+
+
+async def _taken_up(session: _Session, state_dir: str, candidate: Candidate) -> Job | None:
+    """The job of an earlier, interrupted or finished `split` of this very file into this folder."""
+    journal, owner = session.context.journal, session.context.owner
+    for job in reversed((await journal.at_paths([candidate.path])).get(candidate.path, [])):
+        if not _is_same(job, candidate):
+            continue
+        if job.state in _ENDED and await asyncio.to_thread(_is_whole, job):
+            return job
+        if job.owner is not None and is_held(_lock_of(state_dir, job.owner)):
+            continue  # another `split` is at it: ours waits for its stems
+        if job.state is JobState.SUBMITTING or job.code == "submission_unconfirmed":
+            raise Reject(
+                "an earlier run was stopped just when it was submitted, so it may be paid for.",
+                code="submission_unconfirmed",
+                hint=f"Decide with `stemwatch retry {job.id}`, then run this again.",
+            )
+        if job.state in ACTIVE:
+            return await journal.amend(job, owner=owner, not_before=0.0, options=candidate.options)
+        if job.state is JobState.QUARANTINED and job.remote_id is not None:
+            return await journal.advance(
+                job, resume_state(job), "run again", owner=owner, **resumed_fields(job)
+            )
+    return None
+
+
+def _is_same(job: Job, candidate: Candidate) -> bool:
+    try:
+        status = os.lstat(candidate.path)
+    except OSError:
+        return False
+    return (
+        job.origin == "split"
+        and job.outbox == candidate.outbox
+        and job.relpath == candidate.relpath
+        and (job.options.stems, job.options.format)
+        == (candidate.options.stems, candidate.options.format)
+        and (job.identity.size, job.identity.mtime_ns) == (status.st_size, status.st_mtime_ns)
+    )
+
+
+def _is_whole(job: Job) -> bool:
+    """Whether the delivered folder is still there, as it was delivered."""
+    if job.delivered_to is None:
+        return False
+    try:
+        delivery.verify_folder(job.delivered_to)
+    except StemwatchError:
+        return False
+    return True
+
+
+def _owners(state_dir: str) -> str:
+    return os.path.join(state_dir, "owners")
+
+
+def _lock_of(state_dir: str, owner: str) -> str:
+    return os.path.join(_owners(state_dir), f"{owner}.lock")
