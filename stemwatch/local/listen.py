@@ -1,0 +1,57 @@
+"""uvicorn, made to measure: our socket, our signals, and no ticking while nothing happens."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Callable, Iterator
+
+import uvicorn
+from starlette.applications import Starlette
+
+GRACE = 1  # seconds that answers under way get when the server stops
+
+
+class _Server(uvicorn.Server):
+    def __init__(
+        self, config: uvicorn.Config, stop: asyncio.Event, ready: Callable[[], None]
+    ) -> None:
+        super().__init__(config)
+        self._stop = stop
+        self._ready = ready
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield  # they are caught in serve.py; uvicorn would raise them again and spoil exit code 0
+
+    async def main_loop(self) -> None:
+        """Wait, where uvicorn wakes ten times a second: an idle NAS may sleep."""
+        self._ready()
+        await self._stop.wait()
+
+
+async def serve_until(
+    app: Starlette,
+    listener: socket.socket,
+    stop: asyncio.Event,
+    ready: Callable[[], None],
+) -> None:
+    """Serve on `listener` until `stop`; `ready` is called once connections are taken."""
+    # Faults are printed by server.py; what is left is noise about clients that we cut off.
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+    config = uvicorn.Config(
+        app,
+        http="h11",  # reads on after an early answer: closing would reset a client that still sends
+        ws="none",
+        loop="asyncio",
+        lifespan="off",
+        log_config=None,  # no access log: signed URLs would stand in it
+        access_log=False,
+        date_header=False,  # it is made by the tick
+        server_header=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=GRACE,
+    )
+    await _Server(config, stop, ready).serve(sockets=[listener])

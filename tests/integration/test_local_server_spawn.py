@@ -1,0 +1,96 @@
+"""The separation server as a child: started, restarted, stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from stemwatch.errors import AlreadyRunning, ConfigFault, StemwatchError
+from stemwatch.local.spawn import LocalServer
+from tests.local_support import ROOT, Server
+from tests.support import wait_for_async
+
+ENGINE = "tests.local_engines:copy"
+
+
+@pytest.fixture(autouse=True)
+def _engines_are_found() -> object:
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = str(ROOT)
+    yield
+    if before is None:
+        del os.environ["PYTHONPATH"]
+    else:
+        os.environ["PYTHONPATH"] = before
+
+
+def health(server: LocalServer) -> int:
+    return httpx.get(f"{server.base_url}/health").status_code
+
+
+def known(server: LocalServer, job_id: str) -> str | None:
+    headers = {"Authorization": f"Bearer {server.key}"}
+    answer = httpx.get(f"{server.base_url}/jobs/{job_id}", headers=headers).json()
+    status: str | None = answer.get("status")
+    return status
+
+
+def test_it_comes_back_on_the_same_port(tmp_path: Path) -> None:
+    """A killed server is started again where it was, its user is told; stop ends it for good."""
+
+    async def main() -> None:
+        restarts: list[str] = []
+        server = LocalServer(str(tmp_path / "data"), engine=ENGINE, on_restart=restarts.append)
+        async with server:
+            url, pid = server.base_url, server.pid
+            assert pid is not None
+            assert health(server) == 200
+            os.kill(pid, signal.SIGKILL)
+            await wait_for_async(lambda: restarts, what="a restart")
+            assert restarts == [url]
+            assert (health(server), server.pid != pid) == (200, True)
+            last = psutil.Process(server.pid)
+            assert known(server, "job_1") is None
+        assert not last.is_running()
+
+    asyncio.run(main())
+
+
+def test_a_new_parent_need_not_wait(tmp_path: Path) -> None:
+    """Killed and started again at once, the service finds the folder of its last server free."""
+    data = tmp_path / "data"
+
+    async def main() -> None:
+        with Server(data, "--exit-with-stdin", "--jobs", "1", engine="gated") as last:
+            job = last.submit().json()["job_id"]
+            last.started()
+            assert last.process.stdin is not None
+            last.process.stdin.close()  # what the kernel does when the parent is killed
+            last.process.stdin = None
+            async with LocalServer(str(data), engine=ENGINE) as server:
+                await wait_for_async(lambda: known(server, job) == "completed", what="the job")
+            assert last.process.wait(timeout=10) == 0
+
+    asyncio.run(main())
+
+
+def test_a_start_that_fails_says_why(tmp_path: Path) -> None:
+    """The child's own sentence and kind of fault reach the caller; nothing is left running."""
+
+    async def main() -> None:
+        with pytest.raises(ConfigFault, match=r"spektral.*Did you mean 'spectral'"):
+            await LocalServer(str(tmp_path / "data"), engine="spektral").start()
+        async with LocalServer(str(tmp_path / "data"), engine=ENGINE):
+            with pytest.raises(AlreadyRunning, match="Another separation server"):
+                await LocalServer(str(tmp_path / "data"), engine=ENGINE).start()
+        with pytest.raises(StemwatchError, match="unrecognized arguments"):
+            await LocalServer(str(tmp_path / "data"), options=("--nonsense",)).start()
+
+    asyncio.run(main())
+    assert psutil.Process().children() == []

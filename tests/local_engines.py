@@ -1,0 +1,80 @@
+"""Small real engines for the local server's tests: every stem is the decoded mix itself.
+
+They meet the tests through the directory `$LOCAL_ENGINE_ROOM`: a file `started-<pid>` says that a
+separation began, `open` lets the gated one end, `mood` is how the moody one
+behaves, `death-*` are its deaths.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import time
+import wave
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+
+from stemwatch.errors import Reject
+from stemwatch.job import STEMS
+
+Progress = Callable[[float], None]
+
+
+class Separation(NamedTuple):
+    stems: dict[str, str]
+    bpm: float | None
+    key: str | None
+    bpm_confidence: float | None
+    key_confidence: float | None
+    duration: float
+
+
+def copy(source: str, out_dir: str, *, stems: int, format: str, progress: Progress) -> Separation:
+    """Each stem is the mix, decoded, as WAV."""
+    with av.open(source) as opened:
+        resampler = av.AudioResampler("s16", "stereo", 44100)
+        frames = [
+            out for frame in opened.decode(audio=0) for out in resampler.resample(frame)
+        ] + resampler.resample(None)
+    samples = b"".join(bytes(frame.planes[0])[: frame.samples * 4] for frame in frames)
+    paths = {}
+    for stem in STEMS[stems]:
+        paths[stem] = os.path.join(out_dir, f"{stem}.{format}")
+        with wave.open(paths[stem], "wb") as out:
+            out.setparams((2, 2, 44100, 0, "NONE", ""))
+            out.writeframes(samples)
+    progress(1.0)
+    print("engines may print")  # must not disturb the answers
+    return Separation(paths, 120.0, "C# minor", 0.9, 0.8, len(samples) / 4 / 44100)
+
+
+def gated(source: str, out_dir: str, *, stems: int, format: str, progress: Progress) -> Separation:
+    """Computes (busily) until the gate is open."""
+    room = Path(os.environ["LOCAL_ENGINE_ROOM"])
+    (room / f"started-{os.getpid()}").touch()
+    progress(0.25)
+    while not (room / "open").exists():
+        deadline = time.monotonic() + 0.05
+        while time.monotonic() < deadline:
+            pass
+    return copy(source, out_dir, stems=stems, format=format, progress=progress)
+
+
+def moody(source: str, out_dir: str, *, stems: int, format: str, progress: Progress) -> Separation:
+    """Does what the file `mood` says: die so many times, refuse, find the disk full."""
+    room = Path(os.environ["LOCAL_ENGINE_ROOM"])
+    mood = (room / "mood").read_text()
+    if mood == "refuse":
+        name = os.path.basename(source)
+        raise Reject(f"{name!r} is not to my taste.", code="taste", hint="Sing.")
+    if mood == "full":
+        raise OSError(errno.ENOSPC, "No space left on device", out_dir)
+    deaths = len(list(room.glob("death-*")))
+    if deaths < int(mood):
+        (room / f"death-{deaths}").touch()
+        os.kill(os.getpid(), signal.SIGKILL)  # as the out-of-memory killer does
+    return copy(source, out_dir, stems=stems, format=format, progress=progress)
