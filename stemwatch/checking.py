@@ -1,0 +1,261 @@
+"""Every fault at once, before the service meets it: folders, key, API, clock, limits, disk."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from stemwatch.compose import JOURNAL
+from stemwatch.config import Settings, folder_faults
+from stemwatch.errors import ConfigFault, JournalFault, StemwatchError
+from stemwatch.inbox.mounts import WatchMode, watch_mode
+from stemwatch.inbox.names import Filter
+from stemwatch.job import Options
+from stemwatch.journal.reading import ReadOnlyJournal
+from stemwatch.key import NAME, load_key, no_key_fault
+from stemwatch.local.extra import require_extra
+from stemwatch.log import hide
+from stemwatch.outbox.space import needed_bytes
+from stemwatch.standing import service
+from stemwatch.stemsplit.separate import SeparateApi
+
+API_SECONDS = 15.0
+_OLDEST = 1704067200.0  # 2024-01-01: a clock before that was never set
+_SKEW = 5.0  # seconds between this machine's clock and a file's time
+_SONG = 300.0  # seconds: there should be room for a song of this length
+_STATE_ROOM = 50_000_000  # bytes
+_WATCHES = "/proc/sys/fs/inotify/max_user_watches"
+
+
+class Level(StrEnum):
+    OK = "ok"
+    WARNING = "warning"
+    FAULT = "fault"
+
+
+OK, WARNING, FAULT = Level.OK, Level.WARNING, Level.FAULT
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. `text` says what was found, `hint` what mends it."""
+
+    level: Level
+    text: str
+    hint: str = ""
+
+
+async def check(settings: Settings, env: Mapping[str, str], cwd: str) -> list[Finding]:
+    """Look at everything that `run` needs; nothing is changed, nothing is spent."""
+    found = [*_folders(settings)]
+    key, about_key = _key(settings, env, cwd)
+    found.append(about_key)
+    found.append(await _api(settings, key, known=about_key.level == OK))
+    found += await asyncio.to_thread(lambda: [*_clock(settings), *_watching(settings)])
+    found += await asyncio.to_thread(lambda: [*_room(settings)])
+    found.append(await _journal(settings))
+    found.append(_service(settings))
+    return found
+
+
+def _folders(settings: Settings) -> Iterator[Finding]:
+    faults = folder_faults(settings)
+    for fault in faults:
+        yield Finding(FAULT, fault)
+    if not faults:
+        folders = settings.folders
+        archive = [folders.archive] if folders.after_success == "archive" else []
+        used = [folders.inbox, folders.outbox, folders.quarantine, *archive, settings.state_dir]
+        yield Finding(OK, f"folders: written, renamed and deleted in {', '.join(used)}")
+
+
+def _key(settings: Settings, env: Mapping[str, str], cwd: str) -> tuple[str | None, Finding]:
+    if settings.local:
+        return None, Finding(OK, "key: none needed, this machine separates")
+    try:
+        key = load_key(settings, env=env, cwd=cwd)
+        if key is None:
+            raise no_key_fault()
+    except ConfigFault as fault:
+        return None, Finding(FAULT, f"key: {' '.join(fault.faults)}", fault.hint)
+    hide(key)
+    return key, Finding(OK, f"key: found in {_place(settings, env, cwd)}; its form is right")
+
+
+def _place(settings: Settings, env: Mapping[str, str], cwd: str) -> str:
+    """Where `load_key` has found it, with the file's mode."""
+    credentials = env.get("CREDENTIALS_DIRECTORY")
+    credential = os.path.join(credentials, "api-key") if credentials else None
+    if settings.api.key_file is not None:
+        return _file(settings.api.key_file)
+    if credential is not None and os.path.lexists(credential):
+        return _file(credential)
+    if env.get(NAME, "").strip():
+        return f"${NAME}"
+    here = os.path.join(cwd, ".env")
+    beside = os.path.join(os.path.dirname(settings.source or here), ".env")
+    return " or ".join(_file(path) for path in dict.fromkeys((here, beside)) if _is_file(path))
+
+
+def _is_file(path: str) -> bool:
+    return os.path.isfile(path)
+
+
+def _file(path: str) -> str:
+    return f"{path} (mode {os.stat(path).st_mode & 0o7777:04o})"
+
+
+async def _api(settings: Settings, key: str | None, *, known: bool) -> Finding:
+    """Ask for a job that can't exist: free, and the answer tells whether the key is known."""
+    try:
+        if settings.local:
+            require_extra()
+            return Finding(OK, "API: this machine; what it needs is installed")
+        if not known:
+            return Finding(WARNING, "API: not asked, as there is no usable key")
+        api = SeparateApi(settings.api.base_url, key, poll_timeout=API_SECONDS)
+        try:
+            await api.check_key()
+        finally:
+            await api.aclose()
+    except StemwatchError as fault:
+        if fault.code == "rate_limited":
+            return Finding(WARNING, f"API: {fault.message}", "It answers, but is busy right now.")
+        return Finding(FAULT, f"API: {fault.message}", fault.hint)
+    return Finding(OK, "API: reachable, and it takes the key")
+
+
+def clock_finding(now: float, stamps: Mapping[str, float]) -> Finding:
+    """`stamps`: the time that a file just written in each folder got. Unix seconds."""
+    if now < _OLDEST:
+        year = time.gmtime(now).tm_year
+        return Finding(
+            FAULT,
+            f"clock: it says {year}; certificates and budgets need the right time",
+            "Set it, or start an NTP client: `timedatectl set-ntp true`.",
+        )
+    for folder, stamp in stamps.items():
+        if abs(stamp - now) > _SKEW:
+            return Finding(
+                WARNING,
+                f"clock: files in {folder} get a time that is {stamp - now:+.0f} s off",
+                "That disk's server has another time; let both use NTP.",
+            )
+    return Finding(OK, "clock: plausible, and the disks agree with it")
+
+
+def _clock(settings: Settings) -> Iterator[Finding]:
+    stamps = {}
+    for folder in (settings.state_dir, settings.folders.outbox):
+        name = os.path.join(folder, f".stemwatch-check-{secrets.token_hex(4)}")
+        with suppress(OSError):  # a folder that can't be written is another finding
+            with open(name, "xb"):
+                pass
+            stamps[folder] = os.stat(name).st_mtime
+            os.unlink(name)
+    yield clock_finding(time.time(), stamps)
+
+
+def _watching(settings: Settings) -> Iterator[Finding]:
+    inbox = settings.folders.inbox
+    try:
+        mode = watch_mode(settings.watch.mode, inbox)
+    except OSError:
+        return  # told with the folders
+    folders = _count_folders(inbox, Filter(settings.watch.extensions, settings.watch.ignore))
+    yield watch_finding(mode, folders, _watch_limit())
+
+
+def watch_finding(mode: WatchMode, folders: int, limit: int | None) -> Finding:
+    """`folders` to be watched below the inbox, `limit` of this account (None: not known)."""
+    if mode.mode == "poll":
+        return Finding(OK, f"watching: by looking every rescan ({mode.reason})")
+    if limit is not None and folders > limit:
+        return Finding(
+            FAULT,
+            f"watching: {folders} folders in the inbox, inotify allows {limit}",
+            f"`sudo sysctl fs.inotify.max_user_watches={max(524288, folders * 2)}`, or "
+            "`watch.mode: poll`.",
+        )
+    if mode.network:
+        return Finding(
+            WARNING,
+            "watching: inotify on a network mount, which does not tell what others write",
+            "`watch.mode: auto` looks by itself there.",
+        )
+    return Finding(OK, f"watching: inotify, {folders} folders of {limit or 'unknown'} allowed")
+
+
+def _watch_limit() -> int | None:
+    try:
+        return int(Path(_WATCHES).read_text())
+    except (OSError, ValueError):
+        return None if sys.platform == "linux" else 0
+
+
+def _count_folders(inbox: str, filter: Filter) -> int:
+    count = 0
+    for _folder, below, _files in os.walk(inbox):
+        below[:] = [name for name in below if not filter.prunes(name)]
+        count += 1
+    return count
+
+
+def _room(settings: Settings) -> Iterator[Finding]:
+    chosen = settings.separation
+    options = Options(stems=chosen.stems, format=chosen.format, mixes=dict(chosen.mixes))
+    for name, folder, need in (
+        ("folders.outbox", settings.folders.outbox, needed_bytes(_SONG, options)),
+        ("state_dir", settings.state_dir, _STATE_ROOM),
+    ):
+        free = _free(folder)
+        if free is None:
+            continue
+        room = f"{name}: {free / 1e9:.1f} GB free on its disk"
+        if free < need:
+            want = f"{room}; a song of five minutes" if name != "state_dir" else f"{room}; it"
+            yield Finding(FAULT, f"{want} needs {need / 1e6:.0f} MB", "Make room there.")
+        else:
+            yield Finding(OK, room)
+
+
+def _free(folder: str) -> int | None:
+    while not os.path.isdir(folder) and folder != os.path.dirname(folder):
+        folder = os.path.dirname(folder)  # not made yet: the disk that it will be on
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        return None
+    return found.f_bavail * found.f_frsize
+
+
+async def _journal(settings: Settings) -> Finding:
+    path = os.path.join(settings.state_dir, JOURNAL)
+    if not os.path.exists(path):
+        return Finding(OK, f"journal: none yet; it will be {path}")
+    try:
+        journal = ReadOnlyJournal(path)
+        try:
+            await journal.check()
+            jobs = sum((await journal.counts()).values())
+        finally:
+            journal.close()
+    except JournalFault as fault:
+        return Finding(FAULT, f"journal: {fault.message}", fault.hint)
+    return Finding(OK, f"journal: readable and whole, {jobs} songs")
+
+
+def _service(settings: Settings) -> Finding:
+    try:
+        running, _ = service(settings.state_dir)
+    except StemwatchError as fault:
+        return Finding(FAULT, fault.message, fault.hint)
+    return Finding(OK, "service: running" if running else "service: not running")

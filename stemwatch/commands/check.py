@@ -1,0 +1,51 @@
+"""`stemwatch check`: every fault at once, each with what mends it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import click
+
+from stemwatch.checking import FAULT, OK, WARNING, Finding, check
+from stemwatch.commands.common import config_option, settings_of
+from stemwatch.errors import ConfigFault
+from stemwatch.ui import text
+
+_CONFIGURATION = 78
+_MARKS = {OK: ("✓", "ok   "), WARNING: ("!", "warn "), FAULT: ("✗", "FAULT")}
+
+
+@click.command("check")
+@config_option
+def command(config_file: str | None) -> int:
+    """Look at everything that the service needs, and say what is wrong and how to mend it.
+
+    Configuration, folders, key (never shown), API, clock, inotify, disks and journal. Exits 78 on
+    a fault, 0 otherwise. Costs nothing and changes nothing.
+    """
+    try:
+        settings = settings_of(config_file)
+    except ConfigFault as fault:
+        for sentence in fault.faults:
+            _say(Finding(FAULT, sentence))
+        if fault.hint:
+            text.say(f"  {fault.hint}")
+        return _CONFIGURATION
+    found = [
+        Finding(OK, f"configuration: {settings.source}"),
+        *asyncio.run(check(settings, os.environ, os.getcwd())),
+    ]
+    for finding in found:
+        _say(finding)
+    faults = sum(finding.level == FAULT for finding in found)
+    if faults:
+        text.say(f"{faults} fault{'s' if faults > 1 else ''}.")
+    return _CONFIGURATION if faults else 0
+
+
+def _say(finding: Finding) -> None:
+    mark = _MARKS[finding.level][0 if text.speaks_unicode() else 1]
+    text.say(f"{mark} {finding.text}")
+    if finding.hint:
+        text.say(f"  {finding.hint}")

@@ -1,0 +1,112 @@
+"""`stemwatch estimate`: minutes and cost, before spending anything."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from stemwatch.audio.client import AudioHelper
+from stemwatch.commands.common import config_option, settings_or_defaults
+from stemwatch.compose import JOURNAL
+from stemwatch.config import Settings
+from stemwatch.estimating import COSTS, REFUSED, Estimate, Totals, estimates
+from stemwatch.journal.reading import ReadOnlyJournal
+from stemwatch.log import redacted
+from stemwatch.standing import budget_of
+from stemwatch.ui import text
+from stemwatch.workers.budget import Left
+
+
+@click.command("estimate")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True), metavar="PATH...")
+@config_option
+def command(paths: tuple[str, ...], config_file: str | None) -> int:
+    """Tell how many minutes and how much money these files and folders would cost.
+
+    Nothing is uploaded. What was separated before with the same settings costs nothing; what would
+    be refused is named with the reason. Exits 1 when nothing in PATH can be used.
+    """
+    settings = settings_or_defaults(config_file)
+    return asyncio.run(_estimate(settings, [os.path.abspath(path) for path in paths]))
+
+
+async def _estimate(settings: Settings, paths: Sequence[str]) -> int:
+    totals = Totals()
+    rows: list[Estimate] = []
+    live = text.on_terminal()
+    journal = ReadOnlyJournal(os.path.join(settings.state_dir, JOURNAL))
+    audio = AudioHelper()
+    console = text.console()
+    try:
+        with console.status("Looking at the files") if live else nullcontext():
+            async for one in estimates(settings, journal, audio, paths):
+                totals.add(one)
+                if live:
+                    rows.append(one)
+                else:
+                    text.say(_line(one, settings))
+        left = await budget_of(settings).left(journal, time.time())
+    finally:
+        await audio.close()
+        journal.close()
+    if live and rows:
+        console.print(_table(rows, settings))
+    for line in _sums(totals, settings, left):
+        text.say(line)
+    return 0 if totals.files > totals.refused else 1
+
+
+def _line(one: Estimate, settings: Settings) -> str:
+    """`3.65 min  0.37  /music/song.mp3  (why)`: aligned, for reading and for `awk`."""
+    why = f"  ({one.why})" if one.why else ""
+    return f"{_minutes(one):>8} min  {_price(one, settings):>8}  {one.path}{why}"
+
+
+def _table(rows: Sequence[Estimate], settings: Settings) -> Table:
+    table = Table(box=None, header_style="bold")
+    table.add_column("File", overflow="fold")
+    table.add_column("Minutes", justify="right")
+    table.add_column("Price", justify="right")
+    table.add_column("")
+    for one in rows:
+        style = {REFUSED: "red", COSTS: ""}.get(one.verdict, "green")
+        cells = (one.path, _minutes(one), _price(one, settings), one.why)
+        table.add_row(*(Text(redacted(cell), style=style) for cell in cells))
+    return table
+
+
+def _minutes(one: Estimate) -> str:
+    return "-" if one.seconds is None else f"{one.seconds / 60:.2f}"
+
+
+def _price(one: Estimate, settings: Settings) -> str:
+    if one.verdict == REFUSED:
+        return "refused"
+    if one.verdict != COSTS:
+        return "free"
+    return f"{(one.seconds or 0.0) / 60 * settings.budget.price_per_minute:.2f}"
+
+
+def _sums(totals: Totals, settings: Settings, left: Left) -> list[str]:
+    if not totals.files:
+        return ["No songs there."]
+    minutes = totals.paid / 60
+    price = minutes * settings.budget.price_per_minute
+    lines = [
+        f"{totals.files} files, {totals.refused} refused, {totals.free} free; "
+        f"{totals.seconds / 60:.2f} minutes of audio in all.",
+        f"To pay: {minutes:.2f} minutes, {price:.2f} "
+        f"(at {settings.budget.price_per_minute:.2f} a minute).",
+    ]
+    if left.minutes is not None:
+        until = "" if left.until is None else f" until {text.when(left.until, time.time())}"
+        over = ": what is more waits in the inbox" if minutes > left.minutes else ""
+        lines.append(f"Budget left: {left.minutes:.2f} minutes ({left.key}){until}{over}.")
+    return lines

@@ -1,0 +1,35 @@
+"""`stemwatch init`: writes a commented configuration, and the folders that it names."""
+
+from __future__ import annotations
+
+import os
+import shlex
+
+import click
+
+from stemwatch import config
+from stemwatch.key import NAME
+from stemwatch.ui import text
+
+FILE = "stemwatch.yaml"
+
+
+@click.command("init")
+@click.argument("path", required=False, default=FILE, type=click.Path())
+def command(path: str) -> int:
+    """Write a commented configuration to PATH (default: ./stemwatch.yaml) and make its folders.
+
+    A file that exists is never touched: exit code 78.
+    """
+    if os.path.isdir(path):
+        path = os.path.join(path, FILE)
+    config.write_example(path)
+    settings = config.load(path, env=os.environ)
+    config.make_folders(settings, inbox=True)
+    here = os.path.abspath(path) == os.path.abspath(FILE)
+    option = "" if here else f" -c {shlex.quote(path)}"
+    text.say(f"Written: {path}, with every key explained. Next:")
+    text.say(f"1. Set ${NAME} (or api.key_file), or `base_url: local` to do without a key.")
+    text.say(f"2. `stemwatch check{option}` finds what is not right yet.")
+    text.say(f"3. `stemwatch run{option}`, then drop songs into {settings.folders.inbox}")
+    return 0

@@ -1,0 +1,164 @@
+"""`stemwatch retry`: bring files back from quarantine, without paying twice."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Sequence
+
+import click
+
+from stemwatch.commands.common import config_option, settings_or_defaults
+from stemwatch.compose import JOURNAL
+from stemwatch.config import Settings
+from stemwatch.errors import StemwatchError
+from stemwatch.job import Job
+from stemwatch.journal.journal import Journal
+from stemwatch.journal.reading import ReadOnlyJournal
+from stemwatch.retrying import Vanished, bring_back, chosen, forget, nearest
+from stemwatch.standing import UNCONFIRMED, listed, quarantined, service
+from stemwatch.ui import standing as view
+from stemwatch.ui import text
+
+_FAILED, _USAGE = 1, 2
+
+
+@click.command("retry")
+@click.argument("names", nargs=-1, type=click.UNPROCESSED, metavar="[NAME|ID]...")
+@click.option("--all", "everything", is_flag=True, help="All that is in quarantine.")
+@click.option("--yes", is_flag=True, help="Also what may be charged again, without asking.")
+@click.option("--forget", "strike", is_flag=True, help="Strike off what has no file any more.")
+@config_option
+def command(
+    names: tuple[str, ...], everything: bool, yes: bool, strike: bool, config_file: str | None
+) -> int:
+    """Bring files back from quarantine; they go on where the money was already spent.
+
+    NAME is a file's name, its path below the inbox, or its path in the quarantine; ID is what
+    `stemwatch status` shows. Without either: lists what could be retried. Works whether the
+    service runs or not. Exits 1 if one can't be retried or is not known, 2 if a name means several.
+    """
+    if names and everything:
+        raise click.UsageError("Give names or --all, not both.")
+    settings = settings_or_defaults(config_file)
+    return asyncio.run(_retry(settings, names, everything=everything, yes=yes, strike=strike))
+
+
+async def _retry(
+    settings: Settings, names: Sequence[str], *, everything: bool, yes: bool, strike: bool
+) -> int:
+    path = os.path.join(settings.state_dir, JOURNAL)
+    reading = ReadOnlyJournal(path)
+    try:
+        jobs = [job async for job in quarantined(reading)]
+        if not jobs and not names:
+            text.say("Nothing is in quarantine.")
+            return 0
+        if not names and not everything:
+            return _list(jobs)
+        picked, fault = await _pick(reading, jobs, names)
+    finally:
+        reading.close()
+    if fault:
+        return fault
+    agreed = _agreed(picked, yes=yes)
+    if agreed is None:
+        return _USAGE
+    running, _ = service(settings.state_dir)
+    journal = Journal(path)
+    try:
+        results = [
+            await _one(journal, job, settings, running=running, strike=strike) for job in agreed
+        ]
+    finally:
+        journal.close()
+    if any(results) and not running:
+        text.say("The service is not running: they go on when `stemwatch run` is started.")
+    return 0 if all(results) else _FAILED
+
+
+def _list(jobs: Sequence[Job]) -> int:
+    console = text.console()
+    for job in jobs:
+        for line in view.of_quarantined(listed(job), time.time()):
+            console.print(line, soft_wrap=True)
+    text.say(f"In quarantine: {len(jobs)}. `stemwatch retry --all` brings all of them back.")
+    return 0
+
+
+async def _pick(
+    journal: ReadOnlyJournal, jobs: Sequence[Job], names: Sequence[str]
+) -> tuple[list[Job], int]:
+    """The jobs that are meant, in order; or the exit code of what is wrong with the names."""
+    if not names:
+        return list(jobs), 0
+    picked: dict[int, Job] = {}
+    fault = 0
+    for name in names:
+        found = chosen(jobs, name, os.getcwd())
+        if len(found) == 1:
+            picked[found[0].id] = found[0]
+        elif found:
+            fault = _USAGE
+            text.say(f"{name} means several; name one by its id:", err=True)
+            for job in found:
+                text.say(f"  {job.id}  {job.filed_to or job.path}", err=True)
+        else:
+            fault = fault or _FAILED
+            text.say(await _unknown(journal, jobs, name), err=True)
+    return list(picked.values()), fault
+
+
+async def _unknown(journal: ReadOnlyJournal, jobs: Sequence[Job], name: str) -> str:
+    if name.isdecimal() and len(name) < 18 and (job := await journal.get(int(name))) is not None:
+        return f"Job {name} ({job.name}) is {job.state}, not in quarantine."
+    near = nearest(jobs, name)
+    hint = f"Did you mean {', '.join(near)}?" if near else "`stemwatch retry` lists what there is."
+    return f"{name} is not in quarantine. {hint}"
+
+
+def _agreed(jobs: Sequence[Job], *, yes: bool) -> list[Job] | None:
+    """Those that may be retried; None: somebody has to decide who can't be asked here."""
+    doubtful = [job for job in jobs if job.code == UNCONFIRMED]
+    if not doubtful or yes:
+        return list(jobs)
+    if not text.can_ask():
+        for job in doubtful:
+            text.say(
+                f"{job.id} {job.name} may have been charged already, and would be charged again: "
+                "look in your StemSplit dashboard, then add --yes.",
+                err=True,
+            )
+        text.say("Nothing was retried.", err=True)
+        return None
+    refused = {job.id for job in doubtful if not _confirmed(job)}
+    return [job for job in jobs if job.id not in refused]
+
+
+def _confirmed(job: Job) -> bool:
+    text.say(f"{job.id} {job.name}: {job.message}")
+    return click.confirm("It may be charged again. Submit it again?")
+
+
+async def _one(
+    journal: Journal, job: Job, settings: Settings, *, running: bool, strike: bool
+) -> bool:
+    """Retry one and say what came of it; False where it stays in quarantine."""
+    try:
+        done = await bring_back(journal, job, settings.folders.inbox, running=running)
+    except Vanished as fault:
+        text.say(f"{job.id} {fault.message}", err=True)
+        if strike or (text.can_ask() and click.confirm("Strike it from the list?")):
+            await forget(journal, job)
+            text.say(f"{job.id} {job.name}: struck from the list.")
+            return True
+        text.say(f"  {fault.hint}", err=True)
+        return False
+    except StemwatchError as fault:
+        text.say(f"{job.id} {fault}", err=True)
+        return False
+    text.say(f"{job.id} {job.name} {done.words}: {done.path}")
+    if job.origin == "split":
+        text.say("  Run the same `stemwatch split` again to go on with it.")
+    return True

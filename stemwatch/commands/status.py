@@ -1,0 +1,81 @@
+"""`stemwatch status`: what waits, runs, is paused or in quarantine, and what was spent."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import click
+
+from stemwatch.commands.common import config_option, settings_or_defaults
+from stemwatch.config import Settings
+from stemwatch.standing import Document, standing
+from stemwatch.ui import standing as view
+from stemwatch.ui import text
+
+_EVERY = 1.0  # seconds between two looks
+
+
+@click.command("status")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document, for other programs.")
+@click.option("--watch", is_flag=True, help="Look again every second, until Ctrl-C.")
+@config_option
+def command(as_json: bool, watch: bool, config_file: str | None) -> int:
+    """Show the queue, running jobs, pauses and why, the spend, and what is in quarantine.
+
+    Only looks: nothing is made, locked or changed, and it works whether the service runs or not.
+    With --watch: a live view on a terminal, otherwise a line for each change.
+    """
+    settings = settings_or_defaults(config_file)
+    if watch:
+        return _watch(settings, as_json=as_json)
+    document = _look(settings)
+    if as_json:
+        for line in view.as_json(document).split("\n"):
+            text.say(line)
+    else:
+        _print(document)
+    return 0
+
+
+def _look(settings: Settings) -> Document:
+    return asyncio.run(standing(settings, time.time()))
+
+
+def _print(document: Document) -> None:
+    console = text.console()
+    for line in view.lines(document, time.time()):
+        console.print(line, soft_wrap=True)
+
+
+def _watch(settings: Settings, *, as_json: bool) -> int:
+    try:
+        if text.on_terminal() and not as_json:
+            _live(settings)
+        else:
+            _changes(settings, as_json=as_json)
+    except KeyboardInterrupt:
+        pass  # the way to end it
+    return 0
+
+
+def _live(settings: Settings) -> None:
+    from rich.console import Group
+    from rich.live import Live
+
+    with Live(console=text.console(), auto_refresh=False, screen=False) as live:
+        while True:
+            live.update(Group(*view.lines(_look(settings), time.time())), refresh=True)
+            time.sleep(_EVERY)
+
+
+def _changes(settings: Settings, *, as_json: bool) -> None:
+    seen = ""
+    while True:
+        document = _look(settings)
+        now = view.brief(document)
+        if now != seen:
+            seen = now
+            clock = time.strftime("%H:%M:%S")
+            text.say(view.as_json(document, indent=None) if as_json else f"{clock} {now}")
+        time.sleep(_EVERY)

@@ -1,0 +1,157 @@
+"""Minutes and cost before anything is spent: what would be refused, what is paid for already.
+
+A few files are looked at at a time, whatever the number of files; results come in their order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+
+from stemwatch.audio.client import AudioHelper
+from stemwatch.compose import LONGEST
+from stemwatch.config import Settings
+from stemwatch.errors import Reject
+from stemwatch.inbox import complete
+from stemwatch.inbox.intake import MAX_BYTES
+from stemwatch.inbox.names import Filter
+from stemwatch.inbox.sample import open_regular
+from stemwatch.inbox.scan import scan
+from stemwatch.job import MAY_BE_CHARGED, Options, content_key
+from stemwatch.journal.journal import Journal
+
+AT_ONCE = 4
+_CHUNK = 1 << 20
+
+REFUSED, FREE, COSTS = "refused", "free", "costs"
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """One file. `verdict` is REFUSED, FREE (paid for already) or COSTS; `why` in one sentence."""
+
+    path: str
+    seconds: float | None
+    verdict: str
+    why: str = ""
+
+
+@dataclass(slots=True)
+class Totals:
+    """The sums; seconds of audio."""
+
+    files: int = 0
+    refused: int = 0
+    free: int = 0
+    seconds: float = 0.0  # of all that can be used
+    paid: float = 0.0  # of what will be paid for
+
+    def add(self, one: Estimate) -> None:
+        self.files += 1
+        self.refused += one.verdict == REFUSED
+        self.free += one.verdict == FREE
+        self.seconds += one.seconds or 0.0 if one.verdict != REFUSED else 0.0
+        self.paid += one.seconds or 0.0 if one.verdict == COSTS else 0.0
+
+
+async def estimates(
+    settings: Settings, journal: Journal, audio: AudioHelper, paths: Sequence[str]
+) -> AsyncIterator[Estimate]:
+    """One estimate for each song in `paths`: files as they are, folders as the inbox is scanned."""
+    waiting: deque[asyncio.Task[tuple[Estimate, str]]] = deque()
+    seen: set[str] = set()
+    filter = Filter(settings.watch.extensions, settings.watch.ignore)
+    try:
+        for path, options in _files(settings, filter, paths):
+            waiting.append(
+                asyncio.create_task(_look(settings, journal, audio, filter, path, options))
+            )
+            if len(waiting) >= AT_ONCE:
+                yield _once(*await waiting.popleft(), seen)
+        while waiting:
+            yield _once(*await waiting.popleft(), seen)
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+
+def _files(
+    settings: Settings, filter: Filter, paths: Sequence[str]
+) -> Iterator[tuple[str, Options]]:
+    for path in paths:
+        if not os.path.isdir(path):
+            yield path, _options(settings, path)
+            continue
+        for found in scan(path, filter):
+            yield found.path, _options(settings, found.path)
+
+
+def _options(settings: Settings, path: str) -> Options:
+    """As the inbox would choose them: only what lies there can have a preset."""
+    relpath = os.path.relpath(path, settings.folders.inbox)
+    return settings.options_for("song" if relpath.startswith("../") else relpath)
+
+
+def _once(one: Estimate, key: str, seen: set[str]) -> Estimate:
+    """The same content twice in one list is paid for once."""
+    if one.verdict != COSTS:
+        return one
+    if key in seen:
+        return Estimate(one.path, one.seconds, FREE, "the same content is in this list already")
+    seen.add(key)
+    return one
+
+
+async def _look(
+    settings: Settings,
+    journal: Journal,
+    audio: AudioHelper,
+    filter: Filter,
+    path: str,
+    options: Options,
+) -> tuple[Estimate, str]:
+    if not filter.wanted(os.path.basename(path)):
+        known = ", ".join(sorted(filter.extensions))
+        return Estimate(path, None, REFUSED, f"not a name that is taken ({known})"), ""
+    try:
+        sha256 = await asyncio.to_thread(_measured, path)
+        seconds = (await audio.probe(path)).duration
+    except Reject as fault:
+        return Estimate(path, None, REFUSED, fault.message), ""
+    except OSError as fault:
+        return Estimate(path, None, REFUSED, f"can't be read: {fault.strerror}"), ""
+    if not settings.local and seconds > LONGEST:
+        why = f"lasts {seconds / 60:.1f} minutes; the API takes up to {LONGEST / 60:.0f}"
+        return Estimate(path, seconds, REFUSED, why), ""
+    key = content_key(sha256, options, local=settings.local)
+    if earlier := await journal.with_content(key, MAY_BE_CHARGED):
+        why = f"known already as {earlier[0].name} ({earlier[0].state})"
+        return Estimate(path, seconds, FREE, why), key
+    if settings.local:
+        return Estimate(path, seconds, FREE, "separated on this machine"), key
+    return Estimate(path, seconds, COSTS), key
+
+
+def _measured(path: str) -> str:
+    """The content's SHA-256. Raises Reject for what would never be uploaded, OSError."""
+    fd = open_regular(path)
+    try:
+        size = os.fstat(fd).st_size
+        if size > MAX_BYTES:
+            words = f"has {size / 2**20:.1f} MB; the API takes up to {MAX_BYTES / 2**20:.0f} MB"
+            raise Reject(words, code="too_large")
+        lack = complete.look(fd)
+        if lack is not None and lack.sure:
+            raise Reject(f"incomplete: {lack.message}", code="truncated")
+        digest, offset = hashlib.sha256(), 0
+        while chunk := os.pread(fd, _CHUNK, offset):
+            digest.update(chunk)
+            offset += len(chunk)
+        return digest.hexdigest()
+    finally:
+        os.close(fd)

@@ -1,0 +1,137 @@
+"""The journal for commands that only look: never made, never migrated, never written to."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
+from typing import TypeVar
+from urllib.parse import quote
+
+from stemwatch.errors import JournalFault, StemwatchError
+from stemwatch.job import ACTIVE, Job
+from stemwatch.journal import schema
+from stemwatch.journal.journal import Journal
+from stemwatch.journal.transactions import marks
+
+T = TypeVar("T")
+
+
+class ReadOnlyJournal(Journal):
+    """The reading half of `Journal`; where there is no file, an empty one that exists nowhere.
+
+    Raises JournalFault for a file that can't be read as a journal of this version.
+    """
+
+    def __init__(self, path: str, *, clock: Callable[[], float] = time.time) -> None:
+        self.path = path
+        self._clock = clock
+        self._reader = _open(path)
+        self._reads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal-read")
+
+    def close(self) -> None:
+        self._reads.shutdown()
+        self._reader.close()
+
+    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:  # noqa: ARG002
+        raise JournalFault("this command opened the journal for reading only.")
+
+    async def waiting(self, now: float, limit: int) -> list[Job]:
+        """Jobs that are not touched before a time after `now`, the soonest first."""
+        return await self._select(
+            f"not_before > ? AND state IN ({marks(ACTIVE)}) ORDER BY not_before, id LIMIT ?",
+            (now, *ACTIVE, limit),
+        )
+
+    async def held_by_budget(self, longest: float) -> int:
+        """How many queued jobs would pay for more than `longest` seconds of audio."""
+        row = await self._one(
+            "SELECT count(*) FROM jobs WHERE state = 'queued' AND coalesce(duration, 0) > ?"
+            " AND NOT EXISTS (SELECT 1 FROM jobs s WHERE s.content_key = jobs.content_key"
+            " AND s.state IN ('delivered', 'done'))",
+            (longest,),
+        )
+        return int(row[0]) if row else 0
+
+    async def check(self) -> None:
+        """Read all of it once. Raises JournalFault where it is damaged."""
+        try:
+            row = await self._one("PRAGMA quick_check(1)", ())
+        except StemwatchError as fault:
+            raise _unreadable(self.path, fault.__cause__) from fault
+        if row is not None and row[0] != "ok":
+            raise _unreadable(self.path, row[0])
+
+
+def _open(path: str) -> sqlite3.Connection:
+    if not os.path.exists(path):
+        return _empty()
+    try:
+        connection = _connect(path, "mode=ro")
+        try:
+            _read_something(connection)
+        except sqlite3.OperationalError:
+            connection.close()
+            # Nobody has it open, and we may not make the files that WAL readers share.
+            if os.path.exists(f"{path}-wal") or os.access(os.path.dirname(path), os.W_OK):
+                raise
+            connection = _connect(path, "mode=ro&immutable=1")
+        return _checked(connection, path)
+    except sqlite3.DatabaseError as fault:
+        raise _unreadable(path, fault) from fault
+
+
+def _connect(path: str, how: str) -> sqlite3.Connection:
+    # Quoted bytes: a folder may have a name that is not UTF-8, or a "?" in it.
+    connection = sqlite3.connect(
+        f"file:{quote(os.fsencode(path))}?{how}",
+        uri=True,
+        timeout=schema.BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+def _checked(connection: sqlite3.Connection, path: str) -> sqlite3.Connection:
+    version, tables = _read_something(connection)
+    if tables == 0:  # the service is just making it, or was stopped while it did
+        connection.close()
+        return _empty()
+    known = len(schema.MIGRATIONS) + 1
+    if version != known or connection.execute("PRAGMA application_id").fetchone()[0] != (
+        schema.APPLICATION_ID
+    ):
+        connection.close()
+        raise JournalFault(
+            f"the journal {path} has version {version}; this stemwatch reads version {known}.",
+            hint="`stemwatch run` of this version brings an older one up to date; a newer one "
+            "needs the stemwatch that made it.",
+        )
+    return connection
+
+
+def _read_something(connection: sqlite3.Connection) -> tuple[int, int]:
+    """(version, tables); the first read is where a file that can't be read shows."""
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version, connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+
+
+def _empty() -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    connection.row_factory = sqlite3.Row
+    connection.executescript(
+        files("stemwatch.journal").joinpath("schema.sql").read_text(encoding="utf-8")
+    )
+    return connection
+
+
+def _unreadable(path: str, why: object) -> JournalFault:
+    return JournalFault(
+        f"the journal {path} can't be read by uid {os.geteuid()}: {why}.",
+        hint="It was left as it is. If the account is right, `stemwatch run` says how to mend it.",
+    )

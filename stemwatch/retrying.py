@@ -1,0 +1,194 @@
+"""From quarantine back to work: the file first, then the journal, and nothing is paid for twice.
+
+A kill between the two leaves the file in the inbox, where the intake takes it for a retry by
+itself. A service may be running meanwhile: whoever is second finds the job moved on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from stemwatch.errors import Reject, StemwatchError
+from stemwatch.inbox.intake import resumed_fields
+from stemwatch.job import Identity, Job, JobState, resume_state
+from stemwatch.journal.journal import AlreadyPaid, Journal, StaleJob
+from stemwatch.log import printable
+from stemwatch.outbox import quarantine
+
+_LOOKS = 25  # at a job that the service is just moving into the quarantine
+_PAUSE = 0.2  # seconds between two of them
+_UNDER_WAY = (JobState.SUBMITTING, JobState.SEPARATING, JobState.SEPARATED)
+
+
+class Vanished(StemwatchError):
+    """The original is in neither place: there is nothing to retry with."""
+
+    code = "gone"
+
+
+class NotNow(StemwatchError):
+    """Somebody is at this job, or at its content; a little later it can be retried."""
+
+    code = "not_now"
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """What a retry made of a job: its new state, in words, and where its file is now."""
+
+    job: Job
+    path: str
+    words: str
+
+
+def chosen(jobs: Sequence[Job], word: str, cwd: str) -> list[Job]:
+    """The jobs that `word` means: an id, else a name, a path below the inbox, or any whole path."""
+    if word.isdecimal() and (found := [job for job in jobs if job.id == int(word)]):
+        return found
+    path = os.path.normpath(os.path.join(cwd, word))
+    return [job for job in jobs if word in _names(job) or path in (job.filed_to, job.path)]
+
+
+def nearest(jobs: Sequence[Job], word: str) -> list[str]:
+    """Names in quarantine that look like `word`, the most alike first."""
+    names = {printable(job.name): None for job in jobs}
+    return difflib.get_close_matches(printable(os.path.basename(word)), names, n=3, cutoff=0.6)
+
+
+async def bring_back(
+    journal: Journal,
+    job: Job,
+    inbox: str,
+    *,
+    running: bool,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> Retried:
+    """Put the file of this quarantined job back into `inbox`, and the job back to work.
+
+    `running`: a service is alive and may be moving the file right now. May be called again after a
+    kill. Raises Vanished, NotNow, or what `outbox.quarantine.restore` does.
+    """
+    job = await _filed(journal, job, sleep if running else None)
+    await _require_alone(journal, job)
+    if job.origin == "split" or job.filed_to is None or _inside(job.filed_to, inbox):
+        path, relpath = _in_place(job), job.relpath  # it never left its folder
+    else:
+        path = await _restored(job, job.filed_to, inbox)
+        relpath = os.path.relpath(path, inbox)
+    try:
+        identity = Identity.of(os.lstat(path))
+        if not _admitted(job):
+            # It was refused before it was measured: the intake has to look at it again.
+            moved = await journal.advance(job, JobState.GONE, "retried: looked at again")
+            return Retried(moved, path, "is looked at again")
+        moved = await journal.advance(
+            job,
+            resume_state(job),
+            "retried",
+            **{**resumed_fields(job), "path": path, "relpath": relpath, "identity": identity},
+        )
+    except (StaleJob, FileNotFoundError):
+        return await _taken_up(journal, job, path)
+    except AlreadyPaid as fault:
+        raise _under_way(job) from fault
+    return Retried(moved, path, f"goes on as {moved.state}")
+
+
+async def forget(journal: Journal, job: Job) -> None:
+    """Strike a job from the list whose file is gone. Its history stays."""
+    await journal.advance(job, JobState.GONE, "forgotten: its file is gone")
+
+
+async def _filed(
+    journal: Journal, job: Job, sleep: Callable[[float], Awaitable[None]] | None
+) -> Job:
+    """The job once its file is in quarantine: retried while it is moved, the file would be lost."""
+    for _ in range(_LOOKS if sleep is not None else 0):
+        if job.filed_to is not None:
+            return job
+        assert sleep is not None
+        await sleep(_PAUSE)
+        job = await journal.get(job.id) or job
+    if sleep is not None and job.filed_to is None:
+        raise NotNow(
+            f"{job.name} is still being moved into the quarantine.",
+            hint="Try again in a moment; `stemwatch status` tells what it waits for.",
+        )
+    return job
+
+
+async def _require_alone(journal: Journal, job: Job) -> None:
+    if resume_state(job) is not JobState.QUEUED and await journal.with_content(
+        job.content_key, _UNDER_WAY
+    ):
+        raise _under_way(job)
+
+
+def _under_way(job: Job) -> NotNow:
+    return NotNow(
+        f"{job.name}: the same content is being separated as another job.",
+        hint="Retry it when that one is done; it is delivered from its stems then.",
+    )
+
+
+def _in_place(job: Job) -> str:
+    """A file that stayed where it was, if it is still the same one."""
+    try:
+        found = Identity.of(os.lstat(job.path))
+    except OSError as fault:
+        if job.filed_to is None:
+            raise NotNow(
+                f"{job.name}: the service was stopped while it moved this file.",
+                hint="Start it, so that it can finish; then retry.",
+            ) from fault
+        raise _vanished(job, job.path) from fault
+    if (found.size, found.mtime_ns) != (job.identity.size, job.identity.mtime_ns):
+        raise Vanished(
+            f"{job.path} is another file now; the one in quarantine is no longer there.",
+            hint="`stemwatch retry --forget` strikes it from the list; the new file is its own.",
+        )
+    return job.path
+
+
+async def _restored(job: Job, filed_to: str, inbox: str) -> str:
+    try:
+        return await asyncio.to_thread(
+            quarantine.restore, filed_to, inbox, job.relpath, job.sha256 or None
+        )
+    except Reject as fault:
+        if fault.code != "not_in_quarantine":
+            raise
+        raise _vanished(job, filed_to) from fault
+
+
+async def _taken_up(journal: Journal, job: Job, path: str) -> Retried:
+    """The running service saw the file first, and did the same."""
+    now = await journal.get(job.id) or job
+    if now.state is JobState.QUARANTINED:
+        raise NotNow(f"{job.name} changed while it was retried.", hint="Try again.")
+    return Retried(now, path, "was taken up by the service")
+
+
+def _vanished(job: Job, path: str) -> Vanished:
+    return Vanished(
+        f"{job.name} is gone: {path} is no longer there.",
+        hint=f"Put it back there, or strike it from the list: `stemwatch retry --forget {job.id}`.",
+    )
+
+
+def _admitted(job: Job) -> bool:
+    """Whether it was hashed and measured; only then can it be submitted as it is."""
+    return bool(job.sha256) and job.duration is not None
+
+
+def _names(job: Job) -> set[str]:
+    filed = {os.path.basename(job.filed_to)} if job.filed_to else set()
+    return {job.name, job.relpath, printable(job.name), printable(job.relpath)} | filed
+
+
+def _inside(path: str, folder: str) -> bool:
+    return path.startswith(folder.rstrip("/") + "/")

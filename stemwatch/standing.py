@@ -1,0 +1,215 @@
+"""How the service stands: one plain document from the journal, the lock and the status file.
+
+`status --json` prints it as it is; `ui.standing` draws it. Keys (schema `stemwatch.status/1`; every
+key is always there, unknown is null, times are RFC 3339 in UTC, durations and limits in minutes of
+audio):
+
+    schema, generated_at, journal (false: there is none yet), separates (api | local)
+    service      running, pid, version, started_at
+    watcher      null, or mode, reason, healthy, rebuilds, scans
+    queue        a count for each state of `job.JobState`
+    slots        null, or held, limit
+    running      id, name, stage, done, total, unit (bytes | seconds | share), since
+    pauses       code, message, hint, next_try
+    budget       price_per_minute, today and month (minutes, price, limit, renewed_at), left,
+                 holding: null, or files, until, key
+    waiting      id, name, state, not_before, code, message, hint (the soonest first, at most 100)
+    quarantined  id, name, relpath, path, origin, code, message, hint, since, retry,
+                 may_be_charged_again
+    unreadable   path, message
+
+No key and no URL is in it. Names and paths are text that can be printed: what is not UTF-8, or
+would move a cursor, is escaped.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from stemwatch import lock, progress
+from stemwatch.compose import JOURNAL
+from stemwatch.config import Settings
+from stemwatch.errors import StemwatchError
+from stemwatch.job import Job, JobState
+from stemwatch.journal.journal import Journal
+from stemwatch.journal.reading import ReadOnlyJournal
+from stemwatch.log import redacted
+from stemwatch.outbox.sidecar import rfc3339
+from stemwatch.workers import budget
+from stemwatch.workers.budget import Budget
+
+SCHEMA = "stemwatch.status/1"
+UNCONFIRMED = "submission_unconfirmed"
+_LOCK = "lock"
+_WAITING = 100
+
+Document = dict[str, Any]
+
+
+async def standing(settings: Settings, now: float) -> Document:
+    """The document above. Raises StemwatchError for a journal or a folder that can't be read."""
+    path = os.path.join(settings.state_dir, JOURNAL)
+    running, snapshot = service(settings.state_dir)
+    live = snapshot if running and snapshot is not None else {}
+    journal = ReadOnlyJournal(path)
+    try:
+        return {
+            "schema": SCHEMA,
+            "generated_at": rfc3339(now),
+            "journal": os.path.exists(path),
+            "separates": "local" if settings.local else "api",
+            "service": {
+                "running": running,
+                "pid": live.get("pid") or (_holder(settings.state_dir) if running else None),
+                "version": live.get("version"),
+                "started_at": _time(live.get("started_at")),
+            },
+            "watcher": _texts(live.get("watcher")) or None,
+            "queue": await journal.counts(),
+            "slots": live.get("slots") or None,
+            "running": [_running(entry) for entry in live.get("running", [])],
+            "pauses": [_pause(entry) for entry in live.get("pauses", [])],
+            "budget": await _budget(settings, journal, now),
+            "waiting": [_waiting(job) for job in await journal.waiting(now, _WAITING)],
+            "quarantined": [listed(job) async for job in quarantined(journal)],
+            "unreadable": [_texts(entry) for entry in live.get("unreadable", [])],
+        }
+    finally:
+        journal.close()
+
+
+def service(state_dir: str) -> tuple[bool, dict[str, Any] | None]:
+    """Is a service alive here, and the last status that it wrote (None: none of this one)."""
+    try:
+        running = lock.is_held(os.path.join(state_dir, _LOCK))
+    except OSError as fault:
+        raise StemwatchError(
+            f"{state_dir} can't be read by uid {os.geteuid()}: {fault.strerror}.",
+            hint="Ask as the account that the service runs under.",
+        ) from fault
+    snapshot = progress.read(state_dir) if running else None
+    # What a killed service left behind is not the word of the one that runs now.
+    if snapshot is not None and snapshot.get("pid") != _holder(state_dir):
+        snapshot = None
+    return running, snapshot
+
+
+async def quarantined(journal: Journal) -> AsyncIterator[Job]:
+    """Every job in quarantine, oldest first, a page at a time."""
+    after = 0
+    while page := await journal.in_states((JobState.QUARANTINED,), after=after):
+        for job in page:
+            yield job
+        after = page[-1].id
+
+
+def budget_of(settings: Settings) -> Budget:
+    """The owner's limits; what is separated on this machine costs nothing and has none."""
+    limits = settings.budget
+    if settings.local:
+        return Budget(price=0.0, per_day=None, per_month=None)
+    return Budget(
+        price=limits.price_per_minute,
+        per_day=limits.minutes_per_day,
+        per_month=limits.minutes_per_month,
+    )
+
+
+async def _budget(settings: Settings, journal: ReadOnlyJournal, now: float) -> Document:
+    limits = budget_of(settings)
+    left = await limits.left(journal, now)
+    held = 0 if left.minutes is None else await journal.held_by_budget(left.minutes * 60.0)
+    periods = {
+        "today": (budget.start_of_day(now), limits.per_day, budget.next_day(now)),
+        "month": (budget.start_of_month(now), limits.per_month, budget.next_month(now)),
+    }
+    document: Document = {"price_per_minute": limits.price, "left": left.minutes}
+    for name, (since, limit, renewed) in periods.items():
+        minutes, price = await journal.spent(since)
+        document[name] = {
+            "minutes": round(minutes, 3),
+            "price": round(price, 4),
+            "limit": limit,
+            "renewed_at": rfc3339(renewed),
+        }
+    document["holding"] = (
+        {"files": held, "until": rfc3339(left.until), "key": left.key} if held else None
+    )
+    return document
+
+
+def _running(entry: Mapping[str, Any]) -> Document:
+    stage, total = entry.get("stage"), entry.get("total")
+    unit = "bytes"
+    if stage == progress.SEPARATING:
+        unit = "share" if total == 1.0 else "seconds"  # a server may say how far it is
+    return {
+        "id": entry.get("id"),
+        "name": redacted(str(entry.get("name"))),
+        "stage": stage,
+        "done": entry.get("done"),
+        "total": total,
+        "unit": unit,
+        "since": _time(entry.get("since")),
+    }
+
+
+def _pause(entry: Mapping[str, Any]) -> Document:
+    texts = _texts({name: entry.get(name) for name in ("code", "message", "hint")})
+    return {**texts, "next_try": _time(entry.get("next_try"))}
+
+
+def _waiting(job: Job) -> Document:
+    return _texts(
+        {
+            "id": job.id,
+            "name": job.name,
+            "state": str(job.state),
+            "not_before": rfc3339(job.not_before),
+            "code": job.code,
+            "message": job.message,
+            "hint": job.hint,
+        }
+    )
+
+
+def listed(job: Job) -> Document:
+    """One job in quarantine, as the document lists it."""
+    return _texts(
+        {
+            "id": job.id,
+            "name": job.name,
+            "relpath": job.relpath,
+            "path": job.filed_to or job.path,
+            "origin": job.origin,
+            "code": job.code,
+            "message": job.message,
+            "hint": job.hint,
+            "since": rfc3339(job.updated_at),
+            "retry": f"stemwatch retry {job.id}",
+            "may_be_charged_again": job.code == UNCONFIRMED,
+        }
+    )
+
+
+def _texts(entry: Mapping[str, Any] | None) -> Document:
+    """Every text of it safe to print, also as the reader's own JSON text on a terminal."""
+    return {
+        name: redacted(value) if isinstance(value, str) else value
+        for name, value in (entry or {}).items()
+    }
+
+
+def _time(seconds: object) -> str | None:
+    return rfc3339(seconds) if isinstance(seconds, int | float) else None
+
+
+def _holder(state_dir: str) -> int | None:
+    """The process that wrote itself into the lock."""
+    try:
+        with open(os.path.join(state_dir, _LOCK), encoding="ascii") as file:
+            return int(file.read(32))
+    except (OSError, ValueError):
+        return None

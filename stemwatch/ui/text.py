@@ -1,0 +1,72 @@
+"""Lines and words for people: safe to print whatever a file is called, times local and relative."""
+
+from __future__ import annotations
+
+import io
+import sys
+import time
+from typing import IO
+
+import click
+from rich.console import Console
+
+from stemwatch.log import redacted
+
+_UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
+
+
+def say(text: str = "", *, err: bool = False) -> None:
+    """Print one line; nothing in it can move the cursor, show a secret or break the encoding."""
+    stream = sys.stderr if err else sys.stdout
+    _forgive(stream)
+    click.echo(redacted(text), file=stream)
+
+
+def console(stream: IO[str] | None = None) -> Console:
+    """Where tables and bars are drawn: names are text here, never markup or emoji codes."""
+    stream = stream or sys.stdout
+    _forgive(stream)
+    return Console(file=stream, markup=False, emoji=False, highlight=False)
+
+
+def speaks_unicode(stream: IO[str] | None = None) -> bool:
+    """Whether check marks and box lines can be shown."""
+    encoding = getattr(stream or sys.stdout, "encoding", None) or "ascii"
+    return encoding.lower().replace("-", "").startswith("utf")
+
+
+def on_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
+def can_ask() -> bool:
+    """Whether there is a person to answer a question."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def when(moment: float, now: float) -> str:
+    """`14:05:10 (in 3 min)`, with the date where it is another day. Unix seconds, local time."""
+    there, here = time.localtime(moment), time.localtime(now)
+    shape = "%H:%M:%S" if there[:3] == here[:3] else "%Y-%m-%d %H:%M"
+    distance = moment - now
+    relative = f"in {span(distance)}" if distance >= 0 else f"{span(-distance)} ago"
+    return f"{time.strftime(shape, there)} ({relative})"
+
+
+def span(seconds: float) -> str:
+    """`45 s`, `3 min`, `2 h`, `5 d`: the largest unit that is at least one."""
+    for size, unit in _UNITS:
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return "0 s"
+
+
+def size(count: float) -> str:
+    """Bytes as `12.3 MB`."""
+    return f"{count / 1e6:.1f} MB"
+
+
+def _forgive(stream: IO[str]) -> None:
+    """An emoji in a file's name must not end a command on an ASCII terminal."""
+    if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+        stream.reconfigure(errors="backslashreplace")

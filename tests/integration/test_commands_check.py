@@ -1,0 +1,173 @@
+"""`check`, `init` and `serve` as subprocesses: every fault at once, nothing overwritten."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.commands_support import COMMAND, Home, a_job, environment, run
+from tests.scenario.server import ScenarioServer
+
+KEY = "canary-key-0123456789"
+
+
+def against(tmp_path: Path, server: ScenarioServer) -> Home:
+    home = Home(tmp_path, f"api: {{base_url: '{server.url}', key_file: key}}")
+    (tmp_path / "key").write_text(KEY + "\n")
+    (tmp_path / "key").chmod(0o600)
+    return home
+
+
+def test_all_well_with_an_api(tmp_path: Path) -> None:
+    """Each subject has its line, the key is not shown, nothing is submitted, exit 0."""
+    with ScenarioServer(key=KEY) as server:
+        home = against(tmp_path, server)
+        home.journal(a_job("a.mp3"))
+        told = home.run("check")
+        assert server.requests("post") == []
+    assert told.returncode == 0, told.stdout
+    for subject in ("configuration", "folders", "key", "API", "clock", "watching", "journal"):
+        assert f"✓ {subject}: " in told.stdout
+    assert "(mode 0600)" in told.stdout
+    assert "1 songs" in told.stdout
+    assert KEY not in told.stdout + told.stderr
+
+
+def test_several_faults_are_told_at_once(tmp_path: Path) -> None:
+    """A refused key, a missing inbox and a broken journal: all three, with hints, exit 78."""
+    with ScenarioServer(key="another") as server:
+        home = against(tmp_path, server)
+        home.inbox.rmdir()
+        home.database.write_bytes(b"no database" * 500)
+        told = home.run("check")
+    assert told.returncode == 78
+    faults = [line for line in told.stdout.splitlines() if line.startswith("✗")]
+    assert len(faults) == 3, told.stdout
+    assert "folders.inbox" in faults[0]
+    assert faults[1].startswith("✗ API:")
+    assert "journal" in faults[2]
+    assert "3 faults." in told.stdout
+    assert KEY not in told.stdout + told.stderr
+
+
+def test_a_dead_api_and_an_open_key_file(tmp_path: Path) -> None:
+    """No server there is a fault; a key that everybody can read is one, and is not sent."""
+    with ScenarioServer() as server:
+        home = against(tmp_path, server)
+        (tmp_path / "key").chmod(0o644)
+        told = home.run("check")
+        assert told.returncode == 78
+        assert "chmod 600" in told.stdout
+        assert server.log == []
+    (tmp_path / "key").chmod(0o600)
+    told = home.run("check")
+    assert told.returncode == 78
+    assert "✗ API:" in told.stdout
+
+
+def test_the_configuration_s_faults_come_with_their_keys(tmp_path: Path) -> None:
+    """Every unknown key, its suggestion, exit 78; and no configuration at all is one fault."""
+    home = Home(tmp_path, "watch: {setle_seconds: 5}\nseparation: {stems: 3}")
+    told = home.run("check")
+    assert told.returncode == 78
+    assert "did you mean watch.settle_seconds?" in told.stdout
+    assert "separation.stems" in told.stdout
+    home.config.unlink()
+    told = home.run("check")
+    assert told.returncode == 78
+    assert "stemwatch init" in told.stdout
+
+
+def test_plain_marks_where_check_marks_can_t_be_shown(tmp_path: Path) -> None:
+    """An ASCII stream gets words, and this machine needs no key."""
+    home = Home(tmp_path)
+    told = home.run("check", env={"PYTHONIOENCODING": "ascii"})
+    assert told.returncode == 0, told.stdout
+    assert told.stdout.isascii()
+    assert "ok    key: none needed" in told.stdout
+
+
+def test_check_leaves_nothing_behind(tmp_path: Path) -> None:
+    """The same files before and after."""
+    home = Home(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    home.run("check")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_init_writes_once_and_makes_the_folders(tmp_path: Path) -> None:
+    """A second run leaves the file as it is: exit 78. The result passes as a configuration."""
+    first = run("init", cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert (tmp_path / "stemwatch" / "inbox").is_dir()
+    assert "3. `stemwatch run`" in first.stdout
+    written = tmp_path / "stemwatch.yaml"
+    written.write_text("# mine\n")
+    second = run("init", cwd=tmp_path)
+    assert second.returncode == 78
+    assert "left as it is" in second.stderr
+    assert written.read_text() == "# mine\n"
+    elsewhere = run("init", "etc/my config.yaml", cwd=tmp_path)
+    assert elsewhere.returncode == 0
+    assert "-c 'etc/my config.yaml'" in elsewhere.stdout
+
+
+def test_serve_answers_with_its_key_and_stops_on_sigterm(tmp_path: Path) -> None:
+    """The key file is asked for, the data goes to the state directory, exit 0."""
+    (tmp_path / "key").write_text(KEY)
+    (tmp_path / "key").chmod(0o600)
+    child = subprocess.Popen(
+        [*COMMAND, "serve", "--port", "0", "--key-file", "key"],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout is not None
+    with child.stdout:
+        words = child.stdout.readline().split()
+        assert words[:2] == ["stemwatch", "serve:"]
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"{words[2]}/jobs/job_0", timeout=10)
+        refused.value.close()
+        assert refused.value.code == 401
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(20) == 0
+    assert (tmp_path / ".local/state/stemwatch/serve").is_dir()
+
+
+def test_serve_refuses_what_it_can_t_use(tmp_path: Path) -> None:
+    """An unknown engine and an open key file: exit 78, one sentence, no traceback."""
+    unknown = run("serve", "--engine", "spectrl", cwd=tmp_path)
+    assert unknown.returncode == 78
+    assert "'spectral'" in unknown.stderr
+    (tmp_path / "key").write_text(KEY)
+    (tmp_path / "key").chmod(0o644)
+    opened = run("serve", "--key-file", "key", cwd=tmp_path)
+    assert opened.returncode == 78
+    assert opened.stderr.startswith("stemwatch: --key-file: ")
+    assert KEY not in opened.stderr
+
+
+def test_looking_starts_quickly(tmp_path: Path) -> None:
+    """`status` loads no audio, no server and no numpy: somebody waits for it."""
+    home = Home(tmp_path)
+    loaded = subprocess.run(
+        [
+            *COMMAND[:1],
+            "-c",
+            "import sys; from stemwatch import cli; cli.run(['status']);"
+            "print([m for m in ('av', 'numpy', 'starlette', 'mutagen') if m in sys.modules])",
+        ],
+        cwd=home.root,
+        env=environment(home.root),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert loaded.stdout.splitlines()[-1] == "[]"

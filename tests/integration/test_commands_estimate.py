@@ -1,0 +1,79 @@
+"""`estimate` on real audio: minutes, cost, refusals, and what is known already."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from stemwatch.job import JobState, Options, content_key
+from tests.commands_support import Home, a_job
+from tests.integration.audio_samples import tone, write
+
+TONE = tone(6.0)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path, "budget: {price_per_minute: 10, minutes_per_day: 5}")
+
+
+def test_a_folder_is_added_up_and_refusals_are_explained(home: Home) -> None:
+    """Songs cost, the same content twice costs once, junk is passed over, text is refused."""
+    music = home.root / "music"
+    (music / "sub").mkdir(parents=True)
+    song = write(music / "a.wav", TONE)
+    (music / "sub" / "copy.wav").write_bytes(song.read_bytes())
+    (music / "text.mp3").write_text("not audio at all " * 500)
+    (music / ".hidden.mp3").write_text("junk")
+    (music / "notes.txt").write_text("junk")
+    told = home.run("estimate", "music")
+    assert told.returncode == 0, told.stderr
+    lines = told.stdout.splitlines()
+    assert f"    0.10 min      1.00  {song}" in lines
+    assert [line for line in lines if "copy.wav" in line and "free" in line]
+    assert [line for line in lines if "text.mp3" in line and "refused" in line]
+    assert "3 files, 1 refused, 1 free; 0.20 minutes of audio in all." in lines
+    assert "To pay: 0.10 minutes, 1.00 (at 10.00 a minute)." in lines
+    assert [line for line in lines if line.startswith("Budget left: 5.00 minutes")]
+    assert "junk" not in told.stdout
+    assert not home.database.exists()
+
+
+def test_what_was_separated_before_is_free(home: Home) -> None:
+    """The journal knows the content with these options; other options are paid for."""
+    song = write(home.root / "a.wav", TONE)
+    sha256 = hashlib.sha256(song.read_bytes()).hexdigest()
+    key = content_key(sha256, Options(), local=False)
+    home.journal(a_job("earlier.mp3", state=JobState.DONE, content_key=key, sha256=sha256))
+    told = home.run("estimate", "a.wav")
+    assert "free" in told.stdout
+    assert "known already as earlier.mp3 (done)" in told.stdout
+    more = home.config.read_text() + "separation: {stems: 4}\n"
+    home.config.write_text(more)
+    assert "free" not in home.run("estimate", "a.wav").stdout.splitlines()[0]
+
+
+def test_too_large_and_nothing_usable(home: Home) -> None:
+    """A file over the API's limit is refused unread; exit 1 where nothing is left."""
+    with open(home.root / "big.wav", "wb") as file:
+        file.truncate(101 * 2**20)
+    told = home.run("estimate", "big.wav")
+    assert told.returncode == 1
+    assert "has 101.0 MB; the API takes up to 100 MB" in told.stdout
+    (home.root / "empty").mkdir()
+    assert home.run("estimate", "empty").returncode == 1
+    assert home.run("estimate", "missing.wav").returncode == 2
+
+
+def test_this_machine_costs_nothing_and_presets_count(home: Home) -> None:
+    """Local separation is free; a name that is not UTF-8 is printed safely."""
+    home.config.write_text(home.config.read_text() + "api: {base_url: local}\n")
+    song = write(home.root / "a.wav", TONE)
+    os.rename(song, home.root / "b\udcff.wav")
+    told = home.run("estimate", ".")
+    assert told.returncode == 0
+    assert "b\\xff.wav" in told.stdout
+    assert "To pay: 0.00 minutes" in told.stdout

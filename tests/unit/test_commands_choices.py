@@ -1,0 +1,74 @@
+"""What `retry` takes a word for, and what `check` makes of clocks and limits."""
+
+import pytest
+
+from stemwatch.checking import FAULT, OK, WARNING, clock_finding, watch_finding
+from stemwatch.inbox.mounts import WatchMode
+from stemwatch.retrying import chosen, nearest
+from tests.commands_support import a_job
+
+NOW = 1_800_000_000.0
+JOBS = [
+    a_job("a.mp3", id=1, filed_to="/q/a.mp3"),
+    a_job("live/a.mp3", id=2, filed_to="/q/live/a.mp3"),
+    a_job("bad\n\udcff.mp3", id=30, filed_to="/q/bad [1a2b3c4d].mp3"),
+]
+
+
+@pytest.mark.parametrize(
+    ("word", "ids"),
+    [
+        ("2", [2]),
+        ("a.mp3", [1, 2]),
+        ("live/a.mp3", [2]),
+        ("/q/a.mp3", [1]),
+        ("q/live/../a.mp3", [1]),
+        ("/inbox/live/a.mp3", [2]),
+        ("bad\n\udcff.mp3", [30]),
+        ("bad\\x0a\\xff.mp3", [30]),
+        ("bad [1a2b3c4d].mp3", [30]),
+        ("3", []),
+        ("b.mp3", []),
+    ],
+)
+def test_a_word_means_an_id_a_name_or_a_path(word: str, ids: list[int]) -> None:
+    """Ids first; names as they are, as they are shown, and as they are in the quarantine."""
+    assert [job.id for job in chosen(JOBS, word, "/")] == ids
+
+
+def test_names_that_are_near_are_offered() -> None:
+    """A slip of the pen finds its song."""
+    assert nearest(JOBS, "live/aa.mp3") == ["a.mp3"]
+    assert nearest(JOBS, "zzz") == []
+
+
+@pytest.mark.parametrize(
+    ("now", "stamps", "level"),
+    [
+        (NOW, {"/state": NOW + 1}, OK),
+        (NOW, {"/state": NOW, "/outbox": NOW - 600}, WARNING),
+        (0.0, {}, FAULT),
+    ],
+)
+def test_a_clock_is_judged_by_the_year_and_by_the_disks(
+    now: float, stamps: dict[str, float], level: str
+) -> None:
+    """A clock that was never set is a fault, a disk that disagrees is worth a warning."""
+    assert clock_finding(now, stamps).level == level
+
+
+@pytest.mark.parametrize(
+    ("mode", "folders", "limit", "level"),
+    [
+        (WatchMode("inotify", "", False), 10, 8192, OK),
+        (WatchMode("inotify", "", False), 9000, 8192, FAULT),
+        (WatchMode("inotify", "", True), 10, 8192, WARNING),
+        (WatchMode("poll", "nfs", True), 9000, 8192, OK),
+        (WatchMode("inotify", "", False), 9000, None, OK),
+    ],
+)
+def test_inotify_limits_count_only_where_inotify_is_used(
+    mode: WatchMode, folders: int, limit: int | None, level: str
+) -> None:
+    """More folders than watches is told before the service meets it."""
+    assert watch_finding(mode, folders, limit).level == level
