@@ -170,11 +170,15 @@ class Service:
         every = self._context.timing.status_every
         watchdog = notify.watchdog_seconds(self._env, os.getpid())
         seen: object = None
+        scans = 0
         while True:
+            if self._rounds.completed != scans:
+                scans = self._rounds.completed
+                self._context.wake()  # `retry` is another process: what it brought back is due
             now = self._state()
             if now != seen:
                 seen = now
-                await asyncio.to_thread(self._write_status)
+                await asyncio.to_thread(self._write_status, self._snapshot())
             if watchdog is not None:
                 notify.alive(self._env)
             await asyncio.sleep(min(every, watchdog / 2) if watchdog else every)
@@ -184,9 +188,10 @@ class Service:
         watcher = (self._watcher.mode, self._watcher.reason, self._watcher.rebuilds)
         return (self._context.progress.changes, pauses, watcher, self._rounds.completed)
 
-    def _write_status(self) -> None:
+    def _snapshot(self) -> progress.Snapshot:
+        """Taken on the loop: in a thread, what is looked at would change under its eyes."""
         context, clock = self._context, self._context.clock()
-        snapshot = progress.Snapshot(
+        return progress.Snapshot(
             version=__version__,
             pid=os.getpid(),
             started_at=self._started,
@@ -214,6 +219,8 @@ class Service:
                 for path, message in list(self._rounds.unreadable.items())
             ],
         )
+
+    def _write_status(self, snapshot: progress.Snapshot) -> None:
         with suppress(OSError):  # a full disk is told elsewhere; a late status harms nobody
             progress.write(self._settings.state_dir, snapshot)
 
@@ -240,7 +247,7 @@ class Service:
         await self._pool.stop(DRAIN_SECONDS)
         await asyncio.gather(*tasks, return_exceptions=True)
         self._context.progress.running.clear()
-        await asyncio.to_thread(self._write_status)
+        await asyncio.to_thread(self._write_status, self._snapshot())
         log.info("service.stopped")
 
     async def _worked_off(self) -> None:
@@ -297,6 +304,7 @@ class _Front:
         pause(self._context, fault)
 
     def trouble(self, fault: StemwatchError) -> None:
+        self._context.wake()  # the pool ends the service where the journal failed
         if isinstance(fault, PauseService):
             pause(self._context, fault)
         else:

@@ -19,6 +19,7 @@ from stemwatch.errors import PauseService, Reject
 # -P: a file named json.py beside the songs must not be imported.
 _COMMAND = (sys.executable, "-P", "-m", "stemwatch.audio")
 _LONGEST_ANSWER = 1 << 20  # bytes
+_SECRETS = frozenset({"STEMSPLIT_API_KEY", "STEMWATCH_SERVE_KEY", "CREDENTIALS_DIRECTORY"})
 
 
 class AudioHelper:
@@ -134,6 +135,7 @@ class AudioHelper:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,
+                env=_environment(),
                 limit=_LONGEST_ANSWER,
                 start_new_session=True,  # Ctrl-C is for the service, which drains
             )
@@ -207,6 +209,11 @@ def _crashed(subject: str, fault: BaseException, timeout: float) -> Reject:
         hint="Re-save it in an audio editor and drop that file, or `stemwatch retry` if the "
         "machine was short of memory.",
     )
+
+
+def _environment() -> dict[str, str]:
+    """Ours without the keys: a decoder has no use for them, and its own account may look at it."""
+    return {name: value for name, value in os.environ.items() if name not in _SECRETS}
 
 
 def _broken(why: str) -> PauseService:

@@ -42,19 +42,22 @@ def read(path: str) -> Document:
             f"{path}: can't be read by uid {os.geteuid()}, gid {os.getegid()}: {error.strerror}.",
             hint="`stemwatch init PATH` writes a commented configuration.",
         ) from None
+    mend = f"Mend {path}, then run `stemwatch check`."
     if len(raw) > MAX_BYTES:
         raise ConfigFault(f"{path}: is larger than {MAX_BYTES} bytes; this is no configuration.")
     try:
         return parse(raw.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise ConfigFault(f"{path}:{line}: is not UTF-8 text.") from None
+        raise ConfigFault(f"{path}:{line}: is not UTF-8 text.", hint=mend) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else path
-        raise ConfigFault(f"{where}: is not YAML: {error.problem}.") from None
+        raise ConfigFault(f"{where}: is not YAML: {error.problem}.", hint=mend) from None
     except yaml.YAMLError as error:
-        raise ConfigFault(f"{path}: is not YAML: {str(error).splitlines()[0]}.") from None
+        raise ConfigFault(
+            f"{path}: is not YAML: {str(error).splitlines()[0]}.", hint=mend
+        ) from None
     except RecursionError:
         raise ConfigFault(f"{path}: is nested too deeply.") from None
     except ValueError as error:  # dates and numbers such as 2026-13-01 or 0x

@@ -144,7 +144,7 @@ class Intake:
         known = await self._known(job) or await self._back_from_quarantine(job)
         if known is not None:
             return known
-        if (held := await self._undecided(key)) is not None:
+        if (held := await undecided(self._journal, key)) is not None:
             return await self._refuse(candidate, identity, sha256, held)
         added = await self._journal.add(job)
         log.info("job.queued", name=job.name, id=added.id, seconds=round(probe.duration, 1))
@@ -158,8 +158,13 @@ class Intake:
             if other.content_key == job.content_key:
                 return await self._journal.amend(other, identity=job.identity)
             if other.state is JobState.QUEUED:
-                await self._journal.advance(other, JobState.GONE, "replaced by another content")
+                await self._replaced(other)
         return None
+
+    async def _replaced(self, other: Job) -> None:
+        reason = "replaced by another content"
+        await self._journal.advance(other, JobState.GONE, reason)
+        log.info("job.gone", name=other.name, reason=reason)
 
     async def _back_from_quarantine(self, job: Job) -> Job | None:
         """Moved back into the inbox by hand: as good as `stemwatch retry`."""
@@ -182,21 +187,6 @@ class Intake:
             return resumed
         return None
 
-    async def _undecided(self, key: str) -> Reject | None:
-        """This content may have been charged already, and nobody has decided about it yet."""
-        for other in await self._journal.with_content(key, (JobState.QUARANTINED,)):
-            if other.remote_id is None and other.code != "submission_unconfirmed":
-                continue
-            if other.code == "separation_failed":
-                continue  # known to have failed: dropping it again asks for another try
-            return Reject(
-                f"the same content is in quarantine as {other.name} ({other.code}), and may be "
-                "paid for already.",
-                code="duplicate_in_quarantine",
-                hint=f"Decide about that one first: `stemwatch retry {other.id}`.",
-            )
-        return None
-
     async def _refuse(
         self, candidate: Candidate, identity: Identity, sha256: str, fault: Reject
     ) -> Job:
@@ -209,7 +199,7 @@ class Intake:
         )
         for other in (await self._journal.at_paths([job.path])).get(job.path, []):
             if other.state is JobState.QUEUED:
-                await self._journal.advance(other, JobState.GONE, "replaced by another content")
+                await self._replaced(other)
         added = await self._journal.add(job)
         log.error(
             "job.quarantined",
@@ -220,6 +210,22 @@ class Intake:
             id=added.id,
         )
         return added
+
+
+async def undecided(journal: Journal, key: str) -> Reject | None:
+    """This content may have been charged already, and nobody has decided about it yet."""
+    for other in await journal.with_content(key, (JobState.QUARANTINED,)):
+        if other.remote_id is None and other.code != "submission_unconfirmed":
+            continue
+        if other.code == "separation_failed":
+            continue  # known to have failed: dropping it again asks for another try
+        return Reject(
+            f"the same content is in quarantine as {other.name} ({other.code}), and may be "
+            "paid for already.",
+            code="duplicate_in_quarantine",
+            hint=f"Decide about that one first: `stemwatch retry {other.id}`.",
+        )
+    return None
 
 
 def resumed_fields(job: Job) -> dict[str, object]:

@@ -75,6 +75,7 @@ class Rounds:
         self.unreadable: dict[str, str] = {}
         self.completed = 0  # whole scans so far
         self._signal = asyncio.Event()
+        self._hinted = False  # there is something to look at, not just a free seat
         self._found: dict[str, Found] = {}  # what is settling, by path
         self._taking: dict[str, asyncio.Task[None]] = {}
         self._crowded = False  # there was more than could be followed
@@ -82,6 +83,7 @@ class Rounds:
 
     def wake(self) -> None:
         """Something happened in the inbox (called by the watcher, and by anybody who knows)."""
+        self._hinted = True
         self._signal.set()
 
     @property
@@ -95,17 +97,35 @@ class Rounds:
         await self._watcher.start()
         try:
             while True:
-                self._signal.clear()
+                self._hinted = False
                 await self._round()
-                try:
-                    await asyncio.wait_for(self._signal.wait(), self._pause())
-                except TimeoutError:
-                    continue
-                await asyncio.sleep(_SHORTEST_ROUND)  # let a storm of hints gather
+                await self._rest()
         finally:
             for task in self._taking.values():
                 task.cancel()
             await self._watcher.stop()
+
+    async def _rest(self) -> None:
+        """Until there is something to look for; seats that become free meanwhile are filled.
+
+        Filled at once: a full inbox would otherwise be taken in at `AT_ONCE` files a round.
+        """
+        gathered = self._clock() + _SHORTEST_ROUND  # let a storm of hints gather
+        while True:
+            wait = gathered - self._clock() if self._hinted else self._pause()
+            if wait <= 0:
+                return
+            try:
+                # Not `wait_for`: Python 3.11's forgets a cancellation that meets the signal, and
+                # the service then never ended.
+                async with asyncio.timeout(wait):
+                    await self._signal.wait()
+            except TimeoutError:
+                return
+            self._signal.clear()
+            await self._sample_due()
+            if self._has_room_again():
+                return
 
     def _pause(self) -> float:
         """Seconds until the next thing to do by itself."""
@@ -139,7 +159,8 @@ class Rounds:
         self.unreadable = {p: m for p, m in self.unreadable.items() if p in self._settler}
         await self._look(scan(self._root, self._filter, on_error=self._cant_list))
         self._next_scan = now + self._rescan_seconds
-        self.completed += 1
+        if not self._crowded:  # else it stopped where no more could be followed
+            self.completed += 1
 
     def _has_room_again(self) -> bool:
         return self._crowded and len(self._settler) <= CAPACITY // 2

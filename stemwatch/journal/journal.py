@@ -16,13 +16,17 @@ from typing import Any, TypeVar
 from stemwatch.job import ACTIVE, Identity, Job, JobState
 from stemwatch.journal import rows, schema, transactions
 from stemwatch.journal.transactions import AlreadyPaid, Limit, OverBudget, StaleJob, marks
-from stemwatch.journal.writer import Writer
+from stemwatch.journal.writer import Writer, explained
 
 __all__ = ["AlreadyPaid", "Journal", "Limit", "OverBudget", "StaleJob"]
 
 T = TypeVar("T")
 _ALL = ", ".join(rows.COLUMNS)
 _CLAIM_ORDER = (*ACTIVE, JobState.QUARANTINED)
+_ENDED = frozenset({JobState.DONE, JobState.GONE})
+# Said to SQLite in the partial indexes' own words: bound states alone prove nothing to it, and it
+# would read the whole journal, years of done songs, at every turn of the pool.
+_OPEN = " AND state NOT IN ('done', 'gone')"
 # A queued job whose content is under way waits for those stems instead of paying for them again.
 _NOT_UNDER_WAY = (
     " AND NOT EXISTS (SELECT 1 FROM jobs s WHERE s.content_key = jobs.content_key"
@@ -51,6 +55,11 @@ class Journal:
         self._writer.close()
         self._reads.shutdown()
         self._reader.close()
+
+    def require_sound(self) -> None:
+        """Raise the JournalFault that a write met, whoever asked for that write."""
+        if self._writer.failed is not None:
+            raise self._writer.failed
 
     # -- writing ---------------------------------------------------------------------------
 
@@ -100,6 +109,8 @@ class Journal:
         """The server took nothing: submitting -> queued, and the booking is undone."""
 
         def work(db: sqlite3.Connection) -> Job:
+            if job.state is not JobState.SUBMITTING:  # a quarantined one may have been charged
+                raise StaleJob(f"job {job.id} is {job.state}: there is no submission to undo.")
             moved = transactions.advance(db, job, JobState.QUEUED, note, {}, self._clock())
             transactions.unbook(db, job)
             return moved
@@ -139,7 +150,9 @@ class Journal:
         """
         found: list[Job] = []
         for state in (s for s in _CLAIM_ORDER if s in states):
-            where = f"state = ? AND not_before <= ? AND owner IS ? AND id NOT IN ({marks(busy)})"
+            # "+" keeps this off the index by time: 20,000 that are due would be sorted to take one
+            where = f"state = ? AND +not_before <= ? AND owner IS ? AND id NOT IN ({marks(busy)})"
+            where += _OPEN
             values: list[Any] = [state, now, owner, *busy]
             if state is JobState.QUARANTINED:
                 where += " AND filed_to IS NULL"
@@ -160,7 +173,7 @@ class Journal:
         """The earliest `not_before` after `now` (Unix seconds) of the jobs in `states`."""
         row = await self._one(
             "SELECT min(not_before) FROM jobs WHERE owner IS ? AND not_before > ?"
-            f" AND state IN ({marks(states)})",
+            f" AND state IN ({marks(states)}){_open(states)}",
             (owner, now, *states),
         )
         return None if row is None else row[0]
@@ -196,7 +209,8 @@ class Journal:
     ) -> list[Job]:
         """A page of the jobs in `states` by id, those after `after`."""
         return await self._select(
-            f"state IN ({marks(states)}) AND id > ? ORDER BY id LIMIT ?", (*states, after, limit)
+            f"state IN ({marks(states)}) AND id > ?{_open(states)} ORDER BY id LIMIT ?",
+            (*states, after, limit),
         )
 
     async def counts(self) -> dict[str, int]:
@@ -229,7 +243,11 @@ class Journal:
         return await asyncio.wrap_future(self._writer.submit(work))
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._reads, work, self._reader)
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._reads, work, self._reader)
+        except sqlite3.Error as fault:
+            raise explained(fault) from fault
 
     async def _all(self, sql: str, values: Sequence[Any]) -> list[sqlite3.Row]:
         return await self._read(lambda db: db.execute(sql, values).fetchall())
@@ -240,6 +258,10 @@ class Journal:
     async def _select(self, where: str, values: Sequence[Any]) -> list[Job]:
         sql = f"SELECT {_ALL} FROM jobs WHERE {where}"
         return [rows.decode(row) for row in await self._all(sql, values)]
+
+
+def _open(states: Collection[JobState]) -> str:
+    return "" if _ENDED & set(states) else _OPEN
 
 
 def _encoded(paths: Sequence[str]) -> list[bytes]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from importlib.resources import files
+from urllib.parse import quote
 
 from stemwatch.errors import JournalFault
 
@@ -32,19 +34,36 @@ def connect(path: str) -> sqlite3.Connection:
 
 def prepare(path: str, migrations: Sequence[Migration] = MIGRATIONS) -> None:
     """Make the database at `path` ready for use, whatever its age. Raises JournalFault."""
-    existed = os.path.exists(path)
     try:
-        connection = connect(path)
-        try:
-            if existed:
-                _check(connection, path)
+        if os.path.exists(path):
+            # Read-only: connecting as we do below would already rewrite a foreign file's header.
+            with closing(_existing(path)) as old:
+                _check(old, path, len(migrations) + 1)
+        with closing(connect(path)) as connection:
             _migrate(connection, path, migrations)
-        finally:
-            connection.close()
     except sqlite3.DatabaseError as fault:
         raise JournalFault(
             f"the journal {path} can't be opened: {fault}.", hint=_hint(path, fault)
         ) from fault
+
+
+def _existing(path: str) -> sqlite3.Connection:
+    """The database as it is; written to only where a kill left a write half done."""
+    connection = _open(path, "ro")
+    try:
+        connection.execute("PRAGMA application_id").fetchone()
+    except sqlite3.DatabaseError as fault:
+        connection.close()
+        # Killed while it was made: nobody can read it until a writer has undone that write.
+        if (getattr(fault, "sqlite_errorcode", None) or 0) & 0xFF != sqlite3.SQLITE_READONLY:
+            raise
+        return _open(path, "rw")
+    return connection
+
+
+def _open(path: str, mode: str) -> sqlite3.Connection:
+    name = f"file:{quote(os.fsencode(path))}?mode={mode}"
+    return sqlite3.connect(name, uri=True, timeout=BUSY_SECONDS)
 
 
 def _hint(path: str, fault: sqlite3.DatabaseError) -> str:
@@ -59,7 +78,7 @@ _REBUILD = (
 )
 
 
-def _check(connection: sqlite3.Connection, path: str) -> None:
+def _check(connection: sqlite3.Connection, path: str, latest: int) -> None:
     """A damaged journal is reported and never written to: it may still be worth a rescue."""
     found = connection.execute("PRAGMA application_id").fetchone()[0]
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
@@ -68,6 +87,7 @@ def _check(connection: sqlite3.Connection, path: str) -> None:
             f"{path} is a database, but not a stemwatch journal.",
             hint="Set `state_dir` to a folder of its own.",
         )
+    _require_known(connection, path, latest)
     result = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if result != "ok":
         raise JournalFault(
@@ -79,12 +99,7 @@ def _migrate(connection: sqlite3.Connection, path: str, migrations: Sequence[Mig
     latest = len(migrations) + 1
     connection.execute("BEGIN IMMEDIATE")  # two processes may open a new journal at once
     try:
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version > latest:
-            raise JournalFault(
-                f"the journal {path} has version {version}; this stemwatch knows up to {latest}.",
-                hint="Install the newer stemwatch again, or set another `state_dir`.",
-            )
+        version = _require_known(connection, path, latest)
         if version == 0:
             _create(connection)
             version = 1
@@ -96,6 +111,16 @@ def _migrate(connection: sqlite3.Connection, path: str, migrations: Sequence[Mig
     except BaseException:
         connection.execute("ROLLBACK")
         raise
+
+
+def _require_known(connection: sqlite3.Connection, path: str, latest: int) -> int:
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > latest:
+        raise JournalFault(
+            f"the journal {path} has version {version}; this stemwatch knows up to {latest}.",
+            hint="Install the newer stemwatch again, or set another `state_dir`.",
+        )
+    return version
 
 
 def _create(connection: sqlite3.Connection) -> None:

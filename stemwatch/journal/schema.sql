@@ -41,7 +41,8 @@ CREATE TABLE jobs (
 -- The second promise, kept by the database itself: two jobs can't be under way for one content.
 CREATE UNIQUE INDEX paid_once ON jobs (content_key)
     WHERE state IN ('submitting', 'separating', 'separated');
-CREATE INDEX jobs_to_claim ON jobs (state, not_before, id) WHERE state NOT IN ('done', 'gone');
+CREATE INDEX jobs_to_claim ON jobs (state, id) WHERE state NOT IN ('done', 'gone');
+CREATE INDEX jobs_due ON jobs (state, not_before) WHERE state NOT IN ('done', 'gone');
 CREATE INDEX jobs_by_path ON jobs (path);
 CREATE INDEX jobs_by_content ON jobs (content_key, state);
 

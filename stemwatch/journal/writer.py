@@ -13,12 +13,13 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from stemwatch.errors import JournalFault, PauseService
+from stemwatch.errors import JournalFault, PauseService, StemwatchError
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], Any]
 GROUP = 64
-_FATAL = {sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC, sqlite3.SQLITE_CORRUPT}
+_UNSAFE = {sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC}
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 class Writer:
@@ -27,18 +28,23 @@ class Writer:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._inbox: queue.SimpleQueue[tuple[Work, Future[Any]] | None] = queue.SimpleQueue()
-        self._failed: JournalFault | None = None
+        self.failed: StemwatchError | None = None
+        self._closed = False
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
     def submit(self, work: Callable[[sqlite3.Connection], T]) -> Future[T]:
         """Queue `work`; its exception undoes only its own statements."""
         future: Future[T] = Future()
-        self._inbox.put((work, future))
+        if self._closed:  # nobody would ever answer: a task that is left over must not hang
+            future.set_exception(JournalFault("the journal is closed already."))
+        else:
+            self._inbox.put((work, future))
         return future
 
     def close(self) -> None:
         """Finish what is queued, then close the connection."""
+        self._closed = True
         self._inbox.put(None)
         self._thread.join()
         self._connection.close()
@@ -63,8 +69,8 @@ class Writer:
                 self._commit(group)
 
     def _commit(self, group: list[tuple[Work, Future[Any]]]) -> None:
-        if self._failed is not None:
-            _refuse(group, self._failed)
+        if self.failed is not None:
+            _refuse(group, self.failed)
             return
         try:
             self._connection.execute("BEGIN IMMEDIATE")
@@ -85,34 +91,42 @@ class Writer:
         try:
             value = work(self._connection)
         except Exception as error:
-            if isinstance(error, sqlite3.OperationalError):
-                raise  # the disk or the lock failed: that concerns the whole group
+            # The disk, the lock or the database itself failed: that concerns the whole group.
+            if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
+                raise
             self._connection.execute("ROLLBACK TO work")
             self._connection.execute("RELEASE work")
             return None, error
         self._connection.execute("RELEASE work")
         return value, None
 
-    def _explain(self, fault: sqlite3.Error) -> Exception:
+    def _explain(self, fault: sqlite3.Error) -> StemwatchError:
         """A failed fsync is final: the kernel has marked the pages clean, a second one lies."""
         if self._connection.in_transaction:
             try:
                 self._connection.execute("ROLLBACK")
             except sqlite3.Error as second:
                 fault = second
-        code = getattr(fault, "sqlite_errorcode", None)
-        if code in _FATAL:
-            self._failed = JournalFault(
-                f"the journal could not be written safely: {fault}.",
-                hint="Check the disk of `state_dir` (`dmesg`), then start again: "
-                "nothing that was confirmed is lost.",
-            )
-            return self._failed
-        return PauseService(
-            f"the journal can't be written: {fault}.",
-            code="journal",
-            hint="Make room on the disk of `state_dir`; work goes on by itself then.",
+        told = explained(fault)
+        if isinstance(told, JournalFault):
+            self.failed = told
+        return told
+
+
+def explained(fault: sqlite3.Error) -> StemwatchError:
+    """JournalFault where nothing can be trusted any more; PauseService where waiting may help."""
+    code = getattr(fault, "sqlite_errorcode", None) or 0
+    if code in _UNSAFE or code & 0xFF in _DAMAGED:
+        return JournalFault(
+            f"the journal is damaged, or its disk failed: {fault}.",
+            hint="Check the disk of `state_dir` (`dmesg`), then start again: "
+            "nothing that was confirmed is lost.",
         )
+    return PauseService(
+        f"the journal can't be used: {fault}.",
+        code="journal",
+        hint="Make room on the disk of `state_dir`; work goes on by itself then.",
+    )
 
 
 def _refuse(group: list[tuple[Work, Future[Any]]], error: Exception) -> None:

@@ -80,19 +80,28 @@ def _quarantine(
     earlier = moving.find_moved(folder, name, identity, sha256, token)
     try:
         moving.look(path, identity, sha256)
-        if moving.finish_copy(path, earlier, identity, sha256):
-            return Filed("quarantined", earlier)
+        if earlier is not None and moving.finish_copy(path, earlier, identity, sha256):
+            return _found(earlier, content)
         names = naming.file_candidates(name, token)
         target = moving.move(path, identity, folder, names, sha256=sha256, claim=claim)
         return Filed("quarantined", target)
     except NotMoved as stays:
         _withdraw(claimed)
         if stays.filed.outcome in ("gone", "changed") and earlier is not None:
-            return Filed("quarantined", earlier)
+            return _found(earlier, content)
         return stays.filed
     except OSError:
         _withdraw(claimed)
         raise
+
+
+def _found(path: str, content: bytes) -> Filed:
+    """Moved by an earlier call, whose disk failed right after it: that one took its note back."""
+    folder, name = os.path.split(path)
+    note = os.path.join(folder, reason_file(name))
+    if not os.path.lexists(note):
+        durable.write_file(note, content)
+    return Filed("quarantined", path)
 
 
 def restore(path: str, inbox_root: str, relpath: str, sha256: str | None) -> str:

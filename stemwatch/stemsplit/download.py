@@ -13,7 +13,7 @@ import httpx
 from stemwatch.errors import PauseService, RetryLater
 from stemwatch.stemsplit.answers import Answer, bad_answer, download_fault
 from stemwatch.stemsplit.guard import forbidden
-from stemwatch.stemsplit.transport import place
+from stemwatch.stemsplit.transport import LOCATION, place
 
 MAX_REDIRECTS = 3
 _MOVED = frozenset({301, 302, 303, 307, 308})
@@ -37,9 +37,10 @@ class Trust:
             raise forbidden("it is too long.")
         try:
             parsed = httpx.URL(url)
+            host = parsed.host  # decodes, and raises for an "xn--" that is none
         except (httpx.InvalidURL, UnicodeError, ValueError):
             raise forbidden("it can't be read.") from None
-        if not parsed.host or not 0 < (parsed.port or 443) < 65536:
+        if not host or not 0 < (parsed.port or 443) < 65536:
             raise forbidden("it names no host, or an impossible port.")
         if parsed.userinfo:
             raise forbidden("it carries a user name or a password.")
@@ -102,9 +103,8 @@ async def _follow(
         async with client.stream("GET", current) as response:
             if response.status_code not in _MOVED:
                 return await _store(response, dest_fd, limit, on_received)
-            location = response.headers.get("location", "")
             try:
-                target = current.join(location)
+                target = current.join(response.extensions[LOCATION].decode())
             except (httpx.InvalidURL, UnicodeError, ValueError):
                 raise forbidden(f"{place(current)} redirects to what can't be read.") from None
             current = trust.check(target)

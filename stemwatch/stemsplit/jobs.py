@@ -50,11 +50,11 @@ def parse_job(answer: Answer, remote_id: str, *, stems: int) -> RemoteJob:
         status=status,
         stems=_stems(answer, data.get("stems"), stems) if done else {},
         bpm=_positive(data.get("bpm")),
-        key=_text(data.get("key"), KEY_LIMIT),
+        key=_text(answer, data.get("key")),
         duration=_positive(data.get("duration_seconds")),
         error=_error(answer, data.get("error")) if status is RemoteStatus.FAILED else None,
         progress=_progress(data.get("progress")),
-        engine=_text(data.get("engine"), KEY_LIMIT),
+        engine=_text(answer, data.get("engine")),
     )
 
 
@@ -99,11 +99,12 @@ def _progress(value: Any) -> float | None:
     return min(number / 100 if number > 1 else number, 1.0)
 
 
-def _text(value: Any, limit: int) -> str | None:
-    if not isinstance(value, str):
+def _text(answer: Answer, value: Any) -> str | None:
+    """A word or two for the sidecar; never our own key, which some servers repeat."""
+    if not isinstance(value, str) or (answer.secret and answer.secret in value):
         return None
     text = value.strip()
-    return text if text and len(text) <= limit and text.isprintable() else None
+    return text if text and len(text) <= KEY_LIMIT and text.isprintable() else None
 
 
 def _error(answer: Answer, value: Any) -> str:

@@ -23,6 +23,7 @@ from stemwatch.stemsplit.guard import SocketBackend
 for _name in ("httpx", "httpcore"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
+LOCATION = "location"
 # Most specific first.
 _MAPPED: tuple[tuple[type[Exception], type[httpx.TransportError]], ...] = (
     (httpcore.ConnectTimeout, httpx.ConnectTimeout),
@@ -42,7 +43,10 @@ _MAPPED: tuple[tuple[type[Exception], type[httpx.TransportError]], ...] = (
 
 
 class Transport(httpx.AsyncBaseTransport):
-    """HTTP/1.1 through `backend`; `connections` bounds how many are open at once."""
+    """HTTP/1.1 through `backend`; `connections` bounds how many are open at once.
+
+    A redirect's target is in the answer's `extensions`, not among its headers.
+    """
 
     def __init__(
         self, backend: SocketBackend, *, tls: ssl.SSLContext | None, connections: int
@@ -73,11 +77,14 @@ class Transport(httpx.AsyncBaseTransport):
                 )
             )
         assert isinstance(response.stream, AsyncIterable)
+        # httpx builds the next request of a redirect even where none is followed, and what it
+        # raises on a hostile target is nobody's to expect: it never sees one.
+        moved = [value for name, value in response.headers if name.lower() == LOCATION.encode()]
         return httpx.Response(
             response.status,
-            headers=response.headers,
+            headers=[pair for pair in response.headers if pair[0].lower() != LOCATION.encode()],
             stream=_Body(response),
-            extensions=response.extensions,
+            extensions={**response.extensions, LOCATION: moved[0] if moved else b""},
         )
 
     async def aclose(self) -> None:

@@ -13,6 +13,7 @@ from stemwatch.audio.client import AudioHelper
 from stemwatch.errors import PauseService
 from stemwatch.job import Job
 from stemwatch.journal.journal import Journal
+from stemwatch.log import log
 from stemwatch.progress import Progress
 from stemwatch.stemsplit.client import RemoteJob, SeparationApi
 from stemwatch.workers.budget import Budget
@@ -54,7 +55,7 @@ class Context:
     committed: set[int] = field(default_factory=set)
     critical: set[asyncio.Task[Any]] = field(default_factory=set)
     trial: int | None = None  # the one job that may be submitted to see whether a pause is over
-    room_wanted: int = 0  # bytes that must be free on the outbox's disk before submitting goes on
+    room_wanted: int = 0  # bytes that the song needs which found too little room
     job_deadline: float = 300.0  # seconds until a job is reported as late
     wake: Callable[[], None] = lambda: None  # there may be something new to claim
     ended: Callable[[Job], None] = lambda job: None  # told of every job that came to its end
@@ -64,8 +65,13 @@ class Context:
         """Run `work` to its end even if the caller is cancelled; a drain waits for it."""
         task = asyncio.ensure_future(work)
         self.critical.add(task)
-        task.add_done_callback(self.critical.discard)
+        task.add_done_callback(self._uncritical)
         return await asyncio.shield(task)
+
+    def _uncritical(self, task: asyncio.Task[Any]) -> None:
+        self.critical.discard(task)
+        if not task.cancelled():
+            task.exception()  # its caller may be cancelled: then nobody else asks for it
 
     async def insist(self, commit: Callable[[], Awaitable[T]]) -> T:
         """Commit what must not be forgotten, again and again while the journal's disk is full."""
@@ -75,7 +81,13 @@ class Context:
                 try:
                     return await commit()
                 except PauseService as fault:
-                    self.gate.pause(fault)
+                    if self.gate.pause(fault):
+                        log.warning(
+                            "service.paused",
+                            reason=fault.code,
+                            message=fault.message,
+                            hint=fault.hint,
+                        )
                     await asyncio.sleep(self.timing.retry_first)
 
         return await self.unbroken(again())

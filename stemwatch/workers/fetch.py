@@ -8,14 +8,15 @@ import os
 
 from stemwatch.errors import Reject, RetryLater
 from stemwatch.job import STEMS, Job, Options
+from stemwatch.log import log
 from stemwatch.outbox import durable, space
-from stemwatch.outbox.staging import Staging
+from stemwatch.outbox.staging import HIDDEN, Staging, remove_staging
 from stemwatch.progress import DELIVERING, DOWNLOAD
 from stemwatch.stemsplit.client import RemoteJob, RemoteStatus
 from stemwatch.workers import deliver
 from stemwatch.workers.context import Context
+from stemwatch.workers.gate import POLL
 
-_SLOWEST = 50_000  # bytes a second that a download may crawl at, before its deadline
 _TYPICAL = {"wav": 176_400, "flac": 110_000, "mp3": 40_000}  # bytes a second, for the bars
 
 
@@ -26,6 +27,9 @@ async def fetch(ctx: Context, job: Job) -> Job:
     PauseService with everything that is whole still staged.
     """
     if (folder := await deliver.published(ctx, job)) is not None:
+        # The call that published it was killed, or its disk failed, before it had tidied up.
+        left = os.path.join(job.outbox, HIDDEN, _token(job))
+        await asyncio.to_thread(remove_staging, left)
         return await ctx.unbroken(deliver.record(ctx, job, folder))
     staging = await asyncio.to_thread(Staging, job.outbox, _token(job), job.options.format)
     await _download_all(ctx, job, staging)
@@ -64,6 +68,11 @@ async def _with_addresses(ctx: Context, job: Job) -> RemoteJob:
         return remote
     if job.remote_id is None:
         raise Reject("the journal holds no remote id for it.", code="job_lost")
+    if (held := ctx.gate.closed(POLL)) is not None:
+        # Its storage may be well while the API is down, but only the API has the addresses.
+        raise RetryLater(
+            held.message, code="held", counts=False, after=ctx.gate.seconds_left(held.code)
+        )
     await ctx.requests.take()
     remote = await ctx.api.job(job.remote_id, stems=job.options.stems)
     if remote.status is RemoteStatus.FAILED:
@@ -90,11 +99,15 @@ async def _download(
             url,
             fd,
             limit=limit,
-            deadline=ctx.timing.download_stall + limit / _SLOWEST,
+            deadline=ctx.timing.download_stall + limit / 1e6 * ctx.timing.download_megabyte,
             on_received=received,
         )
+    except RetryLater as fault:
+        _judge_storage(ctx, fault)
+        raise
     finally:
         os.close(fd)
+    _storage_answered(ctx)
     try:
         await ctx.audio.verify(part, expected=job.duration, format=job.options.format)
     except Reject as fault:
@@ -104,3 +117,18 @@ async def _download(
     await deliver.tag(ctx, job, staging, stem)
     await asyncio.to_thread(staging.commit_part, stem)
     return size
+
+
+def _judge_storage(ctx: Context, fault: RetryLater) -> None:
+    """Storage is not the API: its faults must not be taken for an outage of the other."""
+    if not fault.server_down:
+        _storage_answered(ctx)
+        return
+    fault.server_down = False
+    if ctx.gate.storage_failed(fault.message, fault.after):
+        log.warning("service.paused", reason="storage", message=fault.message)
+
+
+def _storage_answered(ctx: Context) -> None:
+    if ctx.gate.storage_answered():
+        log.info("service.resumed", reason="storage")

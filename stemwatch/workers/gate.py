@@ -21,13 +21,19 @@ _HOLDS = {
     "server": {SUBMIT, POLL},
     "credit": {SUBMIT},
     "endpoint": {SUBMIT},
+    "server_error": {SUBMIT},
+    "storage": {SUBMIT, FETCH},
     "rate_limited": {SUBMIT},
     "disk": {SUBMIT, FETCH},
+    "room": {SUBMIT},  # too little for one song more: what is paid for still has its own
     "inbox": {SUBMIT, FILE},
     "journal": {SUBMIT, POLL, FETCH, FILE},
 }
 _HOLDS_OTHERWISE = {SUBMIT, FETCH}  # such as an audio helper that can't start
-_TRIAL = {"credit", "endpoint"}
+# What only real work can end: the API has no free way to ask for credit, storage for anything.
+_TRIAL = {SUBMIT: {"credit", "endpoint", "server_error"}, FETCH: {"storage"}}
+BY_TRIAL = frozenset(code for codes in _TRIAL.values() for code in codes)
+_IN_A_ROW = 5  # failures that pause
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,10 @@ class Gate:
         self._rng = rng or random.Random()
         self._pauses: dict[str, Pause] = {}
         self._failures = 0  # requests in a row that found no working server
+        self._refusals = 0  # submissions in a row that did, however well it answers other calls
+        self._storage_failures = 0  # downloads in a row
+        # Ends of a pause that no accepted submission has confirmed: the next one waits longer.
+        self._unconfirmed: dict[str, int] = {}
 
     @property
     def pauses(self) -> list[Pause]:
@@ -62,7 +72,7 @@ class Gate:
         """Close for this fault, longer each time in a row. True if the pause is new."""
         now = self._clock()
         before = self._pauses.get(fault.code)
-        attempts = before.attempts + 1 if before else 1
+        attempts = 1 + (before.attempts if before else self._unconfirmed.get(fault.code, 0))
         wait = self._backoff(fault.code, attempts) if fault.after is None else fault.after
         wait = min(wait, self._timing.retry_after_max)
         until = now + wait
@@ -75,16 +85,47 @@ class Gate:
         return before is None
 
     def reopen(self, code: str) -> bool:
-        """The cause is gone. True if there was such a pause."""
-        return self._pauses.pop(code, None) is not None
+        """The cause is gone, or seems to be. True if there was such a pause."""
+        ended = self._pauses.pop(code, None)
+        if ended is not None and code in {"auth", "rate_limited"}:
+            self._unconfirmed[code] = ended.attempts
+        return ended is not None
 
-    def server_failed(self, message: str, after: float | None = None) -> bool:
-        """A request found no working server; five in a row pause. True if that is new."""
+    def server_failed(
+        self, message: str, *, submitting: bool, after: float | None = None
+    ) -> str | None:
+        """A request found no working server; five in a row pause. Names the pause if it is new.
+
+        A server may answer polls and still fail every submission: without a count of their own,
+        each good poll would let the whole queue be uploaded for nothing.
+        """
         self._failures += 1
-        if self._failures < 5:
-            return False
+        self._refusals += submitting
+        if self._failures >= _IN_A_ROW:
+            code = "server"
+        elif self._refusals >= _IN_A_ROW:
+            code = "server_error"
+        else:
+            return None
         hint = "Nothing to do: it is tried again, and goes on by itself. `api.base_url` names it."
-        return self.pause(PauseService(message, code="server", hint=hint, after=after))
+        new = self.pause(PauseService(message, code=code, hint=hint, after=after))
+        return code if new else None
+
+    def storage_failed(self, message: str, after: float | None = None) -> bool:
+        """A download found no working host; five in a row pause. True if that is new.
+
+        Submitting pauses too: songs would be paid for whose stems can't be fetched.
+        """
+        self._storage_failures += 1
+        if self._storage_failures < _IN_A_ROW:
+            return False
+        hint = "Nothing to do: what is paid for is fetched once the storage answers again."
+        return self.pause(PauseService(message, code="storage", hint=hint, after=after))
+
+    def storage_answered(self) -> bool:
+        """A download got an answer. True if that ended an outage."""
+        self._storage_failures = 0
+        return self.reopen("storage")
 
     def answered(self) -> bool:
         """A request got an answer that made sense. True if that ended an outage."""
@@ -93,21 +134,20 @@ class Gate:
 
     def accepted(self) -> list[str]:
         """A submission was taken: whatever held submitting back is over. Names what ended."""
-        self._failures = 0
-        over = ("server", "auth", "credit", "endpoint", "rate_limited")
-        return [code for code in over if self.reopen(code)]
+        self._failures = self._refusals = 0
+        over = ("server", "auth", "credit", "endpoint", "rate_limited", "server_error")
+        ended = [code for code in over if self.reopen(code)]
+        self._unconfirmed.clear()
+        return ended
 
     def closed(self, what: str) -> Pause | None:
         """The pause that holds `what` back now, if any; the longest one first."""
         return max(self._holding(what), key=lambda p: p.until, default=None)
 
-    def trial(self) -> list[Pause]:
-        """The pauses that only a real submission can end, if nothing else holds one back now.
-
-        The API has no free way to ask whether there is credit again.
-        """
-        holding, now = self._holding(SUBMIT), self._clock()
-        ripe = all(p.code in _TRIAL and p.until <= now for p in holding)
+    def trial(self, what: str = SUBMIT) -> list[Pause]:
+        """The pauses that only one real `what` can end, if nothing else holds it back now."""
+        holding, now = self._holding(what), self._clock()
+        ripe = all(p.code in _TRIAL.get(what, ()) and p.until <= now for p in holding)
         return holding if ripe else []
 
     def _holding(self, what: str) -> list[Pause]:
@@ -129,6 +169,19 @@ class Gate:
         wait = self._backoff(pause.code, pause.attempts + 1)
         self._pauses[pause.code] = replace(pause, until=self._clock() + wait)
 
+    def in_vain(self, pause: Pause, after: float | None = None) -> None:
+        """The try found it as it was: the next one waits longer, `after` seconds at least."""
+        if pause.code in self._pauses:
+            attempts = pause.attempts + 1
+            wait = max(self._backoff(pause.code, attempts), after or 0.0)
+            until = self._clock() + wait
+            self._pauses[pause.code] = replace(pause, attempts=attempts, until=until)
+
+    def seconds_left(self, code: str) -> float:
+        """Until the pause `code` is tried again; 0 where there is none."""
+        pause = self._pauses.get(code)
+        return 0.0 if pause is None else max(0.0, pause.until - self._clock())
+
     def next_due(self) -> float | None:
         """When the next pause can be tried (monotonic seconds), of those that can't be now."""
         now = self._clock()
@@ -136,9 +189,9 @@ class Gate:
 
     def _backoff(self, code: str, attempts: int) -> float:
         timing, rng = self._timing, self._rng
-        if code in {"disk", "inbox", "journal"}:
+        if code in {"disk", "room", "inbox", "journal"}:
             return timing.disk_recheck
-        if code == "server":
+        if code in {"server", "server_error", "storage"}:
             wait = full_jitter(attempts, timing.outage_first, timing.outage_max, rng)
             return wait if attempts <= 3 else max(wait, timing.outage_min)
         if code == "rate_limited":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from stemwatch.errors import JournalFault, PauseService, Reject, RetryLater, StemwatchError
 from stemwatch.job import Job, JobState
 from stemwatch.journal.journal import AlreadyPaid, OverBudget, StaleJob
-from stemwatch.log import log
+from stemwatch.log import log, redacted
 from stemwatch.workers.context import Context
 from stemwatch.workers.pace import full_jitter
 from stemwatch.workers.submit import TakenBack
@@ -15,7 +15,16 @@ TRIES = {"job_missing": 3, "bad_answer": 5, "bad_stem": 3, "short_body": 3, "url
 TRIES_OTHERWISE = 5
 # These speak of the way to the server, not of the song: waited for as long as it takes.
 PATIENT = frozenset(
-    {"unreachable", "server_error", "busy", "network", "rate_limited", "no_slot", "unreadable"}
+    {
+        "unreachable",
+        "server_error",
+        "busy",
+        "network",
+        "rate_limited",
+        "no_slot",
+        "held",
+        "unreadable",
+    }
 )
 
 
@@ -33,9 +42,17 @@ async def conclude(ctx: Context, job: Job, fault: Exception) -> None:
         await ctx.journal.advance(current, JobState.GONE, fault.message)
         log.info("job.gone", name=job.name, reason=fault.message)
     elif isinstance(fault, Reject):
-        await reject(ctx, current, fault)
+        if current.state is JobState.SUBMITTING:
+            # Nobody looks at it again before the next start: a full journal must not hide it.
+            await ctx.insist(lambda: reject(ctx, current, fault))
+        else:
+            await reject(ctx, current, fault)
     elif isinstance(fault, PauseService):
         pause(ctx, fault)
+        if current.state in (JobState.DELIVERED, JobState.QUARANTINED) and fault.code == "disk":
+            # Filing is not held by this pause: without a time it would be tried again at once.
+            recheck = ctx.now() + ctx.timing.disk_recheck
+            await ctx.journal.amend(current, not_before=recheck)
         if current.id in ctx.polls:
             ctx.polls.postpone(current.id, ctx.clock(), ctx.timing.disk_recheck)
     else:
@@ -49,7 +66,10 @@ def pause(ctx: Context, fault: PauseService) -> None:
 
 
 async def reject(ctx: Context, job: Job, fault: Reject) -> None:
-    """Into quarantine: first in the journal, then (by the pool) on disk."""
+    """Into quarantine: first in the journal, then (by the pool) on disk.
+
+    `job` as it was before the attempt that ends here.
+    """
     quarantined = await ctx.journal.advance(
         job,
         JobState.QUARANTINED,
@@ -59,6 +79,7 @@ async def reject(ctx: Context, job: Job, fault: Reject) -> None:
         hint=fault.hint,
         http_status=fault.http_status,
         request_id=fault.request_id or job.request_id,
+        attempts=job.attempts + 1,
         # `split` leaves the user's files where they are
         filed_to=job.path if job.origin == "split" else None,
     )
@@ -79,8 +100,13 @@ async def _retry(ctx: Context, job: Job, fault: RetryLater) -> None:
         ctx.slots.refused()
         hint = "Lower api.max_concurrent to your plan's parallel jobs if this goes on."
         pause(ctx, PauseService(fault.message, code="rate_limited", hint=hint, after=fault.after))
-    if fault.server_down and ctx.gate.server_failed(fault.message, fault.after):
-        log.warning("service.paused", reason="server", message=fault.message)
+        if job.state is JobState.SEPARATING:  # it is asking that is too much: all polls wait
+            ctx.polls.hold(ctx.clock() + ctx.gate.seconds_left("rate_limited"))
+    if fault.server_down:
+        submitting = job.state is JobState.QUEUED
+        code = ctx.gate.server_failed(fault.message, submitting=submitting, after=fault.after)
+        if code is not None:
+            log.warning("service.paused", reason=code, message=fault.message)
     attempts = job.attempts + (1 if fault.counts else 0)
     if _exhausted(fault, attempts):
         await reject(ctx, job, _given_up(fault, attempts))
@@ -106,8 +132,10 @@ def _delay(ctx: Context, fault: RetryLater, attempts: int) -> float:
         return min(fault.after, ctx.timing.retry_after_max)
     if fault.code == "job_missing":
         return ctx.timing.missing_gap
-    if fault.code in {"rate_limited", "url_expired"}:
-        return 0.0  # the gate holds it back; fresh addresses are there for the asking
+    if fault.code == "url_expired":
+        return 0.0  # fresh addresses are there for the asking
+    if fault.code == "rate_limited":
+        return ctx.gate.seconds_left("rate_limited")  # of the pause that this very fault made
     return full_jitter(attempts, ctx.timing.retry_first, ctx.timing.retry_max, ctx.rng)
 
 
@@ -136,7 +164,8 @@ def _as_retry(fault: Exception, job: Job) -> RetryLater:
         return RetryLater(fault.message, code=fault.code, hint=fault.hint)
     log.error("job.error", name=job.name, exc_info=fault)
     return RetryLater(
-        f"an unexpected fault: {type(fault).__name__}: {fault}.",
+        # Nobody knows what is in its text: a library's may hold a whole signed URL.
+        redacted(f"an unexpected fault: {type(fault).__name__}: {fault}."),
         code="internal",
         hint="Please report it with the log of `job.error`.",
     )

@@ -94,8 +94,8 @@ class Slots:
         self._hand_on()
 
     def refused(self) -> None:
-        """A 429: one less than are running there now, and at least one."""
-        self.limit = max(1, min(self.limit, len(self._held)) - 1)
+        """A 429: no more than are running there now, less than before, and at least one."""
+        self.limit = max(1, min(self.limit - 1, len(self._held)))
         self._changed = self._clock()
 
     def next_rise(self) -> float | None:

@@ -64,6 +64,7 @@ class Polls:
         self._late_step = max(late_step, interval)
         self._jobs: dict[int, _Watched] = {}
         self._heap: list[tuple[float, int]] = []
+        self._held_until = 0.0
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -102,6 +103,10 @@ class Polls:
         if job_id in self._jobs:
             self._plan(job_id, now + delay)
 
+    def hold(self, until: float) -> None:
+        """No poll of any job before `until`: the server asked for it."""
+        self._held_until = max(self._held_until, until)
+
     def elapsed(self, job_id: int, now: float) -> float:
         job = self._jobs.get(job_id)
         return now - job.started if job else 0.0
@@ -115,7 +120,7 @@ class Polls:
 
     def take_due(self, now: float) -> int | None:
         """The job to be asked for now, if one is due. It is planned anew by what it answers."""
-        while self._heap and self._heap[0][0] <= now:
+        while self._heap and max(self._heap[0][0], self._held_until) <= now:
             due, job_id = heapq.heappop(self._heap)
             job = self._jobs.get(job_id)
             if job is not None and job.due == due:
@@ -128,7 +133,7 @@ class Polls:
             due, job_id = self._heap[0]
             job = self._jobs.get(job_id)
             if job is not None and job.due == due:
-                return due
+                return max(due, self._held_until)
             heapq.heappop(self._heap)
         return None
 

@@ -11,15 +11,16 @@ from dataclasses import dataclass, field
 
 from stemwatch.errors import PauseService, RetryLater, StemwatchError, Unconfirmed
 from stemwatch.job import Job, JobState
+from stemwatch.journal.journal import StaleJob
 from stemwatch.log import log
 from stemwatch.outbox.space import needed_bytes
 from stemwatch.workers.context import Context
 from stemwatch.workers.fetch import fetch
 from stemwatch.workers.filing import file
 from stemwatch.workers.follow import follow
-from stemwatch.workers.gate import FETCH, FILE, POLL, SUBMIT
+from stemwatch.workers.gate import BY_TRIAL, FETCH, FILE, POLL, SUBMIT
 from stemwatch.workers.outcome import conclude, pause, reject
-from stemwatch.workers.probes import BY_SUBMITTING, probe
+from stemwatch.workers.probes import probe
 from stemwatch.workers.reuse import reuse
 from stemwatch.workers.submit import submit
 
@@ -30,6 +31,7 @@ _CLAIMS = {
 }
 _CLAIMED = tuple(state for states in _CLAIMS.values() for state in states)
 _ENDED = (JobState.DONE, JobState.QUARANTINED, JobState.GONE)
+_GRACE = 1.0  # seconds that a commit under way has, when all must stop now
 _OUTAGE_TRIES = 3  # probes of a server that is down before `--once` gives up
 
 
@@ -105,6 +107,8 @@ class Pool:
         ctx = self.ctx
         if any(lane.tasks for lane in self._lanes.values()):
             return False
+        if len(ctx.polls) and not ctx.gate.closed(POLL):
+            return False  # what is paid for goes on, whatever holds back the rest
         held = [p for p in ctx.gate.pauses if p.code != "rate_limited"]
         if held:
             return all(p.code != "server" or p.attempts > _OUTAGE_TRIES for p in held)
@@ -132,6 +136,9 @@ class Pool:
         while waited:
             done, left = await asyncio.wait(waited, timeout=patience)
             if left:
+                # Nothing may outlive the rooms that it works with: they are closed next.
+                self.abort()
+                await asyncio.wait(left, timeout=2 * _GRACE)
                 break
             waited = set(self.ctx.critical) - done
 
@@ -140,6 +147,10 @@ class Pool:
         for lane in self._lanes.values():
             for task in lane.tasks.values():
                 task.cancel()
+        # A remote id on its way to the disk is worth a song's price, and takes milliseconds.
+        asyncio.get_running_loop().call_later(_GRACE, self._cancel_critical)
+
+    def _cancel_critical(self) -> None:
         for critical in self.ctx.critical:
             critical.cancel()
 
@@ -149,11 +160,13 @@ class Pool:
         """Fill the free seats; returns the seconds until there may be more to do."""
         ctx = self.ctx
         try:
+            # Also when only the inbox's rounds or a probe met it: nothing is remembered any more.
+            ctx.journal.require_sound()
             self._probe_pauses()
             await self._adopt()
             self._poll()
             await self._fill(FILE, self._lanes[FILE].free)
-            await self._fill(FETCH, self._lanes[FETCH].free)
+            await self._fill_fetch()
             await self._fill_submit()
             return await self._until_due()
         except PauseService as fault:
@@ -164,7 +177,7 @@ class Pool:
         if self._probe is not None and not self._probe.done():
             return
         for due in self.ctx.gate.due():
-            if due.code not in BY_SUBMITTING:
+            if due.code not in BY_TRIAL:
                 self._probe = asyncio.create_task(probe(self.ctx, due))
                 return
 
@@ -186,7 +199,7 @@ class Pool:
 
     async def _fill(self, name: str, seats: int, longest: float | None = None) -> None:
         lane, ctx = self._lanes[name], self.ctx
-        if seats <= 0 or (ctx.gate.closed(name) and not (name == SUBMIT and ctx.gate.trial())):
+        if seats <= 0 or (ctx.gate.closed(name) and not ctx.gate.trial(name)):
             return
         jobs = await ctx.journal.claim(
             _CLAIMS[name],
@@ -204,6 +217,19 @@ class Pool:
                 continue
             contents.add(job.content_key)
             self._start(name, job.id, job)
+
+    async def _fill_fetch(self) -> None:
+        """Downloads; a single one where only that can tell whether the storage is back."""
+        ctx, lane = self.ctx, self._lanes[FETCH]
+        trial = ctx.gate.trial(FETCH)
+        if not trial:
+            await self._fill(FETCH, lane.free)
+        elif not lane.tasks:
+            await self._fill(FETCH, 1)
+            for held in trial if lane.tasks else ():
+                ctx.gate.tried(held)
+            if not lane.tasks and not await self._mine(JobState.SEPARATED):
+                ctx.gate.storage_answered()  # nothing is left to try it with
 
     async def _fill_submit(self) -> None:
         """Uploads for the free slots, and one ahead for the slot that is about to be free."""
@@ -249,6 +275,8 @@ class Pool:
     # -- one job ---------------------------------------------------------------------------
 
     def _start(self, name: str, job_id: int, job: Job | None) -> None:
+        if self._stopping:  # `stop` came while this turn asked the journal: it has looked already
+            return
         lane = self._lanes[name]
         if job is not None:
             lane.jobs[job_id] = job
@@ -260,10 +288,16 @@ class Pool:
         lane = self._lanes[name]
         lane.tasks.pop(job_id, None)
         lane.jobs.pop(job_id, None)
+        if name == SUBMIT:
+            self.ctx.committed.discard(job_id)
         if self.ctx.trial == job_id:
             self.ctx.trial = None
-        if not task.cancelled() and task.exception() is not None:
-            self._fatal = task.exception()
+        fault = None if task.cancelled() else task.exception()
+        if isinstance(fault, PauseService):  # the journal can't be read: nothing is known of it
+            pause(self.ctx, fault)
+            self.ctx.polls.postpone(job_id, self.ctx.clock(), self.ctx.timing.disk_recheck)
+        elif fault is not None:
+            self._fatal = fault
         self._wake.set()
 
     async def _one(self, name: str, job_id: int, job: Job | None) -> None:
@@ -277,20 +311,26 @@ class Pool:
             job = await self._lanes[name].step(ctx, job)
         except Exception as fault:
             if name in (SUBMIT, POLL) and _answered(fault):
-                ctx.gate.answered()
+                self._server_answered()
             try:
                 await conclude(ctx, job, fault)
+            except StaleJob:
+                pass  # the inbox was quicker: a file that was replaced is `gone` already
             except PauseService as full:
                 pause(ctx, full)
             job = await ctx.journal.get(job_id) or job
         else:
             if name in (SUBMIT, POLL):
-                ctx.gate.answered()
+                self._server_answered()
         if job.state not in (JobState.SEPARATING, JobState.SEPARATED):
             ctx.progress.end(job_id)
             ctx.reserved.pop(job_id, None)
         if job.state in _ENDED and (job.state is not JobState.QUARANTINED or job.filed_to):
             ctx.ended(job)
+
+    def _server_answered(self) -> None:
+        if self.ctx.gate.answered():
+            log.info("service.resumed", reason="server")
 
 
 def _answered(fault: Exception) -> bool:

@@ -12,8 +12,6 @@ from stemwatch.outbox import durable
 from stemwatch.workers.context import Context
 from stemwatch.workers.gate import Pause
 
-BY_SUBMITTING = frozenset({"credit", "endpoint"})  # only a real submission can tell
-
 
 async def probe(ctx: Context, pause: Pause) -> None:
     """Look whether `pause` is over, and open the gate if so; else it waits longer."""
@@ -24,9 +22,16 @@ async def probe(ctx: Context, pause: Pause) -> None:
         if pause.code == "server" and isinstance(fault, PauseService):
             ctx.gate.answered()  # it answers again, if only to refuse the key
             ctx.gate.pause(fault)
+        else:
+            ctx.gate.in_vain(pause, getattr(fault, "after", None))
         return
-    if over and ctx.gate.reopen(pause.code):
+    if not over:
+        ctx.gate.in_vain(pause)
+        return
+    if ctx.gate.reopen(pause.code):
         log.info("service.resumed", reason=pause.code)
+    if pause.code in {"auth", "server"}:
+        ctx.gate.answered()
     ctx.wake()
 
 
@@ -35,10 +40,11 @@ async def _over(ctx: Context, pause: Pause) -> bool:
         case "auth" | "server":
             await ctx.requests.take()
             await ctx.api.check_key()
-            ctx.gate.answered()
             return True
         case "disk":
             return await asyncio.to_thread(_disk_is_well, ctx)
+        case "room":
+            return await asyncio.to_thread(_room_is_there, ctx)
         case "inbox":
             return ctx.place.online()
         case "journal":
@@ -49,7 +55,7 @@ async def _over(ctx: Context, pause: Pause) -> bool:
 
 
 def _disk_is_well(ctx: Context) -> bool:
-    """Room for the song that found none, and a file can be written, flushed and removed."""
+    """A file can be written, flushed and removed."""
     roots = (ctx.place.outbox, ctx.place.archive, ctx.place.quarantine)
     for root in (r for r in roots if r is not None):
         durable.require_root(root)
@@ -60,4 +66,10 @@ def _disk_is_well(ctx: Context) -> bool:
             finally:
                 if os.path.lexists(path):
                     os.unlink(path)
-    return durable.free_bytes(ctx.place.outbox) >= ctx.room_wanted
+    return True
+
+
+def _room_is_there(ctx: Context) -> bool:
+    """For the song that found too little, beside what is still under way."""
+    wanted = ctx.room_wanted + sum(ctx.reserved.values())
+    return durable.free_bytes(ctx.place.outbox) >= wanted

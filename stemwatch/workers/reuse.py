@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 from stemwatch.errors import Reject
+from stemwatch.inbox.intake import undecided
 from stemwatch.job import Job
 from stemwatch.outbox import sidecar
 from stemwatch.outbox.reuse import relink
@@ -17,7 +18,10 @@ from stemwatch.workers.context import Context
 
 
 async def reuse(ctx: Context, job: Job) -> Job | None:
-    """Deliver from an earlier folder; None if there is none whose every file is still whole."""
+    """Deliver from an earlier folder; None if there is none whose every file is still whole.
+
+    Raises Reject for a content that may have been charged and waits in quarantine for a person.
+    """
     earlier_jobs = await ctx.journal.with_content(job.content_key, deliver.EARLIER)
     for earlier in earlier_jobs:
         if earlier.delivered_to is None:
@@ -40,6 +44,9 @@ async def reuse(ctx: Context, job: Job) -> Job | None:
         return await ctx.unbroken(
             deliver.publish(ctx, job, staging, cost_minutes=0.0, reused_from=source, **told)
         )
+    # It waited for stems that ended in quarantine: intake could not know that yet.
+    if (held := await undecided(ctx.journal, job.content_key)) is not None:
+        raise held
     return None
 
 

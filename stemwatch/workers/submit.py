@@ -17,10 +17,12 @@ from typing import Any
 from stemwatch.errors import PauseService, Reject, RetryLater, StemwatchError, Unconfirmed
 from stemwatch.inbox.sample import NotYet, open_regular
 from stemwatch.job import Identity, Job, JobState
+from stemwatch.log import redacted
 from stemwatch.outbox import durable, space
 from stemwatch.progress import SEPARATING, UPLOAD
 from stemwatch.stemsplit.client import Submitted, Upload
 from stemwatch.workers.context import Context
+from stemwatch.workers.gate import SUBMIT
 
 # A job that came further has no fault to show any more.
 CLEARED: dict[str, Any] = {"code": None, "message": None, "hint": None, "http_status": None}
@@ -49,6 +51,7 @@ async def submit(ctx: Context, job: Job) -> Job:
             ctx.progress.changes += 1
 
         await ctx.requests.take()
+        _require_open(ctx, job)  # claimed before a pause, it must not begin after it
         try:
             answer = await ctx.api.submit(
                 upload,
@@ -61,7 +64,6 @@ async def submit(ctx: Context, job: Job) -> Job:
             await attempt.refused(fault)
             raise
     separating = await _confirm(ctx, attempt.job, answer)
-    ctx.committed.discard(job.id)
     ctx.progress.stage(job.id, job.name, SEPARATING, ctx.polls.estimate.typical)
     ctx.polls.started(job.id, ctx.clock())
     return separating
@@ -91,17 +93,19 @@ class _Attempt:
                 counts=False,
                 after=0.0,
             ) from fault
-        pause = ctx.gate.closed("submit")
-        if pause is not None and ctx.trial != self.job.id:
-            raise RetryLater(pause.message, code=pause.code, counts=False, after=0.0)
+        _require_open(ctx, self.job)
         self._still_there()
         ctx.committed.add(self.job.id)
         commit = asyncio.ensure_future(self._commit())
-        try:
-            self.job = await asyncio.shield(commit)
-        except asyncio.CancelledError:
-            self.job = await commit  # it is on disk: `refused` must know, to take it back
-            raise
+        stopped = False
+        while not commit.done():
+            try:
+                await asyncio.shield(commit)
+            except asyncio.CancelledError:
+                stopped = True  # how it ends takes milliseconds, and `refused` has to know
+        self.job = commit.result()
+        if stopped:
+            raise asyncio.CancelledError
         self._last_bytes = True
 
     async def _commit(self) -> Job:
@@ -137,7 +141,19 @@ class _Attempt:
                 await ctx.insist(lambda: ctx.journal.unbook(job))
             # else: the uncertain instant; it stays `submitting` until somebody decides
         ctx.slots.release(job.id)
-        ctx.committed.discard(job.id)
+        # It stays in `committed` until the pool has concluded it: a drain that stopped a refusal
+        # on its way to the journal would leave a `submitting` that nobody is uncertain about.
+        unforeseen = isinstance(fault, Exception) and not isinstance(fault, StemwatchError)
+        if job.state is JobState.SUBMITTING and self._last_bytes and unforeseen:
+            text = redacted(f"an unexpected fault after the last bytes: {fault!r}.")
+            raise Unconfirmed(text) from fault
+
+
+def _require_open(ctx: Context, job: Job) -> None:
+    pause = ctx.gate.closed(SUBMIT)
+    if pause is not None and ctx.trial != job.id:
+        # a code of its own: as a `rate_limited` it would count as one more 429
+        raise RetryLater(pause.message, code="held", counts=False, after=0.0)
 
 
 async def _confirm(ctx: Context, job: Job, answer: Submitted) -> Job:
@@ -191,11 +207,11 @@ def _require_room(ctx: Context, job: Job) -> None:
     durable.require_root(job.outbox)
     free = durable.free_bytes(job.outbox)
     if free < needed + others:
-        ctx.room_wanted = needed + others
+        ctx.room_wanted = needed  # the others' need falls as they are delivered
         raise PauseService(
             f"{job.outbox} has {free >> 20} MB free, the stems of {job.name} and of what is "
             f"under way need {(needed + others) >> 20} MB.",
-            code="disk",
+            code="room",
             hint="Free some space there; work goes on by itself.",
         )
     ctx.reserved[job.id] = needed

@@ -29,7 +29,8 @@ class Timing:
     lookahead: float = 20.0  # upload ahead when a slot is expected to be free this soon
     creep: float = 60.0  # a lowered concurrency rises by one after this long without a 429
     helper_idle: float = 30.0
-    download_stall: float = 600.0  # total allowance of one stem, plus its size at 50 kB/s
+    download_stall: float = 600.0  # total allowance of one stem ...
+    download_megabyte: float = 20.0  # ... plus this for each MB that it may have
     status_every: float = 1.0
 
     def scaled(self, factor: float) -> Timing:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -31,6 +32,7 @@ class Home:
         self.quarantine, self.archive = root / "quarantine", root / "archive"
         self.state, self.config = root / "state", root / "stemwatch.yaml"
         self.inbox.mkdir(parents=True, exist_ok=True)
+        self.extra_env: dict[str, str] = {}  # what a service manager would set, for example
         self.configure(base_url, **sections)
 
     def configure(self, base_url: str, **sections: dict[str, Any]) -> None:
@@ -80,12 +82,24 @@ class Home:
             if path.is_file() and not path.name.startswith(".")
         )
 
+    def status(self) -> dict[str, Any]:
+        """The status file that the service keeps, as other commands see it."""
+        found: dict[str, Any] = json.loads((self.state / "status.json").read_text())
+        return found
+
+    def journal_count(self, state: str) -> int:
+        """How many jobs the journal holds in this state; read-only, beside the service."""
+        path = f"file:{self.state / 'journal.sqlite3'}?mode=ro"
+        with closing(sqlite3.connect(path, uri=True)) as db:
+            sql = "SELECT count(*) FROM jobs WHERE state = ?"
+            return int(db.execute(sql, (state,)).fetchone()[0])
+
     # -- commands --------------------------------------------------------------------------
 
     def env(self, key: str | None = KEY) -> dict[str, str]:
         """A clean environment: nothing of the developer's own configuration or key."""
         kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-        kept |= {"HOME": str(self.root), "PYTHONUNBUFFERED": "1"}
+        kept |= {"HOME": str(self.root), "PYTHONUNBUFFERED": "1"} | self.extra_env
         return kept | ({"STEMSPLIT_API_KEY": key} if key else {})
 
     def command(
@@ -107,6 +121,22 @@ class Home:
     def service(self, *arguments: str, key: str | None = KEY) -> Iterator[Service]:
         """`stemwatch run` in the background, ready; stopped (and asserted clean) at the end."""
         with Service(self, [*STEMWATCH, "run", "-c", str(self.config), *arguments], key) as service:
+            yield service
+
+    @contextmanager
+    def scaled_service(
+        self, factor: float, *arguments: str, key: str | None = KEY
+    ) -> Iterator[Service]:
+        """`service` with every waiting time (backoffs, pauses ...) `factor` times as long."""
+        command = [*SCALED, str(factor), str(self.config), *arguments]
+        with Service(self, command, key) as service:
+            yield service
+
+    @contextmanager
+    def counted_service(self, peak: Path) -> Iterator[Service]:
+        """`service` that keeps the largest number of asyncio tasks so far in the file `peak`."""
+        counted = [sys.executable, "-m", "tests.acceptance.counted"]
+        with Service(self, [*counted, str(self.config), str(peak)], KEY) as service:
             yield service
 
 

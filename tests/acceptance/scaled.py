@@ -1,6 +1,7 @@
 """The real service with its waiting times scaled: `python -m tests.acceptance.scaled 0.02 FILE`.
 
 Backoffs, pauses and deadlines are minutes in life; a test waits for them at a fraction.
+`NAME=SECONDS` after it sets one field of `Timing` by itself, such as `retention=2`.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from dataclasses import replace
 
 from stemwatch import config, log
 from stemwatch.app import run_service
@@ -20,7 +22,8 @@ def main() -> int:
     settings = config.load(path, env=os.environ)
     key = load_key(settings, env=os.environ, cwd=os.getcwd())
     log.configure(settings.log.level, settings.log.format, secrets=[key] if key else [])
-    timing = Timing().scaled(factor)
+    single = (argument.split("=") for argument in sys.argv[3:] if "=" in argument)
+    timing = replace(Timing().scaled(factor), **{name: float(value) for name, value in single})
     return asyncio.run(run_service(settings, key=key, once="--once" in sys.argv[3:], timing=timing))
 
 

@@ -49,20 +49,30 @@ class Routes:
         self.origin = ""
         self.log: deque[dict[str, Any]] = deque(maxlen=LOG_LIMIT)
         self._plans: deque[dict[str, Any]] = deque()
+        self._by_name: dict[str, Script] = {}
+        self._plan_of: dict[str, dict[str, Any]] = {}
         self._lock = threading.Lock()
         self._numbers = itertools.count(len(self.ledger.jobs) + 1)
 
     def change(self, changes: dict[str, Any]) -> None:
-        """Steps, job plans ({"plan": "failed"|"never"|"stuck", "seconds": 9}) and settings."""
+        """Steps, job plans ({"plan": "failed"|"never"|"stuck", "seconds": 9}) and settings.
+
+        `by_name`: file name -> {"get": steps, "download": steps, "plan": plan} of that song alone,
+        which come before the steps for everybody.
+        """
         with self._lock:
             self.script.load({k: v for k, v in changes.items() if k in ROUTES})
             if "jobs" in changes:
                 self._plans = deque(changes["jobs"])
+            for name, own in changes.get("by_name", {}).items():
+                self._by_name[name] = Script()
+                self._by_name[name].load({k: own[k] for k in ("get", "download") if k in own})
+                self._plan_of[name] = own.get("plan", {})
             known = {field.name for field in fields(Settings)}
             for name, value in changes.items():
                 if name in known:
                     setattr(self.settings, name, value)
-                elif name not in {*ROUTES, "jobs"}:
+                elif name not in {*ROUTES, "jobs", "by_name"}:
                     raise ValueError(f"no such setting or route: {name}")
 
     async def handle(self, request: Request, writer: asyncio.StreamWriter) -> bool:
@@ -83,13 +93,21 @@ class Routes:
         }
         self.log.append(entry)
         with self._lock:
-            step = self.script.next(route) if route in ROUTES else {}
+            step = self._step(route, request.path) if route in ROUTES else {}
         if route == "post":
             return await self._post(request, writer, step, entry)
         if await _cut_short(step, "head", writer):
             return False
         proper = self._get(request) if route == "get" else self._other(request, route)
         return await self._send(step, request, writer, proper, entry)
+
+    def _step(self, route: str, path: str) -> Step:
+        """The song's own next step, else the next of all."""
+        job = None
+        if route != "post":
+            job = self.ledger.jobs.get(path.split("/")[3 if route == "get" else 2])
+        own = self._by_name.get(job.filename or "") if job is not None else None
+        return (own.next(route) if own is not None else {}) or self.script.next(route)
 
     async def _post(
         self, request: Request, writer: asyncio.StreamWriter, step: Step, entry: dict[str, Any]
@@ -149,7 +167,9 @@ class Routes:
                     return job
         now = time.time()
         with self._lock:
-            plan = self._plans.popleft() if self._plans else {}
+            plan = self._plan_of.get(form.filename or "")
+            if plan is None:
+                plan = self._plans.popleft() if self._plans else {}
             job = Job(
                 id=f"job_{next(self._numbers):06d}",
                 sha256=form.sha256,

@@ -6,6 +6,7 @@ then the server behaves. `"times": 3` repeats a step, `"times": "ever"` never st
 answers
     {}                                behave (to let a request pass before the next step)
     {"status": 429, "headers": {...}, "body": "text" or {json}}
+                                      a header of "date+2" is the HTTP-date of 2 s after the answer
     {"merge": {...}, "drop": ["bpm"]} the proper JSON with keys changed, added or left out
     {"html": true}   {"half": true}   an HTML page; a JSON cut in half (with a right length)
     {"redirect": URL, "status": 302}  "{origin}" in it is the server's own; or {"hops": 3}
@@ -33,8 +34,10 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import time
 from collections import deque
 from collections.abc import AsyncIterator
+from email.utils import formatdate
 from typing import Any
 
 from tests.scenario.wire import Answer, head_bytes, reset, send
@@ -69,7 +72,8 @@ class Script:
 
 def bend(step: Step, proper: Answer, origin: str, path: str, query: dict[str, str]) -> Answer:
     """The answer that the step wants instead of the proper one."""
-    headers = {**proper.headers, **step.get("headers", {})}
+    own = {name: _dated(value) for name, value in step.get("headers", {}).items()}
+    headers = {**proper.headers, **own}
     if "hops" in step:
         hop = int(query.get("hop", "0")) + 1
         return Answer(302, b"", {"Location": f"{origin}{path}?hop={hop}"})
@@ -93,6 +97,13 @@ def bend(step: Step, proper: Answer, origin: str, path: str, query: dict[str, st
     if step.get("half") and isinstance(proper.body, bytes):
         return Answer(proper.status, proper.body[: len(proper.body) // 2], headers)
     return Answer(proper.status, proper.body, headers, proper.length)
+
+
+def _dated(value: str) -> str:
+    word, plus, seconds = value.partition("+")
+    return (
+        formatdate(time.time() + float(seconds), usegmt=True) if word + plus == "date+" else value
+    )
 
 
 def _dropped(step: Step) -> list[str]:

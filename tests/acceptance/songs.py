@@ -1,0 +1,39 @@
+"""Short songs for dropping: each number is another content, every format of the inbox."""
+
+from __future__ import annotations
+
+import io
+import wave
+from pathlib import Path
+
+import numpy as np
+
+from tests.integration.audio_samples import tone, write
+
+
+def wav_bytes(number: int = 0, *, seconds: float = 1.0, rate: int = 8000) -> bytes:
+    """A mono WAV; `number` sets its pitch, and its first sample so that no two are equal."""
+    time = np.arange(round(seconds * rate)) / rate
+    samples = (3000 * np.sin(2 * np.pi * (200 + number % 400) * time)).astype("<i2")
+    samples[:2] = (number % 30_000, number // 30_000)
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(samples.tobytes())
+    return out.getvalue()
+
+
+def drop(path: Path | bytes, number: int = 0, *, seconds: float = 1.0) -> Path:
+    """Write the WAV of that number at `path`, whatever the name's extension says."""
+    path = Path(path if isinstance(path, Path) else path.decode("utf-8", "surrogateescape"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(wav_bytes(number, seconds=seconds))
+    return path
+
+
+def encode(path: Path, seed: int = 1, *, seconds: float = 1.5) -> Path:
+    """A song that really is of the format its extension names (in any case)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return write(path, tone(seconds, seed=seed), format=path.suffix[1:].lower())

@@ -1,0 +1,56 @@
+"""What the pool asks at every turn costs the same after years of songs, and with a full inbox."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stemwatch.job import JobState
+from stemwatch.journal.journal import Journal
+from tests.unit.journal_support import new_job
+
+ROWS = 5000
+STEPS = 1000  # of SQLite's virtual machine; a look at every row takes more than ROWS of them
+
+ASKED: dict[str, Callable[[Journal], Awaitable[Any]]] = {
+    "file": lambda j: j.claim(
+        (JobState.DELIVERED, JobState.QUARANTINED), now=1e18, owner=None, limit=2
+    ),
+    "fetch": lambda j: j.claim((JobState.SEPARATED,), now=1e18, owner=None, limit=3),
+    "submit": lambda j: j.claim((JobState.QUEUED,), now=1e18, owner=None, limit=3),
+    "next due": lambda j: j.next_due((JobState.QUEUED, JobState.SEPARATED), None, time.time()),
+    "adopt": lambda j: j.in_states((JobState.SEPARATING,)),
+}
+
+
+@pytest.mark.parametrize("state", ["done", "queued"])
+def test_no_question_of_a_turn_looks_at_every_row(tmp_path: Path, state: str) -> None:
+    """Neither the songs that are done nor those that wait are walked through."""
+
+    async def steps() -> dict[str, int]:
+        journal = Journal(str(tmp_path / "journal"))
+        added = await journal.add(new_job())
+        with sqlite3.connect(journal.path) as db:
+            columns = [row[1] for row in db.execute("PRAGMA table_info(jobs)")]
+            kept = ", ".join({"id": "NULL", "state": "?"}.get(name, name) for name in columns)
+            copy = f"INSERT INTO jobs SELECT {kept} FROM jobs WHERE id = ?"
+            db.executemany(copy, [(state, added.id)] * ROWS)
+        db.close()
+        taken = {}
+        for name, ask in ASKED.items():
+            ticks: list[None] = []
+            # None: a truthy answer would interrupt the query
+            journal._reader.set_progress_handler(lambda t=ticks: t.append(None), STEPS // 10)
+            await ask(journal)
+            taken[name] = len(ticks) * STEPS // 10
+        journal.close()
+        return taken
+
+    taken = asyncio.run(steps())
+    assert {name: count for name, count in taken.items() if count > STEPS} == {}
