@@ -1,0 +1,212 @@
+"""Stopping, and doing nothing: what is waited for, what is not, and what an idle service costs."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.acceptance.harness import KEY, Home, Service
+from tests.scenario.caller import make_song
+from tests.scenario.server import ScenarioServer
+from tests.support import wait_for
+
+BOTH = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+
+
+@pytest.fixture
+def server() -> Iterator[ScenarioServer]:
+    with ScenarioServer(key=KEY, job_seconds=0.2) as running:
+        yield running
+
+
+@pytest.fixture
+def home(tmp_path: Path, server: ScenarioServer) -> Home:
+    return Home(tmp_path, server.url)
+
+
+def journaled(home: Home) -> list[tuple[str, str | None]]:
+    """(state, remote id) of every job."""
+    path = f"file:{home.state / 'journal.sqlite3'}?mode=ro"
+    with closing(sqlite3.connect(path, uri=True)) as db:
+        return db.execute("SELECT state, remote_id FROM jobs ORDER BY id").fetchall()
+
+
+def stopped(service: Service, number: int = signal.SIGTERM) -> float:
+    """Send the signal and wait; returns the seconds it took. The exit must be clean."""
+    started = time.monotonic()
+    service.signal(number)
+    assert service.process.wait(30) == 0
+    assert "Traceback" not in service.text()
+    return time.monotonic() - started
+
+
+@BOTH
+def test_a_submission_that_may_cost_is_waited_for(
+    home: Home, server: ScenarioServer, number: int
+) -> None:
+    """All bytes are sent and the server takes its time: its answer is in the journal at the end."""
+    server.scenario(post=[{"delay": 1.0}])
+    with home.service() as service:
+        make_song(home.inbox / "song.wav")
+        wait_for(lambda: any("finished" in post for post in server.requests("post")))
+        assert journaled(home) == [("submitting", None)]
+        stopped(service, number)
+    assert journaled(home) == [("separating", server.paid["jobs"][0]["id"])]
+    assert len(server.requests("post")) == 1
+
+
+def test_a_refusal_that_is_waited_for_is_known_as_one(home: Home, server: ScenarioServer) -> None:
+    """The drain waits until a refusal is in the journal, not only until it arrived: nothing is
+    left that looks as if it had been charged."""
+    server.scenario(post=[{"delay": 0.5, "status": 415}])
+    with home.service() as service:
+        make_song(home.inbox / "song.wav")
+        wait_for(lambda: any("finished" in post for post in server.requests("post")))
+        stopped(service)
+    assert journaled(home) == [("quarantined", None)]
+    (reason,) = service.events("job.quarantined")
+    assert reason["code"] == "unsupported"
+
+
+@BOTH
+def test_an_upload_without_its_end_is_aborted_at_once(
+    home: Home, server: ScenarioServer, number: int
+) -> None:
+    """The server reads no further and stalls: nothing was accepted, so nothing is waited for."""
+    server.scenario(post=[{"hang": "head"}])
+    with home.service() as service:
+        make_song(home.inbox / "song.wav", seconds=60)  # more than the socket's buffers take
+        wait_for(lambda: server.requests("post"))
+        assert stopped(service, number) < 5
+    assert journaled(home) == [("queued", None)]
+    assert server.paid["total"] == 0
+    assert home.waiting() == ["song.wav"]
+
+
+def test_an_upload_that_waits_for_a_slot_is_aborted_at_once(
+    home: Home, server: ScenarioServer
+) -> None:
+    """Sent but for its last bytes, and no slot free: it costs nothing, and is sent again later."""
+    home.configure(server.url, api={"max_concurrent": 1})
+    server.scenario(jobs=[{"plan": "never"}])
+    with home.service() as service:
+        make_song(home.inbox / "one.wav", name="one")
+        wait_for(lambda: server.paid["total"] == 1)
+        make_song(home.inbox / "two.wav", name="two")
+        service.wait_for_event("job.queued", count=2)
+        assert stopped(service) < 5
+    assert journaled(home) == [("separating", server.paid["jobs"][0]["id"]), ("queued", None)]
+    assert server.paid["total"] == 1
+
+
+@pytest.mark.parametrize(
+    ("scenario", "route", "state"),
+    [
+        ({"get": [{"hang": "head"}]}, "get", "separating"),
+        ({"download": [{"drip": 1.0}]}, "download", "separated"),
+    ],
+)
+def test_polls_and_downloads_stop_at_once(
+    home: Home, server: ScenarioServer, scenario: dict[str, object], route: str, state: str
+) -> None:
+    """They cost nothing to ask again: a slow server can't hold up the end."""
+    server.scenario(**scenario)
+    with home.service() as service:
+        make_song(home.inbox / "song.wav")
+        wait_for(lambda: server.requests(route))
+        assert stopped(service) < 5
+    assert [row[0] for row in journaled(home)] == [state]
+    assert home.sidecars() == {}
+    server.scenario(get=[], download=[])
+    assert home.command("run", "-c", str(home.config), "--once").returncode == 0
+    assert len(home.sidecars()) == 1
+    assert server.paid["total"] == 1
+
+
+def test_a_second_signal_stops_now(home: Home, server: ScenarioServer) -> None:
+    """The answer never comes; the second signal gives it up, and the next start tells a person."""
+    server.scenario(post=[{"hang": "end", "accept": True}])
+    with home.service() as service:
+        make_song(home.inbox / "song.wav")
+        wait_for(lambda: any("finished" in post for post in server.requests("post")))
+        service.signal(signal.SIGTERM)
+        service.wait_for_event("service.stopping")
+        assert service.process.poll() is None
+        assert stopped(service, signal.SIGINT) < 5
+        assert service.events("service.aborting")
+    assert journaled(home) == [("submitting", None)]
+    assert home.command("run", "-c", str(home.config), "--once").returncode == 3
+    assert home.reasons()["song.wav"]["code"] == "submission_unconfirmed"
+    assert len(server.requests("post")) == 1
+
+
+def test_what_is_dropped_while_stopped_is_found_at_the_next_start(home: Home) -> None:
+    """Stop, drop, start."""
+    with home.service():
+        pass
+    make_song(home.inbox / "song.wav")
+    with home.service() as service:
+        service.wait_for_event("job.done")
+    assert len(home.sidecars()) == 1
+
+
+def test_the_service_manager_is_told_of_start_life_and_end(home: Home) -> None:
+    """READY once it works, WATCHDOG again and again while it does, STOPPING when it drains."""
+    address = home.root / "notify"
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as manager:
+        manager.bind(str(address))
+        manager.settimeout(20)
+        home.extra_env = {"NOTIFY_SOCKET": str(address), "WATCHDOG_USEC": "400000"}
+        with home.service() as service:
+            words = [manager.recv(100).decode() for _ in range(4)]
+            service.stop()
+        manager.settimeout(0.1)
+        while words[-1] != "STOPPING=1":
+            words.append(manager.recv(100).decode())
+    assert words[0] == "READY=1"
+    assert words.count("READY=1") == words.count("STOPPING=1") == 1
+    assert words.count("WATCHDOG=1") >= 2
+
+
+def test_an_idle_service_costs_nothing_between_rescans(home: Home, server: ScenarioServer) -> None:
+    """Watched for four seconds: no CPU to speak of, and about one wake-up a second in all."""
+    home.configure(server.url, watch={"rescan_seconds": 3600}, log={"level": "info"})
+    with home.service() as service:
+        make_song(home.inbox / "song.wav")
+        service.wait_for_event("job.delivered")
+        wait_for(lambda: home.waiting() == [])
+        process = psutil.Process(service.process.pid)
+        wait_for(lambda: _calm(process), every=0.5, timeout=20, what="the work to settle")
+        wakes, cpu, seconds = _idle(process, 4.0)
+    assert cpu / seconds <= 0.01, f"{cpu} s of CPU in {seconds:.1f} s"
+    assert wakes / seconds <= 1.5, f"{wakes} wake-ups in {seconds:.1f} s"
+
+
+def _wakes(process: psutil.Process) -> int:
+    """Voluntary context switches of all its threads: each is one sleep that ended."""
+    total = 0
+    for thread in process.threads():
+        text = Path(f"/proc/{process.pid}/task/{thread.id}/status").read_text()
+        total += int(text.split("voluntary_ctxt_switches:")[1].split()[0])
+    return total
+
+
+def _idle(process: psutil.Process, seconds: float) -> tuple[int, float, float]:
+    """(wake-ups, CPU seconds, seconds) of one stretch: here measuring time is the point."""
+    wakes, cpu, started = _wakes(process), sum(process.cpu_times()[:2]), time.monotonic()
+    time.sleep(seconds)
+    took = time.monotonic() - started
+    return _wakes(process) - wakes, sum(process.cpu_times()[:2]) - cpu, took
+
+
+def _calm(process: psutil.Process) -> bool:
+    wakes, _, _ = _idle(process, 0.5)
+    return wakes <= 2

@@ -1,0 +1,401 @@
+"""Killed at any moment, started again: one remote job and one delivery each, nothing lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.harness import KEY, STEMWATCH, Home
+from tests.scenario.caller import make_song
+from tests.scenario.server import ScenarioServer
+from tests.support import wait_for
+
+
+@pytest.fixture
+def server() -> Iterator[ScenarioServer]:
+    with ScenarioServer(key=KEY, job_seconds=0.2) as running:
+        yield running
+
+
+@pytest.fixture
+def home(tmp_path: Path, server: ScenarioServer) -> Home:
+    return Home(tmp_path, server.url)
+
+
+def journal(home: Home, sql: str) -> list[tuple[Any, ...]]:
+    """Rows of the journal, read beside the service."""
+    path = f"file:{home.state / 'journal.sqlite3'}?mode=ro"
+    with closing(sqlite3.connect(path, uri=True)) as db:
+        return db.execute(sql).fetchall()
+
+
+def states(home: Home) -> list[str]:
+    return [row[0] for row in journal(home, "SELECT state FROM jobs ORDER BY id")]
+
+
+def filed(home: Home) -> bool:
+    """Whether every original was moved, and the journal knows."""
+    return not journal(home, "SELECT 1 FROM jobs WHERE filed_to IS NULL")
+
+
+def hidden_parts(home: Home) -> dict[str, tuple[int, int]]:
+    """Stems that are committed in the hidden staging, with inode and mtime."""
+    found = (home.outbox / ".stemwatch").glob("*/*.wav")
+    return {p.name: (p.stat().st_ino, p.stat().st_mtime_ns) for p in found}
+
+
+def assert_delivered_once(home: Home, server: ScenarioServer, *names: str) -> None:
+    """Each song: one charge, one folder with its sidecar, its original in the archive."""
+    sidecars = home.sidecars()
+    assert sorted(car["source"]["name"] for car in sidecars.values()) == sorted(names)
+    assert sorted(p.name for p in home.archive.iterdir()) == sorted(names)
+    assert home.waiting() == []
+    assert home.reasons() == {}
+    assert server.paid["total"] == len(names)
+    paid = {job["id"] for job in server.paid["jobs"]}
+    assert {car["separation"]["job_id"] for car in sidecars.values()} == paid
+    for folder, car in sidecars.items():
+        listed = {stem["file"] for stem in car["stems"]}
+        shown = {p.name for p in (home.outbox / folder).iterdir()}
+        assert listed == {n for n in shown if not n.endswith(".stemwatch.json")}
+    left = home.outbox / ".stemwatch"
+    assert not left.exists() or not any(left.iterdir())
+
+
+def killed_when(
+    home: Home, condition: Callable[[], object], *songs: str, seconds: float = 2
+) -> None:
+    """Drop songs into a running service, and SIGKILL it as soon as `condition` holds."""
+    with home.service() as service:
+        for song in songs:
+            make_song(home.inbox / song, seconds=seconds, name=song)
+        wait_for(condition, every=0.001, what=f"the moment to kill:\n{service.text()}")
+        service.kill()
+
+
+def finished(home: Home, *arguments: str) -> int:
+    """Start again, work off what is there; returns the exit code."""
+    done = home.command("run", "-c", str(home.config), "--once", *arguments)
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.returncode
+
+
+def test_a_kill_while_uploading_is_not_ambiguous(home: Home, server: ScenarioServer) -> None:
+    """A body without its end can't have been accepted: it is simply uploaded again."""
+    server.scenario(post=[{"hang": "head"}])
+    # 10 MB: more than the sockets of both sides swallow, so the end can't have been sent
+    killed_when(home, lambda: server.requests("post"), "song.wav", seconds=60)
+    assert states(home) == ["queued"]
+    assert finished(home) == 0
+    assert_delivered_once(home, server, "song.wav")
+    assert len(server.requests("post")) == 2
+
+
+def test_a_kill_before_the_answer_is_left_to_a_person(home: Home, server: ScenarioServer) -> None:
+    """The server has every byte and holds its answer: whether it charged, only a person can find
+    out, so there is one POST ever, and the file waits in quarantine with what to do."""
+    server.scenario(post=[{"hang": "end", "accept": True}])
+    killed_when(home, lambda: any("finished" in r for r in server.requests("post")), "song.wav")
+    assert states(home) == ["submitting"]
+    assert finished(home) == 3
+    (reason,) = home.reasons().values()
+    assert reason["code"] == "submission_unconfirmed"
+    assert "stemwatch retry" in reason["hint"]
+    assert (home.quarantine / "song.wav").is_file()
+    assert home.sidecars() == {}
+    assert finished(home) == 0  # nothing new in quarantine, and still no second POST
+    assert len(server.requests("post")) == 1
+    assert journal(home, "SELECT count(*), sum(minutes) > 0 FROM spend") == [(1, 1)]
+
+
+def test_a_kill_while_separating_picks_the_remote_jobs_up_by_id(
+    home: Home, server: ScenarioServer
+) -> None:
+    """Both remote jobs go on without us; the next start asks for them at once and pays nothing."""
+    server.scenario(job_seconds=1.5)
+    songs = ("one.wav", "two.wav")
+    killed_when(home, lambda: len(server.paid["jobs"]) == 2 and _all(home, "separating"), *songs)
+    asked = len(server.requests("get"))
+    assert finished(home) == 0
+    assert_delivered_once(home, server, *songs)
+    assert len(server.requests("post")) == 2
+    later = {request["path"] for request in server.requests("get")[asked:]}
+    assert later == {f"/v1/jobs/{job['id']}" for job in server.paid["jobs"]}
+
+
+def _all(home: Home, state: str) -> bool:
+    return set(states(home)) == {state}
+
+
+def test_a_kill_while_downloading_keeps_the_stems_that_are_whole(
+    home: Home, server: ScenarioServer
+) -> None:
+    """The first stem is committed, the second hangs: only the second is downloaded again."""
+    server.scenario(download=[{}, {"hang": "head"}])
+    killed_when(home, lambda: len(server.requests("download")) == 2, "song.wav")
+    assert states(home) == ["separated"]
+    assert home.sidecars() == {}  # nobody sees half a result
+    kept = hidden_parts(home)
+    assert list(kept) == ["vocals.wav"]
+    assert finished(home) == 0
+    assert_delivered_once(home, server, "song.wav")
+    fetched = [request["path"].rsplit("/", 1)[-1] for request in server.requests("download")]
+    assert fetched == ["vocals.wav", "instrumental.wav", "instrumental.wav"]
+    (stem,) = home.outbox.glob("song/*Vocals*")
+    assert (stem.stat().st_ino, stem.stat().st_mtime_ns) == kept["vocals.wav"]
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="stops at a system call by strace")
+@pytest.mark.parametrize(
+    ("renamed", "state"), [("outbox/song", "separated"), ("inbox/song.wav", "delivered")]
+)
+def test_a_kill_between_publishing_and_filing_ends_in_one_delivery(
+    home: Home, server: ScenarioServer, renamed: str, state: str
+) -> None:
+    """SIGKILL at the very rename that shows the folder, or that files the original."""
+    make_song(home.inbox / "song.wav", seconds=2)
+    ran = _killed_at_rename(home, home.root / renamed)
+    assert ran.returncode in {-signal.SIGKILL, 128 + signal.SIGKILL}, ran.stderr
+    assert states(home) == [state]
+    shown = home.sidecars()
+    assert len(shown) == (state == "delivered")
+    assert finished(home) == 0
+    assert_delivered_once(home, server, "song.wav")
+    assert all(folder in home.sidecars() for folder in shown)
+
+
+def test_a_kill_after_the_rename_before_the_journal_finds_its_own_folder(
+    home: Home, server: ScenarioServer
+) -> None:
+    """The folder is there, the journal does not know: it is recognised, not made a second time."""
+    with home.service() as service:
+        make_song(home.inbox / "song.wav", seconds=2)
+        service.wait_for_event("job.done")
+    # The moment between the two, put together by hand: original back, journal one step earlier.
+    os.replace(home.archive / "song.wav", home.inbox / "song.wav")
+    with closing(sqlite3.connect(home.state / "journal.sqlite3")) as db:
+        db.execute("UPDATE jobs SET state = 'separated', delivered_to = NULL, filed_to = NULL")
+        db.commit()
+    downloads = len(server.requests("download"))
+    assert finished(home) == 0
+    assert_delivered_once(home, server, "song.wav")
+    assert len(server.requests("download")) == downloads
+
+
+def _killed_at_rename(home: Home, path: Path) -> subprocess.CompletedProcess[str]:
+    """`run --once` under strace, killed just before it renames from or to `path`."""
+    trace = ["strace", "-f", "-qq", "-o", str(home.root / "trace"), "-P", str(path)]
+    kill = ["-e", "trace=renameat2", "-e", "inject=renameat2:signal=SIGKILL:error=EINTR:when=1"]
+    ran = subprocess.run(
+        [*trace, *kill, *STEMWATCH, "run", "-c", str(home.config), "--once"],
+        cwd=home.root,
+        env=home.env(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if "ptrace" in ran.stderr.lower():
+        pytest.skip(f"strace can't trace here: {ran.stderr.strip()}")
+    return ran
+
+
+def test_many_kills_in_a_row_pay_and_deliver_each_song_once(
+    home: Home, server: ScenarioServer
+) -> None:
+    """Killed after every step that the journal tells of, the songs still all arrive."""
+    songs = [f"song-{number}.wav" for number in range(4)]
+    for number, song in enumerate(songs):
+        make_song(home.inbox / song, seconds=1 + number / 4, name=song)
+    for event in ("job.queued", "job.delivered", "job.delivered"):
+        with home.service() as service:
+            service.wait_for_event(event)
+            service.kill()
+    unconfirmed = 3 if journal(home, "SELECT 1 FROM jobs WHERE state = 'submitting'") else 0
+    assert finished(home) == unconfirmed
+    done, held = home.sidecars(), home.reasons()
+    assert {reason["code"] for reason in held.values()} <= {"submission_unconfirmed"}
+    assert len(done) + len(held) == len(songs)
+    assert len(server.paid["jobs"]) <= len(songs)
+    assert max(server.paid["by_sha256"].values()) == 1
+
+
+# -- a journal that is lost, damaged or somebody else's -------------------------------------
+
+
+def test_a_lost_journal_is_made_again_from_the_sidecars(home: Home, server: ScenarioServer) -> None:
+    """What was delivered before is reused when it is dropped again, under any name, unpaid."""
+    make_song(home.inbox / "song.wav", seconds=2)
+    assert finished(home) == 0
+    shutil.rmtree(home.state)
+    make_song(home.inbox / "again.wav", seconds=2)
+    assert finished(home) == 0
+    again = home.sidecars()["again"]
+    assert again["reused_from"] == "song"
+    assert server.paid["total"] == 1
+    assert sorted(p.name for p in home.archive.iterdir()) == ["again.wav", "song.wav"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [("garbage", "can't be opened"), ("newer", "newer"), ("foreign", "not a stemwatch journal")],
+)
+def test_a_journal_that_can_not_be_used_stops_the_service_and_stays_as_it_is(
+    home: Home, server: ScenarioServer, damage: str, words: str
+) -> None:
+    """One sentence with the way out, exit 1, not a byte changed, nothing touched or sent."""
+    home.state.mkdir()
+    path = home.state / "journal.sqlite3"
+    if damage == "garbage":
+        path.write_bytes(b"\xde\xad\xbe\xef" * 5000)
+    else:
+        with closing(sqlite3.connect(path)) as db:
+            db.execute("CREATE TABLE recipes (name TEXT)")
+            if damage == "newer":
+                db.execute(f"PRAGMA application_id = {0x53574A31}")
+                db.execute("PRAGMA user_version = 99")
+            db.commit()
+    before = path.read_bytes()
+    make_song(home.inbox / "song.wav")
+    ran = home.command("run", "-c", str(home.config), "--once")
+    assert ran.returncode == 1
+    assert words in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert path.read_bytes() == before
+    assert home.waiting() == ["song.wav"]
+    assert server.log == []
+
+
+def test_a_full_journal_disk_pauses_and_ends_by_itself(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """Nothing is submitted while nothing can be remembered; room on the disk is all it takes."""
+    state = tmp_path / "state"
+    state.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(state)]
+    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip(f"no tmpfs can be mounted here: {mounted.stderr.strip()}")
+    try:
+        home = Home(tmp_path, server.url)
+        with home.scaled_service(0.02) as service:
+            filler = _fill(state)
+            for number in range(12):
+                make_song(home.inbox / f"song-{number}.wav", name=f"{number}")
+            paused = service.wait_for_event("service.paused")
+            assert paused["reason"] == "journal"
+            assert "state_dir" in paused["hint"]
+            filler.unlink()
+            service.wait_for_event("job.done", count=12)
+            assert service.events("service.resumed")[-1]["reason"] == "journal"
+        assert service.process.returncode == 0
+        assert_delivered_once(home, server, *(f"song-{number}.wav" for number in range(12)))
+    finally:
+        subprocess.run(["umount", "-l", str(state)], check=True)
+
+
+def _fill(folder: Path) -> Path:
+    filler = folder / "filler"
+    with filler.open("wb", buffering=0) as out:
+        try:
+            while True:
+                out.write(bytes(1 << 20))  # unbuffered: the last one is cut, not refused
+        except OSError:
+            return filler
+
+
+# -- filed by hand --------------------------------------------------------------------------
+
+
+def test_a_quarantined_file_moved_back_by_hand_resumes_where_it_was_paid(
+    home: Home, server: ScenarioServer
+) -> None:
+    """Its stems never came whole; they are fetched again from the remote job that was paid."""
+    server.scenario(download=[{"status": 200, "body": "no audio", "times": "ever"}])
+    make_song(home.inbox / "song.wav", seconds=2)
+    with home.scaled_service(0.02) as service:
+        service.wait_for_event("job.quarantined")
+        server.scenario(download=[])
+        wait_for(lambda: filed(home))
+        os.replace(home.quarantine / "song.wav", home.inbox / "song.wav")
+        service.wait_for_event("job.done")
+    assert len(server.requests("post")) == 1
+    (sidecar,) = home.sidecars().values()
+    assert sidecar["separation"]["job_id"] == server.paid["jobs"][0]["id"]
+    assert (home.archive / "song.wav").is_file()
+
+
+def test_the_content_of_an_unconfirmed_file_is_held_under_any_name(
+    home: Home, server: ScenarioServer
+) -> None:
+    """Dropped again before anybody decided, it would be paid for twice: it waits beside it."""
+    server.scenario(post=[{"close": "end", "accept": True}])
+    make_song(home.inbox / "song.wav", seconds=2)
+    with home.service() as service:
+        service.wait_for_event("job.quarantined")
+        make_song(home.inbox / "copy.wav", seconds=2)
+        service.wait_for_event("job.quarantined", count=2)
+        wait_for(lambda: len(home.reasons()) == 2)
+    codes = {name: reason["code"] for name, reason in home.reasons().items()}
+    assert codes == {"song.wav": "submission_unconfirmed", "copy.wav": "duplicate_in_quarantine"}
+    assert "stemwatch retry" in home.reasons()["copy.wav"]["hint"]
+    assert len(server.requests("post")) == 1
+
+
+def test_an_unconfirmed_file_moved_back_by_hand_is_submitted_with_its_old_key(
+    home: Home, server: ScenarioServer
+) -> None:
+    """Moving it back is a person's decision; the same key lets a server that knows it not charge
+    again."""
+    server.scenario(honour_idempotency=True, post=[{"close": "end", "accept": True}])
+    make_song(home.inbox / "song.wav", seconds=2)
+    with home.service() as service:
+        service.wait_for_event("job.quarantined")
+        wait_for(lambda: filed(home))
+        os.replace(home.quarantine / "song.wav", home.inbox / "song.wav")
+        service.wait_for_event("job.done")
+    keys = {request["headers"]["idempotency-key"] for request in server.requests("post")}
+    assert len(server.requests("post")) == 2
+    assert len(keys) == 1
+    assert server.paid["total"] == 1
+    assert len(journal(home, "SELECT * FROM spend")) == 1
+
+
+# -- one at a time, and the end of --once ---------------------------------------------------
+
+
+def test_a_second_service_on_the_same_state_is_refused(home: Home) -> None:
+    """Exit 75 with the other's pid; the first one goes on."""
+    with home.service() as service:
+        second = home.command("run", "-c", str(home.config))
+        assert second.returncode == 75
+        assert str(service.process.pid) in second.stderr
+        assert service.process.poll() is None
+    assert service.process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("step", "code", "where"),
+    [
+        ({}, 0, "archive"),
+        ({"status": 415}, 3, "quarantine"),
+        ({"status": 401, "times": "ever"}, 1, "inbox"),
+    ],
+)
+def test_once_says_by_its_exit_code_how_it_went(
+    home: Home, server: ScenarioServer, step: dict[str, Any], code: int, where: str
+) -> None:
+    """0: all delivered. 3: some in quarantine. 1: some held back, by a bad key for example."""
+    server.scenario(post=[step] if step else [])
+    make_song(home.inbox / "song.wav", seconds=1)
+    assert finished(home) == code
+    assert (home.root / where / "song.wav").is_file()

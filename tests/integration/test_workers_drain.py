@@ -1,0 +1,237 @@
+"""Stopped at any moment of a submission, the journal tells the truth about what may be charged."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from stemwatch import config
+from stemwatch.compose import working_set
+from stemwatch.config import make_folders
+from stemwatch.errors import Reject
+from stemwatch.job import Identity, Job, JobState, Options
+from stemwatch.stemsplit.client import RemoteJob, Submitted, Upload
+from stemwatch.workers.context import Context
+from stemwatch.workers.place import Place
+from stemwatch.workers.pool import Pool
+from stemwatch.workers.timing import Timing
+from tests.acceptance.harness import Home
+from tests.scenario.caller import make_song
+from tests.support import wait_for_async
+from tests.unit.journal_support import new_job
+
+# When the stop comes: so many turns of the event loop after the wire reached this point.
+MOMENTS = [
+    (point, turns)
+    for point in ("start", "begun", "intending", "charged", "answered")
+    for turns in (0, 1, 2, 3, 5, 9, 40)
+]
+
+
+@pytest.fixture
+def memory() -> Iterator[Path]:
+    """A folder where an fsync costs nothing: these tests make a hundred journals."""
+    quick = "/dev/shm"  # noqa: S108
+    with TemporaryDirectory(dir=quick if Path(quick).is_dir() else None) as folder:
+        yield Path(folder)
+
+
+class Wire:
+    """An API that tells what it was sent. `fault` is raised instead of an answer."""
+
+    def __init__(self, fault: Exception | None = None) -> None:
+        self.begun = 0  # submissions whose upload began
+        self.reached: asyncio.Queue[str] = asyncio.Queue()
+        self.charged = False  # the last bytes were sent
+        self.answered = False
+        self._fault = fault
+
+    async def submit(
+        self,
+        upload: Upload,
+        options: Options,  # noqa: ARG002
+        *,
+        idempotency_key: str,  # noqa: ARG002
+        before_last_bytes: Callable[[], Awaitable[None]],
+        on_sent: Callable[[int], None],
+    ) -> Submitted:
+        self.begun += 1
+        self.reached.put_nowait("begun")
+        await turns(3)
+        on_sent(upload.size)
+        self.reached.put_nowait("intending")
+        await before_last_bytes()
+        self.charged = True
+        self.reached.put_nowait("charged")
+        await turns(5)
+        self.reached.put_nowait("answered")
+        if self._fault is not None:
+            raise self._fault
+        self.answered = True
+        return Submitted("remote-1")
+
+    async def job(self, remote_id: str, *, stems: int) -> RemoteJob:  # noqa: ARG002
+        raise AssertionError("nothing is asked for in these tests")
+
+    async def check_key(self) -> None: ...
+
+    async def download(self, *_: object, **__: object) -> int:
+        raise AssertionError("nothing is fetched in these tests")
+
+    async def aclose(self) -> None: ...
+
+
+@asynccontextmanager
+async def opened(root: Path, wire: Wire) -> AsyncIterator[Context]:
+    """A working set of its own in `root`, with one song that is queued."""
+    home = Home(root, "http://127.0.0.1:9/v1", api={"poll_interval": 60.0})
+    settings = config.load(str(home.config), env={})
+    make_folders(settings)
+    place = Place(outbox=settings.folders.outbox)
+    async with working_set(settings, key="sk-test", place=place, timing=Timing()) as context:
+        context.api = wire
+        song = make_song(home.inbox / "song.wav")
+        identity = Identity.of(os.stat(song))
+        job = new_job(path=str(song), relpath="song.wav", identity=identity)
+        await context.journal.add(job.evolve(outbox=settings.folders.outbox))
+        yield context
+
+
+async def journaled(context: Context) -> tuple[Job, float]:
+    job = await context.journal.get(1)
+    assert job is not None
+    return job, (await context.journal.spent(0.0))[0]
+
+
+async def turns(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def passed(wire: Wire, point: str, count: int) -> None:
+    """Return `count` turns of the loop after the wire reached `point`."""
+    while point != "start" and await asyncio.wait_for(wire.reached.get(), 20) != point:
+        pass
+    await turns(count)
+
+
+def test_a_drain_at_any_moment_leaves_no_submission_in_doubt(memory: Path) -> None:
+    """What was sent is waited for, what was not is not sent any more, and nothing begins later."""
+    seen = set()
+
+    async def stop_after(point: str, count: int) -> None:
+        wire = Wire()
+        async with opened(memory / f"{point}-{count}", wire) as context:
+            pool = Pool(context)
+            running = asyncio.create_task(pool.run())
+            await passed(wire, point, count)
+            await pool.stop(20.0)
+            await running
+            begun = wire.begun
+            await turns(50)
+            job, minutes = await journaled(context)
+            assert wire.begun == begun  # nothing started after the stop
+            assert wire.charged == wire.answered
+            expected = (JobState.SEPARATING, 1.0) if wire.charged else (JobState.QUEUED, 0.0)
+            assert (job.state, minutes) == expected
+            assert (job.remote_id is not None) == wire.charged
+            assert not context.committed
+            seen.add(job.state)
+
+    for moment in MOMENTS:
+        asyncio.run(stop_after(*moment))
+    assert seen == {JobState.QUEUED, JobState.SEPARATING}
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_an_abort_at_any_moment_is_doubted_only_where_the_last_bytes_were_sent(
+    memory: Path, signals: int
+) -> None:
+    """The second signal, or the end of patience: `submitting` stays only if it may be charged."""
+
+    seen = set()
+
+    async def abort_after(point: str, count: int) -> None:
+        wire = Wire()
+        async with opened(memory / f"{point}-{count}", wire) as context:
+            pool = Pool(context)
+            running = asyncio.create_task(pool.run())
+            await passed(wire, point, count)
+            for _ in range(signals):
+                pool.abort()
+                await turns(1)
+            await pool.stop(20.0)
+            await running
+            job, minutes = await journaled(context)
+            seen.add(job.state)
+            if wire.answered:
+                assert (job.state, job.remote_id, minutes) == (JobState.SEPARATING, "remote-1", 1.0)
+            elif wire.charged:
+                assert (job.state, minutes) == (JobState.SUBMITTING, 1.0)
+            else:
+                assert (job.state, minutes) == (JobState.QUEUED, 0.0)
+
+    for moment in MOMENTS:
+        asyncio.run(abort_after(*moment))
+    assert seen == {JobState.QUEUED, JobState.SUBMITTING, JobState.SEPARATING}
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "minutes"),
+    [
+        (ValueError("a bug"), "submission_unconfirmed", 1.0),
+        (Reject("no audio.", code="unsupported"), "unsupported", 0.0),
+    ],
+)
+def test_a_fault_after_the_last_bytes_is_told_at_once(
+    memory: Path, fault: Exception, code: str, minutes: float
+) -> None:
+    """Even one that nobody foresaw: it may be charged, so a person has to look, and hears of it."""
+
+    async def main() -> tuple[str | None, JobState, float]:
+        async with opened(memory, Wire(fault)) as context:
+            pool = Pool(context)
+            running = asyncio.create_task(pool.run())
+            counted: dict[str, int] = {}
+
+            async def count() -> None:
+                while not counted.get("quarantined"):
+                    counted.update(await context.journal.counts())
+                    await asyncio.sleep(0.01)
+
+            await asyncio.wait_for(count(), 20)
+            await pool.stop(20.0)
+            await running
+            job, spent = await journaled(context)
+            return job.code, job.state, spent
+
+    assert asyncio.run(main()) == (code, JobState.QUARANTINED, minutes)
+
+
+def test_patience_ends_and_nothing_outlives_the_journal(memory: Path) -> None:
+    """An answer that never comes is given up: its task has ended before the journal is closed."""
+
+    class Silent(Wire):
+        async def submit(self, *args: object, **kwargs: object) -> Submitted:
+            await super().submit(*args, **kwargs)  # type: ignore[arg-type]
+            return await asyncio.Event().wait()  # type: ignore[return-value]
+
+    async def main() -> tuple[JobState, float, int]:
+        wire = Silent()
+        async with opened(memory, wire) as context:
+            pool = Pool(context)
+            running = asyncio.create_task(pool.run())
+            await wait_for_async(lambda: wire.charged)
+            await pool.stop(0.2)
+            await running
+            job, minutes = await journaled(context)
+            left = [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]
+            return job.state, minutes, len(left)
+
+    assert asyncio.run(main()) == (JobState.SUBMITTING, 1.0, 0)

@@ -1,0 +1,133 @@
+"""The package's shape: arrows point one way, a library has one room, modules stay readable."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import stemwatch
+
+ROOT = Path(stemwatch.__file__).parent
+LONGEST = 300  # lines of a module
+TO_BE_SPLIT = {"app.py", "outbox/sidecar.py", "workers/pool.py"}
+
+# What each room may import from. What is not named here (commands, app, split, ...) stands above
+# the rooms: it may import any of them, and none of them may import it.
+GROUND = frozenset({"errors", "job"})
+ROOMS: dict[str, frozenset[str]] = {
+    "errors": frozenset(),
+    "job": frozenset(),
+    "progress": frozenset(),
+    "notify": frozenset(),
+    "redact": frozenset(),
+    "render": frozenset(),
+    "log": frozenset({"redact", "render"}),
+    "lock": frozenset({"errors"}),
+    "config": GROUND,
+    "key": GROUND | {"config"},
+    "audio": GROUND,
+    "journal": GROUND,
+    "outbox": GROUND,
+    "stemsplit": GROUND,
+    "local": GROUND | {"audio"},
+    "inbox": GROUND | {"audio", "journal", "log"},
+    "workers": GROUND | {"inbox", "stemsplit", "journal", "outbox", "audio", "progress", "log"},
+}
+
+LIBRARIES: dict[str, frozenset[str]] = {
+    "watchdog": frozenset({"inbox"}),
+    "httpx": frozenset({"stemsplit"}),
+    "httpcore": frozenset({"stemsplit"}),
+    "sqlite3": frozenset({"journal"}),
+    "tenacity": frozenset({"workers"}),
+    "yaml": frozenset({"config"}),
+    "pydantic": frozenset({"config"}),
+    "pydantic_core": frozenset({"config"}),
+    "structlog": frozenset({"log"}),
+    "av": frozenset({"audio"}),
+    "mutagen": frozenset({"audio"}),
+    "numpy": frozenset({"audio", "local"}),
+    "scipy": frozenset({"local"}),
+    "starlette": frozenset({"local"}),
+    "uvicorn": frozenset({"local"}),
+    "python_multipart": frozenset({"local"}),
+    "click": frozenset({"cli", "commands", "ui"}),
+    "rich": frozenset({"commands", "ui"}),
+}
+
+
+def _modules() -> list[Path]:
+    return sorted(ROOT.rglob("*.py"))
+
+
+def _room(path: Path) -> str:
+    first = path.relative_to(ROOT).parts[0].removesuffix(".py")
+    return "" if first == "__init__" else first
+
+
+@cache
+def _imported(path: Path) -> frozenset[str]:
+    """Every dotted name that a module imports, inside functions too."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute here"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return frozenset(names)
+
+
+def _inside(path: Path) -> Iterator[str]:
+    """The rooms of the package that a module imports from, its own left out."""
+    for name in _imported(path):
+        parts = name.split(".")
+        if parts[0] == "stemwatch" and parts[1:2] not in ([], ["__version__"], [_room(path)]):
+            yield parts[1]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_only_from_below_itself(room: str) -> None:
+    """`cli -> app -> workers, inbox -> stemsplit, journal, outbox, audio -> job, errors`."""
+    paths = [path for path in _modules() if _room(path) == room]
+    assert paths, f"there is no {room} any more: take it out of the table"
+    wrong = {str(path): set(_inside(path)) - ROOMS[room] for path in paths}
+    assert {path: names for path, names in wrong.items() if names} == {}
+
+
+def test_there_is_no_way_round_in_a_circle() -> None:
+    """Also above the rooms, where anything may be combined with anything."""
+    graph: dict[str, set[str]] = {}
+    for path in _modules():
+        graph.setdefault(_room(path), set()).update(_inside(path))
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as fault:
+        pytest.fail(" -> ".join(reversed(fault.args[1])))
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_library_is_imported_in_its_room_only(library: str) -> None:
+    """So it can be replaced, and loaded late, in one place."""
+    rooms = {_room(p) for p in _modules() if any(n.split(".")[0] == library for n in _imported(p))}
+    assert rooms
+    assert rooms <= LIBRARIES[library]
+
+
+def test_every_module_stays_readable() -> None:
+    """At most 300 lines; the ones that wait to be split are named, and nothing else is let in."""
+    lines = {
+        str(p.relative_to(ROOT)): p.read_text(encoding="utf-8").count("\n") for p in _modules()
+    }
+    assert {name for name, count in lines.items() if count > LONGEST} == TO_BE_SPLIT
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    """Its docstring's first line names its one subject."""
+    trees = {str(p.relative_to(ROOT)): ast.parse(p.read_text(encoding="utf-8")) for p in _modules()}
+    assert [name for name, tree in trees.items() if tree.body and not ast.get_docstring(tree)] == []

@@ -1,0 +1,70 @@
+"""A Job comes back from its row as it went in, whatever its paths and options hold."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from stemwatch.job import Identity, JobState, Options
+from stemwatch.journal import rows, schema, transactions
+from tests.unit.journal_support import new_job
+
+NAMES = st.binary(min_size=1, max_size=60).filter(lambda raw: not {0, 0x2F} & set(raw))
+WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+NUMBERS = st.integers(0, 2**63 - 1)
+
+
+def _database(path: Path) -> sqlite3.Connection:
+    schema.prepare(str(path))
+    return schema.connect(str(path))
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    name=NAMES,
+    identity=st.builds(Identity, NUMBERS, NUMBERS, NUMBERS, NUMBERS),
+    words=WORDS,
+    mixes=st.dictionaries(WORDS, st.lists(WORDS, min_size=1).map(tuple), max_size=2),
+    numbers=st.floats(allow_nan=False, allow_infinity=False),
+)
+def test_any_job_comes_back_as_it_was(
+    tmp_path: Path,
+    name: bytes,
+    identity: Identity,
+    words: str,
+    mixes: dict[str, tuple[str, ...]],
+    numbers: float,
+) -> None:
+    """Names that are no UTF-8, 64-bit inodes, any mix and any float survive the database."""
+    path = os.fsdecode(b"/inbox/" + name)
+    job = new_job(
+        path=path,
+        relpath=os.fsdecode(name),
+        delivered_to=path,
+        identity=identity,
+        options=Options(stems=6, format="flac", mixes=mixes),
+        message=words,
+        key=words,
+        bpm=numbers,
+        not_before=numbers,
+    )
+    with closing(_database(tmp_path / "journal")) as db:
+        added = transactions.add(db, job, 5.0)
+        row = db.execute("SELECT * FROM jobs WHERE id = ?", (added.id,)).fetchone()
+        assert rows.decode(row) == added == job.evolve(id=added.id, created_at=5.0, updated_at=5.0)
+
+
+def test_every_state_is_one_that_the_database_takes(tmp_path: Path) -> None:
+    """The schema's own list of states is the program's list."""
+    with closing(_database(tmp_path / "journal")) as db:
+        for number, state in enumerate(JobState):
+            transactions.add(db, new_job(number, state=state), 1.0)
+        stored = {row[0] for row in db.execute("SELECT state FROM jobs")}
+    assert stored == {str(state) for state in JobState}
