@@ -9,24 +9,23 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 
-from stemwatch import __version__, notify, progress
+from stemwatch import __version__, notify
 from stemwatch.compose import intake_of, working_set
 from stemwatch.config import Settings, folder_faults, make_folders
-from stemwatch.errors import ConfigFault, PauseService, StemwatchError
-from stemwatch.inbox.intake import Candidate, Intake
+from stemwatch.errors import ConfigFault
+from stemwatch.front import Front
 from stemwatch.inbox.mounts import WatchMode, watch_mode
 from stemwatch.inbox.names import Filter
 from stemwatch.inbox.rounds import CAPACITY, Rounds
-from stemwatch.inbox.scan import Found
 from stemwatch.inbox.settle import Settler, quiet_seconds
 from stemwatch.inbox.watcher import Watcher
-from stemwatch.job import Identity, JobState
+from stemwatch.job import JobState
 from stemwatch.lock import InstanceLock
 from stemwatch.log import log
+from stemwatch.operations.rebuild import rebuild
 from stemwatch.outbox import staging
-from stemwatch.rebuild import rebuild
+from stemwatch.report import Report
 from stemwatch.workers.context import Context
-from stemwatch.workers.outcome import pause
 from stemwatch.workers.place import Place, mount_point
 from stemwatch.workers.pool import Pool
 from stemwatch.workers.timing import Timing
@@ -99,7 +98,6 @@ class Service:
             canary_seconds=settings.watch.rescan_seconds * 2,
             grace=min(10.0, settings.watch.rescan_seconds / 2),
         )
-        self._front = _Front(settings, context, intake_of(context))
         quiet = quiet_seconds(settings.watch.settle_seconds, network=mode.network)
         self._rounds = Rounds(
             settings.folders.inbox,
@@ -113,8 +111,16 @@ class Service:
             ),
             watcher=self._watcher,
             journal=context.journal,
-            front=self._front,
+            front=Front(settings, context, intake_of(context)),
             rescan_seconds=settings.watch.rescan_seconds,
+        )
+        self._report = Report(
+            context,
+            self._rounds,
+            self._watcher,
+            state_dir=settings.state_dir,
+            rescan_seconds=settings.watch.rescan_seconds,
+            env=env,
         )
 
     def _wake_rounds(self) -> None:
@@ -126,7 +132,7 @@ class Service:
         tasks = [
             asyncio.create_task(self._pool.run(), name="pool"),
             asyncio.create_task(self._rounds.run(), name="rounds"),
-            asyncio.create_task(self._report(), name="report"),
+            asyncio.create_task(self._report.run(), name="report"),
         ]
         log.info(
             "service.started",
@@ -163,67 +169,6 @@ class Service:
         await asyncio.to_thread(_clear_old_staging, self._settings.folders.outbox, context)
         await self._pool.recover()
 
-    # -- while it runs ---------------------------------------------------------------------
-
-    async def _report(self) -> None:
-        """Keep the status file true, and the service manager sure that we are alive."""
-        every = self._context.timing.status_every
-        watchdog = notify.watchdog_seconds(self._env, os.getpid())
-        seen: object = None
-        scans = 0
-        while True:
-            if self._rounds.completed != scans:
-                scans = self._rounds.completed
-                self._context.wake()  # `retry` is another process: what it brought back is due
-            now = self._state()
-            if now != seen:
-                seen = now
-                await asyncio.to_thread(self._write_status, self._snapshot())
-            if watchdog is not None:
-                notify.alive(self._env)
-            await asyncio.sleep(min(every, watchdog / 2) if watchdog else every)
-
-    def _state(self) -> object:
-        pauses = tuple((p.code, p.until) for p in self._context.gate.pauses)
-        watcher = (self._watcher.mode, self._watcher.reason, self._watcher.rebuilds)
-        return (self._context.progress.changes, pauses, watcher, self._rounds.completed)
-
-    def _snapshot(self) -> progress.Snapshot:
-        """Taken on the loop: in a thread, what is looked at would change under its eyes."""
-        context, clock = self._context, self._context.clock()
-        return progress.Snapshot(
-            version=__version__,
-            pid=os.getpid(),
-            started_at=self._started,
-            written_at=time.time(),
-            watcher={
-                "mode": self._watcher.mode,
-                "reason": self._watcher.reason,
-                "healthy": self._watcher.healthy,
-                "rebuilds": self._watcher.rebuilds,
-                "scans": self._rounds.completed,
-            },
-            pauses=[
-                {
-                    "code": pause.code,
-                    "message": pause.message,
-                    "hint": pause.hint,
-                    "next_try": time.time() + pause.until - clock,
-                }
-                for pause in context.gate.pauses
-            ],
-            running=progress.running_of(context.progress),
-            slots={"held": context.slots.held, "limit": context.slots.limit},
-            unreadable=[
-                {"path": path, "message": message}
-                for path, message in list(self._rounds.unreadable.items())
-            ],
-        )
-
-    def _write_status(self, snapshot: progress.Snapshot) -> None:
-        with suppress(OSError):  # a full disk is told elsewhere; a late status harms nobody
-            progress.write(self._settings.state_dir, snapshot)
-
     # -- the end ---------------------------------------------------------------------------
 
     def _listen_to_signals(self) -> None:
@@ -247,7 +192,7 @@ class Service:
         await self._pool.stop(DRAIN_SECONDS)
         await asyncio.gather(*tasks, return_exceptions=True)
         self._context.progress.running.clear()
-        await asyncio.to_thread(self._write_status, self._snapshot())
+        await self._report.write()
         log.info("service.stopped")
 
     async def _worked_off(self) -> None:
@@ -270,45 +215,6 @@ class Service:
         since = self._started
         quarantined = await self._context.journal.changed_since(JobState.QUARANTINED, since)
         return 3 if quarantined else 0
-
-
-class _Front:
-    """What the rounds through the inbox see of the service."""
-
-    def __init__(self, settings: Settings, context: Context, intake: Intake) -> None:
-        self._settings = settings
-        self._context = context
-        self._intake = intake
-
-    async def admit(self, found: Found, *, patient: bool) -> None:
-        candidate = Candidate(
-            path=found.path,
-            relpath=found.relpath,
-            options=self._settings.options_for(found.relpath),
-            outbox=self._settings.folders.outbox,
-        )
-        await self._intake.admit(candidate, patient=patient)
-        self._context.wake()
-
-    def online(self) -> bool:
-        online = self._context.place.online()
-        if online and self._context.gate.reopen("inbox"):
-            log.info("service.resumed", reason="inbox")
-            self._context.wake()
-        return online
-
-    def same(self, one: Identity | None, other: Identity) -> bool:
-        return self._context.place.same(one, other)
-
-    def offline(self, fault: PauseService) -> None:
-        pause(self._context, fault)
-
-    def trouble(self, fault: StemwatchError) -> None:
-        self._context.wake()  # the pool ends the service where the journal failed
-        if isinstance(fault, PauseService):
-            pause(self._context, fault)
-        else:
-            log.error("inbox.trouble", code=fault.code, message=fault.message, hint=fault.hint)
 
 
 def _holds_anything(folder: str) -> bool:

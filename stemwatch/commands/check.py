@@ -7,9 +7,9 @@ import os
 
 import click
 
-from stemwatch.checking import FAULT, OK, WARNING, Finding, check
 from stemwatch.commands.common import config_option, settings_of
 from stemwatch.errors import ConfigFault
+from stemwatch.operations.checking import FAULT, OK, WARNING, Finding, check
 from stemwatch.ui import text
 
 _CONFIGURATION = 78

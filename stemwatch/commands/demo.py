@@ -12,7 +12,10 @@ import click
 
 from stemwatch import progress
 from stemwatch.audio.client import AudioHelper
-from stemwatch.demonstration import (
+from stemwatch.errors import StemwatchError
+from stemwatch.job import FORMATS, STEMS, Job, JobState
+from stemwatch.local.extra import require_extra
+from stemwatch.operations.demonstration import (
     LOG,
     OUTBOX,
     STATE,
@@ -22,9 +25,6 @@ from stemwatch.demonstration import (
     patience,
     refuse_name,
 )
-from stemwatch.errors import StemwatchError
-from stemwatch.job import FORMATS, STEMS, Job, JobState
-from stemwatch.local.extra import require_extra
 from stemwatch.outbox import delivery, sidecar
 from stemwatch.ui import text, tree
 from stemwatch.ui.bars import Bars

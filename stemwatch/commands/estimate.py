@@ -16,10 +16,10 @@ from stemwatch.audio.client import AudioHelper
 from stemwatch.commands.common import config_option, settings_or_defaults
 from stemwatch.compose import JOURNAL
 from stemwatch.config import Settings
-from stemwatch.estimating import COSTS, REFUSED, Estimate, Totals, estimates
 from stemwatch.journal.reading import ReadOnlyJournal
 from stemwatch.log import redacted
-from stemwatch.standing import budget_of
+from stemwatch.operations.estimating import COSTS, REFUSED, Estimate, Totals, estimates
+from stemwatch.operations.standing import budget_of
 from stemwatch.ui import text
 from stemwatch.workers.budget import Left
 

@@ -16,8 +16,8 @@ from stemwatch.errors import StemwatchError
 from stemwatch.job import Job
 from stemwatch.journal.journal import Journal
 from stemwatch.journal.reading import ReadOnlyJournal
-from stemwatch.retrying import Vanished, bring_back, chosen, forget, nearest
-from stemwatch.standing import UNCONFIRMED, listed, quarantined, service
+from stemwatch.operations.retrying import Vanished, bring_back, chosen, forget, nearest
+from stemwatch.operations.standing import UNCONFIRMED, listed, quarantined, service
 from stemwatch.ui import standing as view
 from stemwatch.ui import text
 

@@ -14,9 +14,7 @@ from stemwatch.ui.bars import Bars
 
 
 @click.command("split")
-@click.argument(
-    "paths", nargs=-1, required=True, type=click.Path(exists=True), metavar="PATH..."
-)
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True), metavar="PATH...")
 @click.option("-o", "--out", default="stems", show_default=True, metavar="DIR", help="Results.")
 @click.option("--stems", type=click.Choice([str(n) for n in STEMS]), help="2, 4 or 6.")
 @click.option("--format", "format_", type=click.Choice(FORMATS), help="Of the stems.")
@@ -40,7 +38,7 @@ def command(
     settings = settings_or_defaults(config_file, local=local)
     key = key_of(settings)
     start_log(settings, key, level="critical")
-    from stemwatch.split import Order, run_split
+    from stemwatch.operations.split import Order, run_split
 
     with Bars() as bars:
         order = Order(

@@ -9,7 +9,7 @@ import click
 
 from stemwatch.commands.common import config_option, settings_or_defaults
 from stemwatch.config import Settings
-from stemwatch.standing import Document, standing
+from stemwatch.operations.standing import Document, standing
 from stemwatch.ui import standing as view
 from stemwatch.ui import text
 

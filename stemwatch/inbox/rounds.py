@@ -80,11 +80,16 @@ class Rounds:
         self._taking: dict[str, asyncio.Task[None]] = {}
         self._crowded = False  # there was more than could be followed
         self._next_scan = 0.0
+        self._alive_at = clock()
 
     def wake(self) -> None:
         """Something happened in the inbox (called by the watcher, and by anybody who knows)."""
         self._hinted = True
         self._signal.set()
+
+    def standstill(self) -> float:
+        """Seconds since the last sign that the rounds go on."""
+        return self._clock() - self._alive_at
 
     @property
     def idle(self) -> bool:
@@ -134,7 +139,7 @@ class Rounds:
         return max(0.01, min(self._next_scan, due if due is not None else self._next_scan) - now)
 
     async def _round(self) -> None:
-        now = self._clock()
+        now = self._alive_at = self._clock()
         hints = self._watcher.take_hints()
         try:
             if not self._front.online():
@@ -168,6 +173,7 @@ class Rounds:
     async def _look(self, scanned: Iterator[Found]) -> None:
         """Follow what the journal does not know yet."""
         while slice_ := await asyncio.to_thread(lambda: list(islice(scanned, _SLICE))):
+            self._alive_at = self._clock()
             known = await self._journal.known([found.path for found in slice_])
             for found in slice_:
                 if found.path in self._taking or self._is_known(found, known.get(found.path, [])):

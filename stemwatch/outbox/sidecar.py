@@ -6,7 +6,6 @@ import errno
 import json
 import math
 import os
-import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,14 +13,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from stemwatch.errors import Reject
-from stemwatch.job import FORMATS, Job
+from stemwatch.job import Job
 from stemwatch.outbox import durable
 from stemwatch.outbox.keys import parse_key
 from stemwatch.outbox.naming import SIDECAR_SUFFIX, readable
+from stemwatch.outbox.untrusted import SCHEMA, fault_of
 
-SCHEMA = "stemwatch.sidecar/1"
 LIMIT = 1 << 20  # bytes; a sidecar has one or two kilobytes
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +144,7 @@ def read(path: str) -> dict[str, Any]:
             with durable.disk_faults(path):
                 raise
         raise _invalid(path, f"can't be read: {fault.strerror}") from fault
-    wrong = _fault_of(sidecar)
+    wrong = fault_of(sidecar)
     if wrong:
         raise _invalid(path, wrong)
     checked: dict[str, Any] = sidecar
@@ -216,74 +214,6 @@ def _bytes_of(path: str) -> bytes:
     if len(data) > LIMIT:
         raise OSError(errno.EFBIG, f"longer than {LIMIT} bytes")
     return data
-
-
-def _fault_of(sidecar: object) -> str | None:
-    """What is wrong with it, or None. Only what stemwatch itself relies on is checked."""
-    if not isinstance(sidecar, dict):
-        return "is no JSON object"
-    if sidecar.get("schema") != SCHEMA:
-        return f"has a schema other than {SCHEMA}"
-    source, separation = sidecar.get("source"), sidecar.get("separation")
-    if not isinstance(source, dict) or not isinstance(separation, dict):
-        return "has no `source` or no `separation`"
-    if not _is_hash(source.get("sha256")) or not isinstance(source.get("relpath"), str):
-        return "has no valid `source.sha256` or `source.relpath`"
-    if separation.get("stems") not in (2, 4, 6) or separation.get("format") not in FORMATS:
-        return "has no valid `separation.stems` or `separation.format`"
-    if any(not isinstance(separation.get(k), str | None) for k in ("job_id", "engine")):
-        return "has a `separation` that can't be read"
-    if not all(_is_number(value) for value in _numbers(sidecar)):
-        return "has a tempo, duration, size or cost that is no number"
-    if not isinstance(sidecar.get("key"), dict | None):
-        return "has a `key` that is no object"
-    stems = sidecar.get("stems")
-    if not isinstance(stems, list) or not stems or not all(_is_stem(s) for s in stems):
-        return "has no valid list of `stems`"
-    return None
-
-
-def _numbers(sidecar: dict[str, Any]) -> list[object]:
-    source = sidecar["source"]
-    return [
-        sidecar.get("bpm"),
-        sidecar.get("duration_seconds"),
-        sidecar["separation"].get("cost_minutes"),
-        *(source.get(key) for key in ("bytes", "sample_rate", "channels")),
-    ]
-
-
-def _is_number(value: object) -> bool:
-    """None, or a number of a size that means something: "1e999" and 400 digits are JSON too."""
-    return value is None or (
-        isinstance(value, int | float) and not isinstance(value, bool) and -1e15 < value < 1e15
-    )
-
-
-def _is_stem(stem: object) -> bool:
-    if not isinstance(stem, dict) or not isinstance(stem.get("id"), str):
-        return False
-    name, derived = stem.get("file"), stem.get("derived_from")
-    return (
-        isinstance(name, str)
-        # One plain name: "../../etc/shadow" here would be linked into the outbox by a reuse.
-        and name not in ("", ".", "..")
-        and not any(c in name for c in "/\0")
-        and readable(name) == name
-        and _is_hash(stem.get("sha256"))
-        and type(stem.get("bytes")) is int
-        and _is_number(stem["bytes"])
-        and (derived is None or _is_words(derived))
-        and _is_number(stem.get("gain_db"))
-    )
-
-
-def _is_words(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(word, str) for word in value)
-
-
-def _is_hash(value: object) -> bool:
-    return isinstance(value, str) and _SHA256.fullmatch(value) is not None
 
 
 def _finite(value: float | None) -> float | None:

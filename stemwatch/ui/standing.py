@@ -1,4 +1,4 @@
-"""`status` for people: the document of `stemwatch.standing` as lines, one subject each."""
+"""`status` for people: what `operations.standing` found, as lines, one subject each."""
 
 from __future__ import annotations
 

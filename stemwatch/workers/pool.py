@@ -6,12 +6,9 @@ What waits is in the journal, never in a task: 20,000 files waiting cost what th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 
-from stemwatch.errors import PauseService, RetryLater, StemwatchError, Unconfirmed
+from stemwatch.errors import PauseService, Unconfirmed
 from stemwatch.job import Job, JobState
-from stemwatch.journal.journal import StaleJob
 from stemwatch.log import log
 from stemwatch.outbox.space import needed_bytes
 from stemwatch.workers.context import Context
@@ -19,7 +16,8 @@ from stemwatch.workers.fetch import fetch
 from stemwatch.workers.filing import file
 from stemwatch.workers.follow import follow
 from stemwatch.workers.gate import BY_TRIAL, FETCH, FILE, POLL, SUBMIT
-from stemwatch.workers.outcome import conclude, pause, reject
+from stemwatch.workers.lanes import Lane, Lanes
+from stemwatch.workers.outcome import pause, reject
 from stemwatch.workers.probes import probe
 from stemwatch.workers.reuse import reuse
 from stemwatch.workers.submit import submit
@@ -30,21 +28,7 @@ _CLAIMS = {
     SUBMIT: (JobState.QUEUED,),
 }
 _CLAIMED = tuple(state for states in _CLAIMS.values() for state in states)
-_ENDED = (JobState.DONE, JobState.QUARANTINED, JobState.GONE)
-_GRACE = 1.0  # seconds that a commit under way has, when all must stop now
 _OUTAGE_TRIES = 3  # probes of a server that is down before `--once` gives up
-
-
-@dataclass(slots=True)
-class _Lane:
-    step: Callable[[Context, Job], Awaitable[Job]]
-    seats: int
-    tasks: dict[int, asyncio.Task[None]] = field(default_factory=dict)
-    jobs: dict[int, Job] = field(default_factory=dict)
-
-    @property
-    def free(self) -> int:
-        return self.seats - len(self.tasks)
 
 
 async def _submit_or_reuse(ctx: Context, job: Job) -> Job:
@@ -62,15 +46,15 @@ class Pool:
 
     def __init__(self, ctx: Context, *, fetches: int = 3) -> None:
         self.ctx = ctx
-        self._lanes = {
-            FILE: _Lane(file, 2),
-            FETCH: _Lane(fetch, fetches),
-            POLL: _Lane(follow, 4),
-            SUBMIT: _Lane(_submit_or_reuse, ctx.slots.most),
+        seats = {
+            FILE: Lane(file, 2),
+            FETCH: Lane(fetch, fetches),
+            POLL: Lane(follow, 4),
+            SUBMIT: Lane(_submit_or_reuse, ctx.slots.most),
         }
+        self._lanes = Lanes(ctx, seats)
         self._probe: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
-        self._fatal: BaseException | None = None
         self._stopping = False
         ctx.wake = self._wake.set
 
@@ -87,8 +71,8 @@ class Pool:
         while not self._stopping:
             self._wake.clear()
             timeout = await self._turn()
-            if self._fatal is not None:
-                raise self._fatal
+            if self._lanes.fatal is not None:
+                raise self._lanes.fatal
             try:
                 await asyncio.wait_for(self._wake.wait(), timeout)
             except TimeoutError:
@@ -96,7 +80,7 @@ class Pool:
 
     async def idle(self) -> bool:
         """Whether nothing is left to do, now or later."""
-        if len(self.ctx.polls) or any(lane.tasks for lane in self._lanes.values()):
+        if len(self.ctx.polls) or self._lanes.busy:
             return False
         return not await self.ctx.journal.claim(
             _CLAIMED, now=float("inf"), owner=self.ctx.owner, limit=1
@@ -105,7 +89,7 @@ class Pool:
     async def stuck(self) -> bool:
         """Whether what is left waits for a person (a key, credit, room) or for another day."""
         ctx = self.ctx
-        if any(lane.tasks for lane in self._lanes.values()):
+        if self._lanes.busy:
             return False
         if len(ctx.polls) and not ctx.gate.closed(POLL):
             return False  # what is paid for goes on, whatever holds back the rest
@@ -122,37 +106,16 @@ class Pool:
         )
 
     async def stop(self, patience: float) -> None:
-        """Drain: polls and downloads stop at once; a submission that may cost is waited for."""
+        """Drain: what can't cost stops at once, a submission that may is waited for."""
         self._stopping = True
         self._wake.set()
-        waited = set(self.ctx.critical)
-        for name, lane in self._lanes.items():
-            for job_id, task in lane.tasks.items():
-                waited.add(task)
-                if name != FILE and not (name == SUBMIT and job_id in self.ctx.committed):
-                    task.cancel()
         if self._probe is not None:
             self._probe.cancel()
-        while waited:
-            done, left = await asyncio.wait(waited, timeout=patience)
-            if left:
-                # Nothing may outlive the rooms that it works with: they are closed next.
-                self.abort()
-                await asyncio.wait(left, timeout=2 * _GRACE)
-                break
-            waited = set(self.ctx.critical) - done
+        await self._lanes.drain(patience)
 
     def abort(self) -> None:
         """A second signal: stop now; the next start sorts out what that leaves."""
-        for lane in self._lanes.values():
-            for task in lane.tasks.values():
-                task.cancel()
-        # A remote id on its way to the disk is worth a song's price, and takes milliseconds.
-        asyncio.get_running_loop().call_later(_GRACE, self._cancel_critical)
-
-    def _cancel_critical(self) -> None:
-        for critical in self.ctx.critical:
-            critical.cancel()
+        self._lanes.abort()
 
     # -- one turn --------------------------------------------------------------------------
 
@@ -195,7 +158,7 @@ class Pool:
             job_id = ctx.polls.take_due(ctx.clock())
             if job_id is None:
                 return
-            self._start(POLL, job_id, None)
+            self._lanes.start(POLL, job_id, None)
 
     async def _fill(self, name: str, seats: int, longest: float | None = None) -> None:
         lane, ctx = self._lanes[name], self.ctx
@@ -216,7 +179,7 @@ class Pool:
             if name == SUBMIT and job.content_key in contents:
                 continue
             contents.add(job.content_key)
-            self._start(name, job.id, job)
+            self._lanes.start(name, job.id, job)
 
     async def _fill_fetch(self) -> None:
         """Downloads; a single one where only that can tell whether the storage is back."""
@@ -271,70 +234,3 @@ class Pool:
     async def _mine(self, state: JobState) -> list[Job]:
         jobs = await self.ctx.journal.in_states((state,))
         return [job for job in jobs if job.owner == self.ctx.owner]
-
-    # -- one job ---------------------------------------------------------------------------
-
-    def _start(self, name: str, job_id: int, job: Job | None) -> None:
-        if self._stopping:  # `stop` came while this turn asked the journal: it has looked already
-            return
-        lane = self._lanes[name]
-        if job is not None:
-            lane.jobs[job_id] = job
-        task = asyncio.create_task(self._one(name, job_id, job))
-        lane.tasks[job_id] = task
-        task.add_done_callback(lambda ended: self._ended(name, job_id, ended))
-
-    def _ended(self, name: str, job_id: int, task: asyncio.Task[None]) -> None:
-        lane = self._lanes[name]
-        lane.tasks.pop(job_id, None)
-        lane.jobs.pop(job_id, None)
-        if name == SUBMIT:
-            self.ctx.committed.discard(job_id)
-        if self.ctx.trial == job_id:
-            self.ctx.trial = None
-        fault = None if task.cancelled() else task.exception()
-        if isinstance(fault, PauseService):  # the journal can't be read: nothing is known of it
-            pause(self.ctx, fault)
-            self.ctx.polls.postpone(job_id, self.ctx.clock(), self.ctx.timing.disk_recheck)
-        elif fault is not None:
-            self._fatal = fault
-        self._wake.set()
-
-    async def _one(self, name: str, job_id: int, job: Job | None) -> None:
-        """One step of one job; whatever goes wrong is concluded here, once."""
-        ctx = self.ctx
-        job = job or await ctx.journal.get(job_id)
-        if job is None or (name == POLL and job.state is not JobState.SEPARATING):
-            ctx.polls.done(job_id, ctx.clock(), learn=False)
-            return
-        try:
-            job = await self._lanes[name].step(ctx, job)
-        except Exception as fault:
-            if name in (SUBMIT, POLL) and _answered(fault):
-                self._server_answered()
-            try:
-                await conclude(ctx, job, fault)
-            except StaleJob:
-                pass  # the inbox was quicker: a file that was replaced is `gone` already
-            except PauseService as full:
-                pause(ctx, full)
-            job = await ctx.journal.get(job_id) or job
-        else:
-            if name in (SUBMIT, POLL):
-                self._server_answered()
-        if job.state not in (JobState.SEPARATING, JobState.SEPARATED):
-            ctx.progress.end(job_id)
-            ctx.reserved.pop(job_id, None)
-        if job.state in _ENDED and (job.state is not JobState.QUARANTINED or job.filed_to):
-            ctx.ended(job)
-
-    def _server_answered(self) -> None:
-        if self.ctx.gate.answered():
-            log.info("service.resumed", reason="server")
-
-
-def _answered(fault: Exception) -> bool:
-    """Whether a fault is the word of a working server."""
-    if isinstance(fault, RetryLater) and fault.server_down:
-        return False
-    return isinstance(fault, StemwatchError) and getattr(fault, "http_status", None) is not None

@@ -11,7 +11,8 @@ HEAVY = ("av", "mutagen", "numpy", "scipy", "starlette", "uvicorn")
 
 
 @pytest.mark.parametrize(
-    "module", ["stemwatch.app", "stemwatch.split", "stemwatch.commands.run", "stemwatch.cli"]
+    "module",
+    ["stemwatch.app", "stemwatch.operations.split", "stemwatch.commands.run", "stemwatch.cli"],
 )
 def test_importing_loads_no_heavy_library(module: str) -> None:
     """They are 20 MB each: a helper process or a function loads them when there is work."""

@@ -229,6 +229,20 @@ def test_the_helper_is_limited_and_small(tmp_path: Path) -> None:
     run(scenario)
 
 
+def test_the_helper_does_not_know_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The keys in the service's environment are not in its helpers'."""
+    monkeypatch.setenv("STEMSPLIT_API_KEY", "sk-canary")
+    song = write(tmp_path / "song.wav", tone(1.0))
+
+    async def scenario(audio: AudioHelper) -> None:
+        await audio.probe(str(song))
+        (helper,) = helpers()
+        assert "sk-canary" not in str(helper.environ())
+        assert helper.environ()["PATH"]
+
+    run(scenario)
+
+
 def test_a_helper_ends_with_its_service(tmp_path: Path) -> None:
     """SIGKILL of the service leaves nothing behind: the helper's input ends."""
     good = os.fspath(write(tmp_path / "good.wav"))

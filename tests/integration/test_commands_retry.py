@@ -10,7 +10,7 @@ import pytest
 
 from stemwatch.job import JobState
 from stemwatch.journal.journal import Journal
-from stemwatch.retrying import NotNow, bring_back
+from stemwatch.operations.retrying import NotNow, bring_back
 from tests.commands_support import Home
 
 

@@ -15,7 +15,7 @@ import pytest
 from stemwatch import progress
 from stemwatch.job import JobState
 from stemwatch.lock import InstanceLock
-from stemwatch.standing import SCHEMA
+from stemwatch.operations.standing import SCHEMA
 from tests.commands_support import COMMAND, SHA, Home, a_job, environment
 from tests.support import wait_for
 

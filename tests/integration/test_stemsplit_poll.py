@@ -61,6 +61,8 @@ def test_a_completed_job(server: ScenarioServer, job_id: str) -> None:
         ({"status": 500}, "server_error", True),
         ({"status": 503, "headers": {"Retry-After": "9"}}, "server_error", True),
         ({"redirect": "{origin}/elsewhere"}, "redirected", True),
+        ({"redirect": "http:x"}, "redirected", True),  # httpx raises InvalidURL on its own
+        ({"redirect": "https://xn--0.test/"}, "redirected", True),
         ({"html": True}, "bad_answer", False),
         ({"half": True}, "bad_answer", False),
         ({"drop": ["status"]}, "bad_answer", False),
@@ -134,6 +136,13 @@ def test_an_echoed_key_is_not_repeated(server: ScenarioServer, job_id: str) -> N
         poll(server, job_id)
     assert KEY not in str(caught.value)
     assert "bad key" in str(caught.value)
+
+
+def test_an_echoed_key_is_no_result(server: ScenarioServer, job_id: str) -> None:
+    """The key as the song's key, or as the engine's name, never comes near a sidecar."""
+    server.scenario(get=[{"merge": {"key": KEY, "engine": f"engine {KEY}"}}])
+    job = poll(server, job_id)
+    assert (job.key, job.engine) == (None, None)
 
 
 def test_cookies_are_not_kept(server: ScenarioServer, job_id: str) -> None:

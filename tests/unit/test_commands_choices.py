@@ -2,9 +2,9 @@
 
 import pytest
 
-from stemwatch.checking import FAULT, OK, WARNING, clock_finding, watch_finding
 from stemwatch.inbox.mounts import WatchMode
-from stemwatch.retrying import chosen, nearest
+from stemwatch.operations.checking import FAULT, OK, WARNING, clock_finding, watch_finding
+from stemwatch.operations.retrying import chosen, nearest
 from tests.commands_support import a_job
 
 NOW = 1_800_000_000.0

@@ -127,7 +127,7 @@ def test_the_view_says_why_nothing_goes_on_and_what_mends_it() -> None:
 
 def test_the_view_names_the_command_for_each_quarantined_song() -> None:
     """What may be charged again is said to be so."""
-    from stemwatch.standing import listed
+    from stemwatch.operations.standing import listed
 
     one = listed(a_job("a.mp3", id=4, code="submission_unconfirmed", message="no answer."))
     told = shown(document(quarantined=[one]))

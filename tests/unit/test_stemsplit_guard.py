@@ -97,6 +97,7 @@ def test_a_mapped_address_is_judged_as_what_it_carries(ip: ipaddress.IPv4Address
         (PUBLIC, "https://stems.test:99999/a"),
         (PUBLIC, "https://stems.test/\x00"),
         (PUBLIC, "https://[::1/a"),
+        (PUBLIC, "https://xn--0.test/a"),  # httpx takes it, and raises when its host is read
         (PUBLIC, "https://stems.test/" + "a" * 9000),
         (LOCAL, "http://localhost/a"),
         (LOCAL, "http://127.0.0.2/a"),

@@ -23,8 +23,8 @@ from stemwatch.journal.reading import ReadOnlyJournal
 from stemwatch.key import NAME, load_key, no_key_fault
 from stemwatch.local.extra import require_extra
 from stemwatch.log import hide
+from stemwatch.operations.standing import service
 from stemwatch.outbox.space import needed_bytes
-from stemwatch.standing import service
 from stemwatch.stemsplit.separate import SeparateApi
 
 API_SECONDS = 15.0

@@ -19,9 +19,8 @@ from typing import IO, Any, TypeAlias
 
 import structlog
 
-from stemwatch.redact import Redactor
-from stemwatch.redact import printable as printable
-from stemwatch.render import as_console, as_json
+from stemwatch.log.redact import Redactor, printable
+from stemwatch.log.render import as_console, as_json
 
 # Louder libraries than ours. httpx logs whole signed URLs at INFO.
 _FLOORS = {

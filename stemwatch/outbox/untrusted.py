@@ -1,0 +1,80 @@
+"""What a sidecar must hold before stemwatch relies on it: somebody else may have written it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from stemwatch.job import FORMATS
+from stemwatch.outbox.naming import readable
+
+SCHEMA = "stemwatch.sidecar/1"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def fault_of(sidecar: object) -> str | None:
+    """What is wrong with it, or None. Only what stemwatch itself relies on is checked."""
+    if not isinstance(sidecar, dict):
+        return "is no JSON object"
+    if sidecar.get("schema") != SCHEMA:
+        return f"has a schema other than {SCHEMA}"
+    source, separation = sidecar.get("source"), sidecar.get("separation")
+    if not isinstance(source, dict) or not isinstance(separation, dict):
+        return "has no `source` or no `separation`"
+    if not _is_hash(source.get("sha256")) or not isinstance(source.get("relpath"), str):
+        return "has no valid `source.sha256` or `source.relpath`"
+    if separation.get("stems") not in (2, 4, 6) or separation.get("format") not in FORMATS:
+        return "has no valid `separation.stems` or `separation.format`"
+    if any(not isinstance(separation.get(k), str | None) for k in ("job_id", "engine")):
+        return "has a `separation` that can't be read"
+    if not all(_is_number(value) for value in _numbers(sidecar)):
+        return "has a tempo, duration, size or cost that is no number"
+    if not isinstance(sidecar.get("key"), dict | None):
+        return "has a `key` that is no object"
+    stems = sidecar.get("stems")
+    if not isinstance(stems, list) or not stems or not all(_is_stem(s) for s in stems):
+        return "has no valid list of `stems`"
+    return None
+
+
+def _numbers(sidecar: dict[str, Any]) -> list[object]:
+    source = sidecar["source"]
+    return [
+        sidecar.get("bpm"),
+        sidecar.get("duration_seconds"),
+        sidecar["separation"].get("cost_minutes"),
+        *(source.get(key) for key in ("bytes", "sample_rate", "channels")),
+    ]
+
+
+def _is_number(value: object) -> bool:
+    """None, or a number of a size that means something: "1e999" and 400 digits are JSON too."""
+    return value is None or (
+        isinstance(value, int | float) and not isinstance(value, bool) and -1e15 < value < 1e15
+    )
+
+
+def _is_stem(stem: object) -> bool:
+    if not isinstance(stem, dict) or not isinstance(stem.get("id"), str):
+        return False
+    name, derived = stem.get("file"), stem.get("derived_from")
+    return (
+        isinstance(name, str)
+        # One plain name: "../../etc/shadow" here would be linked into the outbox by a reuse.
+        and name not in ("", ".", "..")
+        and not any(c in name for c in "/\0")
+        and readable(name) == name
+        and _is_hash(stem.get("sha256"))
+        and type(stem.get("bytes")) is int
+        and _is_number(stem["bytes"])
+        and (derived is None or _is_words(derived))
+        and _is_number(stem.get("gain_db"))
+    )
+
+
+def _is_words(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(word, str) for word in value)
+
+
+def _is_hash(value: object) -> bool:
+    return isinstance(value, str) and _SHA256.fullmatch(value) is not None

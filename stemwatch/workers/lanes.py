@@ -1,0 +1,150 @@
+"""Lanes: the seats of the pool, what sits in them, and how they are emptied.
+
+A lane holds one kind of step. A seat is one task, which does one step of one job and ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from stemwatch.errors import PauseService, RetryLater, StemwatchError
+from stemwatch.job import Job, JobState
+from stemwatch.journal.journal import StaleJob
+from stemwatch.log import log
+from stemwatch.workers.context import Context
+from stemwatch.workers.gate import FILE, POLL, SUBMIT
+from stemwatch.workers.outcome import conclude, pause
+
+_ENDED = (JobState.DONE, JobState.QUARANTINED, JobState.GONE)
+_GRACE = 1.0  # seconds that a commit under way has, when all must stop now
+
+Step = Callable[[Context, Job], Awaitable[Job]]
+
+
+@dataclass(slots=True)
+class Lane:
+    """One kind of step; `jobs` are those of `tasks` whose row was known when they were claimed."""
+
+    step: Step
+    seats: int
+    tasks: dict[int, asyncio.Task[None]] = field(default_factory=dict)
+    jobs: dict[int, Job] = field(default_factory=dict)
+
+    @property
+    def free(self) -> int:
+        return self.seats - len(self.tasks)
+
+
+class Lanes:
+    """All lanes of one pool. `fatal` is the fault after which nothing can be remembered."""
+
+    def __init__(self, ctx: Context, lanes: dict[str, Lane]) -> None:
+        self._ctx = ctx
+        self._lanes = lanes
+        self._stopping = False
+        self.fatal: BaseException | None = None
+
+    def __getitem__(self, name: str) -> Lane:
+        return self._lanes[name]
+
+    @property
+    def busy(self) -> bool:
+        return any(lane.tasks for lane in self._lanes.values())
+
+    async def drain(self, patience: float) -> None:
+        """Polls and downloads stop at once; a submission that may cost is waited for."""
+        self._stopping = True
+        waited = set(self._ctx.critical)
+        for name, lane in self._lanes.items():
+            for job_id, task in lane.tasks.items():
+                waited.add(task)
+                if name != FILE and not (name == SUBMIT and job_id in self._ctx.committed):
+                    task.cancel()
+        while waited:
+            done, left = await asyncio.wait(waited, timeout=patience)
+            if left:
+                # Nothing may outlive the rooms that it works with: they are closed next.
+                self.abort()
+                await asyncio.wait(left, timeout=2 * _GRACE)
+                break
+            waited = set(self._ctx.critical) - done
+
+    def abort(self) -> None:
+        """Stop now; the next start sorts out what that leaves."""
+        for lane in self._lanes.values():
+            for task in lane.tasks.values():
+                task.cancel()
+        # A remote id on its way to the disk is worth a song's price, and takes milliseconds.
+        asyncio.get_running_loop().call_later(_GRACE, self._cancel_critical)
+
+    def _cancel_critical(self) -> None:
+        for critical in self._ctx.critical:
+            critical.cancel()
+
+    def start(self, name: str, job_id: int, job: Job | None) -> None:
+        """Give the job a seat; `job` None: its row is read first."""
+        if self._stopping:  # `stop` came while this turn asked the journal: it has looked already
+            return
+        lane = self._lanes[name]
+        if job is not None:
+            lane.jobs[job_id] = job
+        task = asyncio.create_task(self._one(name, job_id, job))
+        lane.tasks[job_id] = task
+        task.add_done_callback(lambda ended: self._ended(name, job_id, ended))
+
+    def _ended(self, name: str, job_id: int, task: asyncio.Task[None]) -> None:
+        lane = self._lanes[name]
+        lane.tasks.pop(job_id, None)
+        lane.jobs.pop(job_id, None)
+        if name == SUBMIT:
+            self._ctx.committed.discard(job_id)
+        if self._ctx.trial == job_id:
+            self._ctx.trial = None
+        fault = None if task.cancelled() else task.exception()
+        if isinstance(fault, PauseService):  # the journal can't be read: nothing is known of it
+            pause(self._ctx, fault)
+            self._ctx.polls.postpone(job_id, self._ctx.clock(), self._ctx.timing.disk_recheck)
+        elif fault is not None:
+            self.fatal = fault
+        self._ctx.wake()
+
+    async def _one(self, name: str, job_id: int, job: Job | None) -> None:
+        """One step of one job; whatever goes wrong is concluded here, once."""
+        ctx = self._ctx
+        job = job or await ctx.journal.get(job_id)
+        if job is None or (name == POLL and job.state is not JobState.SEPARATING):
+            ctx.polls.done(job_id, ctx.clock(), learn=False)
+            return
+        try:
+            job = await self._lanes[name].step(ctx, job)
+        except Exception as fault:
+            if name in (SUBMIT, POLL) and _answered(fault):
+                self._server_answered()
+            try:
+                await conclude(ctx, job, fault)
+            except StaleJob:
+                pass  # the inbox was quicker: a file that was replaced is `gone` already
+            except PauseService as full:
+                pause(ctx, full)
+            job = await ctx.journal.get(job_id) or job
+        else:
+            if name in (SUBMIT, POLL):
+                self._server_answered()
+        if job.state not in (JobState.SEPARATING, JobState.SEPARATED):
+            ctx.progress.end(job_id)
+            ctx.reserved.pop(job_id, None)
+        if job.state in _ENDED and (job.state is not JobState.QUARANTINED or job.filed_to):
+            ctx.ended(job)
+
+    def _server_answered(self) -> None:
+        if self._ctx.gate.answered():
+            log.info("service.resumed", reason="server")
+
+
+def _answered(fault: Exception) -> bool:
+    """Whether a fault is the word of a working server."""
+    if isinstance(fault, RetryLater) and fault.server_down:
+        return False
+    return isinstance(fault, StemwatchError) and getattr(fault, "http_status", None) is not None

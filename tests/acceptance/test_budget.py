@@ -1,0 +1,113 @@
+"""The owner's money: what is used up holds submitting, touches no file, and counts every minute."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.harness import KEY, Home, Service
+from tests.acceptance.songs import drop
+from tests.scenario.server import ScenarioServer
+from tests.support import wait_for
+
+QUICK = {"settle_seconds": 0.05}  # the songs are written in one go
+
+
+@pytest.fixture
+def server() -> Iterator[ScenarioServer]:
+    with ScenarioServer(key=KEY, job_seconds=0.1) as server:
+        yield server
+
+
+def booked(home: Home) -> list[tuple[float, float]]:
+    """(minutes, price) of each booking in the journal."""
+    path = f"file:{home.state / 'journal.sqlite3'}?mode=ro"
+    with closing(sqlite3.connect(path, uri=True)) as db:
+        return db.execute("SELECT minutes, price FROM spend ORDER BY at").fetchall()
+
+
+def scanned_again(service: Service) -> None:
+    """Until whatever could be done has been: the pool had more than one turn since."""
+    drop(service.home.inbox / "again.wav", 5, seconds=30)
+    before = len(service.events("job.queued"))
+    wait_for(lambda: len(service.events("job.queued")) > before)
+
+
+def test_what_does_not_fit_waits_and_a_shorter_song_goes(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """Over the limit a file stays in the inbox; a shorter one that fits goes, each is booked."""
+    budget = {"minutes_per_month": 10 / 60, "price_per_minute": 0.6}
+    home = Home(tmp_path, watch=QUICK, base_url=server.url, budget=budget)
+    with home.service() as service:
+        drop(home.inbox / "first.wav", 1, seconds=6)
+        service.wait_for_event("job.done")
+        drop(home.inbox / "long.wav", 2, seconds=5)
+        service.wait_for_event("job.queued", count=2)
+        drop(home.inbox / "short.wav", 3, seconds=3)
+        service.wait_for_event("job.done", count=2)
+        scanned_again(service)
+        assert home.waiting() == ["again.wav", "long.wav"]
+        assert home.reasons() == {}
+    assert sorted(home.sidecars()) == ["first", "short"]
+    assert server.paid["total"] == len(server.requests("post")) == 2
+    assert booked(home) == [pytest.approx((0.1, 0.06)), pytest.approx((0.05, 0.03))]
+    status = home.command("status")
+    assert status.returncode == 0, status.stderr
+    # a restart remembers what was spent; a higher limit lets the file go
+    with home.service() as service:
+        scanned = len(service.events("job.queued"))
+        drop(home.inbox / "more.wav", 4, seconds=4)
+        wait_for(lambda: len(service.events("job.queued")) > scanned)
+        assert len(server.requests("post")) == 2
+    home.configure(server.url, watch=QUICK, budget={**budget, "minutes_per_month": 19 / 60})
+    with home.service() as service:
+        service.wait_for_event("job.done", count=2)
+        assert sorted(home.sidecars()) == ["first", "long", "more", "short"]
+        assert home.waiting() == ["again.wav"]
+    assert server.paid["total"] == 4
+
+
+def test_many_songs_at_once_never_exceed_the_limit(tmp_path: Path, server: ScenarioServer) -> None:
+    """Intents are refused by the journal's own transaction, however many uploads run together."""
+    home = Home(tmp_path, watch=QUICK, base_url=server.url, budget={"minutes_per_day": 3.5 / 60})
+    home.configure(
+        server.url, watch=QUICK, budget={"minutes_per_day": 3.5 / 60}, api={"max_concurrent": 8}
+    )
+    with home.service() as service:
+        for number in range(8):
+            drop(home.inbox / f"song{number}.wav", number, seconds=1)
+        service.wait_for_event("job.queued", count=8)
+        service.wait_for_event("job.done", count=3)
+        scanned_again(service)
+        assert len(home.waiting()) == 5 + 1
+    assert server.paid["total"] == 3
+    assert sum(minutes for minutes, _ in booked(home)) <= 3.5 / 60
+
+
+def test_a_refused_submission_costs_nothing(tmp_path: Path, server: ScenarioServer) -> None:
+    """422 and 500 give their minutes back, so that the next song fits."""
+    server.scenario(post=[{"status": 422}, {"status": 500}])
+    home = Home(tmp_path, watch=QUICK, base_url=server.url, budget={"minutes_per_day": 1.5 / 60})
+    with home.scaled_service(0.01) as service:
+        drop(home.inbox / "refused.wav", 1, seconds=1)
+        wait_for(lambda: list(home.reasons()) == ["refused.wav"])
+        assert booked(home) == []
+        drop(home.inbox / "song.wav", 2, seconds=1)
+        service.wait_for_event("job.done")
+    assert len(booked(home)) == server.paid["total"] == 1
+
+
+def test_what_this_machine_separates_costs_nothing(tmp_path: Path) -> None:
+    """With `base_url: local` no limit holds anything back and no minute is booked."""
+    home = Home(tmp_path, watch=QUICK, base_url="local", budget={"minutes_per_day": 0.01})
+    drop(home.inbox / "song.wav", 1, seconds=3)
+    ended = home.command("run", "--once", key=None, timeout=110)
+    assert ended.returncode == 0, ended.stderr
+    (sidecar,) = home.sidecars().values()
+    assert sidecar["separation"]["cost_minutes"] == 0
+    assert {minutes for minutes, _ in booked(home)} == {0.0}

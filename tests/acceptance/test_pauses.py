@@ -1,0 +1,338 @@
+"""What concerns every song pauses the service, touches no file, and ends by itself.
+
+Times between requests are the server's, in real time: a Retry-After is never scaled.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.harness import KEY, Home, Service
+from tests.acceptance.songs import drop
+from tests.scenario.server import ScenarioServer
+from tests.support import wait_for
+
+SCALE = 0.01
+
+QUICK = {"settle_seconds": 0.05}  # the songs are written in one go
+
+
+@pytest.fixture
+def server() -> Iterator[ScenarioServer]:
+    with ScenarioServer(key=KEY, job_seconds=0.1) as server:
+        yield server
+
+
+def paused(service: Service, reason: str) -> dict[str, Any]:
+    """The event that reported this pause."""
+
+    def told() -> dict[str, Any] | None:
+        events = (e for e in service.events("service.paused") if e["reason"] == reason)
+        return next(events, None)
+
+    return wait_for(told, what=f"a pause for {reason} in\n{service.text()}")
+
+
+def resumed(service: Service) -> list[str]:
+    return [event["reason"] for event in service.events("service.resumed")]
+
+
+def wait_until_done(service: Service, count: int = 1) -> None:
+    archive = service.home.archive
+    wait_for(lambda: len(list(archive.glob("*.wav"))) >= count, what=f"done in\n{service.text()}")
+
+
+def times(entries: list[dict[str, Any]]) -> list[float]:
+    return [entry["time"] for entry in entries]
+
+
+# -- the account ----------------------------------------------------------------------------
+
+
+def test_a_refused_key_pauses_until_it_is_accepted_again(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """The inbox is untouched, the key is tried with a backoff, and no restart is needed."""
+    server.scenario(post=[{"status": 403}], get=[{"status": 401, "times": "ever"}])
+    home = Home(tmp_path, watch=QUICK, base_url=server.url, api={"max_concurrent": 1})
+    with home.scaled_service(SCALE, "account_first=0.1", "account_max=1") as service:
+        for number in range(5):
+            drop(home.inbox / f"song{number}.wav", number)
+        event = paused(service, "auth")
+        assert "(403:" in event["message"]
+        assert "STEMSPLIT_API_KEY" in event["hint"]
+        wait_for(lambda: len(server.requests("get")) >= 4)  # tried again without a song
+        assert len(home.waiting()) == 5
+        assert home.reasons() == {}
+        assert len(server.requests("post")) == 1
+        gaps = [b - a for a, b in pairs(times(server.requests("get")))]
+        assert [gap >= least for gap, least in zip(gaps, (0.1, 0.2, 0.4), strict=False)] == [
+            True
+        ] * 3
+        server.scenario(post=[], get=[])
+        wait_until_done(service, 5)
+        assert "auth" in resumed(service)
+    assert server.paid["total"] == 5
+    assert len(server.requests("post")) == 6
+
+
+def pairs(values: list[float]) -> list[tuple[float, float]]:
+    return list(itertools.pairwise(values))
+
+
+def test_no_credit_pauses_submitting_only_and_one_song_tries_again(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """402 names the seconds that are missing and where to buy them; what is paid for goes on."""
+    shop = "https://stemsplit.example/credits"
+    body = {"error": "no credit", "requiredSeconds": 218.5, "purchaseUrl": shop}
+    server.scenario(post=[{}, {"status": 402, "body": body, "times": 3}], jobs=[{"seconds": 0.5}])
+    home = Home(tmp_path, watch=QUICK, base_url=server.url, api={"max_concurrent": 1})
+    with home.scaled_service(SCALE) as service:
+        drop(home.inbox / "paid.wav", 0)
+        wait_for(lambda: server.paid["total"] == 1)
+        for number in range(1, 4):
+            drop(home.inbox / f"song{number}.wav", number)
+        event = paused(service, "credit")
+        assert "218.5 s" in event["message"]
+        assert shop in event["hint"]
+        wait_until_done(service, 4)
+        assert resumed(service) == ["credit"]
+    posts = times(server.requests("post"))
+    assert len(posts) == 4 + 3
+    assert posts[3] - posts[2] > 0.3  # 30 s or more, scaled: one song at a time asks again
+    assert home.reasons() == {}
+    assert server.paid["total"] == 4
+
+
+def test_a_wrong_address_pauses_and_names_the_key_that_mends_it(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """404 and redirects of POST speak of the configuration, not of a song."""
+    moved = {"redirect": "https://x.example/", "status": 301}
+    server.scenario(post=[{"status": 404}, moved, {"status": 404}])
+    home = Home(tmp_path, watch=QUICK, base_url=server.url, api={"max_concurrent": 1})
+    with home.scaled_service(SCALE) as service:
+        for number in range(3):
+            drop(home.inbox / f"song{number}.wav", number)
+        assert "api.base_url" in paused(service, "endpoint")["hint"]
+        assert len(home.waiting()) == 3
+        wait_until_done(service, 3)
+    assert len(server.requests("post")) == 6
+    assert home.reasons() == {}
+
+
+# -- 429 ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("header", ["2", "date+2"])
+def test_retry_after_is_never_broken(tmp_path: Path, server: ScenarioServer, header: str) -> None:
+    """After a 429 nobody submits before its time is over, and the limit of slots is lowered."""
+    server.scenario(post=[{"status": 429, "headers": {"Retry-After": header}}])
+    home = Home(tmp_path, watch=QUICK, base_url=server.url, api={"max_concurrent": 3})
+    with home.scaled_service(SCALE, "creep=60") as service:
+        drop(home.inbox / "first.wav", 0)
+        paused(service, "rate_limited")
+        for number in range(1, 5):
+            drop(home.inbox / f"song{number}.wav", number)
+        wait_until_done(service, 5)
+        wait_for(lambda: _status(home)["slots"]["limit"] == 1)
+    posts = server.requests("post")
+    over = posts[0]["finished"] + 2.0
+    if header != "2":
+        over = math.floor(over)  # an HTTP-date has whole seconds
+    assert posts[1]["time"] >= over
+    assert len(posts) == 6  # no attempt was wasted
+    assert server.paid["total"] == 5
+
+
+def _status(home: Home) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((home.state / "status.json").read_text())
+    return found
+
+
+def test_a_429_without_retry_after_backs_off_further_each_time(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """Four in a row wait about twice as long each; the limit falls to one and creeps back."""
+    server.scenario(post=[{"status": 429, "times": 4}])
+    home = Home(tmp_path, watch=QUICK, base_url=server.url, api={"max_concurrent": 3})
+    with home.scaled_service(0.1, "creep=0.5") as service:
+        drop(home.inbox / "song.wav")
+        wait_until_done(service)
+        gaps = [b - a for a, b in pairs(times(server.requests("post")))]
+        assert len(gaps) == 4
+        # 2, 4, 8, 16 s with jitter, scaled
+        assert all(gap >= least for gap, least in zip(gaps, (0.1, 0.2, 0.4, 0.8), strict=True))
+        wait_for(lambda: _status(home)["slots"]["limit"] == 3)
+    assert server.paid["total"] == 1
+
+
+def test_a_429_on_a_poll_holds_every_poll(tmp_path: Path, server: ScenarioServer) -> None:
+    """It is asking that is too much then: no job is asked for before the time is over."""
+    server.scenario(
+        get=[{"status": 429, "headers": {"Retry-After": "2"}}],
+        jobs=[{"seconds": 0.3}] * 4,
+    )
+    home = Home(tmp_path, watch=QUICK, base_url=server.url, api={"max_concurrent": 4})
+    with home.scaled_service(SCALE) as service:
+        for number in range(4):
+            drop(home.inbox / f"song{number}.wav", number)
+        wait_until_done(service, 4)
+    polls = times(server.requests("get"))
+    later = [poll for poll in polls if poll > polls[0] + 0.3]  # what was under way may end
+    assert later[0] - polls[0] >= 2.0
+    assert server.paid["total"] == 4
+
+
+# -- the server -----------------------------------------------------------------------------
+
+
+def test_submissions_that_all_fail_do_not_upload_the_whole_queue(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """POST answers 500 while polls are well: one song tries again, not fifteen."""
+    server.scenario(post=[{"status": 500, "times": "ever"}])
+    home = Home(tmp_path, watch=QUICK, base_url=server.url)
+    with home.scaled_service(SCALE) as service:
+        for number in range(15):
+            drop(home.inbox / f"song{number}.wav", number)
+        paused(service, "server_error")
+        first = time.time()
+        wait_for(lambda: time.time() - first > 2.0)  # over three minutes, scaled
+        stormed = len(server.requests("post"))
+        assert stormed <= 5 + 3 + 3 + 2.0 / 0.3  # five in a row, those under way, then each 30 s
+        assert len(home.waiting()) == 15
+        server.scenario(post=[])
+        wait_until_done(service, 15)
+    assert server.paid["total"] == 15
+    assert home.reasons() == {}
+
+
+def test_an_outage_of_ten_minutes_sees_at_most_one_request_in_30_s(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """With songs waiting, separating and to be fetched; then all goes on without a restart."""
+    down = [{"reset": "head", "times": "ever"}]
+    server.scenario(
+        jobs=[{"seconds": 0.3}] * 2 + [{"seconds": 2.0}] * 2,
+        by_name={f"fetch{n}.wav": {"download": [{"status": 500, "times": 2}]} for n in range(2)},
+    )
+    home = Home(tmp_path, watch=QUICK, base_url=server.url, api={"max_concurrent": 6})
+    with home.scaled_service(SCALE / 2) as service:
+        for number, name in enumerate(("fetch0", "fetch1", "job0", "job1")):
+            drop(home.inbox / f"{name}.wav", number)
+        wait_for(lambda: len(server.requests("download")) >= 2)
+        server.scenario(post=down, get=down, download=down)
+        for number in range(4, 9):
+            drop(home.inbox / f"wait{number}.wav", number)
+        paused(service, "server")
+        began = time.time()
+        wait_for(lambda: time.time() - began > 4.0)
+        over = time.time()
+        during = [t for t in times(server.log) if began + 1.0 < t < over]  # backed off by then
+        assert all(b - a > 0.14 for a, b in pairs(during))
+        assert 3 <= len(during) <= (over - began) / 0.15 + 2
+        assert len(home.waiting()) == 9
+        server.scenario(post=[], get=[], download=[])
+        wait_until_done(service, 9)
+        assert "server" in resumed(service)
+    assert server.paid["total"] == 9
+    assert home.reasons() == {}
+
+
+def test_a_server_that_is_not_there_is_waited_for(tmp_path: Path) -> None:
+    """Connection refused, five times: a pause that names it; it ends when the server comes."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    home = Home(tmp_path, watch=QUICK, base_url=f"http://127.0.0.1:{port}/v1")
+    with home.scaled_service(SCALE) as service:
+        for number in range(3):
+            drop(home.inbox / f"song{number}.wav", number)
+        event = paused(service, "server")
+        assert f"127.0.0.1:{port}" in event["message"]
+        assert len(home.waiting()) == 3
+        with ScenarioServer(key=KEY, port=port, job_seconds=0.1) as server:
+            wait_until_done(service, 3)
+            assert resumed(service).count("server") == 1
+            assert server.paid["total"] == 3
+    assert home.reasons() == {}
+
+
+def test_an_outage_of_the_storage_alone_stops_paying_for_more(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """Stems that can't be fetched hold submitting; one download at a time asks again."""
+    server.scenario(download=[{"status": 503, "times": "ever"}])
+    home = Home(tmp_path, watch=QUICK, base_url=server.url)
+    with home.scaled_service(SCALE) as service:
+        for number in range(3):
+            drop(home.inbox / f"song{number}.wav", number)
+        paused(service, "storage")
+        for number in range(3, 6):
+            drop(home.inbox / f"song{number}.wav", number)
+        asked = len(server.requests("download"))
+        began = time.time()
+        wait_for(lambda: time.time() - began > 2.0)
+        assert len(server.requests("download")) - asked <= 2.0 / 0.15
+        assert server.paid["total"] <= 3  # none that came after it
+        assert len(home.waiting()) == 6
+        server.scenario(download=[])
+        wait_until_done(service, 6)
+        assert "storage" in resumed(service)
+    assert home.reasons() == {}
+
+
+# -- the disk -------------------------------------------------------------------------------
+
+
+@contextmanager
+def small_disk(folder: Path, megabytes: int) -> Iterator[None]:
+    """A tmpfs of that size at `folder`; skips the test where it can't be mounted."""
+    folder.mkdir(exist_ok=True)
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small disk needs root")
+    command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    if made.returncode:
+        pytest.skip(f"a small disk can't be mounted here: {made.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_outbox_submits_nothing_until_there_is_room(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """Results must have somewhere to go before anything is paid; freeing space is enough."""
+    home = Home(tmp_path, watch=QUICK, base_url=server.url)
+    with small_disk(home.outbox, 16), home.scaled_service(SCALE) as service:
+        ballast = home.outbox / "somebody's file"
+        ballast.write_bytes(bytes(13 << 20))
+        drop(home.inbox / "song.wav")
+        event = paused(service, "room")
+        assert str(home.outbox) in event["message"]
+        assert "Free some space" in event["hint"]
+        scans = _status(home)["watcher"]["scans"]
+        wait_for(lambda: _status(home)["watcher"]["scans"] > scans + 1)
+        assert server.requests("post") == []
+        assert home.waiting() == ["song.wav"]
+        ballast.unlink()
+        wait_until_done(service)
+        assert resumed(service) == ["room"]
+        assert len(home.sidecars()) == 1
+    assert server.paid["total"] == 1

@@ -1,0 +1,191 @@
+"""The pauses: what each holds back, when it is tried again, what ends it."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+import pytest
+
+from stemwatch.errors import PauseService
+from stemwatch.workers.gate import BY_TRIAL, FETCH, FILE, POLL, SUBMIT, Gate
+from stemwatch.workers.timing import Timing
+
+ALL = (SUBMIT, POLL, FETCH, FILE)
+HELD = {
+    "auth": (SUBMIT, POLL),
+    "server": (SUBMIT, POLL),
+    "credit": (SUBMIT,),
+    "endpoint": (SUBMIT,),
+    "server_error": (SUBMIT,),
+    "rate_limited": (SUBMIT,),
+    "storage": (SUBMIT, FETCH),
+    "disk": (SUBMIT, FETCH),
+    "inbox": (SUBMIT, FILE),
+    "journal": ALL,
+    "anything else": (SUBMIT, FETCH),
+}
+
+
+@dataclass
+class Clock:
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def fault(code: str, after: float | None = None) -> PauseService:
+    return PauseService(f"{code} it is.", code=code, hint="do something", after=after)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def gate(clock: Clock) -> Gate:
+    return Gate(Timing(), clock, random.Random(7))
+
+
+def waits(gate: Gate, clock: Clock, code: str, count: int) -> list[float]:
+    """The seconds between `count` tries that each find nothing changed."""
+    found = []
+    for _ in range(count):
+        (pause,) = (p for p in gate.pauses if p.code == code)
+        found.append(pause.until - clock.now)
+        clock.now = pause.until
+        assert [p.code for p in gate.due()] == [code]
+        gate.tried(pause)
+        assert gate.due() == []  # one try at a time
+        gate.in_vain(pause)
+    return found
+
+
+@pytest.mark.parametrize("code", HELD)
+def test_a_pause_holds_what_it_concerns(gate: Gate, code: str) -> None:
+    """Results that are paid for are fetched wherever that can work."""
+    assert gate.pause(fault(code)) is True
+    assert gate.pause(fault(code)) is False  # told once
+    held = tuple(what for what in ALL if gate.closed(what) is not None)
+    assert held == HELD[code]
+    assert gate.reopen(code) is True
+    assert gate.reopen(code) is False
+    assert all(gate.closed(what) is None for what in ALL)
+
+
+@pytest.mark.parametrize(
+    ("code", "bounds"),
+    [
+        ("server", [(2.5, 5), (5, 10), (10, 20), (30, 45), (30, 45), (30, 45)]),
+        ("server_error", [(2.5, 5), (5, 10), (10, 20), (30, 45), (30, 45), (30, 45)]),
+        ("storage", [(2.5, 5), (5, 10), (10, 20), (30, 45), (30, 45), (30, 45)]),
+        ("auth", [(15, 30), (30, 60), (60, 120), (120, 240)]),
+        ("disk", [(15, 15), (15, 15)]),
+    ],
+)
+def test_tries_in_vain_get_rarer(
+    gate: Gate, clock: Clock, code: str, bounds: list[tuple[float, float]]
+) -> None:
+    """Backed off, an outage sees at most one request in 30 s."""
+    gate.pause(fault(code))
+    found = waits(gate, clock, code, len(bounds))
+    assert all(low <= wait <= high for wait, (low, high) in zip(found, bounds, strict=True)), found
+
+
+def test_the_account_is_asked_hourly_at_last(gate: Gate, clock: Clock) -> None:
+    """The backoff of a refused key ends at an hour."""
+    gate.pause(fault("auth"))
+    assert 1800 <= waits(gate, clock, "auth", 12)[-1] <= 3600
+
+
+def test_a_retry_after_is_kept_to_and_never_shortened(gate: Gate, clock: Clock) -> None:
+    """The longest one counts, up to an hour; past it the gate is open by itself."""
+    gate.pause(fault("rate_limited", after=30.0))
+    gate.pause(fault("rate_limited", after=1.0))
+    assert gate.seconds_left("rate_limited") == 30.0
+    clock.now += 29.9
+    assert gate.closed(SUBMIT) is not None
+    clock.now += 0.1
+    assert gate.closed(SUBMIT) is None
+    gate.pause(fault("rate_limited", after=1e9))
+    assert gate.seconds_left("rate_limited") == 3600.0
+
+
+def test_repeated_429s_back_off_although_each_pause_ends(gate: Gate, clock: Clock) -> None:
+    """Only an accepted submission starts the count of 429s anew."""
+    found = []
+    for _ in range(6):
+        gate.pause(fault("rate_limited"))
+        found.append(gate.seconds_left("rate_limited"))
+        clock.now += found[-1]
+        gate.reopen("rate_limited")
+    bounds = [(1, 2), (2, 4), (4, 8), (8, 16), (16, 32), (30, 60)]
+    assert all(low <= wait <= high for wait, (low, high) in zip(found, bounds, strict=True)), found
+    gate.accepted()
+    gate.pause(fault("rate_limited"))
+    assert gate.seconds_left("rate_limited") <= 2
+
+
+def test_five_failures_in_a_row_are_an_outage(gate: Gate) -> None:
+    """Any answer in between starts the count anew; an answer ends the pause."""
+    for _ in range(4):
+        assert gate.server_failed("no answer", submitting=False) is None
+    gate.answered()
+    found = [gate.server_failed("no answer", submitting=False) for _ in range(6)]
+    assert found == [None, None, None, None, "server", None]
+    assert gate.answered() is True
+    assert gate.pauses == []
+
+
+def test_polls_that_are_answered_do_not_hide_failing_submissions(gate: Gate) -> None:
+    """Five refused submissions in a row pause submitting, whatever else is answered between."""
+    found = []
+    for _ in range(6):
+        found.append(gate.server_failed("500", submitting=True))
+        gate.answered()
+    assert found == [None, None, None, None, "server_error", None]
+    assert gate.closed(POLL) is None
+    assert gate.accepted() == ["server_error"]
+    assert gate.server_failed("500", submitting=True) is None
+
+
+def test_an_outage_of_the_storage_is_its_own(gate: Gate) -> None:
+    """Five downloads in a row pause fetching and paying; any answer of the storage ends it."""
+    found = [gate.storage_failed("503") for _ in range(5)]
+    assert found == [False, False, False, False, True]
+    assert gate.closed(POLL) is None
+    assert gate.storage_answered() is True
+    assert gate.closed(SUBMIT) is None
+
+
+@pytest.mark.parametrize("code", sorted(BY_TRIAL))
+def test_real_work_is_tried_once_the_time_is_over(gate: Gate, clock: Clock, code: str) -> None:
+    """A trial is offered when its pause is due and nothing else holds that work back."""
+    what = FETCH if code == "storage" else SUBMIT
+    gate.pause(fault(code, after=10.0))
+    assert gate.trial(what) == []
+    clock.now += 10
+    assert [p.code for p in gate.trial(what)] == [code]
+    gate.pause(fault("disk"))
+    assert gate.trial(what) == []
+    gate.reopen("disk")
+    gate.tried(gate.trial(what)[0])
+    assert gate.trial(what) == []
+
+
+def test_an_accepted_submission_ends_every_doubt(gate: Gate) -> None:
+    """What it proves to be over is over; a full disk is not."""
+    for code in ("auth", "credit", "endpoint", "rate_limited", "disk"):
+        gate.pause(fault(code))
+    assert sorted(gate.accepted()) == ["auth", "credit", "endpoint", "rate_limited"]
+    assert [p.code for p in gate.pauses] == ["disk"]
+
+
+def test_a_try_in_vain_may_be_told_when_to_ask_again(gate: Gate, clock: Clock) -> None:
+    """A Retry-After on a probe counts where it is longer than the backoff."""
+    gate.pause(fault("auth", after=0.0))
+    (pause,) = gate.due()
+    gate.in_vain(pause, after=500.0)
+    assert gate.next_due() == clock.now + 500.0
