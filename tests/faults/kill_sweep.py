@@ -1,0 +1,363 @@
+"""The service is killed at its file-system and network system calls, one run for each of them.
+
+    python -m tests.faults.kill_sweep --points 560                 SIGKILL, the whole sweep
+    python -m tests.faults.kill_sweep --points 120 --signal TERM   the same with SIGTERM
+
+A run without a fault shows which system calls each thread makes, and how often: that many points
+there are. strace then sends the signal at the n-th such call of any thread (SIGKILL before the call
+is made), the service is started again and finishes, and what is left is looked at. Each run works
+off three songs (two of 2 stems in WAV, one of 6 in FLAC with a mix), one content twice, and a file
+that is no audio. The calls of a thread before the first file is seen, such as the journal's making,
+are points too. The audio helper is another process: it is never killed alone (see `forked`).
+
+Prints the figures that README's table holds; exits 1 if a promise was broken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import random
+import re
+import shutil
+import sqlite3
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.acceptance.harness import KEY, Home
+from tests.acceptance.songs import wav_bytes
+from tests.faults.forked import Forks, Stuck
+from tests.faults.looking import Observer, litter, originals
+from tests.scenario.server import ScenarioServer
+
+FACTOR = 0.02  # all waiting times of the service
+PATIENCE = 90.0  # seconds until a run counts as stuck
+# All calls on files and sockets, but not those that only wait or only describe descriptors.
+CALLS = (
+    "trace=%file,%network,read,write,readv,writev,pread64,pwrite64,preadv,pwritev,fsync,fdatasync,"
+    "sync_file_range,ftruncate,fallocate,close,flock,fcntl,getdents64,fstat,lseek,dup,dup2,dup3,"
+    "pipe2,sendfile,copy_file_range,fchmod,fchown,inotify_add_watch,inotify_init1"
+)
+# These make things durable, visible or charged: a small sweep begins with them.
+FIRST = ("sendto", "renameat2", "fdatasync", "rename", "recvfrom", "pwrite64", "unlink", "linkat")
+_LINE = re.compile(r"(\d+) +(\w+)\(")
+SONGS = {
+    "a song.wav": wav_bytes(1),
+    "another.wav": wav_bytes(2),
+    "the same again.wav": wav_bytes(1),
+    "six/six.wav": wav_bytes(3),
+    "broken.wav": b"RIFF\x04\x00\x00\x00 no sound at all" * 64,
+}
+SONGS_EACH = 4  # among them, that are audio
+PAYABLE = 3  # different contents among them that can be separated
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """The n-th call of this name that a thread makes."""
+
+    call: str
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.call} {self.n}"
+
+
+@dataclass(slots=True)
+class Figures:
+    """What was found; `broken` names the points at which a promise was."""
+
+    runs: int = 0
+    hit: int = 0
+    lost: int = 0
+    partial: int = 0
+    paid_twice: int = 0
+    unfinished: int = 0
+    unconfirmed: int = 0
+    unlisted: int = 0
+    litter: int = 0
+    looks: int = 0
+    delivered: int = 0
+    calls: Counter[str] = field(default_factory=Counter)
+    held: Counter[str] = field(default_factory=Counter)  # points that left something unconfirmed
+    made: dict[str, int] = field(default_factory=dict)  # how often a run makes each call
+    broken: list[str] = field(default_factory=list)
+
+    @property
+    def doubt(self) -> float:
+        """How often a kill at any one of a run's calls leaves something unconfirmed, in percent.
+
+        The sweep takes rare calls more often than they are made; this weighs them as they are.
+        """
+        calls = [call for call in self.made if self.calls[call]]
+        made = sum(self.made[call] for call in calls)
+        held = sum(self.made[call] * self.held[call] / self.calls[call] for call in calls)
+        return 100.0 * held / made if made else 0.0
+
+    @property
+    def holds(self) -> bool:
+        """Nothing lost, seen half, paid twice, left over or unreported; few left to a person."""
+        return not self.broken and (self.doubt <= 5.0 or self.hit < 100)
+
+    def text(self, signal: str) -> str:
+        points = self.held.total()
+        share = 100.0 * points / self.hit if self.hit else 0.0
+        songs = 100.0 * self.unconfirmed / (SONGS_EACH * self.runs) if self.runs else 0.0
+        return "\n".join(
+            (
+                f"{signal} sent at {self.hit} points ({len(self.calls)} different system calls)",
+                f"inputs lost                {self.lost}",
+                f"partial results seen       {self.partial} (in {self.looks} looks)",
+                f"paid twice                 {self.paid_twice}",
+                f"not finished after restart {self.unfinished}",
+                f"unconfirmed                {self.unconfirmed} songs ({songs:.1f} %) at {points} "
+                f"points ({share:.1f} %; {self.doubt:.1f} % of all calls as a run makes them); "
+                f"{self.unlisted} not listed by status",
+                f"songs delivered            {self.delivered}",
+                f"hidden files left behind   {self.litter}",
+            )
+        )
+
+
+class Case:
+    """One point: a home of its own, a server of its own, two runs."""
+
+    def __init__(self, root: Path, server: ScenarioServer) -> None:
+        self.home = Home(
+            root,
+            server.url,
+            watch={"settle_seconds": 0.05, "rescan_seconds": 0.3},
+            api={"poll_interval": 0.05},
+            separation={"stems": 2, "format": "wav"},
+            presets={
+                "six": {
+                    "stems": 6,
+                    "format": "flac",
+                    "mixes": {"instrumental": ["drums", "bass", "other", "guitar", "piano"]},
+                }
+            },
+        )
+        self.server = server
+        for name, content in SONGS.items():
+            path = self.home.inbox / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(content)
+        self.before = self.originals()
+
+    def originals(self) -> Counter[str]:
+        home = self.home
+        return originals(home.inbox, home.archive, home.quarantine)
+
+    def run(self, forks: Forks, strace: list[str] | None = None) -> int:
+        return forks.run(self.home.config, factor=FACTOR, strace=strace, patience=PATIENCE)
+
+    def paid(self) -> Counter[tuple[str, str, str]]:
+        jobs = self.server.paid["jobs"]
+        return Counter((job["sha256"], job["stems"], job["format"]) for job in jobs)
+
+    def rows(self) -> list[dict[str, Any]]:
+        with contextlib.closing(sqlite3.connect(self.home.state / "journal.sqlite3")) as db:
+            db.row_factory = sqlite3.Row
+            return [dict(row) for row in db.execute("SELECT * FROM jobs")]
+
+    def listed(self) -> set[int]:
+        """Ids that `stemwatch status --json` lists, each with the command that resolves it."""
+        told = self.home.command("status", "--json", "-c", str(self.home.config))
+        assert told.returncode == 0, told.stderr
+        entries = json.loads(told.stdout)["quarantined"]
+        return {
+            entry["id"]
+            for entry in entries
+            if entry["code"] == "submission_unconfirmed"
+            and entry["retry"] == f"stemwatch retry {entry['id']}"
+            and entry["hint"]
+        }
+
+
+def profile(forks: Forks, root: Path) -> dict[str, int]:
+    """The calls that a whole run makes: the largest number of each that one thread makes."""
+    with ScenarioServer(key=KEY, job_seconds=0.05) as server:
+        case = Case(root, server)
+        log = root / "strace.log"
+        code = case.run(forks, ["-o", str(log), "-e", CALLS])
+        assert code == 3, f"the run without a fault ended with {code}: see {root}"
+    counts: Counter[tuple[str, str]] = Counter()
+    with log.open(errors="replace") as lines:
+        counts.update(match.groups() for match in map(_LINE.match, lines) if match)  # type: ignore[misc]
+    most: dict[str, int] = defaultdict(int)
+    for (_, call), number in counts.items():
+        if call != "execve":  # not the service: its helper, just before strace lets it go
+            most[call] = max(most[call], number)
+    return dict(most)
+
+
+def points(most: dict[str, int], size: int) -> list[Point]:
+    """`size` points: each call as often as any other, so that all of a rare one's are among them.
+
+    Where there are fewer than `size`, some come twice: no two runs are interleaved alike.
+    """
+    first = [call for call in FIRST if call in most]
+    order = first + sorted(set(most) - set(first))
+    quota: Counter[str] = Counter()
+    while (room := size - quota.total()) > 0:
+        wanting = [call for call in order if quota[call] < most[call]]
+        quota.update((wanting or order)[:room])
+    return [
+        Point(call, 1 + (2 * at + 1) * most[call] // (2 * quota[call]))
+        for call in order
+        for at in range(quota[call])
+    ]
+
+
+def strike(forks: Forks, root: Path, point: Point, signal: str, into: Figures) -> None:
+    """One point, counted into the figures."""
+    inject = f"inject={point.call}:signal=SIG{signal}:when={point.n}"
+    trace = ["-o", "/dev/null", "-e", f"trace={point.call}", "-e", inject]
+    with ScenarioServer(key=KEY, job_seconds=0.05) as server:
+        case = Case(root, server)
+        observer = Observer(case.home.outbox, mirrors={"six"})
+        faults: list[str] = []
+        with observer:
+            try:
+                first = case.run(forks, trace)
+                stopped = "service.stopping" in (root / "service.log").read_text()
+                hit = first < 0 or (signal == "TERM" and stopped)
+                last = case.run(forks)
+            except Stuck as fault:
+                hit, last = True, -1
+                faults.append(f"stuck: {fault}")
+        _judge(case, observer, hit, last, point, faults, into)
+    if not faults:
+        shutil.rmtree(root)
+
+
+_counting = threading.Lock()
+
+
+def _judge(
+    case: Case,
+    observer: Observer,
+    hit: bool,
+    last: int,
+    point: Point,
+    faults: list[str],
+    into: Figures,
+) -> None:
+    home = case.home
+    rows = case.rows() if (home.state / "journal.sqlite3").exists() else []
+    held = {row["id"] for row in rows if row["code"] == "submission_unconfirmed"}
+    unlisted = held - case.listed() if held else set()
+    after = case.originals()
+    lost = sum((case.before - after).values()) + sum((after - case.before).values())
+    twice = sum(number - 1 for number in case.paid().values())
+    waiting = home.waiting()
+    left = last not in (0, 3) or bool(waiting)
+    if lost:
+        faults.append(f"{lost} inputs lost or doubled")
+    if observer.partial:
+        faults.append(f"partial: {sorted(observer.partial)}")
+    if twice:
+        faults.append(f"paid twice: {case.paid()}")
+    if left:
+        states = [(row["relpath"], row["state"], row["code"]) for row in rows]
+        faults.append(f"exit {last}, in the inbox {waiting}, journal {states}")
+    if unlisted:
+        faults.append(f"not listed by status: {unlisted}")
+    whole = {row["sha256"] for row in rows if row["state"] in ("done", "delivered")}
+    if not held and len(whole) != PAYABLE:
+        faults.append(f"{len(whole)} contents delivered, not {PAYABLE}")
+    with _counting:
+        into.runs += 1
+        into.hit += hit
+        into.calls[point.call] += hit
+        into.lost += lost
+        into.partial += len(observer.partial)
+        into.paid_twice += twice
+        into.unfinished += left
+        into.unconfirmed += len(held)
+        into.held[point.call] += bool(held)
+        into.unlisted += len(unlisted)
+        into.litter += len(litter(home.inbox, home.archive, home.quarantine, home.outbox))
+        into.looks += observer.looks
+        into.delivered += observer.delivered
+        for fault in faults:
+            _tell(f"BROKEN {point}: {fault} ({home.root})")
+        into.broken += [f"{point}: {fault} ({home.root})" for fault in faults]
+
+
+def sweep(
+    root: Path, size: int, signal: str = "KILL", parallel: int = 2, minutes: float = 600.0
+) -> Figures:
+    """All of it, or what `minutes` allow; what broke a promise is left below `root`."""
+    end = time.monotonic() + minutes * 60.0
+    with contextlib.ExitStack() as stack:
+        warm = [stack.enter_context(Forks(KEY)) for _ in range(parallel)]
+        made = profile(warm[0], root / "profile")
+        plan = points(made, size)
+        random.Random(len(plan)).shuffle(plan)  # so that what there is time for is even too
+        figures = Figures(made=made)
+        waiting = iter(list(enumerate(plan)))
+        taking = threading.Lock()
+
+        def work(forks: Forks) -> None:
+            for number, point in _shared(waiting, taking):
+                if time.monotonic() > end:
+                    return
+                strike(forks, root / f"{number:04d}", point, signal, figures)
+                if figures.runs % 20 == 0:
+                    _tell(f"{figures.runs}/{size}, {figures.hit} hit, {len(figures.broken)} broken")
+
+        with ThreadPoolExecutor(parallel) as pool:
+            for done in [pool.submit(work, forks) for forks in warm]:
+                done.result()
+    return figures
+
+
+def _shared(
+    waiting: Iterator[tuple[int, Point]], taking: threading.Lock
+) -> Iterator[tuple[int, Point]]:
+    while True:
+        with taking:
+            item = next(waiting, None)
+        if item is None:
+            return
+        yield item
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--points", "--size", type=int, default=8)
+    parser.add_argument("--signal", choices=("KILL", "TERM"), default="KILL")
+    parser.add_argument("--parallel", type=int, default=2)
+    parser.add_argument("--minutes", type=float, default=600.0, help="no more points after these")
+    options = parser.parse_args()
+    if shutil.which("strace") is None:
+        sys.stdout.write("strace is not installed\n")
+        return 2
+    root = Path(tempfile.mkdtemp(prefix="kill-sweep-"))
+    figures = sweep(root, options.points, options.signal, options.parallel, options.minutes)
+    sys.stdout.write(figures.text(f"SIG{options.signal}") + "\n")
+    for line in figures.broken:
+        sys.stdout.write(f"BROKEN {line}\n")
+    if figures.holds:
+        shutil.rmtree(root)
+    return 0 if figures.holds else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

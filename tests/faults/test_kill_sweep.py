@@ -1,0 +1,69 @@
+"""A few of the sweep's points: `python -m tests.faults.kill_sweep --points 560` runs them all."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.harness import KEY
+from tests.faults.forked import Forks
+from tests.faults.kill_sweep import Case, points, sweep
+from tests.faults.looking import Observer
+from tests.scenario.server import ScenarioServer
+
+
+def _can_trace() -> bool:
+    """Containers may have strace and still forbid it to attach."""
+    traced = ["strace", "-qqq", "-e", "trace=none", "true"]
+    return shutil.which("strace") is not None and not subprocess.run(traced, check=False).returncode
+
+
+needs_strace = pytest.mark.skipif(not _can_trace(), reason="strace is missing or not allowed here")
+
+
+@needs_strace
+@pytest.mark.parametrize(("signal", "size"), [("KILL", 5), ("TERM", 2)])
+def test_a_signal_at_any_call_breaks_no_promise(tmp_path: Path, signal: str, size: int) -> None:
+    """Nothing is lost, half seen, paid twice or left over, whatever call the signal comes at."""
+    figures = sweep(tmp_path, size, signal)
+    assert figures.broken == []
+    assert figures.runs == size
+    assert figures.hit
+    # Four songs each; those of one content that is in doubt are held back.
+    assert figures.delivered >= 4 * size - 2 * figures.unconfirmed
+
+
+def test_the_observer_sees_what_is_not_whole(tmp_path: Path) -> None:
+    """Loose files, folders without a sidecar, stems that differ from it, and files beyond it."""
+    with ScenarioServer(key=KEY, job_seconds=0.05) as server, Forks(KEY) as forks:
+        case = Case(tmp_path, server)
+        assert case.run(forks) == 3
+    outbox = case.home.outbox
+    observer = Observer(outbox, mirrors={"six"})
+    observer.look()
+    assert observer.partial == set()
+    assert observer.delivered == 4
+    (outbox / "loose.wav").write_bytes(b"")
+    (outbox / "empty").mkdir()
+    (outbox / "another" / "more.wav").write_bytes(b"")
+    (outbox / "a song" / "a song (Vocals).wav").unlink()  # linked: its content is another's too
+    (outbox / "a song" / "a song (Vocals).wav").write_bytes(b"cut")
+    observer.look(again=True)
+    assert {seen.split(":")[0] for seen in observer.partial} == {
+        "loose.wav",
+        "empty",
+        "another",
+        "a song",
+    }
+
+
+def test_points_are_even_and_rare_calls_whole() -> None:
+    """A frequent call takes no more of the sweep than others; a rare one is swept to its end."""
+    plan = points({"fsync": 3, "read": 1000, "rename": 40}, 100)
+    assert len(set(plan)) == 100
+    assert {point.n for point in plan if point.call == "fsync"} == {1, 2, 3}
+    assert sum(point.call == "rename" for point in plan) == 40
+    assert all(1 <= point.n <= 1000 for point in plan)

@@ -1,0 +1,19 @@
+"""Power cuts, a few: `python -m tests.faults.power_cut --size 100` is the whole sweep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults.power_cut import sweep, why_not
+
+
+def test_a_power_cut_loses_nothing_that_was_promised(tmp_path: Path) -> None:
+    """After each cut every visible file is whole, and every id that was acted upon is known."""
+    if (reason := why_not()) is not None:
+        pytest.skip(reason)
+    figures = sweep(3, tmp_path, seed=3)
+    assert figures.faults == []
+    assert figures.cuts == 3
+    assert figures.files_checked > 0
