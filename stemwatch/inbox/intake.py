@@ -153,7 +153,7 @@ class Intake:
     async def _known(self, job: Job) -> Job | None:
         """The same file under another device number, or another content under its name."""
         for other in (await self._journal.at_paths([job.path])).get(job.path, []):
-            if other.state not in ACTIVE or other.owner != job.owner:
+            if other.owner != job.owner or not _is_still_here(other):
                 continue
             if other.content_key == job.content_key:
                 return await self._journal.amend(other, identity=job.identity)
@@ -169,9 +169,10 @@ class Intake:
     async def _back_from_quarantine(self, job: Job) -> Job | None:
         """Moved back into the inbox by hand: as good as `stemwatch retry`."""
         for other in await self._journal.with_content(job.content_key, (JobState.QUARANTINED,)):
-            if other.filed_to is None or other.owner != job.owner:
+            # Not moved yet, never moved, or gone: nobody can have moved that back.
+            if not other.filed_to or other.filed_to == other.path or other.owner != job.owner:
                 continue
-            if other.filed_to != job.path and os.path.lexists(other.filed_to):
+            if os.path.lexists(other.filed_to):
                 continue
             resumed = await self._journal.advance(
                 other,
@@ -210,6 +211,15 @@ class Intake:
             id=added.id,
         )
         return added
+
+
+def _is_still_here(job: Job) -> bool:
+    """Whether the job's file belongs at its path: at work, or in quarantine where it could not go.
+
+    Also a quarantined one that is not moved yet: a new job for it would be paid for again.
+    """
+    waits = job.state is JobState.QUARANTINED and job.filed_to in (None, job.path)
+    return job.state in ACTIVE or waits
 
 
 async def undecided(journal: Journal, key: str) -> Reject | None:

@@ -186,9 +186,9 @@ class Journal:
         return found
 
     async def known(self, paths: Sequence[str]) -> dict[str, list[tuple[JobState, Identity, bool]]]:
-        """Only what a scan needs of the jobs at these paths: state, identity, is it filed."""
+        """Only what a scan needs of the jobs at these paths: state, identity, was it filed away."""
         sql = (
-            "SELECT path, state, identity, filed_to IS NOT NULL FROM jobs"
+            "SELECT path, state, identity, coalesce(filed_to <> path, 0) FROM jobs"
             f" WHERE state <> 'gone' AND path IN ({marks(paths)})"
         )
         found: dict[str, list[tuple[JobState, Identity, bool]]] = {}

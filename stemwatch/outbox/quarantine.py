@@ -112,6 +112,8 @@ def restore(path: str, inbox_root: str, relpath: str, sha256: str | None) -> str
     """
     durable.require_root(inbox_root)
     folder, name = mirrored(inbox_root, relpath)
+    if os.path.abspath(path) == os.path.join(os.path.abspath(folder), name):
+        return path  # it never left: taken for its own copy, it would be removed
     with durable.disk_faults(folder):
         durable.make_dirs(folder)
         restored = _restore(path, folder, name, sha256)

@@ -72,8 +72,10 @@ async def _quarantine(ctx: Context, job: Job) -> Job:
     _require_inbox(ctx, filed)
     if filed.outcome == "kept":
         log.warning("job.kept", name=job.name, message=filed.message)
-    # Not moved, but settled: the file is gone, changed (a new song), or can't be moved.
-    return await ctx.journal.amend(job, filed_to=filed.path or job.path)
+    # Its own path says that it stays where it is (or another song has its name by now); nowhere
+    # that it is gone. Neither may look like a file that a person moved back.
+    stays = "" if filed.outcome == "gone" else job.path
+    return await ctx.journal.amend(job, filed_to=filed.path or stays)
 
 
 def _require_inbox(ctx: Context, filed: Filed) -> None:

@@ -135,7 +135,9 @@ class Lanes:
         if job.state not in (JobState.SEPARATING, JobState.SEPARATED):
             ctx.progress.end(job_id)
             ctx.reserved.pop(job_id, None)
-        if job.state in _ENDED and (job.state is not JobState.QUARANTINED or job.filed_to):
+        if job.state in _ENDED and (
+            job.state is not JobState.QUARANTINED or job.filed_to is not None
+        ):
             ctx.ended(job)
 
     def _server_answered(self) -> None:

@@ -1,0 +1,69 @@
+"""What the intake makes of a file whose content is in quarantine already."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stemwatch.audio.client import AudioHelper
+from stemwatch.inbox.intake import Candidate, Intake, Limits
+from stemwatch.job import Job, JobState, Options
+from stemwatch.journal.journal import Journal
+from tests.scenario.caller import make_song
+
+UNCONFIRMED = {"code": "submission_unconfirmed", "message": "no answer.", "hint": "look."}
+
+
+def admitted_again(tmp_path: Path, filed_to: Callable[[Path], str | None]) -> tuple[Job, Job]:
+    """A song is quarantined as unconfirmed, its file said to be at `filed_to`; then it is seen
+    in the inbox once more. Returns the quarantined job, and what the intake gave for the file."""
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    song = make_song(inbox / "song.wav", seconds=1)
+    candidate = Candidate(str(song), song.name, Options(), str(tmp_path / "outbox"))
+
+    async def scenario() -> tuple[Job, Job]:
+        journal, audio = Journal(str(tmp_path / "journal")), AudioHelper()
+        same = lambda one, other: one == other  # noqa: E731
+        intake = Intake(journal, audio, local=False, limits=Limits(), same=same)
+        try:
+            first = await intake.admit(candidate, patient=False)
+            intended = await journal.intend(
+                first, idempotency_key="k1", minutes=1, price=0.1, limits=[]
+            )
+            held = await journal.advance(
+                intended, JobState.QUARANTINED, **UNCONFIRMED, filed_to=filed_to(song)
+            )
+            return held, await intake.admit(candidate, patient=False)
+        finally:
+            await audio.close()
+            journal.close()
+
+    return asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("filed_to", [lambda song: None, str], ids=["not moved yet", "can't move"])
+def test_a_file_that_never_left_the_inbox_is_not_taken_for_a_retry(
+    tmp_path: Path, filed_to: Callable[[Path], str | None]
+) -> None:
+    """A read-only inbox must not make an unconfirmed song be paid for again and again."""
+    held, again = admitted_again(tmp_path, filed_to)
+    assert (again.id, again.state) == (held.id, JobState.QUARANTINED)
+    assert again.code == "submission_unconfirmed"
+
+
+def test_a_file_that_vanished_before_it_was_moved_is_held_when_it_is_back(tmp_path: Path) -> None:
+    """Nobody has decided about the first submission: the same content waits for that."""
+    held, again = admitted_again(tmp_path, lambda song: "")
+    assert again.id != held.id
+    assert (again.state, again.code) == (JobState.QUARANTINED, "duplicate_in_quarantine")
+
+
+def test_a_file_moved_back_by_hand_is_a_retry(tmp_path: Path) -> None:
+    """It was in the quarantine, and is there no more: a person has decided."""
+    held, again = admitted_again(tmp_path, lambda song: str(song.parent.parent / "quarantine/x"))
+    assert (again.id, again.state) == (held.id, JobState.QUEUED)
+    assert again.idempotency_key == "k1"
