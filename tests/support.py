@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def wait_for(
-    condition: Callable[[], T], *, timeout: float = 20.0, every: float = 0.02, what: str = ""
+    condition: Callable[[], T], *, timeout: float = 60.0, every: float = 0.02, what: str = ""
 ) -> T:
     """Return the first truthy value of `condition`; fail the test after `timeout` seconds."""
     deadline = time.monotonic() + timeout
@@ -25,7 +25,7 @@ def wait_for(
 
 
 async def wait_for_async(
-    condition: Callable[[], T], *, timeout: float = 20.0, every: float = 0.01, what: str = ""
+    condition: Callable[[], T], *, timeout: float = 60.0, every: float = 0.01, what: str = ""
 ) -> T:
     """The same on an event loop."""
     deadline = time.monotonic() + timeout

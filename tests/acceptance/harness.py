@@ -189,7 +189,7 @@ class Service:
                 found.append(event)
         return found
 
-    def wait_for_event(self, name: str, *, count: int = 1, timeout: float = 30.0) -> dict[str, Any]:
+    def wait_for_event(self, name: str, *, count: int = 1, timeout: float = 60.0) -> dict[str, Any]:
         """Wait until `name` was logged `count` times; returns the last of these."""
 
         def seen() -> list[dict[str, Any]] | None:

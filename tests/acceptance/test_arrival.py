@@ -19,7 +19,7 @@ from tests.support import wait_for
 
 # Songs that wait in the inbox while the API is paused; the full sweep is
 #   STEMWATCH_TEST_WAITING=20000 pytest tests/acceptance/test_arrival.py -k waiting
-WAITING = int(os.environ.get("STEMWATCH_TEST_WAITING", "2000"))
+WAITING = int(os.environ.get("STEMWATCH_TEST_WAITING", "600"))
 MB = 1 << 20
 
 

@@ -25,7 +25,7 @@ needs_strace = pytest.mark.skipif(not _can_trace(), reason="strace is missing or
 
 
 @needs_strace
-@pytest.mark.parametrize(("signal", "size"), [("KILL", 5), ("TERM", 2)])
+@pytest.mark.parametrize(("signal", "size"), [("KILL", 4), ("TERM", 2)])
 def test_a_signal_at_any_call_breaks_no_promise(tmp_path: Path, signal: str, size: int) -> None:
     """Nothing is lost, half seen, paid twice or left over, whatever call the signal comes at."""
     figures = sweep(tmp_path, size, signal)

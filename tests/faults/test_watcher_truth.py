@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults.watcher_truth import STORIES, tell, why_not
 
-SIZES = {"stopped": 1500, "remounted": 200, "remade": 200, "deaf": 100, "moved": 300}
+SIZES = {"stopped": 400, "remounted": 60, "remade": 60, "deaf": 40, "moved": 80}
 RESCAN, SETTLE = 2.0, 0.2  # seconds
 
 
