@@ -177,7 +177,7 @@ def test_the_service_manager_is_told_of_start_life_and_end(home: Home) -> None:
 
 
 def test_an_idle_service_costs_nothing_between_rescans(home: Home, server: ScenarioServer) -> None:
-    """Watched for four-second stretches: no CPU to speak of, and about one wake-up a second in all."""
+    """Watched for stretches of four seconds: no CPU to speak of, about one wake-up a second."""
     home.configure(server.url, watch={"rescan_seconds": 3600}, log={"level": "info"})
     with home.service() as service:
         make_song(home.inbox / "song.wav")
