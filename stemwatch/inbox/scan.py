@@ -14,7 +14,6 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from stemwatch.inbox.names import Filter, holds_back, temp_siblings
-from stemwatch.inbox.sample import open_regular as open_regular
 from stemwatch.job import Identity
 
 SLICE = 4096  # entries of one directory that are sorted and held at a time

@@ -40,7 +40,6 @@ class Report:
     found: int = 0
     delivered: int = 0
     failed: int = 0
-    counting: bool = True
     held: str = ""
     interrupted: bool = False
 
@@ -194,7 +193,6 @@ async def _admit_all(session: _Session, state_dir: str) -> None:
             for finished in done:
                 finished.result()
     await asyncio.gather(*tasks)
-    session.report.counting = False
 
 
 def _files(paths: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -10,8 +10,6 @@ from datetime import datetime, timedelta
 
 from stemwatch.journal.journal import Journal, Limit
 
-MINUTE = 60.0
-
 
 def start_of_day(now: float) -> float:
     """Local midnight before `now`; Unix seconds."""

@@ -14,7 +14,7 @@ from stemwatch.outbox import delivery, durable, naming, sidecar
 from stemwatch.outbox.keys import parse_key, tag_key
 from stemwatch.outbox.sidecar import StemFile
 from stemwatch.outbox.staging import Staging
-from stemwatch.workers.context import Context
+from stemwatch.workers.context import CLEARED, Context
 
 Received = Callable[[int], None]
 EARLIER = (JobState.DELIVERED, JobState.DONE)
@@ -113,10 +113,7 @@ async def record(
         delivered_to=folder,
         attempts=0,
         not_before=0.0,
-        code=None,
-        message=None,
-        hint=None,
-        http_status=None,
+        **CLEARED,
         **changes,
     )
     log.info(

@@ -6,8 +6,7 @@ from stemwatch.errors import Reject
 from stemwatch.job import Job, JobState
 from stemwatch.log import log
 from stemwatch.stemsplit.client import RemoteStatus
-from stemwatch.workers.context import Context
-from stemwatch.workers.submit import CLEARED
+from stemwatch.workers.context import CLEARED, Context
 
 
 async def follow(ctx: Context, job: Job) -> Job:

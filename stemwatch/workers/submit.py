@@ -12,7 +12,6 @@ import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from stemwatch.errors import PauseService, Reject, RetryLater, StemwatchError, Unconfirmed
 from stemwatch.inbox.sample import NotYet, open_regular
@@ -21,11 +20,8 @@ from stemwatch.log import redacted
 from stemwatch.outbox import durable, space
 from stemwatch.progress import SEPARATING, UPLOAD
 from stemwatch.stemsplit.client import Submitted, Upload
-from stemwatch.workers.context import Context
+from stemwatch.workers.context import CLEARED, Context
 from stemwatch.workers.gate import SUBMIT
-
-# A job that came further has no fault to show any more.
-CLEARED: dict[str, Any] = {"code": None, "message": None, "hint": None, "http_status": None}
 
 
 class TakenBack(StemwatchError):
