@@ -6,13 +6,17 @@ import errno
 import os
 import secrets
 import shlex
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 from stemwatch.config.settings import Settings
 from stemwatch.errors import ConfigFault
 
 # A full disk is no fault of the configuration: the service starts, pauses and says so.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_CHECK = ".stemwatch-check-"
+_LEFT_AFTER = 60.0  # seconds; a check takes far less, another one may be under way
 
 
 def folder_faults(settings: Settings) -> list[str]:
@@ -72,10 +76,10 @@ def _nearest(path: str) -> str:
 
 def _try(folder: str) -> OSError | None:
     """Write, rename and delete a hidden file: on network mounts permission bits say little."""
-    name = os.path.join(folder, f".stemwatch-check-{secrets.token_hex(6)}")
+    name = os.path.join(folder, f"{_CHECK}{secrets.token_hex(6)}")
     second = f"{name}-renamed"
     try:
-        os.listdir(folder)
+        _remove_left(folder)
         descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             os.write(descriptor, b"stemwatch")
@@ -92,6 +96,16 @@ def _try(folder: str) -> OSError | None:
             except OSError:
                 pass
     return None
+
+
+def _remove_left(folder: str) -> None:
+    """What a check left that was killed a while ago. Lists the folder: that has to work too."""
+    for entry in os.listdir(folder):
+        if entry.startswith(_CHECK):
+            path = os.path.join(folder, entry)
+            with suppress(OSError):
+                if abs(time.time() - os.lstat(path).st_mtime) > _LEFT_AFTER:
+                    os.unlink(path)
 
 
 def _sentence(key: str, path: str, place: str, error: OSError) -> str:

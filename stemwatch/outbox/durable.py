@@ -11,7 +11,6 @@ import fcntl
 import functools
 import hashlib
 import os
-import secrets
 import stat
 from collections.abc import Callable, Iterator
 
@@ -183,9 +182,17 @@ def _renameat2() -> Callable[[str, str], int] | None:
 
 
 def write_file(path: str, data: bytes, *, replace: bool = False) -> None:
-    """Write a small file whole and durably; FileExistsError if it is there and not `replace`."""
-    folder = os.path.dirname(path)
-    part = os.path.join(folder, f".{secrets.token_hex(8)}.part")
+    """Write a small file whole and durably; FileExistsError if it is there and not `replace`.
+
+    Two writers of one path need a lock between them.
+    """
+    folder, name = os.path.split(path)
+    # Named after the file, so that what a kill left is taken away by the next try.
+    part = os.path.join(
+        folder, f".stemwatch-{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}.part"
+    )
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(part)
     try:
         with open(part, "xb") as out:
             out.write(data)

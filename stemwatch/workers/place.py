@@ -43,9 +43,15 @@ class Place:
         return True
 
     def same(self, one: Identity | None, other: Identity) -> bool:
-        """Whether two looks at a path saw the same file, unchanged."""
-        if one is None or not self.network:
-            return one == other
+        """Whether two looks at a path saw the same file, unchanged.
+
+        Disks may be numbered anew at a reboot: with device numbers compared, every song in the
+        inbox would be taken for a new one then, and those that are kept there delivered again.
+        """
+        if one is None:
+            return False
+        if not self.network and one.inode != other.inode:
+            return False
         return (one.size, one.mtime_ns) == (other.size, other.mtime_ns)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
+from contextlib import suppress
 
 from stemwatch.errors import PauseService, StemwatchError
 from stemwatch.log import log
@@ -60,11 +60,11 @@ def _disk_is_well(ctx: Context) -> bool:
     for root in (r for r in roots if r is not None):
         durable.require_root(root)
         with durable.disk_faults(root):
-            path = os.path.join(root, f".stemwatch-check-{secrets.token_hex(4)}")
+            path = os.path.join(root, ".stemwatch-probe")  # one name: a kill leaves one at most
             try:
-                durable.write_file(path, b"\0" * 4096)
+                durable.write_file(path, b"\0" * 4096, replace=True)
             finally:
-                if os.path.lexists(path):
+                with suppress(FileNotFoundError):
                     os.unlink(path)
     return True
 

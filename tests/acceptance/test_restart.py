@@ -399,3 +399,20 @@ def test_once_says_by_its_exit_code_how_it_went(
     make_song(home.inbox / "song.wav", seconds=1)
     assert finished(home) == code
     assert (home.root / where / "song.wav").is_file()
+
+
+def test_a_reboot_that_numbers_the_disks_anew_changes_nothing(
+    home: Home, server: ScenarioServer
+) -> None:
+    """Originals that stay in the inbox are known by inode, size and time, whatever the device."""
+    home.configure(server.url, folders={"after_success": "keep"})
+    make_song(home.inbox / "kept.wav")
+    assert home.command("run", "--once").returncode == 0
+    before = journal(home, "SELECT id, state, updated_at FROM jobs")
+    with closing(sqlite3.connect(home.state / "journal.sqlite3")) as db, db:
+        (text,) = db.execute("SELECT identity FROM jobs").fetchone()
+        device, rest = text.split(":", 1)
+        db.execute("UPDATE jobs SET identity = ?", (f"{int(device) + 1}:{rest}",))
+    assert home.command("run", "--once").returncode == 0
+    assert journal(home, "SELECT id, state, updated_at FROM jobs") == before
+    assert list(home.sidecars()) == ["kept"]

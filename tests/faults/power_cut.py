@@ -176,7 +176,10 @@ class _Life:
                 ended = sum(self.home.journal_count(s) for s in ("done", "quarantined"))
                 return not self.home.waiting() and ended >= len(self.songs)
 
-            wait_for(finished, timeout=60, every=0.1, what="the end of all work")
+            try:
+                wait_for(finished, timeout=60, every=0.1, what="the end of all work")
+            except AssertionError:
+                self._fault(f"no end: inbox {self.home.waiting()}, {self._rows()}")
 
     # -- what must be true after every cut -------------------------------------------------
 

@@ -65,6 +65,19 @@ def test_made_folders_have_no_faults_and_nothing_is_left(
     assert os.stat(settings.state_dir).st_mode & 0o777 == 0o700
 
 
+def test_what_a_killed_check_left_is_removed(tmp_path: Path, settings: Settings) -> None:
+    """After a minute: before, it may be another check that is under way."""
+    make_folders(settings, inbox=True)
+    before = tree(tmp_path)
+    left, busy = (Path(settings.folders.outbox, f".stemwatch-check-{n}") for n in ("left", "busy"))
+    left.touch()
+    busy.touch()
+    os.utime(left, (1.0, 1.0))
+    assert folder_faults(settings) == []
+    busy.unlink()
+    assert tree(tmp_path) == before
+
+
 def test_files_in_the_place_of_folders_are_all_named(tmp_path: Path, settings: Settings) -> None:
     """Each folder that can't be one has its own sentence."""
     (tmp_path / "stemwatch").touch()

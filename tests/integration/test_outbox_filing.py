@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -309,6 +310,21 @@ def test_a_kill_between_reason_and_move_leaves_one_reason(inbox: Path, root: str
     filed = isolate(path, identity, root, "mine.mp3")
     assert filed.path == os.path.join(root, f"mine [{SHA[:8]}].mp3")
     assert Path(root, "mine.mp3.reason.json").read_text() == "my notes"
+
+
+def test_a_kill_while_the_reason_is_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    """The half of a note has the name of the note: the next try takes it away."""
+    note = tmp_path / "song.mp3.reason.json"
+    script = (
+        "import os, sys; from stemwatch.outbox import durable;"
+        "os.fsync = lambda _: os.kill(os.getpid(), 9);"
+        "durable.write_file(sys.argv[1], b'half')"
+    )
+    assert subprocess.run([sys.executable, "-c", script, str(note)], check=False).returncode == -9
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"half"]
+    assert not note.exists()
+    durable.write_file(str(note), b"whole")
+    assert [path.name for path in tmp_path.iterdir()] == [note.name]
 
 
 def test_what_could_not_be_moved_leaves_no_reason(inbox: Path, root: str) -> None:
