@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,14 +10,13 @@ from dataclasses import dataclass
 from stemwatch.audio.client import AudioHelper
 from stemwatch.audio.results import Probe
 from stemwatch.errors import Reject
-from stemwatch.inbox import complete
-from stemwatch.inbox.sample import open_regular
+from stemwatch.inbox.complete import Lack
+from stemwatch.inbox.examine import examine
 from stemwatch.job import ACTIVE, Identity, Job, JobState, Options, content_key, resume_state
 from stemwatch.journal.journal import Journal
 from stemwatch.log import log
 
 MAX_BYTES = 100 * 1024 * 1024  # what the API takes (wire A)
-_CHUNK = 1 << 20
 
 
 class Changed(Exception):
@@ -28,7 +26,7 @@ class Changed(Exception):
 class Incomplete(Exception):
     """Bytes are missing that its own header promises; `sure`: it can't be whole like this."""
 
-    def __init__(self, lack: complete.Lack) -> None:
+    def __init__(self, lack: Lack) -> None:
         super().__init__(lack.message)
         self.message = lack.message
         self.sure = lack.sure
@@ -78,30 +76,25 @@ class Intake:
         `patient`: bytes that seem to be missing may still come. Raises Incomplete (only then),
         Changed, FileNotFoundError or NotYet, with nothing journaled.
         """
-        fd = await asyncio.to_thread(open_regular, candidate.path)
+        identity, lack, sha256 = await asyncio.to_thread(
+            examine, candidate.path, self._limits.max_bytes, patient
+        )
+        if lack is not None:
+            if patient:
+                raise Incomplete(lack)
+            return await self._refuse(candidate, identity, "", _truncated(lack.message))
+        if sha256 is None:
+            return await self._refuse(candidate, identity, "", self._too_large(identity.size))
         try:
-            identity = Identity.of(os.fstat(fd))
-            lack = await asyncio.to_thread(complete.look, fd)
-            if lack is not None and (patient or lack.sure):
-                if patient:
-                    raise Incomplete(lack)
-                return await self._refuse(candidate, identity, "", _truncated(lack.message))
-            if identity.size > self._limits.max_bytes:
-                return await self._refuse(candidate, identity, "", self._too_large(identity.size))
-            sha256 = await asyncio.to_thread(_sha256, fd, identity.size)
-            self._require_same(fd, candidate.path, identity)
-            try:
-                probe = await self._audio.probe(candidate.path)
-                self._require_length(probe)
-            except Reject as fault:
-                self._require_same(fd, candidate.path, identity)
-                return await self._refuse(candidate, identity, sha256, fault)
-            self._require_same(fd, candidate.path, identity)
-        finally:
-            os.close(fd)
+            probe = await self._audio.probe(candidate.path)
+            self._require_length(probe)
+        except Reject as fault:
+            self._require_same(candidate.path, identity)
+            return await self._refuse(candidate, identity, sha256, fault)
+        self._require_same(candidate.path, identity)
         return await self._accept(candidate, identity, sha256, probe)
 
-    def _require_same(self, fd: int, path: str, identity: Identity) -> None:
+    def _require_same(self, path: str, identity: Identity) -> None:
         """A file that changed while it was hashed, or gave its name to another, starts again."""
         try:
             there = Identity.of(os.lstat(path))
@@ -109,7 +102,7 @@ class Intake:
             raise
         except OSError:
             there = None
-        if not self._same(there, identity) or not self._same(Identity.of(os.fstat(fd)), identity):
+        if not self._same(there, identity):
             raise Changed(path)
 
     def _require_length(self, probe: Probe) -> None:
@@ -141,18 +134,28 @@ class Intake:
             sample_rate=probe.sample_rate,
             channels=probe.channels,
         )
-        known = await self._known(job) or await self._back_from_quarantine(job)
-        if known is not None:
-            return known
-        if (held := await undecided(self._journal, key)) is not None:
-            return await self._refuse(candidate, identity, sha256, held)
-        added = await self._journal.add(job)
-        log.info("job.queued", name=job.name, id=added.id, seconds=round(probe.duration, 1))
+        added = await self._journal.add_new(job)
+        if added is None:
+            return await self._accept_akin(candidate, job)
+        _tell_queued(added)
         return added
 
-    async def _known(self, job: Job) -> Job | None:
-        """The same file under another device number, or another content under its name."""
-        for other in (await self._journal.at_paths([job.path])).get(job.path, []):
+    async def _accept_akin(self, candidate: Candidate, job: Job) -> Job:
+        """There are others of this path, or in quarantine with this content."""
+        at_path, quarantined = await self._journal.akin(job.path, job.content_key)
+        known = await self._known(job, at_path)
+        known = known or await self._back_from_quarantine(job, quarantined)
+        if known is not None:
+            return known
+        if (held := undecided(quarantined)) is not None:
+            return await self._refuse(candidate, job.identity, job.sha256, held)
+        added = await self._journal.add(job)
+        _tell_queued(added)
+        return added
+
+    async def _known(self, job: Job, at_path: list[Job]) -> Job | None:
+        """The same file with another identity, or another content under its name."""
+        for other in at_path:
             if other.owner != job.owner or not _is_still_here(other):
                 continue
             if other.content_key == job.content_key:
@@ -166,9 +169,9 @@ class Intake:
         await self._journal.advance(other, JobState.GONE, reason)
         log.info("job.gone", name=other.name, reason=reason)
 
-    async def _back_from_quarantine(self, job: Job) -> Job | None:
+    async def _back_from_quarantine(self, job: Job, quarantined: list[Job]) -> Job | None:
         """Moved back into the inbox by hand: as good as `stemwatch retry`."""
-        for other in await self._journal.with_content(job.content_key, (JobState.QUARANTINED,)):
+        for other in quarantined:
             # Not moved yet, never moved, or gone: nobody can have moved that back.
             if not other.filed_to or other.filed_to == other.path or other.owner != job.owner:
                 continue
@@ -213,6 +216,10 @@ class Intake:
         return added
 
 
+def _tell_queued(job: Job) -> None:
+    log.info("job.queued", name=job.name, id=job.id, seconds=round(job.duration or 0.0, 1))
+
+
 def _is_still_here(job: Job) -> bool:
     """Whether the job's file belongs at its path: at work, or in quarantine where it could not go.
 
@@ -222,9 +229,12 @@ def _is_still_here(job: Job) -> bool:
     return job.state in ACTIVE or waits
 
 
-async def undecided(journal: Journal, key: str) -> Reject | None:
-    """This content may have been charged already, and nobody has decided about it yet."""
-    for other in await journal.with_content(key, (JobState.QUARANTINED,)):
+def undecided(quarantined: list[Job]) -> Reject | None:
+    """This content may have been charged already, and nobody has decided about it yet.
+
+    `quarantined`: the jobs in quarantine that have it.
+    """
+    for other in quarantined:
         if other.remote_id is None and other.code != "submission_unconfirmed":
             continue
         if other.code == "separation_failed":
@@ -279,12 +289,3 @@ def _truncated(message: str) -> Reject:
         code="truncated",
         hint="Copy the whole file again, then drop it once more.",
     )
-
-
-def _sha256(fd: int, size: int) -> str:
-    """By `pread`, so that the descriptor's position stays where it was."""
-    digest, offset = hashlib.sha256(), 0
-    while offset < size and (chunk := os.pread(fd, _CHUNK, offset)):
-        digest.update(chunk)
-        offset += len(chunk)
-    return digest.hexdigest()

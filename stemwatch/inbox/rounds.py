@@ -25,6 +25,7 @@ from stemwatch.log import log
 
 CAPACITY = 4096
 AT_ONCE = 16
+_SEATS = 4  # free ones that are worth a look: with one at a time, a thread was asked for each file
 _SLICE = 500  # paths in one question to the journal
 _SHORTEST_ROUND = 0.2  # seconds between two rounds, however many hints come
 _REMEMBERED = 200  # unreadable files and folders that are reported, once each
@@ -135,7 +136,7 @@ class Rounds:
     def _pause(self) -> float:
         """Seconds until the next thing to do by itself."""
         now = self._clock()
-        due = self._settler.next_due() if len(self._taking) < AT_ONCE else None
+        due = self._settler.next_due() if AT_ONCE - len(self._taking) >= _SEATS else None
         return max(0.01, min(self._next_scan, due if due is not None else self._next_scan) - now)
 
     async def _round(self) -> None:
@@ -193,7 +194,7 @@ class Rounds:
 
     async def _sample_due(self) -> None:
         """Look at what may have settled by now, and take what has."""
-        while (room := AT_ONCE - len(self._taking)) > 0:
+        while (room := AT_ONCE - len(self._taking)) >= _SEATS:
             paths = self._settler.due(self._clock(), room)
             if not paths:
                 return

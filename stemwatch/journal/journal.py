@@ -67,6 +67,10 @@ class Journal:
         """Insert a new job (its `id` is ignored); returns it with its id."""
         return await self._write(lambda db: transactions.add(db, job, self._clock()))
 
+    async def add_new(self, job: Job) -> Job | None:
+        """`add`, unless there are jobs that are `akin` to it; then None."""
+        return await self._write(lambda db: transactions.add_new(db, job, self._clock()))
+
     async def advance(self, job: Job, to: JobState, note: str = "", **changes: Any) -> Job:
         """Move `job` to state `to`, with field changes. Raises StaleJob if it moved already."""
         return await self._write(
@@ -196,6 +200,17 @@ class Journal:
             path, identity = rows.decode_path(row[0]), rows.decode_identity(row[2])
             found.setdefault(path, []).append((JobState(row[1]), identity, bool(row[3])))
         return found
+
+    async def akin(self, path: str, key: str) -> tuple[list[Job], list[Job]]:
+        """The jobs that were journaled at `path`, and those in quarantine with content `key`.
+
+        The former oldest first, the latter newest first.
+        """
+        at_path, key_of = _encoded([path])[0], (key, JobState.QUARANTINED)
+        where = "path = ? OR (content_key = ? AND state = ?) ORDER BY id"
+        jobs = await self._select(where, (at_path, *key_of))
+        held = [job for job in reversed(jobs) if (job.content_key, job.state) == key_of]
+        return [job for job in jobs if job.path == path], held
 
     async def with_content(self, key: str, states: Iterable[JobState]) -> list[Job]:
         """Jobs of this content in one of `states`, newest first."""

@@ -54,6 +54,14 @@ def add(db: sqlite3.Connection, job: Job, at: float) -> Job:
     return added
 
 
+def add_new(db: sqlite3.Connection, job: Job, at: float) -> Job | None:
+    """Insert `job` unless another has its path, or is in quarantine with its content."""
+    sql = "SELECT 1 FROM jobs WHERE path = ? OR (content_key = ? AND state = 'quarantined') LIMIT 1"
+    path = rows.encode({"path": job.path})["path"]
+    akin = db.execute(sql, (path, job.content_key)).fetchone()
+    return add(db, job, at) if akin is None else None
+
+
 def advance(
     db: sqlite3.Connection, job: Job, to: JobState, note: str, changes: Mapping[str, Any], at: float
 ) -> Job:

@@ -6,6 +6,7 @@ What waits is in the journal, never in a task: 20,000 files waiting cost what th
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from stemwatch.errors import PauseService, Unconfirmed
 from stemwatch.job import Job, JobState
@@ -28,6 +29,7 @@ _CLAIMS = {
     SUBMIT: (JobState.QUEUED,),
 }
 _CLAIMED = tuple(state for states in _CLAIMS.values() for state in states)
+_SHORTEST_TURN = 0.02  # seconds; the first one after a rest is at once
 _OUTAGE_TRIES = 3  # probes of a server that is down before `--once` gives up
 
 
@@ -70,13 +72,15 @@ class Pool:
         """Work until `stop`. Raises JournalFault when nothing can be remembered any more."""
         while not self._stopping:
             self._wake.clear()
+            turned = self.ctx.clock()
             timeout = await self._turn()
             if self._lanes.fatal is not None:
                 raise self._lanes.fatal
-            try:
-                await asyncio.wait_for(self._wake.wait(), timeout)
-            except TimeoutError:
-                pass
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    await self._wake.wait()
+            # Thousands of files that are taken in at once must not be a turn each.
+            await asyncio.sleep(turned + _SHORTEST_TURN - self.ctx.clock())
 
     async def idle(self) -> bool:
         """Whether nothing is left to do, now or later."""

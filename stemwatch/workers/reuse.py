@@ -8,7 +8,7 @@ from typing import Any
 
 from stemwatch.errors import Reject
 from stemwatch.inbox.intake import undecided
-from stemwatch.job import Job
+from stemwatch.job import Job, JobState
 from stemwatch.outbox import sidecar
 from stemwatch.outbox.reuse import relink
 from stemwatch.outbox.staging import Staging
@@ -45,7 +45,8 @@ async def reuse(ctx: Context, job: Job) -> Job | None:
             deliver.publish(ctx, job, staging, cost_minutes=0.0, reused_from=source, **told)
         )
     # It waited for stems that ended in quarantine: intake could not know that yet.
-    if (held := await undecided(ctx.journal, job.content_key)) is not None:
+    quarantined = await ctx.journal.with_content(job.content_key, (JobState.QUARANTINED,))
+    if (held := undecided(quarantined)) is not None:
         raise held
     return None
 
