@@ -182,6 +182,15 @@ class Journal:
         )
         return None if row is None else row[0]
 
+    async def held_until(self, code: str, owner: str | None) -> dict[JobState, float]:
+        """The latest `not_before` (Unix seconds) of the jobs that wait because of `code`."""
+        found = await self._all(
+            "SELECT state, max(not_before) FROM jobs WHERE code = ? AND owner IS ?"
+            f" AND state IN ({marks(ACTIVE)}){_OPEN} GROUP BY state",
+            (code, owner, *ACTIVE),
+        )
+        return {JobState(row[0]): float(row[1]) for row in found}
+
     async def at_paths(self, paths: Sequence[str]) -> dict[str, list[Job]]:
         """The jobs that were journaled at these paths, newest last."""
         found: dict[str, list[Job]] = {}

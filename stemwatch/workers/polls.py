@@ -77,10 +77,10 @@ class Polls:
         self._jobs[job_id] = _Watched(started=now)
         self._plan(job_id, now + self.estimate.first(self._interval))
 
-    def resumed(self, job_id: int, now: float) -> None:
-        """The job was at the remote before we started: ask at once, whatever the clocks say."""
+    def resumed(self, job_id: int, now: float, wait: float = 0.0) -> None:
+        """The job was at the remote before we started: ask after `wait` seconds."""
         self._jobs[job_id] = _Watched(started=now)
-        self._plan(job_id, now)
+        self._plan(job_id, now + wait)
 
     def running(self, job_id: int, now: float) -> None:
         """A poll found it still running."""

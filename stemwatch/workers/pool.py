@@ -67,6 +67,18 @@ class Pool:
                 "stemwatch was stopped between sending the last bytes and reading the answer."
             )
             await reject(self.ctx, job, fault)
+        await self._keep_waiting()
+
+    async def _keep_waiting(self) -> None:
+        """A restart is no way round a Retry-After: what a 429 held back stays held."""
+        ctx = self.ctx
+        asked = await ctx.journal.held_until("rate_limited", ctx.owner)
+        wait = max(asked.values(), default=0.0) - ctx.now()
+        if wait > 0:
+            message = "the server asked for time (429) before stemwatch was started again."
+            pause(ctx, PauseService(message, code="rate_limited", after=wait))
+            if JobState.SEPARATING in asked:
+                ctx.polls.hold(ctx.clock() + wait)
 
     async def run(self) -> None:
         """Work until `stop`. Raises JournalFault when nothing can be remembered any more."""
@@ -153,7 +165,8 @@ class Pool:
         for job in await self._mine(JobState.SEPARATING):
             if job.id not in self.ctx.polls and job.id not in self._lanes[POLL].tasks:
                 self.ctx.slots.hold(job.id)
-                self.ctx.polls.resumed(job.id, self.ctx.clock())
+                wait = max(0.0, job.not_before - self.ctx.now())
+                self.ctx.polls.resumed(job.id, self.ctx.clock(), wait)
                 self.ctx.reserved[job.id] = needed_bytes(job.duration or 0.0, job.options)
 
     def _poll(self) -> None:

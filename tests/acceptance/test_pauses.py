@@ -197,6 +197,25 @@ def test_a_429_on_a_poll_holds_every_poll(tmp_path: Path, server: ScenarioServer
     assert server.paid["total"] == 4
 
 
+@pytest.mark.parametrize("route", ["post", "get"])
+def test_a_restart_is_no_way_round_a_retry_after(
+    tmp_path: Path, server: ScenarioServer, route: str
+) -> None:
+    """Killed while the server's time runs, and started again: nobody asks before it is over."""
+    server.scenario(**{route: [{"status": 429, "headers": {"Retry-After": "4"}}]})
+    home = Home(tmp_path, watch=QUICK, base_url=server.url, api={"max_concurrent": 3})
+    with home.scaled_service(SCALE) as service:
+        drop(home.inbox / "first.wav", 0)
+        wait_for(lambda: service.events("job.waits"), what=f"a wait in\n{service.text()}")
+        service.kill()
+    drop(home.inbox / "another.wav", 1)
+    with home.scaled_service(SCALE) as service:
+        wait_until_done(service, 2)
+    asked = server.requests(route)
+    assert asked[1]["time"] >= asked[0]["time"] + 4.0
+    assert server.paid["total"] == 2
+
+
 # -- the server -----------------------------------------------------------------------------
 
 
