@@ -46,7 +46,7 @@ async def working_set(
         journal = Journal(os.path.join(settings.state_dir, JOURNAL))
         stack.callback(journal.close)
         at_once = jobs or (_local_jobs() if settings.local else settings.api.max_concurrent)
-        api = _Api(settings)
+        api = _Api(settings, timing)
         stack.push_async_callback(api.close)
         if settings.local:
             folder = os.path.join(settings.state_dir, _server_dir(owner))
@@ -64,8 +64,9 @@ async def working_set(
 class _Api:
     """The API of this run: one that stays, or a local server that may come back elsewhere."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, timing: Timing) -> None:
         self._settings = settings
+        self._timing = timing
         self._key: str | None = None
         self._all: list[SeparateApi] = []
         self.context: Context | None = None
@@ -78,8 +79,15 @@ class _Api:
         if key:
             hide(key)
         self._key = key
-        timeout = self._settings.api.upload_timeout
-        self._all.append(SeparateApi(base_url, key, upload_timeout=timeout))
+        self._all.append(
+            SeparateApi(
+                base_url,
+                key,
+                upload_timeout=self._settings.api.upload_timeout,
+                answer_timeout=self._timing.answer,
+                poll_timeout=self._timing.poll_answer,
+            )
+        )
 
     def moved(self, base_url: str) -> None:
         """The local server crashed and is back, perhaps on another port."""

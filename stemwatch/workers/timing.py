@@ -32,7 +32,10 @@ class Timing:
     download_stall: float = 600.0  # total allowance of one stem ...
     download_megabyte: float = 20.0  # ... plus this for each MB that it may have
     status_every: float = 1.0
+    answer: float = 300.0  # of an upload: giving up costs a person's attention
+    poll_answer: float = 30.0
 
     def scaled(self, factor: float) -> Timing:
-        """All of it `factor` times as long."""
-        return replace(self, **{f.name: getattr(self, f.name) * factor for f in fields(self)})
+        """All of it `factor` times as long, but the patience with a server: it is never quicker."""
+        names = {f.name for f in fields(self)} - {"answer", "poll_answer"}
+        return replace(self, **{name: getattr(self, name) * factor for name in names})

@@ -189,6 +189,37 @@ def test_a_failing_server_gets_the_same_song_again_under_the_same_key(tmp_path: 
     assert outcomes(home) == {"song": "delivered"}
 
 
+def test_a_server_that_never_answers_is_given_up_once(tmp_path: Path) -> None:
+    """After the whole body: unconfirmed, taken or not. Before it: nothing happened, tried again.
+
+    A poll or a download that hangs costs time and nothing else.
+    """
+    hanging: dict[str, dict[str, Any]] = {
+        "poll": {"get": [{"hang": "head"}]},
+        "download": {"download": [{"hang": "head"}]},
+    }
+    with ScenarioServer(key=KEY, job_seconds=0.1) as server:
+        server.scenario(
+            post=[{"hang": "end"}, {"hang": "end", "accept": True}, {"hang": "body"}],
+            by_name={f"{name}.wav": own for name, own in hanging.items()},
+        )
+        home = home_for(tmp_path, server, api={"upload_timeout": 2, "max_concurrent": 1})
+        patience = ("answer=2", "poll_answer=1", "download_stall=1", "hold_max=20")
+        with home.scaled_service(SCALE, *patience) as service:
+            for name in ("lost", "taken"):
+                drop(home.inbox / f"{name}.wav", len(name))
+                wait_for_ends(service, 1 if name == "lost" else 2)
+            # Larger than what the sockets keep, so that the server stops in the midst of it.
+            drop(home.inbox / "big.wav", 9, seconds=900.0)
+            wait_for_ends(service, 3)
+            drop_all(home, list(hanging))
+            wait_for_ends(service, 5)
+        told = dict.fromkeys(["lost", "taken"], "submission_unconfirmed")
+        assert outcomes(home) == told | dict.fromkeys(["big", *hanging], "delivered")
+        assert server.paid["total"] == 4  # the one that was taken, and each delivered one once
+        assert len(server.requests("post")) == 6
+
+
 # -- GET ------------------------------------------------------------------------------------
 
 Table = dict[str, tuple[dict[str, Any], str]]  # song -> its plan and steps, and how it ends
