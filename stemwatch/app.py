@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from urllib.parse import quote, unquote
 
 from stemwatch import __version__, notify
 from stemwatch.compose import intake_of, working_set
@@ -26,14 +27,14 @@ from stemwatch.operations.rebuild import rebuild
 from stemwatch.outbox import staging
 from stemwatch.report import Report
 from stemwatch.workers.context import Context
-from stemwatch.workers.place import Place, mount_point
+from stemwatch.workers.place import Anchor, Place
 from stemwatch.workers.pool import Pool
 from stemwatch.workers.timing import Timing
 
 LOCK = "lock"
 DRAIN_SECONDS = 75.0  # below the unit's TimeoutStopSec
+_RAW = "surrogateescape"  # names of folders need not be UTF-8, what the journal notes has to be
 _PATIENCE = 20  # quiet windows that a file with missing bytes is waited for
-_MOUNT_FACT = "inbox mount"
 
 
 async def run_service(
@@ -65,15 +66,16 @@ async def run_service(
 
 def _place(settings: Settings, mode: WatchMode) -> Place:
     folders = settings.folders
+    archive = folders.archive if folders.after_success == "archive" else None
+    paths = (folders.inbox, folders.outbox, folders.quarantine, archive)
     return Place(
         outbox=folders.outbox,
         inbox=folders.inbox,
         quarantine=folders.quarantine,
-        archive=folders.archive if folders.after_success == "archive" else None,
+        archive=archive,
         after_success=folders.after_success,
-        device=os.stat(folders.inbox).st_dev,
-        mount=mount_point(folders.inbox),
         network=mode.network,
+        anchors={path: Anchor.of(path) for path in paths if path is not None},
     )
 
 
@@ -156,15 +158,14 @@ class Service:
 
     async def _prepare(self) -> None:
         """What an earlier run, or none, left behind."""
-        context, inbox = self._context, self._settings.folders.inbox
-        before = await context.journal.fact(_MOUNT_FACT)
-        mount = context.place.mount or "/"
-        lost = before is not None and inbox.startswith(before) and len(mount) < len(before)
-        if lost and not await asyncio.to_thread(_holds_anything, inbox):
-            # Started before its mount: an empty folder proves nothing about the queue.
-            context.place.mount, context.place.device = before, None
-        if context.place.device is not None:
-            await context.journal.note(_MOUNT_FACT, mount)
+        context = self._context
+        for path, anchor in context.place.anchors.items():
+            fact = f"mount of {quote(path, errors=_RAW)}"
+            before = await context.journal.fact(fact)
+            mount = None if before is None else unquote(before, errors=_RAW)
+            await asyncio.to_thread(anchor.compare, mount)
+            if anchor.device is not None:
+                await context.journal.note(fact, quote(anchor.mount, errors=_RAW))
         await rebuild(context.journal, self._settings.folders.outbox)
         await asyncio.to_thread(_clear_old_staging, self._settings.folders.outbox, context)
         await self._pool.recover()
@@ -215,11 +216,6 @@ class Service:
         since = self._started
         quarantined = await self._context.journal.changed_since(JobState.QUARANTINED, since)
         return 3 if quarantined else 0
-
-
-def _holds_anything(folder: str) -> bool:
-    with os.scandir(folder) as entries:
-        return any(not entry.name.startswith(".") for entry in entries)
 
 
 def _clear_old_staging(outbox: str, context: Context) -> None:

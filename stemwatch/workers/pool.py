@@ -17,7 +17,7 @@ from stemwatch.workers.fetch import fetch
 from stemwatch.workers.filing import file
 from stemwatch.workers.follow import follow
 from stemwatch.workers.gate import BY_TRIAL, FETCH, FILE, POLL, SUBMIT
-from stemwatch.workers.lanes import Lane, Lanes
+from stemwatch.workers.lanes import Lane, Lanes, Step
 from stemwatch.workers.outcome import pause, reject
 from stemwatch.workers.probes import probe
 from stemwatch.workers.reuse import reuse
@@ -43,16 +43,26 @@ async def _submit_or_reuse(ctx: Context, job: Job) -> Job:
     return separating
 
 
+def _placed(step: Step) -> Step:
+    """`step`, begun only while its results have somewhere to go."""
+
+    async def begin(ctx: Context, job: Job) -> Job:
+        await asyncio.to_thread(ctx.place.require_results)
+        return await step(ctx, job)
+
+    return begin
+
+
 class Pool:
     """Moves jobs until it is told to stop. `fetches`: how many songs are downloaded at once."""
 
     def __init__(self, ctx: Context, *, fetches: int = 3) -> None:
         self.ctx = ctx
         seats = {
-            FILE: Lane(file, 2),
-            FETCH: Lane(fetch, fetches),
+            FILE: Lane(_placed(file), 2),
+            FETCH: Lane(_placed(fetch), fetches),
             POLL: Lane(follow, 4),
-            SUBMIT: Lane(_submit_or_reuse, ctx.slots.most),
+            SUBMIT: Lane(_placed(_submit_or_reuse), ctx.slots.most),
         }
         self._lanes = Lanes(ctx, seats)
         self._probe: asyncio.Task[None] | None = None

@@ -56,6 +56,7 @@ async def _over(ctx: Context, pause: Pause) -> bool:
 
 def _disk_is_well(ctx: Context) -> bool:
     """A file can be written, flushed and removed."""
+    ctx.place.require_results()
     roots = (ctx.place.outbox, ctx.place.archive, ctx.place.quarantine)
     for root in (r for r in roots if r is not None):
         durable.require_root(root)

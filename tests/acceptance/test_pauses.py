@@ -318,14 +318,18 @@ def test_an_outage_of_the_storage_alone_stops_paying_for_more(
 # -- the disk -------------------------------------------------------------------------------
 
 
+def mount_small(folder: Path, megabytes: int) -> subprocess.CompletedProcess[str]:
+    command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
 @contextmanager
 def small_disk(folder: Path, megabytes: int) -> Iterator[None]:
     """A tmpfs of that size at `folder`; skips the test where it can't be mounted."""
     folder.mkdir(exist_ok=True)
     if os.geteuid() != 0:
         pytest.skip("mounting a small disk needs root")
-    command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
-    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    made = mount_small(folder, megabytes)
     if made.returncode:
         pytest.skip(f"a small disk can't be mounted here: {made.stderr.strip()}")
     try:
@@ -354,4 +358,30 @@ def test_a_full_outbox_submits_nothing_until_there_is_room(
         wait_until_done(service)
         assert resumed(service) == ["room"]
         assert len(home.sidecars()) == 1
+    assert server.paid["total"] == 1
+
+
+@pytest.mark.parametrize("which", ["outbox", "archive"])
+def test_nothing_is_put_below_the_mount_point_of_an_absent_disk(
+    tmp_path: Path, server: ScenarioServer, which: str
+) -> None:
+    """Unmounted at work, or not mounted yet at a start: nothing is paid until the disk is back."""
+    home = Home(tmp_path, watch=QUICK, base_url=server.url)
+    folder: Path = getattr(home, which)
+    with small_disk(folder, 16):
+        with home.scaled_service(SCALE):
+            pass  # the disk is known from now on
+        with home.scaled_service(SCALE) as service:
+            subprocess.run(["umount", "-l", str(folder)], check=True)
+            drop(home.inbox / "song.wav")
+            event = paused(service, "disk")
+            assert event["message"] == f"{folder}: its disk, {folder}, is not mounted."
+        with home.scaled_service(SCALE) as service:
+            assert "is not mounted" in paused(service, "disk")["message"]
+            assert server.requests("post") == []
+            assert [p for p in folder.iterdir() if not p.name.startswith(".")] == []
+            assert mount_small(folder, 16).returncode == 0
+            wait_until_done(service)
+            assert resumed(service) == ["disk"]
+            assert list(home.sidecars()) == ["song"]
     assert server.paid["total"] == 1
