@@ -117,6 +117,20 @@ def test_no_credit_pauses_submitting_only_and_one_song_tries_again(
     assert server.paid["total"] == 4
 
 
+def test_once_waits_for_what_is_paid_for_although_credit_is_out(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """`run --once` ends when only a person can help, and not while a paid job is under way."""
+    server.scenario(post=[{}, {"status": 402, "times": "ever"}], jobs=[{"seconds": 3.0}])
+    home = Home(tmp_path, watch=QUICK, base_url=server.url, api={"max_concurrent": 2})
+    drop(home.inbox / "first.wav", 0)
+    drop(home.inbox / "second.wav", 1)
+    ended = home.command("run", "--once")
+    assert ended.returncode == 1, ended.stderr
+    assert len(home.sidecars()) == len(home.waiting()) == 1
+    assert server.paid["total"] == 1
+
+
 def test_a_wrong_address_pauses_and_names_the_key_that_mends_it(
     tmp_path: Path, server: ScenarioServer
 ) -> None:
