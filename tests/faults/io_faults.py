@@ -20,7 +20,6 @@ import argparse
 import contextlib
 import hashlib
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -38,6 +37,7 @@ from typing import Any
 from tests.acceptance.harness import KEY, Home, Service
 from tests.acceptance.songs import wav_bytes
 from tests.faults.disks import Ext4, Tmpfs, why_no_mounts
+from tests.faults.looking import PASSING
 from tests.scenario.server import ScenarioServer
 from tests.support import wait_for
 
@@ -48,7 +48,6 @@ RECHECK = 15.0  # Timing.disk_recheck
 FIRST, SECOND = "alpha", "beta"
 PLACES = ("outbox", "archive", "quarantine", "journal")
 ERRORS = ("EIO", "ENOSPC", "EROFS", "EACCES")
-_TRIAL = re.compile(r"\.stemwatch-check-|\.[0-9a-f]{16}\.part$")
 _CALLS = {
     "mkdir": "?mkdir,?mkdirat",
     "open": "openat,?open",
@@ -475,8 +474,8 @@ class _Scene:
         for root in (self.home.inbox, self.home.archive, self.home.quarantine):
             for path in root.rglob("*"):
                 # The service may be trying whether the disk is well at this very moment.
-                trial = _TRIAL.match(path.name)
-                if path.is_file() and not trial and not path.name.endswith(".reason.json"):
+                passing = PASSING.match(path.name)
+                if path.is_file() and not passing and not path.name.endswith(".reason.json"):
                     found[hashlib.sha256(path.read_bytes()).hexdigest()] += 1
         for name, sha256 in self._contents.items():
             self._say(found[sha256] == 1, f"{name} is in {found[sha256]} places")

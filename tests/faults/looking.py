@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import threading
 from collections import Counter
 from pathlib import Path
@@ -13,6 +14,9 @@ from stemwatch.errors import StemwatchError
 from stemwatch.outbox.delivery import verify_folder
 from stemwatch.outbox.quarantine import REASON_SUFFIX
 from stemwatch.outbox.sidecar import stem_files
+
+# What the service writes beside songs for an instant, and a kill may leave: not an original's copy.
+PASSING = re.compile(r"\.stemwatch-(check-|probe$|[0-9a-f]{16}\.part$)")
 
 
 class Observer:
