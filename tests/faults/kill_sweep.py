@@ -89,19 +89,12 @@ class Figures:
     delivered: int = 0
     calls: Counter[str] = field(default_factory=Counter)
     held: Counter[str] = field(default_factory=Counter)  # points that left something unconfirmed
-    made: dict[str, int] = field(default_factory=dict)  # how often a run makes each call
     broken: list[str] = field(default_factory=list)
 
     @property
     def doubt(self) -> float:
-        """How often a kill at any one of a run's calls leaves something unconfirmed, in percent.
-
-        The sweep takes rare calls more often than they are made; this weighs them as they are.
-        """
-        calls = [call for call in self.made if self.calls[call]]
-        made = sum(self.made[call] for call in calls)
-        held = sum(self.made[call] * self.held[call] / self.calls[call] for call in calls)
-        return 100.0 * held / made if made else 0.0
+        """At how many of the points something was left unconfirmed, in percent."""
+        return 100.0 * self.held.total() / self.hit if self.hit else 0.0
 
     @property
     def holds(self) -> bool:
@@ -109,8 +102,6 @@ class Figures:
         return not self.broken and (self.doubt <= 5.0 or self.hit < 100)
 
     def text(self, signal: str) -> str:
-        points = self.held.total()
-        share = 100.0 * points / self.hit if self.hit else 0.0
         songs = 100.0 * self.unconfirmed / (SONGS_EACH * self.runs) if self.runs else 0.0
         return "\n".join(
             (
@@ -119,8 +110,8 @@ class Figures:
                 f"partial results seen       {self.partial} (in {self.looks} looks)",
                 f"paid twice                 {self.paid_twice}",
                 f"not finished after restart {self.unfinished}",
-                f"unconfirmed                {self.unconfirmed} songs ({songs:.1f} %) at {points} "
-                f"points ({share:.1f} %; {self.doubt:.1f} % of all calls as a run makes them); "
+                f"unconfirmed                {self.unconfirmed} songs ({songs:.1f} %) at "
+                f"{self.held.total()} points ({self.doubt:.1f} %); "
                 f"{self.unlisted} not listed by status",
                 f"songs delivered            {self.delivered}",
                 f"hidden files left behind   {self.litter}",
@@ -304,7 +295,7 @@ def sweep(
         made = profile(warm[0], root / "profile")
         plan = points(made, size)
         random.Random(len(plan)).shuffle(plan)  # so that what there is time for is even too
-        figures = Figures(made=made)
+        figures = Figures()
         waiting = iter(list(enumerate(plan)))
         taking = threading.Lock()
 
