@@ -17,3 +17,11 @@ def test_a_power_cut_loses_nothing_that_was_promised(tmp_path: Path) -> None:
     assert figures.faults == []
     assert figures.cuts == 3
     assert figures.files_checked > 0
+
+
+def test_the_cuts_show_what_was_not_flushed(tmp_path: Path) -> None:
+    """The same sweep over a service that does not flush its files finds damage."""
+    if (reason := why_not()) is not None:
+        pytest.skip(reason)
+    figures = sweep(4, tmp_path, seed=1, careless=True)
+    assert any("is no JSON" in fault or "bytes, or others" in fault for fault in figures.faults)
