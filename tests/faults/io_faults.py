@@ -426,6 +426,8 @@ class _Scene:
         path = f"sub/{FIRST}.wav" if name == FIRST else f"{name}.wav"
         if (self.home.quarantine / f"{path}").is_file():
             return True
+        if f"{name}.wav" in [e["name"] for e in self.service.events("job.kept")]:
+            return (self.home.inbox / path).is_file()
         if not any(s["source"]["relpath"] == path for s in self._sidecars().values()):
             return False
         told = [e["name"] for e in self.service.events("job.done")]
@@ -454,7 +456,7 @@ class _Scene:
             refused = self.case.at == "refused" and reason["http_status"] == 422
             fine = expected or refused or code in allowed
             self._say(fine, f"{name} was quarantined as {code}: {reason['message'][:90]}")
-        if self._bad:
+        if self._bad and self.result.outcome != "kept":
             self._say(f"sub/{FIRST}.wav" in reasons, "there is no reason file")
         names = Counter(s["source"]["relpath"] for s in self.home.sidecars().values())
         for path in (f"sub/{FIRST}.wav", f"{SECOND}.wav"):

@@ -84,7 +84,7 @@ class Figures:
     unfinished: int = 0
     unconfirmed: int = 0
     unlisted: int = 0
-    litter: int = 0
+    litter: Counter[str] = field(default_factory=Counter)  # hidden files, by kind of name
     looks: int = 0
     delivered: int = 0
     calls: Counter[str] = field(default_factory=Counter)
@@ -114,7 +114,7 @@ class Figures:
                 f"{self.held.total()} points ({self.doubt:.1f} %); "
                 f"{self.unlisted} not listed by status",
                 f"songs delivered            {self.delivered}",
-                f"hidden files left behind   {self.litter}",
+                f"hidden files left behind   {self.litter.total()} {dict(self.litter) or ''}",
             )
         )
 
@@ -277,7 +277,8 @@ def _judge(
         into.unconfirmed += len(held)
         into.held[point.call] += bool(held)
         into.unlisted += len(unlisted)
-        into.litter += len(litter(home.inbox, home.archive, home.quarantine, home.outbox))
+        left_behind = litter(home.inbox, home.archive, home.quarantine, home.outbox)
+        into.litter.update(re.sub(r"[0-9a-f]{8,}", "*", name) for name in left_behind)
         into.looks += observer.looks
         into.delivered += observer.delivered
         for fault in faults:

@@ -118,4 +118,4 @@ def originals(*folders: Path) -> Counter[str]:
 
 def litter(*folders: Path) -> list[str]:
     """Hidden files that kills left behind: seen by nobody, but not nothing either."""
-    return [str(path) for root in folders for path in root.rglob(".*") if path.is_file()]
+    return [path.name for root in folders for path in root.rglob(".*") if path.is_file()]
