@@ -8,7 +8,6 @@ import signal
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from urllib.parse import quote, unquote
 
 from stemwatch import __version__, notify
 from stemwatch.compose import intake_of, working_set
@@ -33,7 +32,6 @@ from stemwatch.workers.timing import Timing
 
 LOCK = "lock"
 DRAIN_SECONDS = 75.0  # below the unit's TimeoutStopSec
-_RAW = "surrogateescape"  # names of folders need not be UTF-8, what the journal notes has to be
 _PATIENCE = 20  # quiet windows that a file with missing bytes is waited for
 
 
@@ -75,7 +73,7 @@ def _place(settings: Settings, mode: WatchMode) -> Place:
         archive=archive,
         after_success=folders.after_success,
         network=mode.network,
-        anchors={path: Anchor.of(path) for path in paths if path is not None},
+        anchors={path: Anchor(path) for path in paths if path is not None},
     )
 
 
@@ -159,15 +157,11 @@ class Service:
     async def _prepare(self) -> None:
         """What an earlier run, or none, left behind."""
         context = self._context
-        for path, anchor in context.place.anchors.items():
-            fact = f"mount of {quote(path, errors=_RAW)}"
-            before = await context.journal.fact(fact)
-            mount = None if before is None else unquote(before, errors=_RAW)
-            await asyncio.to_thread(anchor.compare, mount)
-            if anchor.device is not None:
-                await context.journal.note(fact, quote(anchor.mount, errors=_RAW))
-        await rebuild(context.journal, self._settings.folders.outbox)
-        await asyncio.to_thread(_clear_old_staging, self._settings.folders.outbox, context)
+        await context.place.recall(context.journal)
+        outbox = self._settings.folders.outbox
+        # Without its disk there is nothing to rebuild from, and songs would be paid for again.
+        await rebuild(context.journal, outbox, require=context.place.require_results)
+        await asyncio.to_thread(_clear_old_staging, outbox, context)
         await self._pool.recover()
 
     # -- the end ---------------------------------------------------------------------------
@@ -199,14 +193,18 @@ class Service:
     async def _worked_off(self) -> None:
         """Returns when nothing is left to do, or what is left can't go on by itself soon."""
         while True:
-            if self._rounds.idle and (await self._pool.idle() or await self._pool.stuck()):
+            looked = self._rounds.idle or self._inbox_is_away()
+            if looked and (await self._pool.idle() or await self._pool.stuck()):
                 return
             await asyncio.sleep(min(0.2, self._context.timing.status_every))
+
+    def _inbox_is_away(self) -> bool:
+        return any(pause.code == "inbox" for pause in self._context.gate.pauses)
 
     async def _exit_code(self) -> int:
         counts = await self._context.journal.counts()
         waiting = sum(counts[s] for s in ("queued", "submitting", "separating", "separated"))
-        if waiting or self._rounds.unreadable:
+        if waiting or self._rounds.unreadable or self._inbox_is_away():
             for held in self._context.gate.pauses:
                 log.error("service.held", reason=held.code, message=held.message, hint=held.hint)
             log.error(

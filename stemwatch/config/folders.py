@@ -6,7 +6,6 @@ import errno
 import os
 import secrets
 import shlex
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -79,13 +78,13 @@ def _try(folder: str) -> OSError | None:
     name = os.path.join(folder, f"{_CHECK}{secrets.token_hex(6)}")
     second = f"{name}-renamed"
     try:
-        _remove_left(folder)
         descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             os.write(descriptor, b"stemwatch")
         finally:
             os.close(descriptor)
         os.rename(name, second)
+        _remove_left(folder, os.stat(second).st_mtime)
         os.unlink(second)
     except OSError as error:
         return None if error.errno in _FULL else error
@@ -98,13 +97,16 @@ def _try(folder: str) -> OSError | None:
     return None
 
 
-def _remove_left(folder: str) -> None:
-    """What a check left that was killed a while ago. Lists the folder: that has to work too."""
+def _remove_left(folder: str, now: float) -> None:
+    """What a check left that was killed a while ago. Lists the folder: that has to work too.
+
+    `now` is by the folder's own clock: a server's may differ from ours.
+    """
     for entry in os.listdir(folder):
         if entry.startswith(_CHECK):
             path = os.path.join(folder, entry)
             with suppress(OSError):
-                if abs(time.time() - os.lstat(path).st_mtime) > _LEFT_AFTER:
+                if now - os.lstat(path).st_mtime > _LEFT_AFTER:
                     os.unlink(path)
 
 

@@ -258,7 +258,10 @@ class Rounds:
         self._cant_read(folder, error.strerror or str(error))
 
     def _gone_offline(self, fault: Offline, now: float) -> None:
-        hint = "Mount it again, or make the folder; nothing is forgotten meanwhile."
+        hint = (
+            "Mount it again, or make the folder; nothing is forgotten meanwhile. If it is meant to "
+            "be where it is now, put any file into it and start again."
+        )
         self._front.offline(PauseService(f"{fault}.", code="inbox", hint=hint))
         self._next_scan = now + self._rescan_seconds
 

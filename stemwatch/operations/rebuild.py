@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
@@ -16,14 +17,15 @@ _FACT = "rebuilt"
 _SLICE = 64
 
 
-async def rebuild(journal: Journal, outbox: str) -> int:
+async def rebuild(journal: Journal, outbox: str, *, require: Callable[[], None]) -> int:
     """Journal every delivery that is found in `outbox` and unknown; returns how many.
 
     Done once in a journal's life, and again if it was killed in the middle. Raises PauseService
-    when the outbox can't be read.
+    when the outbox can't be read, and what `require` raises, which is asked before.
     """
     if await journal.fact(_FACT) is not None:
         return 0
+    await asyncio.to_thread(require)
     found = sidecar.find(
         outbox, on_fault=lambda fault: log.warning("sidecar.unreadable", message=fault.message)
     )

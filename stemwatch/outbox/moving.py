@@ -51,9 +51,7 @@ def look(path: str, identity: Identity, sha256: str | None) -> None:
         raise NotMoved("kept", path, f"{path}: {fault.strerror}.") from fault
     if stat.S_ISREG(found.st_mode):
         now = Identity.of(found)
-        # A disk may get another device number at a reboot; then the content decides.
-        renumbered = now._replace(device=identity.device) == identity and _has(path, sha256)
-        if now == identity or renumbered:
+        if now == identity or _renumbered(path, now, identity, sha256):
             return
     raise NotMoved("changed", path, f"{path} is another file now.")
 
@@ -261,7 +259,15 @@ def _is_it(path: str, identity: Identity, sha256: str | None) -> bool:
     if not stat.S_ISREG(found.st_mode) or found.st_size != identity.size:
         return False
     # Some shares number a file anew when it is renamed; then the content decides.
-    return Identity.of(found) == identity or _has(path, sha256)
+    now = Identity.of(found)
+    return now == identity or _renumbered(path, now, identity, sha256) or _has(path, sha256)
+
+
+def _renumbered(path: str, now: Identity, identity: Identity, sha256: str | None) -> bool:
+    """A disk may get another device number at a reboot; then the content decides, if known."""
+    if now._replace(device=identity.device) != identity:
+        return False
+    return sha256 is None or _has(path, sha256)
 
 
 def _has(path: str, sha256: str | None) -> bool:

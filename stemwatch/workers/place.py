@@ -2,56 +2,68 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from dataclasses import dataclass, field
+from urllib.parse import quote, unquote
 
 from stemwatch.errors import PauseService
-from stemwatch.inbox.mounts import mount_of
 from stemwatch.job import Identity
+from stemwatch.journal.journal import Journal
 from stemwatch.outbox import durable
+
+AWAY = (
+    "Mount it; work goes on by itself. If the folder is meant to be where it is now, put any file "
+    "into it and start again."
+)
+_RAW = "surrogateescape"  # names of folders need not be UTF-8, what the journal notes has to be
 
 
 @dataclass(slots=True)
 class Anchor:
-    """One folder, and the mount that it was on when it was last believed to be there."""
+    """One folder, and the top of the disk that it was on when it was last believed to be there.
+
+    The top is found by device numbers, not in the mount table: bind mounts of one disk, such as
+    systemd's `ReadWritePaths=` or a container's volumes make, come and go with the configuration.
+    """
 
     path: str
     device: int | None = None  # st_dev; None: its disk is awaited
-    mount: str = "/"  # where that is mounted
-
-    @classmethod
-    def of(cls, path: str) -> Anchor:
-        """As it is now. OSError where there is no such folder."""
-        return cls(path, os.stat(path).st_dev, mount_point(path))
+    top: str = "/"
 
     def holds(self) -> bool:
-        """False while the folder's mount is gone: what lies below its mount point is another's.
+        """False while the folder's disk is away: what lies below its mount point is another's.
 
-        A remount may have another device number; what counts is that it is on the same mount
-        point again.
+        A remount may have another device number; what counts is that its top is as deep again.
         """
         try:
             device = os.stat(self.path).st_dev
+            if device == self.device:
+                return True
+            top = top_of(self.path)
         except OSError:
             return False
-        if device == self.device:
-            return True
-        mount = mount_point(self.path)
-        if len(mount) < len(self.mount):
+        if len(top) < len(self.top):
             return False
-        self.device, self.mount = device, mount
+        self.device, self.top = device, top
         return True
 
-    def compare(self, before: str | None) -> None:
-        """Await the mount that an earlier run knew (`before`), if its point is empty now.
+    def recall(self, before: str) -> None:
+        """Await the disk that an earlier run had noted, if its place is empty now.
 
         Started before its disk was mounted: an empty folder proves nothing about the queue, and
         what was put there would be hidden by the mount.
         """
-        if before is None or len(self.mount) >= len(before) or not _is_empty(self.path):
+        number, _, top = before.partition(" ")
+        if self.device is None or len(self.top) >= len(top) or number == str(self.device):
             return
-        if os.path.realpath(self.path).startswith(before):
-            self.device, self.mount = None, before
+        if os.path.realpath(self.path).startswith(top) and _is_empty(self.path):
+            self.device, self.top = None, top
+
+    @property
+    def fact(self) -> str:
+        """What the next run is told."""
+        return f"{self.device} {self.top}"
 
 
 @dataclass(slots=True)
@@ -85,11 +97,21 @@ class Place:
                 durable.require_root(path)
                 if not self.anchors[path].holds():
                     raise PauseService(
-                        f"{path}: its disk, {self.anchors[path].mount}, is not mounted.",
+                        f"{path}: its disk, {self.anchors[path].top}, is not mounted.",
                         code="disk",
-                        hint="Mount it; work goes on by itself. If the folder is meant to be "
-                        "where it is now, put any file into it and start again.",
+                        hint=AWAY,
                     )
+
+    async def recall(self, journal: Journal) -> None:
+        """Compare with the disks that an earlier run knew, and note these for the next one."""
+        for path, anchor in self.anchors.items():
+            await asyncio.to_thread(anchor.holds)  # a first look; an unreadable one is awaited
+            fact = f"disk of {quote(path, errors=_RAW)}"
+            before = await journal.fact(fact)
+            if before is not None:
+                await asyncio.to_thread(anchor.recall, unquote(before, errors=_RAW))
+            if anchor.device is not None:
+                await journal.note(fact, quote(anchor.fact, errors=_RAW))
 
     def same(self, one: Identity | None, other: Identity) -> bool:
         """Whether two looks at a path saw the same file, unchanged.
@@ -104,13 +126,23 @@ class Place:
         return (one.size, one.mtime_ns) == (other.size, other.mtime_ns)
 
 
-def mount_point(path: str) -> str:
-    """Where the file system that `path` is on is mounted."""
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
-        found = mount_of(os.path.realpath(path), table.read())
-    return found.point if found is not None else "/"
+def top_of(path: str) -> str:
+    """The uppermost folder that is on the same disk as `path`, all the way down."""
+    top = os.path.realpath(path)
+    device = os.stat(top).st_dev
+    while (parent := os.path.dirname(top)) != top:
+        try:
+            if os.stat(parent).st_dev != device:
+                break
+        except OSError:  # not ours to look at
+            break
+        top = parent
+    return top
 
 
 def _is_empty(folder: str) -> bool:
-    with os.scandir(folder) as entries:
-        return all(entry.name.startswith(".") for entry in entries)
+    try:
+        with os.scandir(folder) as entries:
+            return all(entry.name.startswith(".") for entry in entries)
+    except OSError:
+        return False

@@ -81,14 +81,14 @@ class Pool:
 
     async def _keep_waiting(self) -> None:
         """A restart is no way round a Retry-After: what a 429 held back stays held."""
-        ctx = self.ctx
+        ctx, longest = self.ctx, self.ctx.timing.retry_after_max
         asked = await ctx.journal.held_until("rate_limited", ctx.owner)
-        wait = max(asked.values(), default=0.0) - ctx.now()
-        if wait > 0:
+        # Bounded: a clock that was wrong at the start must not hold what is paid for.
+        waits = {state: min(until - ctx.now(), longest) for state, until in asked.items()}
+        if (wait := max(waits.values(), default=0.0)) > 0:
             message = "the server asked for time (429) before stemwatch was started again."
             pause(ctx, PauseService(message, code="rate_limited", after=wait))
-            if JobState.SEPARATING in asked:
-                ctx.polls.hold(ctx.clock() + wait)
+        ctx.polls.hold(ctx.clock() + waits.get(JobState.SEPARATING, 0.0))
 
     async def run(self) -> None:
         """Work until `stop`. Raises JournalFault when nothing can be remembered any more."""
@@ -96,13 +96,15 @@ class Pool:
             self._wake.clear()
             turned = self.ctx.clock()
             timeout = await self._turn()
+            took = self.ctx.clock() - turned
             if self._lanes.fatal is not None:
                 raise self._lanes.fatal
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout):
                     await self._wake.wait()
-            # Thousands of files that are taken in at once must not be a turn each.
-            await asyncio.sleep(turned + _SHORTEST_TURN - self.ctx.clock())
+            # Thousands of files that are taken in at once must not be a turn each: in a storm,
+            # turns get a fifth of the time.
+            await asyncio.sleep(turned + max(_SHORTEST_TURN, 5 * took) - self.ctx.clock())
 
     async def idle(self) -> bool:
         """Whether nothing is left to do, now or later."""
@@ -176,6 +178,7 @@ class Pool:
             if job.id not in self.ctx.polls and job.id not in self._lanes[POLL].tasks:
                 self.ctx.slots.hold(job.id)
                 wait = max(0.0, job.not_before - self.ctx.now())
+                wait = min(wait, self.ctx.timing.retry_after_max)
                 self.ctx.polls.resumed(job.id, self.ctx.clock(), wait)
                 self.ctx.reserved[job.id] = needed_bytes(job.duration or 0.0, job.options)
 

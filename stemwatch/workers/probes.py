@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import zlib
 from contextlib import suppress
 
 from stemwatch.errors import PauseService, StemwatchError
@@ -57,11 +58,13 @@ async def _over(ctx: Context, pause: Pause) -> bool:
 def _disk_is_well(ctx: Context) -> bool:
     """A file can be written, flushed and removed."""
     ctx.place.require_results()
+    # One name, so that kills leave one at most; our own, as a neighbour's can't be removed.
+    name = f".stemwatch-probe-{zlib.crc32(os.fsencode(ctx.journal.path)):08x}"
     roots = (ctx.place.outbox, ctx.place.archive, ctx.place.quarantine)
     for root in (r for r in roots if r is not None):
         durable.require_root(root)
         with durable.disk_faults(root):
-            path = os.path.join(root, ".stemwatch-probe")  # one name: a kill leaves one at most
+            path = os.path.join(root, name)
             try:
                 durable.write_file(path, b"\0" * 4096, replace=True)
             finally:

@@ -165,6 +165,17 @@ def test_a_reboot_that_renumbers_the_disk_changes_nothing(inbox: Path, root: str
     assert os.path.exists(path)
 
 
+def test_a_reboot_does_not_strand_a_file_that_was_never_hashed(inbox: Path, root: str) -> None:
+    """One that was refused as too large or incomplete goes to quarantine after it all the same."""
+    path, identity = drop(inbox)
+    old = identity._replace(device=identity.device + 7)
+    filed = quarantine.quarantine(
+        path, old, root=root, relpath="song.mp3", sha256=None, reason=FAULT
+    )
+    assert filed.path == os.path.join(root, "song.mp3")
+    assert not os.path.exists(path)
+
+
 def test_a_kill_between_copy_and_unlink_is_finished(inbox: Path, root: str) -> None:
     """The copy is whole and the original still there: no second copy, and the original goes."""
     if os.stat(root).st_dev == inbox.stat().st_dev:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -235,3 +236,28 @@ def test_patience_ends_and_nothing_outlives_the_journal(memory: Path) -> None:
             return job.state, minutes, len(left)
 
     assert asyncio.run(main()) == (JobState.SUBMITTING, 1.0, 0)
+
+
+def test_a_wrong_clock_does_not_hold_what_is_paid_for(memory: Path) -> None:
+    """Times in the journal that lie years ahead hold a restart up for an hour at most."""
+
+    async def scenario() -> None:
+        async with opened(memory, Wire()) as context:
+            (job,) = await context.journal.in_states((JobState.QUEUED,))
+            asked = {"code": "rate_limited", "not_before": time.time() + 1e9}
+            job = await context.journal.intend(
+                job, idempotency_key="k", minutes=1.0, price=0.1, limits=[]
+            )
+            await context.journal.advance(job, JobState.SEPARATING, remote_id="r", **asked)
+            pool = Pool(context)
+            await pool.recover()
+            assert 0 < context.gate.seconds_left("rate_limited") <= 3600.0
+            running = asyncio.create_task(pool.run())
+            await wait_for_async(lambda: len(context.polls) == 1)
+            due = context.polls.next_due()
+            assert due is not None
+            assert due - context.clock() <= 3600.0
+            await pool.stop(5.0)
+            await running
+
+    asyncio.run(scenario())
