@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -416,3 +417,20 @@ def test_a_reboot_that_numbers_the_disks_anew_changes_nothing(
     assert home.command("run", "--once").returncode == 0
     assert journal(home, "SELECT id, state, updated_at FROM jobs") == before
     assert list(home.sidecars()) == ["kept"]
+
+
+def test_once_does_not_wait_for_an_inbox_whose_disk_is_away(
+    home: Home, server: ScenarioServer
+) -> None:
+    """A cron job must end, and say why: the empty folder is where the disk used to be mounted."""
+    make_song(home.inbox / "first.wav")
+    assert home.command("run", "--once").returncode == 0
+    noted = quote(f"{home.inbox.stat().st_dev + 1} {home.inbox}")
+    with closing(sqlite3.connect(home.state / "journal.sqlite3")) as db, db:
+        name = f"disk of {quote(str(home.inbox))}"
+        changed = db.execute("UPDATE meta SET value = ? WHERE name = ?", (noted, name))
+        assert changed.rowcount == 1
+    ended = home.command("run", "--once")
+    assert ended.returncode == 1
+    assert "put any file into it" in ended.stderr
+    assert server.paid["total"] == 1
