@@ -287,14 +287,21 @@ def _judge(
 
 
 def sweep(
-    root: Path, size: int, signal: str = "KILL", parallel: int = 2, minutes: float = 600.0
+    root: Path,
+    size: int,
+    signal: str = "KILL",
+    parallel: int = 2,
+    minutes: float = 600.0,
+    made: dict[str, int] | None = None,
 ) -> Figures:
-    """All of it, or what `minutes` allow; what broke a promise is left below `root`."""
+    """All of it, or what `minutes` allow; what broke a promise is left below `root`.
+
+    `made`: an earlier `profile`.
+    """
     end = time.monotonic() + minutes * 60.0
     with contextlib.ExitStack() as stack:
         warm = [stack.enter_context(Forks(KEY)) for _ in range(parallel)]
-        made = profile(warm[0], root / "profile")
-        plan = points(made, size)
+        plan = points(made or profile(warm[0], root / "profile"), size)
         random.Random(len(plan)).shuffle(plan)  # so that what there is time for is even too
         figures = Figures()
         waiting = iter(list(enumerate(plan)))

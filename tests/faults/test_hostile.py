@@ -12,7 +12,7 @@ from stemwatch.stemsplit.guard import is_public
 from tests.faults.grammar import FORBIDDEN, PUBLIC
 from tests.faults.hostile import is_special
 
-SIZE = 150  # cases, and 8 songs the whole way
+SIZE = 100  # cases, and 8 songs the whole way
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs 127.0.0.99 and /proc")

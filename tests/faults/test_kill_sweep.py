@@ -10,7 +10,7 @@ import pytest
 
 from tests.acceptance.harness import KEY
 from tests.faults.forked import Forks
-from tests.faults.kill_sweep import Case, points, sweep
+from tests.faults.kill_sweep import Case, points, profile, sweep
 from tests.faults.looking import Observer
 from tests.scenario.server import ScenarioServer
 
@@ -24,11 +24,20 @@ def _can_trace() -> bool:
 needs_strace = pytest.mark.skipif(not _can_trace(), reason="strace is missing or not allowed here")
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
+    """The calls of a run without a fault: looked at once for both signals."""
+    with Forks(KEY) as forks:
+        return profile(forks, tmp_path_factory.mktemp("profile"))
+
+
 @needs_strace
 @pytest.mark.parametrize(("signal", "size"), [("KILL", 4), ("TERM", 2)])
-def test_a_signal_at_any_call_breaks_no_promise(tmp_path: Path, signal: str, size: int) -> None:
+def test_a_signal_at_any_call_breaks_no_promise(
+    tmp_path: Path, made: dict[str, int], signal: str, size: int
+) -> None:
     """Nothing is lost, half seen, paid twice or left over, whatever call the signal comes at."""
-    figures = sweep(tmp_path, size, signal)
+    figures = sweep(tmp_path, size, signal, made=made)
     assert figures.broken == []
     assert figures.runs == size
     assert figures.hit
