@@ -200,7 +200,7 @@ def test_a_server_that_never_answers_is_given_up_once(tmp_path: Path) -> None:
     }
     with ScenarioServer(key=KEY, job_seconds=0.1) as server:
         server.scenario(
-            post=[{"hang": "end"}, {"hang": "end", "accept": True}, {"hang": "body"}],
+            post=[{"hang": "end"}, {"hang": "end", "accept": True}, {"hang": "head"}],
             by_name={f"{name}.wav": own for name, own in hanging.items()},
         )
         home = home_for(tmp_path, server, api={"upload_timeout": 2, "max_concurrent": 1})
@@ -209,7 +209,7 @@ def test_a_server_that_never_answers_is_given_up_once(tmp_path: Path) -> None:
             for name in ("lost", "taken"):
                 drop(home.inbox / f"{name}.wav", len(name))
                 wait_for_ends(service, 1 if name == "lost" else 2)
-            # Larger than what the sockets keep, so that the server stops in the midst of it.
+            # Larger than what the sockets keep: its last bytes can't be sent.
             drop(home.inbox / "big.wav", 9, seconds=900.0)
             wait_for_ends(service, 3)
             drop_all(home, list(hanging))

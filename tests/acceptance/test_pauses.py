@@ -121,13 +121,17 @@ def test_once_waits_for_what_is_paid_for_although_credit_is_out(
     tmp_path: Path, server: ScenarioServer
 ) -> None:
     """`run --once` ends when only a person can help, and not while a paid job is under way."""
-    server.scenario(post=[{}, {"status": 402, "times": "ever"}], jobs=[{"seconds": 3.0}])
+    server.scenario(post=[{}, {"status": 402, "times": "ever"}], jobs=[{"seconds": 4.0}])
     home = Home(tmp_path, watch=QUICK, base_url=server.url, api={"max_concurrent": 2})
-    drop(home.inbox / "first.wav", 0)
-    drop(home.inbox / "second.wav", 1)
+    with home.service() as service:
+        drop(home.inbox / "paid.wav", 0)
+        wait_for(lambda: home.journal_count("separating") == 1)
+        service.kill()
+    drop(home.inbox / "refused.wav", 1)
     ended = home.command("run", "--once")
     assert ended.returncode == 1, ended.stderr
-    assert len(home.sidecars()) == len(home.waiting()) == 1
+    assert list(home.sidecars()) == ["paid"]
+    assert home.waiting() == ["refused.wav"]
     assert server.paid["total"] == 1
 
 
