@@ -180,12 +180,17 @@ def test_a_failing_server_gets_the_same_song_again_under_the_same_key(tmp_path: 
             wait_for_ends(service, 1)
         posts = server.requests("post")
         # Each step is used up by one POST; one that is cut off early may miss the server's log.
-        assert len(SAME_KEY) < len(posts) <= len(SAME_KEY) + len(BROKEN_OFF) + 1
+        answered = [post for post in posts if "status" in post]
+        expected = [step["status"] for step in SAME_KEY]
+        assert [post["status"] for post in answered][: len(expected)] == expected
+        assert answered[-1]["status"] == 202
+        assert len(posts) <= len(SAME_KEY) + len(BROKEN_OFF) + 3  # a busy machine may break one off
         keys = {post["headers"]["idempotency-key"] for post in posts}
         assert len(keys) == 1
         assert server.paid["total"] == 1
     # Retry-After of a 503 is kept to
-    assert posts[4]["time"] - posts[3]["finished"] >= 1.0
+    later = [post["time"] for post in posts if post["time"] > answered[3]["time"]]
+    assert later[0] - answered[3]["finished"] >= 1.0
     assert outcomes(home) == {"song": "delivered"}
 
 
