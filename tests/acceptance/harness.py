@@ -60,11 +60,14 @@ class Home:
     def sidecars(self) -> dict[str, dict[str, Any]]:
         """Delivered folders (relative to the outbox) with their sidecars."""
         found = {}
-        for path in sorted(self.outbox.rglob("*.stemwatch.json")):
-            if ".stemwatch" not in path.relative_to(self.outbox).parts:
-                folder = str(path.parent.relative_to(self.outbox))
-                found[folder] = json.loads(path.read_text())
-        return found
+        for folder, below, names in os.walk(self.outbox):
+            if ".stemwatch" in below:
+                below.remove(".stemwatch")  # it changes under the feet of whoever walks there
+            for name in names:
+                if name.endswith(".stemwatch.json"):
+                    path = Path(folder, name)
+                    found[str(path.parent.relative_to(self.outbox))] = json.loads(path.read_text())
+        return dict(sorted(found.items()))
 
     def reasons(self) -> dict[str, dict[str, Any]]:
         """Quarantined files (relative paths) with their reasons."""
