@@ -110,9 +110,7 @@ class Pool:
         """Whether nothing is left to do, now or later."""
         if len(self.ctx.polls) or self._lanes.busy:
             return False
-        return not await self.ctx.journal.claim(
-            _CLAIMED, now=float("inf"), owner=self.ctx.owner, limit=1
-        )
+        return not await self._any_left(_CLAIMED)
 
     async def stuck(self) -> bool:
         """Whether what is left waits for a person (a key, credit, room) or for another day."""
@@ -121,6 +119,9 @@ class Pool:
             return False
         if len(ctx.polls) and not ctx.gate.closed(POLL):
             return False  # what is paid for goes on, whatever holds back the rest
+        for name in (FETCH, FILE):  # ... also in the moment between its last poll and its download
+            if not ctx.gate.closed(name) and await self._any_left(_CLAIMS[name]):
+                return False
         held = [p for p in ctx.gate.pauses if p.code != "rate_limited"]
         if held:
             return all(p.code != "server" or p.attempts > _OUTAGE_TRIES for p in held)
@@ -260,6 +261,11 @@ class Pool:
         if soon is not None and soon > ctx.timing.lookahead:
             waits.append(soon - ctx.timing.lookahead)
         return max(0.001, min(waits)) if waits else None
+
+    async def _any_left(self, states: tuple[JobState, ...]) -> bool:
+        """Whether a job in one of `states` is to be worked on, now or later."""
+        owner = self.ctx.owner
+        return bool(await self.ctx.journal.claim(states, now=float("inf"), owner=owner, limit=1))
 
     async def _mine(self, state: JobState) -> list[Job]:
         jobs = await self.ctx.journal.in_states((state,))

@@ -20,12 +20,13 @@ from tests.scenario.caller import KEY, Caller, make_song
 from tests.scenario.server import ScenarioServer
 from tests.support import wait_for_async
 
-BIG = 12_000_000  # bytes: more than any socket buffer holds
+BUFFER = 128 * 1024  # bytes that the kernel takes in for the server before it reads
+BIG = 12_000_000  # bytes: more than the buffers of both sides hold
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[ScenarioServer]:
-    with ScenarioServer(key=KEY) as running:
+    with ScenarioServer(key=KEY, receive_buffer=BUFFER) as running:
         yield running
 
 

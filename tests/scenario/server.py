@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import signal
+import socket
 import ssl
 import sys
 import threading
@@ -22,7 +23,8 @@ class ScenarioServer:
     """A running server; keyword arguments are `routes.Settings`.
 
     `url` is the base for `api.base_url`, `origin` without the /v1. `log` has one dict for each
-    request, `paid` the ledger.
+    request, `paid` the ledger. `receive_buffer` in bytes bounds what the kernel takes in for a
+    server that does not read (it would grow to tens of MB by itself).
     """
 
     def __init__(
@@ -32,10 +34,12 @@ class ScenarioServer:
         port: int = 0,
         ledger: Path | None = None,
         tls: ssl.SSLContext | None = None,
+        receive_buffer: int | None = None,
         **settings: Any,
     ) -> None:
         self.routes = Routes(Settings(**settings), ledger)
         self._host, self._port, self._tls = host, port, tls
+        self._receive_buffer = receive_buffer
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event = asyncio.Event()
         self._ready = threading.Event()
@@ -98,6 +102,9 @@ class ScenarioServer:
         server = await asyncio.start_server(
             self._accepted, self._host, self._port, ssl=self._tls, limit=1024 * 1024, backlog=1024
         )
+        if self._receive_buffer is not None:  # accepted sockets inherit it
+            for listener in server.sockets:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)
         port = server.sockets[0].getsockname()[1]
         scheme = "https" if self._tls else "http"
         host = f"[{self._host}]" if ":" in self._host else self._host
