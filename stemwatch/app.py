@@ -25,6 +25,7 @@ from stemwatch.log import log
 from stemwatch.operations.rebuild import rebuild
 from stemwatch.outbox import staging
 from stemwatch.report import Report
+from stemwatch.workers import smaller
 from stemwatch.workers.context import Context
 from stemwatch.workers.place import Anchor, Place
 from stemwatch.workers.pool import Pool
@@ -162,6 +163,7 @@ class Service:
         # Without its disk there is nothing to rebuild from, and songs would be paid for again.
         await rebuild(context.journal, outbox, require=context.place.require_results)
         await asyncio.to_thread(_clear_old_staging, outbox, context)
+        await asyncio.to_thread(smaller.clean, self._settings.state_dir)
         await self._pool.recover()
 
     # -- the end ---------------------------------------------------------------------------

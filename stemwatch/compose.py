@@ -14,7 +14,9 @@ from stemwatch.journal.journal import Journal
 from stemwatch.local.spawn import LocalServer
 from stemwatch.log import hide
 from stemwatch.progress import Progress
-from stemwatch.stemsplit.separate import SeparateApi
+from stemwatch.stemsplit.calls import Calls
+from stemwatch.stemsplit.client import SeparationApi
+from stemwatch.stemsplit.wires import open_api
 from stemwatch.workers.budget import Budget
 from stemwatch.workers.context import Context
 from stemwatch.workers.gate import Gate
@@ -23,6 +25,7 @@ from stemwatch.workers.place import Place
 from stemwatch.workers.polls import Polls
 from stemwatch.workers.timing import Timing
 
+LARGEST = 4 << 30  # bytes of a file, where only an upload's answer tells what the API takes
 LONGEST = 3601.0  # seconds of audio that the API takes: an hour, and a header's rounding
 JOURNAL = "journal.sqlite3"
 
@@ -46,7 +49,10 @@ async def working_set(
         journal = Journal(os.path.join(settings.state_dir, JOURNAL))
         stack.callback(journal.close)
         at_once = jobs or (_local_jobs() if settings.local else settings.api.max_concurrent)
-        api = _Api(settings, timing)
+        # On our own machine nobody counts: ask often.
+        per_minute = 6000 if settings.local else settings.api.requests_per_minute
+        requests = RequestBudget(per_minute, time.monotonic)
+        api = _Api(settings, timing, requests)
         stack.push_async_callback(api.close)
         if settings.local:
             folder = os.path.join(settings.state_dir, _server_dir(owner))
@@ -58,36 +64,37 @@ async def working_set(
             api.open(settings.api.base_url, key)
         audio = AudioHelper(idle=timing.helper_idle)
         stack.push_async_callback(audio.close)
-        yield _context(settings, journal, api, audio, place, timing, owner, at_once)
+        yield _context(settings, journal, api, requests, audio, place, timing, owner, at_once)
 
 
 class _Api:
     """The API of this run: one that stays, or a local server that may come back elsewhere."""
 
-    def __init__(self, settings: Settings, timing: Timing) -> None:
+    def __init__(self, settings: Settings, timing: Timing, requests: RequestBudget) -> None:
         self._settings = settings
         self._timing = timing
+        self._requests = requests
         self._key: str | None = None
-        self._all: list[SeparateApi] = []
+        self._all: list[SeparationApi] = []
         self.context: Context | None = None
 
     @property
-    def now(self) -> SeparateApi:
+    def now(self) -> SeparationApi:
         return self._all[-1]
 
     def open(self, base_url: str, key: str | None) -> None:
         if key:
             hide(key)
         self._key = key
-        self._all.append(
-            SeparateApi(
-                base_url,
-                key,
-                upload_timeout=self._settings.api.upload_timeout,
-                answer_timeout=self._timing.answer,
-                poll_timeout=self._timing.poll_answer,
-            )
+        calls = Calls(
+            base_url,
+            key,
+            upload_timeout=self._settings.api.upload_timeout,
+            answer_timeout=self._timing.answer,
+            poll_timeout=self._timing.poll_answer,
+            on_rate_limit=self._requests.told,
         )
+        self._all.append(open_api(self._settings.wire, calls))
 
     def moved(self, base_url: str) -> None:
         """The local server crashed and is back, perhaps on another port."""
@@ -105,6 +112,7 @@ def _context(
     settings: Settings,
     journal: Journal,
     api: _Api,
+    requests: RequestBudget,
     audio: AudioHelper,
     place: Place,
     timing: Timing,
@@ -112,10 +120,7 @@ def _context(
     at_once: int,
 ) -> Context:
     clock = time.monotonic
-    interval = settings.api.poll_interval
-    per_minute = settings.api.requests_per_minute
-    if settings.local:  # nobody's quota: ask often
-        interval, per_minute = min(interval, 0.5), 6000
+    interval = min(settings.api.poll_interval, 0.5 if settings.local else 3600.0)
     context = Context(
         journal=journal,
         api=api.now,
@@ -129,7 +134,7 @@ def _context(
         gate=Gate(timing, clock),
         slots=Slots(at_once, timing.creep, clock),
         polls=Polls(interval, timing.poll_min, settings.api.job_deadline, timing.late_poll),
-        requests=RequestBudget(per_minute, clock),
+        requests=requests,
         progress=Progress(),
         timing=timing,
         local=settings.local,
@@ -147,7 +152,10 @@ def intake_of(context: Context) -> Intake:
         context.journal,
         context.audio,
         local=context.local,
-        limits=Limits(max_duration=None if context.local else LONGEST),
+        limits=Limits(
+            max_bytes=context.api.max_bytes or LARGEST,
+            max_duration=None if context.local else LONGEST,
+        ),
         same=context.place.same,
     )
 

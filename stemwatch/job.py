@@ -58,6 +58,12 @@ ACTIVE = (_S.DELIVERED, _S.SEPARATED, _S.SEPARATING, _S.SUBMITTING, _S.QUEUED)
 MAY_BE_CHARGED = frozenset({_S.SUBMITTING, _S.SEPARATING, _S.SEPARATED, _S.DELIVERED, _S.DONE})
 
 
+# A job that came further has no fault to show any more.
+CLEARED: Mapping[str, Any] = MappingProxyType(
+    dict.fromkeys(("code", "message", "hint", "http_status"))
+)
+
+
 class Identity(NamedTuple):
     """Which file it is: a path alone is not enough, another may take its name at any moment.
 
@@ -120,6 +126,7 @@ class Job:
     engine: str | None = None
     bpm: float | None = None
     key: str | None = None  # as the API gave it, such as "C# minor"
+    credits: float | None = None  # seconds of audio that the API says it charged
     submitted_at: float | None = None
     completed_at: float | None = None
     delivered_to: str | None = None  # the song's folder in the outbox: absolute

@@ -13,7 +13,7 @@ from stemwatch.config.cross import cross_faults
 from stemwatch.config.document import Document, Fault, Key, read
 from stemwatch.config.faults import dotted, explain
 from stemwatch.config.paths import absolute, home_of, resolve
-from stemwatch.config.settings import Settings
+from stemwatch.config.settings import BASES, Settings
 from stemwatch.errors import ConfigFault
 
 Env = Mapping[str, str]
@@ -101,6 +101,9 @@ def _prepare(data: dict[str, Any], *, local: bool) -> tuple[dict[str, Any], set[
         del raw["state_dir"]
     if local and isinstance(raw.setdefault("api", {}), dict):
         raw["api"]["base_url"] = "local"
+    api = raw.get("api")
+    if isinstance(api, dict) and api.get("wire") in BASES:
+        api.setdefault("base_url", BASES[api["wire"]])
     base, presets = raw.get("separation", {}), raw.get("presets", {})
     for place in (base, *(presets.values() if isinstance(presets, dict) else ())):
         if isinstance(place, dict) and place.get("mixes", {}) is None:

@@ -12,6 +12,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, PrivateAttr, Strict
 
 from stemwatch.job import Options
 
+# Where each wire is at home: the default of api.base_url follows api.wire.
+BASES = {"separate": "https://api.stemsplit.io/v1", "presigned": "https://stemsplit.io/api/v1"}
 EXTENSIONS = ("mp3", "wav", "flac", "m4a", "ogg", "webm")
 _LAN_SUFFIXES = (".localhost", ".local", ".lan", ".home", ".internal", ".home.arpa")
 
@@ -110,12 +112,6 @@ def _base_url(value: str) -> str:
     return value.rstrip("/")
 
 
-def _wire(value: str) -> str:
-    if value == "presigned":
-        raise ValueError("presigned is not in this version; use separate")
-    return value
-
-
 def _later(value: str | None) -> str | None:
     if value is not None:
         raise ValueError("is not in this version yet; leave it null")
@@ -167,8 +163,8 @@ class Separation(Section):
 class Api(Section):
     """Seconds, and calls a minute."""
 
-    base_url: Annotated[str, AfterValidator(_base_url)] = "https://api.stemsplit.io/v1"
-    wire: Annotated[Literal["separate", "presigned"], AfterValidator(_wire)] = "separate"
+    base_url: Annotated[str, AfterValidator(_base_url)] = BASES["separate"]
+    wire: Literal["separate", "presigned"] = "separate"
     key_file: Annotated[str, AfterValidator(_key_file)] | None = None
     max_concurrent: Annotated[int, AfterValidator(_whole(1, 64, "jobs"))] = 3
     requests_per_minute: Annotated[int, AfterValidator(_whole(1, 100_000, "requests"))] = 60
@@ -220,6 +216,11 @@ class Settings(Section):
     def local(self) -> bool:
         """Separate on this machine, through a server that we start ourselves."""
         return self.api.base_url == "local"
+
+    @property
+    def wire(self) -> str:
+        """How the API is spoken to; the server on this machine speaks both."""
+        return "separate" if self.local else self.api.wire
 
     def options_for(self, relpath: str) -> Options:
         """What to make of the file at `relpath` (below the inbox, with "/").

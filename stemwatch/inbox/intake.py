@@ -12,7 +12,16 @@ from stemwatch.audio.results import Probe
 from stemwatch.errors import Reject
 from stemwatch.inbox.complete import Lack
 from stemwatch.inbox.examine import examine
-from stemwatch.job import ACTIVE, Identity, Job, JobState, Options, content_key, resume_state
+from stemwatch.job import (
+    ACTIVE,
+    CLEARED,
+    Identity,
+    Job,
+    JobState,
+    Options,
+    content_key,
+    resume_state,
+)
 from stemwatch.journal.journal import Journal
 from stemwatch.log import log
 
@@ -252,15 +261,7 @@ def resumed_fields(job: Job) -> dict[str, object]:
     """What a retry resets. The idempotency key stays only where the same charge is asked again."""
     unconfirmed = job.code == "submission_unconfirmed"
     anew = resume_state(job) is JobState.QUEUED
-    fields: dict[str, object] = {
-        "filed_to": None,
-        "attempts": 0,
-        "not_before": 0.0,
-        "code": None,
-        "message": None,
-        "hint": None,
-        "http_status": None,
-    }
+    fields: dict[str, object] = {"filed_to": None, "attempts": 0, "not_before": 0.0, **CLEARED}
     if anew:
         fields |= {"remote_id": None, "request_id": None, "completed_at": None}
         fields["idempotency_key"] = job.idempotency_key if unconfirmed else None

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from stemwatch.job import ACTIVE, Identity, Job, JobState
+from stemwatch.job import ACTIVE, CLEARED, Identity, Job, JobState
 from stemwatch.journal import rows, schema, transactions
 from stemwatch.journal.transactions import AlreadyPaid, Limit, OverBudget, StaleJob, marks
 from stemwatch.journal.writer import Writer, explained
@@ -115,7 +115,7 @@ class Journal:
         def work(db: sqlite3.Connection) -> Job:
             if job.state is not JobState.SUBMITTING:  # a quarantined one may have been charged
                 raise StaleJob(f"job {job.id} is {job.state}: there is no submission to undo.")
-            moved = transactions.advance(db, job, JobState.QUEUED, note, {}, self._clock())
+            moved = transactions.advance(db, job, JobState.QUEUED, note, CLEARED, self._clock())
             transactions.unbook(db, job)
             return moved
 

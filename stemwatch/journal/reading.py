@@ -127,6 +127,8 @@ def _empty() -> sqlite3.Connection:
     connection.executescript(
         files("stemwatch.journal").joinpath("schema.sql").read_text(encoding="utf-8")
     )
+    for step in schema.MIGRATIONS:
+        step(connection)
     return connection
 
 

@@ -14,9 +14,11 @@ from stemwatch.errors import JournalFault
 APPLICATION_ID = 0x5357_4A31  # "SWJ1": tells our database from any other file
 BUSY_SECONDS = 30.0  # `split` and the service share the journal; a commit takes milliseconds
 
-Migration = Callable[[sqlite3.Connection], None]
+Migration = Callable[[sqlite3.Connection], object]
 # MIGRATIONS[n] takes the database from version n+1 to n+2; version 1 is schema.sql.
-MIGRATIONS: Sequence[Migration] = ()
+MIGRATIONS: Sequence[Migration] = (
+    lambda db: db.execute("ALTER TABLE jobs ADD COLUMN credits REAL"),  # seconds of audio, charged
+)
 
 
 def connect(path: str) -> sqlite3.Connection:

@@ -25,7 +25,8 @@ from stemwatch.local.extra import require_extra
 from stemwatch.log import hide
 from stemwatch.operations.standing import service
 from stemwatch.outbox.space import needed_bytes
-from stemwatch.stemsplit.separate import SeparateApi
+from stemwatch.stemsplit.calls import Calls
+from stemwatch.stemsplit.wires import open_api
 
 API_SECONDS = 15.0
 _OLDEST = 1704067200.0  # 2024-01-01: a clock before that was never set
@@ -121,7 +122,8 @@ async def _api(settings: Settings, key: str | None, *, known: bool) -> Finding:
             return Finding(OK, "API: this machine; what it needs is installed")
         if not known:
             return Finding(WARNING, "API: not asked, as there is no usable key")
-        api = SeparateApi(settings.api.base_url, key, poll_timeout=API_SECONDS)
+        calls = Calls(settings.api.base_url, key, poll_timeout=API_SECONDS)
+        api = open_api(settings.wire, calls)
         try:
             await api.check_key()
         finally:

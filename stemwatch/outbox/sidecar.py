@@ -89,6 +89,7 @@ def build(
             "submitted_at": rfc3339(job.submitted_at),
             "completed_at": rfc3339(job.completed_at),
             "cost_minutes": _finite(cost_minutes),
+            "credits_charged": _finite(job.credits),
         },
         "stems": [_stem(stem) for stem in stems],
         "reused_from": None if reused_from is None else readable(reused_from),

@@ -14,6 +14,7 @@ from http import HTTPStatus
 from typing import Any
 
 from stemwatch.errors import PauseService, Reject, RetryLater, StemwatchError, Unconfirmed
+from stemwatch.stemsplit.client import Submitted
 from stemwatch.stemsplit.words import printable, retry_after
 
 _ENDPOINT_HINT = "Check api.base_url in the configuration (`stemwatch check`)."
@@ -23,6 +24,14 @@ _REJECTED = {
     415: ("unsupported", "The API can't read this kind of file"),
     422: ("unprocessable", "The API can't process this file"),
 }
+# Wire B's words for a 400, which say more than the status.
+_NAMED = {
+    "FILE_TOO_LARGE": "too_large",
+    "AUDIO_TOO_LONG": "too_long",
+    "AUDIO_TOO_SHORT": "too_short",
+    "UNSUPPORTED_FORMAT": "unsupported",
+}
+_ID_LIMIT = 200
 _EXPIRED_URL = frozenset({400, 401, 403, 404, 410})  # storage services differ in their word for it
 
 
@@ -83,6 +92,25 @@ class Answer:
         return None
 
 
+def usable_id(value: Any) -> str | None:
+    """An id that is printable, at most 200 characters, and can't leave its place in a path."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str) or not value.isprintable() or len(value) > _ID_LIMIT:
+        return None
+    return None if value.strip() in {"", ".", ".."} else value
+
+
+def accepted(answer: Answer, *, body_sent: bool) -> Submitted:
+    """The job that a submission's answer names; raises what any other answer means."""
+    data = answer.json() or {} if 200 <= answer.status < 300 else {}
+    named = usable_id(data.get("job_id", data.get("id")))
+    # A server that repeats the key there would put it into the journal and the sidecar.
+    if named is None or not body_sent or (answer.secret and answer.secret in named):
+        raise post_fault(answer, body_sent=body_sent)
+    return Submitted(named, answer.request_id)
+
+
 def post_fault(answer: Answer, *, body_sent: bool) -> StemwatchError:
     """What a submission's answer, other than a usable 2xx, means.
 
@@ -94,7 +122,8 @@ def post_fault(answer: Answer, *, body_sent: bool) -> StemwatchError:
         return shared
     if status in _REJECTED:
         code, words = _REJECTED[status]
-        return _reject(answer, code, words)
+        said = answer.field("code")
+        return _reject(answer, _NAMED.get(said, code) if isinstance(said, str) else code, words)
     # 301, 307, 308 say "not here", so nothing was taken; following would carry the key elsewhere.
     # 302 and 303 may say "done, look there": harmless only while the body had no end.
     if status in {301, 307, 308, 404, 405} or (300 <= status < 400 and not body_sent):
@@ -140,6 +169,16 @@ def download_fault(answer: Answer) -> StemwatchError:
     if status >= 500 or status == 408:
         return _retry(answer, "server_error", server_down=True)
     return bad_answer(answer, "not a stem")
+
+
+def put_fault(answer: Answer) -> StemwatchError:
+    """What a storage host's answer to an upload, other than a 2xx, means: nothing was submitted."""
+    if answer.status == 413:
+        return _reject(answer, "too_large", "The file is too large for the API")
+    if answer.status == 429:
+        return _retry(answer, "rate_limited", counts=False)
+    words = "The storage did not take the upload"
+    return _retry(answer, "server_error", words=words, server_down=True)
 
 
 def bad_answer(answer: Answer, what: str) -> RetryLater:

@@ -1,15 +1,16 @@
 """What the rest of stemwatch sees of a separation API: its values and its one interface.
 
-Wire A is `separate.SeparateApi`. Another wire only has to fill the same `SeparationApi`.
+Wire A is `separate.SeparateApi`, wire B `presigned.PresignedApi`; `wires` knows them by name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from stemwatch.errors import Reject
 from stemwatch.job import Options
 
 
@@ -31,6 +32,40 @@ class Submitted:
 
     remote_id: str
     request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What is left to be spent, in seconds of audio."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A webhook that was just made; `secret` where the API gave one (it is told only once)."""
+
+    secret: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookEvent:
+    """A callback whose signature fits: the job that it is about, and whether that has ended."""
+
+    remote_id: str
+    ended: bool
+
+
+class TooLarge(Reject):
+    """The API takes `limit` bytes at most; a smaller, lossless form of the file may still do."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"The file is larger than the {limit / 1e6:.0f} MB that the API takes.",
+            code="too_large",
+            hint="Convert it to FLAC or MP3 and drop that.",
+        )
+        self.limit = limit
 
 
 class RemoteStatus(StrEnum):
@@ -59,10 +94,18 @@ class RemoteJob:
     error: str | None = None
     progress: float | None = None
     engine: str | None = None
+    credits: float | None = None
 
 
 class SeparationApi(Protocol):
-    """The seam between the workers and a wire. Nothing in it retries: that is the pool's policy."""
+    """The seam between the workers and a wire. Nothing in it retries: that is the pool's policy.
+
+    `lists_jobs`: whether `find_submission` can tell anything. `max_bytes`: the largest file that
+    this API takes, None where only an upload's answer tells.
+    """
+
+    lists_jobs: bool
+    max_bytes: int | None
 
     async def submit(
         self,
@@ -80,8 +123,18 @@ class SeparationApi(Protocol):
         PauseService; only Unconfirmed may have been charged.
         """
 
+    async def find_submission(self, idempotency_key: str, *, since: float) -> Submitted | None:
+        """The job that the submission with this key became; None if it certainly became none.
+
+        `since`: when it was submitted, Unix seconds. Raises Unconfirmed where the API can't tell,
+        RetryLater or PauseService where it can't now.
+        """
+
     async def job(self, remote_id: str, *, stems: int) -> RemoteJob:
         """Ask once how a job is; raises Reject, RetryLater or PauseService."""
+
+    async def balance(self) -> Balance | None:
+        """What is left to be spent, None where the API can't say; raises as `job` does."""
 
     async def check_key(self) -> None:
         """Return if the API takes the key; raises PauseService or RetryLater."""
@@ -99,6 +152,26 @@ class SeparationApi(Protocol):
 
         `limit` in bytes, `deadline` the seconds allowed from now. `on_received` gets the bytes
         received so far. Raises Reject, RetryLater or PauseService.
+        """
+
+    async def register_webhook(self, url: str, *, known: bool) -> Registered | None:
+        """Have `url` called when a job ends; None if it already is, with the secret we hold.
+
+        `known`: we hold its secret from an earlier time. Raises as `job` does.
+        """
+
+    def parse_webhook(
+        self,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        secrets: Collection[str],
+        scheme: str | None,
+        now: float,
+    ) -> WebhookEvent:
+        """A call's meaning, if one of `secrets` signed its raw `body`; raises Forged or Stale.
+
+        `headers` with lower-case names; `scheme` None is the wire's own; `now` in Unix seconds.
         """
 
     async def aclose(self) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 LONGEST_WAIT = 3600.0  # seconds; a Retry-After beyond it is asked again after an hour
 TEXT_LIMIT = 200
@@ -22,6 +25,42 @@ def retry_after(value: str | None, now: float) -> float | None:
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
     return min(max(0.0, moment - now), LONGEST_WAIT)
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """What `X-RateLimit-*` say: requests a minute, how many are left, seconds until a reset."""
+
+    limit: int | None
+    remaining: int | None
+    resets_in: float | None
+
+
+def rate_limit(headers: Mapping[str, str], now: float) -> RateLimit | None:
+    """Read from lower-case header names; None where the server says nothing usable."""
+    limit = _count(headers.get("x-ratelimit-limit"))
+    remaining = _count(headers.get("x-ratelimit-remaining"))
+    if limit is None and remaining is None:
+        return None
+    reset = _count(headers.get("x-ratelimit-reset"))
+    wait = None if reset is None else min(max(0.0, reset - now), LONGEST_WAIT)
+    return RateLimit(limit or None, remaining, wait)
+
+
+def _count(value: str | None) -> int | None:
+    text = (value or "").strip()
+    return int(text) if re.fullmatch(r"\d{1,12}", text, re.ASCII) else None
+
+
+def unix_seconds(value: Any) -> float | None:
+    """An RFC 3339 time, or Unix seconds or milliseconds; None for anything else."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e14:
+        return value / 1000 if value > 1e11 else float(value)
+    try:
+        moment = datetime.fromisoformat(value)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def printable(text: str, secret: str | None = None) -> str:

@@ -24,8 +24,6 @@ from stemwatch.workers.polls import Polls
 from stemwatch.workers.timing import Timing
 
 T = TypeVar("T")
-# A job that came further has no fault to show any more.
-CLEARED: dict[str, Any] = {"code": None, "message": None, "hint": None, "http_status": None}
 
 
 @dataclass(slots=True)

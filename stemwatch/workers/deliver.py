@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from stemwatch import __version__
-from stemwatch.job import Job, JobState
+from stemwatch.job import CLEARED, Job, JobState
 from stemwatch.log import log
 from stemwatch.outbox import delivery, durable, naming, sidecar
 from stemwatch.outbox.keys import parse_key, tag_key
 from stemwatch.outbox.sidecar import StemFile
 from stemwatch.outbox.staging import Staging
-from stemwatch.workers.context import CLEARED, Context
+from stemwatch.workers.context import Context
 
 Received = Callable[[int], None]
 EARLIER = (JobState.DELIVERED, JobState.DONE)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from stemwatch.errors import Reject
-from stemwatch.job import Job, JobState
+from stemwatch.job import CLEARED, Job, JobState
 from stemwatch.log import log
 from stemwatch.stemsplit.client import RemoteStatus
-from stemwatch.workers.context import CLEARED, Context
+from stemwatch.workers.context import Context
 
 
 async def follow(ctx: Context, job: Job) -> Job:
@@ -37,6 +37,7 @@ async def follow(ctx: Context, job: Job) -> Job:
         bpm=remote.bpm,
         key=remote.key,
         engine=remote.engine or "stemsplit",
+        credits=remote.credits,
         attempts=0,
         not_before=0.0,
         **CLEARED,

@@ -14,20 +14,20 @@ from stemwatch.errors import PauseService
 from stemwatch.workers.pace import full_jitter
 from stemwatch.workers.timing import Timing
 
-SUBMIT, POLL, FETCH, FILE = "submit", "poll", "fetch", "file"
+SUBMIT, CONFIRM, POLL, FETCH, FILE = "submit", "confirm", "poll", "fetch", "file"
 # What each pause holds back. Results that are paid for are fetched wherever that can work.
 _HOLDS = {
-    "auth": {SUBMIT, POLL},
-    "server": {SUBMIT, POLL},
+    "auth": {SUBMIT, CONFIRM, POLL},
+    "server": {SUBMIT, CONFIRM, POLL},
     "credit": {SUBMIT},
     "endpoint": {SUBMIT},
     "server_error": {SUBMIT},
     "storage": {SUBMIT, FETCH},
-    "rate_limited": {SUBMIT},
+    "rate_limited": {SUBMIT, CONFIRM},
     "disk": {SUBMIT, FETCH},
     "room": {SUBMIT},  # too little for one song more: what is paid for still has its own
     "inbox": {SUBMIT, FILE},
-    "journal": {SUBMIT, POLL, FETCH, FILE},
+    "journal": {SUBMIT, CONFIRM, POLL, FETCH, FILE},
 }
 _HOLDS_OTHERWISE = {SUBMIT, FETCH}  # such as an audio helper that can't start
 # What only real work can end: the API has no free way to ask for credit, storage for anything.

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from stemwatch.errors import JournalFault, PauseService, Reject, RetryLater, StemwatchError
+from stemwatch.errors import (
+    JournalFault,
+    PauseService,
+    Reject,
+    RetryLater,
+    StemwatchError,
+    Unconfirmed,
+)
 from stemwatch.job import Job, JobState
 from stemwatch.journal.journal import AlreadyPaid, OverBudget, StaleJob
 from stemwatch.log import log, redacted
@@ -24,6 +31,7 @@ PATIENT = frozenset(
         "no_slot",
         "held",
         "unreadable",
+        "not_listed",
     }
 )
 
@@ -41,6 +49,8 @@ async def conclude(ctx: Context, job: Job, fault: Exception) -> None:
         # What has that name now is another song, and found as one by the next scan.
         await ctx.journal.advance(current, JobState.GONE, fault.message)
         log.info("job.gone", name=job.name, reason=fault.message)
+    elif isinstance(fault, Unconfirmed) and _can_be_asked(ctx, current):
+        await ctx.insist(lambda: _look_for(ctx, current, fault))
     elif isinstance(fault, Reject):
         if current.state is JobState.SUBMITTING:
             # Nobody looks at it again before the next start: a full journal must not hide it.
@@ -57,6 +67,22 @@ async def conclude(ctx: Context, job: Job, fault: Exception) -> None:
             ctx.polls.postpone(current.id, ctx.clock(), ctx.timing.disk_recheck)
     else:
         await _retry(ctx, current, _as_retry(fault, current))
+
+
+def _can_be_asked(ctx: Context, job: Job) -> bool:
+    """Whether the API's list of jobs may still tell if this submission was taken."""
+    return ctx.api.lists_jobs and job.state is JobState.SUBMITTING and job.code != "unanswered"
+
+
+async def _look_for(ctx: Context, job: Job, fault: Unconfirmed) -> None:
+    await ctx.journal.amend(
+        job,
+        not_before=ctx.now() + ctx.timing.confirm_first,
+        code="unanswered",
+        message=fault.message,
+        hint="Nothing to do: the server is asked whether it took the job.",
+    )
+    log.warning("job.unanswered", name=job.name, message=fault.message)
 
 
 def pause(ctx: Context, fault: PauseService) -> None:
@@ -109,7 +135,7 @@ async def _retry(ctx: Context, job: Job, fault: RetryLater) -> None:
             log.warning("service.paused", reason=code, message=fault.message)
     attempts = job.attempts + (1 if fault.counts else 0)
     if _exhausted(fault, attempts):
-        await reject(ctx, job, _given_up(fault, attempts))
+        await reject(ctx, job, _given_up(job, fault, attempts))
         return
     delay = _delay(ctx, fault, attempts)
     await ctx.journal.amend(
@@ -145,7 +171,9 @@ def _exhausted(fault: RetryLater, attempts: int) -> bool:
     return attempts >= TRIES.get(fault.code, TRIES_OTHERWISE)
 
 
-def _given_up(fault: RetryLater, attempts: int) -> Reject:
+def _given_up(job: Job, fault: RetryLater, attempts: int) -> Reject:
+    if job.state is JobState.SUBMITTING:  # nobody could tell whether it was taken
+        return Unconfirmed(f"given up after {attempts} attempts: {fault.message}")
     code = "job_lost" if fault.code == "job_missing" else fault.code
     return Reject(
         f"given up after {attempts} attempts: {fault.message}",

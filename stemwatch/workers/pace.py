@@ -12,6 +12,10 @@ from collections.abc import Callable
 
 from tenacity import AsyncRetrying, RetryCallState, wait_exponential
 
+from stemwatch.stemsplit.words import RateLimit
+
+_WINDOW = 60.0  # seconds
+
 
 def full_jitter(attempt: int, first: float, longest: float, rng: random.Random) -> float:
     """Seconds to wait after failed attempt number `attempt` (from 1): up to first * 2^(n-1).
@@ -25,24 +29,40 @@ def full_jitter(attempt: int, first: float, longest: float, rng: random.Random) 
 
 
 class RequestBudget:
-    """At most `per_minute` requests in any 60 seconds, spread out beyond a small burst."""
+    """At most `per_minute` requests in any 60 seconds, fewer where the server says so.
+
+    Where it says that none are left, nothing is asked before it gives new ones.
+    """
 
     def __init__(self, per_minute: int, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._window: deque[float] = deque(maxlen=max(1, per_minute))
+        self._most = self._limit = max(1, per_minute)
+        self._window: deque[float] = deque(maxlen=self._most)
+        self._empty_until = 0.0
         self._turn = asyncio.Lock()
+
+    def told(self, rate: RateLimit) -> None:
+        """What the server said of its budget with an answer; other clients may share the key."""
+        if rate.limit is not None:
+            self._limit = min(self._most, rate.limit)
+        if rate.remaining == 0 and rate.resets_in is not None:
+            self._empty_until = self._clock() + min(rate.resets_in, _WINDOW)
 
     def delay(self) -> float:
         """Seconds until the next request may be sent."""
-        if len(self._window) < (self._window.maxlen or 1):
-            return 0.0
-        return max(0.0, self._window[0] + 60.0 - self._clock())
+        now = self._clock()
+        wait = self._empty_until - now
+        if len(self._window) >= self._limit:
+            wait = max(wait, self._window[-self._limit] + _WINDOW - now)
+        return max(0.0, wait)
 
     async def take(self) -> None:
         """Wait for a place; first come, first served."""
         async with self._turn:
-            # A full window needs one place, and the lock keeps everybody else out of it.
-            await asyncio.sleep(self.delay())
+            # A full window needs one place, and the lock keeps everybody else out of it. Asked
+            # again after the wait: an answer may have told of less meanwhile.
+            while (wait := self.delay()) > 0:  # noqa: ASYNC110 - time is all it waits for
+                await asyncio.sleep(wait)
             self._window.append(self._clock())
 
 

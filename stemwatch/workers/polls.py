@@ -7,10 +7,13 @@ they vary by a quarter.
 from __future__ import annotations
 
 import heapq
-from collections import deque
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 
 REMEMBER = 20  # recent jobs that the estimate is made from
+_CALLED = 900.0  # seconds for which a callback that came shows that others will
+_EARLY = 256  # callbacks kept that came before the answer that names their job
+_SPARED = 4.0  # polls are that many times rarer meanwhile
 
 
 class Estimate:
@@ -49,6 +52,8 @@ class _Watched:
     started: float
     seen_running: float = 0.0
     due: float = 0.0
+    remote_id: str = ""
+    called: bool = False  # a callback woke the poll that is due
 
 
 class Polls:
@@ -65,6 +70,9 @@ class Polls:
         self._jobs: dict[int, _Watched] = {}
         self._heap: list[tuple[float, int]] = []
         self._held_until = 0.0
+        self._called_until = 0.0  # callbacks come: polling is only the backstop
+        self._by_remote: dict[str, int] = {}
+        self._early: OrderedDict[str, None] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -72,31 +80,58 @@ class Polls:
     def __contains__(self, job_id: int) -> bool:
         return job_id in self._jobs
 
-    def started(self, job_id: int, now: float) -> None:
+    def started(self, job_id: int, now: float, remote_id: str = "") -> None:
         """The remote has just taken this job."""
-        self._jobs[job_id] = _Watched(started=now)
-        self._plan(job_id, now + self.estimate.first(self._interval))
-
-    def resumed(self, job_id: int, now: float, wait: float = 0.0) -> None:
-        """The job was at the remote before we started: ask after `wait` seconds."""
-        self._jobs[job_id] = _Watched(started=now)
+        self._watch(job_id, now, remote_id)
+        wait = self.estimate.first(self._interval) * self._spared(now)
+        if remote_id in self._early:  # its callback was quicker than the answer
+            del self._early[remote_id]
+            self._jobs[job_id].called, wait = True, 0.0
         self._plan(job_id, now + wait)
+
+    def resumed(self, job_id: int, now: float, wait: float = 0.0, remote_id: str = "") -> None:
+        """The job was at the remote before we started: ask after `wait` seconds."""
+        self._watch(job_id, now, remote_id)
+        self._plan(job_id, now + wait)
+
+    def called(self, remote_id: str, now: float) -> bool:
+        """A callback says that this job ended: ask for it now, and for others more rarely.
+
+        False where no such job is known (yet): it is remembered for a while.
+        """
+        job_id = self._by_remote.get(remote_id)
+        if job_id is None:
+            self._early[remote_id] = None
+            while len(self._early) > _EARLY:
+                self._early.popitem(last=False)
+            return False
+        self._called_until = now + _CALLED
+        self._jobs[job_id].called = True
+        self._plan(job_id, now)
+        return True
 
     def running(self, job_id: int, now: float) -> None:
         """A poll found it still running."""
         job = self._jobs[job_id]
+        job.called = False
         job.seen_running = now - job.started
         if job.seen_running > self._late_after:
             step = self._late_step
         else:
             step = self.estimate.step(job.seen_running, self._shortest, self._interval)
-        self._plan(job_id, now + step)
+        self._plan(job_id, now + step * self._spared(now))
 
     def done(self, job_id: int, now: float, *, learn: bool = True) -> None:
         """It ended. `learn` is False where the time it took says nothing (after a restart)."""
         job = self._jobs.pop(job_id, None)
-        if job is not None and learn:
-            self.estimate.observe(job.seen_running, now - job.started)
+        if job is None:
+            return
+        self._by_remote.pop(job.remote_id, None)
+        if not job.called and learn:
+            self._called_until = now  # it ended without one: they can't be relied upon
+        if learn:
+            took = now - job.started
+            self.estimate.observe(took if job.called else job.seen_running, took)
 
     def postpone(self, job_id: int, now: float, delay: float) -> None:
         """The answer was no answer: ask again after `delay` seconds."""
@@ -136,6 +171,14 @@ class Polls:
                 return max(due, self._held_until)
             heapq.heappop(self._heap)
         return None
+
+    def _watch(self, job_id: int, now: float, remote_id: str) -> None:
+        self._jobs[job_id] = _Watched(started=now, remote_id=remote_id)
+        if remote_id:
+            self._by_remote[remote_id] = job_id
+
+    def _spared(self, now: float) -> float:
+        return _SPARED if now < self._called_until else 1.0
 
     def _plan(self, job_id: int, due: float) -> None:
         self._jobs[job_id].due = due

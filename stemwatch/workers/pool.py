@@ -12,11 +12,12 @@ from stemwatch.errors import PauseService, Unconfirmed
 from stemwatch.job import Job, JobState
 from stemwatch.log import log
 from stemwatch.outbox.space import needed_bytes
+from stemwatch.workers.confirm import reconcile
 from stemwatch.workers.context import Context
 from stemwatch.workers.fetch import fetch
 from stemwatch.workers.filing import file
 from stemwatch.workers.follow import follow
-from stemwatch.workers.gate import BY_TRIAL, FETCH, FILE, POLL, SUBMIT
+from stemwatch.workers.gate import BY_TRIAL, CONFIRM, FETCH, FILE, POLL, SUBMIT
 from stemwatch.workers.lanes import Lane, Lanes, Step
 from stemwatch.workers.outcome import pause, reject
 from stemwatch.workers.probes import probe
@@ -26,6 +27,7 @@ from stemwatch.workers.submit import submit
 _CLAIMS = {
     FILE: (JobState.DELIVERED, JobState.QUARANTINED),
     FETCH: (JobState.SEPARATED,),
+    CONFIRM: (JobState.SUBMITTING,),
     SUBMIT: (JobState.QUEUED,),
 }
 _CLAIMED = tuple(state for states in _CLAIMS.values() for state in states)
@@ -62,6 +64,7 @@ class Pool:
             FILE: Lane(_placed(file), 2),
             FETCH: Lane(_placed(fetch), fetches),
             POLL: Lane(follow, 4),
+            CONFIRM: Lane(reconcile, 1),
             SUBMIT: Lane(_placed(_submit_or_reuse), ctx.slots.most),
         }
         self._lanes = Lanes(ctx, seats)
@@ -71,8 +74,12 @@ class Pool:
         ctx.wake = self._wake.set
 
     async def recover(self) -> None:
-        """After a start: an intent without an answer may have been charged; a person decides."""
-        for job in await self._mine(JobState.SUBMITTING):
+        """After a start: an intent without an answer may have been charged.
+
+        Where the API can tell, it is asked (the lane CONFIRM); elsewhere a person decides.
+        """
+        asked = self.ctx.api.lists_jobs
+        for job in [] if asked else await self._mine(JobState.SUBMITTING):
             fault = Unconfirmed(
                 "stemwatch was stopped between sending the last bytes and reading the answer."
             )
@@ -119,7 +126,7 @@ class Pool:
             return False
         if len(ctx.polls) and not ctx.gate.closed(POLL):
             return False  # what is paid for goes on, whatever holds back the rest
-        for name in (FETCH, FILE):  # ... also in the moment between its last poll and its download
+        for name in (CONFIRM, FETCH, FILE):  # also between its last poll and its download
             if not ctx.gate.closed(name) and await self._any_left(_CLAIMS[name]):
                 return False
         held = [p for p in ctx.gate.pauses if p.code != "rate_limited"]
@@ -159,6 +166,7 @@ class Pool:
             self._poll()
             await self._fill(FILE, self._lanes[FILE].free)
             await self._fill_fetch()
+            await self._fill(CONFIRM, self._lanes[CONFIRM].free)
             await self._fill_submit()
             return await self._until_due()
         except PauseService as fault:
@@ -180,7 +188,7 @@ class Pool:
                 self.ctx.slots.hold(job.id)
                 wait = max(0.0, job.not_before - self.ctx.now())
                 wait = min(wait, self.ctx.timing.retry_after_max)
-                self.ctx.polls.resumed(job.id, self.ctx.clock(), wait)
+                self.ctx.polls.resumed(job.id, self.ctx.clock(), wait, job.remote_id or "")
                 self.ctx.reserved[job.id] = needed_bytes(job.duration or 0.0, job.options)
 
     def _poll(self) -> None:
@@ -200,7 +208,8 @@ class Pool:
             now=ctx.now(),
             owner=ctx.owner,
             limit=seats,
-            busy=list(lane.tasks),
+            # what is being submitted is `submitting` too: only the rest has to be asked about
+            busy=[*lane.tasks, *(self._lanes[SUBMIT].tasks if name == CONFIRM else ())],
             busy_content=[job.content_key for job in lane.jobs.values()],
             longest=longest,
         )

@@ -15,13 +15,14 @@ from contextlib import contextmanager
 
 from stemwatch.errors import PauseService, Reject, RetryLater, StemwatchError, Unconfirmed
 from stemwatch.inbox.sample import NotYet, open_regular
-from stemwatch.job import Identity, Job, JobState
+from stemwatch.job import CLEARED, Identity, Job, JobState
 from stemwatch.log import redacted
 from stemwatch.outbox import durable, space
 from stemwatch.progress import SEPARATING, UPLOAD
-from stemwatch.stemsplit.client import Submitted, Upload
-from stemwatch.workers.context import CLEARED, Context
+from stemwatch.stemsplit.client import Submitted, TooLarge, Upload
+from stemwatch.workers.context import Context
 from stemwatch.workers.gate import SUBMIT
+from stemwatch.workers.smaller import as_flac
 
 
 class TakenBack(StemwatchError):
@@ -38,31 +39,25 @@ async def submit(ctx: Context, job: Job) -> Job:
     """
     await asyncio.to_thread(_require_room, ctx, job)
     with _opened(ctx, job) as fd:
-        entry = ctx.progress.stage(job.id, job.name, UPLOAD, job.identity.size)
-        upload = Upload(fd=fd, size=job.identity.size, filename=job.name)
         attempt = _Attempt(ctx, job, fd)
-
-        def sent(count: int) -> None:
-            entry.done = count
-            ctx.progress.changes += 1
-
-        await ctx.requests.take()
-        _require_open(ctx, job)  # claimed before a pause, it must not begin after it
         try:
-            answer = await ctx.api.submit(
-                upload,
-                job.options,
-                idempotency_key=attempt.idempotency_key,
-                before_last_bytes=attempt.intend,
-                on_sent=sent,
-            )
+            answer = await _send(attempt, Upload(fd=fd, size=job.identity.size, filename=job.name))
         except BaseException as fault:
             await attempt.refused(fault)
             raise
-    separating = await _confirm(ctx, attempt.job, answer)
+    separating = await confirm(ctx, attempt.job, answer)
     ctx.progress.stage(job.id, job.name, SEPARATING, ctx.polls.estimate.typical)
-    ctx.polls.started(job.id, ctx.clock())
+    ctx.polls.started(job.id, ctx.clock(), answer.remote_id)
     return separating
+
+
+async def _send(attempt: _Attempt, upload: Upload) -> Submitted:
+    """Send the song; what is too large for the API only as it is goes as FLAC."""
+    try:
+        return await attempt.send(upload)
+    except TooLarge as fault:
+        async with as_flac(attempt.ctx, attempt.job, fault) as smaller:
+            return await attempt.send(smaller)
 
 
 class _Attempt:
@@ -75,6 +70,24 @@ class _Attempt:
         self._last_bytes = False
         # One key for one intent: a retry after an answer that may have been lost repeats it.
         self.idempotency_key = job.idempotency_key or uuid.uuid4().hex
+
+    async def send(self, upload: Upload) -> Submitted:
+        ctx, job = self.ctx, self.job
+        entry = ctx.progress.stage(job.id, job.name, UPLOAD, upload.size)
+
+        def sent(count: int) -> None:
+            entry.done = count
+            ctx.progress.changes += 1
+
+        await ctx.requests.take()
+        _require_open(ctx, job)  # claimed before a pause, it must not begin after it
+        return await ctx.api.submit(
+            upload,
+            job.options,
+            idempotency_key=self.idempotency_key,
+            before_last_bytes=self.intend,
+            on_sent=sent,
+        )
 
     async def intend(self) -> None:
         """All but the last bytes are sent: wait for a slot, look once more, commit the intent."""
@@ -152,7 +165,7 @@ def _require_open(ctx: Context, job: Job) -> None:
         raise RetryLater(pause.message, code="held", counts=False, after=0.0)
 
 
-async def _confirm(ctx: Context, job: Job, answer: Submitted) -> Job:
+async def confirm(ctx: Context, job: Job, answer: Submitted) -> Job:
     """Put the remote id on disk, however long the disk takes: it is worth the song's price."""
     return await ctx.insist(
         lambda: ctx.journal.advance(

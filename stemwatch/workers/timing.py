@@ -27,6 +27,8 @@ class Timing:
     retention: float = 14 * 86400.0  # the remote keeps results this long
     hold_max: float = 45.0  # proxies close a body that stands still, commonly after 60 s
     lookahead: float = 20.0  # upload ahead when a slot is expected to be free this soon
+    confirm_first: float = 5.0  # an unanswered submission is looked for in the list of jobs ...
+    confirm_again: float = 60.0  # ... and once more, before it is taken for one that never arrived
     creep: float = 60.0  # a lowered concurrency rises by one after this long without a 429
     helper_idle: float = 30.0
     download_stall: float = 600.0  # total allowance of one stem ...

@@ -15,10 +15,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import pytest
 import yaml
 
 from tests.support import wait_for
 
+# Tests of what only one wire can meet, such as an answer that nobody can ask for again.
+SEPARATE = pytest.mark.parametrize("wire", ["separate"])
+PRESIGNED = pytest.mark.parametrize("wire", ["presigned"])
 KEY = "sk-acceptance-0123456789abcdef"
 SETTLE = 0.2
 
@@ -43,6 +47,7 @@ class Home:
             "watch": {"settle_seconds": SETTLE, "rescan_seconds": 1.0},
             "api": {
                 "base_url": base_url,
+                "wire": "presigned" if "/api/" in base_url else "separate",
                 "poll_interval": 0.1,
                 "requests_per_minute": 6000,
             },

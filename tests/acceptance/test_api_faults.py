@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.acceptance.harness import KEY, Home, Service
+from tests.acceptance.harness import KEY, SEPARATE, Home, Service
 from tests.acceptance.songs import drop
 from tests.scenario.jobs import sign
 from tests.scenario.server import ScenarioServer
@@ -71,7 +71,9 @@ REFUSED = {
 }
 
 
-def test_a_refused_song_goes_to_quarantine_with_the_servers_reason(tmp_path: Path) -> None:
+def test_a_refused_song_goes_to_quarantine_with_the_servers_reason(
+    tmp_path: Path, wire: str
+) -> None:
     """400, 413, 415, 422 and other 4xx quarantine the song alone, the reason file to the letter."""
     steps = [
         {
@@ -82,7 +84,7 @@ def test_a_refused_song_goes_to_quarantine_with_the_servers_reason(tmp_path: Pat
         }
         for status in REFUSED
     ]
-    with ScenarioServer(key=KEY, job_seconds=0.1) as server:
+    with ScenarioServer(wire=wire, key=KEY, job_seconds=0.1) as server:
         server.scenario(post=steps)
         home = home_for(tmp_path, server)
         began = time.time()
@@ -123,10 +125,11 @@ UNCONFIRMED: dict[str, dict[str, Any]] = {
 }
 
 
-def test_what_may_have_been_charged_is_never_submitted_again(tmp_path: Path) -> None:
+@SEPARATE
+def test_what_may_have_been_charged_is_never_submitted_again(tmp_path: Path, wire: str) -> None:
     """No readable answer after the whole body: quarantined as unconfirmed, also over a restart."""
     names = [f"song{n}" for n in range(len(UNCONFIRMED))]
-    with ScenarioServer(key=KEY, job_seconds=0.1) as server:
+    with ScenarioServer(wire=wire, key=KEY, job_seconds=0.1) as server:
         server.scenario(post=list(UNCONFIRMED.values()))
         home = home_for(tmp_path, server)
         with home.scaled_service(SCALE) as service:
@@ -169,9 +172,11 @@ BROKEN_OFF: list[dict[str, Any]] = [  # never whole
 ]
 
 
-def test_a_failing_server_gets_the_same_song_again_under_the_same_key(tmp_path: Path) -> None:
+def test_a_failing_server_gets_the_same_song_again_under_the_same_key(
+    tmp_path: Path, wire: str
+) -> None:
     """5xx and broken uploads are tried again, patiently, and paid once."""
-    with ScenarioServer(key=KEY, job_seconds=0.1) as server:
+    with ScenarioServer(wire=wire, key=KEY, job_seconds=0.1) as server:
         server.scenario(post=[*SAME_KEY, *BROKEN_OFF])
         home = home_for(tmp_path, server)
         quick = ("retry_max=0.05", "outage_min=0.1", "outage_max=0.1")
@@ -183,7 +188,7 @@ def test_a_failing_server_gets_the_same_song_again_under_the_same_key(tmp_path: 
         answered = [post for post in posts if "status" in post]
         expected = [step["status"] for step in SAME_KEY]
         assert [post["status"] for post in answered][: len(expected)] == expected
-        assert answered[-1]["status"] == 202
+        assert answered[-1]["status"] in {201, 202}
         assert len(posts) <= len(SAME_KEY) + len(BROKEN_OFF) + 3  # a busy machine may break one off
         keys = {post["headers"]["idempotency-key"] for post in posts}
         assert len(keys) == 1
@@ -194,7 +199,8 @@ def test_a_failing_server_gets_the_same_song_again_under_the_same_key(tmp_path: 
     assert outcomes(home) == {"song": "delivered"}
 
 
-def test_a_server_that_never_answers_is_given_up_once(tmp_path: Path) -> None:
+@SEPARATE
+def test_a_server_that_never_answers_is_given_up_once(tmp_path: Path, wire: str) -> None:
     """After the whole body: unconfirmed, taken or not. Before it: nothing happened, tried again.
 
     A poll or a download that hangs costs time and nothing else.
@@ -203,7 +209,7 @@ def test_a_server_that_never_answers_is_given_up_once(tmp_path: Path) -> None:
         "poll": {"get": [{"hang": "head"}]},
         "download": {"download": [{"hang": "head"}]},
     }
-    with ScenarioServer(key=KEY, job_seconds=0.1) as server:
+    with ScenarioServer(wire=wire, key=KEY, job_seconds=0.1) as server:
         server.scenario(
             post=[{"hang": "end"}, {"hang": "end", "accept": True}, {"hang": "head"}],
             by_name={f"{name}.wav": own for name, own in hanging.items()},
@@ -281,9 +287,9 @@ POLLS: Table = {
 }
 
 
-def test_polls_believe_only_what_can_be_read(tmp_path: Path) -> None:
+def test_polls_believe_only_what_can_be_read(tmp_path: Path, wire: str) -> None:
     """Each fault of GET /jobs ends as the table says, never in a second submission."""
-    with ScenarioServer(key=KEY, job_seconds=0.2) as server:
+    with ScenarioServer(wire=wire, key=KEY, job_seconds=0.2) as server:
         server.scenario(by_name={f"{name}.wav": own for name, (own, _) in POLLS.items()})
         home = home_for(tmp_path, server)
         with home.scaled_service(SCALE) as service:
@@ -305,9 +311,9 @@ def test_polls_believe_only_what_can_be_read(tmp_path: Path) -> None:
         assert (sidecars[name]["bpm"], sidecars[name]["key"]) == (None, None)
 
 
-def test_a_late_job_is_reported_and_still_waited_for(tmp_path: Path) -> None:
+def test_a_late_job_is_reported_and_still_waited_for(tmp_path: Path, wire: str) -> None:
     """Past its deadline a job is told as `job.late`, asked for more slowly, and delivered."""
-    with ScenarioServer(key=KEY) as server:
+    with ScenarioServer(wire=wire, key=KEY) as server:
         server.scenario(jobs=[{"seconds": 2.5}])
         home = home_for(tmp_path, server, api={"job_deadline": 1.0, "poll_interval": 0.05})
         with home.scaled_service(SCALE, "late_poll=0.5") as service:
@@ -322,9 +328,11 @@ def test_a_late_job_is_reported_and_still_waited_for(tmp_path: Path) -> None:
     assert outcomes(home) == {"song": "delivered"}
 
 
-def test_a_job_that_never_ends_is_given_up_when_the_remote_forgets_it(tmp_path: Path) -> None:
+def test_a_job_that_never_ends_is_given_up_when_the_remote_forgets_it(
+    tmp_path: Path, wire: str
+) -> None:
     """Only the retention limit quarantines what is paid for; unknown words count as running."""
-    with ScenarioServer(key=KEY) as server:
+    with ScenarioServer(wire=wire, key=KEY) as server:
         server.scenario(jobs=[{"plan": "never"}, {"plan": "stuck"}])
         home = home_for(tmp_path, server, api={"job_deadline": 1.0})
         with home.scaled_service(SCALE, "retention=2.5") as service:
@@ -392,9 +400,9 @@ DOWNLOADS: Table = {
 }
 
 
-def test_only_whole_and_right_stems_are_delivered(tmp_path: Path) -> None:
+def test_only_whole_and_right_stems_are_delivered(tmp_path: Path, wire: str) -> None:
     """Each fault of a download ends as the table says; nothing is separated a second time."""
-    with ScenarioServer(key=KEY, job_seconds=0.2) as server:
+    with ScenarioServer(wire=wire, key=KEY, job_seconds=0.2) as server:
         server.scenario(by_name={f"{name}.wav": own for name, (own, _) in DOWNLOADS.items()})
         home = home_for(tmp_path, server)
         with home.scaled_service(SCALE, "download_stall=0.5", "download_megabyte=0.1") as service:
@@ -409,8 +417,8 @@ def test_only_whole_and_right_stems_are_delivered(tmp_path: Path) -> None:
     for name, reason in home.reasons().items():
         assert reason["job_id"] == ids[name]
     # each expired address was exchanged for a fresh one: a poll that saw the end, then one each
-    expired = f"/v1/jobs/{ids['expired x 2.wav']}"
-    assert asked.count(expired) >= 3
+    expired = f"/jobs/{ids['expired x 2.wav']}"
+    assert sum(path.endswith(expired) for path in asked) >= 3
     for folder, sidecar in home.sidecars().items():
         assert sidecar["duration_seconds"] == 1.0, folder
         for stem in sidecar["stems"]:

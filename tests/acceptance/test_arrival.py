@@ -24,8 +24,8 @@ MB = 1 << 20
 
 
 @pytest.fixture
-def server() -> Iterator[ScenarioServer]:
-    with ScenarioServer(key=KEY, job_seconds=0.1) as server:
+def server(wire: str) -> Iterator[ScenarioServer]:
+    with ScenarioServer(wire=wire, key=KEY, job_seconds=0.1) as server:
         yield server
 
 

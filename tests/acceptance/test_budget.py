@@ -18,8 +18,8 @@ QUICK = {"settle_seconds": 0.05}  # the songs are written in one go
 
 
 @pytest.fixture
-def server() -> Iterator[ScenarioServer]:
-    with ScenarioServer(key=KEY, job_seconds=0.1) as server:
+def server(wire: str) -> Iterator[ScenarioServer]:
+    with ScenarioServer(wire=wire, key=KEY, job_seconds=0.1) as server:
         yield server
 
 

@@ -18,8 +18,8 @@ from tests.support import wait_for
 
 
 @pytest.fixture
-def server() -> Iterator[ScenarioServer]:
-    with ScenarioServer(key=KEY, job_seconds=0.1) as server:
+def server(wire: str) -> Iterator[ScenarioServer]:
+    with ScenarioServer(wire=wire, key=KEY, job_seconds=0.1) as server:
         yield server
 
 
@@ -270,6 +270,8 @@ def test_a_copy_of_what_may_be_paid_for_is_not_paid_by_itself(
         service.wait_for_event("job.quarantined", count=3)
         wait_for(lambda: len(home.reasons()) == 3)
     codes = sorted(reason["code"] for reason in home.reasons().values())
+    if server.wire == "presigned":
+        code = "bad_stem"  # the unanswered one is found in the list, and then not deliverable
     assert codes == sorted([code, "duplicate_in_quarantine", "duplicate_in_quarantine"])
     assert server.paid["total"] == 1
     assert len(server.requests("post")) == 1

@@ -10,9 +10,9 @@ from tests.scenario.server import ScenarioServer
 from tests.support import wait_for
 
 
-def test_a_dropped_song_is_delivered_with_its_sidecar(tmp_path: Path) -> None:
+def test_a_dropped_song_is_delivered_with_its_sidecar(tmp_path: Path, wire: str) -> None:
     """The file goes from the inbox to the archive, its stems and sidecar into the outbox."""
-    with ScenarioServer(key=KEY, job_seconds=0.3) as server:
+    with ScenarioServer(wire=wire, key=KEY, job_seconds=0.3) as server:
         home = Home(tmp_path, server.url)
         with home.service() as service:
             make_song(home.inbox / "song.wav", seconds=2)

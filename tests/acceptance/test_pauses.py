@@ -30,8 +30,8 @@ QUICK = {"settle_seconds": 0.05}  # the songs are written in one go
 
 
 @pytest.fixture
-def server() -> Iterator[ScenarioServer]:
-    with ScenarioServer(key=KEY, job_seconds=0.1) as server:
+def server(wire: str) -> Iterator[ScenarioServer]:
+    with ScenarioServer(wire=wire, key=KEY, job_seconds=0.1) as server:
         yield server
 
 
@@ -290,7 +290,7 @@ def test_an_outage_of_ten_minutes_sees_at_most_one_request_in_30_s(
     assert home.reasons() == {}
 
 
-def test_a_server_that_is_not_there_is_waited_for(tmp_path: Path) -> None:
+def test_a_server_that_is_not_there_is_waited_for(tmp_path: Path, wire: str) -> None:
     """Connection refused, five times: a pause that names it; it ends when the server comes."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -302,7 +302,7 @@ def test_a_server_that_is_not_there_is_waited_for(tmp_path: Path) -> None:
         event = paused(service, "server")
         assert f"127.0.0.1:{port}" in event["message"]
         assert len(home.waiting()) == 3
-        with ScenarioServer(key=KEY, port=port, job_seconds=0.1) as server:
+        with ScenarioServer(wire=wire, key=KEY, port=port, job_seconds=0.1) as server:
             wait_until_done(service, 3)
             assert resumed(service).count("server") == 1
             assert server.paid["total"] == 3

@@ -49,13 +49,14 @@ SEPARATION_KEYS = {
     "submitted_at",
     "completed_at",
     "cost_minutes",
+    "credits_charged",  # what wire B says it took
 }
 STEM_KEYS = {"id", "file", "sha256", "bytes", "derived_from", "gain_db"}
 
 
 @pytest.fixture
-def server() -> Iterator[ScenarioServer]:
-    with ScenarioServer(key=KEY, job_seconds=0.1) as server:
+def server(wire: str) -> Iterator[ScenarioServer]:
+    with ScenarioServer(wire=wire, key=KEY, job_seconds=0.1) as server:
         yield server
 
 
@@ -140,7 +141,7 @@ def test_the_sidecar_is_what_the_design_says(tmp_path: Path, server: ScenarioSer
     assert sidecar["schema"] == "stemwatch.sidecar/1"
     assert sidecar["bpm"] == 124.0
     assert sidecar["key"] == {
-        "raw": "C# minor",
+        "raw": "C#m" if server.wire == "presigned" else "C# minor",
         "tonic": "C#",
         "mode": "minor",
         "camelot": "12A",
@@ -165,19 +166,22 @@ def test_the_sidecar_is_what_the_design_says(tmp_path: Path, server: ScenarioSer
     times = [separation["submitted_at"], separation["completed_at"], sidecar["created_at"]]
     assert all(RFC3339.fullmatch(time) for time in times)
     assert times == sorted(times)
+    assert separation["credits_charged"] == (2 if server.wire == "presigned" else None)
     assert [stem["derived_from"] for stem in sidecar["stems"]] == [None, None]
     assert sidecar["stemwatch"] == __version__
 
 
 @pytest.fixture(scope="module")
-def told_differently(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Any]]:
+def told_differently(
+    tmp_path_factory: pytest.TempPathFactory, wire: str
+) -> dict[str, tuple[Path, Any]]:
     """Songs whose answers had odd tempos and keys: their folders and sidecars, by song."""
     answers = {
         "null": {"merge": {"bpm": None, "key": None}},
         "missing": {"drop": ["bpm", "key", "duration_seconds"]},
         "unparsable": {"merge": {"key": "H moll"}},
     }
-    with ScenarioServer(key=KEY, job_seconds=0.1) as server:
+    with ScenarioServer(wire=wire, key=KEY, job_seconds=0.1) as server:
         home = Home(tmp_path_factory.mktemp("told"), server.url)
         with home.service() as service:
             for number, (name, step) in enumerate(answers.items(), 1):

@@ -10,9 +10,9 @@ from tests.scenario.server import ScenarioServer
 from tests.support import wait_for
 
 
-def test_what_is_retried_beside_an_idle_service_is_worked_on(tmp_path: Path) -> None:
+def test_what_is_retried_beside_an_idle_service_is_worked_on(tmp_path: Path, wire: str) -> None:
     """The soak found it left `queued` for ever: nothing woke the service, the file was known."""
-    with ScenarioServer(key=KEY, job_seconds=0.05) as server:
+    with ScenarioServer(wire=wire, key=KEY, job_seconds=0.05) as server:
         server.scenario(jobs=[{"plan": "failed"}])
         home = Home(tmp_path, server.url, watch={"settle_seconds": 0.05, "rescan_seconds": 0.5})
         with home.service():

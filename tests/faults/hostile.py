@@ -33,6 +33,7 @@ from typing import Any
 
 from stemwatch.errors import StemwatchError
 from stemwatch.job import Options
+from stemwatch.stemsplit.calls import Calls
 from stemwatch.stemsplit.client import Upload
 from stemwatch.stemsplit.separate import SeparateApi
 from tests.faults.grammar import API_HOST, KNOWN, OWN, Hostile
@@ -231,7 +232,7 @@ class Client:
 
     def __init__(self, servers: Servers, net: Net, figures: Figures) -> None:
         self.servers, self.net, self.figures = servers, net, figures
-        self.api = SeparateApi(
+        calls = Calls(
             f"http://{API_HOST}:{servers.ports[0]}/v1",
             CANARY,
             resolver=net.resolve,
@@ -239,6 +240,7 @@ class Client:
             connect_timeout=5.0,
             stall_timeout=5.0,
         )
+        self.api = SeparateApi(calls)
 
     async def run(self, number: int, part: int, song: int) -> None:
         case = self.servers.case(number)

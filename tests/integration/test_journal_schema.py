@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 
 from stemwatch.errors import JournalFault
-from stemwatch.job import Job
-from stemwatch.journal import schema
+from stemwatch.job import Job, JobState
+from stemwatch.journal import rows, schema
 from stemwatch.journal.journal import Journal
 from tests.unit.journal_support import new_job
+
+NOW = len(schema.MIGRATIONS) + 1  # this version
 
 
 def _with_a_job(path: Path) -> Job:
@@ -53,14 +55,39 @@ def test_an_older_journal_is_brought_up_to_date_step_by_step(tmp_path: Path) -> 
     """Every missing step runs once, in order, and the jobs are still there."""
     path = tmp_path / "journal"
     _with_a_job(path)
-    assert _version(path) == 1
-    schema.prepare(str(path), (_add_mood,))
-    assert _version(path) == 2
-    schema.prepare(str(path), (_add_mood, _set_mood))
-    schema.prepare(str(path), (_add_mood, _set_mood))
-    assert _version(path) == 3
+    assert _version(path) == NOW
+    schema.prepare(str(path), (*schema.MIGRATIONS, _add_mood))
+    assert _version(path) == NOW + 1
+    schema.prepare(str(path), (*schema.MIGRATIONS, _add_mood, _set_mood))
+    schema.prepare(str(path), (*schema.MIGRATIONS, _add_mood, _set_mood))
+    assert _version(path) == NOW + 2
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("SELECT mood FROM jobs").fetchall() == [("fine",)]
+
+
+def test_the_first_version_is_brought_up_to_date_with_its_jobs(tmp_path: Path) -> None:
+    """What version 0.1 wrote is read by this one, what it did not know being null."""
+    path = tmp_path / "journal"
+    schema.prepare(str(path), ())
+    values = {
+        name: value
+        for name, value in rows.encode(
+            {name: getattr(new_job().evolve(id=1), name) for name in rows.COLUMNS}
+        ).items()
+        if name != "credits"
+    }
+    with closing(sqlite3.connect(path)) as db:
+        marks = ", ".join("?" * len(values))
+        db.execute(f"INSERT INTO jobs ({', '.join(values)}) VALUES ({marks})", (*values.values(),))
+        db.commit()
+    assert _version(path) == 1
+    journal = Journal(str(path))
+    try:
+        (job,) = asyncio.run(journal.in_states((JobState.QUEUED,)))
+    finally:
+        journal.close()
+    assert (job.credits, job.sha256) == (None, new_job().sha256)
+    assert _version(path) == NOW
 
 
 def test_a_migration_that_fails_leaves_the_old_version_whole(tmp_path: Path) -> None:
@@ -74,8 +101,8 @@ def test_a_migration_that_fails_leaves_the_old_version_whole(tmp_path: Path) -> 
         db.execute("no SQL at all")
 
     with pytest.raises(JournalFault):
-        schema.prepare(str(path), (_add_mood, breaks))
-    assert _version(path) == 1
+        schema.prepare(str(path), (*schema.MIGRATIONS, _add_mood, breaks))
+    assert _version(path) == NOW
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("SELECT id FROM jobs").fetchall() == [(job.id,)]
         columns = [row[1] for row in db.execute("PRAGMA table_info(jobs)")]
@@ -86,9 +113,11 @@ def test_a_newer_journal_is_refused_and_left_alone(tmp_path: Path) -> None:
     """An older stemwatch does not touch what it can't understand, and says what to do."""
     path = tmp_path / "journal"
     _with_a_job(path)
-    schema.prepare(str(path), (_add_mood,))
+    schema.prepare(str(path), (*schema.MIGRATIONS, _add_mood))
     before = _contents(tmp_path)
-    with pytest.raises(JournalFault, match="version 2; this stemwatch knows up to 1") as fault:
+    with pytest.raises(
+        JournalFault, match=f"version {NOW + 1}; this stemwatch knows up to {NOW}"
+    ) as fault:
         Journal(str(path))
     assert "newer stemwatch" in fault.value.hint
     assert _contents(tmp_path) == before

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from stemwatch.errors import PauseService, Reject, RetryLater
+from stemwatch.stemsplit.calls import Calls
 from stemwatch.stemsplit.guard import Resolver, SocketBackend, resolve
 from stemwatch.stemsplit.separate import SeparateApi
 from stemwatch.stemsplit.sockets import SocketStream
@@ -49,7 +50,7 @@ def fetch(
     seen: list[int] = []
 
     async def once() -> int:
-        api = SeparateApi(base or server.url, KEY, resolver=resolver, tls=tls)
+        api = SeparateApi(Calls(base or server.url, KEY, resolver=resolver, tls=tls))
         fd = os.open(dest, os.O_WRONLY | os.O_CREAT) if isinstance(dest, Path) else dest
         try:
             return await api.download(

@@ -13,13 +13,14 @@ UPLOADER = """
 import asyncio, json, os, resource, sys, time
 from stemwatch.job import Options
 from stemwatch.stemsplit.client import Upload
+from stemwatch.stemsplit.calls import Calls
 from stemwatch.stemsplit.separate import SeparateApi
 
 def rss():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 async def main(url, small, big):
-    api = SeparateApi(url, None)
+    api = SeparateApi(Calls(url, None))
     async def hold():
         pass
     async def send(path):

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import pytest
 
 from stemwatch.errors import PauseService, RetryLater, StemwatchError
+from stemwatch.stemsplit.calls import Calls
 from stemwatch.stemsplit.client import RemoteJob, RemoteStatus
 from stemwatch.stemsplit.separate import SeparateApi
 from tests.scenario.caller import KEY, Caller, make_song
@@ -32,7 +33,7 @@ def job_id(server: ScenarioServer, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def ask(server: ScenarioServer, call: Callable[[SeparateApi], Awaitable[T]], key: str = KEY) -> T:
     async def once() -> T:
-        api = SeparateApi(server.url, key, poll_timeout=1.0)
+        api = SeparateApi(Calls(server.url, key, poll_timeout=1.0))
         try:
             return await call(api)
         finally:

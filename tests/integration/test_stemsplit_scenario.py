@@ -18,6 +18,7 @@ import pytest
 
 from stemwatch.errors import RetryLater
 from stemwatch.job import Options
+from stemwatch.stemsplit.calls import Calls
 from stemwatch.stemsplit.client import RemoteStatus
 from stemwatch.stemsplit.separate import SeparateApi
 from tests.scenario.caller import Caller, make_song
@@ -32,7 +33,7 @@ def get(url: str) -> bytes:
 
 def submit(url: str, path: Path, options: Options | None = None) -> str:
     async def once() -> str:
-        api = SeparateApi(url, None)
+        api = SeparateApi(Calls(url, None))
         try:
             with Caller(path) as caller:
                 return (await caller.submit(api, options)).remote_id
@@ -140,7 +141,7 @@ def test_hundreds_of_jobs(tmp_path: Path) -> None:
     song = make_song(tmp_path / "a.wav", 0.05)
 
     async def many(url: str) -> None:
-        api = SeparateApi(url, None)
+        api = SeparateApi(Calls(url, None))
         seats = asyncio.Semaphore(16)
 
         async def one() -> None:

@@ -14,6 +14,7 @@ import pytest
 from stemwatch import __version__
 from stemwatch.errors import PauseService, Reject, RetryLater, StemwatchError, Unconfirmed
 from stemwatch.job import Options
+from stemwatch.stemsplit.calls import Calls
 from stemwatch.stemsplit.client import Submitted
 from stemwatch.stemsplit.separate import SeparateApi
 from tests.scenario.caller import KEY, Caller, make_song
@@ -47,7 +48,7 @@ def submit(
     server: ScenarioServer, caller: Caller, options: Options | None = None, **timeouts: Any
 ) -> Submitted:
     async def once() -> Submitted:
-        api = SeparateApi(server.url, KEY, **timeouts)
+        api = SeparateApi(Calls(server.url, KEY, **timeouts))
         try:
             return await caller.submit(api, options)
         finally:
@@ -293,7 +294,7 @@ def test_nobody_listens(song: Path) -> None:
     for url in (closed.url, "http://no-such-host.invalid/v1"):
 
         async def once(url: str = url) -> None:
-            api = SeparateApi(url, KEY)
+            api = SeparateApi(Calls(url, KEY))
             try:
                 with Caller(song) as caller:
                     await caller.submit(api)

@@ -46,6 +46,8 @@ def memory() -> Iterator[Path]:
 class Wire:
     """An API that tells what it was sent. `fault` is raised instead of an answer."""
 
+    lists_jobs = False
+
     def __init__(self, fault: Exception | None = None) -> None:
         self.begun = 0  # submissions whose upload began
         self.reached: asyncio.Queue[str] = asyncio.Queue()

@@ -36,6 +36,7 @@ class Job:
     idempotency_key: str | None
     plan: str = "done"
     error: str = "the model ran out of memory"
+    file_name: str = ""  # as wire B was given it, with its token
 
 
 class Ledger:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from tests.scenario import presigned
 from tests.scenario.form import Form, FormError, parse_form
 from tests.scenario.jobs import Job, Ledger, status_json, url_holds
 from tests.scenario.script import ROUTES, Script, Step, bend, deliver
@@ -36,6 +37,7 @@ class Settings:
     public_host: str | None = None  # the host name in its own URLs
     honour_idempotency: bool = False  # StemSplit does not (yet)
     max_bytes: int = 100 * 1024 * 1024
+    balance: int = 3600  # seconds of credit, on wire B
     probe: bool = True  # measure uploads that are not WAV
 
 
@@ -51,6 +53,8 @@ class Routes:
         self._plans: deque[dict[str, Any]] = deque()
         self._by_name: dict[str, Script] = {}
         self._plan_of: dict[str, dict[str, Any]] = {}
+        self._uploads = presigned.Uploads()
+        self._others: list[Job] = []
         self._lock = threading.Lock()
         self._numbers = itertools.count(len(self.ledger.jobs) + 1)
 
@@ -75,6 +79,25 @@ class Routes:
                 elif name not in {*ROUTES, "jobs", "by_name"}:
                     raise ValueError(f"no such setting or route: {name}")
 
+    def crowd(self, count: int) -> None:
+        now = time.time()
+        self._others = [
+            Job(
+                id=f"other_{number}",
+                sha256="",
+                filename=None,
+                stems="2",
+                format="wav",
+                duration=1.0,
+                accepted=now + number / 1000,
+                starts=now,
+                ends=now,
+                idempotency_key=None,
+                file_name=f"theirs {number}.mp3",
+            )
+            for number in range(count)
+        ]
+
     async def handle(self, request: Request, writer: asyncio.StreamWriter) -> bool:
         """Answer one request; True if the connection stays open."""
         if request.path.startswith("/_"):
@@ -94,18 +117,25 @@ class Routes:
         self.log.append(entry)
         with self._lock:
             step = self._step(route, request.path) if route in ROUTES else {}
+        if request.path.startswith(presigned.PREFIX):
+            step = presigned.translated(step)
         if route == "post":
             return await self._post(request, writer, step, entry)
         if await _cut_short(step, "head", writer):
             return False
-        proper = self._get(request) if route == "get" else self._other(request, route)
+        if route == "get":
+            proper = self._get(request)
+        elif route in {"ticket", "put"}:
+            proper = await self._upload(request, route, entry)
+        else:
+            proper = self._other(request, route)
         return await self._send(step, request, writer, proper, entry)
 
     def _step(self, route: str, path: str) -> Step:
         """The song's own next step, else the next of all."""
         job = None
-        if route != "post":
-            job = self.ledger.jobs.get(path.split("/")[3 if route == "get" else 2])
+        if route in {"get", "download"}:
+            job = self.ledger.jobs.get(path.split("/")[-1 if route == "get" else 2])
         own = self._by_name.get(job.filename or "") if job is not None else None
         return (own.next(route) if own is not None else {}) or self.script.next(route)
 
@@ -138,11 +168,19 @@ class Routes:
     async def _take(self, request: Request, step: Step, entry: dict[str, Any]) -> Answer:
         """Read the whole upload; accept it if it is a good one and no step says otherwise."""
         kind = request.headers.get("content-type", "")
-        try:
-            form = await parse_form(request.body(), kind, keep=self.settings.probe)
-        except FormError as exc:
-            await request.drain()
-            return Answer.json(400, {"error": str(exc)})
+        file_name = ""
+        if request.path.startswith(presigned.PREFIX):
+            asked = await presigned.json_of(request) or {}
+            found = self._uploads.form(asked)
+            if found is None:
+                return presigned.fault(400, "INVALID_REQUEST", "no such upload")
+            form, file_name = found, str(asked.get("fileName", ""))
+        else:
+            try:
+                form = await parse_form(request.body(), kind, keep=self.settings.probe)
+            except FormError as exc:
+                await request.drain()
+                return Answer.json(400, {"error": str(exc)})
         entry.update(sha256=form.sha256, size=form.size, fields=form.fields, filename=form.filename)
         stems, format_ = form.fields.get("stems", ""), form.fields.get("format", "")
         if stems not in NAMES or format_ not in TYPES or form.filename is None:
@@ -156,11 +194,25 @@ class Routes:
             return refusal
         if not (_takes(step) or step.get("accept")):
             return Answer.json(202, {})
-        job = self._accept(form, request.headers.get("idempotency-key"))
+        job = self._accept(form, request.headers.get("idempotency-key"), file_name)
         entry["job_id"] = job.id
+        if file_name:
+            return presigned.created(job)
         return Answer.json(202, {"job_id": job.id, "status": "processing"})
 
-    def _accept(self, form: Form, key: str | None) -> Job:
+    async def _upload(self, request: Request, route: str, entry: dict[str, Any]) -> Answer:
+        """Wire B's ticket, or the upload that it was for."""
+        if route == "put":
+            answer = await self._uploads.put(request, keep=self.settings.probe)
+            entry["size"] = request.received
+            return answer
+        refusal = self._unauthorised(request)
+        asked = await presigned.json_of(request)
+        if refusal is not None or asked is None:
+            return refusal or presigned.fault(400, "INVALID_REQUEST", "not JSON")
+        return self._uploads.ticket(asked, self.origin, self.settings.max_bytes)
+
+    def _accept(self, form: Form, key: str | None, file_name: str = "") -> Job:
         if self.settings.honour_idempotency and key:
             for job in self.ledger.jobs.values():
                 if job.idempotency_key == key:
@@ -182,6 +234,7 @@ class Routes:
                 ends=now + plan.get("seconds", self.settings.job_seconds),
                 idempotency_key=key,
                 plan=plan.get("plan", "done"),
+                file_name=file_name,
             )
             job.error = plan.get("error", job.error)
             self.ledger.accept(job, self.settings.concurrency)
@@ -193,10 +246,17 @@ class Routes:
         refusal = self._unauthorised(request)
         if refusal is not None:
             return refusal
-        job = self.ledger.jobs.get(request.path.removeprefix("/v1/jobs/"))
+        if request.path == f"{presigned.PREFIX}/jobs":
+            every = [*self.ledger.jobs.values(), *self._others]
+            return presigned.listed(every, request.query, time.time())
+        if request.path == f"{presigned.PREFIX}/balance":
+            return Answer.json(200, {"balanceSeconds": self.settings.balance})
+        job = self.ledger.jobs.get(request.path.rsplit("/", 1)[-1])
         if job is None:
             return Answer.json(404, {"error": "no such job"})
         base = self.settings.stem_origin or self.origin
+        if request.path.startswith(presigned.PREFIX):
+            return Answer.json(200, presigned.detail(job, base, self.settings.url_ttl, time.time()))
         return Answer.json(200, status_json(job, base, self.settings.url_ttl, time.time()))
 
     @staticmethod
@@ -253,9 +313,12 @@ class Routes:
 
 
 def _route(request: Request) -> str:
-    if request.method == "POST" and request.path == "/v1/separate":
-        return "post"
-    if request.method == "GET" and request.path.startswith("/v1/jobs/"):
+    if request.method == "POST":
+        posts = {"/v1/separate": "post", "/api/v1/jobs": "post", "/api/v1/upload": "ticket"}
+        return posts.get(request.path, "other")
+    if request.method == "PUT":
+        return "put" if request.path.startswith("/uploads/") else "other"
+    if request.path.startswith(("/v1/jobs/", "/api/v1/jobs", "/api/v1/balance")):
         return "get"
     return "download" if request.path.startswith("/stems/") else "other"
 

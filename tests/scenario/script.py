@@ -1,7 +1,8 @@
 """What a scenario server can be told to do wrong, one step for each request of a route.
 
-A step is a JSON object. On the routes `post`, `get` and `download`, steps are used up in order;
-then the server behaves. `"times": 3` repeats a step, `"times": "ever"` never stops.
+A step is a JSON object. On each of ROUTES, steps are used up in order; then the server behaves.
+`post` is the call that costs, `get` any question to the API; `ticket` and `put` are wire B's.
+`"times": 3` repeats a step, `"times": "ever"` never stops.
 
 answers
     {}                                behave (to let a request pass before the next step)
@@ -42,7 +43,7 @@ from typing import Any
 
 from tests.scenario.wire import Answer, head_bytes, reset, send
 
-ROUTES = ("post", "get", "download")
+ROUTES = ("post", "get", "download", "ticket", "put")
 Step = dict[str, Any]
 
 

@@ -1,4 +1,4 @@
-"""The scenario server: wire A on loopback, in a thread of the test or as a process of its own."""
+"""The scenario server: both wires on loopback, in a thread of the test or as its own process."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from tests.scenario.wire import read_request
 class ScenarioServer:
     """A running server; keyword arguments are `routes.Settings`.
 
-    `url` is the base for `api.base_url`, `origin` without the /v1. `log` has one dict for each
-    request, `paid` the ledger. `receive_buffer` in bytes bounds what the kernel takes in for a
-    server that does not read (it would grow to tens of MB by itself).
+    `url` is the base for `api.base_url` on `wire`, `origin` what both wires have in common. `log`
+    has one dict for each request, `paid` the ledger. `receive_buffer` in bytes bounds what the
+    kernel takes in for a server that does not read (it would grow to tens of MB by itself).
     """
 
     def __init__(
@@ -35,11 +35,13 @@ class ScenarioServer:
         ledger: Path | None = None,
         tls: ssl.SSLContext | None = None,
         receive_buffer: int | None = None,
+        wire: str = "separate",
         **settings: Any,
     ) -> None:
         self.routes = Routes(Settings(**settings), ledger)
         self._host, self._port, self._tls = host, port, tls
         self._receive_buffer = receive_buffer
+        self.wire = wire
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event = asyncio.Event()
         self._ready = threading.Event()
@@ -52,7 +54,12 @@ class ScenarioServer:
 
     @property
     def url(self) -> str:
-        return f"{self.routes.origin}/v1"
+        return self.routes.origin + ("/api/v1" if self.wire == "presigned" else "/v1")
+
+    @property
+    def upload_route(self) -> str:
+        """The route in which a song's bytes travel."""
+        return "put" if self.wire == "presigned" else "post"
 
     @property
     def log(self) -> list[dict[str, Any]]:
@@ -69,6 +76,10 @@ class ScenarioServer:
     def scenario(self, **changes: Any) -> None:
         """Steps for `post`, `get`, `download`; plans for `jobs`; any setting by its name."""
         self.routes.change(changes)
+
+    def crowd(self, count: int) -> None:
+        """So many younger jobs of somebody else's, as wire B lists them; nobody pays for them."""
+        self.routes.crowd(count)
 
     def start(self) -> ScenarioServer:
         self._thread.start()

@@ -35,6 +35,13 @@ def faults_of(tmp_path: Path, text: str, env: dict[str, str]) -> tuple[str, ...]
     return tuple(fault.removeprefix(f"{path}:").strip() for fault in caught.value.faults)
 
 
+def test_the_base_url_follows_the_wire(tmp_path: Path, env: dict[str, str]) -> None:
+    settings = load(write(tmp_path, "api: {wire: presigned}"), env=env)
+    assert settings.api.base_url == "https://stemsplit.io/api/v1"
+    text = "api: {wire: presigned, base_url: 'https://host/v2'}"
+    assert load(write(tmp_path, text), env=env).api.base_url == "https://host/v2"
+
+
 def test_an_empty_file_is_all_defaults(tmp_path: Path, env: dict[str, str]) -> None:
     """Nothing, a comment, and headings without keys mean the defaults."""
     expected = defaults(env=env).model_dump()
@@ -135,8 +142,6 @@ api: [1]
         ("api: {max_concurrent: 0}", "1: api.max_concurrent: found 0; allowed is 1 to 64 jobs."),
         ("api: {poll_interval: .nan}",
          "1: api.poll_interval: found nan; allowed is 0.05 to 3600 seconds."),
-        ("api: {wire: presigned}",
-         "1: api.wire: presigned is not in this version; use separate."),
         ("web: {listen: 'localhost:80'}",
          "1: web.listen: is not in this version yet; leave it null."),
         ("budget: {minutes_per_day: 0}",

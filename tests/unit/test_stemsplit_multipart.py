@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stemwatch.errors import ConfigFault
+from stemwatch.stemsplit.calls import Calls
 from stemwatch.stemsplit.multipart import safe_filename
-from stemwatch.stemsplit.separate import SeparateApi
 from stemwatch.stemsplit.transport import place
 
 
@@ -51,7 +51,7 @@ def test_places_have_no_query() -> None:
 def test_an_impossible_key_is_refused_without_showing_it(key: str) -> None:
     """httpx would print the key in its own error."""
     with pytest.raises(ConfigFault) as caught:
-        SeparateApi("http://127.0.0.1:1/v1", key)
+        Calls("http://127.0.0.1:1/v1", key)
     assert "cret" not in str(caught.value)
 
 
@@ -62,4 +62,4 @@ def test_an_impossible_key_is_refused_without_showing_it(key: str) -> None:
 def test_an_impossible_base_url_is_refused(base: str) -> None:
     """A wrong base is a configuration fault, found before anything is sent."""
     with pytest.raises(ConfigFault, match=r"api\.base_url"):
-        SeparateApi(base, None)
+        Calls(base, None)

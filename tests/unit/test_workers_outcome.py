@@ -15,6 +15,7 @@ from stemwatch.errors import JournalFault, PauseService, Reject, RetryLater, Unc
 from stemwatch.job import Identity, Job, JobState, Options
 from stemwatch.journal.journal import AlreadyPaid, Journal, OverBudget, StaleJob
 from stemwatch.progress import Progress
+from stemwatch.stemsplit.calls import Calls
 from stemwatch.stemsplit.separate import SeparateApi
 from stemwatch.workers.budget import Budget
 from stemwatch.workers.context import Context
@@ -43,7 +44,7 @@ def in_context(folder: Path, work: Callable[[Context, Clock], Awaitable[None]]) 
 
     async def run() -> None:
         journal = Journal(str(folder / "journal"), clock=lambda: NOW + clock.now)
-        api = SeparateApi("http://127.0.0.1:9/v1", None)
+        api = SeparateApi(Calls("http://127.0.0.1:9/v1", None))
         ctx = Context(
             journal=journal,
             api=api,

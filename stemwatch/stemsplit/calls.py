@@ -1,0 +1,236 @@
+"""HTTP calls to one API with its key, and to storage without it; every answer bounded and timed."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+
+from stemwatch import __version__
+from stemwatch.errors import RetryLater, StemwatchError, Unconfirmed
+from stemwatch.stemsplit.answers import Answer
+from stemwatch.stemsplit.body import Body, FileBody
+from stemwatch.stemsplit.download import Trust, fetch
+from stemwatch.stemsplit.guard import Resolver, SocketBackend, resolve
+from stemwatch.stemsplit.sockets import SocketStream
+from stemwatch.stemsplit.transport import (
+    checked_base,
+    checked_key,
+    new_client,
+    place,
+    tls_context,
+)
+from stemwatch.stemsplit.words import RateLimit, rate_limit
+
+BODY_LIMIT = 1024 * 1024  # bytes of a JSON answer
+ERROR_PATIENCE = 10.0  # seconds for an error's explanation; its status alone says what to do
+
+
+class Calls:
+    """One API at `base_url` with one key (None: a local server that wants none).
+
+    Seconds: `connect_timeout` for a connection, `stall_timeout` for any single read or write,
+    `upload_timeout` for sending a body, `answer_timeout` for the answer to it (long: giving up
+    then costs a person's attention), `poll_timeout` for a whole small call. `tls` replaces the
+    usual certificates. `on_rate_limit` hears what the API says of its request budget.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        key: str | None,
+        *,
+        upload_timeout: float = 300.0,
+        answer_timeout: float = 300.0,
+        poll_timeout: float = 30.0,
+        connect_timeout: float = 10.0,
+        stall_timeout: float = 60.0,
+        resolver: Resolver = resolve,
+        user_agent: str = f"stemwatch/{__version__}",
+        tls: ssl.SSLContext | None = None,
+        on_rate_limit: Callable[[RateLimit], None] | None = None,
+    ) -> None:
+        self._base = checked_base(base_url)
+        self._key = checked_key(key)
+        self.upload_timeout = upload_timeout
+        self.answer_timeout = answer_timeout
+        self._poll_timeout = poll_timeout
+        self._timeout = httpx.Timeout(stall_timeout, connect=connect_timeout)
+        self._upload_stalls = httpx.Timeout(
+            stall_timeout, connect=connect_timeout, read=answer_timeout
+        )
+        self._resolver = resolver
+        self._user_agent = user_agent
+        https = httpx.URL(self._base).scheme == "https"
+        self._tls = tls or (tls_context() if https else None)
+        self._on_rate_limit = on_rate_limit
+        self.trust = Trust.of(httpx.URL(self._base))
+        self._api = self._client(SocketBackend(resolver=resolver), connections=8)
+        # Storage never sees the key: a client of its own, through the address guard.
+        self._storage = new_client(
+            SocketBackend(resolver=resolver, trusted=frozenset({self.trust.host})),
+            tls=self._tls,
+            connections=16,
+            user_agent=user_agent,
+            timeout=self._timeout,
+        )
+
+    async def aclose(self) -> None:
+        await self._api.aclose()
+        await self._storage.aclose()
+
+    # -- the API ---------------------------------------------------------------------------
+
+    async def get(self, path: str, **query: str | int) -> Answer:
+        """One GET; raises RetryLater (`unreachable`) where there is no answer."""
+        return await self.send("GET", f"{path}?{urlencode(query)}" if query else path)
+
+    async def send(self, method: str, path: str, data: Mapping[str, Any] | None = None) -> Answer:
+        """A call that costs nothing, so that it may simply be made again. Raises RetryLater."""
+        where = f"{method} {place(self._base + path)}"
+        try:
+            async with (
+                asyncio.timeout(self._poll_timeout),
+                self._api.stream(method, self._base + path, json=data) as response,
+            ):
+                return await self._read(response, where)
+        except httpx.TransportError as exc:
+            words = str(exc) or type(exc).__name__
+            raise unreachable(f"{where} got no answer: {words}.") from exc
+        except TimeoutError:
+            raise unreachable(f"{where} got no answer in {self._poll_timeout:g} s.") from None
+
+    async def spend(
+        self, path: str, body: Body, *, idempotency_key: str, clock: asyncio.Timeout
+    ) -> Answer:
+        """The POST that costs money. Raises Unconfirmed if it may have, else RetryLater.
+
+        Each has a connection of its own: a kept-alive one that the server is just about to close
+        can't spoil it, and the body can see whether its server is still listening.
+        """
+        where = f"POST {place(self._base + path)}"
+
+        def connected(stream: SocketStream) -> None:
+            body.stream = stream
+
+        backend = SocketBackend(resolver=self._resolver, on_connect=connected)
+        try:
+            async with clock, AsyncExitStack() as stack:
+                client = await stack.enter_async_context(self._client(backend, connections=1))
+                sending = client.stream(
+                    "POST",
+                    self._base + path,
+                    content=body,
+                    headers={**body.headers, "Idempotency-Key": idempotency_key},
+                    timeout=self._upload_stalls,
+                )
+                return await self._read(await stack.enter_async_context(sending), where)
+        except httpx.TransportError as exc:
+            raise _unanswered(body, where, str(exc) or type(exc).__name__) from exc
+        except TimeoutError:
+            if not clock.expired():  # the hold's own
+                raise
+            raise _unanswered(body, where, "it took too long") from None
+
+    # -- storage ---------------------------------------------------------------------------
+
+    async def put(self, url: str, body: FileBody) -> Answer:
+        """Upload to a signed address, without the key. Raises Reject (`forbidden_url`), RetryLater.
+
+        Redirects are answers like others: nothing follows them.
+        """
+        target = self.trust.check(url)
+        where = f"PUT {place(target)}"
+        try:
+            async with (
+                asyncio.timeout(self.upload_timeout),
+                self._storage.stream(
+                    "PUT", target, content=body, headers=body.headers, timeout=self._timeout
+                ) as response,
+            ):
+                return await self._read(response, where)
+        except httpx.TransportError as exc:
+            words = str(exc) or type(exc).__name__
+            raise unreachable(f"{where} broke off: {words}.", _SLOW_LINE) from exc
+        except TimeoutError:
+            words = f"{where} was not done in {self.upload_timeout:g} s."
+            raise unreachable(words, _SLOW_LINE) from None
+
+    async def download(
+        self,
+        url: str,
+        dest_fd: int,
+        *,
+        limit: int,
+        deadline: float,
+        on_received: Callable[[int], None],
+    ) -> int:
+        """Fetch a stem; `client.SeparationApi` says what is promised."""
+        return await fetch(
+            self._storage,
+            self.trust,
+            url,
+            dest_fd,
+            limit=limit,
+            deadline=deadline,
+            on_received=on_received,
+        )
+
+    # -- answers ---------------------------------------------------------------------------
+
+    async def _read(self, response: httpx.Response, where: str) -> Answer:
+        body = bytearray()
+        failed = response.status_code >= 400
+        try:
+            async with asyncio.timeout(ERROR_PATIENCE if failed else None):
+                async for part in response.aiter_raw():
+                    body += part
+                    if len(body) > BODY_LIMIT:
+                        break
+        except (httpx.TransportError, TimeoutError):
+            if not failed:
+                raise
+        answer = Answer(
+            status=response.status_code,
+            headers=dict(response.headers),
+            body=bytes(body[:BODY_LIMIT]),
+            where=where,
+            now=time.time(),
+            secret=self._key,
+        )
+        if self._on_rate_limit and (told := rate_limit(answer.headers, answer.now)) is not None:
+            self._on_rate_limit(told)
+        return answer
+
+    def _client(self, backend: SocketBackend, *, connections: int) -> httpx.AsyncClient:
+        return new_client(
+            backend,
+            tls=self._tls,
+            connections=connections,
+            user_agent=self._user_agent,
+            timeout=self._timeout,
+            headers={"Authorization": f"Bearer {self._key}"} if self._key else None,
+        )
+
+
+_SLOW_LINE = "On a slow line, raise api.upload_timeout."
+
+
+def _unanswered(body: Body, where: str, words: str) -> StemwatchError:
+    """No answer: charged perhaps if the last bytes went out, certainly not otherwise."""
+    if body.whole:
+        return Unconfirmed(f"{where} was sent whole and got no answer: {words}.")
+    if body.stream is None:
+        return unreachable(f"{where} could not connect: {words}.")
+    return unreachable(f"{where} broke off before its end: {words}.", _SLOW_LINE)
+
+
+def unreachable(message: str, hint: str = "") -> RetryLater:
+    hint = hint or "Check the network and api.base_url; it is tried again by itself."
+    return RetryLater(message, code="unreachable", hint=hint, server_down=True)

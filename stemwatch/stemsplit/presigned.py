@@ -1,0 +1,249 @@
+"""Wire B, "presigned": a ticket, a PUT to storage, then `POST /jobs` (StemSplit's documented API).
+
+The upload costs nothing and may be done ahead; only `POST /jobs` is paid. Each job's `fileName`
+carries a token, so that after an unanswered call the list of jobs tells whether it was taken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from stemwatch.errors import PauseService, Reject, RetryLater, Unconfirmed
+from stemwatch.job import Options
+from stemwatch.stemsplit import details, webhooks
+from stemwatch.stemsplit.answers import accepted, bad_answer, get_fault, post_fault, put_fault
+from stemwatch.stemsplit.body import FileBody, JsonBody, content_type, plain_name
+from stemwatch.stemsplit.calls import Calls
+from stemwatch.stemsplit.client import (
+    Balance,
+    Registered,
+    RemoteJob,
+    Submitted,
+    TooLarge,
+    Upload,
+    WebhookEvent,
+)
+from stemwatch.stemsplit.words import unix_seconds
+
+KEPT = 840.0  # seconds that an upload may be used: a minute less than its ticket lives
+_REMEMBERED = 64  # uploads that wait for their job
+_OUTPUTS = {2: "BOTH", 4: "FOUR_STEMS", 6: "SIX_STEMS"}
+_PAGE = 100
+_PAGES = 100  # of a list that is read to its end before giving up
+_NAME_LIMIT = 120  # characters of a name before its token
+
+
+@dataclass(frozen=True, slots=True)
+class _Ticket:
+    url: str
+    key: str
+    content_type: str
+
+
+class PresignedApi:
+    """`client.SeparationApi` as StemSplit's OpenAPI document has it; calls go through `calls`."""
+
+    lists_jobs = True
+    max_bytes: int | None = None  # each ticket says it
+    signature = webhooks.Signature("x-webhook-signature", webhooks.BODY)
+
+    def __init__(
+        self,
+        calls: Calls,
+        *,
+        webhook_url: str | None = None,  # noqa: ARG002 - registered once, not named in each job
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._calls = calls
+        self._clock = clock
+        # (file identity) -> (upload key, until when): a refused job needs no second upload.
+        self._uploaded: OrderedDict[tuple[int, ...], tuple[str, float]] = OrderedDict()
+        self.download = calls.download
+        self.aclose = calls.aclose
+
+    async def submit(
+        self,
+        upload: Upload,
+        options: Options,
+        *,
+        idempotency_key: str,
+        before_last_bytes: Callable[[], Awaitable[None]],
+        on_sent: Callable[[int], None],
+    ) -> Submitted:
+        """Upload unless that was done; `before_last_bytes`; then `POST /jobs`."""
+        identity = _identity(upload)
+        key, until = self._uploaded.get(identity, ("", 0.0))
+        if self._clock() >= until:
+            key = await self._upload(upload, on_sent)
+            self._remember(identity, key)
+        await before_last_bytes()
+        if _identity(upload) != identity:
+            raise RetryLater("The file changed before it was submitted.", code="changed")
+        body = JsonBody(
+            {
+                "uploadKey": key,
+                "fileName": named_with(upload.filename, idempotency_key),
+                "outputType": _OUTPUTS[options.stems],
+                "quality": "BEST",
+                "outputFormat": options.format.upper(),
+                "metadata": {"stemwatch": token_of(idempotency_key)},
+            }
+        )
+        clock = asyncio.timeout(self._calls.answer_timeout)
+        try:
+            answer = await self._calls.spend(
+                "/jobs", body, idempotency_key=idempotency_key, clock=clock
+            )
+        except Unconfirmed:
+            self._uploaded.pop(identity, None)  # perhaps used up
+            raise
+        if answer.status not in {402, 403, 408, 425, 429} and answer.status < 500:
+            self._uploaded.pop(identity, None)  # used up, or the very thing that was refused
+        return accepted(answer, body_sent=body.whole)
+
+    async def find_submission(self, idempotency_key: str, *, since: float) -> Submitted | None:
+        """Look through `GET /jobs`, newest first, for the token of this submission.
+
+        None only if the list was read as far as any job submitted after `since` (Unix seconds) can
+        be. Raises RetryLater or PauseService where that can't be told.
+        """
+        token, offset = token_of(idempotency_key), 0
+        for _ in range(_PAGES):
+            answer = await self._calls.get("/jobs", limit=_PAGE, offset=offset)
+            if answer.status != 200:
+                raise get_fault(answer)
+            page = details.parse_page(answer)
+            for remote_id, name in page.names:
+                if token in name:
+                    return Submitted(remote_id, answer.request_id)
+            if page.last or page.all_before(since):
+                return None
+            offset += len(page.names)
+        raise bad_answer(answer, f"a list of more than {_PAGES * _PAGE} jobs")
+
+    async def job(self, remote_id: str, *, stems: int) -> RemoteJob:
+        """GET /jobs/{id}: one poll, with fresh addresses of the stems."""
+        answer = await self._calls.get(f"/jobs/{quote(remote_id, safe='')}")
+        if answer.status != 200:
+            raise get_fault(answer)
+        return details.parse_detail(answer, remote_id, stems=stems)
+
+    async def balance(self) -> Balance | None:
+        """GET /balance."""
+        answer = await self._calls.get("/balance")
+        if 300 <= answer.status < 400 or answer.status in {404, 405}:
+            raise post_fault(answer, body_sent=False)  # the address is wrong
+        if answer.status != 200:
+            raise get_fault(answer)
+        seconds = details.seconds((answer.json() or {}).get("balanceSeconds"))
+        if seconds is None:
+            raise bad_answer(answer, "not a balance")
+        return Balance(seconds)
+
+    async def check_key(self) -> None:
+        await self.balance()
+
+    async def register_webhook(self, url: str, *, known: bool) -> Registered | None:
+        """Register once. One whose secret is not `known` (any more) is replaced: it can't be asked.
+
+        Returns None if the known one stands.
+        """
+        answer = await self._calls.get("/webhooks")
+        if answer.status != 200:
+            raise get_fault(answer)
+        for hook_id in details.webhooks_at(answer, url):
+            if known:
+                return None
+            await self._calls.send("DELETE", f"/webhooks/{quote(hook_id, safe='')}")
+        events = ["job.completed", "job.failed"]
+        made = await self._calls.send("POST", "/webhooks", {"url": url, "events": events})
+        return webhooks.registered(made)
+
+    def parse_webhook(
+        self,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        secrets: Collection[str],
+        scheme: str | None,
+        now: float,
+    ) -> WebhookEvent:
+        """The envelope; its signed `timestamp` says how old it is."""
+        data = webhooks.verified(self.signature.of(scheme), headers, body, secrets, now)
+        webhooks.require_recent(unix_seconds(data.get("timestamp")), now)
+        inner: Any = data.get("data")
+        inner = inner if isinstance(inner, dict) else {}
+        return webhooks.event(inner.get("jobId"), inner.get("status") or data.get("event"))
+
+    # -- the upload ------------------------------------------------------------------------
+
+    async def _upload(self, upload: Upload, on_sent: Callable[[int], None]) -> str:
+        """Ticket and PUT, the ticket once more where it was too old. Returns the upload key."""
+        for last in (False, True):
+            ticket = await self._ticket(upload)
+            on_sent(0)
+            body = FileBody(upload, ticket.content_type, on_sent)
+            try:
+                answer = await self._calls.put(ticket.url, body)
+            except Reject as fault:  # never the song's fault
+                raise _no_upload(fault.message) from fault
+            if 200 <= answer.status < 300:
+                return ticket.key
+            if answer.status != 403 or last:
+                break
+        raise put_fault(answer)
+
+    async def _ticket(self, upload: Upload) -> _Ticket:
+        name = plain_name(upload.filename)
+        asked = {"filename": name, "contentType": content_type(name)}
+        answer = await self._calls.send("POST", "/upload", asked)
+        data = answer.json() if 200 <= answer.status < 300 else None
+        if data is None:
+            raise post_fault(answer, body_sent=False)
+        url, key = data.get("uploadUrl"), data.get("uploadKey")
+        if not isinstance(url, str) or not isinstance(key, str) or not url or not key:
+            raise bad_answer(answer, "not an upload's ticket")
+        most = details.seconds(data.get("maxFileSizeBytes"))
+        if most is not None and 0 < most < upload.size:
+            raise TooLarge(int(most))
+        kind = data.get("contentType")
+        safe = isinstance(kind, str) and kind.isascii() and kind.isprintable()
+        return _Ticket(url, key, kind if safe and kind else asked["contentType"])
+
+    def _remember(self, identity: tuple[int, ...], key: str) -> None:
+        self._uploaded[identity] = (key, self._clock() + KEPT)
+        while len(self._uploaded) > _REMEMBERED:
+            self._uploaded.popitem(last=False)
+
+
+def token_of(idempotency_key: str) -> str:
+    """The word that tells one submission from all others; letters and digits only."""
+    return f"sw-{idempotency_key[:20]}"
+
+
+def named_with(filename: str, idempotency_key: str) -> str:
+    """`Song [sw-...].mp3`: still readable in StemSplit's dashboard."""
+    name, dot, extension = plain_name(filename).rpartition(".")
+    if not dot or len(extension) > 8:
+        name, dot, extension = plain_name(filename), "", ""
+    return f"{name[:_NAME_LIMIT]} [{token_of(idempotency_key)}]{dot}{extension}"
+
+
+def _identity(upload: Upload) -> tuple[int, ...]:
+    now = os.fstat(upload.fd)
+    return (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns)
+
+
+def _no_upload(why: str) -> PauseService:
+    return PauseService(
+        f"The API gave an upload address that is refused: {why}",
+        code="endpoint",
+        hint="Check api.base_url in the configuration (`stemwatch check`).",
+    )
