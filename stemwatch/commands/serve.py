@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import click
 
@@ -62,9 +63,9 @@ def _key(key_file: str | None) -> str | None:
         return given
     settings = config.defaults(env=os.environ)
     path = os.path.abspath(key_file)
-    api = settings.api.model_copy(update={"key_file": path})
+    api = replace(settings.api, key_file=path)
     try:
-        return load_key(settings.model_copy(update={"api": api}), env={}, cwd=os.getcwd())
+        return load_key(replace(settings, api=api), env={}, cwd=os.getcwd())
     except ConfigFault as fault:  # the checks are those of the service's own key file
         told = (one.replace("api.key_file: ", "--key-file: ") for one in fault.faults)
         raise ConfigFault(*told, hint=fault.hint) from None

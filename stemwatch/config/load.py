@@ -5,15 +5,15 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
-
-from pydantic import ValidationError
 
 from stemwatch.config.cross import cross_faults
 from stemwatch.config.document import Document, Fault, Key, read
-from stemwatch.config.faults import dotted, explain
+from stemwatch.config.faults import dotted
 from stemwatch.config.paths import absolute, home_of, resolve
 from stemwatch.config.settings import BASES, Settings
+from stemwatch.config.values import read as read_values
 from stemwatch.errors import ConfigFault
 
 Env = Mapping[str, str]
@@ -69,8 +69,10 @@ def defaults(*, env: Env, local: bool = False) -> Settings:
 
 def _build(document: Document, source: str | None, *, env: Env, local: bool) -> Settings:
     raw, inherited = _prepare(document.data, local=local)
-    settings, faults = _validate(raw, inherited)
-    settings, unresolved = resolve(settings, source=source, env=env)
+    settings, found = read_values(raw)
+    # What a preset took over is reported once, where it stands.
+    faults = [fault for fault in found if fault.key[:3] not in inherited]
+    settings, unresolved = resolve(replace(settings, source=source), env=env)
     wrong = {fault.key for fault in (*faults, *unresolved)}
     faults += [*document.faults, *unresolved]
     for keys, text in cross_faults(settings):
@@ -79,7 +81,6 @@ def _build(document: Document, source: str | None, *, env: Env, local: bool) -> 
             faults.append(Fault(keys[0], text))
     if faults:
         raise ConfigFault(*_sentences(faults, document, source), hint=_hint(source))
-    settings._source = source
     return settings
 
 
@@ -121,38 +122,6 @@ def _prepare(data: dict[str, Any], *, local: bool) -> tuple[dict[str, Any], set[
                 own[key] = copy.deepcopy(base[key])
                 inherited.add(("presets", name, key))
     return raw, inherited
-
-
-def _validate(raw: dict[str, Any], inherited: set[Key]) -> tuple[Settings, list[Fault]]:
-    """Settings, and the faults of single keys.
-
-    Keys with faults take their defaults, so that the rest can be checked in the same run.
-    """
-    try:
-        return Settings.model_validate(raw), []
-    except ValidationError as error:
-        faults = [explain(details) for details in error.errors(include_url=False)]
-    for fault in faults:
-        _drop(raw, fault.key)
-    try:
-        settings = Settings.model_validate(raw)
-    except ValidationError:
-        settings = Settings()
-    # What a preset took over is reported once, where it stands.
-    return settings, [fault for fault in faults if fault.key[:3] not in inherited]
-
-
-def _drop(raw: dict[str, Any], key: Key) -> None:
-    """Take out the key, or the nearest one above it that is a mapping's."""
-    at: Any = raw
-    for position, part in enumerate(key):
-        if not isinstance(at, dict) or part not in at:
-            return
-        below = at[part]
-        if position == len(key) - 1 or not isinstance(below, dict):
-            del at[part]
-            return
-        at = below
 
 
 def _sentences(faults: list[Fault], document: Document, source: str | None) -> list[str]:

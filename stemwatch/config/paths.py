@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Mapping
+from dataclasses import replace
 
 from stemwatch.config.document import Fault
 from stemwatch.config.settings import Settings
@@ -45,14 +46,12 @@ def state_dir(env: Mapping[str, str]) -> str:
     return os.path.join(xdg if os.path.isabs(xdg) else "~/.local/state", "stemwatch")
 
 
-def resolve(
-    settings: Settings, *, source: str | None, env: Mapping[str, str]
-) -> tuple[Settings, list[Fault]]:
+def resolve(settings: Settings, *, env: Mapping[str, str]) -> tuple[Settings, list[Fault]]:
     """The settings with absolute paths.
 
     Done after validation: a home or a configuration folder may have a name that is not UTF-8.
     """
-    base = os.path.dirname(source) if source else os.getcwd()
+    base = os.path.dirname(settings.source) if settings.source else os.getcwd()
     faults: list[Fault] = []
 
     def full(key: tuple[str, ...], path: str) -> str:
@@ -68,10 +67,9 @@ def resolve(
     if key_file is not None:
         key_file = full(("api", "key_file"), key_file)
     state = full(("state_dir",), settings.state_dir or state_dir(env))
-    return settings.model_copy(
-        update={
-            "folders": settings.folders.model_copy(update=folders),
-            "api": settings.api.model_copy(update={"key_file": key_file}),
-            "state_dir": state,
-        }
+    return replace(
+        settings,
+        folders=replace(settings.folders, **folders),
+        api=replace(settings.api, key_file=key_file),
+        state_dir=state,
     ), faults

@@ -44,8 +44,6 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "sqlite3": frozenset({"journal"}),
     "tenacity": frozenset({"workers"}),
     "yaml": frozenset({"config"}),
-    "pydantic": frozenset({"config"}),
-    "pydantic_core": frozenset({"config"}),
     "structlog": frozenset({"log"}),
     "av": frozenset({"audio"}),
     "mutagen": frozenset({"audio"}),

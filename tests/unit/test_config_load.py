@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import FrozenInstanceError, is_dataclass
 from pathlib import Path
 
 import pytest
@@ -44,9 +45,9 @@ def test_the_base_url_follows_the_wire(tmp_path: Path, env: dict[str, str]) -> N
 
 def test_an_empty_file_is_all_defaults(tmp_path: Path, env: dict[str, str]) -> None:
     """Nothing, a comment, and headings without keys mean the defaults."""
-    expected = defaults(env=env).model_dump()
+    expected = defaults(env=env)
     for text in ("", "# nothing\n", "folders:\nwatch:\nstate_dir:\npresets:\nlog: {}\n"):
-        assert load(write(tmp_path, text), env=env).model_dump() == expected
+        assert load(write(tmp_path, text), env=env) == expected
 
 
 def test_defaults_expand_the_home(env: dict[str, str]) -> None:
@@ -354,7 +355,7 @@ def test_local_takes_the_place_of_the_api(tmp_path: Path, env: dict[str, str]) -
 def test_settings_are_frozen(env: dict[str, str]) -> None:
     """Nothing changes under a running service."""
     settings = defaults(env=env)
-    with pytest.raises(ValueError):
+    with pytest.raises(FrozenInstanceError):
         settings.watch.mode = "poll"  # type: ignore[misc]
 
 
@@ -385,15 +386,17 @@ def test_the_example_is_the_defaults(env: dict[str, str]) -> None:
     """The shipped example, in both places, has every default."""
     top = ROOT / "config.example.yaml"
     assert top.read_text("utf-8") == example_text()
-    assert load(str(top), env=env).model_dump() == defaults(env=env).model_dump()
+    assert load(str(top), env=env) == defaults(env=env)
 
 
 def test_the_example_has_every_key() -> None:
     """No key is left unexplained: each stands in the example, under a comment."""
     lines = example_text().splitlines()
-    for section, field in Settings.model_fields.items():
+    for section, default in vars(Settings()).items():
+        if section == "source":
+            continue
         assert any(line.startswith(f"{section}:") for line in lines), section
-        for key in getattr(field.annotation, "model_fields", {}):
+        for key in vars(default) if is_dataclass(default) else ():
             start = lines.index(f"{section}:")
             below = next(n for n, t in enumerate(lines) if n > start and t.startswith(f"  {key}:"))
             # minutes_per_month shares the comment above minutes_per_day
