@@ -11,6 +11,7 @@ from stemwatch.audio.client import AudioHelper
 from stemwatch.config import Settings
 from stemwatch.inbox.intake import Intake, Limits
 from stemwatch.journal.journal import Journal
+from stemwatch.journal.schema import JOURNAL
 from stemwatch.local.spawn import LocalServer
 from stemwatch.log import hide
 from stemwatch.progress import Progress
@@ -27,7 +28,6 @@ from stemwatch.workers.timing import Timing
 
 LARGEST = 4 << 30  # bytes of a file, where only an upload's answer tells what the API takes
 LONGEST = 3601.0  # seconds of audio that the API takes: an hour, and a header's rounding
-JOURNAL = "journal.sqlite3"
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 
-from stemwatch.audio.frames import Source, samples_of, to_float
+from stemwatch.audio.frames import Source, samples_of
 from stemwatch.audio.gapless import mend_padding
 
 BLOCK = 65_536  # samples per channel in one decoded block: 0.5 MB of float32 stereo
@@ -30,6 +30,7 @@ _DOWNMIX: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("BL", "SL", "FLC", "WL"), (_SIDE, 0.0)),
     **dict.fromkeys(("BR", "SR", "FRC", "WR"), (0.0, _SIDE)),
 }
+_SCALES = {"u1": 128.0, "i2": 32768.0, "i4": 2147483648.0}
 _CENTRE = (0.5, 0.5)  # back centre, and names nobody has heard of
 
 # format -> container, then depth -> (codec, sample format); depth 0 is 32-bit float
@@ -91,7 +92,7 @@ def _drain(resampler: AudioResampler | None) -> Iterator[np.ndarray]:
 
 
 def _stereo(frame: AudioFrame) -> np.ndarray:
-    samples = to_float(samples_of(frame))
+    samples = _to_float(samples_of(frame))
     channels = [channel.name for channel in frame.layout.channels]
     if channels == ["FL", "FR"]:
         return samples
@@ -102,6 +103,16 @@ def _stereo(frame: AudioFrame) -> np.ndarray:
     matrix = np.array([_DOWNMIX.get(name, _CENTRE) for name in channels], np.float32)
     mixed: np.ndarray = samples @ (matrix / max(1.0, float(matrix.sum(axis=0).max())))
     return mixed
+
+
+def _to_float(samples: np.ndarray) -> np.ndarray:
+    """Integer or float samples of any width as float32, full scale at 1.0."""
+    scale = _SCALES.get(samples.dtype.str[1:])
+    if scale is None:
+        return samples.astype(np.float32)
+    if samples.dtype == np.uint8:
+        samples = samples.astype(np.int16) - 128
+    return (samples / np.float32(scale)).astype(np.float32, copy=False)
 
 
 def _gather(pieces: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

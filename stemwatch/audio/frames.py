@@ -1,19 +1,21 @@
 """Frames out of any audio file: opened safely, damaged packets skipped and counted.
 
-Helper and worker processes only: this module imports PyAV and numpy.
+Helper and worker processes only: this module imports PyAV.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
-import numpy as np
 from av.audio.frame import AudioFrame
 
 from stemwatch.errors import Reject
+
+if TYPE_CHECKING:
+    import numpy as np  # looking at a song's frames needs none
 
 # Playlists (hls, concat, dash) would fetch whatever URL or file a dropped "song" names.
 _CONTAINERS = "aac,aiff,flac,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,ogg,w64,wav"
@@ -25,7 +27,6 @@ _OPTIONS = {
 # A header may claim 1 Hz or 65,535 channels, and resampling that eats the machine's memory.
 _RATES = range(4_000, 768_001)
 _CHANNELS = range(1, 33)
-_SCALES = {"u1": 128.0, "i2": 32768.0, "i4": 2147483648.0}
 
 av.logging.set_level(None)  # FFmpeg's remarks on damaged files go nowhere; errors are raised
 
@@ -96,16 +97,6 @@ def samples_of(frame: AudioFrame) -> np.ndarray:
     if frame.format.is_planar:
         return data.T
     return data.reshape(-1, len(frame.layout.channels))
-
-
-def to_float(samples: np.ndarray) -> np.ndarray:
-    """Integer or float samples of any width as float32, full scale at 1.0."""
-    scale = _SCALES.get(samples.dtype.str[1:])
-    if scale is None:
-        return samples.astype(np.float32)
-    if samples.dtype == np.uint8:
-        samples = samples.astype(np.int16) - 128
-    return (samples / np.float32(scale)).astype(np.float32, copy=False)
 
 
 def _open(path: str) -> Any:

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import asdict
 from queue import SimpleQueue
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from stemwatch.errors import Reject, StemwatchError
 
@@ -29,9 +29,6 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _limit_memory()
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")  # before numpy is imported
-    for module in ("mix", "probe", "stemtags", "verify"):
-        # Now and not at work: a library that is missing must not be blamed on a song.
-        importlib.import_module(f"stemwatch.audio.{module}")
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not end up among the answers
     _serve(sys.stdin.buffer, answers)
@@ -47,10 +44,14 @@ def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
     lines: SimpleQueue[bytes] = SimpleQueue()
     threading.Thread(target=_read, args=(requests, lines), daemon=True).start()
     while line := lines.get():
+        request = json.loads(line)
+        # Each operation's libraries are loaded at its first request (most never mix, and numpy
+        # costs 0.1 s), and before it is taken: one that is missing must not be blamed on a song.
+        importlib.import_module(_OPERATIONS[request["op"]].module)
         answers.write(b"\n")  # taken: from here on an early end is this request's
         answers.flush()
         # ensure_ascii (the default) carries the surrogates of a name that isn't UTF-8
-        answers.write(json.dumps(_answer(json.loads(line))).encode("ascii") + b"\n")
+        answers.write(json.dumps(_answer(request)).encode("ascii") + b"\n")
         answers.flush()
 
 
@@ -67,7 +68,7 @@ def _read(requests: BinaryIO, lines: SimpleQueue[bytes]) -> None:
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
     operation = _OPERATIONS[request.pop("op")]
     try:
-        return {"result": operation(**request)}
+        return {"result": operation.call(**request)}
     except StemwatchError as fault:
         return _fault(type(fault).__name__, fault.code, fault.message, fault.hint)
     except OSError as fault:
@@ -117,9 +118,14 @@ def _mix(inputs: list[str], out: str, format: str) -> dict[str, Any]:
     return asdict(mix(inputs, out, format))
 
 
-_OPERATIONS: dict[str, Callable[..., Any]] = {
-    "probe": _probe,
-    "verify": _verify,
-    "tag": _tag,
-    "mix": _mix,
+class _Operation(NamedTuple):
+    call: Callable[..., Any]
+    module: str  # that imports all that it needs
+
+
+_OPERATIONS = {
+    "probe": _Operation(_probe, "stemwatch.audio.probe"),
+    "verify": _Operation(_verify, "stemwatch.audio.verify"),
+    "tag": _Operation(_tag, "stemwatch.audio.stemtags"),
+    "mix": _Operation(_mix, "stemwatch.audio.mix"),
 }

@@ -14,9 +14,9 @@ from rich.text import Text
 
 from stemwatch.audio.client import AudioHelper
 from stemwatch.commands.common import config_option, settings_or_defaults
-from stemwatch.compose import JOURNAL
 from stemwatch.config import Settings
 from stemwatch.journal.reading import ReadOnlyJournal
+from stemwatch.journal.schema import JOURNAL
 from stemwatch.log import redacted
 from stemwatch.operations.estimating import COSTS, REFUSED, Estimate, Totals, estimates
 from stemwatch.operations.standing import budget_of

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 import click
 
 from stemwatch.commands.common import config_option, settings_or_defaults
-from stemwatch.compose import JOURNAL
 from stemwatch.config import Settings
 from stemwatch.errors import StemwatchError
 from stemwatch.job import Job
 from stemwatch.journal.journal import Journal
 from stemwatch.journal.reading import ReadOnlyJournal
+from stemwatch.journal.schema import JOURNAL
 from stemwatch.operations.retrying import Vanished, bring_back, chosen, forget, nearest
 from stemwatch.operations.standing import UNCONFIRMED, listed, quarantined, service
 from stemwatch.ui import standing as view

@@ -10,8 +10,7 @@ import click
 from stemwatch.commands.common import config_option, settings_or_defaults
 from stemwatch.config import Settings
 from stemwatch.operations.standing import Document, standing
-from stemwatch.ui import standing as view
-from stemwatch.ui import text
+from stemwatch.ui import plain, text
 
 _EVERY = 1.0  # seconds between two looks
 
@@ -31,7 +30,7 @@ def command(as_json: bool, watch: bool, config_file: str | None) -> int:
         return _watch(settings, as_json=as_json)
     document = _look(settings)
     if as_json:
-        for line in view.as_json(document).split("\n"):
+        for line in plain.as_json(document).split("\n"):
             text.say(line)
     else:
         _print(document)
@@ -43,6 +42,8 @@ def _look(settings: Settings) -> Document:
 
 
 def _print(document: Document) -> None:
+    from stemwatch.ui import standing as view
+
     console = text.console()
     for line in view.lines(document, time.time()):
         console.print(line, soft_wrap=True)
@@ -63,6 +64,8 @@ def _live(settings: Settings) -> None:
     from rich.console import Group
     from rich.live import Live
 
+    from stemwatch.ui import standing as view
+
     with Live(console=text.console(), auto_refresh=False, screen=False) as live:
         while True:
             live.update(Group(*view.lines(_look(settings), time.time())), refresh=True)
@@ -73,9 +76,9 @@ def _changes(settings: Settings, *, as_json: bool) -> None:
     seen = ""
     while True:
         document = _look(settings)
-        now = view.brief(document)
+        now = plain.brief(document)
         if now != seen:
             seen = now
             clock = time.strftime("%H:%M:%S")
-            text.say(view.as_json(document, indent=None) if as_json else f"{clock} {now}")
+            text.say(plain.as_json(document, indent=None) if as_json else f"{clock} {now}")
         time.sleep(_EVERY)

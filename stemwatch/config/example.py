@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from importlib import resources
 
 from stemwatch.errors import ConfigFault
 
 
 def example_text() -> str:
     """The example; its values are the defaults (a test compares them)."""
+    from importlib import resources  # only where an example is asked for
+
     return resources.files("stemwatch").joinpath("config.example.yaml").read_text("utf-8")
 
 

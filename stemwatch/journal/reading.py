@@ -7,7 +7,6 @@ import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from importlib.resources import files
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -124,9 +123,7 @@ def _read_something(connection: sqlite3.Connection) -> tuple[int, int]:
 def _empty() -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
-    connection.executescript(
-        files("stemwatch.journal").joinpath("schema.sql").read_text(encoding="utf-8")
-    )
+    connection.executescript(schema.script())
     for step in schema.MIGRATIONS:
         step(connection)
     return connection

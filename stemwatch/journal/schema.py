@@ -6,11 +6,11 @@ import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from importlib.resources import files
 from urllib.parse import quote
 
 from stemwatch.errors import JournalFault
 
+JOURNAL = "journal.sqlite3"  # its name in the state directory
 APPLICATION_ID = 0x5357_4A31  # "SWJ1": tells our database from any other file
 BUSY_SECONDS = 30.0  # `split` and the service share the journal; a commit takes milliseconds
 
@@ -125,9 +125,15 @@ def _require_known(connection: sqlite3.Connection, path: str, latest: int) -> in
     return version
 
 
+def script() -> str:
+    """schema.sql: the tables of version 1."""
+    from importlib.resources import files  # only where a journal is made
+
+    return files("stemwatch.journal").joinpath("schema.sql").read_text(encoding="utf-8")
+
+
 def _create(connection: sqlite3.Connection) -> None:
-    script = files("stemwatch.journal").joinpath("schema.sql").read_text(encoding="utf-8")
-    for statement in _statements(script):
+    for statement in _statements(script()):
         connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 

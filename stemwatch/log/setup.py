@@ -17,10 +17,12 @@ from collections.abc import Iterable, MutableMapping
 from types import TracebackType
 from typing import IO, Any, TypeAlias
 
-import structlog
-
 from stemwatch.log.redact import Redactor, printable
 from stemwatch.log.render import as_console, as_json
+from stemwatch.without import without
+
+with without("rich"):
+    import structlog
 
 # Louder libraries than ours. httpx logs whole signed URLs at INFO.
 _FLOORS = {

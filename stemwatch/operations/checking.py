@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from stemwatch.compose import JOURNAL
 from stemwatch.config import Settings, folder_faults
 from stemwatch.errors import ConfigFault, JournalFault, StemwatchError
 from stemwatch.inbox.mounts import WatchMode, watch_mode
 from stemwatch.inbox.names import Filter
 from stemwatch.job import Options
 from stemwatch.journal.reading import ReadOnlyJournal
+from stemwatch.journal.schema import JOURNAL
 from stemwatch.key import NAME, load_key, no_key_fault
 from stemwatch.local.extra import require_extra
 from stemwatch.log import hide

@@ -18,11 +18,11 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import IO
 
-from stemwatch.compose import JOURNAL
 from stemwatch.errors import ConfigFault, StemwatchError
 from stemwatch.inbox.names import Filter
 from stemwatch.job import Job, JobState
 from stemwatch.journal.reading import ReadOnlyJournal
+from stemwatch.journal.schema import JOURNAL
 from stemwatch.local.process import environment
 from stemwatch.outbox import naming
 

@@ -29,12 +29,12 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from stemwatch import lock, progress
-from stemwatch.compose import JOURNAL
 from stemwatch.config import Settings
 from stemwatch.errors import StemwatchError
 from stemwatch.job import Job, JobState
 from stemwatch.journal.journal import Journal
 from stemwatch.journal.reading import ReadOnlyJournal
+from stemwatch.journal.schema import JOURNAL
 from stemwatch.log import redacted
 from stemwatch.outbox.sidecar import rfc3339
 from stemwatch.workers import budget

@@ -103,7 +103,7 @@ class Bars:
                 completed=min(done, whole * _FULL) if whole and stage == SEPARATING else done,
                 name=redacted(str(one["name"])),
                 stage=Text(stage, style=_STAGES.get(stage, "")),
-                amount=amount(one, time.time()),
+                amount=text.amount(one, time.time()),
             )
         if self._overall is None:
             self._overall = progress.add_task("")
@@ -116,16 +116,6 @@ class Bars:
             stage="",
             amount=f"{finished} of {total}" if total is not None else f"{finished} done",
         )
-
-
-def amount(entry: Entry, now: float) -> str:
-    """How far an entry is: bytes while it travels, time while it separates."""
-    stage, done, total = entry["stage"], float(entry.get("done") or 0), entry.get("total")
-    if stage in (UPLOAD, DOWNLOAD):
-        return f"{text.size(done)} of {text.size(total)}" if total else text.size(done)
-    if stage == SEPARATING and total == 1.0:  # the server says how far it is
-        return f"{done:.0%}"
-    return text.span(max(0.0, now - float(entry.get("since") or now)))
 
 
 class _Plain(ProgressColumn):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,12 +9,11 @@ from rich.text import Text
 
 from stemwatch.outbox.sidecar import unix
 from stemwatch.ui import text
-from stemwatch.ui.bars import amount
+from stemwatch.ui.plain import QUEUE
 
 Document = dict[str, Any]
 _LISTED = 20  # quarantined or waiting songs that are named one by one
 _BOLD, _GOOD, _BAD, _WARN, _DIM = "bold", "green", "bold red", "yellow", "dim"
-_QUEUE = ("queued", "submitting", "separating", "separated", "delivered")
 
 
 def lines(document: Document, now: float) -> Iterator[Text]:
@@ -28,25 +26,6 @@ def lines(document: Document, now: float) -> Iterator[Text]:
     yield from _waiting(document, now)
     yield from _unreadable(document)
     yield from _quarantined(document, now)
-
-
-def brief(document: Document) -> str:
-    """One line that changes when something worth telling does: what a piped `--watch` prints."""
-    queue, service = document["queue"], document["service"]
-    running = ", ".join(f"{one['name']} ({one['stage']})" for one in document["running"])
-    parts = [
-        "running" if service["running"] else "not running",
-        *(f"{queue[state]} {state}" for state in (*_QUEUE, "done", "quarantined") if queue[state]),
-        *(f"paused: {pause['code']}" for pause in document["pauses"]),
-        *(["waits for the budget"] if document["budget"]["holding"] else []),
-        *([f"at work: {running}"] if running else []),
-    ]
-    return "; ".join(parts)
-
-
-def as_json(document: Document, *, indent: int | None = 2) -> str:
-    # On an ASCII stream an escape of the stream's own would break the document.
-    return json.dumps(document, ensure_ascii=not text.speaks_unicode(), indent=indent)
 
 
 def _service(document: Document, now: float) -> Iterator[Text]:
@@ -67,7 +46,7 @@ def _service(document: Document, now: float) -> Iterator[Text]:
 
 def _queue(document: Document) -> Iterator[Text]:
     queue = document["queue"]
-    parts = [f"{queue[state]} {state}" for state in _QUEUE if queue[state]] or ["empty"]
+    parts = [f"{queue[state]} {state}" for state in QUEUE if queue[state]] or ["empty"]
     done = f"; {queue['done']} done" if queue["done"] else ""
     gone = f", {queue['gone']} taken back" if queue["gone"] else ""
     yield Text(f"Queue: {', '.join(parts)}{done}{gone}")
@@ -76,7 +55,7 @@ def _queue(document: Document) -> Iterator[Text]:
 def _running(document: Document, now: float) -> Iterator[Text]:
     for one in document["running"]:
         entry = {**one, "since": unix(one["since"])}
-        yield Text(f"  {one['name']}: {one['stage']}, {amount(entry, now)}")
+        yield Text(f"  {one['name']}: {one['stage']}, {text.amount(entry, now)}")
 
 
 def _pauses(document: Document, now: float) -> Iterator[Text]:

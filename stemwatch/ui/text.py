@@ -5,12 +5,16 @@ from __future__ import annotations
 import io
 import sys
 import time
-from typing import IO
+from collections.abc import Mapping
+from typing import IO, TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 
 from stemwatch.log import redacted
+from stemwatch.progress import DOWNLOAD, SEPARATING, UPLOAD
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
 
@@ -24,6 +28,8 @@ def say(text: str = "", *, err: bool = False) -> None:
 
 def console(stream: IO[str] | None = None) -> Console:
     """Where tables and bars are drawn: names are text here, never markup or emoji codes."""
+    from rich.console import Console  # not for `--json`
+
     stream = stream or sys.stdout
     _forgive(stream)
     return Console(file=stream, markup=False, emoji=False, highlight=False)
@@ -64,6 +70,16 @@ def span(seconds: float) -> str:
 def size(count: float) -> str:
     """Bytes as `12.3 MB`."""
     return f"{count / 1e6:.1f} MB"
+
+
+def amount(entry: Mapping[str, Any], now: float) -> str:
+    """How far an entry is: bytes while it travels, time while it separates."""
+    stage, done, total = entry["stage"], float(entry.get("done") or 0), entry.get("total")
+    if stage in (UPLOAD, DOWNLOAD):
+        return f"{size(done)} of {size(total)}" if total else size(done)
+    if stage == SEPARATING and total == 1.0:  # the server says how far it is
+        return f"{done:.0%}"
+    return span(max(0.0, now - float(entry.get("since") or now)))
 
 
 def _forgive(stream: IO[str]) -> None:

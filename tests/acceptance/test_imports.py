@@ -1,4 +1,4 @@
-"""What the service and the quick commands load at their start: nothing heavy, ever."""
+"""What the service and the quick commands load, from their start to their end: nothing heavy."""
 
 from __future__ import annotations
 
@@ -7,24 +7,69 @@ import sys
 
 import pytest
 
-HEAVY = ("av", "mutagen", "numpy", "scipy", "starlette", "uvicorn")
+from tests.acceptance.harness import Home
+
+# For work that a helper process does, or another command.
+HEAVY = frozenset({"av", "mutagen", "numpy", "scipy", "starlette", "uvicorn", "prometheus_client"})
+# What httpx and structlog take for terminals when they find it.
+TERMINAL = frozenset({"rich", "pygments", "markdown_it", "httpx._main"})
+SERVICE = frozenset({"httpx", "httpcore", "h11", "anyio", "watchdog", "tenacity"})
+NOWHERE = "http://127.0.0.1:9/v1"  # nothing is dropped: nobody asks there
 
 
-@pytest.mark.parametrize(
-    "module",
-    ["stemwatch.app", "stemwatch.operations.split", "stemwatch.commands.run", "stemwatch.cli"],
-)
-def test_importing_loads_no_heavy_library(module: str) -> None:
-    """They are 20 MB each: a helper process or a function loads them when there is work."""
-    code = f"import sys, {module}; print(*({HEAVY!r} & sys.modules.keys()))"
-    code = code.replace(repr(HEAVY), repr(set(HEAVY)))
+def loaded(home: Home, *arguments: str) -> set[str]:
+    """Every module that `stemwatch ARGUMENTS` has loaded when it ends."""
+    code = (
+        "import sys; from stemwatch.cli import run; assert run(sys.argv[1:]) == 0;"
+        "print('loaded:', *sys.modules)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=home.root,
+        env=home.env(),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return set(ran.stdout.splitlines()[-1].removeprefix("loaded:").split())
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    return Home(tmp_path_factory.mktemp("imports"), NOWHERE)
+
+
+def test_a_service_that_waits_has_loaded_nothing_heavy(home: Home) -> None:
+    """Up, through the empty inbox and down again: 20 MB each would be kept for years."""
+    found = loaded(home, "run", "--once")
+    assert found >= {"httpx", "watchdog", "structlog", "yaml", "tenacity"}
+    assert found & (HEAVY | TERMINAL) == set()
+
+
+def test_status_loads_no_service(home: Home) -> None:
+    """For people it draws with rich; of the service it needs the journal alone."""
+    found = loaded(home, "status")
+    assert "rich" in found
+    assert found & (HEAVY | SERVICE | {"pygments"}) == set()
+
+
+def test_status_for_programs_draws_nothing(home: Home) -> None:
+    """A monitor that asks each minute pays for reading only."""
+    assert loaded(home, "status", "--json") & (HEAVY | SERVICE | TERMINAL) == set()
+
+
+@pytest.mark.parametrize("module", ["stemwatch.app", "stemwatch.operations.split"])
+def test_libraries_come_without_their_terminals(module: str) -> None:
+    """Whoever imports them first: rich and pygments are installed, for other commands."""
+    code = f"import sys, {module}; print(*sys.modules)"
     ran = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
-    assert ran.stdout.split() == []
+    assert set(ran.stdout.split()) & (HEAVY | TERMINAL) == set()
 
 
-def test_the_heavy_libraries_are_there_to_be_loaded() -> None:
-    """Otherwise the test above would prove nothing."""
-    code = f"import {', '.join(HEAVY)}, sys; assert {set(HEAVY)!r} <= sys.modules.keys()"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+def test_what_must_not_be_loaded_is_there_to_be_loaded() -> None:
+    """Otherwise the tests above would prove nothing."""
+    names = ", ".join(sorted((HEAVY | TERMINAL) - {"prometheus_client"}))
+    subprocess.run([sys.executable, "-c", f"import {names}"], check=True, timeout=60)

@@ -6,9 +6,9 @@ import pytest
 from rich.console import Console
 
 from stemwatch.progress import Running
+from stemwatch.ui import plain, text
 from stemwatch.ui import standing as view
-from stemwatch.ui import text
-from stemwatch.ui.bars import Bars, amount
+from stemwatch.ui.bars import Bars
 from tests.commands_support import a_job
 
 ODD = "[bold]x{task.id}\x1b[2J\n\udcff%s :smile:.mp3"
@@ -53,7 +53,7 @@ def test_no_name_breaks_the_bars(terminal: bool, capsys: pytest.CaptureFixture[s
 )
 def test_amounts_are_in_the_unit_of_their_stage(entry: dict[str, object], shown: str) -> None:
     """Bytes while it travels, a share or a time while it separates."""
-    assert amount(entry, 120.0) == shown
+    assert text.amount(entry, 120.0) == shown
 
 
 @pytest.mark.parametrize(
@@ -137,6 +137,6 @@ def test_the_view_names_the_command_for_each_quarantined_song() -> None:
 def test_the_brief_line_changes_with_what_matters_only() -> None:
     """Bytes that went through are no news, a stage is."""
     entry = {"name": "a", "stage": "upload", "done": 1}
-    before = view.brief(document(running=[entry]))
-    assert before == view.brief(document(running=[{**entry, "done": 2}]))
-    assert before != view.brief(document(running=[{**entry, "stage": "download"}]))
+    before = plain.brief(document(running=[entry]))
+    assert before == plain.brief(document(running=[{**entry, "done": 2}]))
+    assert before != plain.brief(document(running=[{**entry, "stage": "download"}]))

@@ -1,0 +1,30 @@
+"""`status` for programs and pipes: the document as JSON, or the one line that sums it up."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from stemwatch.ui import text
+
+Document = dict[str, Any]
+QUEUE = ("queued", "submitting", "separating", "separated", "delivered")
+
+
+def as_json(document: Document, *, indent: int | None = 2) -> str:
+    # On an ASCII stream an escape of the stream's own would break the document.
+    return json.dumps(document, ensure_ascii=not text.speaks_unicode(), indent=indent)
+
+
+def brief(document: Document) -> str:
+    """One line that changes when something worth telling does: what a piped `--watch` prints."""
+    queue, service = document["queue"], document["service"]
+    running = ", ".join(f"{one['name']} ({one['stage']})" for one in document["running"])
+    parts = [
+        "running" if service["running"] else "not running",
+        *(f"{queue[state]} {state}" for state in (*QUEUE, "done", "quarantined") if queue[state]),
+        *(f"paused: {pause['code']}" for pause in document["pauses"]),
+        *(["waits for the budget"] if document["budget"]["holding"] else []),
+        *([f"at work: {running}"] if running else []),
+    ]
+    return "; ".join(parts)
