@@ -1,4 +1,4 @@
-"""Commands run as anybody runs them: a subprocess, real folders, a real journal."""
+"""Commands run as anybody runs them: a process, real folders, a real journal."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 
 from stemwatch.job import Identity, Job, JobState, Options, content_key
 from stemwatch.journal.journal import Journal
+from tests import warm
 
 COMMAND = (sys.executable, "-m", "stemwatch.cli")
 SHA = "ab" * 32
@@ -103,17 +104,8 @@ def run(
     *arguments: str, cwd: Path, env: Mapping[str, str] | None = None, timeout: float = 60.0
 ) -> subprocess.CompletedProcess[str]:
     """Run one command to its end."""
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        cwd=cwd,
-        env=environment(cwd, **(env or {})),
-        capture_output=True,
-        text=True,
-        errors="surrogateescape",
-        timeout=timeout,
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
+    changed = environment(cwd, **(env or {}))
+    return warm.run([*COMMAND, *arguments], cwd=cwd, env=changed, timeout=timeout)
 
 
 def environment(home: Path, **changes: str) -> dict[str, str]:

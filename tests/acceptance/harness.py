@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests import warm
 from tests.support import wait_for
 
 # Tests of what only one wire can meet, such as an answer that nobody can ask for again.
@@ -114,16 +115,7 @@ class Home:
         self, *arguments: str, key: str | None = KEY, timeout: float = 60.0
     ) -> subprocess.CompletedProcess[str]:
         """Run `stemwatch ARGUMENTS` to its end, in the root folder."""
-        return subprocess.run(
-            [*STEMWATCH, *arguments],
-            cwd=self.root,
-            env=self.env(key),
-            capture_output=True,
-            text=True,
-            errors="surrogateescape",
-            timeout=timeout,
-            check=False,
-        )
+        return warm.run([*STEMWATCH, *arguments], cwd=self.root, env=self.env(key), timeout=timeout)
 
     @contextmanager
     def service(self, *arguments: str, key: str | None = KEY) -> Iterator[Service]:
@@ -161,8 +153,8 @@ class Service:
         self._log_path = home.root / f"service-{time.monotonic_ns()}.log"
         self._log = self._log_path.open("wb")
         env = home.env(key) | {"PYTHONPATH": str(Path(__file__).parents[2])}
-        self.process = subprocess.Popen(
-            command, cwd=home.root, env=env, stdout=self._log, stderr=subprocess.STDOUT
+        self.process = warm.popen(
+            command, cwd=home.root, env=env, stdout=self._log, stderr=self._log
         )
 
     def __enter__(self) -> Service:
