@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from typing import Any
 
 import click
 
@@ -12,6 +13,7 @@ from stemwatch.config.paths import absolute, state_dir
 from stemwatch.errors import ConfigFault
 from stemwatch.key import load_key
 from stemwatch.local import serve
+from stemwatch.local.options import DAY, Options
 
 KEY_VARIABLE = "STEMWATCH_SERVE_KEY"
 PORT = 8700
@@ -25,49 +27,41 @@ PORT = 8700
 @click.option("--data-dir", metavar="DIR", help="Jobs and stems; else in the state directory.")
 @click.option("--key-file", metavar="FILE", help=f"The key to ask for; else ${KEY_VARIABLE}.")
 @click.option("--strict-limit", is_flag=True, help="Answer 429 above --jobs, instead of queueing.")
-@click.option("--keep-hours", default=serve.DAY, show_default=True, help="Results are kept.")
-@click.option("--public-url", metavar="URL", help="Base of stem URLs, behind a proxy.")
+@click.option("--keep-hours", default=DAY, show_default=True, help="Results are kept.")
+@click.option("--public-url", metavar="URL", help="Base of the URLs handed out, behind a proxy.")
+@click.option("--credits", type=click.IntRange(0), metavar="SECONDS",
+              help="Audio taken before 402, of jobs still kept.  [default: no limit]")  # fmt: skip
+@click.option("--rate-limit", type=click.IntRange(1), metavar="N",
+              help="Requests a minute at /api/v1.  [default: no limit]")  # fmt: skip
+@click.option("--webhook-secret-file", metavar="FILE", help="Signs calls to a job's webhook_url.")
 def command(
-    engine: str,
-    host: str,
-    port: int,
-    jobs: int | None,
-    data_dir: str | None,
-    key_file: str | None,
-    strict_limit: bool,
-    keep_hours: float,
-    public_url: str | None,
+    key_file: str | None, data_dir: str | None, webhook_secret_file: str | None, **given: Any
 ) -> int:
     """Serve separations until Ctrl-C; point `api.base_url` of a service at the printed URL.
 
+    Both wires of StemSplit are spoken: `separate` at the printed URL, and `presigned` at the same
+    address with /api/v1 in place of /v1. Webhooks are sent to https URLs and to this machine.
+
     Without a key, everybody who reaches the address may use it; on loopback that is nobody else.
     """
-    key = _key(key_file)
-    return serve.run(
-        host,
-        port,
-        data_dir=_data_dir(data_dir),
-        engine=engine,
-        jobs=jobs,
-        key=key,
-        strict_limit=strict_limit,
-        keep_hours=keep_hours,
-        public_url=public_url,
-    )
-
-
-def _key(key_file: str | None) -> str | None:
     # Out of the environment either way: the engine's processes have no use for it.
-    given = os.environ.pop(KEY_VARIABLE, "").strip() or None
-    if key_file is None:
-        return given
+    key = os.environ.pop(KEY_VARIABLE, "").strip() or None
+    if key_file is not None:
+        key = _secret(key_file, "--key-file")
+    secret = None
+    if webhook_secret_file is not None:
+        secret = _secret(webhook_secret_file, "--webhook-secret-file")
+    return serve.run(Options(data_dir=_data_dir(data_dir), key=key, webhook_secret=secret, **given))
+
+
+def _secret(file: str, option: str) -> str | None:
+    """What a file holds; the checks, and their words, are those of the service's own key file."""
     settings = config.defaults(env=os.environ)
-    path = os.path.abspath(key_file)
-    api = replace(settings.api, key_file=path)
+    api = replace(settings.api, key_file=os.path.abspath(file))
     try:
         return load_key(replace(settings, api=api), env={}, cwd=os.getcwd())
-    except ConfigFault as fault:  # the checks are those of the service's own key file
-        told = (one.replace("api.key_file: ", "--key-file: ") for one in fault.faults)
+    except ConfigFault as fault:
+        told = (one.replace("api.key_file: ", f"{option}: ") for one in fault.faults)
         raise ConfigFault(*told, hint=fault.hint) from None
 
 

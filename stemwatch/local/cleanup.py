@@ -1,4 +1,7 @@
-"""Old results go: after their time, and the oldest first when the disk is short."""
+"""Old results go: after their time, and the oldest first when the disk is short.
+
+An expired job is still told of, without its stems, for as long again as they were kept.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from stemwatch.local.store import Record, Store
+from stemwatch.local.record import Record
+from stemwatch.local.store import Store
 
 EVERY = 300.0  # seconds between two rounds
 RETRY = 5.0  # seconds between two looks at a disk that is short
@@ -28,6 +32,7 @@ class Cleanup:
     keep: float
     min_free: int
     report: Callable[[str], None]
+    remove_uploads: Callable[[], None] = lambda: None  # those that no job was made of
 
     async def run(self) -> None:
         """Remove what is old, now and again."""
@@ -36,7 +41,7 @@ class Cleanup:
                 await asyncio.to_thread(self._remove_old)
             except OSError as fault:
                 self.report(f"old results stay: {fault}")
-            await asyncio.sleep(min(EVERY, max(self.keep / 4, 1.0)))
+            await asyncio.sleep(min(EVERY, max(self.keep / 4, 0.2)))
 
     async def wait_for_room(self) -> None:
         """Return once the disk has `min_free` bytes, making room where that can be done."""
@@ -48,12 +53,18 @@ class Cleanup:
         return await asyncio.to_thread(self._make_room, needed)
 
     def _remove_old(self) -> None:
-        self.store.remove(expired(self.store.all(), now=time.time(), keep=self.keep))
+        now = time.time()
+        old = expired(self.store.all(), now=now, keep=self.keep)
+        self.store.expire(one for one in old if one.state == "completed")
+        self.store.remove(expired(old, now=now, keep=2 * self.keep))
+        self.remove_uploads()
 
     def _make_room(self, needed: int) -> bool:
         if self._free() >= self.min_free + needed:
             return True
         for record in expired(self.store.all(), now=time.time(), keep=min(GRACE, self.keep)):
+            if not record.files:
+                continue  # next to nothing is gained by it
             self.store.remove([record])
             if self._free() >= self.min_free + needed:
                 return True

@@ -7,9 +7,13 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
+from stemwatch.local.callbacks import Callbacks
 from stemwatch.local.process import TaskFailed, Worker, WorkerDied
-from stemwatch.local.store import Record, Store
+from stemwatch.local.record import Record
+from stemwatch.local.store import Store
+from stemwatch.local.tasks import watch
 
 MAX_CRASHES = 2  # a worker's death is repeated once: the second time it is the file's doing
 AGAIN = frozenset({"memory", "disk"})  # kinds of errors that may pass
@@ -27,7 +31,8 @@ class Pace:
 class Queue:
     """Works off the store's jobs.
 
-    `room` waits until the disk has room for results; `report` gets a line for each outcome;
+    `room` waits until the disk has room for results; `callbacks` tell of each end; `report` gets a
+    line for each outcome;
     `broken` is told of a fault of our own, after which a seat is lost and the server should end.
     """
 
@@ -38,6 +43,7 @@ class Queue:
         place: str,
         seats: int,
         room: Callable[[], Awaitable[None]],
+        callbacks: Callbacks,
         report: Callable[[str], None],
         broken: Callable[[BaseException], None],
         pace: Pace | None = None,
@@ -46,6 +52,7 @@ class Queue:
         self._place = place
         self._seats = seats
         self._room = room
+        self._callbacks = callbacks
         self._report = report
         self._broken = broken
         self._pace = pace or Pace()
@@ -61,6 +68,9 @@ class Queue:
     @property
     def running(self) -> int:
         return len(self._progress)
+
+    def runs(self, job_id: str) -> bool:
+        return job_id in self._progress
 
     def progress(self, job_id: str) -> float:
         return self._progress.get(job_id, 0.0)
@@ -123,6 +133,9 @@ class Queue:
         if record is None or record.state != "processing":
             return False
         started = time.monotonic()
+        if record.started_at is None:
+            record = record.evolve(started_at=time.time())
+            await asyncio.to_thread(self._store.save, record)
         try:
             record = await self._separate(worker, record)
         except WorkerDied as fault:
@@ -150,8 +163,14 @@ class Queue:
             silence=self._pace.silence,
             progress=lambda fraction: self._progress.__setitem__(record.id, fraction),
         )
-        done = record.evolve(state="completed", finished_at=time.time(), **result)
+        if record.only is not None:
+            files = {stem: one for stem, one in result["files"].items() if stem == record.only}
+            if not files:
+                raise TaskFailed("failed", f"The engine gave no stem {record.only!r}.")
+            result["files"] = files
+        done = self._ended(record, state="completed", **result)
         await asyncio.to_thread(self._store.complete, done, work)
+        self._callbacks.put(done)
         return done
 
     async def _crashed(self, record: Record, message: str) -> bool:
@@ -164,21 +183,17 @@ class Queue:
         return True
 
     async def _fail(self, record: Record, message: str) -> None:
-        failed = record.evolve(state="failed", finished_at=time.time(), error=message)
+        failed = self._ended(record, state="failed", error=message)
         await asyncio.to_thread(self._store.fail, failed)
+        self._callbacks.put(failed)
         self._report(f"{record.id} {record.name!r} failed: {message}")
+
+    def _ended(self, record: Record, **result: Any) -> Record:
+        """Who is to be told is in the same write: a kill after it forgets nobody."""
+        ended = record.evolve(finished_at=time.time(), **result)
+        return ended.evolve(untold=self._callbacks.due(ended))
 
 
 async def _end(worker: Worker | None) -> None:
     if worker is not None:
         await worker.stop()
-
-
-def watch(task: asyncio.Task[None], broken: Callable[[BaseException], None]) -> None:
-    """Tell `broken` when a task that should never end ends with a fault: nobody awaits it."""
-
-    def ended(task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (fault := task.exception()) is not None:
-            broken(fault)
-
-    task.add_done_callback(ended)

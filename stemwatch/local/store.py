@@ -1,12 +1,13 @@
 """The jobs on disk: one directory each, so that a kill at any moment loses none.
 
     data_dir/
-      lock   secret
+      lock   secret   webhooks.json
+      uploads/                 presigned uploads that no job was made of yet (tickets.py)
       incoming/<job>/          an upload that is being received, or rubbish: emptied at start
       jobs/<job>/job.json      the record, replaced atomically
                  input.<ext>   until the job has ended
                  work-*/       what a worker is writing
-                 stems/        whole, once the record says completed
+                 stems/        whole, once the record says completed; gone when expired
 
 A job exists from the moment its directory is renamed into `jobs/`, with everything in it synced.
 """
@@ -19,47 +20,14 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import asdict, fields
+from threading import Lock
 
 from stemwatch.errors import AlreadyRunning
+from stemwatch.local.record import Record
 
 _JOB_ID = re.compile(r"job_[0-9a-f]{24}")
-_EXTENSION = re.compile(r"[a-z0-9]{1,8}")
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One separation. Times are Unix seconds, `duration` seconds of audio."""
-
-    id: str
-    name: str  # the file's own name, as the client sent it
-    input: str  # its name in the job's directory
-    stems: int
-    format: str
-    engine: str
-    created_at: float
-    idempotency_key: str | None = None
-    state: str = "processing"  # processing | completed | failed
-    crashes: int = 0  # times that a worker died (or ran out of room) over it
-    finished_at: float | None = None
-    files: Mapping[str, str] = field(default_factory=dict)  # stem -> file name below stems/
-    bpm: float | None = None
-    key: str | None = None
-    bpm_confidence: float | None = None
-    key_confidence: float | None = None
-    duration: float | None = None
-    error: str | None = None
-
-    def evolve(self, **changes: Any) -> Record:
-        return replace(self, **changes)
-
-
-def input_name(name: str) -> str:
-    """`input` with the client's extension where that is a plain one; nothing else of its name."""
-    _, dot, extension = name.lower().rpartition(".")
-    return f"input.{extension}" if dot and _EXTENSION.fullmatch(extension) else "input"
 
 
 class Store:
@@ -80,6 +48,7 @@ class Store:
         os.makedirs(self._jobs, exist_ok=True)
         self._records: dict[str, Record] = {}
         self._keys: dict[str, str] = {}
+        self._ended = Lock()  # an ended job is changed by its webhooks and by the cleaning
         for name in os.listdir(self._jobs):
             self._load(name)
 
@@ -147,8 +116,10 @@ class Store:
         return work
 
     def complete(self, record: Record, work: str) -> None:
-        """Publish the stems of a finished attempt, then forget the input."""
+        """Publish the stems that the record lists, and no others; then forget the input."""
         folder = self.folder(record.id)
+        for name in set(os.listdir(work)) - set(record.files.values()):
+            _delete(os.path.join(work, name))
         for name in record.files.values():
             _sync_file(os.path.join(work, name))
         _sync_directory(work)
@@ -161,23 +132,44 @@ class Store:
         self.save(record)
         self._forget_input(record)
 
+    def told(self, job_id: str, target: str) -> None:
+        """This webhook is done with this job: it was told, or given up."""
+        with self._ended:
+            if (record := self.get(job_id)) is not None:
+                left = tuple(one for one in record.untold if one != target)
+                self.save(record.evolve(untold=left))
+
+    def expire(self, records: Iterable[Record]) -> None:
+        """Delete the stems, and the hold of the idempotency key; what was is still told."""
+        for record in records:
+            # The stems first: a full disk has no room for the record until they are gone.
+            shutil.rmtree(os.path.join(self.folder(record.id), "stems"), ignore_errors=True)
+            with self._ended:
+                if (now := self.get(record.id)) is not None:
+                    self._forget_key(now)
+                    self.save(now.evolve(state="expired", files={}, idempotency_key=None))
+
     def remove(self, records: Iterable[Record]) -> None:
         """Delete whole jobs: moved away first, so that a kill leaves no half of one."""
         for record in records:
             rubbish = os.path.join(self._incoming, f"{record.id}.removed")
-            try:
-                os.rename(self.folder(record.id), rubbish)
-            except FileNotFoundError:
-                pass  # somebody was quicker
-            self._records.pop(record.id, None)
-            if record.idempotency_key is not None:
-                self._keys.pop(record.idempotency_key, None)
+            with self._ended:
+                try:
+                    os.rename(self.folder(record.id), rubbish)
+                except FileNotFoundError:
+                    pass  # somebody was quicker
+                if (now := self._records.pop(record.id, None)) is not None:
+                    self._forget_key(now)
             shutil.rmtree(rubbish, ignore_errors=True)
 
     def _remember(self, record: Record) -> None:
         self._records[record.id] = record
         if record.idempotency_key is not None:
             self._keys[record.idempotency_key] = record.id
+
+    def _forget_key(self, record: Record) -> None:
+        if record.idempotency_key is not None:
+            self._keys.pop(record.idempotency_key, None)
 
     def _forget_input(self, record: Record) -> None:
         try:
@@ -193,6 +185,7 @@ class Store:
                 values = json.load(file)
             known = {one.name for one in fields(Record)}
             record = Record(**{key: values[key] for key in values if key in known})
+            record = record.evolve(untold=tuple(record.untold))
         except (FileNotFoundError, ValueError, TypeError, AttributeError):
             return  # not ours to judge: left where it is, and unknown to every client
         self._remember(record)
@@ -219,6 +212,13 @@ def _write_record(folder: str, record: Record) -> None:
         os.fsync(file.fileno())
     os.replace(f"{path}.part", path)
     _sync_directory(folder)
+
+
+def _delete(path: str) -> None:
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)
 
 
 def _sync_file(path: str) -> None:

@@ -1,4 +1,4 @@
-"""From an upload to a job: received, checked, durable, and made once for each idempotency key."""
+"""From a received file to a job: checked, durable, and made once for each idempotency key."""
 
 from __future__ import annotations
 
@@ -6,125 +6,162 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from starlette.exceptions import HTTPException
-
-from stemwatch.job import FORMATS, STEMS
-from stemwatch.local.process import TaskFailed, Worker, WorkerDied
-from stemwatch.local.store import Record, Store, input_name
+from stemwatch.local.credit import Credit, credits_for
+from stemwatch.local.probing import Prober
+from stemwatch.local.record import Record, input_name
+from stemwatch.local.refusal import Refused
+from stemwatch.local.store import Store
+from stemwatch.local.tickets import gone
 from stemwatch.local.uploads import Form, receive
 
-PROBE_SECONDS = 60.0
 RETRY_AFTER = 2  # seconds; a seat may get free at any moment
 
 
-class Prober:
-    """One warm process that says whether a file is audio; a decoder's crash stays in there."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a client asks for; the fields are the record's."""
 
-    def __init__(self) -> None:
-        self._worker: Worker | None = None
-        self._turn = asyncio.Lock()
+    name: str
+    stems: int
+    format: str
+    origin: str
+    idempotency_key: str | None
+    only: str | None = None
+    quality: str = "BEST"
+    metadata: Mapping[str, Any] | None = None
+    webhook_url: str | None = None
 
-    async def check(self, source: str, name: str) -> None:
-        """HTTPException 415 when it isn't audio that can be decoded."""
-        async with self._turn:
-            if self._worker is None or not self._worker.alive:
-                self._worker = await Worker.start(None)
-            task = {"task": "probe", "source": source, "name": name}
-            try:
-                await self._worker.call(task, silence=PROBE_SECONDS)
-            except WorkerDied as fault:
-                raise HTTPException(415, f"{name!r} broke the decoder: {fault}.") from None
-            except TaskFailed as fault:
-                if fault.kind != "rejected":
-                    raise HTTPException(500, str(fault)) from None
-                raise HTTPException(415, str(fault)) from None
-            except asyncio.CancelledError:
-                await self.stop()  # it would give this answer to the next question
-                raise
 
-    async def stop(self) -> None:
-        if self._worker is not None:
-            await self._worker.stop()
-            self._worker = None
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`jobs`: more at once are refused, None: they queue. The others in seconds of audio."""
+
+    jobs: int | None = None
+    shortest: float = 0.0
+    longest: float | None = None
+
+    def check(self, name: str, seconds: float) -> None:
+        """Refused when this is too short or too long."""
+        if seconds < self.shortest:
+            raise Refused(
+                422,
+                f"{name!r} lasts {seconds:.1f} s; this server takes {self.shortest:g} s and more.",
+                code="AUDIO_TOO_SHORT",
+            )
+        if self.longest is not None and seconds > self.longest:
+            raise Refused(
+                422,
+                f"{name!r} lasts {seconds:.1f} s; this server takes up to {self.longest:g} s.",
+                code="AUDIO_TOO_LONG",
+            )
 
 
 class Submissions:
-    """Turns uploads into jobs. `cap`: more jobs than this at once are refused; None: they queue."""
+    """Turns files into jobs, whichever wire they came by."""
 
-    def __init__(self, store: Store, *, engine: str, cap: int | None) -> None:
+    def __init__(self, store: Store, *, engine: str, limits: Limits, credit: Credit) -> None:
         self._store = store
         self._engine = engine
-        self._cap = cap
-        self._receiving = 0
+        self._limits = limits
+        self._credit = credit
+        self._under_way = 0
         self._commit = asyncio.Lock()
         self._prober = Prober()
 
     @contextlib.contextmanager
     def seat(self, busy: int) -> Iterator[None]:
-        """Count an upload from its start, so that several at once can't pass the cap together."""
-        if self._cap is not None and busy + self._receiving >= self._cap:
-            raise HTTPException(
-                429, f"All {self._cap} jobs are taken.", {"Retry-After": str(RETRY_AFTER)}
-            )
-        self._receiving += 1
+        """Count a submission from its start: several at once can't pass the cap together."""
+        cap = self._limits.jobs
+        if cap is not None and busy + self._under_way >= cap:
+            raise Refused(429, f"All {cap} jobs are taken.", {"Retry-After": str(RETRY_AFTER)})
+        self._under_way += 1
         try:
             yield
         finally:
-            self._receiving -= 1
+            self._under_way -= 1
 
     async def receive(
-        self, chunks: AsyncIterator[bytes], content_type: str, key: str | None
+        self,
+        chunks: AsyncIterator[bytes],
+        content_type: str,
+        describe: Callable[[Form], Wanted],
     ) -> tuple[Record, bool]:
-        """The job, and whether it is new. Until its last byte came, nothing of it is kept.
+        """The job of a multipart body, and whether it is new; `describe` may refuse the form.
 
-        HTTPException 503 when the disk or the machine can't take it now, and those of `uploads`.
+        Until its last byte came, nothing of it is kept. Refused with 503 when the disk can't take
+        it now, and as `uploads` refuses.
         """
-        job_id = ""
+        folder = ""
         try:
-            job_id, folder = self._store.begin()
-            upload = os.path.join(folder, "upload")
-            form = await receive(chunks, content_type, upload)
-            record = self._record(job_id, form, key)
-            source = os.path.join(folder, record.input)
-            os.rename(upload, source)
-            await self._prober.check(source, record.name)
-            async with self._commit:
-                # Another request with this key may have come to its end while we received.
-                if (known := self._store.by_key(key)) is not None:
-                    return known, False
-                await asyncio.to_thread(self._store.commit, record)
-                return record, True
+            _, folder = self._store.begin()
+            path = os.path.join(folder, "upload")
+            wanted = describe(await receive(chunks, content_type, path))
+            return await self._job(path, wanted)
         except OSError as fault:
-            message = f"The server can't store the file now: {fault.strerror or fault}."
-            raise HTTPException(503, message, {"Retry-After": "60"}) from None
+            raise _disk(fault) from None
         finally:
-            if job_id:
-                await asyncio.to_thread(self._store.discard, job_id)
+            if folder:
+                await asyncio.to_thread(self._store.discard, os.path.basename(folder))
+
+    async def adopt(self, path: str, wanted: Wanted) -> tuple[Record, bool]:
+        """The job of a file that lies here already; it stays where it is when it is refused."""
+        try:
+            return await self._job(path, wanted)
+        except OSError as fault:
+            raise _disk(fault) from None
 
     async def stop(self) -> None:
         await self._prober.stop()
 
-    def _record(self, job_id: str, form: Form, key: str | None) -> Record:
-        if form.filename is None:
-            raise HTTPException(422, "The file is missing: send it in the field 'audio'.")
-        if form.size == 0:
-            raise HTTPException(422, f"{form.filename!r} is empty.")
-        if form.fields.get("webhook_url"):
-            raise HTTPException(501, "This server calls no webhooks yet; poll the job instead.")
-        stems, form_format = form.fields.get("stems"), form.fields.get("format")
-        if stems not in {str(number) for number in STEMS}:
-            raise HTTPException(422, "The field 'stems' must be 2, 4 or 6.")
-        if form_format not in FORMATS:
-            raise HTTPException(422, f"The field 'format' must be one of {', '.join(FORMATS)}.")
-        return Record(
+    async def _job(self, path: str, wanted: Wanted) -> tuple[Record, bool]:
+        try:
+            seconds = await self._prober.duration(path, wanted.name)
+            self._limits.check(wanted.name, seconds)
+            size = os.path.getsize(path)
+        except (Refused, FileNotFoundError):
+            if os.path.exists(path):
+                raise
+            if (known := self._store.by_key(wanted.idempotency_key)) is not None:
+                return known, False  # the same request, only quicker
+            raise gone() from None
+        async with self._commit:
+            # Another request with this key may have come to its end while we received.
+            if (known := self._store.by_key(wanted.idempotency_key)) is not None:
+                return known, False
+            self._credit.check(credits_for(seconds))
+            return await asyncio.to_thread(self._make, path, wanted, seconds, size), True
+
+    def _make(self, path: str, wanted: Wanted, seconds: float, size: int) -> Record:
+        job_id, folder = self._store.begin()
+        record = Record(
             id=job_id,
-            name=form.filename,
-            input=input_name(form.filename),
-            stems=int(stems),
-            format=form_format,
+            input=input_name(wanted.name),
             engine=self._engine,
             created_at=time.time(),
-            idempotency_key=key,
+            size=size,
+            duration=seconds,
+            credits=credits_for(seconds),
+            **{name: getattr(wanted, name) for name in Wanted.__slots__},
         )
+        source = os.path.join(folder, record.input)
+        try:
+            os.rename(path, source)
+            self._store.commit(record)
+        except FileNotFoundError:
+            raise gone() from None
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.rename(source, path)  # the client may try again with the same upload
+            raise
+        finally:
+            self._store.discard(job_id)
+        return record
+
+
+def _disk(fault: OSError) -> Refused:
+    message = f"The server can't store the file now: {fault.strerror or fault}."
+    return Refused(503, message, {"Retry-After": "60"})

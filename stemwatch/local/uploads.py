@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
-from starlette.exceptions import HTTPException
 
-MAX_FILE = 100 * 1024 * 1024  # bytes: the same 100 MB that the inbox lets through
+from stemwatch.local.record import plain_name
+from stemwatch.local.refusal import Refused
+from stemwatch.local.streaming import MAX_FILE, to_disk, too_large
+
 OVERHEAD = 65_536  # bytes that the other parts and the boundaries of a body may take
 MAX_FIELD = 4_096  # bytes
 MAX_PARTS = 16
-FLUSH = 1 << 20  # bytes gathered before a thread writes them
-STALL = 60.0  # seconds without a byte
-
-TOO_LARGE = "The file is larger than 100 MB."
 
 
 @dataclass(slots=True)
@@ -32,74 +27,44 @@ class Form:
     size: int = 0
 
 
-def check_length(headers: Any) -> int:
-    """The declared length of the body (0: unknown); HTTPException 413 when it is too large."""
-    declared = headers.get("content-length", "0")
-    length = int(declared) if declared.isdecimal() else 0
-    if length > MAX_FILE + OVERHEAD:
-        raise HTTPException(413, TOO_LARGE)
-    return length
-
-
 async def receive(chunks: AsyncIterator[bytes], content_type: str, path: str) -> Form:
     """Write the field `audio` to `path`, synced, and give back the rest.
 
-    Raises HTTPException: 408 when nothing comes for a minute, 413, 415 when it is no multipart,
-    422 when it is malformed or ends before its closing boundary. OSError from the disk passes
-    through, and so does whatever the stream raises when the client is gone.
+    Refused: 408 when nothing comes for a minute, 413, 415 when it is no multipart, 422 when it is
+    malformed or ends before its closing boundary. OSError from the disk passes through, and so
+    does whatever the stream raises when the client is gone.
     """
     boundary = _boundary(content_type)
     try:
         parts = _Parts(boundary)
-        with open(path, "wb", buffering=0) as file:  # noqa: ASYNC230 (opens only, threads write)
-            await _copy(chunks, parts, file)
-            await asyncio.to_thread(os.fsync, file.fileno())
-    except TimeoutError:
-        raise HTTPException(408, "Nothing came for a minute.") from None
+        await to_disk(_audio(chunks, parts), path)
     except FormParserError as fault:
-        raise HTTPException(422, f"The multipart body is malformed: {fault}") from None
+        raise Refused(422, f"The multipart body is malformed: {fault}") from None
     if not parts.complete:
-        raise HTTPException(422, "The body ends before its closing boundary.")
+        raise Refused(422, "The body ends before its closing boundary.")
     return parts.form
 
 
-async def _copy(chunks: AsyncIterator[bytes], parts: _Parts, file: Any) -> None:
-    loop = asyncio.get_running_loop()
-    async with asyncio.timeout(STALL) as stall:
-        async for chunk in chunks:
-            parts.write(chunk)
-            if len(parts.audio) >= FLUSH:
-                await _flush(parts, file)
-            stall.reschedule(loop.time() + STALL)
-    await _flush(parts, file)
-
-
-async def _flush(parts: _Parts, file: Any) -> None:
-    """In a thread: a busy disk would hold up every other answer."""
-    block, parts.audio = parts.audio, bytearray()
-    await asyncio.to_thread(_write_all, file, block)
-
-
-def _write_all(file: Any, block: bytearray) -> None:
-    rest = memoryview(block)
-    while rest:
-        rest = rest[file.write(rest) :]
+async def _audio(chunks: AsyncIterator[bytes], parts: _Parts) -> AsyncIterator[bytes]:
+    async for chunk in chunks:
+        parts.write(chunk)
+        yield parts.take()
 
 
 def _boundary(content_type: str) -> bytes:
     kind, options = parse_options_header(content_type)
     boundary = options.get(b"boundary", b"")
     if kind != b"multipart/form-data" or not boundary:
-        raise HTTPException(415, "Send multipart/form-data with the file in the field 'audio'.")
+        raise Refused(415, "Send multipart/form-data with the file in the field 'audio'.")
     return boundary
 
 
 class _Parts:
-    """The parser's callbacks: text fields are kept, audio gathers in `audio` until flushed."""
+    """The parser's callbacks: text fields are kept, audio gathers until it is taken."""
 
     def __init__(self, boundary: bytes) -> None:
         self.form = Form()
-        self.audio = bytearray()
+        self._audio = bytearray()
         self.complete = False
         self._count = 0
         self._headers: dict[bytes, bytes] = {}
@@ -123,10 +88,15 @@ class _Parts:
     def write(self, chunk: bytes) -> None:
         self._parser.write(chunk)
 
+    def take(self) -> bytes:
+        """What of the file has come since the last time."""
+        taken, self._audio = bytes(self._audio), bytearray()
+        return taken
+
     def _begin(self) -> None:
         self._count += 1
         if self._count > MAX_PARTS:
-            raise HTTPException(422, "The form has too many parts.")
+            raise Refused(422, "The form has too many parts.")
         self._headers = {}
         self._name = self._value = b""
         self._text = bytearray()
@@ -146,25 +116,25 @@ class _Parts:
         self._field = options.get(b"name", b"").decode("utf-8", "replace")
         if self._field != "audio":
             if self._field in self.form.fields:
-                raise HTTPException(422, f"The field {self._field!r} was sent twice.")
+                raise Refused(422, f"The field {self._field!r} was sent twice.")
             return
         if self.form.filename is not None:
-            raise HTTPException(422, "The field 'audio' was sent twice.")
+            raise Refused(422, "The field 'audio' was sent twice.")
         if b"filename" not in options:
-            raise HTTPException(422, "The field 'audio' must be a file.")
+            raise Refused(422, "The field 'audio' must be a file.")
         name = options[b"filename"].decode("utf-8", "replace")
-        self.form.filename = name.replace("\\", "/").rpartition("/")[2][:255] or "audio"
+        self.form.filename = plain_name(name)
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         if self._field == "audio":
             self.form.size += end - start
             if self.form.size > MAX_FILE:
-                raise HTTPException(413, TOO_LARGE)
-            self.audio += data[start:end]
+                raise too_large()
+            self._audio += data[start:end]
             return
         self._text += data[start:end]
         if len(self._text) > MAX_FIELD:
-            raise HTTPException(422, f"The field {self._field!r} is too long.")
+            raise Refused(422, f"The field {self._field!r} is too long.")
 
     def _end(self) -> None:
         if self._field != "audio" and self._field is not None:

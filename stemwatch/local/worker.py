@@ -92,7 +92,18 @@ def _probe(source: str) -> dict[str, Any]:
                 code="not_audio",
                 hint="Send a whole MP3, WAV, FLAC, M4A, OGG or WEBM file.",
             )
-        return {"codec": opened.codec}
+        return {"codec": opened.codec, "duration": _duration(opened)}
+
+
+def _duration(opened: Any) -> float:
+    """Seconds as the header declares; where it doesn't (a live WEBM), as the packets' times say."""
+    base = float(opened.stream.time_base or 0)
+    if opened.stream.duration:
+        return max(0.0, float(opened.stream.duration) * base)
+    if opened.container.duration:
+        return max(0.0, float(opened.container.duration) / 1_000_000)
+    times = (float(packet.pts) for packet in opened.demux() if packet.pts is not None)
+    return max(0.0, base * max(times, default=0.0))
 
 
 def _separate(task: dict[str, Any], place: str, say: Say) -> dict[str, Any]:

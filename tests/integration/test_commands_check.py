@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import urllib.error
@@ -121,8 +122,9 @@ def test_serve_answers_with_its_key_and_stops_on_sigterm(tmp_path: Path) -> None
     """The key file is asked for, the data goes to the state directory, exit 0."""
     (tmp_path / "key").write_text(KEY)
     (tmp_path / "key").chmod(0o600)
+    options = ("--webhook-secret-file", "key", "--credits", "5", "--rate-limit", "7")
     child = subprocess.Popen(
-        [*COMMAND, "serve", "--port", "0", "--key-file", "key"],
+        [*COMMAND, "serve", "--port", "0", "--key-file", "key", *options],
         cwd=tmp_path,
         env=environment(tmp_path),
         stdout=subprocess.PIPE,
@@ -136,6 +138,12 @@ def test_serve_answers_with_its_key_and_stops_on_sigterm(tmp_path: Path) -> None
             urllib.request.urlopen(f"{words[2]}/jobs/job_0", timeout=10)
         refused.value.close()
         assert refused.value.code == 401
+        balance = urllib.request.Request(
+            words[2].replace("/v1", "/api/v1/balance"), headers={"Authorization": f"Bearer {KEY}"}
+        )
+        with urllib.request.urlopen(balance, timeout=10) as answer:
+            assert json.load(answer)["balanceSeconds"] == 5
+            assert answer.headers["X-RateLimit-Limit"] == "7"
         child.send_signal(signal.SIGTERM)
         assert child.wait(20) == 0
     assert (tmp_path / ".local/state/stemwatch/serve").is_dir()
@@ -151,7 +159,10 @@ def test_serve_refuses_what_it_can_t_use(tmp_path: Path) -> None:
     opened = run("serve", "--key-file", "key", cwd=tmp_path)
     assert opened.returncode == 78
     assert opened.stderr.startswith("stemwatch: --key-file: ")
-    assert KEY not in opened.stderr
+    secret = run("serve", "--webhook-secret-file", "key", cwd=tmp_path)
+    assert secret.returncode == 78
+    assert secret.stderr.startswith("stemwatch: --webhook-secret-file: ")
+    assert KEY not in opened.stderr + secret.stderr
 
 
 def test_looking_starts_quickly(tmp_path: Path) -> None:

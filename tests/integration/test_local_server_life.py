@@ -186,12 +186,16 @@ def test_a_stem_url_expires(tmp_path: Path) -> None:
 
 
 def test_old_results_go(tmp_path: Path) -> None:
-    """A result ends with its time: an unknown job, and nothing of it on disk."""
+    """A result ends with its time; that it was is told for as long again, then it is unknown."""
     with Server(tmp_path / "data", "--keep-hours", str(1 / 3600)) as server:
         job_id = server.submit().json()["job_id"]
         path = f"/jobs/{job_id}"
         wait_for(lambda: server.http.get(path).status_code == 404, what="the result's end")
-        assert list((server.data_dir / "jobs").iterdir()) == []
+        job = httpx.get(f"http://127.0.0.1:{server.port}/api/v1/jobs/{job_id}").json()
+        assert (job["status"], job["outputs"], job["progress"]) == ("EXPIRED", None, 100)
+        jobs = server.data_dir / "jobs"
+        wait_for(lambda: not (jobs / job_id / "stems").exists(), what="the end of its stems")
+        wait_for(lambda: not list(jobs.iterdir()), what="the end of all of it")
 
 
 def test_a_disk_without_room_takes_no_uploads(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ ROOMS: dict[str, frozenset[str]] = {
 
 LIBRARIES: dict[str, frozenset[str]] = {
     "watchdog": frozenset({"inbox"}),
-    "httpx": frozenset({"stemsplit"}),
+    "httpx": frozenset({"stemsplit", "local"}),
     "httpcore": frozenset({"stemsplit"}),
     "sqlite3": frozenset({"journal"}),
     "tenacity": frozenset({"workers"}),

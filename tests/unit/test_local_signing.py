@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
@@ -19,22 +19,25 @@ class Clock:
         return self.now
 
 
-def query_of(path: str) -> tuple[str, str]:
-    query = parse_qs(urlsplit(path).query)
-    return query["expires"][0], query["sig"][0]
+def signer(clock: Clock | None = None) -> Signer:
+    return Signer(b"s" * 32, root="/v1/files", ttl=60, now=clock or Clock())
+
+
+def query_of(path: str) -> dict[str, str]:
+    return dict(parse_qsl(urlsplit(path).query))
 
 
 def test_a_url_is_good_until_it_expires() -> None:
     """To the second of its time, and no longer."""
     clock = Clock()
-    signer = Signer(b"s" * 32, ttl=60, now=clock)
-    path = signer.path("job_1", "vocals.wav")
+    files = signer(clock)
+    path, expires = files.mint("job_1", "vocals.wav")
     assert path.startswith("/v1/files/job_1/vocals.wav?expires=1060&sig=")
-    expires, signature = query_of(path)
+    assert expires == 1060
     clock.now = 1060
-    assert signer.fault("job_1", "vocals.wav", expires, signature) is None
+    assert files.fault("job_1", "vocals.wav", query_of(path)) is None
     clock.now = 1060.5
-    assert "expired" in (signer.fault("job_1", "vocals.wav", expires, signature) or "")
+    assert "expired" in (files.fault("job_1", "vocals.wav", query_of(path)) or "")
 
 
 @pytest.mark.parametrize(
@@ -50,9 +53,18 @@ def test_a_url_is_good_until_it_expires() -> None:
 )
 def test_a_signature_is_for_one_file_and_time(job_id: str, name: str, expires: str) -> None:
     """What was signed for one thing opens no other."""
-    signer = Signer(b"s" * 32, ttl=60, now=Clock())
-    signature = query_of(signer.path("job_1", "vocals.wav"))[1]
-    assert "wrong" in (signer.fault(job_id, name, expires, signature) or "")
+    query = {**query_of(signer().mint("job_1", "vocals.wav").path), "expires": expires}
+    assert "wrong" in (signer().fault(job_id, name, query) or "")
+
+
+def test_a_signature_is_for_its_place_and_what_it_is_bound_to() -> None:
+    """A stem's URL takes no upload, and an upload of one type none of another."""
+    uploads = Signer(b"s" * 32, root="/api/v1/uploads", ttl=60, now=Clock())
+    query = query_of(uploads.mint("up_1", "input.mp3", "audio/mpeg").path)
+    assert uploads.fault("up_1", "input.mp3", query, "audio/mpeg") is None
+    assert "wrong" in (uploads.fault("up_1", "input.mp3", query, "audio/wav") or "")
+    assert "wrong" in (signer().fault("up_1", "input.mp3", query, "audio/mpeg") or "")
+    assert "wrong" in (uploads.fault("up_1", "input.mp3", {}, "audio/mpeg") or "")
 
 
 def test_the_secret_is_made_once_and_private(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from stemwatch.errors import AlreadyRunning
 from stemwatch.local.cleanup import Cleanup, expired
-from stemwatch.local.store import Record, Store, input_name
+from stemwatch.local.record import Record, input_name
+from stemwatch.local.store import Store
 
 
 @pytest.fixture
@@ -81,6 +82,31 @@ def test_another_attempt_starts_clean(store: Store) -> None:
     assert (os.path.exists(first), os.listdir(second)) == (False, [])
     done = completed(store, 5.0)
     assert sorted(os.listdir(store.folder(done.id))) == ["job.json", "stems"]
+
+
+def test_only_what_the_record_lists_is_published(store: Store) -> None:
+    """Other stems, and whatever an engine left beside them, are gone."""
+    record = committed(store)
+    work = store.work_folder(record)
+    for name in ("vocals.wav", "drums.wav"):
+        Path(work, name).write_bytes(b"stem")
+    Path(work, "scratch").mkdir()
+    store.complete(record.evolve(state="completed", files={"vocals": "vocals.wav"}), work)
+    assert os.listdir(os.path.join(store.folder(record.id), "stems")) == ["vocals.wav"]
+
+
+def test_an_expired_job_is_told_of_without_its_stems(store: Store) -> None:
+    """After its time, and for as long again; its key is free at once."""
+    done = completed(store, 100.0)
+    store.save(done.evolve(idempotency_key="k", untold=("a", "b")))
+    store.expire([done])
+    store.told(done.id, "a")
+    store.told("job_unknown", "a")
+    store.close()
+    store.__init__(store.root)  # type: ignore[misc]
+    (left,) = store.all()
+    assert (left.state, left.files, left.untold, store.by_key("k")) == ("expired", {}, ("b",), None)
+    assert os.listdir(store.folder(done.id)) == ["job.json"]
 
 
 def test_only_listed_stems_have_a_path(store: Store) -> None:

@@ -1,0 +1,34 @@
+"""What a separation server is asked to do, however it is started. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DAY = 24.0  # hours
+MIN_FREE = 500_000_000  # bytes
+URL_TTL = 3600.0  # seconds, as StemSplit's
+UPLOAD_TTL = 900.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Defaults are those of `stemwatch serve`; seconds, hours and bytes as named."""
+
+    data_dir: str
+    host: str = "127.0.0.1"
+    port: int = 0  # 0: any free one
+    engine: str = "spectral"  # a name, or module:function
+    jobs: int | None = None  # separations at once; None: the cores less one
+    key: str | None = None  # None: none is asked for
+    strict_limit: bool = False  # 429 above `jobs`, where the others would queue
+    keep_hours: float = DAY  # that results are kept
+    url_ttl: float = URL_TTL  # seconds that a stem URL is good for
+    upload_ttl: float = UPLOAD_TTL  # seconds that a presigned upload URL is good for
+    public_url: str | None = None  # base of the URLs that are handed out; None: the Host header
+    min_free: int = MIN_FREE  # bytes of disk left alone
+    credits: int | None = None  # seconds of audio that may be separated; None: no limit
+    rate_limit: int | None = None  # requests a minute on the presigned wire; None: no limit
+    min_seconds: float = 0.0  # shorter audio is refused
+    max_seconds: float | None = None  # longer audio is refused
+    webhook_secret: str | None = None  # signs what is sent to a job's own `webhook_url`
+    exit_with_stdin: bool = False  # end when standard input ends

@@ -1,0 +1,57 @@
+"""One separation as it is kept: what was asked for, and what came of it. No I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+_EXTENSION = re.compile(r"[a-z0-9]{1,8}")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Made on either wire, shown on both. Times are Unix seconds."""
+
+    id: str
+    name: str  # the file's own name, as the client sent it
+    input: str  # its name in the job's directory
+    stems: int
+    format: str
+    engine: str
+    created_at: float
+    idempotency_key: str | None = None
+    only: str | None = None  # the one stem that is delivered; None: all of them
+    quality: str = "BEST"  # as asked for; the built-in engine knows one
+    metadata: Mapping[str, Any] | None = None  # the client's own, given back as it is
+    webhook_url: str | None = None  # of this job alone
+    origin: str = ""  # the base URL at which the client reached us
+    size: int = 0  # bytes of the input
+    credits: int = 0  # taken at the submission: seconds of audio
+    state: str = "processing"  # processing | completed | failed | expired
+    crashes: int = 0  # times that a worker died (or ran out of room) over it
+    started_at: float | None = None
+    finished_at: float | None = None
+    files: Mapping[str, str] = field(default_factory=dict)  # stem -> file name below stems/
+    bpm: float | None = None
+    key: str | None = None
+    bpm_confidence: float | None = None
+    key_confidence: float | None = None
+    duration: float | None = None  # seconds: as the file declares, once done as decoded
+    error: str | None = None
+    untold: tuple[str, ...] = ()  # the webhooks that have not been told of its end yet
+
+    def evolve(self, **changes: Any) -> Record:
+        return replace(self, **changes)
+
+
+def plain_name(name: str) -> str:
+    """The last part of what a client calls its file, of bounded length."""
+    return name.replace("\\", "/").rpartition("/")[2][:255] or "audio"
+
+
+def input_name(name: str) -> str:
+    """`input` with the client's extension where that is a plain one; nothing else of its name."""
+    _, dot, extension = name.lower().rpartition(".")
+    return f"input.{extension}" if dot and _EXTENSION.fullmatch(extension) else "input"
