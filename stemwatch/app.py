@@ -24,7 +24,10 @@ from stemwatch.lock import InstanceLock
 from stemwatch.log import log
 from stemwatch.operations.rebuild import rebuild
 from stemwatch.outbox import staging
-from stemwatch.report import Report
+from stemwatch.report import STANDSTILL, Report
+from stemwatch.web.address import bound
+from stemwatch.web.health import Health
+from stemwatch.web.server import serving
 from stemwatch.workers import smaller
 from stemwatch.workers.context import Context
 from stemwatch.workers.place import Anchor, Place
@@ -56,9 +59,11 @@ async def run_service(
         mode = watch_mode(settings.watch.mode, settings.folders.inbox)
         place = _place(settings, mode)
         chosen = timing or Timing()
-        async with working_set(settings, key=key, place=place, timing=chosen) as context:
-            service = Service(settings, context, mode, env)
-            return await service.run(once=once)
+        with bound(settings.web) as listener:
+            async with working_set(settings, key=key, place=place, timing=chosen) as context:
+                service = Service(settings, context, mode, env)
+                async with serving(listener, service.health):
+                    return await service.run(once=once)
     finally:
         lock.release()
 
@@ -123,6 +128,8 @@ class Service:
             rescan_seconds=settings.watch.rescan_seconds,
             env=env,
         )
+        patience = settings.watch.rescan_seconds + STANDSTILL
+        self.health = Health(context, self._rounds, self._watcher, self._pool, patience=patience)
 
     def _wake_rounds(self) -> None:
         self._rounds.wake()
@@ -183,6 +190,7 @@ class Service:
 
     async def _drain(self, tasks: list[asyncio.Task[object]]) -> None:
         notify.stopping(self._env)
+        self.health.stopping = True
         for task in tasks:
             if task.get_name() != "pool":
                 task.cancel()

@@ -13,7 +13,7 @@ from stemwatch.inbox.rounds import Rounds
 from stemwatch.inbox.watcher import Watcher
 from stemwatch.workers.context import Context
 
-_STANDSTILL = 300.0  # seconds beyond a rescan after which the rounds are taken for hung
+STANDSTILL = 300.0  # seconds beyond a rescan after which the rounds are taken for hung
 
 
 class Report:
@@ -33,7 +33,7 @@ class Report:
         self._rounds = rounds
         self._watcher = watcher
         self._state_dir = state_dir
-        self._patience = rescan_seconds + _STANDSTILL
+        self._patience = rescan_seconds + STANDSTILL
         self._env = env
         self._started = time.time()
 

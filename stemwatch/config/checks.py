@@ -97,12 +97,6 @@ def maybe(check: Check) -> Check:
     return lambda value: None if value is None else check(value)
 
 
-def later(value: Any) -> None:
-    """A key that is known, and means nothing yet."""
-    if value is not None:
-        raise ValueError("is not in this version yet; leave it null")
-
-
 def path(value: Any) -> str:
     """The path of a file or folder."""
     given = text(value)

@@ -1,4 +1,4 @@
-"""Faults between keys: folders inside each other, mixes of stems that are not there."""
+"""Faults between keys: folders inside each other, mixes of no stems, a URL of no listener."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ def cross_faults(settings: Settings) -> Iterator[Found]:
     yield from _mixes(("separation",), settings.separation)
     for name, preset in settings.presets.items():
         yield from _mixes(("presets", name), preset)
+    if settings.web.public_url is not None and settings.web.listen is None:
+        needs = "needs web.listen: nothing would answer there"
+        yield (("web", "public_url"), ("web", "listen")), needs
 
 
 def _overlaps(settings: Settings) -> Iterator[Found]:

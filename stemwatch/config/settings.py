@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from stemwatch.config import checks
 from stemwatch.config.checks import Check, maybe, number, one_of, whole
+from stemwatch.config.web import checked_listen, checked_public_url, host_port
 from stemwatch.job import Options
 
 # Where each wire is at home: the default of api.base_url follows api.wire.
@@ -90,8 +91,17 @@ class Budget:
 
 @dataclass(frozen=True)
 class Web:
-    listen: str | None = key(None, checks.later)
-    public_url: str | None = key(None, checks.later)
+    """The service's own listener; `listen` None: there is none."""
+
+    listen: str | None = key(None, maybe(checked_listen))
+    public_url: str | None = key(None, maybe(checked_public_url))
+    webhook_scheme: str | None = key(None, maybe(one_of("timestamped", "body")))
+    webhook_secret_file: str | None = key(None, maybe(checks.path))
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Host and port to listen on."""
+        return None if self.listen is None else host_port(self.listen)
 
 
 @dataclass(frozen=True)

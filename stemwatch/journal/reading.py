@@ -55,6 +55,25 @@ class ReadOnlyJournal(Journal):
         )
         return int(row[0]) if row else 0
 
+    async def history_after(self, rowid: int, limit: int) -> list[tuple[int, int, float, str]]:
+        """(rowid, job, time, state) of the transitions since the one with `rowid`, in order."""
+        sql = "SELECT rowid, job_id, at, state FROM history WHERE rowid > ? ORDER BY rowid LIMIT ?"
+        return [tuple(row) for row in await self._all(sql, (rowid, limit))]
+
+    async def active(self) -> dict[str, int]:
+        """How many jobs are in each state that may be left again; cheap however old it is."""
+        sql = "SELECT state, count(*) FROM jobs WHERE state NOT IN ('done', 'gone') GROUP BY state"
+        return {row[0]: row[1] for row in await self._all(sql, ())}
+
+    async def oldest_queued(self) -> float | None:
+        """When the service's oldest queued job was taken in; Unix seconds."""
+        row = await self._one(
+            "SELECT created_at FROM jobs WHERE state = 'queued' AND owner IS NULL"
+            " AND state NOT IN ('done', 'gone') ORDER BY id LIMIT 1",
+            (),
+        )
+        return None if row is None else float(row[0])
+
     async def check(self) -> None:
         """Read all of it once. Raises JournalFault where it is damaged."""
         try:

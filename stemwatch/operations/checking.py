@@ -27,6 +27,7 @@ from stemwatch.operations.standing import service
 from stemwatch.outbox.space import needed_bytes
 from stemwatch.stemsplit.calls import Calls
 from stemwatch.stemsplit.wires import open_api
+from stemwatch.web.address import looked_at
 
 API_SECONDS = 15.0
 _OLDEST = 1704067200.0  # 2024-01-01: a clock before that was never set
@@ -63,7 +64,7 @@ async def check(settings: Settings, env: Mapping[str, str], cwd: str) -> list[Fi
     found += await asyncio.to_thread(lambda: [*_clock(settings), *_watching(settings)])
     found += await asyncio.to_thread(lambda: [*_room(settings)])
     found.append(await _journal(settings))
-    found.append(_service(settings))
+    found += _service(settings)
     return found
 
 
@@ -255,9 +256,11 @@ async def _journal(settings: Settings) -> Finding:
     return Finding(OK, f"journal: readable and whole, {jobs} songs")
 
 
-def _service(settings: Settings) -> Finding:
+def _service(settings: Settings) -> Iterator[Finding]:
     try:
         running, _ = service(settings.state_dir)
+        yield Finding(OK, "service: running" if running else "service: not running")
+        if (told := looked_at(settings.web, running=running)) is not None:
+            yield Finding(OK, told)
     except StemwatchError as fault:
-        return Finding(FAULT, fault.message, fault.hint)
-    return Finding(OK, "service: running" if running else "service: not running")
+        yield Finding(FAULT, fault.message, fault.hint)

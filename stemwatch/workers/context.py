@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from stemwatch.audio.client import AudioHelper
+from stemwatch.counters import Counters
 from stemwatch.errors import PauseService
 from stemwatch.job import Job
 from stemwatch.journal.journal import Journal
@@ -47,6 +48,7 @@ class Context:
     now: Callable[[], float] = time.time
     clock: Callable[[], float] = time.monotonic
     rng: random.Random = field(default_factory=random.Random)
+    counters: Counters = field(default_factory=Counters)
     # Fresh stem URLs of jobs that were just seen completed: they expire, so never on disk.
     fresh: dict[int, RemoteJob] = field(default_factory=dict)
     # Bytes of the outbox's disk that jobs at work are going to need, by job.

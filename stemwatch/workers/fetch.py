@@ -92,6 +92,12 @@ async def _download(
     """One stem: streamed into its part, verified, tagged, committed. Returns its bytes."""
     limit = space.needed_bytes(job.duration or 600.0, Options(1, job.options.format)) * 3
     part = staging.part(stem)
+    counted = ctx.counters.received.transfer()
+
+    def arrived(count: int) -> None:
+        counted(count)
+        received(count)
+
     with durable.disk_faults(staging.outbox):
         fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
     try:
@@ -100,7 +106,7 @@ async def _download(
             fd,
             limit=limit,
             deadline=ctx.timing.download_stall + limit / 1e6 * ctx.timing.download_megabyte,
-            on_received=received,
+            on_received=arrived,
         )
     except RetryLater as fault:
         _judge_storage(ctx, fault)

@@ -29,6 +29,7 @@ _HOLDS = {
     "inbox": {SUBMIT, FILE},
     "journal": {SUBMIT, CONFIRM, POLL, FETCH, FILE},
 }
+CODES = tuple(_HOLDS)  # every pause that there usually is
 _HOLDS_OTHERWISE = {SUBMIT, FETCH}  # such as an audio helper that can't start
 # What only real work can end: the API has no free way to ask for credit, storage for anything.
 _TRIAL = {SUBMIT: {"credit", "endpoint", "server_error"}, FETCH: {"storage"}}

@@ -40,6 +40,7 @@ class RequestBudget:
         self._window: deque[float] = deque(maxlen=self._most)
         self._empty_until = 0.0
         self._turn = asyncio.Lock()
+        self.taken = 0  # places so far
 
     def told(self, rate: RateLimit) -> None:
         """What the server said of its budget with an answer; other clients may share the key."""
@@ -64,6 +65,7 @@ class RequestBudget:
             while (wait := self.delay()) > 0:  # noqa: ASYNC110 - time is all it waits for
                 await asyncio.sleep(wait)
             self._window.append(self._clock())
+            self.taken += 1
 
 
 class Slots:

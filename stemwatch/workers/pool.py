@@ -71,6 +71,7 @@ class Pool:
         self._probe: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._stopping = False
+        self._turned: float | None = None  # when the turn under way began
         ctx.wake = self._wake.set
 
     async def recover(self) -> None:
@@ -101,8 +102,9 @@ class Pool:
         """Work until `stop`. Raises JournalFault when nothing can be remembered any more."""
         while not self._stopping:
             self._wake.clear()
-            turned = self.ctx.clock()
+            turned = self._turned = self.ctx.clock()
             timeout = await self._turn()
+            self._turned = None
             took = self.ctx.clock() - turned
             if self._lanes.fatal is not None:
                 raise self._lanes.fatal
@@ -112,6 +114,10 @@ class Pool:
             # Thousands of files that are taken in at once must not be a turn each: in a storm,
             # turns get a fifth of the time.
             await asyncio.sleep(turned + max(_SHORTEST_TURN, 5 * took) - self.ctx.clock())
+
+    def standstill(self) -> float:
+        """Seconds that the turn under way has taken; 0 between turns."""
+        return 0.0 if self._turned is None else self.ctx.clock() - self._turned
 
     async def idle(self) -> bool:
         """Whether nothing is left to do, now or later."""

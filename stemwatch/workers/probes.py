@@ -20,6 +20,7 @@ async def probe(ctx: Context, pause: Pause) -> None:
     try:
         over = await _over(ctx, pause)
     except StemwatchError as fault:
+        ctx.counters.rate_limited += fault.code == "rate_limited"
         if pause.code == "server" and isinstance(fault, PauseService):
             ctx.gate.answered()  # it answers again, if only to refuse the key
             ctx.gate.pause(fault)

@@ -68,19 +68,23 @@ class _Attempt:
         self.job = job
         self._fd = fd
         self._last_bytes = False
+        self.began = ctx.clock()
         # One key for one intent: a retry after an answer that may have been lost repeats it.
         self.idempotency_key = job.idempotency_key or uuid.uuid4().hex
 
     async def send(self, upload: Upload) -> Submitted:
         ctx, job = self.ctx, self.job
         entry = ctx.progress.stage(job.id, job.name, UPLOAD, upload.size)
+        counted = ctx.counters.sent.transfer()
 
         def sent(count: int) -> None:
+            counted(count)
             entry.done = count
             ctx.progress.changes += 1
 
         await ctx.requests.take()
         _require_open(ctx, job)  # claimed before a pause, it must not begin after it
+        self.began = ctx.clock()
         return await ctx.api.submit(
             upload,
             job.options,
@@ -92,6 +96,7 @@ class _Attempt:
     async def intend(self) -> None:
         """All but the last bytes are sent: wait for a slot, look once more, commit the intent."""
         ctx = self.ctx
+        ctx.counters.upload.add(ctx.clock() - self.began)
         try:
             async with asyncio.timeout(ctx.timing.hold_max):
                 await ctx.slots.acquire(self.job.id)

@@ -23,6 +23,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "job": frozenset(),
     "progress": frozenset(),
+    "counters": frozenset(),
     "notify": frozenset(),
     "without": frozenset(),
     "log": frozenset({"without"}),
@@ -35,7 +36,10 @@ ROOMS: dict[str, frozenset[str]] = {
     "stemsplit": GROUND | {"without"},
     "local": GROUND | {"audio"},
     "inbox": GROUND | {"audio", "journal", "log"},
-    "workers": GROUND | {"inbox", "stemsplit", "journal", "outbox", "audio", "progress", "log"},
+    "workers": GROUND
+    | {"inbox", "stemsplit", "journal", "outbox", "audio", "progress", "log"}
+    | {"counters"},
+    "web": GROUND | {"config", "inbox", "journal", "workers", "counters", "log"},
 }
 
 LIBRARIES: dict[str, frozenset[str]] = {
@@ -50,8 +54,10 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "mutagen": frozenset({"audio"}),
     "numpy": frozenset({"audio", "local"}),
     "scipy": frozenset({"local"}),
-    "starlette": frozenset({"local"}),
-    "uvicorn": frozenset({"local"}),
+    "starlette": frozenset({"local", "web"}),
+    "uvicorn": frozenset({"local", "web"}),
+    "h11": frozenset({"web"}),
+    "prometheus_client": frozenset({"web"}),
     "python_multipart": frozenset({"local"}),
     "click": frozenset({"cli", "commands", "ui"}),
     "rich": frozenset({"commands", "ui"}),

@@ -143,8 +143,10 @@ api: [1]
         ("api: {max_concurrent: 0}", "1: api.max_concurrent: found 0; allowed is 1 to 64 jobs."),
         ("api: {poll_interval: .nan}",
          "1: api.poll_interval: found nan; allowed is 0.05 to 3600 seconds."),
-        ("web: {listen: 'localhost:80'}",
-         "1: web.listen: is not in this version yet; leave it null."),
+        ("web: {listen: 8080}", "1: web.listen: found 8080; allowed is host:port, such as "
+         "127.0.0.1:8080, 0.0.0.0:8080 or '[::1]:8080'."),
+        ("web: {public_url: 'https://a.example'}",
+         "1: web.public_url: needs web.listen: nothing would answer there."),
         ("budget: {minutes_per_day: 0}",
          "1: budget.minutes_per_day: found 0; allowed is 0.01 to 1e+07 minutes."),
         ("watch: {extensions: []}", "1: watch.extensions: found an empty list; allowed are mp3, "

@@ -1,0 +1,67 @@
+"""The addresses of the service's own listener: what `web.listen` and `web.public_url` may be."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv6Address, ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+from stemwatch.config.checks import text
+
+_LISTEN = "allowed is host:port, such as 127.0.0.1:8080, 0.0.0.0:8080 or '[::1]:8080'"
+_PUBLIC = "allowed is a URL such as https://music.example.org"
+_HOST_PORT = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*):([0-9]{1,5})")
+
+
+def host_port(value: str) -> tuple[str, int]:
+    """The address and the port of `web.listen`; port 0 is any free one. Raises ValueError.
+
+    A name is refused: what it means is decided elsewhere, and may be the whole network tomorrow.
+    """
+    found = _HOST_PORT.fullmatch(value)
+    if found is None or int(found[2]) > 65535:
+        raise ValueError(f"found {value!r}; {_LISTEN}")
+    host = "127.0.0.1" if found[1] == "localhost" else found[1]
+    try:
+        address = ip_address(host.strip("[]"))
+    except ValueError:
+        raise ValueError(f"found {value!r}; the host must be an address; {_LISTEN}") from None
+    if isinstance(address, IPv6Address) != host.startswith("["):
+        raise ValueError(f"found {value!r}; only an IPv6 address has brackets; {_LISTEN}")
+    return str(address), int(found[2])
+
+
+def checked_listen(value: Any) -> str:
+    """`host:port` as it stands; a bare port says neither who may connect nor who may not."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        raise ValueError(f"found {value}; {_LISTEN}")
+    host_port(text(value))
+    return text(value)
+
+
+def checked_public_url(given: Any) -> str:
+    """An https URL, or http to this machine. Without its trailing slash."""
+    value = text(given)
+    if not re.fullmatch(r"[!-\[\]-~]+", value):  # printable ASCII; urlsplit drops newlines silently
+        raise ValueError(f"is not a URL; {_PUBLIC}")
+    try:
+        parts = urlsplit(value)
+        host, _port = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError(f"has a host or port that can't be read; {_PUBLIC}") from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise ValueError(f"is not an https URL; {_PUBLIC}")
+    if "@" in parts.netloc or "?" in value or "#" in value:
+        raise ValueError(f"must not have a user name, a query or a fragment; {_PUBLIC}")
+    if parts.scheme == "http" and not is_loopback(host):
+        raise ValueError(f"must be https: webhooks to {host} would come in clear; {_PUBLIC}")
+    return value.rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach it."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,72 @@
+"""The socket of `web.listen`, bound before the service starts: a taken port shows at once."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+from stemwatch.config import Web
+from stemwatch.config.web import is_loopback
+from stemwatch.errors import ConfigFault
+from stemwatch.web.extra import require_extra
+
+_WHY = {
+    errno.EADDRINUSE: "another program listens there",
+    errno.EADDRNOTAVAIL: "this machine has no such address (now)",
+    errno.EACCES: "ports below 1024 need a privilege that this account has not",
+}
+_BACKLOG = 128
+
+
+@contextmanager
+def bound(web: Web) -> Iterator[socket.socket | None]:
+    """The listening socket of `web.listen`; None where it is null. Raises ConfigFault."""
+    if web.address is None:
+        yield None
+        return
+    require_extra()
+    with closing(_bind(*web.address)) as listener:
+        listener.listen(_BACKLOG)
+        yield listener
+
+
+def looked_at(web: Web, *, running: bool) -> str | None:
+    """What `check` says of it; None where there is nothing to say. Raises ConfigFault.
+
+    `running`: our own service has the port, so it is not tried.
+    """
+    if web.address is None:
+        return None
+    require_extra()
+    if not running:
+        _bind(*web.address).close()
+    state = "the service that runs has it" if running else "free"
+    seen = "this machine only" if is_loopback(web.address[0]) else "everybody who can reach it"
+    return f"web.listen {web.listen}: {state}; health and metrics are shown to {seen}"
+
+
+def url_of(listener: socket.socket) -> str:
+    """Such as `http://127.0.0.1:8080`."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # With its protocol named: asyncio turns Nagle's delay (40 ms an answer) off only then.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        # A port whose last connections linger in TIME_WAIT is free for a restart.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError as fault:
+        listener.close()
+        shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        why = _WHY.get(fault.errno or 0, fault.strerror)
+        raise ConfigFault(
+            f"web.listen: {shown} can't be used: {why}.",
+            hint="Give web.listen another port or address, or null for none.",
+        ) from fault
+    return listener

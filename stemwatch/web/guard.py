@@ -1,0 +1,87 @@
+"""uvicorn's HTTP/1.1, with what it lacks: no connection waits for long, none keeps others out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import h11
+import uvicorn
+from starlette.applications import Starlette
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+PATIENCE = 5.0  # seconds from the moment a request may begin until it is whole
+MOST = 64  # connections at once
+
+
+class Guard(H11Protocol):
+    """One connection. One that still owes (a part of) a request may be closed at any time."""
+
+    since = 0.0  # when the request that is owed may have begun; the loop's seconds
+    _deadline: asyncio.TimerHandle | None = None
+
+    @property
+    def owes(self) -> bool:
+        """Whether the client has to send before anything can happen."""
+        return self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._expect()
+        others = [
+            other
+            for other in self.connections
+            if isinstance(other, Guard) and not other.transport.is_closing()
+        ]
+        if len(others) > MOST:
+            # A caller sends at once: whoever has waited longest is idle, slow, or means harm.
+            idle = [other for other in others if other.owes]
+            min(idle, key=lambda other: other.since).transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        self._expect()  # first: a request that was sent ahead begins in here
+        super().on_response_complete()
+
+    def _expect(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self.since = self.loop.time()
+        self._deadline = self.loop.call_later(PATIENCE, self._late)
+
+    def _late(self) -> None:
+        if self.owes:
+            self.transport.abort()
+        else:  # it is we who owe: a first look through years of history takes its time
+            self._expect()
+
+
+def protocol_of(app: Starlette, state: ServerState) -> Callable[[], Guard]:
+    """A factory of connections that `app` answers; `state` knows those that are open."""
+    config = uvicorn.Config(
+        app,
+        http=Guard,
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=int(PATIENCE),
+    )
+    config.load()
+    # What it has to say is about clients that send rubbish; our own faults are told by `routes`.
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+
+    def connection() -> Guard:
+        return Guard(config=config, server_state=state, app_state={})
+
+    return connection

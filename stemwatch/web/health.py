@@ -1,0 +1,85 @@
+"""How the service is: does it do its work, and if not, why not. No I/O: it answers at once.
+
+A pause that ends by itself (a server that is down, a 429) leaves the service ready: nothing here is
+wrong, and the work goes on without anybody. One that a person has to end (the key, the credit, a
+full disk, an absent inbox) does not. The texts are fixed: a pause's own message names songs and
+folders, and this may be read by a whole network.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stemwatch.errors import StemwatchError
+from stemwatch.inbox.rounds import Rounds
+from stemwatch.inbox.watcher import Watcher
+from stemwatch.workers.context import Context
+from stemwatch.workers.pool import Pool
+
+POOL_PATIENCE = 60.0  # seconds that one turn of the pool may take; the journal's lock may need 30
+ENDS_BY_ITSELF = frozenset({"server", "server_error", "storage", "rate_limited"})
+_WORDS = {
+    "auth": "the API refuses the key",
+    "credit": "the account has no credit left",
+    "endpoint": "the API's address is wrong",
+    "server": "the API can't be reached",
+    "server_error": "the API fails every submission",
+    "storage": "the API's storage can't be reached",
+    "rate_limited": "the API asked for time (429)",
+    "disk": "the results' disk can't be written",
+    "room": "the results' disk has too little room",
+    "inbox": "the inbox can't be reached",
+    "journal": "the journal can't be written",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One reason. `code` is stable; `message` is for people."""
+
+    code: str
+    message: str
+
+
+class Health:
+    """Asked at every call of /readyz; `patience` in seconds for one round through the inbox."""
+
+    def __init__(
+        self, context: Context, rounds: Rounds, watcher: Watcher, pool: Pool, *, patience: float
+    ) -> None:
+        self.context = context
+        self.rounds = rounds
+        self._watcher = watcher
+        self._pool = pool
+        self._patience = patience
+        self.stopping = False
+
+    def pauses(self) -> list[Word]:
+        """Every pause, whether or not it makes the service unready."""
+        return [
+            Word(pause.code, _WORDS.get(pause.code, "it can't work; `stemwatch status` says why"))
+            for pause in self.context.gate.pauses
+        ]
+
+    def reasons(self) -> list[Word]:
+        """Why the service does not do its work; none: it is ready."""
+        return [*self._own(), *(p for p in self.pauses() if p.code not in ENDS_BY_ITSELF)]
+
+    def _own(self) -> list[Word]:
+        """Reasons that are no pause."""
+        found = []
+        if self.stopping:
+            found.append(Word("stopping", "the service is being stopped"))
+        elif not self.rounds.completed:
+            found.append(Word("first_scan", "the inbox was not looked through yet"))
+        elif not self._watcher.healthy:
+            found.append(Word("watcher", "the inbox's watcher is down; the rescans go on"))
+        if self.rounds.standstill() > self._patience:
+            found.append(Word("rounds", "the rounds through the inbox stand still"))
+        if self._pool.standstill() > POOL_PATIENCE:
+            found.append(Word("pool", "the workers stand still"))
+        try:
+            self.context.journal.require_sound()
+        except StemwatchError:
+            found.append(Word("journal_damaged", "the journal's disk failed"))
+        return found

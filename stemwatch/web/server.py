@@ -1,0 +1,107 @@
+"""The listener's life: it starts with the service, ends after its drain, and never ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from stemwatch.config.web import is_loopback
+from stemwatch.journal.reading import ReadOnlyJournal
+from stemwatch.log import log
+from stemwatch.web.address import url_of
+from stemwatch.web.health import Health
+from stemwatch.web.receiver import Receiver
+
+if TYPE_CHECKING:
+    from uvicorn.server import ServerState
+
+GRACE = 2.0  # seconds that answers under way get in the end
+
+
+@asynccontextmanager
+async def serving(
+    listener: socket.socket | None, health: Health, *, receive: Receiver | None = None
+) -> AsyncIterator[None]:
+    """Answer on `listener` meanwhile; None: do nothing. Never raises anything of its own.
+
+    Its faults are logged, once each: a service without its web page separates just as well.
+    """
+    if listener is None:
+        yield
+        return
+    server = Server(health, receive)
+    try:
+        await server.start(listener)
+    except Exception as fault:
+        log.error("web.failed", hint="The service works on without web.listen.", exc_info=fault)
+    try:
+        yield
+    finally:
+        try:
+            async with asyncio.timeout(2 * GRACE):
+                await server.stop()
+        except Exception as fault:
+            log.error("web.failed", exc_info=fault)
+
+
+class Server:
+    """The open connections and what answers them."""
+
+    def __init__(self, health: Health, receive: Receiver | None) -> None:
+        self._health = health
+        self._receive = receive
+        # A connection and a thread of its own: a scrape never keeps the pool's reads waiting.
+        self._journal: ReadOnlyJournal | None = None
+        self._server: asyncio.Server | None = None
+        self._state: ServerState | None = None
+        self._told: set[tuple[str, type[Exception]]] = set()
+
+    async def start(self, listener: socket.socket) -> None:
+        # Imported here: a service without a listener never pays for them.
+        from uvicorn.server import ServerState
+
+        from stemwatch.web.guard import protocol_of
+        from stemwatch.web.metrics import Metrics
+        from stemwatch.web.routes import create_app
+
+        self._journal = ReadOnlyJournal(self._health.context.journal.path)
+        calls: dict[int, int] = {}
+        app = create_app(
+            self._health,
+            Metrics(self._health, self._journal, calls),
+            receive=self._receive,
+            calls=calls,
+            broken=self._broken,
+        )
+        self._state = ServerState()
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(protocol_of(app, self._state), sock=listener)
+        log.info(
+            "web.listening",
+            url=url_of(listener),
+            shown_to="this machine" if is_loopback(listener.getsockname()[0]) else "the network",
+        )
+
+    async def stop(self) -> None:
+        """Take no more; let answers under way finish, for `GRACE` seconds."""
+        if self._server is not None:
+            self._server.close()
+        if self._state is not None:
+            for connection in list(self._state.connections):
+                connection.shutdown()
+            if self._state.tasks:
+                await asyncio.wait(self._state.tasks, timeout=GRACE)
+            for connection in list(self._state.connections):
+                connection.transport.abort()
+        if self._journal is not None:
+            await asyncio.to_thread(self._journal.close)
+
+    def _broken(self, path: str, fault: Exception) -> None:
+        """Once each: whoever can cause it can cause it a thousand times."""
+        kind = (path, type(fault))
+        if kind not in self._told:
+            self._told.add(kind)
+            log.error("web.error", path=path, exc_info=fault)
