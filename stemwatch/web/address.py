@@ -17,7 +17,7 @@ _WHY = {
     errno.EADDRNOTAVAIL: "this machine has no such address (now)",
     errno.EACCES: "ports below 1024 need a privilege that this account has not",
 }
-_BACKLOG = 128
+BACKLOG = 256  # callers that may wait to be accepted
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def bound(web: Web) -> Iterator[socket.socket | None]:
         return
     require_extra()
     with closing(_bind(*web.address)) as listener:
-        listener.listen(_BACKLOG)
+        listener.listen(BACKLOG)
         yield listener
 
 

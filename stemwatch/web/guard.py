@@ -12,15 +12,20 @@ from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-PATIENCE = 5.0  # seconds from the moment a request may begin until it is whole
 MOST = 64  # connections at once
 
 
 class Guard(H11Protocol):
-    """One connection. One that still owes (a part of) a request may be closed at any time."""
+    """One connection. `patience`: seconds from when a request may begin until it is whole.
 
-    since = 0.0  # when the request that is owed may have begun; the loop's seconds
-    _deadline: asyncio.TimerHandle | None = None
+    One that still owes (a part of) a request may be closed at any time.
+    """
+
+    def __init__(self, config: uvicorn.Config, state: ServerState, patience: float) -> None:
+        super().__init__(config, state, {})
+        self.since = 0.0  # when the request that is owed may have begun; the loop's seconds
+        self._patience = patience
+        self._deadline: asyncio.TimerHandle | None = None
 
     @property
     def owes(self) -> bool:
@@ -53,7 +58,7 @@ class Guard(H11Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
         self.since = self.loop.time()
-        self._deadline = self.loop.call_later(PATIENCE, self._late)
+        self._deadline = self.loop.call_later(self._patience, self._late)
 
     def _late(self) -> None:
         if self.owes:
@@ -62,7 +67,7 @@ class Guard(H11Protocol):
             self._expect()
 
 
-def protocol_of(app: Starlette, state: ServerState) -> Callable[[], Guard]:
+def protocol_of(app: Starlette, state: ServerState, patience: float) -> Callable[[], Guard]:
     """A factory of connections that `app` answers; `state` knows those that are open."""
     config = uvicorn.Config(
         app,
@@ -75,13 +80,9 @@ def protocol_of(app: Starlette, state: ServerState) -> Callable[[], Guard]:
         proxy_headers=False,
         server_header=False,
         date_header=False,
-        timeout_keep_alive=int(PATIENCE),
     )
     config.load()
     # What it has to say is about clients that send rubbish; our own faults are told by `routes`.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
 
-    def connection() -> Guard:
-        return Guard(config=config, server_state=state, app_state={})
-
-    return connection
+    return lambda: Guard(config, state, patience)

@@ -14,9 +14,9 @@ from stemwatch.counters import Durations
 from stemwatch.job import JobState
 from stemwatch.journal.reading import ReadOnlyJournal
 
-_SLICE = 2000  # transitions at a time: about 2 ms on the event loop
+_SLICE = 1000  # transitions at a time: about a millisecond on the event loop
 # Which stage ends when a job comes into the second state, and began when it came into the first.
-_STAGES = {
+_STAGES: dict[tuple[str, str], str] = {
     (JobState.SEPARATING, JobState.SEPARATED): "separating",
     (JobState.SEPARATED, JobState.DELIVERED): "download",
 }
@@ -45,7 +45,7 @@ class Ledger:
             self._read = rowid
             self.entered[state] += 1
             before, since = self._since.pop(job, ("", at))
-            if stage := _STAGES.get((JobState(before), JobState(state))) if before else None:
+            if (stage := _STAGES.get((before, state))) is not None:
                 self.seconds[stage].add(max(0.0, at - since))  # a clock may be set back
             if state in _BEGINS:
                 self._since[job] = (state, at)

@@ -11,28 +11,34 @@ from typing import TYPE_CHECKING
 from stemwatch.config.web import is_loopback
 from stemwatch.journal.reading import ReadOnlyJournal
 from stemwatch.log import log
-from stemwatch.web.address import url_of
+from stemwatch.web.address import BACKLOG, url_of
 from stemwatch.web.health import Health
 from stemwatch.web.receiver import Receiver
 
 if TYPE_CHECKING:
     from uvicorn.server import ServerState
 
+PATIENCE = 5.0  # seconds for a whole request; callers send theirs at once
 GRACE = 2.0  # seconds that answers under way get in the end
 
 
 @asynccontextmanager
 async def serving(
-    listener: socket.socket | None, health: Health, *, receive: Receiver | None = None
+    listener: socket.socket | None,
+    health: Health,
+    *,
+    receive: Receiver | None = None,
+    patience: float = PATIENCE,
 ) -> AsyncIterator[None]:
     """Answer on `listener` meanwhile; None: do nothing. Never raises anything of its own.
 
+    `receive` None: there is no door for webhooks. `patience`: what `guard.Guard` says.
     Its faults are logged, once each: a service without its web page separates just as well.
     """
     if listener is None:
         yield
         return
-    server = Server(health, receive)
+    server = Server(health, receive, patience)
     try:
         await server.start(listener)
     except Exception as fault:
@@ -50,9 +56,10 @@ async def serving(
 class Server:
     """The open connections and what answers them."""
 
-    def __init__(self, health: Health, receive: Receiver | None) -> None:
+    def __init__(self, health: Health, receive: Receiver | None, patience: float) -> None:
         self._health = health
         self._receive = receive
+        self._patience = patience
         # A connection and a thread of its own: a scrape never keeps the pool's reads waiting.
         self._journal: ReadOnlyJournal | None = None
         self._server: asyncio.Server | None = None
@@ -78,7 +85,8 @@ class Server:
         )
         self._state = ServerState()
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(protocol_of(app, self._state), sock=listener)
+        protocol = protocol_of(app, self._state, self._patience)
+        self._server = await loop.create_server(protocol, sock=listener, backlog=BACKLOG)
         log.info(
             "web.listening",
             url=url_of(listener),
@@ -96,6 +104,8 @@ class Server:
                 await asyncio.wait(self._state.tasks, timeout=GRACE)
             for connection in list(self._state.connections):
                 connection.transport.abort()
+            for task in list(self._state.tasks):
+                task.cancel()
         if self._journal is not None:
             await asyncio.to_thread(self._journal.close)
 

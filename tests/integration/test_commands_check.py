@@ -40,19 +40,22 @@ def test_all_well_with_an_api(tmp_path: Path) -> None:
 
 
 def test_several_faults_are_told_at_once(tmp_path: Path) -> None:
-    """A refused key, a missing inbox and a broken journal: all three, with hints, exit 78."""
+    """A refused key, a missing inbox, a broken journal, a taken port: all, with hints, exit 78."""
     with ScenarioServer(key="another") as server:
         home = against(tmp_path, server)
+        taken = server.origin.removeprefix("http://")
+        home.config.write_text(f"{home.config.read_text()}web: {{listen: '{taken}'}}\n")
         home.inbox.rmdir()
         home.database.write_bytes(b"no database" * 500)
         told = home.run("check")
     assert told.returncode == 78
     faults = [line for line in told.stdout.splitlines() if line.startswith("✗")]
-    assert len(faults) == 3, told.stdout
+    assert len(faults) == 4, told.stdout
     assert "folders.inbox" in faults[0]
     assert faults[1].startswith("✗ API:")
     assert "journal" in faults[2]
-    assert "3 faults." in told.stdout
+    assert f"web.listen: {taken} can't be used" in faults[3]
+    assert "4 faults." in told.stdout
     assert KEY not in told.stdout + told.stderr
 
 

@@ -1,0 +1,106 @@
+"""Where the service may listen, and under which URL it may be reached."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stemwatch.config.web import checked_listen, checked_public_url, host_port, is_loopback
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("127.0.0.1:8080", ("127.0.0.1", 8080)),
+        ("0.0.0.0:8080", ("0.0.0.0", 8080)),  # noqa: S104
+        ("[::1]:8080", ("::1", 8080)),
+        ("[::]:0", ("::", 0)),
+        ("localhost:65535", ("127.0.0.1", 65535)),
+    ],
+)
+def test_addresses_that_can_be_listened_on(value: str, expected: tuple[str, int]) -> None:
+    """An address and a port; `localhost` is 127.0.0.1, where everybody looks for it."""
+    assert checked_listen(value) == value
+    assert host_port(value) == expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        8080, "8080", ":8080", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1",
+        "::1:8080", "[::1]", "[127.0.0.1]:80", "nas.lan:8080", "*:8080", "http://127.0.0.1:8080",
+        "127.0.0.1:80\n", " 127.0.0.1:80", "127.0.0.1:٨٠", "256.0.0.1:80", "",
+    ],
+)  # fmt: skip
+def test_what_is_no_address_is_refused_with_an_example(value: object) -> None:
+    """A bare port would leave open who may connect."""
+    with pytest.raises(ValueError, match=r"such as 127\.0\.0\.1:8080"):
+        checked_listen(value)
+
+
+def test_null_and_other_types_are_left_to_the_model() -> None:
+    """They get its sentence."""
+    assert checked_listen(None) is None
+    assert checked_listen([1]) == [1]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("https://music.example.org/", "https://music.example.org"),
+        ("https://example.org:8443/stemwatch/", "https://example.org:8443/stemwatch"),
+        ("http://127.0.0.1:9000", "http://127.0.0.1:9000"),
+        ("http://[::1]:9000", "http://[::1]:9000"),
+        ("http://localhost:9000", "http://localhost:9000"),
+    ],
+)
+def test_public_urls(value: str, expected: str) -> None:
+    """https, or http to this machine."""
+    assert checked_public_url(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("http://music.example.org", "must be https"),
+        ("http://192.168.1.2:80", "must be https"),
+        ("http://localhost.example.org", "must be https"),
+        ("music.example.org", "is not an https URL"),
+        ("ftp://music.example.org", "is not an https URL"),
+        ("https://", "is not an https URL"),
+        ("https://a:b@music.example.org", "user name"),
+        ("https://music.example.org/?a", "query"),
+        ("https://music.example.org/#a", "fragment"),
+        ("https://music.example.org:99999", "can't be read"),
+        ("https://music.example.org/\n", "is not a URL"),
+    ],
+)
+def test_what_is_no_public_url(value: str, expected: str) -> None:
+    """Signed calls must not come in clear, and what is added to it must stay a path."""
+    with pytest.raises(ValueError, match=expected):
+        checked_public_url(value)
+
+
+def test_who_can_reach_it() -> None:
+    assert [is_loopback(host) for host in ("127.0.0.1", "127.8.0.1", "::1", "localhost")] == [
+        True
+    ] * 4
+    assert not any(is_loopback(host) for host in ("0.0.0.0", "::", "192.168.1.2", "a"))  # noqa: S104
+
+
+def test_a_missing_extra_names_the_command() -> None:
+    """One sentence says how to install it."""
+    root = str(Path(__file__).parents[2])
+    code = (
+        f"import sys; sys.path.append({root!r})\n"
+        "from stemwatch.web.extra import require_extra\n"
+        "try: require_extra()\n"
+        "except Exception as fault: print(fault)"
+    )
+    # -S: without the installed packages
+    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True)
+    assert "starlette, uvicorn, h11, prometheus_client" in done.stdout, done.stderr
+    assert "pip install 'stemwatch[web]'" in done.stdout
