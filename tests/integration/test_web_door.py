@@ -63,6 +63,7 @@ class Listener:
         self._stop: asyncio.Event
         self.service: Service
         self.url = ""
+        self.http = httpx.Client(timeout=10)
 
     def __enter__(self) -> Listener:
         self._thread.start()
@@ -72,6 +73,7 @@ class Listener:
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(20)
+        self.http.close()
         assert not self._thread.is_alive()
 
     async def _run(self) -> None:
@@ -97,7 +99,7 @@ class Listener:
         return connection
 
     def post(self, body: bytes, **headers: str) -> httpx.Response:
-        return httpx.post(self.url + PATH, content=body, headers=headers, timeout=10)
+        return self.http.post(self.url + PATH, content=body, headers=headers)
 
 
 def _place(settings: Settings) -> Place:
@@ -146,9 +148,9 @@ def test_the_receiver_decides_the_answer(listener: Listener) -> None:
     for status in (401, 400, 202):
         listener.receiver.answer = status
         assert listener.post(b"{}").status_code == status
-    counted = httpx.get(listener.url + "/metrics").text
+    counted = listener.http.get(listener.url + "/metrics").text
     assert 'stemwatch_webhook_calls_total{status="401"} 1.0' in counted
-    assert httpx.get(listener.url + PATH).status_code == 405
+    assert listener.http.get(listener.url + PATH).status_code == 405
 
 
 def test_a_receiver_that_fails_is_answered_with_500_and_told_once(
@@ -191,47 +193,45 @@ def test_an_endless_body_is_cut_off(listener: Listener) -> None:
     assert listener.receiver.calls == []
 
 
-@pytest.mark.parametrize(
-    "given",
-    [
-        b"",
-        b"POST /webhooks",
-        head("Content-Length: 100") + b"half",
-        b"GET /healthz HTTP/1.1\r\nHost: nas\r\n\r\n",  # answered, then kept open
-    ],
-    ids=["nothing", "half a head", "half a body", "idle after an answer"],
-)
-def test_who_keeps_us_waiting_is_closed(listener: Listener, given: bytes) -> None:
-    """After five seconds (here: half of one), even if a byte dripped in all the while."""
+def test_who_keeps_us_waiting_is_closed(listener: Listener) -> None:
+    """After five seconds (here: half of one), even if a byte drips in all the while."""
+    given = {
+        "nothing": b"",
+        "half a head": b"POST /webhooks",
+        "half a body": head("Content-Length: 100") + b"half",
+        "idle after an answer": b"GET /healthz HTTP/1.1\r\nHost: nas\r\n\r\n",
+    }
     began = time.monotonic()
-    with closing(listener.connect(given)) as call:
-        call.settimeout(0.1)
-        while True:
-            assert time.monotonic() - began < 10 * PATIENCE, "still open"
-            try:
-                if call.recv(4096) == b"":
-                    break
-            except TimeoutError:
-                if given and not given.startswith(b"GET"):
-                    with suppress(OSError):
-                        call.send(b"x")
-            except ConnectionError:
-                break
-    assert time.monotonic() - began > 0.6 * PATIENCE
+    calls = {name: listener.connect(sent) for name, sent in given.items()}
+    closed: dict[str, float] = {}
+    while len(closed) < len(calls):
+        assert time.monotonic() - began < 20, f"still open: {calls.keys() - closed.keys()}"
+        for name, call in calls.items():
+            if name.startswith("half"):
+                with suppress(OSError):
+                    call.send(b"x")
+            if not _is_open(call):
+                closed.setdefault(name, time.monotonic() - began)
+        time.sleep(0.02)
+    for call in calls.values():
+        call.close()
+    assert min(closed.values()) > 0.6 * PATIENCE
     assert listener.receiver.calls == []
 
 
 def test_a_crowd_of_idle_connections_keeps_nobody_out(listener: Listener) -> None:
     """Whoever has waited longest makes room for whoever has something to say."""
-    began = time.monotonic()
-    crowd = [listener.connect(head("Content-Length: 9")[:30]) for _ in range(MOST + 40)]
-    try:
-        assert listener.post(b"{}").status_code == 200
+    took = PATIENCE
+    while took >= PATIENCE:  # a busy machine: they were closed for their silence already
+        listener.receiver.calls.clear()
+        began = time.monotonic()
+        crowd = [listener.connect(head("Content-Length: 9")[:30]) for _ in range(MOST + 40)]
+        with closing(listener.connect(head("Content-Length: 0", "Connection: close"))) as call:
+            assert _all(call).startswith(b"HTTP/1.1 200 ")
         open_ones = sum(map(_is_open, crowd))
-        assert time.monotonic() - began < PATIENCE, "too slow to prove anything"
-    finally:
-        for call in crowd:
-            call.close()
+        took = time.monotonic() - began
+        for idle in crowd:
+            idle.close()
     assert 0 < open_ones <= MOST
     assert len(listener.receiver.calls) == 1
 
@@ -249,7 +249,7 @@ def test_readiness_names_what_is_missing(listener: Listener) -> None:
     gate.pause(PauseService("/music/secret song.mp3 too large", code="room"))
     gate.pause(PauseService("https://api/?sig=abc is down", code="server"))
     try:
-        answer = httpx.get(listener.url + "/readyz")
+        answer = listener.http.get(listener.url + "/readyz")
     finally:
         gate.reopen("room")
         gate.reopen("server")
@@ -352,7 +352,7 @@ def test_a_taken_port_is_a_fault_of_the_configuration() -> None:
 def _is_open(connection: socket.socket) -> bool:
     connection.setblocking(False)
     try:
-        return connection.recv(1) != b""
+        return connection.recv(65536) != b""
     except BlockingIOError:
         return True
     except ConnectionError:
