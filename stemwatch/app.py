@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 
 from stemwatch import __version__, notify
 from stemwatch.compose import intake_of, working_set
@@ -28,6 +28,7 @@ from stemwatch.report import STANDSTILL, Report
 from stemwatch.web.address import bound
 from stemwatch.web.health import Health
 from stemwatch.web.server import serving
+from stemwatch.webhooks import receiver_of, registered
 from stemwatch.workers import smaller
 from stemwatch.workers.context import Context
 from stemwatch.workers.place import Anchor, Place
@@ -62,7 +63,14 @@ async def run_service(
         with bound(settings.web) as listener:
             async with working_set(settings, key=key, place=place, timing=chosen) as context:
                 service = Service(settings, context, mode, env)
-                async with serving(listener, service.health):
+                called = receiver_of(settings, context)
+                async with AsyncExitStack() as stack:
+                    receive = called.receive if called else None
+                    await stack.enter_async_context(
+                        serving(listener, service.health, receive=receive)
+                    )
+                    if called is not None:
+                        stack.enter_context(registered(context, called))
                     return await service.run(once=once)
     finally:
         lock.release()

@@ -25,12 +25,12 @@ def load_key(settings: Settings, *, env: Mapping[str, str], cwd: str) -> str | N
         return None
     if settings.api.key_file is not None:
         path = settings.api.key_file
-        return _checked(_read(path, "api.key_file: ", private=True), path)
+        return _checked(read_secret(path, "api.key_file: "), path)
     credentials = env.get("CREDENTIALS_DIRECTORY")
     if credentials:
         path = os.path.join(credentials, "api-key")
         if os.path.lexists(path):
-            return _checked(_read(path, "", private=False), path)
+            return _checked(read_secret(path, "", private=False), path)
     if env.get(NAME, "").strip():
         return _checked(env[NAME], f"${NAME}")
     folders = [cwd] + ([os.path.dirname(settings.source)] if settings.source else [])
@@ -63,7 +63,11 @@ def _checked(text: str, where: str) -> str:
     return key
 
 
-def _read(path: str, named: str, *, private: bool) -> str:
+def read_secret(path: str, named: str, *, private: bool = True) -> str:
+    """The text of a secret file; ConfigFault if it can't be read, or if others can.
+
+    `named` comes first in the message: the key that names the file.
+    """
     try:
         # A FIFO in this place would block the start for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -94,7 +98,7 @@ def _from_dotenv(path: str) -> str | None:
     """The value of our one line; a `.env` of somebody else's project is left alone."""
     if not os.path.isfile(path) or not os.access(path, os.R_OK):
         return None
-    text = _read(path, "", private=False)
+    text = read_secret(path, "", private=False)
     for line in text.splitlines():
         name, equals, value = line.strip().removeprefix("export ").partition("=")
         if not equals or name.strip() != NAME:

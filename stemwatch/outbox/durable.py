@@ -181,10 +181,10 @@ def _renameat2() -> Callable[[str, str], int] | None:
     return rename
 
 
-def write_file(path: str, data: bytes, *, replace: bool = False) -> None:
+def write_file(path: str, data: bytes, *, replace: bool = False, mode: int = 0o666) -> None:
     """Write a small file whole and durably; FileExistsError if it is there and not `replace`.
 
-    Two writers of one path need a lock between them.
+    Two writers of one path need a lock between them. `mode` less the umask is that of a new file.
     """
     folder, name = os.path.split(path)
     # Named after the file, so that what a kill left is taken away by the next try.
@@ -194,7 +194,7 @@ def write_file(path: str, data: bytes, *, replace: bool = False) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(part)
     try:
-        with open(part, "xb") as out:
+        with open(part, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as out:
             out.write(data)
             out.flush()
             os.fsync(out.fileno())

@@ -58,7 +58,6 @@ class PresignedApi:
         self,
         calls: Calls,
         *,
-        webhook_url: str | None = None,  # noqa: ARG002 - registered once, not named in each job
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._calls = calls

@@ -32,9 +32,9 @@ class SeparateApi:
     max_bytes: int | None = 100 * 1024 * 1024
     signature = webhooks.Signature("x-stemsplit-signature", webhooks.TIMESTAMPED)
 
-    def __init__(self, calls: Calls, *, webhook_url: str | None = None) -> None:
+    def __init__(self, calls: Calls) -> None:
         self._calls = calls
-        self._webhook_url = webhook_url
+        self._webhook_url: str | None = None
         self.download = calls.download
         self.aclose = calls.aclose
 
@@ -86,11 +86,15 @@ class SeparateApi:
             raise get_fault(answer)
 
     async def register_webhook(self, url: str, *, known: bool) -> Registered | None:
-        """POST /webhooks, once: without a list, each start would add one more."""
-        if known:
-            return None
-        answer = await self._calls.send("POST", "/webhooks", {"url": url})
-        return webhooks.registered(answer)
+        """POST /webhooks, once: without a list, each start would add one more.
+
+        From then on each job names `url` as well; not before, as nobody could check its calls.
+        """
+        made = None
+        if not known:
+            made = webhooks.registered(await self._calls.send("POST", "/webhooks", {"url": url}))
+        self._webhook_url = url
+        return made
 
     def parse_webhook(
         self,

@@ -15,6 +15,6 @@ _WIRES: Mapping[str, Callable[..., SeparationApi]] = {
 }
 
 
-def open_api(wire: str, calls: Calls, *, webhook_url: str | None = None) -> SeparationApi:
-    """The API behind `calls` on this wire. `webhook_url`: where it is to call when a job ends."""
-    return _WIRES[wire](calls, webhook_url=webhook_url)
+def open_api(wire: str, calls: Calls) -> SeparationApi:
+    """The API behind `calls`, spoken to on this wire."""
+    return _WIRES[wire](calls)

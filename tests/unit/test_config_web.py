@@ -41,10 +41,9 @@ def test_what_is_no_address_is_refused_with_an_example(value: object) -> None:
         checked_listen(value)
 
 
-def test_null_and_other_types_are_left_to_the_model() -> None:
-    """They get its sentence."""
-    assert checked_listen(None) is None
-    assert checked_listen([1]) == [1]
+def test_what_is_no_text_is_refused_as_such() -> None:
+    with pytest.raises(ValueError, match="allowed is text"):
+        checked_listen([1])
 
 
 @pytest.mark.parametrize(
