@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from itertools import islice
 from typing import Protocol
 
@@ -79,6 +79,7 @@ class Rounds:
         self._hinted = False  # there is something to look at, not just a free seat
         self._found: dict[str, Found] = {}  # what is settling, by path
         self._taking: dict[str, asyncio.Task[None]] = {}
+        self._finished: set[int] = set()  # slices of the last scan that are done for good
         self._crowded = False  # there was more than could be followed
         self._next_scan = 0.0
         self._alive_at = clock()
@@ -163,7 +164,8 @@ class Rounds:
     async def _scan_all(self, now: float) -> None:
         self._crowded = False
         self.unreadable = {p: m for p, m in self.unreadable.items() if p in self._settler}
-        await self._look(scan(self._root, self._filter, on_error=self._cant_list))
+        before, self._finished = self._finished, set()
+        await self._look(scan(self._root, self._filter, on_error=self._cant_list), before)
         self._next_scan = now + self._rescan_seconds
         if not self._crowded:  # else it stopped where no more could be followed
             self.completed += 1
@@ -171,10 +173,17 @@ class Rounds:
     def _has_room_again(self) -> bool:
         return self._crowded and len(self._settler) <= CAPACITY // 2
 
-    async def _look(self, scanned: Iterator[Found]) -> None:
-        """Follow what the journal does not know yet."""
+    async def _look(self, scanned: Iterator[Found], finished: Set[int] = frozenset()) -> None:
+        """Follow what the journal does not know yet.
+
+        A slice that is exactly one of the `finished` is not asked about again: thousands of songs
+        that are kept in the inbox would be looked up every half minute for years.
+        """
         while slice_ := await asyncio.to_thread(lambda: list(islice(scanned, _SLICE))):
             self._alive_at = self._clock()
+            if (same := hash(tuple(slice_))) in finished:
+                self._finished.add(same)
+                continue
             known = await self._journal.known([found.path for found in slice_])
             for found in slice_:
                 if found.path in self._taking or self._is_known(found, known.get(found.path, [])):
@@ -184,6 +193,8 @@ class Rounds:
                 else:
                     self._crowded = True
                     return
+            if all(self._is_finished(found, known.get(found.path, [])) for found in slice_):
+                self._finished.add(same)
 
     def _is_known(self, found: Found, rows: list[tuple[JobState, Identity, bool]]) -> bool:
         """Known and where it belongs. One that was filed and is back again is a new drop."""
@@ -191,6 +202,13 @@ class Rounds:
             if self._front.same(identity, found.identity) and (state in ACTIVE or not filed):
                 return True
         return False
+
+    def _is_finished(self, found: Found, rows: list[tuple[JobState, Identity, bool]]) -> bool:
+        """Done, and kept here: of all states, only this one never changes again."""
+        return any(
+            state is JobState.DONE and not filed and self._front.same(identity, found.identity)
+            for state, identity, filed in rows
+        )
 
     async def _sample_due(self) -> None:
         """Look at what may have settled by now, and take what has."""

@@ -1,0 +1,122 @@
+"""Rounds over songs that are kept in the inbox: looked at each time, looked up once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+from stemwatch.errors import StemwatchError
+from stemwatch.inbox.names import Filter
+from stemwatch.inbox.rounds import Rounds
+from stemwatch.inbox.scan import Found
+from stemwatch.inbox.settle import Settler
+from stemwatch.inbox.watcher import Watcher
+from stemwatch.job import Identity, JobState
+from stemwatch.journal.journal import Journal
+from tests.commands_support import a_job
+from tests.support import wait_for_async
+
+
+class Service:
+    """What the rounds see of a service: it notes what is handed to it."""
+
+    def __init__(self) -> None:
+        self.admitted: list[str] = []
+
+    async def admit(self, found: Found, *, patient: bool) -> None:  # noqa: ARG002
+        self.admitted.append(found.relpath)
+
+    def online(self) -> bool:
+        return True
+
+    def same(self, one: Identity | None, other: Identity) -> bool:
+        return one == other
+
+    def offline(self, fault: StemwatchError) -> None:
+        raise fault
+
+    def trouble(self, fault: StemwatchError) -> None:
+        raise fault
+
+
+def keep(inbox: Path, name: str, **changes: object) -> object:
+    """A song that was delivered and stays where it was dropped, as a job."""
+    path = inbox / name
+    path.write_bytes(b"song")
+    where = {"path": os.fspath(path), "filed_to": os.fspath(path), "state": JobState.DONE}
+    return a_job(name, Identity.of(path.lstat()), **(where | changes))
+
+
+async def _rounds(inbox: Path, journal: Journal, service: Service) -> Rounds:
+    return Rounds(
+        os.fspath(inbox),
+        filter=Filter(("mp3",), ()),
+        settler=Settler(0.05, samples=3, capacity=100, patience=1.0, compare_inode=True),
+        watcher=Watcher(
+            os.fspath(inbox), mode="poll", loop=asyncio.get_running_loop(), wake=lambda: None
+        ),
+        journal=journal,
+        front=service,
+        rescan_seconds=0.05,
+    )
+
+
+async def _scan(rounds: Rounds, times: int = 3) -> None:
+    until = rounds.completed + times
+    await wait_for_async(lambda: rounds.completed >= until)
+
+
+def test_songs_that_are_kept_are_looked_up_once(tmp_path: Path) -> None:
+    """And one that is rewritten or new among them is found at the next scan all the same."""
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+
+    async def rounds() -> tuple[list[str], list[str], list[str]]:
+        journal, service = Journal(os.fspath(tmp_path / "journal.sqlite3")), Service()
+        for name in ("a.mp3", "b.mp3"):
+            await journal.add(keep(inbox, name))  # type: ignore[arg-type]
+        going = await _rounds(inbox, journal, service)
+        task = asyncio.create_task(going.run())
+        await _scan(going)
+        asked: list[str] = []
+        journal._reader.set_trace_callback(asked.append)
+        await _scan(going)
+        quiet = list(asked)
+        (inbox / "a.mp3").write_bytes(b"another song")
+        await wait_for_async(lambda: service.admitted)
+        rewritten = list(service.admitted)
+        (inbox / "c.mp3").write_bytes(b"a new song")
+        await wait_for_async(lambda: "c.mp3" in service.admitted)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        journal.close()
+        return quiet, rewritten, asked
+
+    quiet, rewritten, asked = asyncio.run(rounds())
+    assert quiet == []
+    assert rewritten == ["a.mp3"]
+    assert asked
+
+
+def test_what_may_change_is_looked_up_each_time(tmp_path: Path) -> None:
+    """A song in work, or one that was filed and is back, is not taken for done."""
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+
+    async def rounds() -> list[str]:
+        journal, service = Journal(os.fspath(tmp_path / "journal.sqlite3")), Service()
+        queued = {"state": JobState.QUEUED, "filed_to": None}
+        await journal.add(keep(inbox, "a.mp3", **queued))  # type: ignore[arg-type]
+        going = await _rounds(inbox, journal, service)
+        task = asyncio.create_task(going.run())
+        await _scan(going)
+        asked: list[str] = []
+        journal._reader.set_trace_callback(asked.append)
+        await _scan(going)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        journal.close()
+        return asked
+
+    assert len(asyncio.run(rounds())) >= 2
