@@ -1,0 +1,217 @@
+"""What stemwatch costs while nothing happens: `python -m tests.benchmarks.bench_resident [FILES]`.
+
+Starts: CPU of commands, as multiples of bare Python's in the same run. Imports: what each library
+adds. Idle: the real service over FILES songs (10,000) that were delivered and stay in the inbox,
+beside the least that could do its work: a bare asyncio loop with httpx, sqlite3 and watchdog's own
+polling observer over the same folder, which looks at it as often.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from stemwatch.job import Identity, Job, JobState
+from stemwatch.journal.journal import Journal
+from tests.acceptance.harness import Home
+from tests.commands_support import a_job
+
+ROUNDS = 7
+RESCAN = 30.0  # seconds, the default
+STRETCH = 2 * RESCAN  # two whole rescans, wherever it begins
+NOWHERE = "http://127.0.0.1:9/v1"  # an idle service asks nobody
+
+IMPORTS = (
+    "asyncio", "sqlite3", "httpx", "structlog", "watchdog.observers.inotify", "yaml", "tenacity",
+    "click", "rich.console", "av", "numpy", "starlette.applications", "uvicorn",
+    "stemwatch.stemsplit", "stemwatch.log", "stemwatch.config", "stemwatch.app",
+)  # fmt: skip
+_ALTERNATIVE = f"""
+import asyncio, sqlite3, sys, httpx
+from watchdog.events import FileSystemEventHandler
+from watchdog.observers.polling import PollingObserver
+observer = PollingObserver(timeout={RESCAN})
+observer.schedule(FileSystemEventHandler(), sys.argv[1], recursive=True)
+observer.start()
+print("ready", flush=True)
+asyncio.new_event_loop().run_forever()
+"""
+
+
+class Cost(NamedTuple):
+    """CPU seconds of one process, and what it was asked to print: its resident MB."""
+
+    cpu: float
+    rss: float
+
+
+class Idle(NamedTuple):
+    """A process that waits: MB resident and private, CPU %, wake-ups a second."""
+
+    rss: float
+    private: float
+    cpu: float
+    wakes: float
+
+
+def start(command: list[str], home: Home) -> Cost:
+    """Run a command to its end."""
+    read, write = os.pipe()
+    with open(read) as told, open(os.devnull, "wb") as nothing:
+        process = subprocess.Popen(
+            command, cwd=home.root, env=home.env(), stdout=write, stderr=nothing
+        )
+        os.close(write)
+        text = told.read()
+        _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, command
+    kilobytes = re.search(r"^Rss: +(\d+)", text, re.MULTILINE)
+    rss = int(kilobytes[1]) / 1024 if kilobytes else 0.0
+    return Cost(used.ru_utime + used.ru_stime, rss)
+
+
+def starts(commands: dict[str, list[str]], home: Home) -> dict[str, Cost]:
+    """The medians of several rounds, interleaved: the machine's moods hit all alike."""
+    found: dict[str, list[Cost]] = {name: [] for name in commands}
+    for _ in range(ROUNDS):
+        for name, command in commands.items():
+            found[name].append(start(command, home))
+    return {
+        name: Cost(statistics.median(c.cpu for c in costs), statistics.median(c.rss for c in costs))
+        for name, costs in found.items()
+    }
+
+
+def fill(home: Home, files: int) -> None:
+    """Songs that were delivered and are kept in the inbox, 200 a folder, with their jobs."""
+
+    def song(number: int) -> Job:
+        path = home.inbox / f"album {number // 200:03d}" / f"a song of usual length {number}.mp3"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"song")
+        where = {"path": os.fspath(path), "filed_to": os.fspath(path), "state": JobState.DONE}
+        name = str(path.relative_to(home.inbox))
+        content = {"sha256": f"{number:064x}", "content_key": f"{number:064x}"}
+        return a_job(name, Identity.of(path.lstat()), **where, **content)
+
+    async def add() -> None:
+        journal = Journal(os.fspath(home.state / "journal.sqlite3"))
+        for first in range(0, files, 500):
+            some = range(first, min(first + 500, files))
+            await asyncio.gather(*(journal.add(song(number)) for number in some))
+        journal.close()
+
+    home.state.mkdir(exist_ok=True)
+    asyncio.run(add())
+
+
+@contextmanager
+def running(command: list[str], home: Home, ready: str) -> Iterator[int]:
+    """The pid of a process that has said that it is ready."""
+    log = home.root / "bench.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            command, cwd=home.root, env=home.env(), stdout=out, stderr=subprocess.STDOUT
+        )
+    try:
+        while ready not in log.read_text():
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.05)
+        yield process.pid
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def idle(pid: int) -> Idle:
+    """Once its first scan is over."""
+    while _spent(pid, 2.0).cpu > 5:
+        pass
+    return _spent(pid, STRETCH)
+
+
+def _spent(pid: int, seconds: float) -> Idle:
+    before, started = _counters(pid), time.monotonic()
+    time.sleep(seconds)
+    after, took = _counters(pid), time.monotonic() - started
+    memory = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    rss, *private = (
+        int(re.search(rf"^{name}:\s+(\d+)", memory, re.MULTILINE)[1]) / 1024  # type: ignore[index]
+        for name in ("Rss", "Private_Clean", "Private_Dirty")
+    )
+    cpu, wakes = ((a - b) / took for a, b in zip(after, before, strict=True))
+    return Idle(rss, sum(private), 100 * cpu, wakes)
+
+
+def _counters(pid: int) -> tuple[float, int]:
+    """(CPU seconds, sleeps that ended) of all threads of a process."""
+    cpu, wakes = 0, 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        cpu += int((task / "schedstat").read_text().split()[0])
+        status = (task / "status").read_text()
+        wakes += int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+    return cpu / 1e9, wakes
+
+
+def main() -> None:
+    files = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
+    python, stemwatch = [sys.executable, "-c"], [sys.executable, "-m", "stemwatch.cli"]
+    with tempfile.TemporaryDirectory() as folder:
+        home = Home(
+            Path(folder),
+            NOWHERE,
+            folders={"after_success": "keep"},
+            watch={"settle_seconds": 5, "rescan_seconds": RESCAN},
+            log={"level": "info"},
+        )
+        commands = {
+            "bare Python": [*python, "pass"],
+            "import stemwatch.app": [*python, "import stemwatch.app"],
+            "stemwatch --help": [*stemwatch, "--help"],
+            "stemwatch status": [*stemwatch, "status"],
+            "stemwatch status --json": [*stemwatch, "status", "--json"],
+            "stemwatch run --once": [*stemwatch, "run", "--once"],
+        }
+        found = starts(commands, home)
+        bare = found["bare Python"]
+        print(f"{'start':28} {'CPU ms':>8} {'x Python':>9}")
+        for name, cost in found.items():
+            print(f"{name:28} {cost.cpu * 1000:8.0f} {cost.cpu / bare.cpu:9.1f}")
+
+        tell = "; print(open('/proc/self/smaps_rollup').read())"
+        names = ("sys", *IMPORTS)
+        found = starts({name: [*python, f"import {name}{tell}"] for name in names}, home)
+        print(f"\n{'import':28} {'+ ms':>8} {'':9} {'+ MB':>8}  (the last four: as used here)")
+        for name in IMPORTS:
+            more = Cost(*(a - b for a, b in zip(found[name], found["sys"], strict=True)))
+            print(f"{name:28} {more.cpu * 1000:8.0f} {'':9} {more.rss:8.1f}")
+
+        fill(home, files)
+        print(
+            f"\n{'idle':28} {'CPU %':>8} {'wakes/s':>9} {'RSS MB':>8} {'private':>8}  {files} songs"
+        )
+        whole = [*stemwatch, "run", "-c", os.fspath(home.config)]
+        with running(whole, home, "service.started") as pid:
+            ours = idle(pid)
+        with running([*python, _ALTERNATIVE, os.fspath(home.inbox)], home, "ready") as pid:
+            theirs = idle(pid)
+        for name, cost in (("stemwatch run", ours), ("loop + httpx + polling", theirs)):
+            figures = f"{cost.cpu:8.3f} {cost.wakes:9.2f} {cost.rss:8.1f} {cost.private:8.1f}"
+            print(f"{name:28} {figures}")
+        print(f"{'ratio':28} {ours.cpu / theirs.cpu:8.2f} {'':9} {ours.rss / theirs.rss:8.2f}")
+        print("goals: RSS <= 40 MB, CPU <= 0.05 %, wake-ups <= 1 a second")
+
+
+if __name__ == "__main__":
+    main()
