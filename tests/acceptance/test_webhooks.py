@@ -1,0 +1,130 @@
+"""Webhooks end to end: the real service is called by a real separation server, on both wires."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import socket
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.acceptance.harness import KEY, Home
+from tests.acceptance.songs import drop
+from tests.local_support import Server
+
+pytestmark = pytest.mark.xdist_group("webhooks")  # they share a server
+
+NEVER = 3600.0  # seconds between polls: what is quicker was called for
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("local") / "data", "--jobs", "2", key=KEY) as running:
+        yield running
+
+
+@pytest.fixture
+def home(tmp_path: Path, server: Server, wire: str) -> Home:
+    base = f"http://127.0.0.1:{server.port}" + ("/api/v1" if wire == "presigned" else "/v1")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    listener = f"127.0.0.1:{port}"
+    web = {"listen": listener, "public_url": f"http://{listener}"}
+    return Home(tmp_path, base, web=web, api={"poll_interval": NEVER})
+
+
+def door(home: Home) -> str:
+    import yaml
+
+    url = yaml.safe_load(home.config.read_text())["web"]["public_url"]
+    return f"{url}/webhooks/stemsplit"
+
+
+def calls(home: Home) -> dict[str, float]:
+    """Calls at the door by the status that they were answered with."""
+    text = httpx.get(door(home).replace("/webhooks/stemsplit", "/metrics")).text
+    lines = [line for line in text.splitlines() if line.startswith("stemwatch_webhook_calls_total")]
+    return {line.split('"')[1]: float(line.rpartition(" ")[2]) for line in lines}
+
+
+def test_a_call_brings_the_stems_at_once(home: Home) -> None:
+    """Polls are an hour apart: only the server's signed call can have woken them."""
+    with home.service() as service:
+        service.wait_for_event("webhook.registered")
+        drop(home.inbox / "song.wav")
+        service.wait_for_event("job.delivered", timeout=30)
+        assert calls(home).get("200", 0) >= 1
+    assert list(home.sidecars()) == ["song"]
+    kept = home.state / "webhook-secrets.json"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    (secrets,) = json.loads(kept.read_text()).values()
+    assert all(secret not in service.text() for secret in secrets)
+
+
+def test_the_secret_is_kept_and_the_registration_made_once(home: Home, server: Server) -> None:
+    """The second start knows its secret: it is called again without another registration."""
+    for name in ("one", "two"):
+        with home.service() as service:
+            service.wait_for_event("webhook.registered")
+            drop(home.inbox / f"{name}.wav", hash(name) % 1000)
+            service.wait_for_event("job.delivered", timeout=30)
+    (secrets,) = json.loads((home.state / "webhook-secrets.json").read_text()).values()
+    assert len(secrets) == 1
+    base = f"http://127.0.0.1:{server.port}/api/v1/webhooks"
+    listed = httpx.get(base, headers={"Authorization": f"Bearer {KEY}"}).json()["webhooks"]
+    assert [hook["url"] for hook in listed].count(door(home)) <= 1
+
+
+def test_what_is_not_signed_changes_nothing(home: Home, wire: str) -> None:
+    """Unsigned, forged, old, of another scheme: 401 or 400. Well signed, unknown: 200, no poll."""
+    with home.service() as service:
+        service.wait_for_event("webhook.registered")
+        (secrets,) = json.loads((home.state / "webhook-secrets.json").read_text()).values()
+        now = int(time.time())
+        answers = {
+            "unsigned": httpx.post(door(home), content=b"{}").status_code,
+            "forged": call(home, wire, "not-the-secret", now),
+            "old": call(home, wire, secrets[0], now - 301),
+            "early": call(home, wire, secrets[0], now + 400),
+            "unknown": call(home, wire, secrets[0], now),
+            "twice": call(home, wire, secrets[0], now),
+            "huge": httpx.post(door(home), content=b"x" * 70_000).status_code,
+        }
+        assert service.events("job.delivered") == []
+    assert answers == {
+        "unsigned": 401,
+        "forged": 401,
+        "old": 400,
+        "early": 400,
+        "unknown": 200,
+        "twice": 200,
+        "huge": 413,
+    }
+
+
+def call(home: Home, wire: str, secret: str, at: int) -> int:
+    """A callback as each wire signs it, by hand."""
+    data: dict[str, Any] = {"job_id": "job_of_somebody", "status": "completed"}
+    if wire == "presigned":
+        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+        inner = {"jobId": "job_of_somebody", "status": "COMPLETED"}
+        data = {"event": "job.completed", "timestamp": moment, "data": inner}
+    body = json.dumps(data).encode()
+    if wire == "presigned":
+        headers = {"X-Webhook-Signature": f"sha256={sign(secret, body)}"}
+    else:
+        signed = sign(secret, b"%d." % at + body)
+        headers = {"X-StemSplit-Signature": f"t={at},v0=none,v1={'0' * 64},v1={signed}"}
+    return httpx.post(door(home), content=body, headers=headers).status_code
+
+
+def sign(secret: str, payload: bytes) -> str:
+    return hmac.new(secret.encode(), payload, hashlib.sha256).hexdigest()
