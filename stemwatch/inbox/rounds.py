@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Set
-from itertools import islice
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from stemwatch.errors import PauseService, StemwatchError
 from stemwatch.inbox.intake import Changed, Incomplete
+from stemwatch.inbox.kept import Kept
 from stemwatch.inbox.names import Filter
 from stemwatch.inbox.sample import NotYet, sample
 from stemwatch.inbox.scan import Found, Offline, find, scan
@@ -26,7 +26,6 @@ from stemwatch.log import log
 CAPACITY = 4096
 AT_ONCE = 16
 _SEATS = 4  # free ones that are worth a look: with one at a time, a thread was asked for each file
-_SLICE = 500  # paths in one question to the journal
 _SHORTEST_ROUND = 0.2  # seconds between two rounds, however many hints come
 _REMEMBERED = 200  # unreadable files and folders that are reported, once each
 
@@ -79,7 +78,7 @@ class Rounds:
         self._hinted = False  # there is something to look at, not just a free seat
         self._found: dict[str, Found] = {}  # what is settling, by path
         self._taking: dict[str, asyncio.Task[None]] = {}
-        self._finished: set[int] = set()  # slices of the last scan that are done for good
+        self._kept = Kept()
         self._crowded = False  # there was more than could be followed
         self._next_scan = 0.0
         self._alive_at = clock()
@@ -164,8 +163,8 @@ class Rounds:
     async def _scan_all(self, now: float) -> None:
         self._crowded = False
         self.unreadable = {p: m for p, m in self.unreadable.items() if p in self._settler}
-        before, self._finished = self._finished, set()
-        await self._look(scan(self._root, self._filter, on_error=self._cant_list), before)
+        self._kept.begin()
+        await self._look(scan(self._root, self._filter, on_error=self._cant_list))
         self._next_scan = now + self._rescan_seconds
         if not self._crowded:  # else it stopped where no more could be followed
             self.completed += 1
@@ -173,16 +172,12 @@ class Rounds:
     def _has_room_again(self) -> bool:
         return self._crowded and len(self._settler) <= CAPACITY // 2
 
-    async def _look(self, scanned: Iterator[Found], finished: Set[int] = frozenset()) -> None:
-        """Follow what the journal does not know yet.
-
-        A slice that is exactly one of the `finished` is not asked about again: thousands of songs
-        that are kept in the inbox would be looked up every half minute for years.
-        """
-        while slice_ := await asyncio.to_thread(lambda: list(islice(scanned, _SLICE))):
+    async def _look(self, scanned: Iterator[Found]) -> None:
+        """Follow what the journal does not know yet."""
+        slices = self._kept.slices(scanned)
+        while (slice_ := await asyncio.to_thread(next, slices, None)) is not None:
             self._alive_at = self._clock()
-            if (same := hash(tuple(slice_))) in finished:
-                self._finished.add(same)
+            if not slice_:
                 continue
             known = await self._journal.known([found.path for found in slice_])
             for found in slice_:
@@ -194,7 +189,7 @@ class Rounds:
                     self._crowded = True
                     return
             if all(self._is_finished(found, known.get(found.path, [])) for found in slice_):
-                self._finished.add(same)
+                self._kept.add(slice_)
 
     def _is_known(self, found: Found, rows: list[tuple[JobState, Identity, bool]]) -> bool:
         """Known and where it belongs. One that was filed and is back again is a new drop."""
