@@ -97,11 +97,14 @@ class Home:
         return found
 
     def journal_count(self, state: str) -> int:
-        """How many jobs the journal holds in this state; read-only, beside the service."""
+        """How many jobs the journal holds in this state."""
+        return int(self.rows("SELECT count(*) FROM jobs WHERE state = ?", state)[0][0])
+
+    def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Rows of the journal; read-only, beside the service."""
         path = f"file:{self.state / 'journal.sqlite3'}?mode=ro"
-        with closing(sqlite3.connect(path, uri=True)) as db:
-            sql = "SELECT count(*) FROM jobs WHERE state = ?"
-            return int(db.execute(sql, (state,)).fetchone()[0])
+        with closing(sqlite3.connect(path, uri=True, timeout=30)) as db:
+            return db.execute(sql, values).fetchall()
 
     # -- commands --------------------------------------------------------------------------
 

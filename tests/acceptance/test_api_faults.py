@@ -434,9 +434,4 @@ def _unix(stamp: str) -> float:
 
 
 def _spent_minutes(home: Home) -> float:
-    import sqlite3
-    from contextlib import closing
-
-    path = f"file:{home.state / 'journal.sqlite3'}?mode=ro"
-    with closing(sqlite3.connect(path, uri=True)) as db:
-        return float(db.execute("SELECT coalesce(sum(minutes), 0) FROM spend").fetchone()[0])
+    return float(home.rows("SELECT coalesce(sum(minutes), 0) FROM spend")[0][0])

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,11 +22,9 @@ def server(wire: str) -> Iterator[ScenarioServer]:
         yield server
 
 
-def booked(home: Home) -> list[tuple[float, float]]:
+def booked(home: Home) -> list[tuple[Any, ...]]:
     """(minutes, price) of each booking in the journal."""
-    path = f"file:{home.state / 'journal.sqlite3'}?mode=ro"
-    with closing(sqlite3.connect(path, uri=True)) as db:
-        return db.execute("SELECT minutes, price FROM spend ORDER BY at").fetchall()
+    return home.rows("SELECT minutes, price FROM spend ORDER BY at")
 
 
 def scanned_again(service: Service) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import signal
 import socket
-import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -32,11 +32,9 @@ def home(tmp_path: Path, server: ScenarioServer) -> Home:
     return Home(tmp_path, server.url)
 
 
-def journaled(home: Home) -> list[tuple[str, str | None]]:
+def journaled(home: Home) -> list[tuple[Any, ...]]:
     """(state, remote id) of every job."""
-    path = f"file:{home.state / 'journal.sqlite3'}?mode=ro"
-    with closing(sqlite3.connect(path, uri=True)) as db:
-        return db.execute("SELECT state, remote_id FROM jobs ORDER BY id").fetchall()
+    return home.rows("SELECT state, remote_id FROM jobs ORDER BY id")
 
 
 def stopped(service: Service, number: int = signal.SIGTERM) -> float:

@@ -32,20 +32,13 @@ def home(tmp_path: Path, server: ScenarioServer) -> Home:
     return Home(tmp_path, server.url)
 
 
-def journal(home: Home, sql: str) -> list[tuple[Any, ...]]:
-    """Rows of the journal, read beside the service."""
-    path = f"file:{home.state / 'journal.sqlite3'}?mode=ro"
-    with closing(sqlite3.connect(path, uri=True)) as db:
-        return db.execute(sql).fetchall()
-
-
 def states(home: Home) -> list[str]:
-    return [row[0] for row in journal(home, "SELECT state FROM jobs ORDER BY id")]
+    return [row[0] for row in home.rows("SELECT state FROM jobs ORDER BY id")]
 
 
 def filed(home: Home) -> bool:
     """Whether every original was moved, and the journal knows."""
-    return not journal(home, "SELECT 1 FROM jobs WHERE filed_to IS NULL")
+    return not home.rows("SELECT 1 FROM jobs WHERE filed_to IS NULL")
 
 
 def hidden_parts(home: Home) -> dict[str, tuple[int, int]]:
@@ -117,7 +110,7 @@ def test_a_kill_before_the_answer_is_left_to_a_person(home: Home, server: Scenar
     assert home.sidecars() == {}
     assert finished(home) == 0  # nothing new in quarantine, and still no second POST
     assert len(server.requests("post")) == 1
-    assert journal(home, "SELECT count(*), sum(minutes) > 0 FROM spend") == [(1, 1)]
+    assert home.rows("SELECT count(*), sum(minutes) > 0 FROM spend") == [(1, 1)]
 
 
 def test_a_kill_while_separating_picks_the_remote_jobs_up_by_id(
@@ -223,7 +216,7 @@ def test_many_kills_in_a_row_pay_and_deliver_each_song_once(
         with home.service() as service:
             service.wait_for_event(event)
             service.kill()
-    unconfirmed = 3 if journal(home, "SELECT 1 FROM jobs WHERE state = 'submitting'") else 0
+    unconfirmed = 3 if home.rows("SELECT 1 FROM jobs WHERE state = 'submitting'") else 0
     assert finished(home) == unconfirmed
     done, held = home.sidecars(), home.reasons()
     assert {reason["code"] for reason in held.values()} <= {"submission_unconfirmed"}
@@ -372,7 +365,7 @@ def test_an_unconfirmed_file_moved_back_by_hand_is_submitted_with_its_old_key(
     assert len(server.requests("post")) == 2
     assert len(keys) == 1
     assert server.paid["total"] == 1
-    assert len(journal(home, "SELECT * FROM spend")) == 1
+    assert len(home.rows("SELECT * FROM spend")) == 1
 
 
 # -- one at a time, and the end of --once ---------------------------------------------------
@@ -413,13 +406,13 @@ def test_a_reboot_that_numbers_the_disks_anew_changes_nothing(
     home.configure(server.url, folders={"after_success": "keep"})
     make_song(home.inbox / "kept.wav")
     assert home.command("run", "--once").returncode == 0
-    before = journal(home, "SELECT id, state, updated_at FROM jobs")
+    before = home.rows("SELECT id, state, updated_at FROM jobs")
     with closing(sqlite3.connect(home.state / "journal.sqlite3")) as db, db:
         (text,) = db.execute("SELECT identity FROM jobs").fetchone()
         device, rest = text.split(":", 1)
         db.execute("UPDATE jobs SET identity = ?", (f"{int(device) + 1}:{rest}",))
     assert home.command("run", "--once").returncode == 0
-    assert journal(home, "SELECT id, state, updated_at FROM jobs") == before
+    assert home.rows("SELECT id, state, updated_at FROM jobs") == before
     assert list(home.sidecars()) == ["kept"]
 
 

@@ -25,14 +25,13 @@ import argparse
 import os
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -150,17 +149,12 @@ class Watched:
 
     # -- what the service knows ------------------------------------------------------------
 
-    def _rows(self, sql: str) -> list[Any]:
-        path = f"file:{self.home.state / 'journal.sqlite3'}?mode=ro"
-        with closing(sqlite3.connect(path, uri=True, timeout=30)) as db:
-            return db.execute(sql).fetchall()
-
     def journaled(self) -> int:
-        return int(self._rows("SELECT count(*) FROM jobs")[0][0])
+        return int(self.home.rows("SELECT count(*) FROM jobs")[0][0])
 
     def wrong(self) -> list[str]:
         """What was journaled twice, never, or as anything but `queued`."""
-        rows = self._rows("SELECT relpath, state FROM jobs")
+        rows = self.home.rows("SELECT relpath, state FROM jobs")
         times = Counter(os.fsdecode(path) for path, _ in rows)
         states = Counter(state for _, state in rows)
         found = []
