@@ -9,8 +9,8 @@ import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 
-from stemwatch import __version__, notify
-from stemwatch.compose import intake_of, working_set
+from stemwatch import __version__
+from stemwatch.compose import intake_of, place_of, working_set
 from stemwatch.config import Settings, folder_faults, make_folders
 from stemwatch.errors import ConfigFault
 from stemwatch.front import Front
@@ -21,17 +21,20 @@ from stemwatch.inbox.settle import Settler, quiet_seconds
 from stemwatch.inbox.watcher import Watcher
 from stemwatch.job import JobState
 from stemwatch.lock import InstanceLock
-from stemwatch.log import log
+from stemwatch.log import configure, log
+from stemwatch.manager import Manager
 from stemwatch.operations.rebuild import rebuild
 from stemwatch.outbox import staging
-from stemwatch.report import STANDSTILL, Report
+from stemwatch.reload import Read, Reload, again
+from stemwatch.report import Report
+from stemwatch.tuning import retune
+from stemwatch.vital import ROUNDS_PATIENCE, Vital
 from stemwatch.web.address import bound
 from stemwatch.web.health import Health
 from stemwatch.web.server import serving
 from stemwatch.webhooks import receiver_of, registered
 from stemwatch.workers import smaller
 from stemwatch.workers.context import Context
-from stemwatch.workers.place import Anchor, Place
 from stemwatch.workers.pool import Pool
 from stemwatch.workers.timing import Timing
 
@@ -47,9 +50,11 @@ async def run_service(
     once: bool = False,
     timing: Timing | None = None,
     env: Mapping[str, str] = os.environ,
+    read: Read | None = None,
 ) -> int:
     """Run until a signal (or, with `once`, until all is worked off); returns the exit code.
 
+    `read` gives the configuration anew at a SIGHUP; None: the same file again.
     Raises StemwatchError when it can't start, or can't remember any more.
     """
     make_folders(settings)
@@ -58,11 +63,11 @@ async def run_service(
     lock = InstanceLock(os.path.join(settings.state_dir, LOCK))
     try:
         mode = watch_mode(settings.watch.mode, settings.folders.inbox)
-        place = _place(settings, mode)
+        place = place_of(settings, mode)
         chosen = timing or Timing()
         with bound(settings.web) as listener:
             async with working_set(settings, key=key, place=place, timing=chosen) as context:
-                service = Service(settings, context, mode, env)
+                service = Service(settings, context, mode, env, read)
                 called = receiver_of(settings, context)
                 async with AsyncExitStack() as stack:
                     receive = called.receive if called else None
@@ -76,30 +81,20 @@ async def run_service(
         lock.release()
 
 
-def _place(settings: Settings, mode: WatchMode) -> Place:
-    folders = settings.folders
-    archive = folders.archive if folders.after_success == "archive" else None
-    paths = (folders.inbox, folders.outbox, folders.quarantine, archive)
-    return Place(
-        outbox=folders.outbox,
-        inbox=folders.inbox,
-        quarantine=folders.quarantine,
-        archive=archive,
-        after_success=folders.after_success,
-        network=mode.network,
-        anchors={path: Anchor(path) for path in paths if path is not None},
-    )
-
-
 class Service:
     """One running service; the seam between the rounds through the inbox and the pool."""
 
     def __init__(
-        self, settings: Settings, context: Context, mode: WatchMode, env: Mapping[str, str]
+        self,
+        settings: Settings,
+        context: Context,
+        mode: WatchMode,
+        env: Mapping[str, str],
+        read: Read | None = None,
     ) -> None:
         self._settings = settings
         self._context = context
-        self._env = env
+        self._mode = mode
         self._started = time.time()
         self._stop = asyncio.Event()
         self._pool = Pool(context)
@@ -113,30 +108,46 @@ class Service:
             grace=min(10.0, settings.watch.rescan_seconds / 2),
         )
         quiet = quiet_seconds(settings.watch.settle_seconds, network=mode.network)
+        self._settler = Settler(
+            quiet,
+            samples=3,
+            capacity=CAPACITY,
+            patience=quiet * _PATIENCE,
+            compare_inode=not mode.network,
+        )
+        self._front = Front(settings, context, intake_of(context))
         self._rounds = Rounds(
             settings.folders.inbox,
             filter=Filter(settings.watch.extensions, settings.watch.ignore),
-            settler=Settler(
-                quiet,
-                samples=3,
-                capacity=CAPACITY,
-                patience=quiet * _PATIENCE,
-                compare_inode=not mode.network,
-            ),
+            settler=self._settler,
             watcher=self._watcher,
             journal=context.journal,
-            front=Front(settings, context, intake_of(context)),
+            front=self._front,
             rescan_seconds=settings.watch.rescan_seconds,
+        )
+        vital = Vital(
+            self._rounds,
+            context.journal,
+            self._pool,
+            rescan=lambda: self._settings.watch.rescan_seconds,
+            longest_call=lambda: settings.api.upload_timeout + context.timing.answer,
+        )
+        self._manager = Manager(context, vital, env)
+        self._reload = Reload(
+            settings,
+            read or again(settings, env),
+            take=self._take,
+            begun=self._manager.reloading,
+            ended=self._manager.reloaded,
         )
         self._report = Report(
             context,
             self._rounds,
             self._watcher,
+            self._manager,
             state_dir=settings.state_dir,
-            rescan_seconds=settings.watch.rescan_seconds,
-            env=env,
         )
-        patience = settings.watch.rescan_seconds + STANDSTILL
+        patience = settings.watch.rescan_seconds + ROUNDS_PATIENCE
         self.health = Health(context, self._rounds, self._watcher, self._pool, patience=patience)
 
     def _wake_rounds(self) -> None:
@@ -144,7 +155,7 @@ class Service:
 
     async def run(self, *, once: bool) -> int:
         self._listen_to_signals()
-        await self._prepare()
+        await self._manager.start(self._prepare())
         tasks = [
             asyncio.create_task(self._pool.run(), name="pool"),
             asyncio.create_task(self._rounds.run(), name="rounds"),
@@ -158,7 +169,6 @@ class Service:
             reason=self._watcher.reason or None,
             separates="on this machine" if self._settings.local else self._settings.api.base_url,
         )
-        notify.ready(self._env)
         ends = [*tasks, asyncio.create_task(self._stop.wait(), name="stop")]
         if once:
             ends.append(asyncio.create_task(self._worked_off(), name="once"))
@@ -181,12 +191,25 @@ class Service:
         await asyncio.to_thread(smaller.clean, self._settings.state_dir)
         await self._pool.recover()
 
+    def _take(self, settings: Settings) -> None:
+        """A configuration that was read again: all of it that can change under way."""
+        self._settings = self._front.settings = settings
+        watch = settings.watch
+        quiet = quiet_seconds(watch.settle_seconds, network=self._mode.network)
+        self._settler.repace(quiet, quiet * _PATIENCE)
+        self._rounds.look_for(Filter(watch.extensions, watch.ignore), watch.rescan_seconds)
+        retune(self._context, settings)
+        configure(settings.log.level, settings.log.format)
+
     # -- the end ---------------------------------------------------------------------------
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._signalled)
+        # From a terminal that is closed it means: stop.
+        hangup = self._signalled if os.isatty(0) else self._reload.start
+        loop.add_signal_handler(signal.SIGHUP, hangup)
 
     def _signalled(self) -> None:
         if self._stop.is_set():
@@ -197,12 +220,13 @@ class Service:
         self._stop.set()
 
     async def _drain(self, tasks: list[asyncio.Task[object]]) -> None:
-        notify.stopping(self._env)
         self.health.stopping = True
         for task in tasks:
             if task.get_name() != "pool":
                 task.cancel()
-        await self._pool.stop(DRAIN_SECONDS)
+        # A manager gives more time when it is asked; without one, what starts us also kills us.
+        costly = self._context.timing.answer + 10.0 if self._manager.listens else 0.0
+        await self._manager.drain(self._pool.stop(DRAIN_SECONDS, costly))
         await asyncio.gather(*tasks, return_exceptions=True)
         self._context.progress.running.clear()
         await self._report.write()

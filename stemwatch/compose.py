@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from stemwatch.audio.client import AudioHelper
 from stemwatch.config import Settings
 from stemwatch.inbox.intake import Intake, Limits
+from stemwatch.inbox.mounts import WatchMode
 from stemwatch.journal.journal import Journal
 from stemwatch.journal.schema import JOURNAL
 from stemwatch.local.spawn import LocalServer
@@ -18,11 +19,11 @@ from stemwatch.progress import Progress
 from stemwatch.stemsplit.calls import Calls
 from stemwatch.stemsplit.client import SeparationApi
 from stemwatch.stemsplit.wires import open_api
-from stemwatch.workers.budget import Budget
+from stemwatch.tuning import tuning
 from stemwatch.workers.context import Context
 from stemwatch.workers.gate import Gate
 from stemwatch.workers.pace import RequestBudget, Slots
-from stemwatch.workers.place import Place
+from stemwatch.workers.place import Anchor, Place
 from stemwatch.workers.polls import Polls
 from stemwatch.workers.timing import Timing
 
@@ -48,10 +49,9 @@ async def working_set(
     async with AsyncExitStack() as stack:
         journal = Journal(os.path.join(settings.state_dir, JOURNAL))
         stack.callback(journal.close)
-        at_once = jobs or (_local_jobs() if settings.local else settings.api.max_concurrent)
-        # On our own machine nobody counts: ask often.
-        per_minute = 6000 if settings.local else settings.api.requests_per_minute
-        requests = RequestBudget(per_minute, time.monotonic)
+        chosen = tuning(settings)
+        at_once = jobs or chosen.at_once
+        requests = RequestBudget(chosen.per_minute, time.monotonic)
         api = _Api(settings, timing, requests)
         stack.push_async_callback(api.close)
         if settings.local:
@@ -120,20 +120,16 @@ def _context(
     at_once: int,
 ) -> Context:
     clock = time.monotonic
-    interval = min(settings.api.poll_interval, 0.5 if settings.local else 3600.0)
+    chosen = tuning(settings)
     context = Context(
         journal=journal,
         api=api.now,
         audio=audio,
         place=place,
-        budget=Budget(
-            price=0.0 if settings.local else settings.budget.price_per_minute,
-            per_day=settings.budget.minutes_per_day,
-            per_month=settings.budget.minutes_per_month,
-        ),
+        budget=chosen.budget,
         gate=Gate(timing, clock),
         slots=Slots(at_once, timing.creep, clock),
-        polls=Polls(interval, timing.poll_min, settings.api.job_deadline, timing.late_poll),
+        polls=Polls(chosen.interval, timing.poll_min, settings.api.job_deadline, timing.late_poll),
         requests=requests,
         progress=Progress(),
         timing=timing,
@@ -144,6 +140,22 @@ def _context(
     )
     api.context = context
     return context
+
+
+def place_of(settings: Settings, mode: WatchMode) -> Place:
+    """Where one service's files are; each disk is known by what it was at the start."""
+    folders = settings.folders
+    archive = folders.archive if folders.after_success == "archive" else None
+    paths = (folders.inbox, folders.outbox, folders.quarantine, archive)
+    return Place(
+        outbox=folders.outbox,
+        inbox=folders.inbox,
+        quarantine=folders.quarantine,
+        archive=archive,
+        after_success=folders.after_success,
+        network=mode.network,
+        anchors={path: Anchor(path) for path in paths if path is not None},
+    )
 
 
 def intake_of(context: Context) -> Intake:
@@ -158,10 +170,6 @@ def intake_of(context: Context) -> Intake:
         ),
         same=context.place.same,
     )
-
-
-def _local_jobs() -> int:
-    return max(1, (os.cpu_count() or 2) - 1)
 
 
 def _server_dir(owner: str | None) -> str:

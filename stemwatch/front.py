@@ -16,7 +16,7 @@ class Front:
     """What the rounds through the inbox see of the service."""
 
     def __init__(self, settings: Settings, context: Context, intake: Intake) -> None:
-        self._settings = settings
+        self.settings = settings  # replaced at a reload: presets and options of what comes next
         self._context = context
         self._intake = intake
 
@@ -24,8 +24,8 @@ class Front:
         candidate = Candidate(
             path=found.path,
             relpath=found.relpath,
-            options=self._settings.options_for(found.relpath),
-            outbox=self._settings.folders.outbox,
+            options=self.settings.options_for(found.relpath),
+            outbox=self.settings.folders.outbox,
         )
         await self._intake.admit(candidate, patient=patient)
         self._context.wake()

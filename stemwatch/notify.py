@@ -29,8 +29,13 @@ def notify(message: str, env: Env) -> bool:
 
 
 def ready(env: Env) -> bool:
-    """Started: the inbox is watched and scanned."""
+    """Started: the inbox is watched, its first scan is under way. Also the end of a reload."""
     return notify("READY=1", env)
+
+
+def reloading(env: Env, now: float) -> bool:
+    """The configuration is read again; `ready` tells that it was. `now`: time.monotonic()."""
+    return notify(f"RELOADING=1\nMONOTONIC_USEC={round(now * 1e6)}", env)
 
 
 def stopping(env: Env) -> bool:
@@ -38,8 +43,13 @@ def stopping(env: Env) -> bool:
     return notify("STOPPING=1", env)
 
 
+def extend(seconds: float, env: Env) -> bool:
+    """Ask for `seconds` more from now; longer takes another call."""
+    return notify(f"EXTEND_TIMEOUT_USEC={round(seconds * 1e6)}", env)
+
+
 def alive(env: Env) -> bool:
-    """Send only after real progress (a scan that ended), or a hang goes unnoticed."""
+    """Send only while the service really goes on (`vital`), or a hang goes unnoticed."""
     return notify("WATCHDOG=1", env)
 
 

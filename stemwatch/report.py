@@ -1,19 +1,17 @@
-"""Tells others how the service is: the status file, and the service manager's watchdog."""
+"""Keeps others informed how the service is: the status file, and a tick for the manager."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 
-from stemwatch import __version__, notify, progress
+from stemwatch import __version__, progress
 from stemwatch.inbox.rounds import Rounds
 from stemwatch.inbox.watcher import Watcher
+from stemwatch.manager import Manager
 from stemwatch.workers.context import Context
-
-STANDSTILL = 300.0  # seconds beyond a rescan after which the rounds are taken for hung
 
 
 class Report:
@@ -24,23 +22,22 @@ class Report:
         context: Context,
         rounds: Rounds,
         watcher: Watcher,
+        manager: Manager,
         *,
         state_dir: str,
-        rescan_seconds: float,
-        env: Mapping[str, str],
     ) -> None:
         self._context = context
         self._rounds = rounds
         self._watcher = watcher
+        self._manager = manager
         self._state_dir = state_dir
-        self._patience = rescan_seconds + STANDSTILL
-        self._env = env
         self._started = time.time()
 
     async def run(self) -> None:
         """Write on every change, at most once a second; until cancelled."""
         every = self._context.timing.status_every
-        watchdog = notify.watchdog_seconds(self._env, os.getpid())
+        if self._manager.watchdog is not None:
+            every = min(every, self._manager.watchdog / 2)
         seen: object = None
         scans = 0
         while True:
@@ -51,10 +48,17 @@ class Report:
             if now != seen:
                 seen = now
                 await self.write()
-            # Only while the rounds really go on: a service that hangs is started again.
-            if watchdog is not None and self._rounds.standstill() < self._patience:
-                notify.alive(self._env)
-            await asyncio.sleep(min(every, watchdog / 2) if watchdog else every)
+            await self._manager.tick(self._rounds.under_way.is_set())
+            await self._rest(every)
+
+    async def _rest(self, seconds: float) -> None:
+        """Until the next tick; at the start, until the first scan is under way at most."""
+        if self._manager.is_ready:
+            await asyncio.sleep(seconds)
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._rounds.under_way.wait()
 
     async def write(self) -> None:
         """Write the status as it is now."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from functools import partial
 
 import click
 
+from stemwatch import config
 from stemwatch.commands.common import config_option, key_of, settings_of, start_log
 
 
@@ -18,10 +21,18 @@ def command(config_file: str | None, once: bool, local: bool) -> int:
 
     Ctrl-C (or SIGTERM) drains: a submission that may cost is waited for, the rest goes on at the
     next start. A second one stops at once.
+
+    SIGHUP (`systemctl reload`) reads the configuration again; a faulty one is reported, and the old
+    one stays. In force at once: separation, presets, budget, log, watch (but its mode), and of api
+    max_concurrent, requests_per_minute, poll_interval and job_deadline. Folders, state_dir, the
+    rest of api, the key and web need a restart; the log says so where they were changed.
     """
     settings = settings_of(config_file, local=local)
     key = key_of(settings)
     start_log(settings, key)
     from stemwatch.app import run_service
 
-    return asyncio.run(run_service(settings, key=key, once=once))
+    # The same file again, wherever it was found.
+    path = settings.source or ""
+    read = partial(config.load, path, env=os.environ, local=local)
+    return asyncio.run(run_service(settings, key=key, once=once, read=read))

@@ -1,5 +1,6 @@
 """Configuration: a YAML file in, frozen and checked settings out; every fault at once."""
 
+from stemwatch.config.changes import LIVE, merged
 from stemwatch.config.example import example_text, write_example
 from stemwatch.config.folders import folder_faults, make_folders
 from stemwatch.config.load import candidates, defaults, find, load, not_found
@@ -15,6 +16,7 @@ from stemwatch.config.settings import (
 )
 
 __all__ = [
+    "LIVE",
     "Api",
     "Budget",
     "Folders",
@@ -30,6 +32,7 @@ __all__ = [
     "folder_faults",
     "load",
     "make_folders",
+    "merged",
     "not_found",
     "write_example",
 ]

@@ -74,6 +74,7 @@ class Rounds:
         self._clock = clock
         self.unreadable: dict[str, str] = {}
         self.completed = 0  # whole scans so far
+        self.under_way = asyncio.Event()  # the first scan has begun, or has found no inbox
         self._signal = asyncio.Event()
         self._hinted = False  # there is something to look at, not just a free seat
         self._found: dict[str, Found] = {}  # what is settling, by path
@@ -82,6 +83,13 @@ class Rounds:
         self._crowded = False  # there was more than could be followed
         self._next_scan = 0.0
         self._alive_at = clock()
+
+    def look_for(self, filter: Filter, rescan_seconds: float) -> None:
+        """Other names and gaps from now on; what they mean is looked at once, from the start."""
+        self._filter = filter
+        self._rescan_seconds = rescan_seconds
+        self._next_scan = 0.0
+        self.wake()
 
     def wake(self) -> None:
         """Something happened in the inbox (called by the watcher, and by anybody who knows)."""
@@ -159,8 +167,11 @@ class Rounds:
         except StemwatchError as fault:
             self._front.trouble(fault)
             self._next_scan = min(self._next_scan, now + self._rescan_seconds)
+        finally:
+            self.under_way.set()
 
     async def _scan_all(self, now: float) -> None:
+        self.under_way.set()
         self._crowded = False
         self.unreadable = {p: m for p, m in self.unreadable.items() if p in self._settler}
         self._kept.begin()

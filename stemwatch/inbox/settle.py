@@ -62,16 +62,20 @@ class Settler:
     ) -> None:
         if samples < 2:
             raise ValueError("a file can't be seen to stand still with fewer than 2 samples")
-        self._quiet = quiet
         self._samples = samples
         self._capacity = capacity
-        self._patience = patience
         self._compare_inode = compare_inode
-        self._interval = quiet / (samples - 1)
-        self._grid = self._interval / 4
+        self.repace(quiet, patience)
         self._tracked: dict[str, _Tracked] = {}
         self._heap: list[tuple[float, str]] = []
         self._busy: dict[str, None] = {}  # in the order in which they became busy
+
+    def repace(self, quiet: float, patience: float) -> None:
+        """Other times from every file's next sample on."""
+        self._quiet = quiet
+        self._patience = patience
+        self._interval = quiet / (self._samples - 1)
+        self._grid = self._interval / 4
 
     def __len__(self) -> int:
         return len(self._tracked)

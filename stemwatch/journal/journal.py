@@ -63,6 +63,11 @@ class Journal:
 
     # -- writing ---------------------------------------------------------------------------
 
+    async def pulse(self) -> None:
+        """Return once both threads have answered: nothing is written, and it proves they live."""
+        await self._write(lambda db: None)
+        await self._read(lambda db: None)
+
     async def add(self, job: Job) -> Job:
         """Insert a new job (its `id` is ignored); returns it with its id."""
         return await self._write(lambda db: transactions.add(db, job, self._clock()))

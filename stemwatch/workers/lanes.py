@@ -45,6 +45,7 @@ class Lanes:
         self._lanes = lanes
         self._stopping = False
         self.fatal: BaseException | None = None
+        self.ended = 0  # steps so far: while some sit and none ends, something hangs
 
     def __getitem__(self, name: str) -> Lane:
         return self._lanes[name]
@@ -53,8 +54,11 @@ class Lanes:
     def busy(self) -> bool:
         return any(lane.tasks for lane in self._lanes.values())
 
-    async def drain(self, patience: float) -> None:
-        """Polls and downloads stop at once; a submission that may cost is waited for."""
+    async def drain(self, patience: float, costly: float = 0.0) -> None:
+        """Polls and downloads stop at once; a submission that may cost is waited for.
+
+        All of it `patience` seconds at most, such a submission `costly` seconds if that is longer.
+        """
         self._stopping = True
         waited = set(self._ctx.critical)
         for name, lane in self._lanes.items():
@@ -64,12 +68,24 @@ class Lanes:
                     task.cancel()
         while waited:
             done, left = await asyncio.wait(waited, timeout=patience)
+            if left and costly > patience:
+                left = await self._wait_for_answers(left, costly - patience)
             if left:
                 # Nothing may outlive the rooms that it works with: they are closed next.
                 self.abort()
                 await asyncio.wait(left, timeout=2 * _GRACE)
                 break
             waited = set(self._ctx.critical) - done
+
+    async def _wait_for_answers(
+        self, left: set[asyncio.Task[None]], seconds: float
+    ) -> set[asyncio.Task[None]]:
+        """Only what may have cost something is worth more patience; returns what is left then."""
+        submitting = self._lanes[SUBMIT].tasks
+        costly = {submitting[job_id] for job_id in self._ctx.committed if job_id in submitting}
+        for task in left - costly - self._ctx.critical:
+            task.cancel()
+        return (await asyncio.wait(left, timeout=seconds))[1]
 
     def abort(self) -> None:
         """Stop now; the next start sorts out what that leaves."""
@@ -96,6 +112,7 @@ class Lanes:
 
     def _ended(self, name: str, job_id: int, task: asyncio.Task[None]) -> None:
         lane = self._lanes[name]
+        self.ended += 1
         lane.tasks.pop(job_id, None)
         lane.jobs.pop(job_id, None)
         if name == SUBMIT:

@@ -57,6 +57,13 @@ class RequestBudget:
             wait = max(wait, self._window[-self._limit] + _WINDOW - now)
         return max(0.0, wait)
 
+    def resize(self, per_minute: int) -> None:
+        """Another number from now on; what was sent in the last minute counts."""
+        before, self._most = self._most, max(1, per_minute)
+        # Less than that was the server's word: it holds until its next answer says more.
+        self._limit = self._most if self._limit == before else min(self._limit, self._most)
+        self._window = deque(self._window, maxlen=self._most)
+
     async def take(self) -> None:
         """Wait for a place; first come, first served."""
         async with self._turn:
@@ -79,6 +86,12 @@ class Slots:
         self._changed = clock()
         self._held: set[int] = set()
         self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    def resize(self, most: int) -> None:
+        """Another limit from now on. One that a 429 has lowered stays low, and creeps up."""
+        self.limit = most if self.limit == self.most else min(self.limit, most)
+        self.most = most
+        self._hand_on()
 
     @property
     def held(self) -> int:

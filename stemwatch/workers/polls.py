@@ -63,16 +63,20 @@ class Polls:
         self, interval: float, shortest: float, late_after: float, late_step: float
     ) -> None:
         self.estimate = Estimate()
-        self._interval = interval
-        self._shortest = min(shortest, interval)
-        self._late_after = late_after
-        self._late_step = max(late_step, interval)
+        self.repace(interval, shortest, late_after, late_step)
         self._jobs: dict[int, _Watched] = {}
         self._heap: list[tuple[float, int]] = []
         self._held_until = 0.0
         self._called_until = 0.0  # callbacks come: polling is only the backstop
         self._by_remote: dict[str, int] = {}
         self._early: OrderedDict[str, None] = OrderedDict()
+
+    def repace(self, interval: float, shortest: float, late_after: float, late_step: float) -> None:
+        """Other gaps from every job's next poll on."""
+        self._interval = interval
+        self._shortest = min(shortest, interval)
+        self._late_after = late_after
+        self._late_step = max(late_step, interval)
 
     def __len__(self) -> int:
         return len(self._jobs)

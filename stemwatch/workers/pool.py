@@ -147,13 +147,25 @@ class Pool:
             _CLAIMED, now=float("inf"), owner=ctx.owner, limit=1, longest=left * 60.0
         )
 
-    async def stop(self, patience: float) -> None:
-        """Drain: what can't cost stops at once, a submission that may is waited for."""
+    @property
+    def busy(self) -> bool:
+        """Whether a step of any job is under way."""
+        return self._lanes.busy
+
+    @property
+    def moves(self) -> int:
+        """A number that grows while work goes on: steps that ended, bytes that went through."""
+        return self._lanes.ended + self.ctx.progress.changes
+
+    async def stop(self, patience: float, costly: float = 0.0) -> None:
+        """Drain: what can't cost stops at once, a submission that may is waited for.
+
+        In seconds: all of it `patience`, an answer that may have been paid for also `costly`."""
         self._stopping = True
         self._wake.set()
         if self._probe is not None:
             self._probe.cancel()
-        await self._lanes.drain(patience)
+        await self._lanes.drain(patience, costly)
 
     def abort(self) -> None:
         """A second signal: stop now; the next start sorts out what that leaves."""
@@ -243,6 +255,7 @@ class Pool:
     async def _fill_submit(self) -> None:
         """Uploads for the free slots, and one ahead for the slot that is about to be free."""
         ctx, lane = self.ctx, self._lanes[SUBMIT]
+        lane.seats = ctx.slots.most  # a reload may have changed it
         uploading = [job for job_id, job in lane.jobs.items() if job_id not in ctx.committed]
         room = ctx.slots.free - len(uploading)
         soon = ctx.polls.expected_end(ctx.clock())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -158,24 +157,6 @@ def test_what_is_dropped_while_stopped_is_found_at_the_next_start(home: Home) ->
     with home.service() as service:
         service.wait_for_event("job.done")
     assert len(home.sidecars()) == 1
-
-
-def test_the_service_manager_is_told_of_start_life_and_end(home: Home) -> None:
-    """READY once it works, WATCHDOG again and again while it does, STOPPING when it drains."""
-    address = home.root / "notify"
-    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as manager:
-        manager.bind(str(address))
-        manager.settimeout(20)
-        home.extra_env = {"NOTIFY_SOCKET": str(address), "WATCHDOG_USEC": "400000"}
-        with home.service() as service:
-            words = [manager.recv(100).decode() for _ in range(4)]
-            service.stop()
-        manager.settimeout(0.1)
-        while words[-1] != "STOPPING=1":
-            words.append(manager.recv(100).decode())
-    assert words[0] == "READY=1"
-    assert words.count("READY=1") == words.count("STOPPING=1") == 1
-    assert words.count("WATCHDOG=1") >= 2
 
 
 def test_an_idle_service_costs_nothing_between_rescans(home: Home, server: ScenarioServer) -> None:

@@ -9,7 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from stemwatch.notify import alive, notify, ready, status, stopping, watchdog_seconds
+from stemwatch.notify import (
+    alive,
+    extend,
+    notify,
+    ready,
+    reloading,
+    status,
+    stopping,
+    watchdog_seconds,
+)
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -50,3 +59,15 @@ def test_how_often_the_watchdog_wants_to_hear() -> None:
     assert watchdog_seconds({**usec, "WATCHDOG_PID": "8"}, 7) is None
     assert watchdog_seconds({}, 7) is None
     assert watchdog_seconds({"WATCHDOG_USEC": "soon"}, 7) is None
+
+
+def test_a_reload_and_more_time_are_told_in_systemds_words(
+    manager: tuple[socket.socket, str],
+) -> None:
+    """Both numbers are whole microseconds; RELOADING and its time are one datagram."""
+    listener, name = manager
+    env = {"NOTIFY_SOCKET": name}
+    assert reloading(env, 12.5)
+    assert listener.recv(1000) == b"RELOADING=1\nMONOTONIC_USEC=12500000"
+    assert extend(20.0, env)
+    assert listener.recv(1000) == b"EXTEND_TIMEOUT_USEC=20000000"

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import os
-from dataclasses import FrozenInstanceError, is_dataclass
+from dataclasses import FrozenInstanceError, is_dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from stemwatch.config import Settings, candidates, defaults, example_text, find, load, not_found
+from stemwatch.config import (
+    LIVE,
+    Api,
+    Budget,
+    Folders,
+    Separation,
+    Settings,
+    Watch,
+    candidates,
+    defaults,
+    example_text,
+    find,
+    load,
+    merged,
+    not_found,
+)
 from stemwatch.config.faults import dotted
 from stemwatch.errors import ConfigFault
 from stemwatch.job import Options
@@ -404,3 +419,43 @@ def test_the_example_has_every_key() -> None:
             # minutes_per_month shares the comment above minutes_per_day
             above = below - 2 if key == "minutes_per_month" else below - 1
             assert lines[above].lstrip().startswith("#"), dotted((section, key))
+
+
+def test_only_what_can_change_under_way_is_taken_over() -> None:
+    """Every key is either in force at once or named as waiting; nothing is lost in between."""
+    old = Settings()
+    new = Settings(
+        folders=Folders(inbox="/new", after_success="keep"),
+        state_dir="/elsewhere",
+        watch=Watch(mode="poll", settle_seconds=9.0),
+        separation=Separation(stems=6),
+        presets={"dj": Separation(format="mp3")},
+        api=Api(base_url="local", max_concurrent=9, upload_timeout=60.0),
+        budget=Budget(minutes_per_day=5.0),
+        source="/the/file",
+    )
+    effective, changed, waiting = merged(old, new)
+    assert changed == [
+        "watch.settle_seconds", "separation", "presets", "api.max_concurrent", "budget",
+    ]  # fmt: skip
+    assert waiting == [
+        "folders.inbox", "folders.after_success", "state_dir", "watch.mode", "api.base_url",
+        "api.upload_timeout",
+    ]  # fmt: skip
+    assert effective.folders == old.folders
+    assert effective.state_dir == old.state_dir
+    assert effective.watch == replace(old.watch, settle_seconds=9.0)
+    assert effective.api == replace(old.api, max_concurrent=9)
+    assert (effective.separation, effective.budget) == (new.separation, new.budget)
+
+
+def test_the_readme_names_what_a_reload_takes_over() -> None:
+    """And every key of that table exists."""
+    told = (ROOT / "README.md").read_text("utf-8")
+    told = told.split("**Changes without a restart**")[1].split("\n\n")[0]
+    for key in LIVE:
+        section, _, field = key.partition(".")
+        assert f"`{section}`" in told
+        assert not field or section == "watch" or f"`{field}`" in told
+        at = getattr(Settings(), section)
+        assert not field or hasattr(at, field)

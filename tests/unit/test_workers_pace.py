@@ -151,3 +151,29 @@ def test_what_runs_there_after_a_restart_has_its_slot() -> None:
     assert slots.free == 0
     slots.release(2)
     assert slots.free == 1
+
+
+def test_a_reload_changes_the_limits_of_what_comes_next() -> None:
+    """More slots are there at once, fewer let run what runs; the last minute's calls count."""
+    clock = Clock()
+    slots = Slots(2, 60.0, clock)
+    slots.hold(1)
+    slots.resize(5)
+    assert (slots.most, slots.limit, slots.free) == (5, 5, 4)
+    slots.refused()
+    slots.resize(8)
+    assert (slots.most, slots.limit) == (8, 1)  # what a 429 lowered stays low, and creeps up
+    slots.resize(1)
+    assert (slots.most, slots.limit, slots.free) == (1, 1, 0)
+
+    async def paced() -> None:
+        budget = RequestBudget(3, clock)
+        for _ in range(3):
+            await budget.take()
+        assert budget.delay() == 60.0
+        budget.resize(4)
+        assert budget.delay() == 0.0
+        budget.resize(2)
+        assert budget.delay() == 60.0
+
+    asyncio.run(paced())

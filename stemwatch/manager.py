@@ -1,0 +1,156 @@
+"""What the service manager (systemd) is told, and when: ready, alive, how it stands, more time.
+
+Everything is said from one tick of the report, so that an idle service does not wake up for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Coroutine, Mapping
+from contextlib import suppress
+from typing import Any
+
+from stemwatch import notify
+from stemwatch.errors import StemwatchError
+from stemwatch.job import JobState
+from stemwatch.log import log, redacted
+from stemwatch.vital import Vital
+from stemwatch.workers.budget import start_of_day
+from stemwatch.workers.context import Context
+
+_COUNT_EVERY = 5.0  # seconds between two questions to the journal for the status line
+_EXTENSION = 20.0  # seconds that a start or a stop asks for at a time
+_EXTEND_EVERY = 5.0
+_LONGEST_START = 1800.0  # to rebuild a lost journal from ten thousand sidecars on a slow disk
+_WORKING = (JobState.SUBMITTING, JobState.SEPARATING, JobState.SEPARATED)
+
+
+def status_line(counts: Mapping[str, int], done_today: int, reasons: list[str]) -> str:
+    """Such as "3 separating, 12 waiting, 41 done today"; then why work is held, if it is."""
+    working = sum(counts[state] for state in _WORKING)
+    line = f"{working} separating, {counts[JobState.QUEUED]} waiting, {done_today} done today"
+    if held := counts[JobState.QUARANTINED]:
+        line += f", {held} in quarantine"
+    return "; ".join([line, *(redacted(reason) for reason in reasons)])
+
+
+class Manager:
+    """Speaks for one service. Without `$NOTIFY_SOCKET` it keeps silent and asks nothing."""
+
+    def __init__(self, context: Context, vital: Vital, env: Mapping[str, str]) -> None:
+        self._context = context
+        self._vital = vital
+        self._env = env
+        self.listens = bool(env.get("NOTIFY_SOCKET"))
+        self.watchdog = notify.watchdog_seconds(env, os.getpid()) if self.listens else None
+        self.is_ready = not self.listens
+        self.note = ""  # what the owner should know until it is mended, such as a faulty reload
+        self._hung = ""
+        self._next_alive = 0.0
+        self._next_count = 0.0
+        self._told: object = None
+        self._line = ""
+
+    # -- the start -------------------------------------------------------------------------
+
+    async def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run `work`, which comes before everything else, asking for time while it lasts."""
+        await self._meanwhile(self._ask_for_start(), work)
+
+    async def _ask_for_start(self) -> None:
+        asked = 0.0
+        while self.listens and asked < _LONGEST_START:
+            await asyncio.sleep(_EXTEND_EVERY)
+            asked += _EXTEND_EVERY
+            notify.extend(_EXTENSION, self._env)
+            self._say("starting: puts in order what an earlier run left")
+
+    # -- a tick of the report --------------------------------------------------------------
+
+    async def tick(self, under_way: bool) -> None:
+        """Say what is new. `under_way`: the first scan of the inbox is."""
+        if under_way and not self.is_ready:
+            self.is_ready = True
+            notify.ready(self._env)
+        if not self.listens or not self.is_ready:
+            return
+        self._watchdog()
+        await self._status()
+
+    def _watchdog(self) -> None:
+        now = self._context.clock()
+        if self.watchdog is None or now < self._next_alive:
+            return
+        hung = self._vital.hung()
+        if hung and not self._hung:
+            log.critical("service.hung", message=f"{hung}: the service manager starts it again")
+        self._hung = hung
+        if not hung:
+            notify.alive(self._env)
+            self._next_alive = now + self.watchdog / 2
+
+    async def _status(self) -> None:
+        context, now = self._context, self._context.clock()
+        pauses = tuple(pause.code for pause in context.gate.pauses)
+        state = (context.progress.changes, pauses, self.note, self._hung, start_of_day(time.time()))
+        if state == self._told or now < self._next_count:
+            return
+        self._next_count = now + min(_COUNT_EVERY, 5 * context.timing.status_every)
+        with suppress(StemwatchError):  # told elsewhere, and louder
+            done = await context.journal.changed_since(JobState.DONE, state[-1])
+            line = status_line(await context.journal.counts(), done, self._reasons())
+            self._told = state
+            self._say(line)
+
+    def _reasons(self) -> list[str]:
+        paused = [f"paused: {pause.message}" for pause in self._context.gate.pauses]
+        return [text for text in (self._hung, *paused, self.note) if text]
+
+    def _say(self, line: str) -> None:
+        if line != self._line:
+            self._line = line
+            notify.status(line, self._env)
+
+    # -- a reload --------------------------------------------------------------------------
+
+    def reloading(self) -> None:
+        if self.is_ready:  # during the start nobody waits for it
+            notify.reloading(self._env, time.monotonic())
+
+    def reloaded(self, note: str) -> None:
+        """The reload is over, well or not; `note` stays in the status line."""
+        self.note = note
+        if self.is_ready:
+            notify.ready(self._env)
+
+    # -- the end ---------------------------------------------------------------------------
+
+    async def drain(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run `work`, the end of the service, asking for time while it may be worth a song."""
+        notify.stopping(self._env)
+        await self._meanwhile(self._ask_for_time(), work)
+
+    @staticmethod
+    async def _meanwhile(
+        asking: Coroutine[Any, Any, None], work: Coroutine[Any, Any, None]
+    ) -> None:
+        aside = asyncio.create_task(asking, name="extend")
+        try:
+            await work
+        finally:
+            aside.cancel()
+            await asyncio.gather(aside, return_exceptions=True)
+
+    async def _ask_for_time(self) -> None:
+        while self.listens:
+            if costly := len(self._context.committed) or len(self._context.critical):
+                notify.extend(_EXTENSION, self._env)
+                songs = "song" if costly == 1 else "songs"
+                self._say(f"stopping; waits for the answer for {costly} {songs} already uploaded")
+            else:
+                self._say("stopping")
+            if self.watchdog is not None:
+                notify.alive(self._env)
+            await asyncio.sleep(min(_EXTEND_EVERY, self.watchdog or _EXTEND_EVERY))
