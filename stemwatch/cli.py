@@ -23,6 +23,7 @@ _COMMANDS = {
     "check": "find every fault at once: configuration, folders, key, API, clock",
     "init": "write a commented configuration",
     "serve": "the separation server: the same API on your own machine",
+    "completion": "the script for your shell: bash, zsh or fish",
 }
 
 

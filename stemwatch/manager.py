@@ -20,7 +20,7 @@ from stemwatch.vital import Vital
 from stemwatch.workers.budget import start_of_day
 from stemwatch.workers.context import Context
 
-_COUNT_EVERY = 5.0  # seconds between two questions to the journal for the status line
+_COUNT_EVERY = 2.0  # seconds between two questions to the journal for the status line
 _EXTENSION = 20.0  # seconds that a start or a stop asks for at a time
 _EXTEND_EVERY = 5.0
 _LONGEST_START = 1800.0  # to rebuild a lost journal from ten thousand sidecars on a slow disk
@@ -97,7 +97,7 @@ class Manager:
         state = (context.progress.changes, pauses, self.note, self._hung, start_of_day(time.time()))
         if state == self._told or now < self._next_count:
             return
-        self._next_count = now + min(_COUNT_EVERY, 5 * context.timing.status_every)
+        self._next_count = now + min(_COUNT_EVERY, 2 * context.timing.status_every)
         with suppress(StemwatchError):  # told elsewhere, and louder
             done = await context.journal.changed_since(JobState.DONE, state[-1])
             line = status_line(await context.journal.counts(), done, self._reasons())

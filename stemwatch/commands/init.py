@@ -9,6 +9,7 @@ import click
 
 from stemwatch import config
 from stemwatch.key import NAME
+from stemwatch.operations import setup
 from stemwatch.ui import text
 
 FILE = "stemwatch.yaml"
@@ -16,16 +17,27 @@ FILE = "stemwatch.yaml"
 
 @click.command("init")
 @click.argument("path", required=False, default=FILE, type=click.Path())
-def command(path: str) -> int:
+@click.option("--folders", metavar="DIR", help="Inbox, outbox ... in DIR; else in ~/stemwatch.")
+@click.option("--systemd", is_flag=True, help="Only print what sets up a service on this machine.")
+@click.option("--user", is_flag=True, help="With --systemd: a service of this account, no root.")
+def command(path: str, folders: str | None, systemd: bool, user: bool) -> int:
     """Write a commented configuration to PATH (default: ./stemwatch.yaml) and make its folders.
 
-    A file that exists is never touched: exit code 78.
+    Asks nothing. A file that exists is never touched: exit code 78.
     """
+    if user and not systemd:
+        raise click.UsageError("--user goes with --systemd")
+    if systemd:
+        machine = setup.this_machine()
+        home = os.path.expanduser("~")
+        for line in setup.for_user(machine, home) if user else setup.for_system(machine):
+            text.say(line)
+        return 0
     if os.path.isdir(path):
         path = os.path.join(path, FILE)
-    config.write_example(path)
+    config.write_example(path, folders)
     settings = config.load(path, env=os.environ)
-    config.make_folders(settings, inbox=True)
+    config.make_folders(settings, inbox=True, state=False)
     here = os.path.abspath(path) == os.path.abspath(FILE)
     option = "" if here else f" -c {shlex.quote(path)}"
     text.say(f"Written: {path}, with every key explained. Next:")

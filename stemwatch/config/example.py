@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 from stemwatch.errors import ConfigFault
 
@@ -14,9 +15,12 @@ def example_text() -> str:
     return resources.files("stemwatch").joinpath("config.example.yaml").read_text("utf-8")
 
 
-def write_example(path: str) -> None:
-    """Write the example to `path`, making its folder. Raises ConfigFault if `path` exists."""
-    text = example_text()
+def write_example(path: str, folders: str | None = None) -> None:
+    """Write the example to `path`, making its folder. Raises ConfigFault if `path` exists.
+
+    Its folders are below `folders`; None: as they are there.
+    """
+    text = example_text() if folders is None else _below(os.path.abspath(folders), example_text())
     try:
         folder = os.path.dirname(os.path.abspath(path))
         if not os.path.lexists(folder):
@@ -30,3 +34,12 @@ def write_example(path: str) -> None:
         ) from None
     except OSError as error:
         raise ConfigFault(f"{path} can't be written: {error.strerror}.") from None
+
+
+def _below(parent: str, text: str) -> str:
+    def moved(match: re.Match[str]) -> str:
+        path = os.path.join(parent, match[1])
+        plain = re.fullmatch(r"[\w./-]+", path, re.ASCII)
+        return path if plain else "'" + path.replace("'", "''") + "'"  # as YAML quotes
+
+    return re.sub(r"~/stemwatch/(\w+)", moved, text)

@@ -38,14 +38,16 @@ def folder_faults(settings: Settings) -> list[str]:
     return faults
 
 
-def make_folders(settings: Settings, *, inbox: bool = False) -> None:
+def make_folders(settings: Settings, *, inbox: bool = False, state: bool = True) -> None:
     """Make the folders that are missing (with parents); the inbox only where `init` asks for it.
+
+    `state`: also state_dir, which depends on the account; `init` leaves it to the one that runs.
 
     Raises ConfigFault naming each that can't be made.
     """
     faults = []
     for key, path in _used(settings):
-        if key == "folders.inbox" and not inbox:
+        if (key == "folders.inbox" and not inbox) or (key == "state_dir" and not state):
             continue
         try:
             os.makedirs(path, mode=0o700 if key == "state_dir" else 0o777, exist_ok=True)

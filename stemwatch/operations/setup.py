@@ -1,0 +1,126 @@
+"""The commands that set stemwatch up under systemd on this machine; nothing is run here."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import sys
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata, resources
+from urllib.parse import unquote, urlsplit
+
+PROGRAM = "/opt/stemwatch/bin/stemwatch"  # as in the units
+CONFIG = "/etc/stemwatch/config.yaml"
+KEY = "/etc/stemwatch/api-key"
+FOLDERS = "/srv/stemwatch"
+_TMPFILES = "tmpfiles.d/stemwatch.conf"
+# ProtectHome= and PrivateTmp= of the unit hide these: a program in there could not be started.
+_HIDDEN = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Where things are here. `source` is what pip is told to install the same stemwatch again."""
+
+    program: str
+    python: str
+    units: str
+    source: str
+
+    @property
+    def hidden(self) -> bool:
+        """Whether the system unit would not see this installation."""
+        return any(os.path.realpath(p).startswith(_HIDDEN) for p in (self.program, self.python))
+
+
+def this_machine() -> Machine:
+    return Machine(
+        program=os.path.join(sysconfig.get_path("scripts"), "stemwatch"),
+        python=os.path.realpath(sys.executable),
+        units=str(resources.files("stemwatch").joinpath("systemd")),
+        source=_source(),
+    )
+
+
+def for_system(machine: Machine) -> Iterator[str]:
+    """Lines for a shell: a service of its own account, for the whole machine."""
+    units = machine.units
+    program = PROGRAM if machine.hidden else machine.program
+    if machine.hidden:
+        python = shutil.which("python3", path="/usr/local/bin:/usr/bin") or "python3"
+        yield "# This stemwatch is where the service can't see it (a home, /tmp): one for all."
+        yield f"sudo {python} -m venv /opt/stemwatch        # Python 3.11 or newer"
+        yield f"sudo /opt/stemwatch/bin/pip install {shlex.quote(machine.source)}"
+    yield "# The account and its folders, all below one parent."
+    yield _install(f"{units}/sysusers.d/stemwatch.conf", "/etc/sysusers.d/stemwatch.conf")
+    yield "sudo systemd-sysusers"
+    yield _install(f"{units}/{_TMPFILES}", f"/etc/{_TMPFILES}")
+    yield f"sudo systemd-tmpfiles --create /etc/{_TMPFILES}"
+    yield "# The configuration, and the key: paste it, then Enter and Ctrl-D."
+    yield f"sudo {shlex.quote(program)} init --folders {FOLDERS} {CONFIG}"
+    yield f"sudo install -m 600 /dev/stdin {KEY}"
+    yield "# The service."
+    yield _install(f"{units}/stemwatch.service", "/etc/systemd/system/stemwatch.service")
+    if program != PROGRAM:
+        folder = "/etc/systemd/system/stemwatch.service.d"
+        yield from _dropped_in("sudo ", folder, f"{_quoted(program)} run --config {CONFIG}")
+    yield "sudo systemctl daemon-reload"
+    yield "sudo systemctl enable --now stemwatch"
+    yield "systemctl status stemwatch"
+
+
+def for_user(machine: Machine, home: str) -> Iterator[str]:
+    """Lines for a shell: a service of one account, its folders in its home; no root needed."""
+    settings, user = f"{home}/.config/stemwatch", f"{home}/.config/systemd/user"
+    yield "# The configuration, and the key: paste it, then Enter and Ctrl-D."
+    yield f"{shlex.quote(machine.program)} init {shlex.quote(settings)}/config.yaml"
+    yield f"install -m 600 /dev/stdin {shlex.quote(settings)}/api-key"
+    yield "# Then name it in that configuration:  key_file: api-key"
+    yield "# The service; the last line keeps it running after logout."
+    yield _install(
+        f"{machine.units}/user/stemwatch.service", f"{user}/stemwatch.service", root=False
+    )
+    if machine.program != f"{home}/.local/bin/stemwatch":
+        folder = f"{user}/stemwatch.service.d"
+        yield from _dropped_in("", folder, f"{_quoted(machine.program)} run")
+    yield "systemctl --user daemon-reload"
+    yield "systemctl --user enable --now stemwatch"
+    yield "loginctl enable-linger"
+
+
+def _install(source: str, target: str, *, root: bool = True) -> str:
+    sudo = "sudo " if root else ""
+    return f"{sudo}install -D -m 644 {shlex.quote(source)} {shlex.quote(target)}"
+
+
+def _dropped_in(sudo: str, folder: str, command: str) -> Iterator[str]:
+    """The unit itself stays as it is, so that a newer one can simply replace it."""
+    yield f"{sudo}install -D -m 644 /dev/stdin {shlex.quote(folder)}/program.conf <<'END'"
+    yield "[Service]"
+    yield "ExecStart="
+    yield f"ExecStart={command}"
+    yield "END"
+
+
+def _quoted(path: str) -> str:
+    """A path as systemd reads it."""
+    escaped = path.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    return f'"{escaped}"' if escaped != path or " " in path or "'" in path else path
+
+
+def _source() -> str:
+    """Where this stemwatch was installed from: its checkout or wheel, else its name and version."""
+    try:
+        found = metadata.distribution("stemwatch")
+        told = json.loads(found.read_text("direct_url.json") or "{}")
+    except (metadata.PackageNotFoundError, ValueError):
+        return "stemwatch[local]"
+    url = urlsplit(str(told.get("url", "")))
+    path = unquote(url.path)
+    if url.scheme == "file" and os.path.exists(path):
+        return f"{path}[local]"
+    return f"stemwatch[local]=={found.version}"

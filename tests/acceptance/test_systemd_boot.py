@@ -1,0 +1,39 @@
+"""The shipped unit, run by a real systemd that was booted for it (this machine's own, borrowed)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.scenario.server import ScenarioServer
+from tests.systemd.boot import KEY, STEPS, Booted
+from tests.systemd.machine import Machine, borrowed, why_not
+
+pytestmark = [
+    pytest.mark.skipif(bool(why_not()), reason=f"{why_not()}; boots a systemd"),
+    pytest.mark.xdist_group("systemd-boot"),
+]
+_failed: list[str] = []
+
+
+@pytest.fixture(scope="module")
+def booted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booted]:
+    root = tmp_path_factory.mktemp("boot") / "root"
+    options = borrowed(root)
+    with ScenarioServer(key=KEY, job_seconds=0.2) as server, Machine(root, options) as machine:
+        yield Booted(machine, server, 6.0)
+
+
+@pytest.mark.parametrize("step", STEPS, ids=[step.__name__ for step in STEPS])
+def test_the_shipped_unit(booted: Booted, step: Callable[[Booted], None]) -> None:
+    """Each step goes on from where the one before it left the machine."""
+    if _failed:
+        pytest.skip(f"{_failed[0]} failed before it")
+    _failed.append(step.__name__)
+    try:
+        step(booted)
+    except BaseException:
+        print(booted.machine.run("journalctl", "--no-pager", "-n", "60", check=False).stdout)
+        raise
+    _failed.clear()

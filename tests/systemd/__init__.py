@@ -1,0 +1,1 @@
+"""The shipped units under a systemd that was booted for the purpose."""
