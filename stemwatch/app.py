@@ -23,6 +23,7 @@ from stemwatch.job import JobState
 from stemwatch.lock import InstanceLock
 from stemwatch.log import configure, log
 from stemwatch.manager import Manager
+from stemwatch.operations import moves
 from stemwatch.operations.rebuild import rebuild
 from stemwatch.outbox import staging
 from stemwatch.reload import Read, Reload, again
@@ -60,6 +61,7 @@ async def run_service(
     make_folders(settings)
     if faults := folder_faults(settings):
         raise ConfigFault(*faults)
+    moves.warn(settings)
     lock = InstanceLock(os.path.join(settings.state_dir, LOCK))
     try:
         mode = watch_mode(settings.watch.mode, settings.folders.inbox)

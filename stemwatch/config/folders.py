@@ -14,7 +14,7 @@ from stemwatch.errors import ConfigFault
 
 # A full disk is no fault of the configuration: the service starts, pauses and says so.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-_CHECK = ".stemwatch-check-"
+CHECK = ".stemwatch-check-"
 _LEFT_AFTER = 60.0  # seconds; a check takes far less, another one may be under way
 
 
@@ -77,7 +77,7 @@ def _nearest(path: str) -> str:
 
 def _try(folder: str) -> OSError | None:
     """Write, rename and delete a hidden file: on network mounts permission bits say little."""
-    name = os.path.join(folder, f"{_CHECK}{secrets.token_hex(6)}")
+    name = os.path.join(folder, f"{CHECK}{secrets.token_hex(6)}")
     second = f"{name}-renamed"
     try:
         descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -105,7 +105,7 @@ def _remove_left(folder: str, now: float) -> None:
     `now` is by the folder's own clock: a server's may differ from ours.
     """
     for entry in os.listdir(folder):
-        if entry.startswith(_CHECK):
+        if entry.startswith(CHECK):
             path = os.path.join(folder, entry)
             with suppress(OSError):
                 if now - os.lstat(path).st_mtime > _LEFT_AFTER:

@@ -23,6 +23,7 @@ from stemwatch.journal.schema import JOURNAL
 from stemwatch.key import NAME, load_key, no_key_fault
 from stemwatch.local.extra import require_extra
 from stemwatch.log import hide
+from stemwatch.operations import moves
 from stemwatch.operations.standing import service
 from stemwatch.outbox.space import needed_bytes
 from stemwatch.stemsplit.calls import Calls
@@ -77,6 +78,8 @@ def _folders(settings: Settings) -> Iterator[Finding]:
         archive = [folders.archive] if folders.after_success == "archive" else []
         used = [folders.inbox, folders.outbox, folders.quarantine, *archive, settings.state_dir]
         yield Finding(OK, f"folders: written, renamed and deleted in {', '.join(used)}")
+        for trap in moves.traps(settings):
+            yield Finding(WARNING, f"folders: {trap.sentence}", moves.HINT)
 
 
 def _key(settings: Settings, env: Mapping[str, str], cwd: str) -> tuple[str | None, Finding]:

@@ -1,0 +1,98 @@
+"""Can files be moved between the folders by a rename? Found by trying, in this very process.
+
+Bind mounts of one disk, such as systemd's `ReadWritePaths=` or a container's volumes make of each
+path they are given, look like one disk and refuse every rename between them (EXDEV): every move
+becomes a copy of the whole file. Only a process inside of them can see it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from stemwatch.config import Settings
+from stemwatch.config.folders import CHECK
+from stemwatch.log import log
+
+_MOUNT_ID = re.compile(rb"^mnt_id:\s*(\d+)$", re.MULTILINE)
+HINT = (
+    "Give their common parent as one path instead: one `ReadWritePaths=` in a systemd unit, one "
+    "volume for a container, one mount in /etc/fstab. Nothing is lost meanwhile: files are copied."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Trap:
+    """Two folders (with their keys) that are on one disk, and on two mounts of it."""
+
+    keys: tuple[str, str]
+    paths: tuple[str, str]
+
+    @property
+    def sentence(self) -> str:
+        (one, two), (here, there) = self.keys, self.paths
+        return (
+            f"{one} and {two} are on one disk, but mounted separately: no file can be renamed "
+            f"from {here} to {there}, so every move is a copy"
+        )
+
+
+def traps(settings: Settings) -> Iterator[Trap]:
+    """The moves of a song's life that look like renames and are not. Leaves nothing behind."""
+    folders = settings.folders
+    inbox = ("folders.inbox", folders.inbox)
+    ends = [("folders.quarantine", folders.quarantine)]
+    if folders.after_success == "archive":
+        ends.insert(0, ("folders.archive", folders.archive))
+    for key, path in ends:
+        if _one_disk(inbox[1], path) and not _renames(inbox[1], path):
+            yield Trap((inbox[0], key), (inbox[1], path))
+
+
+def warn(settings: Settings) -> None:
+    """Say it in the service's own log: `check` may have been run outside of its mounts."""
+    for trap in traps(settings):
+        log.warning("folders.separate_mounts", message=f"{trap.sentence}.", hint=HINT)
+
+
+def _one_disk(one: str, two: str) -> bool:
+    try:
+        return os.stat(one).st_dev == os.stat(two).st_dev
+    except OSError:
+        return False  # told with the folders
+
+
+def _renames(one: str, two: str) -> bool:
+    """Try it with an empty hidden file; where that can't be made, by the numbers of the mounts."""
+    name = f"{CHECK}{secrets.token_hex(6)}"
+    source, target = os.path.join(one, name), os.path.join(two, name)
+    try:
+        os.close(os.open(source, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        os.rename(source, target)
+    except OSError as error:
+        return error.errno != errno.EXDEV and _mount(one) == _mount(two)
+    finally:
+        for left in (source, target):
+            try:
+                os.unlink(left)
+            except OSError:
+                pass
+    return True
+
+
+def _mount(folder: str) -> bytes | None:
+    """The number of the mount that a folder is on; None where the kernel does not tell."""
+    try:
+        descriptor = os.open(folder, os.O_PATH | os.O_CLOEXEC)
+        try:
+            with open(f"/proc/self/fdinfo/{descriptor}", "rb") as file:
+                found = _MOUNT_ID.search(file.read())
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return None
+    return found[1] if found else None
