@@ -103,28 +103,42 @@ def debian(cache: Path, root: Path) -> list[str]:
     return []
 
 
-def debian_tree(cache: Path) -> Path:
-    """The same for everybody who asks with this cache; made once, in a minute or two."""
-    tree = cache / "bookworm"
+_FOR_BOOT = "systemd,systemd-sysv,procps,python3,python3-venv,ca-certificates"
+
+
+def debian_tree(cache: Path, packages: str = _FOR_BOOT) -> Path:
+    """The same for everybody who asks with this cache; made once, in a minute or two.
+
+    Without `packages` it is what the image debian:bookworm-slim is made of.
+    """
+    tree = cache / ("bookworm-boot" if packages else "bookworm-slim")
     if not tree.exists():
-        half = cache / f"bookworm.{os.getpid()}"
-        packages = "--include=systemd,systemd-sysv,procps,python3,python3-venv,ca-certificates"
+        half = cache / f"{tree.name}.{os.getpid()}"
+        command = ["debootstrap", "--variant=minbase"]
+        command += [f"--include={packages}"] if packages else []
         mirror = "http://deb.debian.org/debian"
-        command = ["debootstrap", "--variant=minbase", packages, "bookworm", str(half), mirror]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        made = [*command, "bookworm", str(half), mirror]
+        subprocess.run(made, check=True, stdout=subprocess.DEVNULL)
         half.rename(tree)
     return tree
 
 
-def within(root: Path, command: Sequence[str], **environment: str) -> None:
-    """Run one command in the folder as if it were /, with this machine's network."""
+def within(root: Path, command: Sequence[str], *more: str, **environment: str) -> None:
+    """Run one command in the folder as if it were /, with this machine's network and pip's ways.
+
+    `more`: options of systemd-nspawn.
+    """
     options = ["--quiet", "--register=no", "--keep-unit", "--pipe", f"--directory={root}"]
     passed = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
+    # A machine behind a proxy has certificates of its own; not in their usual place, which
+    # packages that are installed here write to.
+    for name, path in (("PIP_CERT", passed.get("PIP_CERT")), ("PIP_CONFIG_FILE", "/etc/pip.conf")):
+        if path and os.path.exists(path):
+            passed[name] = f"/mnt/{name}"
+            options.append(f"--bind-ro={os.path.realpath(path)}:/mnt/{name}")
     options += [f"--setenv={name}={value}" for name, value in {**passed, **environment}.items()]
-    for path in {os.environ.get("PIP_CERT"), "/etc/pip.conf"} - {None}:
-        if path and os.path.exists(path):  # a machine behind a proxy has its own certificates
-            options.append(f"--bind-ro={os.path.realpath(path)}:{path}")
-    subprocess.run(["systemd-nspawn", *options, *command], check=True, stdin=subprocess.DEVNULL)
+    nspawn = ["systemd-nspawn", *options, *more, *command]
+    subprocess.run(nspawn, check=True, stdin=subprocess.DEVNULL)
 
 
 class Machine:

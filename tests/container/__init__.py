@@ -1,0 +1,1 @@
+"""The container's files, carried out without a container engine."""
