@@ -76,5 +76,5 @@ class Reload:
         if not waiting:
             return ""
         keys = ", ".join(waiting)
-        log.warning("config.needs_restart", keys=waiting, hint="`systemctl restart stemwatch`")
+        log.warning("config.needs_restart", keys=waiting, hint="Restart it for these.")
         return f"{keys} {'take' if len(waiting) > 1 else 'takes'} effect at a restart"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from functools import partial
 
 import click
 
 from stemwatch import config
 from stemwatch.commands.common import config_option, key_of, settings_of, start_log
+from stemwatch.config import Settings
+from stemwatch.log import log
 
 
 @click.command("run")
@@ -32,7 +33,11 @@ def command(config_file: str | None, once: bool, local: bool) -> int:
     start_log(settings, key)
     from stemwatch.app import run_service
 
-    # The same file again, wherever it was found.
-    path = settings.source or ""
-    read = partial(config.load, path, env=os.environ, local=local)
+    def read() -> Settings:
+        """The same file again, wherever it was found."""
+        found = config.load(settings.source or "", env=os.environ, local=local)
+        if key_of(found) != key:
+            log.warning("config.needs_restart", keys=["the API key"], hint="Restart it for this.")
+        return found
+
     return asyncio.run(run_service(settings, key=key, once=once, read=read))
