@@ -1,10 +1,10 @@
-"""The shipped unit for real: `python -m tests.systemd.boot [--keep DIR]`.
+"""The shipped unit for real: `python -m tests.systemd.boot`.
 
-Boots a pristine Debian 12 (debootstrap, cached in $STEMWATCH_TEST_CACHE), installs this checkout by
-pip into /opt/stemwatch, runs the very lines that `stemwatch init --systemd` prints, and goes
-through `STEPS` with the unit as it is shipped, WatchdogSec=60 included. Needs root,
-systemd-container, debootstrap and the network; about four minutes. The suite goes through the same
-steps on this machine's own systemd and /usr, with a WatchdogSec of 6 s.
+Boots a pristine Debian 12 (debootstrap, cached in $STEMWATCH_TEST_CACHE), installs this checkout
+by pip into /opt/stemwatch, runs the very lines that `stemwatch init --systemd` prints, goes through
+`STEPS` with the unit as it is shipped, WatchdogSec=60 included, and then through an instance of the
+template. Needs root, systemd-container, debootstrap and the network; about four minutes. The suite
+goes through the same `STEPS` on this machine's own systemd and /usr, with a WatchdogSec of 6 s.
 """
 
 from __future__ import annotations
@@ -170,6 +170,27 @@ def a_stop_is_quick_otherwise(booted: Booted) -> None:
     assert machine.show(UNIT, "Result") == "success"
 
 
+def an_instance_of_the_template_runs_beside_it(booted: Booted) -> None:
+    """stemwatch@dj with folders, configuration and journal of its own."""
+    machine, unit = booted.machine, "stemwatch@dj.service"
+    units = machine.run("/opt/stemwatch/bin/stemwatch", "init", "--systemd").stdout
+    template = re.findall(r"(\S+)/stemwatch\.service", units)[0] + "/stemwatch@.service"
+    machine.run("cp", template, "/etc/systemd/system/")
+    init = ["/opt/stemwatch/bin/stemwatch", "init", "--folders", "/srv/stemwatch/dj"]
+    machine.run(*init, "/etc/stemwatch/dj.yaml")
+    machine.run("chown", "-R", "stemwatch:stemwatch", "/srv/stemwatch/dj")
+    config = machine.root / "etc/stemwatch/dj.yaml"
+    text = re.sub("base_url: .*", f"base_url: {booted.server.url}", config.read_text())
+    config.write_text(re.sub("settle_seconds: .*", "settle_seconds: 0.2", text))
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "start", unit)
+    make_song(booted.folders / "dj/inbox/other.wav", name="other")
+    wait_for(lambda: (booted.folders / "dj/archive/other.wav").exists(), what=machine.log(unit))
+    assert (machine.root / "var/lib/stemwatch-dj/journal.sqlite3").is_file()
+    machine.run("systemctl", "stop", unit)
+    assert machine.show(unit, "Result") == "success"
+
+
 STEPS: tuple[Callable[[Booted], None], ...] = (
     set_up,
     songs_go_through,
@@ -191,7 +212,7 @@ def main() -> int:
         with ScenarioServer(key=KEY, job_seconds=0.2) as server, Machine(root, options) as machine:
             print(machine.run("systemctl", "--version").stdout.splitlines()[0])
             booted = Booted(machine, server, 60.0)
-            for step in STEPS:
+            for step in (*STEPS, an_instance_of_the_template_runs_beside_it):
                 began = time.monotonic()
                 step(booted)
                 print(f"{step.__name__}: {time.monotonic() - began:.1f} s", flush=True)
