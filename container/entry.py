@@ -57,15 +57,10 @@ def prepare(path: str) -> None:
     if os.path.lexists(path):
         return
     from stemwatch import config
-    from stemwatch.errors import ConfigFault
 
     config.write_example(path, data)
     text = Path(path).read_text("utf-8")
     Path(path).write_text(text.replace(NO_LISTENER, f"  listen: {LISTEN}"), "utf-8")
-    try:
-        config.load(path, env=os.environ)
-    except ConfigFault:  # a version without the web page: the health check looks at the lock
-        Path(path).write_text(text, "utf-8")
     config.make_folders(config.load(path, env=os.environ), inbox=True)
 
 

@@ -118,9 +118,9 @@ def _source() -> str:
         found = metadata.distribution("stemwatch")
         told = json.loads(found.read_text("direct_url.json") or "{}")
     except (metadata.PackageNotFoundError, ValueError):
-        return "stemwatch[local]"
+        return "stemwatch[local,web]"
     url = urlsplit(str(told.get("url", "")))
     path = unquote(url.path)
     if url.scheme == "file" and os.path.exists(path):
-        return f"{path}[local]"
-    return f"stemwatch[local]=={found.version}"
+        return f"{path}[local,web]"
+    return f"stemwatch[local,web]=={found.version}"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -142,10 +143,7 @@ def main() -> int:
             config = data / "stemwatch.yaml"
             wait_for(lambda: config.exists() and (data / "inbox").is_dir(), what=container.log())
             _stop(container)
-            text = config.read_text().replace(
-                "base_url: https://api.stemsplit.io/v1", f"base_url: {server.url}"
-            )
-            config.write_text(text)
+            config.write_text(re.sub("base_url: .*", f"base_url: {server.url}", config.read_text()))
             _go_through(root, stage, data, Path(folder, "second.log"))
     return 0
 
@@ -163,6 +161,7 @@ def _go_through(root: Path, stage: Stage, data: Path, log: Path) -> None:
         assert numbers["NoNewPrivs"].strip() == "1"
         wait_for(lambda: container.health().returncode == 0, what=container.health().stdout)
         print(f"healthy: {container.health().stdout.strip()}", flush=True)
+        assert "null" not in container.health().stdout  # it was /healthz that answered
         make_song(data / "inbox/song.wav")
         wait_for(lambda: (data / "archive/song.wav").exists(), what=container.log())
         sidecar = json.loads((data / "outbox/song/song.stemwatch.json").read_text())

@@ -17,7 +17,6 @@ import pytest
 import yaml
 
 from stemwatch.config import load
-from stemwatch.errors import ConfigFault
 from stemwatch.lock import InstanceLock
 from tests.commands_support import Home
 from tests.container.containerfile import read
@@ -199,11 +198,26 @@ def test_health_is_what_healthz_answers(tmp_path: Path, status: int, code: int) 
         threading.Thread(target=server.serve_forever, daemon=True).start()
         listen = f"127.0.0.1:{server.server_port}"
         home = Home(tmp_path, f"api: {{base_url: local}}\nweb: {{listen: '{listen}'}}")
-        try:
-            load(str(home.config), env=os.environ)
-        except ConfigFault:
-            server.shutdown()
-            pytest.skip("this version has no web.listen")
         assert health(home.config) == code
         server.shutdown()
     assert health(home.config) == 1
+
+
+def test_what_the_first_start_writes_is_a_whole_configuration(tmp_path: Path) -> None:
+    """The folders beside it, a listener for the health check that nobody else reaches."""
+    path = tmp_path / "stemwatch.yaml"
+    env = {"STEMWATCH_CONFIG": str(path), "STATE_DIRECTORY": str(tmp_path / "state")}
+    script = (
+        "import os, runpy, sys; sys.argv[:] = sys.argv[1:]; "
+        "runpy.run_path(sys.argv[0])['prepare'](os.environ['STEMWATCH_CONFIG'])"
+    )
+    command = [sys.executable, "-c", script, str(ENTRY)]
+    for _ in range(2):  # the second start changes nothing
+        subprocess.run(command, env={**os.environ, **env}, check=True, timeout=30)
+    settings = load(str(path), env=env)
+    assert settings.web.listen == "127.0.0.1:8080"
+    assert settings.folders.inbox == str(tmp_path / "inbox")
+    assert settings.state_dir == str(tmp_path / "state")
+    assert {"inbox", "outbox", "quarantine", "archive", "state", "stemwatch.yaml"} == {
+        entry.name for entry in tmp_path.iterdir()
+    }

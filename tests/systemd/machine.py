@@ -95,7 +95,7 @@ def debian(cache: Path, root: Path) -> list[str]:
         shutil.copy(REPO / name, source)
     command = (
         "python3 -m venv /opt/stemwatch && "
-        "/opt/stemwatch/bin/pip install -q --no-cache-dir '/opt/source[local]'"
+        "/opt/stemwatch/bin/pip install -q --no-cache-dir '/opt/source[local,web]'"
     )
     within(root, ["sh", "-c", command])
     (packages,) = (root / "opt/stemwatch/lib").glob("python3.*/site-packages")
