@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
+import subprocess
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
+
+
+def namespaces() -> bool:
+    """May this account make mounts and processes of its own? Root in a container often may not."""
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        return False
+    tried = ["unshare", "--mount", "--pid", "--fork", "true"]
+    return subprocess.run(tried, capture_output=True).returncode == 0
 
 
 def wait_for(

@@ -20,14 +20,14 @@ from stemwatch.config import load
 from stemwatch.lock import InstanceLock
 from tests.commands_support import Home
 from tests.container.containerfile import read
-from tests.support import wait_for
+from tests.support import namespaces, wait_for
 
 REPO = Path(__file__).resolve().parents[2]
 FOLDER = REPO / "container"
 ENTRY = FOLDER / "entry.py"
 needs_root = pytest.mark.skipif(
-    os.geteuid() != 0 or shutil.which("unshare") is None or not Path("/usr/bin/python3").exists(),
-    reason="process 1 and another account need root, unshare and a Python for all",
+    not namespaces() or not Path("/usr/bin/python3").exists(),
+    reason="process 1 and another account need root, namespaces and a Python for all",
 )
 # Stands in for stemwatch: leaves a process without a parent behind, and waits to be stopped.
 PROGRAM = """#!/bin/sh

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.commands_support import COMMAND, Home, environment
+from tests.support import namespaces
 
 needs_mounts = pytest.mark.skipif(
-    os.geteuid() != 0 or shutil.which("unshare") is None, reason="bind mounts need root and unshare"
+    not namespaces(), reason="bind mounts need root that may make namespaces"
 )
 
 

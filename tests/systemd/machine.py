@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from tests.support import wait_for
+from tests.support import namespaces, wait_for
 
 REPO = Path(__file__).resolve().parents[2]
 VERSION = f"python{sys.version_info[0]}.{sys.version_info[1]}"
@@ -30,8 +30,8 @@ _GROUPS = "root:x:0:\nnogroup:x:65534:\n"
 
 def why_not() -> str:
     """Why no machine can be booted here; "" if it can be tried."""
-    if os.geteuid() != 0:
-        return "needs root"
+    if not namespaces():
+        return "needs root that may make namespaces"
     for tool in ("systemd-nspawn", "nsenter"):
         if shutil.which(tool) is None:
             return f"{tool} is not installed"
