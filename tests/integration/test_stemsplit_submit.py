@@ -100,7 +100,7 @@ def test_two_attempts_from_one_descriptor(server: ScenarioServer, song: Path) ->
         ({"status": 400}, Reject, "bad_request"),
         ({"status": 413}, Reject, "too_large"),
         ({"status": 415}, Reject, "unsupported"),
-        ({"status": 422, "body": {"error": {"code": "AUDIO_TOO_SHORT"}}}, Reject, "unprocessable"),
+        ({"status": 422, "body": {"error": {"code": "AUDIO_TOO_SHORT"}}}, Reject, "too_short"),
         ({"status": 401}, PauseService, "auth"),
         ({"status": 403}, PauseService, "auth"),
         ({"status": 402}, PauseService, "credit"),

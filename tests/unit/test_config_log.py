@@ -167,10 +167,10 @@ def test_httpx_says_nothing_at_info() -> None:
     logging.getLogger("httpx").info("HTTP Request: GET %s", URL)
     logging.getLogger("httpcore.http11").debug("send_request_headers")
     logging.getLogger("httpx").warning("careful %s", URL)
-    logging.getLogger("uvicorn.error").info("started")
+    logging.getLogger("another.library").info("started")
     assert [(line["logger"], line["event"]) for line in lines(out)] == [
         ("httpx", "careful https://s3.example.com/stems/vocals.wav?…"),
-        ("uvicorn.error", "started"),
+        ("another.library", "started"),
     ]
 
 
