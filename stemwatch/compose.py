@@ -93,6 +93,7 @@ class _Api:
             answer_timeout=self._timing.answer,
             poll_timeout=self._timing.poll_answer,
             on_rate_limit=self._requests.told,
+            permit=self._requests.take,
         )
         self._all.append(open_api(self._settings.wire, calls))
 

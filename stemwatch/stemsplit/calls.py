@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 from urllib.parse import urlencode
@@ -32,13 +32,18 @@ BODY_LIMIT = 1024 * 1024  # bytes of a JSON answer
 ERROR_PATIENCE = 10.0  # seconds for an error's explanation; its status alone says what to do
 
 
+async def _at_once() -> None:
+    """Nobody counts the requests."""
+
+
 class Calls:
     """One API at `base_url` with one key (None: a local server that wants none).
 
     Seconds: `connect_timeout` for a connection, `stall_timeout` for any single read or write,
     `upload_timeout` for sending a body, `answer_timeout` for the answer to it (long: giving up
     then costs a person's attention), `poll_timeout` for a whole small call. `tls` replaces the
-    usual certificates. `on_rate_limit` hears what the API says of its request budget.
+    usual certificates. `on_rate_limit` hears what the API says of its request budget; `permit` is
+    awaited by a wire before each further request of one step (the first is its caller's to pace).
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class Calls:
         user_agent: str = f"stemwatch/{__version__}",
         tls: ssl.SSLContext | None = None,
         on_rate_limit: Callable[[RateLimit], None] | None = None,
+        permit: Callable[[], Awaitable[None]] = _at_once,
     ) -> None:
         self._base = checked_base(base_url)
         self._key = checked_key(key)
@@ -70,6 +76,7 @@ class Calls:
         https = httpx.URL(self._base).scheme == "https"
         self._tls = tls or (tls_context() if https else None)
         self._on_rate_limit = on_rate_limit
+        self.permit = permit
         self.trust = Trust.of(httpx.URL(self._base))
         self._api = self._client(SocketBackend(resolver=resolver), connections=8)
         # Storage never sees the key: a client of its own, through the address guard.

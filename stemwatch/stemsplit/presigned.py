@@ -82,6 +82,7 @@ class PresignedApi:
         if self._clock() >= until:
             key = await self._upload(upload, on_sent)
             self._remember(identity, key)
+            await self._calls.permit()
         await before_last_bytes()
         if _identity(upload) != identity:
             raise RetryLater("The file changed before it was submitted.", code="changed")
@@ -125,6 +126,7 @@ class PresignedApi:
             if page.last or page.all_before(since):
                 return None
             offset += len(page.names)
+            await self._calls.permit()
         raise bad_answer(answer, f"a list of more than {_PAGES * _PAGE} jobs")
 
     async def job(self, remote_id: str, *, stems: int) -> RemoteJob:
@@ -160,8 +162,10 @@ class PresignedApi:
         for hook_id in details.webhooks_at(answer, url):
             if known:
                 return None
+            await self._calls.permit()
             await self._calls.send("DELETE", f"/webhooks/{quote(hook_id, safe='')}")
         events = ["job.completed", "job.failed"]
+        await self._calls.permit()
         made = await self._calls.send("POST", "/webhooks", {"url": url, "events": events})
         return webhooks.registered(made)
 
@@ -197,6 +201,7 @@ class PresignedApi:
                 return ticket.key
             if answer.status != 403 or last:
                 break
+            await self._calls.permit()
         raise put_fault(answer)
 
     async def _ticket(self, upload: Upload) -> _Ticket:

@@ -161,3 +161,17 @@ def test_what_stays_too_large_is_quarantined(tmp_path: Path, server: ScenarioSer
     assert home.reasons()["large.wav"]["code"] == "too_large"
     assert server.requests("put") == []
     assert server.paid["total"] == 0
+
+
+def test_every_request_counts_against_the_budget(tmp_path: Path, server: ScenarioServer) -> None:
+    """Ticket and job are two requests: with ten a minute, the eleventh waits for its minute."""
+    server.scenario(jobs=[{"seconds": 60.0}] * 8)
+    api = {"requests_per_minute": 10, "max_concurrent": 8, "poll_interval": 60}
+    home = Home(tmp_path, server.url, api=api)
+    with home.service() as service:
+        for number in range(8):
+            drop(home.inbox / f"song{number}.wav", number)
+        service.wait_for_event("job.queued", count=8)
+        wait_for(lambda: sum(r["route"] not in {"put", "other"} for r in server.log) == 10)
+        wait_for(lambda: len(home.rows("SELECT 1 FROM jobs WHERE state = 'queued'")) >= 1)
+        assert sum(r["route"] not in {"put", "other"} for r in server.log) == 10
