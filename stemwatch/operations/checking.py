@@ -9,28 +9,22 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from stemwatch.config import Settings, folder_faults
-from stemwatch.errors import ConfigFault, JournalFault, StemwatchError
+from stemwatch.errors import JournalFault, StemwatchError
 from stemwatch.inbox.mounts import WatchMode, watch_mode
 from stemwatch.inbox.names import Filter
 from stemwatch.job import Options
 from stemwatch.journal.reading import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
-from stemwatch.key import NAME, load_key, no_key_fault
-from stemwatch.local.extra import require_extra
-from stemwatch.log import hide
 from stemwatch.operations import moves
+from stemwatch.operations.finding import FAULT, OK, WARNING, Finding
+from stemwatch.operations.reaching import reach
 from stemwatch.operations.standing import service
 from stemwatch.outbox.space import needed_bytes
-from stemwatch.stemsplit.calls import Calls
-from stemwatch.stemsplit.wires import open_api
 from stemwatch.web.address import looked_at
 
-API_SECONDS = 15.0
 _OLDEST = 1704067200.0  # 2024-01-01: a clock before that was never set
 _SKEW = 5.0  # seconds between this machine's clock and a file's time
 _SONG = 300.0  # seconds: there should be room for a song of this length
@@ -38,30 +32,10 @@ _STATE_ROOM = 50_000_000  # bytes
 _WATCHES = "/proc/sys/fs/inotify/max_user_watches"
 
 
-class Level(StrEnum):
-    OK = "ok"
-    WARNING = "warning"
-    FAULT = "fault"
-
-
-OK, WARNING, FAULT = Level.OK, Level.WARNING, Level.FAULT
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at. `text` says what was found, `hint` what mends it."""
-
-    level: Level
-    text: str
-    hint: str = ""
-
-
 async def check(settings: Settings, env: Mapping[str, str], cwd: str) -> list[Finding]:
     """Look at everything that `run` needs; nothing is changed, nothing is spent."""
     found = [*_folders(settings)]
-    key, about_key = _key(settings, env, cwd)
-    found.append(about_key)
-    found.append(await _api(settings, key, known=about_key.level == OK))
+    found += await reach(settings, env, cwd)
     found += await asyncio.to_thread(lambda: [*_clock(settings), *_watching(settings)])
     found += await asyncio.to_thread(lambda: [*_room(settings)])
     found.append(await _journal(settings))
@@ -80,63 +54,6 @@ def _folders(settings: Settings) -> Iterator[Finding]:
         yield Finding(OK, f"folders: written, renamed and deleted in {', '.join(used)}")
         for trap in moves.traps(settings):
             yield Finding(WARNING, f"folders: {trap.sentence}", moves.HINT)
-
-
-def _key(settings: Settings, env: Mapping[str, str], cwd: str) -> tuple[str | None, Finding]:
-    if settings.local:
-        return None, Finding(OK, "key: none needed, this machine separates")
-    try:
-        key = load_key(settings, env=env, cwd=cwd)
-        if key is None:
-            raise no_key_fault()
-    except ConfigFault as fault:
-        return None, Finding(FAULT, f"key: {' '.join(fault.faults)}", fault.hint)
-    hide(key)
-    return key, Finding(OK, f"key: found in {_place(settings, env, cwd)}; its form is right")
-
-
-def _place(settings: Settings, env: Mapping[str, str], cwd: str) -> str:
-    """Where `load_key` has found it, with the file's mode."""
-    credentials = env.get("CREDENTIALS_DIRECTORY")
-    credential = os.path.join(credentials, "api-key") if credentials else None
-    if settings.api.key_file is not None:
-        return _file(settings.api.key_file)
-    if credential is not None and os.path.lexists(credential):
-        return _file(credential)
-    if env.get(NAME, "").strip():
-        return f"${NAME}"
-    here = os.path.join(cwd, ".env")
-    beside = os.path.join(os.path.dirname(settings.source or here), ".env")
-    return " or ".join(_file(path) for path in dict.fromkeys((here, beside)) if _is_file(path))
-
-
-def _is_file(path: str) -> bool:
-    return os.path.isfile(path)
-
-
-def _file(path: str) -> str:
-    return f"{path} (mode {os.stat(path).st_mode & 0o7777:04o})"
-
-
-async def _api(settings: Settings, key: str | None, *, known: bool) -> Finding:
-    """Ask for a job that can't exist: free, and the answer tells whether the key is known."""
-    try:
-        if settings.local:
-            require_extra()
-            return Finding(OK, "API: this machine; what it needs is installed")
-        if not known:
-            return Finding(WARNING, "API: not asked, as there is no usable key")
-        calls = Calls(settings.api.base_url, key, poll_timeout=API_SECONDS)
-        api = open_api(settings.wire, calls)
-        try:
-            await api.check_key()
-        finally:
-            await api.aclose()
-    except StemwatchError as fault:
-        if fault.code == "rate_limited":
-            return Finding(WARNING, f"API: {fault.message}", "It answers, but is busy right now.")
-        return Finding(FAULT, f"API: {fault.message}", fault.hint)
-    return Finding(OK, "API: reachable, and it takes the key")
 
 
 def clock_finding(now: float, stamps: Mapping[str, float]) -> Finding:

@@ -9,9 +9,10 @@ from stemwatch.stemsplit.client import SeparationApi
 from stemwatch.stemsplit.presigned import PresignedApi
 from stemwatch.stemsplit.separate import SeparateApi
 
+SEPARATE, PRESIGNED = "separate", "presigned"
 _WIRES: Mapping[str, Callable[..., SeparationApi]] = {
-    "separate": SeparateApi,
-    "presigned": PresignedApi,
+    SEPARATE: SeparateApi,
+    PRESIGNED: PresignedApi,
 }
 
 

@@ -73,11 +73,11 @@ def test_a_refused_key_pauses_until_it_is_accepted_again(
         event = paused(service, "auth")
         assert "(403:" in event["message"]
         assert "STEMSPLIT_API_KEY" in event["hint"]
-        wait_for(lambda: len(server.requests("get")) >= 4)  # tried again without a song
+        wait_for(lambda: len(server.requests(server.key_route)) >= 4)  # tried again without a song
         assert len(home.waiting()) == 5
         assert home.reasons() == {}
         assert len(server.requests("post")) == 1
-        gaps = [b - a for a, b in pairs(times(server.requests("get")))]
+        gaps = [b - a for a, b in pairs(times(server.requests(server.key_route)))]
         assert [gap >= least for gap, least in zip(gaps, (0.1, 0.2, 0.4), strict=False)] == [
             True
         ] * 3

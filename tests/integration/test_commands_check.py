@@ -67,7 +67,8 @@ def test_a_dead_api_and_an_open_key_file(tmp_path: Path) -> None:
         told = home.run("check")
         assert told.returncode == 78
         assert "chmod 600" in told.stdout
-        assert server.log == []
+        assert "the wire separate; whether it takes the key was not asked" in told.stdout
+        assert not [entry for entry in server.log if "authorization" in entry["headers"]]
     (tmp_path / "key").chmod(0o600)
     told = home.run("check")
     assert told.returncode == 78

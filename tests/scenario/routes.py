@@ -37,7 +37,7 @@ class Settings:
     public_host: str | None = None  # the host name in its own URLs
     honour_idempotency: bool = False  # StemSplit does not (yet)
     max_bytes: int = 100 * 1024 * 1024
-    balance: int = 3600  # seconds of credit, on wire B
+    balance_seconds: int = 3600  # of credit, on wire B
     probe: bool = True  # measure uploads that are not WAV
 
 
@@ -123,7 +123,7 @@ class Routes:
             return await self._post(request, writer, step, entry)
         if await _cut_short(step, "head", writer):
             return False
-        if route == "get":
+        if route in {"get", "balance"}:
             proper = self._get(request)
         elif route in {"ticket", "put"}:
             proper = await self._upload(request, route, entry)
@@ -137,6 +137,8 @@ class Routes:
         if route in {"get", "download"}:
             job = self.ledger.jobs.get(path.split("/")[-1 if route == "get" else 2])
         own = self._by_name.get(job.filename or "") if job is not None else None
+        if route == "balance":
+            return self.script.next("balance") or self.script.lasting("get")
         return (own.next(route) if own is not None else {}) or self.script.next(route)
 
     async def _post(
@@ -250,9 +252,11 @@ class Routes:
             every = [*self.ledger.jobs.values(), *self._others]
             return presigned.listed(every, request.query, time.time())
         if request.path == f"{presigned.PREFIX}/balance":
-            return Answer.json(200, {"balanceSeconds": self.settings.balance})
+            return Answer.json(200, {"balanceSeconds": self.settings.balance_seconds})
         job = self.ledger.jobs.get(request.path.rsplit("/", 1)[-1])
         if job is None:
+            if request.path.startswith(presigned.PREFIX):
+                return presigned.fault(404, "JOB_NOT_FOUND", "no such job")
             return Answer.json(404, {"error": "no such job"})
         base = self.settings.stem_origin or self.origin
         if request.path.startswith(presigned.PREFIX):
@@ -286,6 +290,10 @@ class Routes:
         key = self.settings.key
         if key is None or request.headers.get("authorization") == f"Bearer {key}":
             return None
+        if request.path.startswith(presigned.PREFIX):
+            given = "authorization" in request.headers
+            code = "INVALID_API_KEY" if given else "MISSING_API_KEY"
+            return presigned.fault(401, code, "invalid API key")
         return Answer.json(401, {"error": "invalid API key"})
 
     def _full(self, where: str) -> Answer | None:
@@ -318,7 +326,9 @@ def _route(request: Request) -> str:
         return posts.get(request.path, "other")
     if request.method == "PUT":
         return "put" if request.path.startswith("/uploads/") else "other"
-    if request.path.startswith(("/v1/jobs/", "/api/v1/jobs", "/api/v1/balance")):
+    if request.path == "/api/v1/balance":
+        return "balance"
+    if request.path.startswith(("/v1/jobs/", "/api/v1/jobs")):
         return "get"
     return "download" if request.path.startswith("/stems/") else "other"
 

@@ -1,7 +1,9 @@
 """What a scenario server can be told to do wrong, one step for each request of a route.
 
 A step is a JSON object. On each of ROUTES, steps are used up in order; then the server behaves.
-`post` is the call that costs, `get` any question to the API; `ticket` and `put` are wire B's.
+`post` is the call that costs, `get` any question about jobs; `ticket`, `put` and `balance` are wire
+B's. The balance has a route of its own, as nobody knows when it is asked for among the polls; but
+where it has no step, what `get` does for "ever" holds for it too.
 `"times": 3` repeats a step, `"times": "ever"` never stops.
 
 answers
@@ -43,7 +45,7 @@ from typing import Any
 
 from tests.scenario.wire import Answer, head_bytes, reset, send
 
-ROUTES = ("post", "get", "download", "ticket", "put")
+ROUTES = ("post", "get", "download", "ticket", "put", "balance")
 Step = dict[str, Any]
 
 
@@ -69,6 +71,11 @@ class Script:
             queue[0]["times"] = times - 1
             return queue[0]
         return queue.popleft()
+
+    def lasting(self, route: str) -> Step:
+        """The step that this route takes for ever, if it is at that."""
+        queue = self._steps[route]
+        return queue[0] if queue and queue[0].get("times") == "ever" else {}
 
 
 def bend(step: Step, proper: Answer, origin: str, path: str, query: dict[str, str]) -> Answer:

@@ -62,6 +62,11 @@ class ScenarioServer:
         return "put" if self.wire == "presigned" else "post"
 
     @property
+    def key_route(self) -> str:
+        """The route that is asked whether the key is taken."""
+        return "balance" if self.wire == "presigned" else "get"
+
+    @property
     def log(self) -> list[dict[str, Any]]:
         return list(self.routes.log)
 
@@ -70,7 +75,7 @@ class ScenarioServer:
         return self.routes.ledger.paid()
 
     def requests(self, route: str) -> list[dict[str, Any]]:
-        """The log of one route: post, get, download or other."""
+        """The log of one route, as `script.ROUTES` names them, or other."""
         return [entry for entry in self.log if entry["route"] == route]
 
     def scenario(self, **changes: Any) -> None:

@@ -3,7 +3,8 @@
 import pytest
 
 from stemwatch.inbox.mounts import WatchMode
-from stemwatch.operations.checking import FAULT, OK, WARNING, clock_finding, watch_finding
+from stemwatch.operations.checking import clock_finding, watch_finding
+from stemwatch.operations.finding import FAULT, OK, WARNING
 from stemwatch.operations.retrying import chosen, nearest
 from tests.commands_support import a_job
 

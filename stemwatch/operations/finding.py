@@ -1,0 +1,24 @@
+"""One thing that `check` looked at, and what it found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Level(StrEnum):
+    OK = "ok"
+    WARNING = "warning"
+    FAULT = "fault"
+
+
+OK, WARNING, FAULT = Level.OK, Level.WARNING, Level.FAULT
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. `text` says what was found, `hint` what mends it."""
+
+    level: Level
+    text: str
+    hint: str = ""
