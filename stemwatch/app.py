@@ -34,7 +34,7 @@ from stemwatch.web.address import bound
 from stemwatch.web.health import Health
 from stemwatch.web.server import serving
 from stemwatch.webhooks import receiver_of, registered
-from stemwatch.workers import smaller
+from stemwatch.workers import credit, smaller
 from stemwatch.workers.context import Context
 from stemwatch.workers.pool import Pool
 from stemwatch.workers.timing import Timing
@@ -162,6 +162,7 @@ class Service:
             asyncio.create_task(self._pool.run(), name="pool"),
             asyncio.create_task(self._rounds.run(), name="rounds"),
             asyncio.create_task(self._report.run(), name="report"),
+            asyncio.create_task(credit.keep(self._context), name="credit"),
         ]
         log.info(
             "service.started",

@@ -67,6 +67,7 @@ class Snapshot:
     running: list[Mapping[str, Any]] = field(default_factory=list)
     slots: Mapping[str, int] = field(default_factory=dict)
     unreadable: list[Mapping[str, str]] = field(default_factory=list)
+    credit: Mapping[str, float] | None = None  # seconds, at
 
 
 def running_of(progress: Progress) -> list[Mapping[str, Any]]:

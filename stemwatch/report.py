@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from contextlib import suppress
+from dataclasses import asdict
 
 from stemwatch import __version__, progress
 from stemwatch.inbox.rounds import Rounds
@@ -67,7 +68,14 @@ class Report:
     def _state(self) -> object:
         pauses = tuple((p.code, p.until) for p in self._context.gate.pauses)
         watcher = (self._watcher.mode, self._watcher.reason, self._watcher.rebuilds)
-        return (self._context.progress.changes, pauses, watcher, self._rounds.completed)
+        context = self._context
+        return (
+            context.progress.changes,
+            pauses,
+            watcher,
+            self._rounds.completed,
+            context.credit.known,
+        )
 
     def _snapshot(self) -> progress.Snapshot:
         """Taken on the loop: in a thread, what is looked at would change under its eyes."""
@@ -95,6 +103,7 @@ class Report:
             ],
             running=progress.running_of(context.progress),
             slots={"held": context.slots.held, "limit": context.slots.limit},
+            credit=asdict(context.credit.known) if context.credit.known else None,
             unreadable=[
                 {"path": path, "message": message}
                 for path, message in list(self._rounds.unreadable.items())

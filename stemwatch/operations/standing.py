@@ -13,6 +13,7 @@ audio):
     pauses       code, message, hint, next_try
     budget       price_per_minute, today and month (minutes, price, limit, renewed_at), left,
                  holding: null, or files, until, key
+    credit       null, or seconds (left at the API), at (when it said so)
     waiting      id, name, state, not_before, code, message, hint (the soonest first, at most 100)
     quarantined  id, name, relpath, path, origin, code, message, hint, since, retry,
                  may_be_charged_again
@@ -72,6 +73,7 @@ async def standing(settings: Settings, now: float) -> Document:
             "running": [_running(entry) for entry in live.get("running", [])],
             "pauses": [_pause(entry) for entry in live.get("pauses", [])],
             "budget": await _budget(settings, journal, now),
+            "credit": _credit(live.get("credit")),
             "waiting": [_waiting(job) for job in await journal.waiting(now, _WAITING)],
             "quarantined": [listed(job) async for job in quarantined(journal)],
             "unreadable": [_texts(entry) for entry in live.get("unreadable", [])],
@@ -138,6 +140,10 @@ async def _budget(settings: Settings, journal: ReadOnlyJournal, now: float) -> D
         {"files": held, "until": rfc3339(left.until), "key": left.key} if held else None
     )
     return document
+
+
+def _credit(entry: Mapping[str, Any] | None) -> Document | None:
+    return {"seconds": entry.get("seconds"), "at": _time(entry.get("at"))} if entry else None
 
 
 def _running(entry: Mapping[str, Any]) -> Document:

@@ -214,7 +214,8 @@ def _no_credit(answer: Answer) -> PauseService:
     link = answer.field("purchaseUrl", "purchase_url")
     shop = "in your StemSplit dashboard"
     if isinstance(link, str) and re.fullmatch(r"https://[!-~]{1,190}", link):
-        shop = f"at {printable(link, answer.secret)}"
+        # Without its query: that would be cut out as if it were a signature, and the link broken.
+        shop = f"at {printable(link.partition('?')[0], answer.secret)}"
     return _pause(answer, "credit", "No credit left" + needs, f"Buy credit {shop}.")
 
 

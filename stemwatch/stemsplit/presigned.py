@@ -51,6 +51,7 @@ class PresignedApi:
     """`client.SeparationApi` as StemSplit's OpenAPI document has it; calls go through `calls`."""
 
     lists_jobs = True
+    tells_credit = True
     max_bytes: int | None = None  # each ticket says it
     signature = webhooks.Signature("x-webhook-signature", webhooks.BODY)
 

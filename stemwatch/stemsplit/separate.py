@@ -29,6 +29,7 @@ class SeparateApi:
     """`client.SeparationApi` as the tutorial's API does it; its calls go through `calls`."""
 
     lists_jobs = False  # nothing documented tells whether an unanswered submission was taken
+    tells_credit = False
     max_bytes: int | None = 100 * 1024 * 1024
     signature = webhooks.Signature("x-stemsplit-signature", webhooks.TIMESTAMPED)
 

@@ -8,6 +8,7 @@ from typing import Any
 from rich.text import Text
 
 from stemwatch.outbox.sidecar import unix
+from stemwatch.stemsplit.words import LITTLE, minutes
 from stemwatch.ui import text
 from stemwatch.ui.plain import QUEUE
 
@@ -23,6 +24,7 @@ def lines(document: Document, now: float) -> Iterator[Text]:
     yield from _running(document, now)
     yield from _pauses(document, now)
     yield from _budget(document, now)
+    yield from _credit(document, now)
     yield from _waiting(document, now)
     yield from _unreadable(document)
     yield from _quarantined(document, now)
@@ -85,6 +87,15 @@ def _budget(document: Document, now: float) -> Iterator[Text]:
         end = f" until {text.when(until, now)}" if until is not None else ""
         files = "1 file waits" if holding["files"] == 1 else f"{holding['files']} files wait"
         yield Text(f"  {files}{end}: the limit is {holding['key']}.", style=_WARN)
+
+
+def _credit(document: Document, now: float) -> Iterator[Text]:
+    credit = document["credit"]
+    if credit and credit["seconds"] is not None:
+        at = unix(credit["at"])
+        moment = f" ({text.when(at, now)})" if at is not None else ""
+        style = _WARN if credit["seconds"] < LITTLE else ""
+        yield Text(f"Credit: {minutes(credit['seconds'])} left{moment}", style=style)
 
 
 def _waiting(document: Document, now: float) -> Iterator[Text]:

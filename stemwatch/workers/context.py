@@ -18,6 +18,7 @@ from stemwatch.log import log
 from stemwatch.progress import Progress
 from stemwatch.stemsplit.client import RemoteJob, SeparationApi
 from stemwatch.workers.budget import Budget
+from stemwatch.workers.credit import Credit
 from stemwatch.workers.gate import Gate
 from stemwatch.workers.pace import RequestBudget, Slots
 from stemwatch.workers.place import Place
@@ -49,6 +50,7 @@ class Context:
     clock: Callable[[], float] = time.monotonic
     rng: random.Random = field(default_factory=random.Random)
     counters: Counters = field(default_factory=Counters)
+    credit: Credit = field(default_factory=Credit)
     # Fresh stem URLs of jobs that were just seen completed: they expire, so never on disk.
     fresh: dict[int, RemoteJob] = field(default_factory=dict)
     # Bytes of the outbox's disk that jobs at work are going to need, by job.

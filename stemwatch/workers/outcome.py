@@ -89,6 +89,8 @@ def pause(ctx: Context, fault: PauseService) -> None:
     """Hold what this fault concerns, and say so once."""
     if ctx.gate.pause(fault):
         log.warning("service.paused", reason=fault.code, message=fault.message, hint=fault.hint)
+        if fault.code == "credit":
+            ctx.credit.turned()
 
 
 async def reject(ctx: Context, job: Job, fault: Reject) -> None:

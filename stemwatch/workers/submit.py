@@ -46,6 +46,8 @@ async def submit(ctx: Context, job: Job) -> Job:
             await attempt.refused(fault)
             raise
     separating = await confirm(ctx, attempt.job, answer)
+    if any(pause.code == "credit" for pause in ctx.gate.pauses):
+        ctx.credit.turned()  # this very song ends that pause
     ctx.progress.stage(job.id, job.name, SEPARATING, ctx.polls.estimate.typical)
     ctx.polls.started(job.id, ctx.clock(), answer.remote_id)
     return separating

@@ -33,6 +33,8 @@ class Timing:
     helper_idle: float = 30.0
     download_stall: float = 600.0  # total allowance of one stem ...
     download_megabyte: float = 20.0  # ... plus this for each MB that it may have
+    credit_every: float = 600.0  # what is left is asked for that often, while songs are paid for
+    credit_again: float = 60.0  # ... and after an answer that was none
     status_every: float = 1.0
     answer: float = 300.0  # of an upload: giving up costs a person's attention
     poll_answer: float = 30.0
