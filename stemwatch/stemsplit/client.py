@@ -101,7 +101,7 @@ class SeparationApi(Protocol):
     """The seam between the workers and a wire. Nothing in it retries: that is the pool's policy.
 
     `lists_jobs`: whether `find_submission` can tell anything. `tells_credit`: whether `balance`
-    can. `max_bytes`: the largest file that this API takes, None where only an upload's answer tells.
+    can. `max_bytes`: the largest file that this API takes, None where an upload's answer tells.
     """
 
     lists_jobs: bool

@@ -125,6 +125,8 @@ class Lanes:
             self._ctx.polls.postpone(job_id, self._ctx.clock(), self._ctx.timing.disk_recheck)
         elif fault is not None:
             self.fatal = fault
+        if name == POLL:  # also one whose end the journal had no room for is asked for again
+            self._ctx.polls.let_go(job_id, self._ctx.clock(), self._ctx.timing.disk_recheck)
         self._ctx.wake()
 
     async def _one(self, name: str, job_id: int, job: Job | None) -> None:

@@ -54,6 +54,8 @@ class _Watched:
     due: float = 0.0
     remote_id: str = ""
     called: bool = False  # a callback woke the poll that is due
+    asked: bool = False  # a poll is under way
+    again: bool = False  # a callback came meanwhile: the answer may be older than it
 
 
 class Polls:
@@ -86,17 +88,14 @@ class Polls:
 
     def started(self, job_id: int, now: float, remote_id: str = "") -> None:
         """The remote has just taken this job."""
-        self._watch(job_id, now, remote_id)
-        wait = self.estimate.first(self._interval) * self._spared(now)
-        if remote_id in self._early:  # its callback was quicker than the answer
-            del self._early[remote_id]
-            self._jobs[job_id].called, wait = True, 0.0
+        called = self._watch(job_id, now, remote_id)
+        wait = 0.0 if called else self.estimate.first(self._interval) * self._spared(now)
         self._plan(job_id, now + wait)
 
     def resumed(self, job_id: int, now: float, wait: float = 0.0, remote_id: str = "") -> None:
         """The job was at the remote before we started: ask after `wait` seconds."""
-        self._watch(job_id, now, remote_id)
-        self._plan(job_id, now + wait)
+        called = self._watch(job_id, now, remote_id)
+        self._plan(job_id, now if called else now + wait)
 
     def called(self, remote_id: str, now: float) -> bool:
         """A callback says that this job ended: ask for it now, and for others more rarely.
@@ -110,15 +109,22 @@ class Polls:
                 self._early.popitem(last=False)
             return False
         self._called_until = now + _CALLED
-        self._jobs[job_id].called = True
-        self._plan(job_id, now)
+        job = self._jobs[job_id]
+        job.called = True
+        if job.asked:
+            job.again = True  # not two polls of one job at once
+        else:
+            self._plan(job_id, now)
         return True
 
     def running(self, job_id: int, now: float) -> None:
         """A poll found it still running."""
         job = self._jobs[job_id]
-        job.called = False
         job.seen_running = now - job.started
+        if job.again:
+            self._plan(job_id, now)
+            return
+        job.called = False
         if job.seen_running > self._late_after:
             step = self._late_step
         else:
@@ -142,6 +148,12 @@ class Polls:
         if job_id in self._jobs:
             self._plan(job_id, now + delay)
 
+    def let_go(self, job_id: int, now: float, delay: float) -> None:
+        """A poll is over. Nobody said what comes of it: ask again after `delay` seconds."""
+        job = self._jobs.get(job_id)
+        if job is not None and job.asked:
+            self._plan(job_id, now + delay)
+
     def hold(self, until: float) -> None:
         """No poll of any job before `until`: the server asked for it."""
         self._held_until = max(self._held_until, until)
@@ -162,7 +174,8 @@ class Polls:
         while self._heap and max(self._heap[0][0], self._held_until) <= now:
             due, job_id = heapq.heappop(self._heap)
             job = self._jobs.get(job_id)
-            if job is not None and job.due == due:
+            if job is not None and job.due == due and not job.asked:
+                job.asked = True
                 return job_id
         return None
 
@@ -171,19 +184,24 @@ class Polls:
         while self._heap:
             due, job_id = self._heap[0]
             job = self._jobs.get(job_id)
-            if job is not None and job.due == due:
+            if job is not None and job.due == due and not job.asked:
                 return max(due, self._held_until)
             heapq.heappop(self._heap)
         return None
 
-    def _watch(self, job_id: int, now: float, remote_id: str) -> None:
-        self._jobs[job_id] = _Watched(started=now, remote_id=remote_id)
+    def _watch(self, job_id: int, now: float, remote_id: str) -> bool:
+        """True if its callback was here already, quicker than the answer that names the job."""
+        early = remote_id in self._early
+        self._early.pop(remote_id, None)
+        self._jobs[job_id] = _Watched(started=now, remote_id=remote_id, called=early)
         if remote_id:
             self._by_remote[remote_id] = job_id
+        return early
 
     def _spared(self, now: float) -> float:
         return _SPARED if now < self._called_until else 1.0
 
     def _plan(self, job_id: int, due: float) -> None:
-        self._jobs[job_id].due = due
+        job = self._jobs[job_id]
+        job.due, job.asked, job.again = due, False, False
         heapq.heappush(self._heap, (due, job_id))

@@ -40,7 +40,6 @@ async def _submit_or_reuse(ctx: Context, job: Job) -> Job:
     if delivered is not None:
         return delivered
     separating = await submit(ctx, job)
-    ctx.credit.spent()
     for code in ctx.gate.accepted():
         log.info("service.resumed", reason=code)
     return separating

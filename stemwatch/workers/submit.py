@@ -174,6 +174,7 @@ def _require_open(ctx: Context, job: Job) -> None:
 
 async def confirm(ctx: Context, job: Job, answer: Submitted) -> Job:
     """Put the remote id on disk, however long the disk takes: it is worth the song's price."""
+    ctx.credit.spent()
     return await ctx.insist(
         lambda: ctx.journal.advance(
             job,

@@ -37,6 +37,7 @@ def snapshot(pid: int) -> progress.Snapshot:
             {"id": 1, "name": "a\x1b.mp3", "stage": "upload", "since": 0, "done": 5, "total": 10}
         ],
         slots={"held": 1, "limit": 3},
+        credit={"seconds": 3252.0, "at": 0.0},
         unreadable=[{"path": "/inbox/x.mp3", "message": "Permission denied"}],
     )
 
@@ -64,6 +65,7 @@ def test_json_has_every_key_without_a_journal(home: Home) -> None:
     assert document["queue"] == {str(state): 0 for state in JobState}
     assert document["watcher"] is None
     assert document["slots"] is None
+    assert document["credit"] is None
     assert document["budget"]["holding"] is None
 
 
@@ -84,6 +86,7 @@ def test_a_running_service_is_shown_as_it_reports_itself(home: Home) -> None:
     assert f"running (pid {os.getpid()}" in told
     assert "Paused (credit): No credit." in told
     assert "Watcher: inotify" in told
+    assert document["credit"] == {"seconds": 3252.0, "at": "1970-01-01T00:00:00Z"}
 
 
 def test_what_a_killed_service_left_is_not_its_state(home: Home) -> None:
@@ -94,6 +97,7 @@ def test_what_a_killed_service_left_is_not_its_state(home: Home) -> None:
     assert document["service"]["running"] is False
     assert document["running"] == []
     assert document["pauses"] == []
+    assert document["credit"] is None
 
 
 def test_what_waits_and_what_needs_a_person_is_listed(home: Home) -> None:

@@ -84,6 +84,7 @@ def document(**changes: object) -> dict[str, object]:
         "running": [],
         "pauses": [],
         "budget": {"today": spent, "month": {**spent, "limit": None}, "holding": None},
+        "credit": None,
         "waiting": [],
         "quarantined": [],
         "unreadable": [],
@@ -123,6 +124,17 @@ def test_the_view_says_why_nothing_goes_on_and_what_mends_it() -> None:
     assert "2 files wait until" in told
     assert "the limit is budget.minutes_per_day" in told
     assert "1.50 of 10 min (0.15) today, 1.50 min (0.15) this month" in told
+
+
+def test_the_credit_is_shown_with_the_moment_it_was_told() -> None:
+    """Rounded down; nothing where the API can't say."""
+    credit = {"seconds": 3257.9, "at": "1970-01-01T00:00:00Z"}
+    found = document(credit=credit)
+    assert "Credit: 54.2 minutes left (" in shown(found)
+    assert "Credit: any number of minutes left" in shown(
+        document(credit={**credit, "seconds": 1e9})
+    )
+    assert "Credit" not in shown(document())
 
 
 def test_the_view_names_the_command_for_each_quarantined_song() -> None:

@@ -104,3 +104,128 @@ def test_steps_stay_between_their_bounds(longest: float) -> None:
         estimate.observe(end - 1, end)
     for elapsed in (0.0, 30.0, 61.0, 5000.0):
         assert min(0.5, longest) <= estimate.step(elapsed, 0.5, longest) <= longest
+
+
+# -- callbacks -------------------------------------------------------------------------------
+
+
+def started(schedule: Polls, job: int, now: float) -> float:
+    """Start a job whose remote id is its number; the seconds until its first poll."""
+    schedule.started(job, now, str(job))
+    due = schedule.next_due()
+    assert due is not None
+    return due - now
+
+
+def test_a_call_plans_its_poll_at_once() -> None:
+    """Once, whatever was planned; the time that the job took is learnt exactly."""
+    schedule = polls()
+    schedule.started(1, 0.0, "a")
+    assert schedule.called("a", 1.0)
+    assert schedule.called("a", 1.0)  # a duplicate
+    assert schedule.take_due(1.0) == 1
+    assert schedule.take_due(1.0) is None
+    schedule.done(1, 1.5)
+    assert schedule.estimate.typical == 1.5
+    assert schedule.estimate.first(0.1) == 1.5
+    assert not schedule.called("a", 2.0)  # it is over
+
+
+def test_a_call_during_its_poll_is_asked_for_right_after_it() -> None:
+    """What is under way may have been answered before the end: never two polls, never forgotten."""
+    schedule = polls()
+    schedule.started(1, 0.0, "a")
+    assert schedule.take_due(3.0) == 1
+    schedule.called("a", 3.1)
+    assert schedule.take_due(3.1) is None
+    assert schedule.next_due() is None
+    schedule.running(1, 3.2)
+    assert schedule.take_due(3.2) == 1
+    schedule.running(1, 3.3)  # the call was wrong, or spoke of something else
+    assert schedule.take_due(3.4) is None
+
+
+def test_others_are_asked_for_rarely_while_calls_come() -> None:
+    """Polling is the backstop: four times rarer, from the first call on, for a quarter hour."""
+    schedule = polls()
+    assert started(schedule, 1, 0.0) == 3.0
+    schedule.called("1", 2.0)
+    assert schedule.take_due(2.0) == 1
+    schedule.done(1, 2.0)
+    usual = schedule.estimate.first(3.0)
+    assert started(schedule, 2, 10.0) == 4 * usual
+    assert schedule.take_due(10.0 + 4 * usual) == 2
+    schedule.running(2, 22.0)
+    due = schedule.next_due()
+    assert due is not None
+    assert due - 22.0 == pytest.approx(4 * schedule.estimate.step(12.0, 0.5, 3.0))
+    assert started(polls(), 3, 0.0) == 3.0
+    schedule.done(2, 30.0, learn=False)
+    assert started(schedule, 4, 2.0 + 900.0) == usual  # no call for too long
+
+
+def test_a_job_that_ends_without_a_call_makes_polling_normal() -> None:
+    """They can't be relied upon, until the next one comes."""
+    schedule = polls()
+    for job in (1, 2):
+        schedule.started(job, 0.0, str(job))
+    schedule.called("1", 2.0)
+    schedule.take_due(2.0)
+    schedule.done(1, 2.0)
+    schedule.done(2, 3.0)
+    assert started(schedule, 3, 4.0) == schedule.estimate.first(3.0)
+    schedule.called("3", 5.0)
+    schedule.take_due(5.0)
+    schedule.done(3, 5.0)
+    assert started(schedule, 4, 6.0) == 4 * schedule.estimate.first(3.0)
+
+
+@pytest.mark.parametrize("way", ["started", "resumed"])
+def test_an_early_call_is_remembered_until_its_job_starts(way: str) -> None:
+    """Quicker than the answer that names the job, or than the list that was searched for it."""
+    schedule = polls()
+    assert not schedule.called("a", 0.0)
+    if way == "started":
+        schedule.started(1, 5.0, "a")
+    else:
+        schedule.resumed(1, 5.0, 60.0, "a")
+    assert schedule.take_due(5.0) == 1
+    schedule.done(1, 5.5)
+    schedule.started(2, 6.0, "a")  # used up: it wakes no other job of that name
+    assert schedule.take_due(6.0) is None
+
+
+def test_only_so_many_early_calls_are_remembered() -> None:
+    """Who knows a secret of ours could fill the memory; the oldest go first."""
+    schedule = polls()
+    for number in range(300):
+        schedule.called(f"r{number}", 0.0)
+    schedule.started(1, 1.0, "r0")
+    assert schedule.take_due(1.0) is None
+    schedule.started(2, 1.0, "r299")
+    assert schedule.take_due(1.0) == 2
+
+
+def test_a_call_frees_nobody_from_a_held_schedule() -> None:
+    """A 429 is a 429."""
+    schedule = polls()
+    schedule.started(1, 0.0, "a")
+    schedule.hold(20.0)
+    schedule.called("a", 1.0)
+    assert schedule.take_due(19.0) is None
+    assert schedule.take_due(20.0) == 1
+
+
+def test_a_poll_that_nobody_concluded_is_planned_again() -> None:
+    """A full journal while its end was written down must not leave a paid job alone for ever."""
+    schedule = polls()
+    schedule.started(1, 0.0)
+    assert schedule.take_due(3.0) == 1
+    assert schedule.next_due() is None
+    schedule.let_go(1, 4.0, 15.0)
+    assert schedule.next_due() == 19.0
+    schedule.let_go(1, 5.0, 99.0)  # planned already
+    assert schedule.take_due(19.0) == 1
+    schedule.running(1, 19.0)
+    schedule.let_go(1, 19.0, 99.0)
+    assert schedule.next_due() == 22.0
