@@ -56,14 +56,18 @@ def _count(value: str | None) -> int | None:
 
 
 def unix_seconds(value: Any) -> float | None:
-    """An RFC 3339 time, or Unix seconds or milliseconds; None for anything else."""
+    """An RFC 3339 time, or Unix seconds or milliseconds; None for anything else.
+
+    Years 1 and 1970 are how programs write "no time".
+    """
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e14:
         return value / 1000 if value > 1e11 else float(value)
     try:
         moment = datetime.fromisoformat(value)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        unix = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, OverflowError):
         return None
+    return unix if unix > 0 else None
 
 
 def printable(text: str, secret: str | None = None) -> str:

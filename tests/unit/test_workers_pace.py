@@ -6,9 +6,11 @@ import asyncio
 import random
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stemwatch.stemsplit.words import RateLimit, minutes, rate_limit, unix_seconds
 from stemwatch.workers.pace import RequestBudget, Slots, full_jitter
 
 
@@ -177,3 +179,126 @@ def test_a_reload_changes_the_limits_of_what_comes_next() -> None:
         assert budget.delay() == 60.0
 
     asyncio.run(paced())
+
+
+# -- what the server says of its budget ---------------------------------------------------------
+
+
+def test_none_left_holds_until_there_are_new_ones_but_at_most_a_minute() -> None:
+    """Its budget is of a minute: whatever a clock or a server says beyond that is wrong."""
+    clock = Clock()
+    budget = RequestBudget(60, clock)
+    budget.told(RateLimit(60, 0, 12.5))
+    assert budget.delay() == 12.5
+    clock.now += 12.5
+    assert budget.delay() == 0.0
+    budget.told(RateLimit(60, 0, 3600.0))
+    assert budget.delay() == 60.0
+
+
+@pytest.mark.parametrize(
+    "rate", [RateLimit(60, 1, 30.0), RateLimit(60, None, 30.0), RateLimit(60, 0, None)]
+)
+def test_only_none_left_with_an_end_holds(rate: RateLimit) -> None:
+    budget = RequestBudget(60, Clock())
+    budget.told(rate)
+    assert budget.delay() == 0.0
+
+
+def test_a_lower_limit_narrows_the_window_and_a_higher_one_never_widens_it() -> None:
+    """The user's `requests_per_minute` is the most there ever is; None says nothing."""
+
+    async def scenario() -> None:
+        clock = Clock()
+        budget = RequestBudget(4, clock)
+        for _ in range(2):
+            await budget.take()
+            clock.now += 10
+        budget.told(RateLimit(2, None, None))
+        assert budget.delay() == 40.0  # until the first of two is a minute old
+        budget.told(RateLimit(None, 5, None))
+        assert budget.delay() == 40.0
+        budget.told(RateLimit(600, None, None))
+        for _ in range(2):
+            assert budget.delay() == 0.0
+            await budget.take()
+        assert budget.delay() == 40.0  # four of four
+        assert budget.taken == 4
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, None),
+        ({"x-ratelimit-reset": "1060"}, None),
+        ({"x-ratelimit-limit": "lots", "x-ratelimit-remaining": "-1"}, None),
+        ({"x-ratelimit-limit": "1e3", "x-ratelimit-remaining": "٣"}, None),
+        ({"x-ratelimit-limit": "9" * 13}, None),
+        ({"x-ratelimit-limit": " 60 "}, RateLimit(60, None, None)),
+        ({"x-ratelimit-limit": "0"}, RateLimit(None, None, None)),  # nobody could ask anything
+        ({"x-ratelimit-remaining": "0"}, RateLimit(None, 0, None)),
+        (
+            {"x-ratelimit-remaining": "7", "x-ratelimit-reset": "1060"},
+            RateLimit(None, 7, 60.0),
+        ),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "900"}, RateLimit(None, 0, 0.0)),
+        (
+            {"x-ratelimit-limit": "60", "x-ratelimit-reset": "9" * 12},
+            RateLimit(60, None, 3600.0),
+        ),
+        ({"x-ratelimit-limit": "60", "x-ratelimit-reset": "soon"}, RateLimit(60, None, None)),
+    ],
+)
+def test_the_headers_are_read_or_left(headers: dict[str, str], expected: RateLimit | None) -> None:
+    """Counts and Unix seconds; the clock says 1000."""
+    assert rate_limit(headers, 1000.0) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (1_800_000_000, 1.8e9),
+        (1.5, 1.5),
+        (1_800_000_000_250, 1_800_000_000.25),  # milliseconds
+        ("2027-01-15T08:00:00Z", 1.8e9),
+        ("2027-01-15T09:00:00+01:00", 1.8e9),
+        ("2027-01-15T08:00:00.5", 1.8e9 + 0.5),  # without a zone: UTC
+        ("2027-01-15", 1_799_971_200.0),
+        ("1800000000", None),
+        ("", None),
+        ("0001-01-01T00:00:00Z", None),
+        ("0001-01-01T00:00:00+23:59", None),
+        ("1970-01-01T00:00:00Z", None),
+        (0, None),
+        (-5, None),
+        (1e14, None),
+        (10**400, None),
+        (float("nan"), None),
+        (float("inf"), None),
+        (True, None),
+        (None, None),
+        ([], None),
+        ({}, None),
+    ],
+)
+def test_times_are_read_in_every_usual_form(value: object, expected: float | None) -> None:
+    assert unix_seconds(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.0, "0 minutes"),
+        (5.9, "0 minutes"),
+        (59.99, "0.9 minutes"),
+        (60.0, "1 minute"),
+        (3252.0, "54.2 minutes"),
+        (3257.9, "54.2 minutes"),
+        (6e6, "100000 minutes"),
+        (1e9, "any number of minutes"),
+    ],
+)
+def test_credit_is_told_rounded_down(seconds: float, words: str) -> None:
+    assert minutes(seconds) == words
