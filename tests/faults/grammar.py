@@ -42,6 +42,9 @@ _SCHEMES = (
 )  # fmt: skip
 
 
+_BUDGET = b"X-RateLimit-Limit: 0\r\nX-RateLimit-Remaining: 0\r\nX-RateLimit-Reset: %d\r\n" % 10**11
+
+
 class Hostile:
     """All that one case says. `ports`: the API's, the storage's, and the trap's."""
 
@@ -164,6 +167,50 @@ class Hostile:
                 data[name] = self.value()
         return data
 
+    # -- JSON of wire B --------------------------------------------------------------------
+
+    def detail(self, remote_id: str) -> dict[str, Any]:
+        """A job as `GET /jobs/{id}` has it there."""
+        rng = self.rng
+        words = ("COMPLETED", "completed") * 6 + ("FAILED", "EXPIRED", "PENDING", 7)
+        stems = self.stems()
+        if isinstance(stems, dict) and rng.random() < 0.9:
+            stems = {name: {"url": url, "expiresAt": self.value()} for name, url in stems.items()}
+        data: dict[str, Any] = {
+            "id": remote_id if rng.random() < 0.9 else self.value(),
+            "status": rng.choice(words),
+            "outputs": stems,
+        }
+        odd = ("audioMetadata", "input", "progress", "creditsCharged", "errorMessage", "engine")
+        data |= {name: self.value() for name in odd if rng.random() < 0.3}
+        if rng.random() < 0.5:
+            data["audioMetadata"] = {"bpm": self.value(), "key": self.value()}
+        return data
+
+    def ticket(self) -> dict[str, Any]:
+        """Where an upload shall go: half of them to a place that answers."""
+        rng = self.rng
+        good = self.good_url().replace("/body/", "/put/")
+        data = {
+            "uploadUrl": good if rng.random() < 0.5 else rng.choice((self.url(), self.value())),
+            "uploadKey": "k" if rng.random() < 0.8 else self.value(),
+            "maxFileSizeBytes": 10**8 if rng.random() < 0.7 else self.value(),
+            "contentType": rng.choice(("audio/wav", "a/b\r\nX-Evil: 1", self.value())),
+        }
+        return {name: value for name, value in data.items() if rng.random() < 0.97}
+
+    def listed(self, name: str) -> dict[str, Any]:
+        """One page of `GET /jobs`; `name` is the file's that is looked for."""
+        rng = self.rng
+        jobs: list[Any] = []
+        for number in range(rng.randrange(4)):
+            file = name if rng.random() < 0.2 else rng.choice(_NAMES)
+            times = ("2027-01-15T08:00:00Z", "0001-01-01T00:00:00Z", self.value())
+            item = {"id": f"j{number}", "input": {"fileName": file}, "createdAt": rng.choice(times)}
+            jobs.append(item if rng.random() < 0.9 else self.value())
+        more = rng.choice((True, False, False, self.value()))
+        return {"jobs": jobs, "pagination": {"hasMore": more}}
+
     # -- whole answers, as bytes -----------------------------------------------------------
 
     def answer(self, body: bytes, *, tame: float) -> bytes:
@@ -185,6 +232,7 @@ class Hostile:
                 lambda: _http(200, body, b"\xff\xfe: \x00\r\n"),
                 lambda: _http(200, body, b"Retry-After: " + b"9" * 400 + b"\r\n"),
                 lambda: _http(429, body, b"Retry-After: \xff\r\n"),
+                lambda: _http(200, body, _BUDGET),
                 lambda: b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffff\r\nx",
                 lambda: b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n\r\n",
                 lambda: b"HTTP/1.1 999 \xff\r\nContent-Length: 0\r\n\r\n",
@@ -201,8 +249,11 @@ class Hostile:
         )()
 
     def json_answer(self, remote_id: str) -> bytes:
-        text = json.dumps(self.job(remote_id))
-        return self.answer(text.encode("utf-8", "surrogatepass"), tame=0.75)
+        return self.wrapped(self.job(remote_id))
+
+    def wrapped(self, data: Any) -> bytes:
+        """This JSON, in an answer that is mostly a proper one."""
+        return self.answer(json.dumps(data).encode("utf-8", "surrogatepass"), tame=0.75)
 
     def redirect(self) -> bytes:
         return _http(self.rng.choice((301, 302, 303, 307, 308)), b"", self._moved())

@@ -31,6 +31,7 @@ def test_hostile_answers_do_no_harm() -> None:
     assert done.stdout.startswith(f"{SIZE} cases"), done.stdout
     assert "delivered" in done.stdout, done.stdout
     assert "download ok" in done.stdout, done.stdout
+    assert "B GET ok" in done.stdout, done.stdout
 
 
 @pytest.mark.parametrize("address", [*FORBIDDEN, *PUBLIC])
