@@ -23,6 +23,7 @@ from stemwatch.job import JobState
 from stemwatch.lock import InstanceLock
 from stemwatch.log import configure, log
 from stemwatch.manager import Manager
+from stemwatch.notices.service import noticing
 from stemwatch.operations import moves
 from stemwatch.operations.rebuild import rebuild
 from stemwatch.outbox import staging
@@ -78,6 +79,7 @@ async def run_service(
                     )
                     if called is not None:
                         stack.enter_context(registered(context, called))
+                    await stack.enter_async_context(noticing(settings, context, env))
                     return await service.run(once=once)
     finally:
         lock.release()

@@ -19,11 +19,12 @@ _MARKS = {OK: ("✓", "ok   "), WARNING: ("!", "warn "), FAULT: ("✗", "FAULT")
 
 @click.command("check")
 @config_option
-def command(config_file: str | None) -> int:
+@click.option("--notify", is_flag=True, help="Send a test message to everybody in `notify`.")
+def command(config_file: str | None, notify: bool) -> int:
     """Look at everything that the service needs, and say what is wrong and how to mend it.
 
-    Configuration, folders, key (never shown), API, clock, inotify, disks and journal. Exits 78 on
-    a fault, 0 otherwise. Costs nothing and changes nothing.
+    Configuration, folders, key (never shown), API, clock, inotify, disks, journal, notices and
+    hooks. Exits 78 on a fault, 0 otherwise. Costs nothing and changes nothing.
     """
     try:
         settings = settings_of(config_file)
@@ -35,7 +36,7 @@ def command(config_file: str | None) -> int:
         return _CONFIGURATION
     found = [
         Finding(OK, f"configuration: {settings.source}"),
-        *asyncio.run(check(settings, os.environ, os.getcwd())),
+        *asyncio.run(check(settings, os.environ, os.getcwd(), notify=notify)),
     ]
     for finding in found:
         _say(finding)

@@ -18,7 +18,18 @@ from stemwatch.errors import ConfigFault
 
 Env = Mapping[str, str]
 # Sections: a heading whose keys are all commented out means "the defaults".
-_SECTIONS = ("folders", "watch", "separation", "presets", "api", "budget", "web", "log")
+_SECTIONS = (
+    "folders",
+    "watch",
+    "separation",
+    "presets",
+    "api",
+    "budget",
+    "web",
+    "notify",
+    "hooks",
+    "log",
+)
 
 
 def candidates(env: Env, cwd: str) -> list[str]:

@@ -66,10 +66,20 @@ def resolve(settings: Settings, *, env: Mapping[str, str]) -> tuple[Settings, li
     key_file = settings.api.key_file
     if key_file is not None:
         key_file = full(("api", "key_file"), key_file)
+    urls_file = settings.notify.urls_file
+    if urls_file is not None:
+        urls_file = full(("notify", "urls_file"), urls_file)
+    hooks = {}
+    for event, (program, *arguments) in settings.hooks.items():
+        if "/" in program or program.startswith("~"):  # a bare name is looked for in $PATH
+            program = full(("hooks", event), program)
+        hooks[event] = (program, *arguments)
     state = full(("state_dir",), settings.state_dir or state_dir(env))
     return replace(
         settings,
         folders=replace(settings.folders, **folders),
         api=replace(settings.api, key_file=key_file),
+        notify=replace(settings.notify, urls_file=urls_file),
+        hooks=hooks,
         state_dir=state,
     ), faults

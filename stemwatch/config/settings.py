@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from stemwatch.config import checks
+from stemwatch.config import checks, notices
 from stemwatch.config.checks import Check, maybe, number, one_of, whole
 from stemwatch.config.web import checked_listen, checked_public_url, host_port
 from stemwatch.job import Options
@@ -105,6 +105,16 @@ class Web:
 
 
 @dataclass(frozen=True)
+class Notify:
+    """Who is told what. `urls` are secrets; `every` seconds of events become one message."""
+
+    urls: tuple[str, ...] = key((), notices.urls)
+    urls_file: str | None = key(None, maybe(checks.path))
+    events: tuple[str, ...] = key(notices.USUAL, notices.events)
+    every: float = key(60.0, number(0.05, 86400, _SECONDS))
+
+
+@dataclass(frozen=True)
 class Log:
     level: str = key("info", one_of("debug", "info", "warning", "error"))
     format: str = key("auto", one_of("auto", "console", "json"))
@@ -122,6 +132,8 @@ class Settings:
     api: Api = section(Api)
     budget: Budget = section(Budget)
     web: Web = section(Web)
+    notify: Notify = section(Notify)
+    hooks: Mapping[str, tuple[str, ...]] = names(notices.event, notices.command)
     log: Log = section(Log)
     # The file that these came from, None: built-in defaults. No key: the file can't set it.
     source: str | None = field(default=None, compare=False)

@@ -21,6 +21,7 @@ from stemwatch.journal.schema import JOURNAL
 from stemwatch.operations import moves
 from stemwatch.operations.finding import FAULT, OK, WARNING, Finding
 from stemwatch.operations.reaching import reach
+from stemwatch.operations.noticing import notices
 from stemwatch.operations.standing import service
 from stemwatch.outbox.space import needed_bytes
 from stemwatch.web.address import looked_at
@@ -32,13 +33,19 @@ _STATE_ROOM = 50_000_000  # bytes
 _WATCHES = "/proc/sys/fs/inotify/max_user_watches"
 
 
-async def check(settings: Settings, env: Mapping[str, str], cwd: str) -> list[Finding]:
-    """Look at everything that `run` needs; nothing is changed, nothing is spent."""
+async def check(
+    settings: Settings, env: Mapping[str, str], cwd: str, *, notify: bool = False
+) -> list[Finding]:
+    """Look at everything that `run` needs; nothing is changed, nothing is spent.
+
+    `notify` sends a test message to everybody who is told.
+    """
     found = [*_folders(settings)]
     found += await reach(settings, env, cwd)
     found += await asyncio.to_thread(lambda: [*_clock(settings), *_watching(settings)])
     found += await asyncio.to_thread(lambda: [*_room(settings)])
     found.append(await _journal(settings))
+    found += await notices(settings, env, test=notify)
     found += _service(settings)
     return found
 

@@ -49,7 +49,7 @@ def quarantine(
     durable.require_root(root)
     folder, name = mirrored(root, relpath)
     token = sha256 or _token(path, identity)
-    content = _reason_bytes(reason)
+    content = reason_bytes(reason)
     with durable.disk_faults(folder):
         durable.make_dirs(folder)
         # The lock keeps two files of one name from writing each other's reason.
@@ -171,7 +171,8 @@ def reason_file(name: str) -> str:
     return os.fsdecode(naming.cut_bytes(raw, naming.LIMIT - len(tail))) + tail
 
 
-def _reason_bytes(reason: Mapping[str, Any]) -> bytes:
+def reason_bytes(reason: Mapping[str, Any]) -> bytes:
+    """A reason file's content: missing keys become null, Unix seconds RFC 3339."""
     content = {key: reason.get(key) for key in _REASON}
     for key in ("first_seen", "quarantined_at"):
         if isinstance(content[key], int | float):

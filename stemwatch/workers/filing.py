@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from stemwatch.errors import PauseService
 from stemwatch.job import Job, JobState
@@ -49,7 +50,27 @@ async def _quarantine(ctx: Context, job: Job) -> Job:
     place = ctx.place
     if place.quarantine is None:
         return await ctx.journal.amend(job, filed_to=job.path)
-    reason = {
+    filed = await asyncio.to_thread(
+        quarantine.quarantine,
+        job.path,
+        job.identity,
+        root=place.quarantine,
+        relpath=job.relpath,
+        sha256=job.sha256 or None,
+        reason=reason_of(job),
+    )
+    _require_inbox(ctx, filed)
+    if filed.outcome == "kept":
+        log.warning("job.kept", name=job.name, message=filed.message)
+    # Its own path says that it stays where it is (or another song has its name by now); nowhere
+    # that it is gone. Neither may look like a file that a person moved back.
+    stays = "" if filed.outcome == "gone" else job.path
+    return await ctx.journal.amend(job, filed_to=filed.path or stays)
+
+
+def reason_of(job: Job) -> dict[str, Any]:
+    """Why a job is in quarantine, with the keys of a reason file."""
+    return {
         "code": job.code,
         "message": job.message,
         "hint": job.hint,
@@ -60,22 +81,6 @@ async def _quarantine(ctx: Context, job: Job) -> Job:
         "first_seen": job.created_at,
         "quarantined_at": job.updated_at,
     }
-    filed = await asyncio.to_thread(
-        quarantine.quarantine,
-        job.path,
-        job.identity,
-        root=place.quarantine,
-        relpath=job.relpath,
-        sha256=job.sha256 or None,
-        reason=reason,
-    )
-    _require_inbox(ctx, filed)
-    if filed.outcome == "kept":
-        log.warning("job.kept", name=job.name, message=filed.message)
-    # Its own path says that it stays where it is (or another song has its name by now); nowhere
-    # that it is gone. Neither may look like a file that a person moved back.
-    stays = "" if filed.outcome == "gone" else job.path
-    return await ctx.journal.amend(job, filed_to=filed.path or stays)
 
 
 def _require_inbox(ctx: Context, filed: Filed) -> None:

@@ -59,6 +59,7 @@ class Gate:
         self._clock = clock
         self._rng = rng or random.Random()
         self._pauses: dict[str, Pause] = {}
+        self.on_change: Callable[[Pause, bool], None] = lambda pause, begins: None
         self._failures = 0  # requests in a row that found no working server
         self._refusals = 0  # submissions in a row that did, however well it answers other calls
         self._storage_failures = 0  # downloads in a row
@@ -83,6 +84,8 @@ class Gate:
         self._pauses[fault.code] = Pause(
             fault.code, fault.message, fault.hint, since, until, attempts
         )
+        if before is None:
+            self.on_change(self._pauses[fault.code], True)
         return before is None
 
     def reopen(self, code: str) -> bool:
@@ -90,6 +93,8 @@ class Gate:
         ended = self._pauses.pop(code, None)
         if ended is not None and code in {"auth", "rate_limited"}:
             self._unconfirmed[code] = ended.attempts
+        if ended is not None:
+            self.on_change(ended, False)
         return ended is not None
 
     def server_failed(

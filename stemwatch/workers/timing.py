@@ -39,7 +39,13 @@ class Timing:
     answer: float = 300.0  # of an upload: giving up costs a person's attention
     poll_answer: float = 30.0
 
+    hook: float = 60.0  # of a hook, with all that it started
+    hook_end: float = 3.0  # ... when the service stops
+    notice: float = 60.0  # for a message to be taken, by all its addresses
+    notice_end: float = 8.0  # ... when the service stops: beside the drain, below TimeoutStopSec
+    notice_again: float = 3600.0  # the same pause is not told more often
+
     def scaled(self, factor: float) -> Timing:
         """All of it `factor` times as long, but the patience with a server: it is never quicker."""
-        names = {f.name for f in fields(self)} - {"answer", "poll_answer"}
+        names = {f.name for f in fields(self)} - {"answer", "poll_answer", "notice", "notice_end"}
         return replace(self, **{name: getattr(self, name) * factor for name in names})

@@ -11,6 +11,7 @@ from tests.acceptance.harness import Home
 
 # For work that a helper process does, or another command.
 HEAVY = frozenset({"av", "mutagen", "numpy", "scipy", "starlette", "uvicorn", "prometheus_client"})
+HEAVY |= {"apprise", "requests"}
 # What httpx and structlog take for terminals when they find it.
 TERMINAL = frozenset({"rich", "pygments", "markdown_it", "httpx._main"})
 SERVICE = frozenset({"httpx", "httpcore", "h11", "anyio", "watchdog", "tenacity"})

@@ -39,6 +39,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "workers": GROUND
     | {"inbox", "stemsplit", "journal", "outbox", "audio", "progress", "log"}
     | {"counters"},
+    "notices": GROUND | {"config", "key", "outbox", "workers", "log"},
     "web": GROUND | {"config", "inbox", "journal", "workers", "counters", "log"},
 }
 
@@ -59,6 +60,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "h11": frozenset({"web"}),
     "prometheus_client": frozenset({"web"}),
     "python_multipart": frozenset({"local"}),
+    "apprise": frozenset({"notices"}),
     "click": frozenset({"cli", "commands", "ui"}),
     "rich": frozenset({"commands", "ui"}),
 }

@@ -1,0 +1,37 @@
+"""The addresses that are told: from the configuration and its file, named without their secrets."""
+
+from __future__ import annotations
+
+from stemwatch.config import Settings
+from stemwatch.config.notices import is_url
+from stemwatch.errors import ConfigFault
+from stemwatch.key import read_secret
+from stemwatch.log import hide
+
+
+def addresses(settings: Settings) -> dict[str, str]:
+    """URLs by the name that they are spoken of with, such as `notify.urls[0] (ntfys)`.
+
+    They are hidden from every log. Raises ConfigFault for a `notify.urls_file` that can't be used.
+    """
+    found = {f"notify.urls[{n}] ({_kind(u)})": u for n, u in enumerate(settings.notify.urls)}
+    path = settings.notify.urls_file
+    if path is not None:
+        faults = []
+        for number, line in enumerate(read_secret(path, "notify.urls_file: ").splitlines(), 1):
+            url = line.strip()
+            if not url or url.startswith("#"):
+                continue
+            if is_url(url):
+                found[f"notify.urls_file:{number} ({_kind(url)})"] = url
+            else:
+                faults.append(f"notify.urls_file: {path}:{number} is no URL.")
+        if faults:
+            raise ConfigFault(*faults, hint="One Apprise URL on each line; # begins a comment.")
+    for url in found.values():
+        hide(url, url.partition("://")[2])
+    return found
+
+
+def _kind(url: str) -> str:
+    return url.partition("://")[0].lower()

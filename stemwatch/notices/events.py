@@ -1,0 +1,76 @@
+"""What can be told, as values: songs delivered or quarantined, pauses, their ends, the budget."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stemwatch.job import Job, JobState
+from stemwatch.workers.budget import Left
+from stemwatch.workers.gate import Pause
+
+DELIVERED, QUARANTINED, PAUSED, RESUMED, BUDGET = KINDS = (
+    "delivered",
+    "quarantined",
+    "paused",
+    "resumed",
+    "budget",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened. Empty where it does not apply.
+
+    `code`, `message` and `hint` as in the log; `name` is a song's file name, `folder` where its
+    stems are (or the folder of the quarantined file), `file` where the original is now.
+    """
+
+    kind: str
+    code: str = ""
+    message: str = ""
+    hint: str = ""
+    name: str = ""
+    folder: str = ""
+    file: str = ""
+    reason: Mapping[str, Any] | None = None  # of a quarantined file, as in its reason file
+
+
+def of_job(job: Job, reason: Mapping[str, Any]) -> Event | None:
+    """What the end of this job is; None: nothing to tell (the file was taken back)."""
+    file = job.filed_to or ""
+    if job.state is JobState.DONE:
+        return Event(DELIVERED, name=job.name, folder=job.delivered_to or "", file=file)
+    if job.state is not JobState.QUARANTINED:
+        return None
+    return Event(
+        QUARANTINED,
+        code=job.code or "",
+        message=job.message or "",
+        hint=job.hint or "",
+        name=job.name,
+        folder=os.path.dirname(file),
+        file=file,
+        reason=reason,
+    )
+
+
+def of_pause(pause: Pause, *, begins: bool) -> Event:
+    """That work is held, or that it goes on."""
+    kind = PAUSED if begins else RESUMED
+    return Event(kind, code=pause.code, message=pause.message, hint=pause.hint)
+
+
+def of_budget(left: Left, waiting: int) -> Event:
+    """That `waiting` songs don't fit into what is left."""
+    until = time.strftime("%Y-%m-%d %H:%M", time.localtime(left.until))
+    return Event(
+        BUDGET,
+        code=left.key,
+        message=f"{left.minutes or 0.0:.1f} minutes are left, {waiting} "
+        f"{'songs wait' if waiting != 1 else 'song waits'} until {until}.",
+        hint=f"Nothing to do, or raise {left.key}.",
+    )

@@ -1,0 +1,206 @@
+"""The service's notices: what its rooms tell comes here, and goes to the addresses and the hooks.
+
+Nothing here can hold up or break a song: telling costs a few microseconds, sending and hooks run
+beside the work, and whatever fails is logged and no more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from contextlib import asynccontextmanager, suppress
+
+from stemwatch.config import Settings
+from stemwatch.errors import ConfigFault, StemwatchError
+from stemwatch.job import Job, JobState
+from stemwatch.log import log
+from stemwatch.notices import events
+from stemwatch.notices.addresses import addresses
+from stemwatch.notices.batch import Batch
+from stemwatch.notices.events import Event
+from stemwatch.notices.extra import require_extra
+from stemwatch.notices.hooks import Hooks
+from stemwatch.notices.payload import payload
+from stemwatch.notices.sender import INVALID, SENT, Message, Outcome, send
+from stemwatch.workers.context import Context
+from stemwatch.workers.filing import reason_of
+from stemwatch.workers.gate import Pause
+
+
+@asynccontextmanager
+async def noticing(settings: Settings, ctx: Context, env: Mapping[str, str]) -> AsyncIterator[None]:
+    """Tell whoever is configured for as long as this is open, and the rest at its end."""
+    urls = _usable(settings)
+    if not urls and not settings.hooks:
+        yield
+        return
+    notices = Notices(settings, ctx, urls, env)
+    ctx.ended = notices.job_ended
+    ctx.gate.on_change = notices.pause_changed
+    tasks = [
+        asyncio.create_task(notices.run(), name="notices"),
+        asyncio.create_task(notices.hooks.run(), name="hooks"),
+    ]
+    try:
+        yield
+    finally:
+        await notices.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _usable(settings: Settings) -> dict[str, str]:
+    """The addresses. Where they can't be had, songs are worth more than messages about them."""
+    try:
+        urls = addresses(settings)
+        if urls:
+            require_extra()
+    except ConfigFault as fault:
+        log.error("notices.off", message=fault.message, hint=fault.hint)
+        return {}
+    return urls
+
+
+class Notices:
+    """`urls` by the name to speak of them with."""
+
+    def __init__(
+        self, settings: Settings, ctx: Context, urls: Mapping[str, str], env: Mapping[str, str]
+    ) -> None:
+        self._ctx = ctx
+        self._urls = urls
+        self._env = env
+        self._every = settings.notify.every
+        self._batch = Batch(
+            urls, kinds=settings.notify.events, every=self._every, again=ctx.timing.notice_again
+        )
+        self.hooks = Hooks(settings.hooks, payload, env=env, seconds=ctx.timing.hook)
+        wanted = events.BUDGET in settings.hooks or (
+            urls and events.BUDGET in settings.notify.events
+        )
+        self._asks_budget = bool(wanted and ctx.budget.limits(ctx.now()) and not ctx.local)
+        self._told_until = 0.0  # Unix seconds: the budget is told once in its day or month
+        self._wake = asyncio.Event()
+        self._sending = asyncio.Lock()
+        self._where = socket.gethostname().partition(".")[0]
+
+    # -- what is told ------------------------------------------------------------------------
+
+    def job_ended(self, job: Job) -> None:
+        """A song is done, in quarantine or gone, its original filed."""
+        event = events.of_job(job, reason_of(job))
+        if event is not None:
+            self.tell(event)
+
+    def pause_changed(self, pause: Pause, begins: bool) -> None:
+        """A pause begins or ends."""
+        self.tell(events.of_pause(pause, begins=begins))
+
+    def tell(self, event: Event) -> None:
+        """Never raises: whoever tells has more important things to do."""
+        try:
+            self.hooks.tell(event)
+            before = self._batch.due()
+            self._batch.add(event, self._ctx.clock())
+            if self._batch.due() != before:
+                self._wake.set()
+        except Exception as fault:
+            log.error("notices.error", exc_info=fault)
+
+    # -- and passed on -----------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Send what is due, until cancelled."""
+        while True:
+            self._wake.clear()
+            try:
+                await self._look_at_budget()
+                await self._send()
+            except Exception as fault:
+                log.error("notices.error", exc_info=fault)
+                await asyncio.sleep(self._every)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._until_due()):
+                    await self._wake.wait()
+
+    async def close(self) -> None:
+        """Send what waits and let hooks end, for a bounded time."""
+        timing = self._ctx.timing
+        with suppress(StemwatchError):
+            await self._look_at_budget()
+        await asyncio.gather(
+            _within(timing.notice_end, self._send(rest=True)),
+            _within(timing.hook_end, self.hooks.finished()),
+        )
+        if self._batch.unsent:
+            log.warning("notices.unsent", addresses=self._batch.unsent)
+        if self.hooks.left:
+            log.warning("hooks.unfinished", count=self.hooks.left)
+
+    def _until_due(self) -> float | None:
+        """Seconds until there is something to do by itself."""
+        due = self._batch.due()
+        wait = None if due is None else max(0.01, due - self._ctx.clock())
+        if self._asks_budget:
+            return self._every if wait is None else min(wait, self._every)
+        return wait
+
+    async def _send(self, *, rest: bool = False) -> None:
+        """One message to each address for which something is due."""
+        async with self._sending:  # what is on its way is not sent a second time
+            due = self._batch.take(self._ctx.clock(), rest=rest)
+            if not due:
+                return
+            messages = [
+                Message(self._urls[name], digest.title(self._where), digest.body(), digest.urgent)
+                for name, digest in due.items()
+            ]
+            outcomes = await send(messages, env=self._env, seconds=self._ctx.timing.notice)
+            for name, outcome in zip(due, outcomes, strict=True):
+                self._judge(name, outcome)
+
+    def _judge(self, name: str, outcome: Outcome) -> None:
+        now = self._ctx.clock()
+        if outcome.kind == SENT:
+            self._batch.sent(name, now)
+            log.info("notice.sent", address=name)
+        elif outcome.kind == INVALID:
+            self._batch.drop(name)
+            hint = "Mend it; `stemwatch check` tries it. Nothing more is sent there."
+            log.error("notice.invalid", address=name, message=outcome.why, hint=hint)
+        elif self._batch.failed(name, now):
+            hint = "Nothing to do: it is tried again, less and less often, and nothing is lost."
+            log.warning("notice.failed", address=name, message=outcome.why, hint=hint)
+
+    async def _look_at_budget(self) -> None:
+        """Tell once in its day or month that it holds back every song that waits."""
+        ctx = self._ctx
+        if not self._asks_budget or ctx.now() < self._told_until:
+            return
+        left = await ctx.budget.left(ctx.journal, ctx.now())
+        if left.minutes is None or left.until is None:
+            return
+
+        async def waits(longest: float | None) -> bool:
+            queued, ever = (JobState.QUEUED,), float("inf")
+            return bool(
+                await ctx.journal.claim(queued, now=ever, owner=ctx.owner, limit=1, longest=longest)
+            )
+
+        if await waits(None) and not await waits(left.minutes * 60.0):
+            self._told_until = left.until
+            waiting = (await ctx.journal.counts())[JobState.QUEUED]
+            self.tell(events.of_budget(left, waiting))
+
+
+async def _within(seconds: float, work: Awaitable[None]) -> None:
+    """`work`, given up after so long; whatever goes wrong is no reason not to end."""
+    try:
+        async with asyncio.timeout(seconds):
+            await work
+    except TimeoutError:
+        pass
+    except Exception as fault:
+        log.error("notices.error", exc_info=fault)

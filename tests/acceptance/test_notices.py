@@ -1,0 +1,141 @@
+"""Notices and hooks of the real service: one message for many songs, a command for each."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.harness import KEY, Home
+from tests.acceptance.songs import drop
+from tests.scenario.server import ScenarioServer
+from tests.support import wait_for
+from tests.webhook_receiver import Receiver
+
+QUICK = {"settle_seconds": 0.05}
+EVERYTHING = ["delivered", "quarantined", "paused", "resumed", "budget"]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ScenarioServer]:
+    with ScenarioServer(key=KEY, job_seconds=0.1) as running:
+        yield running
+
+
+def url_of(receiver: Receiver) -> str:
+    return receiver.url.replace("http://", "json://") + "/secret-token-of-notices"
+
+
+def messages(receiver: Receiver) -> list[str]:
+    """Title and body of each, as somebody reads them."""
+    found = [json.loads(call.body) for call in receiver.calls]
+    return [f"{message['title']}\n{message['message']}" for message in found]
+
+
+def executable(path: Path, text: str) -> str:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def documents(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(path.read_text()) for path in folder.glob("*.json")]
+
+
+def test_thirty_songs_are_one_message_and_thirty_hooks(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """And one in quarantine: two messages at most, each sidecar and the reason as JSON."""
+    got = tmp_path / "got"
+    got.mkdir()
+    hook = executable(tmp_path / "hook", f'cat > "{got}/$STEMWATCH_EVENT-$STEMWATCH_NAME.json"')
+    with Receiver() as receiver:
+        home = Home(
+            tmp_path,
+            server.url,
+            watch=QUICK,
+            api={"max_concurrent": 8},
+            notify={"urls": [url_of(receiver)], "events": EVERYTHING, "every": 600},
+            hooks={"delivered": [hook], "quarantined": [hook]},
+        )
+        with home.service() as service:
+            for number in range(30):
+                drop(home.inbox / f"song {number}.wav", number, seconds=0.2)
+            (home.inbox / "broken.wav").write_bytes(b"no audio" * 100)
+            wait_for(lambda: len(list(got.iterdir())) == 31)
+            service.stop()
+        assert 1 <= len(receiver.calls) <= 2
+        text = messages(receiver)[0]
+    assert "30 delivered, 1 quarantined" in text
+    assert "Quarantined: broken.wav (" in text
+    assert "and 25 more." in text
+    sidecars, reasons = home.sidecars(), home.reasons()
+    delivered = [d for d in documents(got) if "schema" in d]
+    assert sorted(d["source"]["name"] for d in delivered) == sorted(f"{s}.wav" for s in sidecars)
+    assert all(d == sidecars[d["source"]["name"].removesuffix(".wav")] for d in delivered)
+    assert [d for d in documents(got) if "schema" not in d] == [reasons["broken.wav"]]
+    assert service.process.returncode == 0
+    assert "secret-token-of-notices" not in service.text()
+
+
+def test_a_hanging_hook_holds_up_nobody(tmp_path: Path, server: ScenarioServer) -> None:
+    """Songs go on beside it, and the service ends in its seconds; nothing of the hook is left."""
+    pids = tmp_path / "pids"
+    hook = executable(tmp_path / "hook", f"trap '' TERM; echo $$ >> {pids}; sleep 600 & wait")
+    home = Home(tmp_path, server.url, watch=QUICK, hooks={"delivered": [hook]})
+    with home.scaled_service(0.1) as service:
+        for number in range(4):
+            drop(home.inbox / f"{number}.wav", 100 + number, seconds=0.2)
+        service.wait_for_event("job.done", count=4, timeout=30)
+        wait_for(lambda: pids.exists() and len(pids.read_text().split()) == 2)
+        started = time.monotonic()
+        assert service.stop() == 0
+        assert time.monotonic() - started < 3
+        assert service.events("hooks.unfinished")[0]["count"] == 4
+        assert "Traceback" not in service.text()
+    wait_for(lambda: not any(Path("/proc", pid).exists() for pid in pids.read_text().split()))
+
+
+def test_a_pause_its_end_and_a_dead_address(tmp_path: Path, server: ScenarioServer) -> None:
+    """A refused key is told once it lasts, and that it goes on; a dead address stops nobody."""
+    with Receiver() as receiver, Receiver([500]) as dead:
+        home = Home(
+            tmp_path,
+            server.url,
+            watch=QUICK,
+            notify={"urls": [url_of(dead), url_of(receiver)], "every": 0.2},
+        )
+        server.scenario(post=[{"status": 402}] * 2)
+        with home.scaled_service(0.01) as service:
+            drop(home.inbox / "song.wav", 200, seconds=0.2)
+            wait_for(lambda: len(receiver.calls) == 1)
+            wait_for(lambda: any("Goes on (credit)." in text for text in messages(receiver)))
+            service.wait_for_event("notice.failed")
+            service.stop()
+        assert "Paused (credit): " in messages(receiver)[0]
+        assert service.process.returncode == 0
+        assert len(service.events("notice.failed")) == 1
+        assert service.events("notices.unsent")
+        assert "secret-token-of-notices" not in service.text()
+
+
+def test_a_budget_that_is_used_up_is_told_once(tmp_path: Path, server: ScenarioServer) -> None:
+    """Also by `--once`, whose last words it is; the song stays where it is."""
+    with Receiver() as receiver:
+        home = Home(
+            tmp_path,
+            server.url,
+            watch=QUICK,
+            budget={"minutes_per_month": 2 / 60},
+            notify={"urls": [url_of(receiver)], "every": 600},
+        )
+        drop(home.inbox / "long.wav", 300, seconds=3)
+        home.command("run", "--once")
+        (text,) = messages(receiver)
+    assert "budget used up" in text
+    assert "(budget.minutes_per_month): 0.0 minutes are left, 1 song waits until " in text
+    assert home.waiting() == ["long.wav"]
