@@ -29,7 +29,9 @@ def addresses(settings: Settings) -> dict[str, str]:
         if faults:
             raise ConfigFault(*faults, hint="One Apprise URL on each line; # begins a comment.")
     for url in found.values():
-        hide(url, url.partition("://")[2])
+        rest = url.partition("://")[2]
+        # A bare topic such as `music` would be hidden from every path as well.
+        hide(url, *([rest] if any(mark in rest for mark in "/:@") else []))
     return found
 
 

@@ -26,7 +26,8 @@ class Event:
     """One thing that happened. Empty where it does not apply.
 
     `code`, `message` and `hint` as in the log; `name` is a song's file name, `folder` where its
-    stems are (or the folder of the quarantined file), `file` where the original is now.
+    stems are (or the folder of the quarantined file), `file` where the original is now
+    (empty where it was deleted).
     """
 
     kind: str
@@ -41,7 +42,7 @@ class Event:
 
 def of_job(job: Job, reason: Mapping[str, Any]) -> Event | None:
     """What the end of this job is; None: nothing to tell (the file was taken back)."""
-    file = job.filed_to or ""
+    file = job.path if job.filed_to is None else job.filed_to
     if job.state is JobState.DONE:
         return Event(DELIVERED, name=job.name, folder=job.delivered_to or "", file=file)
     if job.state is not JobState.QUARANTINED:

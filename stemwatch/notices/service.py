@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager, suppress
 
 from stemwatch.config import Settings
-from stemwatch.errors import ConfigFault, StemwatchError
+from stemwatch.errors import ConfigFault
 from stemwatch.job import Job, JobState
 from stemwatch.log import log
 from stemwatch.notices import events
@@ -31,7 +31,7 @@ from stemwatch.workers.gate import Pause
 @asynccontextmanager
 async def noticing(settings: Settings, ctx: Context, env: Mapping[str, str]) -> AsyncIterator[None]:
     """Tell whoever is configured for as long as this is open, and the rest at its end."""
-    urls = _usable(settings)
+    urls = usable(settings)
     if not urls and not settings.hooks:
         yield
         return
@@ -51,7 +51,7 @@ async def noticing(settings: Settings, ctx: Context, env: Mapping[str, str]) -> 
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _usable(settings: Settings) -> dict[str, str]:
+def usable(settings: Settings) -> dict[str, str]:
     """The addresses. Where they can't be had, songs are worth more than messages about them."""
     try:
         urls = addresses(settings)
@@ -77,10 +77,8 @@ class Notices:
             urls, kinds=settings.notify.events, every=self._every, again=ctx.timing.notice_again
         )
         self.hooks = Hooks(settings.hooks, payload, env=env, seconds=ctx.timing.hook)
-        wanted = events.BUDGET in settings.hooks or (
-            urls and events.BUDGET in settings.notify.events
-        )
-        self._asks_budget = bool(wanted and ctx.budget.limits(ctx.now()) and not ctx.local)
+        by_message = bool(urls) and events.BUDGET in settings.notify.events
+        self._budget_wanted = by_message or events.BUDGET in settings.hooks
         self._told_until = 0.0  # Unix seconds: the budget is told once in its day or month
         self._wake = asyncio.Event()
         self._sending = asyncio.Lock()
@@ -128,16 +126,24 @@ class Notices:
     async def close(self) -> None:
         """Send what waits and let hooks end, for a bounded time."""
         timing = self._ctx.timing
-        with suppress(StemwatchError):
-            await self._look_at_budget()
         await asyncio.gather(
-            _within(timing.notice_end, self._send(rest=True)),
+            _within(timing.notice_end, self._last_words()),
             _within(timing.hook_end, self.hooks.finished()),
         )
         if self._batch.unsent:
             log.warning("notices.unsent", addresses=self._batch.unsent)
         if self.hooks.left:
             log.warning("hooks.unfinished", count=self.hooks.left)
+
+    async def _last_words(self) -> None:
+        await self._look_at_budget()
+        await self._send(rest=True)
+
+    @property
+    def _asks_budget(self) -> bool:
+        """A reload may set a limit, or take it away."""
+        ctx = self._ctx
+        return self._budget_wanted and not ctx.local and bool(ctx.budget.limits(ctx.now()))
 
     def _until_due(self) -> float | None:
         """Seconds until there is something to do by itself."""

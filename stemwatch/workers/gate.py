@@ -59,6 +59,7 @@ class Gate:
         self._clock = clock
         self._rng = rng or random.Random()
         self._pauses: dict[str, Pause] = {}
+        # Told of each pause that begins (True) or ends.
         self.on_change: Callable[[Pause, bool], None] = lambda pause, begins: None
         self._failures = 0  # requests in a row that found no working server
         self._refusals = 0  # submissions in a row that did, however well it answers other calls

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import urllib.error
@@ -13,8 +14,10 @@ import pytest
 
 from tests.commands_support import COMMAND, Home, a_job, environment, run
 from tests.scenario.server import ScenarioServer
+from tests.webhook_receiver import Receiver
 
 KEY = "canary-key-0123456789"
+LOCAL = "api: {base_url: local}\n"
 
 
 def against(tmp_path: Path, server: ScenarioServer) -> Home:
@@ -186,3 +189,52 @@ def test_looking_starts_quickly(tmp_path: Path) -> None:
         check=True,
     )
     assert loaded.stdout.splitlines()[-1] == "[]"
+
+
+def test_notices_and_hooks_are_looked_at(tmp_path: Path) -> None:
+    """Every address and program that can't work, without the address; 78. Nothing is sent."""
+    with Receiver() as receiver:
+        good = receiver.url.replace("http", "json", 1)
+        urls = f"urls: ['{good}/canary-a', 'nosuch://canary-b'], urls_file: urls"
+        (tmp_path / "urls").write_text(f"# mine\n{good}/canary-c\n")
+        (tmp_path / "urls").chmod(0o600)
+        (tmp_path / "hook").write_text("#!/bin/sh\n")
+        hooks = "delivered: [./hook], paused: [no-such-program-anywhere], resumed: ['true']"
+        home = Home(tmp_path, f"{LOCAL}notify: {{{urls}}}\nhooks: {{{hooks}}}")
+        told = home.run("check")
+        assert receiver.calls == []
+    assert told.returncode == 78
+    faults = [line for line in told.stdout.splitlines() if line.startswith("✗")]
+    assert faults == [
+        "✗ notify.urls[1] (nosuch): Apprise knows no such URL",
+        f"✗ hooks.delivered: {tmp_path}/hook can't be executed by uid {os.geteuid()}",
+        "✗ hooks.paused: no-such-program-anywhere is not in $PATH",
+    ]
+    assert "canary" not in told.stdout + told.stderr
+
+
+def test_a_test_message_is_sent_where_it_is_asked_for(tmp_path: Path) -> None:
+    """One to each address; who does not take it is a fault."""
+    with Receiver() as good, Receiver([403]) as bad:
+        urls = [one.url.replace("http", "json", 1) for one in (good, bad)]
+        home = Home(tmp_path, f"{LOCAL}notify: {{urls: {json.dumps(urls)}}}")
+        home.config.chmod(0o644)
+        told = home.run("check", "--notify")
+        assert (len(good.calls), len(bad.calls)) == (1, 1)
+    assert told.returncode == 78
+    assert "✓ notify.urls[0] (json): took a test message" in told.stdout
+    assert "✗ notify.urls[1] (json): " in told.stdout
+    assert "403" in told.stdout
+    assert "can be read by every account" in told.stdout
+
+
+def test_an_open_or_odd_file_of_addresses_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "urls").write_text("canary-without-scheme\n")
+    (tmp_path / "urls").chmod(0o644)
+    home = Home(tmp_path, f"{LOCAL}notify: {{urls_file: urls}}")
+    assert "chmod 600" in home.run("check").stdout
+    (tmp_path / "urls").chmod(0o600)
+    told = home.run("check")
+    assert told.returncode == 78
+    assert f"notify.urls_file: {tmp_path}/urls:1 is no URL." in told.stdout
+    assert "canary" not in told.stdout
