@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager, suppress
 
 from stemwatch.config import Settings
-from stemwatch.errors import ConfigFault
+from stemwatch.errors import ConfigFault, StemwatchError
 from stemwatch.job import Job, JobState
 from stemwatch.log import log
 from stemwatch.notices import events
@@ -26,6 +26,8 @@ from stemwatch.notices.sender import INVALID, SENT, Message, Outcome, send
 from stemwatch.workers.context import Context
 from stemwatch.workers.filing import reason_of
 from stemwatch.workers.gate import Pause
+
+_AFTER_ERROR = 60.0  # seconds
 
 
 @asynccontextmanager
@@ -118,7 +120,7 @@ class Notices:
                 await self._send()
             except Exception as fault:
                 log.error("notices.error", exc_info=fault)
-                await asyncio.sleep(self._every)
+                await asyncio.sleep(min(self._every, _AFTER_ERROR))
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._until_due()):
                     await self._wake.wait()
@@ -182,9 +184,12 @@ class Notices:
 
     async def _look_at_budget(self) -> None:
         """Tell once in its day or month that it holds back every song that waits."""
+        if self._asks_budget and self._ctx.now() >= self._told_until:
+            with suppress(StemwatchError):  # a sick journal is told elsewhere: that must be sent
+                await self._ask_budget()
+
+    async def _ask_budget(self) -> None:
         ctx = self._ctx
-        if not self._asks_budget or ctx.now() < self._told_until:
-            return
         left = await ctx.budget.left(ctx.journal, ctx.now())
         if left.minutes is None or left.until is None:
             return

@@ -313,7 +313,7 @@ def test_quarantined_files_of_one_name_keep_apart(
 def test_a_kill_between_reason_and_move_leaves_one_reason(inbox: Path, root: str) -> None:
     """An orphan is replaced; a person's own file of that name is not."""
     path, identity = drop(inbox)
-    Path(root, "song.mp3.reason.json").write_bytes(quarantine._reason_bytes({"code": "old"}))
+    Path(root, "song.mp3.reason.json").write_bytes(quarantine.reason_bytes({"code": "old"}))
     assert isolate(path, identity, root).path == os.path.join(root, "song.mp3")
     assert json.loads(Path(root, "song.mp3.reason.json").read_text())["code"] == "corrupt"
     path, identity = drop(inbox, "mine.mp3")
