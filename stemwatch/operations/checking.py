@@ -20,8 +20,8 @@ from stemwatch.journal.reading import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
 from stemwatch.operations import moves
 from stemwatch.operations.finding import FAULT, OK, WARNING, Finding
-from stemwatch.operations.reaching import reach
 from stemwatch.operations.noticing import notices
+from stemwatch.operations.reaching import reach
 from stemwatch.operations.standing import service
 from stemwatch.outbox.space import needed_bytes
 from stemwatch.web.address import looked_at
