@@ -62,10 +62,10 @@ def test_thirty_songs_are_one_message_and_thirty_hooks(
             notify={"urls": [url_of(receiver)], "events": EVERYTHING, "every": 600},
             hooks={"delivered": [hook], "quarantined": [hook]},
         )
+        for number in range(30):
+            drop(home.inbox / f"song {number}.wav", number, seconds=0.2)
+        (home.inbox / "broken.wav").write_bytes(b"no audio" * 100)
         with home.service() as service:
-            for number in range(30):
-                drop(home.inbox / f"song {number}.wav", number, seconds=0.2)
-            (home.inbox / "broken.wav").write_bytes(b"no audio" * 100)
             wait_for(lambda: len(list(got.iterdir())) == 31)
             service.stop()
         assert 1 <= len(receiver.calls) <= 2
@@ -87,9 +87,9 @@ def test_a_hanging_hook_holds_up_nobody(tmp_path: Path, server: ScenarioServer) 
     pids = tmp_path / "pids"
     hook = executable(tmp_path / "hook", f"trap '' TERM; echo $$ >> {pids}; sleep 600 & wait")
     home = Home(tmp_path, server.url, watch=QUICK, hooks={"delivered": [hook]})
+    for number in range(4):
+        drop(home.inbox / f"{number}.wav", 100 + number, seconds=0.2)
     with home.scaled_service(0.1) as service:
-        for number in range(4):
-            drop(home.inbox / f"{number}.wav", 100 + number, seconds=0.2)
         service.wait_for_event("job.done", count=4, timeout=30)
         wait_for(lambda: pids.exists() and len(pids.read_text().split()) == 2)
         started = time.monotonic()
@@ -107,11 +107,11 @@ def test_a_pause_its_end_and_a_dead_address(tmp_path: Path, server: ScenarioServ
             tmp_path,
             server.url,
             watch=QUICK,
-            notify={"urls": [url_of(dead), url_of(receiver)], "every": 0.2},
+            notify={"urls": [url_of(dead), url_of(receiver)], "every": 0.05},
         )
-        server.scenario(post=[{"status": 402}] * 2)
+        server.scenario(post=[{"status": 402}] * 4)
+        drop(home.inbox / "song.wav", 200, seconds=0.2)
         with home.scaled_service(0.01) as service:
-            drop(home.inbox / "song.wav", 200, seconds=0.2)
             wait_for(lambda: len(receiver.calls) == 1)
             wait_for(lambda: any("Goes on (credit)." in text for text in messages(receiver)))
             service.wait_for_event("notice.failed")
