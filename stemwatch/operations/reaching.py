@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from stemwatch.config import Settings
 from stemwatch.config.settings import BASES
+from stemwatch.credit import LITTLE, minutes
 from stemwatch.errors import ConfigFault, StemwatchError
 from stemwatch.key import NAME, load_key, no_key_fault
 from stemwatch.local.extra import require_extra
@@ -17,7 +18,6 @@ from stemwatch.stemsplit.client import Balance
 from stemwatch.stemsplit.detect import siblings, wire_at
 from stemwatch.stemsplit.transport import place
 from stemwatch.stemsplit.wires import open_api
-from stemwatch.stemsplit.words import LITTLE, minutes
 
 API_SECONDS = 15.0  # for each question
 # What an address answers that is not the API's, or is another wire's.

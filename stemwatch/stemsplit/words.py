@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,8 +11,6 @@ from typing import Any
 
 LONGEST_WAIT = 3600.0  # seconds; a Retry-After beyond it is asked again after an hour
 TEXT_LIMIT = 200
-LITTLE = 60.0  # seconds of credit that are worth a warning
-WITHOUT_END = 5e8  # seconds of credit: a server without any accounts (ours) says more
 
 
 def retry_after(value: str | None, now: float) -> float | None:
@@ -77,11 +74,3 @@ def printable(text: str, secret: str | None = None) -> str:
     text = re.sub(r"(https?://[^\s?\"'<>]*)\?[^\s\"'<>]*", r"\1?…", text)
     text = " ".join("".join(c if c.isprintable() else " " for c in text[:4000]).split())
     return text if len(text) <= TEXT_LIMIT else text[: TEXT_LIMIT - 1] + "…"
-
-
-def minutes(seconds: float) -> str:
-    """Credit for people: `54.2 minutes`; rounded down, for nobody likes to be promised more."""
-    if seconds >= WITHOUT_END:
-        return "any number of minutes"
-    tenths = math.floor(seconds / 6.0)
-    return f"{tenths / 10:g} minute{'' if tenths == 10 else 's'}"

@@ -7,8 +7,8 @@ from typing import Any
 
 from rich.text import Text
 
+from stemwatch.credit import LITTLE, minutes
 from stemwatch.outbox.sidecar import unix
-from stemwatch.stemsplit.words import LITTLE, minutes
 from stemwatch.ui import text
 from stemwatch.ui.plain import QUEUE
 

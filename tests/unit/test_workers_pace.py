@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stemwatch.stemsplit.words import RateLimit, minutes, rate_limit, unix_seconds
+from stemwatch.credit import minutes
+from stemwatch.stemsplit.words import RateLimit, rate_limit, unix_seconds
 from stemwatch.workers.pace import RequestBudget, Slots, full_jitter
 
 
