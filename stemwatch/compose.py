@@ -20,6 +20,7 @@ from stemwatch.stemsplit.calls import Calls
 from stemwatch.stemsplit.client import SeparationApi
 from stemwatch.stemsplit.wires import open_api
 from stemwatch.tuning import tuning
+from stemwatch.workers.ahead import Ahead
 from stemwatch.workers.context import Context
 from stemwatch.workers.gate import Gate
 from stemwatch.workers.pace import RequestBudget, Slots
@@ -51,7 +52,7 @@ async def working_set(
         stack.callback(journal.close)
         chosen = tuning(settings)
         at_once = jobs or chosen.at_once
-        requests = RequestBudget(chosen.per_minute, time.monotonic)
+        requests = RequestBudget(chosen.per_minute, time.monotonic, timing.minute)
         api = _Api(settings, timing, requests)
         stack.push_async_callback(api.close)
         if settings.local:
@@ -122,6 +123,14 @@ def _context(
 ) -> Context:
     clock = time.monotonic
     chosen = tuning(settings)
+    slots = Slots(at_once, timing.creep, clock)
+    polls = Polls(
+        chosen.interval,
+        timing.poll_min,
+        settings.api.job_deadline,
+        timing.late_poll,
+        rate=lambda: requests.rate,
+    )
     context = Context(
         journal=journal,
         api=api.now,
@@ -129,8 +138,9 @@ def _context(
         place=place,
         budget=chosen.budget,
         gate=Gate(timing, clock),
-        slots=Slots(at_once, timing.creep, clock),
-        polls=Polls(chosen.interval, timing.poll_min, settings.api.job_deadline, timing.late_poll),
+        slots=slots,
+        polls=polls,
+        ahead=Ahead(timing, slots, polls, clock, keeps=lambda: api.now.keeps_uploads),
         requests=requests,
         progress=Progress(),
         timing=timing,

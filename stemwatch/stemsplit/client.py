@@ -13,6 +13,8 @@ from typing import Protocol
 from stemwatch.errors import Reject
 from stemwatch.job import Options
 
+NOT_WAITED = "not_waited"  # code of a RetryLater: an upload ahead was closed by the server
+
 
 @dataclass(frozen=True, slots=True)
 class Upload:
@@ -102,11 +104,14 @@ class SeparationApi(Protocol):
 
     `lists_jobs`: whether `find_submission` can tell anything. `tells_credit`: whether `balance`
     can. `max_bytes`: the largest file that this API takes, None where an upload's answer tells.
+    `keeps_uploads`: seconds for which one that is done waits for its job at the storage; None
+    where a connection has to be held.
     """
 
     lists_jobs: bool
     tells_credit: bool
     max_bytes: int | None
+    keeps_uploads: float | None
 
     async def submit(
         self,

@@ -6,11 +6,15 @@ upload may run ahead of a free slot, and a kill during it is not ambiguous.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
+import httpcore
+
 from stemwatch.stemsplit.body import Body, Source, content_type, plain_name
 from stemwatch.stemsplit.client import Upload
+from stemwatch.stemsplit.sockets import SocketStream
 
 
 class MultipartBody(Body):
@@ -29,6 +33,7 @@ class MultipartBody(Body):
         self._hold = hold
         self._on_sent = on_sent
         self._head = _head(boundary, fields, upload.filename)
+        self.dropped = False  # the server answered or hung up while it was held
         self._tail = f"\r\n--{boundary}--\r\n".encode()
         size = len(self._head) + upload.size + len(self._tail)
         super().__init__(
@@ -45,11 +50,34 @@ class MultipartBody(Body):
             yield chunk
             sent += len(chunk)
             self._on_sent(sent)
-        self._check_alive()
-        await self._hold()
+        await self._held(self._check_alive())
         self._source.require_same()
         self._begin_tail()
         yield self._tail
+
+    async def _held(self, stream: SocketStream) -> None:
+        """Hold, but not for a server that has given up: the upload begins again all the sooner."""
+        hold = asyncio.ensure_future(self._hold())
+        gone = asyncio.ensure_future(stream.until_answered())
+        stopped = False
+        try:
+            await asyncio.wait({hold, gone}, return_when=asyncio.FIRST_COMPLETED)
+            self.dropped = not hold.done()
+        except asyncio.CancelledError:
+            stopped = True
+        while not (hold.done() and gone.done()):
+            hold.cancel()
+            gone.cancel()
+            try:
+                await asyncio.wait({hold, gone})
+            except asyncio.CancelledError:
+                stopped = True  # an intent on its way to the disk is waited for all the same
+        if stopped:
+            raise asyncio.CancelledError
+        if not hold.cancelled():
+            hold.result()
+        if self.dropped:
+            raise httpcore.WriteError("the server answered while the upload waited")
 
 
 def safe_filename(name: str) -> str:

@@ -53,6 +53,7 @@ class PresignedApi:
     lists_jobs = True
     tells_credit = True
     max_bytes: int | None = None  # each ticket says it
+    keeps_uploads: float | None = KEPT
     signature = webhooks.Signature("x-webhook-signature", webhooks.BODY)
 
     def __init__(

@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from urllib.parse import quote
 
-from stemwatch.errors import Unconfirmed
+from stemwatch.errors import RetryLater, Unconfirmed
 from stemwatch.job import Options
 from stemwatch.stemsplit import webhooks
 from stemwatch.stemsplit.answers import accepted, get_fault, post_fault
 from stemwatch.stemsplit.calls import Calls
 from stemwatch.stemsplit.client import (
+    NOT_WAITED,
     Balance,
     Registered,
     RemoteJob,
@@ -23,6 +24,7 @@ from stemwatch.stemsplit.jobs import parse_job
 from stemwatch.stemsplit.multipart import MultipartBody
 
 KEY_PROBE = "stemwatch-key-check"  # a job that can't exist
+_TIMED_OUT = frozenset({408, 502, 504})  # what servers and proxies say of a body that stands still
 
 
 class SeparateApi:
@@ -31,6 +33,7 @@ class SeparateApi:
     lists_jobs = False  # nothing documented tells whether an unanswered submission was taken
     tells_credit = False
     max_bytes: int | None = 100 * 1024 * 1024
+    keeps_uploads: float | None = None
     signature = webhooks.Signature("x-stemsplit-signature", webhooks.TIMESTAMPED)
 
     def __init__(self, calls: Calls) -> None:
@@ -60,9 +63,17 @@ class SeparateApi:
         if self._webhook_url is not None:
             fields["webhook_url"] = self._webhook_url
         body = MultipartBody(upload, fields, hold=hold, on_sent=on_sent)
-        answer = await self._calls.spend(
-            "/separate", body, idempotency_key=idempotency_key, clock=clock
-        )
+        try:
+            answer = await self._calls.spend(
+                "/separate", body, idempotency_key=idempotency_key, clock=clock
+            )
+        except RetryLater as fault:
+            if body.dropped:
+                raise _not_waited(fault.message) from fault
+            raise
+        if body.dropped and answer.status in _TIMED_OUT:
+            words = f"{answer.where} was answered with {answer.status}."
+            raise _not_waited(words, http_status=answer.status)
         return accepted(answer, body_sent=body.whole)
 
     async def find_submission(self, idempotency_key: str, *, since: float) -> Submitted | None:  # noqa: ARG002
@@ -109,3 +120,14 @@ class SeparateApi:
         """The tutorial's callback: the job's own JSON."""
         data = webhooks.verified(self.signature.of(scheme), headers, body, secrets, now)
         return webhooks.event(data.get("job_id"), data.get("status"))
+
+
+def _not_waited(why: str, http_status: int | None = None) -> RetryLater:
+    """Nobody's fault, and nothing is paid: the upload that waited for a slot had no end."""
+    return RetryLater(
+        f"the server did not wait for the upload's end: {why}",
+        code=NOT_WAITED,
+        http_status=http_status,
+        counts=False,
+        after=0.0,
+    )

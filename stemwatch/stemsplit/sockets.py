@@ -19,6 +19,9 @@ import httpcore
 READ_BYTES = 256 * 1024
 FAIR_BYTES = 1024 * 1024  # a socket that never blocks would starve the loop: yield this often
 _TLS_RECORD = 16 * 1024
+# Bytes that the kernel may take and not have sent: with its usual megabytes, an upload on a slow
+# line would seem to be done seconds before it is.
+_UNSENT = 256 * 1024
 
 T = TypeVar("T")
 
@@ -88,6 +91,11 @@ class SocketStream(httpcore.AsyncNetworkStream):
             except OSError:
                 self._ended = True  # reset: reading again says the same
         return True
+
+    async def until_answered(self) -> None:
+        """Return once the peer has sent data or hung up. Nothing may be written meanwhile."""
+        while not self.answered():
+            await self._wait(select.POLLIN)
 
     async def start_tls(
         self,
@@ -210,6 +218,8 @@ async def connect(address: str, port: int) -> SocketStream:
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
         await asyncio.get_running_loop().sock_connect(sock, (address, port))
     except BaseException:
         sock.close()

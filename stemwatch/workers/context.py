@@ -17,6 +17,7 @@ from stemwatch.journal.journal import Journal
 from stemwatch.log import log
 from stemwatch.progress import Progress
 from stemwatch.stemsplit.client import RemoteJob, SeparationApi
+from stemwatch.workers.ahead import Ahead
 from stemwatch.workers.budget import Budget
 from stemwatch.workers.credit import Credit
 from stemwatch.workers.gate import Gate
@@ -40,6 +41,7 @@ class Context:
     gate: Gate
     slots: Slots
     polls: Polls
+    ahead: Ahead
     requests: RequestBudget
     progress: Progress
     timing: Timing
@@ -62,6 +64,7 @@ class Context:
     room_wanted: int = 0  # bytes that the song needs which found too little room
     job_deadline: float = 300.0  # seconds until a job is reported as late
     wake: Callable[[], None] = lambda: None  # there may be something new to claim
+    hurry: Callable[[], None] = lambda: None  # ... and a seat, a slot or the line stands idle
     ended: Callable[[Job], None] = lambda job: None  # told of every job that came to its end
     reported_late: set[int] = field(default_factory=set)
 

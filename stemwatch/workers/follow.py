@@ -19,6 +19,8 @@ async def follow(ctx: Context, job: Job) -> Job:
     await ctx.requests.take()
     remote = await ctx.api.job(job.remote_id, stems=job.options.stems)
     now = ctx.clock()
+    if remote.status is not RemoteStatus.RUNNING:
+        ctx.slots.release(job.id)  # whatever our own disk takes
     if remote.status is RemoteStatus.RUNNING:
         if job.attempts:  # "so many times" means in a row: a good answer forgives the bad ones
             job = await ctx.journal.amend(job, attempts=0, **CLEARED)
@@ -44,7 +46,6 @@ async def follow(ctx: Context, job: Job) -> Job:
     )
     ctx.polls.done(job.id, now, learn=job.code is None)
     ctx.reported_late.discard(job.id)
-    ctx.slots.release(job.id)
     ctx.fresh[job.id] = remote
     return separated
 

@@ -31,6 +31,7 @@ class Lane:
     seats: int
     tasks: dict[int, asyncio.Task[None]] = field(default_factory=dict)
     jobs: dict[int, Job] = field(default_factory=dict)
+    freed: Callable[[], None] = lambda: None  # told when a seat was given back
 
     @property
     def free(self) -> int:
@@ -117,6 +118,7 @@ class Lanes:
         lane.jobs.pop(job_id, None)
         if name == SUBMIT:
             self._ctx.committed.discard(job_id)
+            self._ctx.ahead.ended(job_id)
         if self._ctx.trial == job_id:
             self._ctx.trial = None
         fault = None if task.cancelled() else task.exception()
@@ -127,7 +129,8 @@ class Lanes:
             self.fatal = fault
         if name == POLL:  # also one whose end the journal had no room for is asked for again
             self._ctx.polls.let_go(job_id, self._ctx.clock(), self._ctx.timing.disk_recheck)
-        self._ctx.wake()
+        lane.freed()
+        self._ctx.hurry()
 
     async def _one(self, name: str, job_id: int, job: Job | None) -> None:
         """One step of one job; whatever goes wrong is concluded here, once."""

@@ -29,13 +29,16 @@ def full_jitter(attempt: int, first: float, longest: float, rng: random.Random) 
 
 
 class RequestBudget:
-    """At most `per_minute` requests in any 60 seconds, fewer where the server says so.
+    """At most `per_minute` requests in any `minute` (seconds), fewer where the server says so.
 
     Where it says that none are left, nothing is asked before it gives new ones.
     """
 
-    def __init__(self, per_minute: int, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, per_minute: int, clock: Callable[[], float], minute: float = _WINDOW
+    ) -> None:
         self._clock = clock
+        self._minute = minute
         self._most = self._limit = max(1, per_minute)
         self._window: deque[float] = deque(maxlen=self._most)
         self._empty_until = 0.0
@@ -49,12 +52,16 @@ class RequestBudget:
         if rate.remaining == 0 and rate.resets_in is not None:
             self._empty_until = self._clock() + min(rate.resets_in, _WINDOW)
 
-    def delay(self) -> float:
-        """Seconds until the next request may be sent."""
+    def delay(self, spare: int = 0) -> float:
+        """Seconds until the next request may be sent, with `spare` more for others after it.
+
+        At most half of all requests are spared.
+        """
         now = self._clock()
         wait = self._empty_until - now
-        if len(self._window) >= self._limit:
-            wait = max(wait, self._window[-self._limit] + _WINDOW - now)
+        limit = self._limit - min(spare, self._limit // 2)
+        if len(self._window) >= limit:
+            wait = max(wait, self._window[-limit] + self._minute - now)
         return max(0.0, wait)
 
     def resize(self, per_minute: int) -> None:
@@ -63,6 +70,11 @@ class RequestBudget:
         # Less than that was the server's word: it holds until its next answer says more.
         self._limit = self._most if self._limit == before else min(self._limit, self._most)
         self._window = deque(self._window, maxlen=self._most)
+
+    @property
+    def rate(self) -> float:
+        """Requests a second, in the long run."""
+        return self._limit / self._minute
 
     async def take(self) -> None:
         """Wait for a place; first come, first served."""
@@ -96,6 +108,12 @@ class Slots:
     @property
     def held(self) -> int:
         return len(self._held)
+
+    @property
+    def vacant(self) -> int:
+        """Slots that no job holds, whoever waits for them."""
+        self._rise()
+        return max(0, self.limit - len(self._held))
 
     @property
     def free(self) -> int:

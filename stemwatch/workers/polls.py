@@ -1,71 +1,60 @@
 """When to ask for a remote job: not before it is likely to be done, then in small steps.
 
-Measured on the tutorial's fixed 3 s: 16 polls a job; this needs 5 for equal jobs, 7 to 10 where
+Measured on the tutorial's fixed 3 s: 16 polls a job; this needs 3 for equal jobs, 6 to 8 where
 they vary by a quarter.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections import OrderedDict, deque
+import math
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
-REMEMBER = 20  # recent jobs that the estimate is made from
+from stemwatch.workers.estimate import Estimate, Window, next_step
+
 _CALLED = 900.0  # seconds for which a callback that came shows that others will
 _EARLY = 256  # callbacks kept that came before the answer that names their job
 _SPARED = 4.0  # polls are that many times rarer meanwhile
-
-
-class Estimate:
-    """How long remote jobs take, from what was observed lately (seconds)."""
-
-    def __init__(self) -> None:
-        self._low: deque[float] = deque(maxlen=REMEMBER)
-        self._high: deque[float] = deque(maxlen=REMEMBER)
-
-    def observe(self, still_running_at: float, done_at: float) -> None:
-        """A job was running at one poll and done at the next (seconds after its start)."""
-        self._low.append(still_running_at)
-        self._high.append(done_at)
-
-    @property
-    def typical(self) -> float | None:
-        """The median time at which a job was seen done; None before the first one."""
-        return sorted(self._high)[len(self._high) // 2] if self._high else None
-
-    def first(self, step: float) -> float:
-        """Seconds after its start at which a job is worth a first poll."""
-        return max(step, min(self._low)) if self._low else step
-
-    def step(self, elapsed: float, shortest: float, longest: float) -> float:
-        """Seconds until the next poll of a job that has been running for `elapsed`."""
-        shortest = min(shortest, longest)
-        if not self._high:
-            return longest
-        if elapsed > max(self._high):
-            return min(longest, max(shortest, 0.05 * elapsed))
-        return min(longest, max(shortest, (max(self._high) - min(self._low)) / 12))
+_GUESSING = 0.4  # share of all requests that may go to jobs of unknown length
+_GOLDEN = 0.6180339887  # spreads consecutive numbers evenly
+_WANTED = 8.0  # polls that find a job's end closely enough ...
+_FEWEST = 2.0  # ... and as few as they are spread over where requests are scarce
 
 
 @dataclass(slots=True)
 class _Watched:
     started: float
+    audio: float | None = None
     seen_running: float = 0.0
     due: float = 0.0
     remote_id: str = ""
     called: bool = False  # a callback woke the poll that is due
     asked: bool = False  # a poll is under way
     again: bool = False  # a callback came meanwhile: the answer may be older than it
+    timed: bool = True  # it is known when it started
+    postponed: bool = False  # its last poll got no answer
 
 
 class Polls:
-    """The one schedule of all polls. All times are monotonic seconds, given as `now`."""
+    """The one schedule of all polls. All times are monotonic seconds, given as `now`.
+
+    `rate` tells how many requests a second there are, for these and for submissions.
+    """
 
     def __init__(
-        self, interval: float, shortest: float, late_after: float, late_step: float
+        self,
+        interval: float,
+        shortest: float,
+        late_after: float,
+        late_step: float,
+        rate: Callable[[], float] = lambda: math.inf,
     ) -> None:
         self.estimate = Estimate()
         self.repace(interval, shortest, late_after, late_step)
+        self._rate = rate
+        self.changed: Callable[[], None] = lambda: None  # told when a poll is planned
         self._jobs: dict[int, _Watched] = {}
         self._heap: list[tuple[float, int]] = []
         self._held_until = 0.0
@@ -86,15 +75,25 @@ class Polls:
     def __contains__(self, job_id: int) -> bool:
         return job_id in self._jobs
 
-    def started(self, job_id: int, now: float, remote_id: str = "") -> None:
-        """The remote has just taken this job."""
-        called = self._watch(job_id, now, remote_id)
-        wait = 0.0 if called else self.estimate.first(self._interval) * self._spared(now)
+    def started(
+        self, job_id: int, now: float, remote_id: str = "", audio: float | None = None
+    ) -> None:
+        """The remote has just taken this job, of `audio` seconds."""
+        called = self._watch(job_id, now, remote_id, audio)
+        wait = 0.0 if called else self._first(job_id) * self._spared(now)
         self._plan(job_id, now + wait)
 
-    def resumed(self, job_id: int, now: float, wait: float = 0.0, remote_id: str = "") -> None:
+    def resumed(
+        self,
+        job_id: int,
+        now: float,
+        wait: float = 0.0,
+        remote_id: str = "",
+        audio: float | None = None,
+    ) -> None:
         """The job was at the remote before we started: ask after `wait` seconds."""
-        called = self._watch(job_id, now, remote_id)
+        called = self._watch(job_id, now, remote_id, audio)
+        self._jobs[job_id].timed = False
         self._plan(job_id, now if called else now + wait)
 
     def called(self, remote_id: str, now: float) -> bool:
@@ -120,6 +119,7 @@ class Polls:
     def running(self, job_id: int, now: float) -> None:
         """A poll found it still running."""
         job = self._jobs[job_id]
+        job.postponed = False
         job.seen_running = now - job.started
         if job.again:
             self._plan(job_id, now)
@@ -128,7 +128,7 @@ class Polls:
         if job.seen_running > self._late_after:
             step = self._late_step
         else:
-            step = self.estimate.step(job.seen_running, self._shortest, self._interval)
+            step = self._step(job, job.seen_running)
         self._plan(job_id, now + step * self._spared(now))
 
     def done(self, job_id: int, now: float, *, learn: bool = True) -> None:
@@ -139,13 +139,15 @@ class Polls:
         self._by_remote.pop(job.remote_id, None)
         if not job.called and learn:
             self._called_until = now  # it ended without one: they can't be relied upon
-        if learn:
+        if learn and job.timed:
             took = now - job.started
-            self.estimate.observe(took if job.called else job.seen_running, took)
+            self.estimate.observe(took if job.called else job.seen_running, took, job.audio)
+            self._replan(now)
 
     def postpone(self, job_id: int, now: float, delay: float) -> None:
         """The answer was no answer: ask again after `delay` seconds."""
         if job_id in self._jobs:
+            self._jobs[job_id].postponed = True
             self._plan(job_id, now + delay)
 
     def let_go(self, job_id: int, now: float, delay: float) -> None:
@@ -162,12 +164,19 @@ class Polls:
         job = self._jobs.get(job_id)
         return now - job.started if job else 0.0
 
-    def expected_end(self, now: float) -> float | None:
-        """Seconds until the first of the running jobs is likely to end; None if unknown."""
-        typical = self.estimate.typical
-        if typical is None or not self._jobs:
-            return None
-        return max(0.0, min(job.started for job in self._jobs.values()) + typical - now)
+    def expected_ends(self, now: float, guess: float) -> list[float]:
+        """Seconds until the running jobs are likely to end, soonest first.
+
+        `guess`: what one is thought to take while none has ended. One that takes longer than any
+        before it is thought to take a quarter longer still.
+        """
+        ends = []
+        for job in self._jobs.values():
+            window = self.estimate.window(job.audio) or Window(guess, guess)
+            elapsed = now - job.started
+            overdue = elapsed > window.latest + self._interval
+            ends.append(elapsed / 4 if overdue else max(0.0, window.middle - elapsed))
+        return sorted(ends)
 
     def take_due(self, now: float) -> int | None:
         """The job to be asked for now, if one is due. It is planned anew by what it answers."""
@@ -189,14 +198,52 @@ class Polls:
             heapq.heappop(self._heap)
         return None
 
-    def _watch(self, job_id: int, now: float, remote_id: str) -> bool:
+    def _watch(self, job_id: int, now: float, remote_id: str, audio: float | None) -> bool:
         """True if its callback was here already, quicker than the answer that names the job."""
         early = remote_id in self._early
         self._early.pop(remote_id, None)
-        self._jobs[job_id] = _Watched(started=now, remote_id=remote_id, called=early)
+        self._jobs[job_id] = _Watched(now, audio, remote_id=remote_id, called=early)
         if remote_id:
             self._by_remote[remote_id] = job_id
         return early
+
+    def _first(self, job_id: int) -> float:
+        """Seconds until a new job's first poll.
+
+        Where polls are few, not for all at the same moment: each tells something of the others.
+        """
+        job, share = self._jobs[job_id], job_id * _GOLDEN % 1.0
+        wait = self._step(job, 0.0)
+        if not self.estimate:
+            return self._interval + (wait - self._interval) * share
+        return wait + (self._step(job, wait) * share if self._scarcity() > 1.0 else 0.0)
+
+    def _step(self, job: _Watched, elapsed: float) -> float:
+        """Seconds until its next poll; longer where there are too few requests for all jobs."""
+        window = self.estimate.window(job.audio)
+        if window is None:  # they are alike to us: what one tells holds for the others
+            count = len(self._jobs)
+            return max(self._interval, self._interval * count / 4, count / self._rate() / _GUESSING)
+        scarce = self._scarcity()
+        return next_step(window, elapsed, self._shortest * scarce, self._interval * scarce, scarce)
+
+    def _scarcity(self) -> float:
+        """How many times fewer polls there are for each job than are wanted; 1 where none lacks."""
+        typical = self.estimate.typical or 0.0
+        each = self._rate() * typical / max(1, len(self._jobs)) - 1.0  # one submits the next
+        return max(1.0, (_WANTED - 1.0) / (max(_FEWEST, each) - 1.0))
+
+    def _replan(self, now: float) -> None:
+        """One job's end tells when the others may be done: ask again when that is due."""
+        for job_id, job in self._jobs.items():
+            late = job.seen_running > self._late_after
+            if job.timed and not (job.asked or job.called or job.postponed or late):
+                due = (
+                    job.started
+                    + job.seen_running
+                    + self._step(job, job.seen_running) * self._spared(now)
+                )
+                self._plan(job_id, max(now, due))
 
     def _spared(self, now: float) -> float:
         return _SPARED if now < self._called_until else 1.0
@@ -205,3 +252,4 @@ class Polls:
         job = self._jobs[job_id]
         job.due, job.asked, job.again = due, False, False
         heapq.heappush(self._heap, (due, job_id))
+        self.changed()

@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from stemwatch.errors import PauseService, Unconfirmed
+from stemwatch.errors import PauseService
 from stemwatch.job import Job, JobState
 from stemwatch.log import log
 from stemwatch.outbox.space import needed_bytes
+from stemwatch.workers.asking import Asking
 from stemwatch.workers.confirm import reconcile
 from stemwatch.workers.context import Context
 from stemwatch.workers.fetch import fetch
@@ -19,8 +20,9 @@ from stemwatch.workers.filing import file
 from stemwatch.workers.follow import follow
 from stemwatch.workers.gate import BY_TRIAL, CONFIRM, FETCH, FILE, POLL, SUBMIT
 from stemwatch.workers.lanes import Lane, Lanes, Step
-from stemwatch.workers.outcome import pause, reject
+from stemwatch.workers.outcome import pause
 from stemwatch.workers.probes import probe
+from stemwatch.workers.recovery import mine, recover
 from stemwatch.workers.reuse import reuse
 from stemwatch.workers.submit import submit
 
@@ -32,6 +34,7 @@ _CLAIMS = {
 }
 _CLAIMED = tuple(state for states in _CLAIMS.values() for state in states)
 _SHORTEST_TURN = 0.02  # seconds; the first one after a rest is at once
+_POLLS = 8  # at once: as many as the API's client has connections
 _OUTAGE_TRIES = 3  # probes of a server that is down before `--once` gives up
 
 
@@ -63,47 +66,39 @@ class Pool:
         seats = {
             FILE: Lane(_placed(file), 2),
             FETCH: Lane(_placed(fetch), fetches),
-            POLL: Lane(follow, 4),
+            POLL: Lane(follow, _POLLS),
             CONFIRM: Lane(reconcile, 1),
-            SUBMIT: Lane(_placed(_submit_or_reuse), ctx.slots.most),
+            SUBMIT: Lane(_placed(_submit_or_reuse), 2 * ctx.slots.most),
         }
         self._lanes = Lanes(ctx, seats)
+        self._asking = Asking(ctx, self._lanes)
         self._probe: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._stopping = False
         self._turned: float | None = None  # when the turn under way began
+        self._hurry = asyncio.Event()
         ctx.wake = self._wake.set
+        ctx.hurry = self._in_a_hurry
 
     async def recover(self) -> None:
-        """After a start: an intent without an answer may have been charged.
-
-        Where the API can tell, it is asked (the lane CONFIRM); elsewhere a person decides.
-        """
-        asked = self.ctx.api.lists_jobs
-        for job in [] if asked else await self._mine(JobState.SUBMITTING):
-            fault = Unconfirmed(
-                "stemwatch was stopped between sending the last bytes and reading the answer."
-            )
-            await reject(self.ctx, job, fault)
-        await self._keep_waiting()
-
-    async def _keep_waiting(self) -> None:
-        """A restart is no way round a Retry-After: what a 429 held back stays held."""
-        ctx, longest = self.ctx, self.ctx.timing.retry_after_max
-        asked = await ctx.journal.held_until("rate_limited", ctx.owner)
-        # Bounded: a clock that was wrong at the start must not hold what is paid for.
-        waits = {state: min(until - ctx.now(), longest) for state, until in asked.items()}
-        if (wait := max(waits.values(), default=0.0)) > 0:
-            message = "the server asked for time (429) before stemwatch was started again."
-            pause(ctx, PauseService(message, code="rate_limited", after=wait))
-        ctx.polls.hold(ctx.clock() + waits.get(JobState.SEPARATING, 0.0))
+        """After a start: what an earlier run left undecided, or waiting."""
+        await recover(self.ctx)
 
     async def run(self) -> None:
         """Work until `stop`. Raises JournalFault when nothing can be remembered any more."""
+        asking = asyncio.create_task(self._asking.run())
+        try:
+            await self._turns()
+        finally:
+            asking.cancel()
+
+    async def _turns(self) -> None:
         while not self._stopping:
             self._wake.clear()
+            self._hurry.clear()
             turned = self._turned = self.ctx.clock()
             timeout = await self._turn()
+            self._asking.wake()
             self._turned = None
             took = self.ctx.clock() - turned
             if self._lanes.fatal is not None:
@@ -111,9 +106,16 @@ class Pool:
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout):
                     await self._wake.wait()
+            await asyncio.sleep(turned + max(_SHORTEST_TURN, took) - self.ctx.clock())
             # Thousands of files that are taken in at once must not be a turn each: in a storm,
-            # turns get a fifth of the time.
-            await asyncio.sleep(turned + max(_SHORTEST_TURN, 5 * took) - self.ctx.clock())
+            # turns get a fifth of the time. A slot, a seat or the line that is free can't wait.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, turned + 5 * took - self.ctx.clock())):
+                    await self._hurry.wait()
+
+    def _in_a_hurry(self) -> None:
+        self._hurry.set()
+        self._wake.set()
 
     def standstill(self) -> float:
         """Seconds that the turn under way has taken; 0 between turns."""
@@ -181,7 +183,6 @@ class Pool:
             ctx.journal.require_sound()
             self._probe_pauses()
             await self._adopt()
-            self._poll()
             await self._fill(FILE, self._lanes[FILE].free)
             await self._fill_fetch()
             await self._fill(CONFIRM, self._lanes[CONFIRM].free)
@@ -201,21 +202,15 @@ class Pool:
 
     async def _adopt(self) -> None:
         """Remote jobs that nobody watches: found at the start, or brought back by `retry`."""
-        for job in await self._mine(JobState.SEPARATING):
+        for job in await mine(self.ctx, JobState.SEPARATING):
             if job.id not in self.ctx.polls and job.id not in self._lanes[POLL].tasks:
                 self.ctx.slots.hold(job.id)
                 wait = max(0.0, job.not_before - self.ctx.now())
                 wait = min(wait, self.ctx.timing.retry_after_max)
-                self.ctx.polls.resumed(job.id, self.ctx.clock(), wait, job.remote_id or "")
+                self.ctx.polls.resumed(
+                    job.id, self.ctx.clock(), wait, job.remote_id or "", job.duration
+                )
                 self.ctx.reserved[job.id] = needed_bytes(job.duration or 0.0, job.options)
-
-    def _poll(self) -> None:
-        ctx, lane = self.ctx, self._lanes[POLL]
-        while lane.free and not ctx.gate.closed(POLL):
-            job_id = ctx.polls.take_due(ctx.clock())
-            if job_id is None:
-                return
-            self._lanes.start(POLL, job_id, None)
 
     async def _fill(self, name: str, seats: int, longest: float | None = None) -> None:
         lane, ctx = self._lanes[name], self.ctx
@@ -249,52 +244,51 @@ class Pool:
             await self._fill(FETCH, 1)
             for held in trial if lane.tasks else ():
                 ctx.gate.tried(held)
-            if not lane.tasks and not await self._mine(JobState.SEPARATED):
+            if not lane.tasks and not await mine(ctx, JobState.SEPARATED):
                 ctx.gate.storage_answered()  # nothing is left to try it with
 
     async def _fill_submit(self) -> None:
-        """Uploads for the free slots, and one ahead for the slot that is about to be free."""
+        """Uploads for the free slots, and ahead of those that are about to be free."""
         ctx, lane = self.ctx, self._lanes[SUBMIT]
-        lane.seats = ctx.slots.most  # a reload may have changed it
-        uploading = [job for job_id, job in lane.jobs.items() if job_id not in ctx.committed]
-        room = ctx.slots.free - len(uploading)
-        soon = ctx.polls.expected_end(ctx.clock())
-        if room <= 0 and not uploading and soon is not None and soon <= ctx.timing.lookahead:
-            room = 1
-        left = (await ctx.budget.left(ctx.journal, ctx.now())).minutes
-        longest = None
-        if left is not None and not ctx.local:
-            longest = max(0.0, left * 60.0 - sum(job.duration or 0.0 for job in uploading))
+        lane.seats = 2 * ctx.slots.most  # a reload may have changed it
         if trial := ctx.gate.trial():
             if lane.tasks:
                 return
-            await self._fill(SUBMIT, 1, longest)
+            await self._start_uploads(1)
             ctx.trial = next(iter(lane.tasks), None)
             for held in trial if lane.tasks else ():
                 ctx.gate.tried(held)
-        else:
-            await self._fill(SUBMIT, min(room, lane.free), longest)
+            return
+        await self._start_uploads(min(lane.free, ctx.ahead.room()))
+
+    async def _start_uploads(self, seats: int) -> None:
+        """Songs that today's budget allows, if there are any."""
+        ctx, lane = self.ctx, self._lanes[SUBMIT]
+        if seats <= 0:
+            return
+        left = (await ctx.budget.left(ctx.journal, ctx.now())).minutes
+        longest = None
+        if left is not None and not ctx.local:
+            going = [job for job_id, job in lane.jobs.items() if job_id not in ctx.committed]
+            longest = max(0.0, left * 60.0 - sum(job.duration or 0.0 for job in going))
+        before = set(lane.tasks)
+        await self._fill(SUBMIT, seats, longest)
+        for job_id in lane.tasks.keys() - before:
+            ctx.ahead.began(job_id, lane.jobs[job_id].identity.size)
 
     async def _until_due(self) -> float | None:
         """Seconds until something happens by itself; None: only an event can change anything."""
         ctx, now = self.ctx, self.ctx.clock()
         times = [ctx.gate.next_due(), ctx.slots.next_rise()]
-        if self._lanes[POLL].free and not ctx.gate.closed(POLL):
-            times.append(ctx.polls.next_due())
+        if self._lanes[SUBMIT].free:
+            times.append(ctx.ahead.next_room())
         waits = [time - now for time in times if time is not None]
         later = await ctx.journal.next_due(_CLAIMED, ctx.owner, ctx.now())
         if later is not None:
             waits.append(later - ctx.now())
-        soon = ctx.polls.expected_end(now)
-        if soon is not None and soon > ctx.timing.lookahead:
-            waits.append(soon - ctx.timing.lookahead)
         return max(0.001, min(waits)) if waits else None
 
     async def _any_left(self, states: tuple[JobState, ...]) -> bool:
         """Whether a job in one of `states` is to be worked on, now or later."""
         owner = self.ctx.owner
         return bool(await self.ctx.journal.claim(states, now=float("inf"), owner=owner, limit=1))
-
-    async def _mine(self, state: JobState) -> list[Job]:
-        jobs = await self.ctx.journal.in_states((state,))
-        return [job for job in jobs if job.owner == self.ctx.owner]

@@ -19,7 +19,7 @@ from stemwatch.job import CLEARED, Identity, Job, JobState
 from stemwatch.log import redacted
 from stemwatch.outbox import durable, space
 from stemwatch.progress import SEPARATING, UPLOAD
-from stemwatch.stemsplit.client import Submitted, TooLarge, Upload
+from stemwatch.stemsplit.client import NOT_WAITED, Submitted, TooLarge, Upload
 from stemwatch.workers.context import Context
 from stemwatch.workers.gate import SUBMIT
 from stemwatch.workers.smaller import as_flac
@@ -45,11 +45,13 @@ async def submit(ctx: Context, job: Job) -> Job:
         except BaseException as fault:
             await attempt.refused(fault)
             raise
+    accepted = ctx.clock()
+    ctx.ahead.answered(job.identity.size, attempt.took(accepted))
     separating = await confirm(ctx, attempt.job, answer)
     if any(pause.code == "credit" for pause in ctx.gate.pauses):
         ctx.credit.turned()  # this very song ends that pause
     ctx.progress.stage(job.id, job.name, SEPARATING, ctx.polls.estimate.typical)
-    ctx.polls.started(job.id, ctx.clock(), answer.remote_id)
+    ctx.polls.started(job.id, accepted, answer.remote_id, job.duration)
     return separating
 
 
@@ -70,7 +72,7 @@ class _Attempt:
         self.job = job
         self._fd = fd
         self._last_bytes = False
-        self.began = ctx.clock()
+        self.began = self._whole = self._let_go = ctx.clock()
         # One key for one intent: a retry after an answer that may have been lost repeats it.
         self.idempotency_key = job.idempotency_key or uuid.uuid4().hex
 
@@ -83,6 +85,8 @@ class _Attempt:
             counted(count)
             entry.done = count
             ctx.progress.changes += 1
+            if ctx.ahead.sent(job.id, count):
+                ctx.hurry()
 
         await ctx.requests.take()
         _require_open(ctx, job)  # claimed before a pause, it must not begin after it
@@ -98,17 +102,22 @@ class _Attempt:
     async def intend(self) -> None:
         """All but the last bytes are sent: wait for a slot, look once more, commit the intent."""
         ctx = self.ctx
-        ctx.counters.upload.add(ctx.clock() - self.began)
+        self._whole = ctx.clock()
+        ctx.counters.upload.add(self._whole - self.began)
+        ctx.ahead.whole(self.job.id)
+        ctx.hurry()
         try:
-            async with asyncio.timeout(ctx.timing.hold_max):
+            async with asyncio.timeout(ctx.ahead.longest_hold):
                 await ctx.slots.acquire(self.job.id)
         except TimeoutError as fault:
+            ctx.ahead.expired(self.job.id, closed=False)
             raise RetryLater(
                 "no slot at the server became free in time; the upload starts again later.",
                 code="no_slot",
                 counts=False,
                 after=0.0,
             ) from fault
+        ctx.ahead.admitted(self.job.id)
         _require_open(ctx, self.job)
         self._still_there()
         ctx.committed.add(self.job.id)
@@ -123,6 +132,14 @@ class _Attempt:
         if stopped:
             raise asyncio.CancelledError
         self._last_bytes = True
+        self._let_go = ctx.clock()
+
+    def took(self, now: float) -> float:
+        """Seconds of the upload up to its answer at `now`, without its wait for a slot.
+
+        What the last bytes had to wait for in the buffers of a slow line is part of it.
+        """
+        return self._whole - self.began + now - self._let_go
 
     async def _commit(self) -> Job:
         ctx, minutes = self.ctx, (self.job.duration or 0.0) / 60.0
@@ -148,6 +165,8 @@ class _Attempt:
     async def refused(self, fault: BaseException) -> None:
         """The answer was no, or there was none: put the journal right."""
         ctx, job = self.ctx, self.job
+        if isinstance(fault, RetryLater) and fault.code == NOT_WAITED:
+            ctx.ahead.expired(job.id, closed=True)
         if job.state is JobState.SUBMITTING:
             took_nothing = isinstance(fault, RetryLater | PauseService) or not self._last_bytes
             if took_nothing:

@@ -26,7 +26,11 @@ class Timing:
     late_poll: float = 30.0  # beyond its deadline a job is asked for this often
     retention: float = 14 * 86400.0  # the remote keeps results this long
     hold_max: float = 45.0  # proxies close a body that stands still, commonly after 60 s
-    lookahead: float = 20.0  # upload ahead when a slot is expected to be free this soon
+    job_guess: float = 40.0  # what a job takes, before the first one has ended
+    lookahead: float = 20.0  # an upload ahead may wait this long for the slot that it expects
+    ahead_again: float = 3600.0  # uploads ahead rest after one was refused for want of a slot
+    line: float = 2.0  # the next upload starts when those under way have this much left to send
+    minute: float = 60.0  # in which api.requests_per_minute are counted
     confirm_first: float = 5.0  # an unanswered submission is looked for in the list of jobs ...
     confirm_again: float = 60.0  # ... and once more, before it is taken for one that never arrived
     creep: float = 60.0  # a lowered concurrency rises by one after this long without a 429

@@ -47,6 +47,7 @@ class Wire:
     """An API that tells what it was sent. `fault` is raised instead of an answer."""
 
     lists_jobs = False
+    keeps_uploads = None
 
     def __init__(self, fault: Exception | None = None) -> None:
         self.begun = 0  # submissions whose upload began

@@ -15,6 +15,7 @@ from typing import Any
 from tests.scenario import presigned
 from tests.scenario.form import Form, FormError, parse_form
 from tests.scenario.jobs import Job, Ledger, status_json, url_holds
+from tests.scenario.link import Link
 from tests.scenario.script import ROUTES, Script, Step, bend, deliver
 from tests.scenario.stems import NAMES, TYPES, stem_answer
 from tests.scenario.wire import Answer, Request, reset
@@ -39,6 +40,8 @@ class Settings:
     max_bytes: int = 100 * 1024 * 1024
     balance_seconds: int = 3600  # of credit, on wire B
     probe: bool = True  # measure uploads that are not WAV
+    up_rate: float | None = None  # bytes a second of all uploads together
+    down_rate: float | None = None  # ... and of all downloads
 
 
 class Routes:
@@ -49,6 +52,7 @@ class Routes:
         self.ledger = Ledger(ledger)
         self.script = Script()
         self.origin = ""
+        self.uplink, self.downlink = Link(), Link()
         self.log: deque[dict[str, Any]] = deque(maxlen=LOG_LIMIT)
         self._plans: deque[dict[str, Any]] = deque()
         self._by_name: dict[str, Script] = {}
@@ -119,6 +123,21 @@ class Routes:
             step = self._step(route, request.path) if route in ROUTES else {}
         if request.path.startswith(presigned.PREFIX):
             step = presigned.translated(step)
+        self.uplink.rate, self.downlink.rate = self.settings.up_rate, self.settings.down_rate
+        request.uplink = self.uplink
+        try:
+            return await self._routed(route, request, writer, step, entry)
+        finally:
+            entry["received"] = request.received
+
+    async def _routed(
+        self,
+        route: str,
+        request: Request,
+        writer: asyncio.StreamWriter,
+        step: Step,
+        entry: dict[str, Any],
+    ) -> bool:
         if route == "post":
             return await self._post(request, writer, step, entry)
         if await _cut_short(step, "head", writer):
@@ -129,6 +148,8 @@ class Routes:
             proper = await self._upload(request, route, entry)
         else:
             proper = self._other(request, route)
+            if not isinstance(proper.body, bytes) and self.downlink.rate is not None:
+                proper.body = self.downlink.paced(proper.body)
         return await self._send(step, request, writer, proper, entry)
 
     def _step(self, route: str, path: str) -> Step:

@@ -116,7 +116,12 @@ class ScenarioServer:
         """Serve until stopped; prints nothing."""
         self._loop = asyncio.get_running_loop()
         server = await asyncio.start_server(
-            self._accepted, self._host, self._port, ssl=self._tls, limit=1024 * 1024, backlog=1024
+            self._accepted,
+            self._host,
+            self._port,
+            ssl=self._tls,
+            limit=self._receive_buffer or 1024 * 1024,
+            backlog=1024,
         )
         if self._receive_buffer is not None:  # accepted sockets inherit it
             for listener in server.sockets:
@@ -168,9 +173,16 @@ def main() -> None:
     parser.add_argument("--ledger", type=Path, help="survives a restart")
     parser.add_argument("--settings", type=json.loads, default={}, help="routes.Settings as JSON")
     parser.add_argument("--scenario", type=json.loads, default={}, help="as for POST /_scenario")
+    parser.add_argument("--receive-buffer", type=int, help="bytes that the kernel takes in")
     options = parser.parse_args()
     settings: Mapping[str, Any] = options.settings
-    server = ScenarioServer(host=options.host, port=options.port, ledger=options.ledger, **settings)
+    server = ScenarioServer(
+        host=options.host,
+        port=options.port,
+        ledger=options.ledger,
+        receive_buffer=options.receive_buffer,
+        **settings,
+    )
     ends = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, ends)  # before the thread, which inherits it
     with server:

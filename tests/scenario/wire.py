@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from tests.scenario.link import PIECE, Link
+
 BLOCK = 256 * 1024
 
 
@@ -23,6 +25,7 @@ class Request:
     headers: dict[str, str]
     reader: asyncio.StreamReader
     received: int = 0  # bytes of the body read so far
+    uplink: Link | None = None  # the line on which the body comes
     path: str = field(init=False)
     query: dict[str, str] = field(init=False)
 
@@ -39,9 +42,13 @@ class Request:
         """What is left of the body; stops after `limit` bytes. EOF in it is a ConnectionError."""
         end = self.length if limit is None else min(self.length, limit)
         while self.received < end:
-            chunk = await self.reader.read(min(BLOCK, end - self.received))
+            paced = self.uplink is not None and self.uplink.rate is not None
+            most = PIECE if paced else BLOCK
+            chunk = await self.reader.read(min(most, end - self.received))
             if not chunk:
                 raise ConnectionResetError("the client hung up in the body")
+            if self.uplink is not None:
+                await self.uplink.carry(len(chunk))
             self.received += len(chunk)
             yield chunk
 

@@ -17,6 +17,7 @@ from stemwatch.journal.journal import AlreadyPaid, Journal, OverBudget, StaleJob
 from stemwatch.progress import Progress
 from stemwatch.stemsplit.calls import Calls
 from stemwatch.stemsplit.separate import SeparateApi
+from stemwatch.workers.ahead import Ahead
 from stemwatch.workers.budget import Budget
 from stemwatch.workers.context import Context
 from stemwatch.workers.gate import SUBMIT, Gate
@@ -41,6 +42,7 @@ class Clock:
 def in_context(folder: Path, work: Callable[[Context, Clock], Awaitable[None]]) -> None:
     """Run `work` with a real journal and everything else as the service has it."""
     clock = Clock()
+    slots, polls = Slots(3, 60.0, clock), Polls(3.0, 0.5, 300.0, 30.0)
 
     async def run() -> None:
         journal = Journal(str(folder / "journal"), clock=lambda: NOW + clock.now)
@@ -52,8 +54,9 @@ def in_context(folder: Path, work: Callable[[Context, Clock], Awaitable[None]]) 
             place=Place(outbox=str(folder)),
             budget=Budget(price=0.1, per_day=None, per_month=None),
             gate=Gate(Timing(), clock, random.Random(1)),
-            slots=Slots(3, 60.0, clock),
-            polls=Polls(3.0, 0.5, 300.0, 30.0),
+            slots=slots,
+            polls=polls,
+            ahead=Ahead(Timing(), slots, polls, clock, lambda: None),
             requests=RequestBudget(6000, clock),
             progress=Progress(),
             timing=Timing(),

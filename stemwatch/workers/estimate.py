@@ -1,0 +1,100 @@
+"""How long remote jobs take, learnt from those that ended: per job, or per second of audio.
+
+No I/O and no clock; all times are seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+
+REMEMBER = 20  # recent jobs that the estimate is made from
+_FINENESS = 0.12  # of the steps within a window: about 2/3 of 1/_FINENESS polls find an end
+_UNSEEN = 0.9  # what the first poll finds done may have been done so much earlier
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """When a job is likely to end, in seconds after its start."""
+
+    earliest: float
+    latest: float
+
+    @property
+    def middle(self) -> float:
+        return (self.earliest + self.latest) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A job that ended between two looks at it."""
+
+    low: float
+    high: float
+    audio: float | None
+
+    def size(self, by_audio: bool) -> float:
+        return self.audio or math.inf if by_audio else 1.0
+
+
+class Estimate:
+    """The last REMEMBER jobs, and what they foretell of the next."""
+
+    def __init__(self) -> None:
+        self._seen: deque[_Seen] = deque(maxlen=REMEMBER)
+
+    def __bool__(self) -> bool:
+        return bool(self._seen)
+
+    def observe(self, running_at: float, done_at: float, audio: float | None = None) -> None:
+        """A job was running at one poll (0: never seen so) and done at the next."""
+        low = running_at
+        if running_at <= 0.0:
+            # It came sooner than anybody thought: so may the next, and old ones tell less of it.
+            low = done_at * _UNSEEN
+            for _ in range(len(self._seen) // 2):
+                self._seen.popleft()
+        self._seen.append(_Seen(min(low, done_at), done_at, audio))
+
+    @property
+    def typical(self) -> float | None:
+        """The median time at which a job was seen done; None before the first one."""
+        ends = sorted(seen.high for seen in self._seen)
+        return ends[len(ends) // 2] if ends else None
+
+    def window(self, audio: float | None) -> Window | None:
+        """For a song of so many seconds; None before the first one ended."""
+        if not self._seen:
+            return None
+        windows = [self._window(1.0, by_audio=False)]
+        if audio and all(seen.audio for seen in self._seen):
+            windows.append(self._window(audio, by_audio=True))
+        # Whichever tells more: on a GPU a long song takes longer, in a queue it hardly does.
+        return min(windows, key=lambda window: window.latest / max(window.earliest, 1e-9))
+
+    def _window(self, size: float, *, by_audio: bool) -> Window:
+        """The narrowest one that every job seen may have ended in, and a little around it."""
+        low = max(seen.low / seen.size(by_audio) for seen in self._seen)
+        high = min(seen.high / seen.size(by_audio) for seen in self._seen)
+        earliest, latest = min(low, high), max(low, high)
+        around = (latest - earliest) / (len(self._seen) + 1)
+        return Window(max(0.0, earliest - around) * size, (latest + around) * size)
+
+
+def next_step(
+    window: Window, elapsed: float, shortest: float, longest: float, coarse: float = 1.0
+) -> float:
+    """Seconds until the next poll of a job that has been running for `elapsed`.
+
+    The later in its window, the likelier a job ends in the next second: the steps shrink with the
+    root of what is left, which finds ends soonest for a given number of polls. Past the window,
+    they grow with the time since. `coarse`: so many times fewer polls.
+    """
+    if elapsed < window.earliest:
+        return max(min(shortest, longest), window.earliest - elapsed)
+    left = window.latest - elapsed
+    if left <= 0.0:
+        return min(longest, max(shortest, -left / 2))
+    wide = window.latest - window.earliest
+    return min(longest, max(shortest, coarse * _FINENESS * math.sqrt(wide * left)))
