@@ -12,8 +12,7 @@ from tests.support import wait_for
 
 SONGS = 10
 QUICK = 0.02
-# A guess of no time at all: uploads are sent ahead from the first job on, however quick they are.
-AHEAD = ("lookahead=30", "job_guess=0", "hold_max=30")
+AHEAD = ("lookahead=30", "hold_max=30")  # as soon as one job has told how long they take
 
 
 def _drop_all(home: Home, count: int = SONGS) -> None:
@@ -66,7 +65,7 @@ def test_nothing_is_sent_ahead_after_a_refusal_at_the_head(tmp_path: Path, wire:
             service.wait_for_event("job.done", count=8)
         refused = [e for e in server.requests("post") if e["status"] == 429]
         # Those that were on their way when the first was refused, and none after them.
-        assert len(refused) <= 2
+        assert 1 <= len(refused) <= 2
         assert server.paid["total"] == 8
         assert home.status()["slots"]["limit"] == 2
 
@@ -79,7 +78,7 @@ def test_an_upload_that_the_server_does_not_wait_for_begins_again(
     timed_out = {"at": "head", "status": 408, "delay": 0.2}
     with ScenarioServer(wire=wire, job_seconds=1.0) as server:
         home = Home(tmp_path, server.url, api={"max_concurrent": 1})
-        server.scenario(post=[{}, timed_out])
+        server.scenario(post=[{}, {}, timed_out])  # from the third on it is known when to come
         with home.scaled_service(QUICK, *AHEAD) as service:
             _drop_all(home, 3)
             service.wait_for_event("job.done", count=3)
