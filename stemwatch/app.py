@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 
 from stemwatch import __version__
@@ -42,6 +43,7 @@ from stemwatch.workers.timing import Timing
 
 LOCK = "lock"
 DRAIN_SECONDS = 75.0  # below the unit's TimeoutStopSec
+_THREADS = 64  # made as they are needed; what hangs at once is 16 files and the pool's seats
 _PATIENCE = 20  # quiet windows that a file with missing bytes is waited for
 
 
@@ -59,6 +61,8 @@ async def run_service(
     `read` gives the configuration anew at a SIGHUP; None: the same file again.
     Raises StemwatchError when it can't start, or can't remember any more.
     """
+    # So many that calls into a share that hangs leave some for everything else.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS))
     make_folders(settings)
     if faults := folder_faults(settings):
         raise ConfigFault(*faults)
@@ -66,8 +70,8 @@ async def run_service(
     lock = InstanceLock(os.path.join(settings.state_dir, LOCK))
     try:
         mode = watch_mode(settings.watch.mode, settings.folders.inbox)
-        place = place_of(settings, mode)
         chosen = timing or Timing()
+        place = place_of(settings, mode, chosen.disk_answer)
         with bound(settings.web) as listener:
             async with working_set(settings, key=key, place=place, timing=chosen) as context:
                 service = Service(settings, context, mode, env, read)

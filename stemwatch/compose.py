@@ -26,6 +26,7 @@ from stemwatch.workers.gate import Gate
 from stemwatch.workers.pace import RequestBudget, Slots
 from stemwatch.workers.place import Anchor, Place
 from stemwatch.workers.polls import Polls
+from stemwatch.workers.reach import Reach
 from stemwatch.workers.timing import Timing
 
 LARGEST = 4 << 30  # bytes of a file, where only an upload's answer tells what the API takes
@@ -153,7 +154,7 @@ def _context(
     return context
 
 
-def place_of(settings: Settings, mode: WatchMode) -> Place:
+def place_of(settings: Settings, mode: WatchMode, patience: float) -> Place:
     """Where one service's files are; each disk is known by what it was at the start."""
     folders = settings.folders
     archive = folders.archive if folders.after_success == "archive" else None
@@ -166,6 +167,7 @@ def place_of(settings: Settings, mode: WatchMode) -> Place:
         after_success=folders.after_success,
         network=mode.network,
         anchors={path: Anchor(path) for path in paths if path is not None},
+        reach=Reach(patience),
     )
 
 

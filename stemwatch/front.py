@@ -30,12 +30,11 @@ class Front:
         await self._intake.admit(candidate, patient=patient)
         self._context.wake()
 
-    def online(self) -> bool:
-        online = self._context.place.online()
-        if online and self._context.gate.reopen("inbox"):
+    async def require_online(self) -> None:
+        await self._context.place.require_inbox()
+        if self._context.gate.reopen("inbox"):
             log.info("service.resumed", reason="inbox")
             self._context.wake()
-        return online
 
     def same(self, one: Identity | None, other: Identity) -> bool:
         return self._context.place.same(one, other)

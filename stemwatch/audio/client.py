@@ -6,11 +6,14 @@ Imports neither PyAV nor numpy: helpers start on demand, end when idle, and end 
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from stemwatch.audio.results import MixResult, Probe
@@ -19,6 +22,7 @@ from stemwatch.errors import PauseService, Reject
 # -P: a file named json.py beside the songs must not be imported.
 _COMMAND = (sys.executable, "-P", "-m", "stemwatch.audio")
 _LONGEST_ANSWER = 1 << 20  # bytes
+_END_SECONDS = 5.0
 _SECRETS = frozenset({"STEMSPLIT_API_KEY", "STEMWATCH_SERVE_KEY", "CREDENTIALS_DIRECTORY"})
 
 
@@ -28,8 +32,9 @@ class AudioHelper:
 
     One that can't start raises PauseService(code="audio_helper"): no file is to blame.
     A helper ends after `idle` seconds without work. A request that takes longer than `timeout`
-    seconds, or whose helper dies, raises Reject(code="decoder_crashed"), and the next one gets a
-    fresh process; a cancelled request ends its helper at once.
+    seconds, or whose helper dies, raises Reject(code="decoder_crashed"), or OSError (ETIMEDOUT) if
+    it did nothing but wait for a disk. The next one gets a fresh process; a cancelled request ends
+    its helper at once.
     """
 
     def __init__(self, *, helpers: int = 2, idle: float = 30.0, timeout: float = 600.0) -> None:
@@ -85,11 +90,12 @@ class AudioHelper:
         for helper in helpers:
             helper.kill()
         for helper in helpers:
-            await helper.process.wait()
+            await helper.end()
 
     async def _ask(self, subject: str, **request: Any) -> Any:
         async with self._seats:
             helper = self._take_free() or await self._start()
+            cpu = helper.cpu_seconds()
             try:
                 async with asyncio.timeout(self._timeout):  # wait_for would cost a task each
                     if not await helper.takes(request):  # it died while idle: not this file's fault
@@ -99,7 +105,10 @@ class AudioHelper:
                             raise _broken("it ended before it took any work")
                     answer = await helper.answer()
             except (TimeoutError, EOFError, ConnectionError) as fault:
+                waited = isinstance(fault, TimeoutError) and helper.cpu_seconds() - cpu < 1.0
                 await self._end(helper)
+                if waited:  # for a disk that hangs: no file is to blame
+                    raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT), subject) from fault
                 raise _crashed(subject, fault, self._timeout) from fault
             except BaseException:  # cancelled: its answer would be taken for the next request's
                 await self._end(helper)
@@ -148,7 +157,7 @@ class AudioHelper:
     async def _end(self, helper: _Helper) -> None:
         self._all.discard(helper)
         helper.kill()
-        await helper.process.wait()
+        await helper.end()
 
 
 class _Helper:
@@ -167,6 +176,20 @@ class _Helper:
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
+
+    def cpu_seconds(self) -> float:
+        """That it has used so far; 0 where that can't be told."""
+        try:
+            after_name = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2]
+        except OSError:
+            return 0.0
+        return sum(map(int, after_name.split()[11:13])) / os.sysconf("SC_CLK_TCK")
+
+    async def end(self) -> None:
+        """Wait until it is gone; not for ever: on a share that hangs not even a kill ends it."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_END_SECONDS):
+                await self.process.wait()
 
     def kill(self) -> None:
         self.stop_timer()

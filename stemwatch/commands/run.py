@@ -10,6 +10,7 @@ import click
 from stemwatch import config
 from stemwatch.commands.common import config_option, key_of, settings_of, start_log
 from stemwatch.config import Settings
+from stemwatch.ending import leave_soon
 from stemwatch.log import log
 
 
@@ -40,4 +41,7 @@ def command(config_file: str | None, once: bool, local: bool) -> int:
             log.warning("config.needs_restart", keys=["the API key"], hint="Restart it for this.")
         return found
 
-    return asyncio.run(run_service(settings, key=key, once=once, read=read))
+    async def serve() -> int:
+        return leave_soon(await run_service(settings, key=key, once=once, read=read))
+
+    return asyncio.run(serve())

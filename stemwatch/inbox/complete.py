@@ -5,6 +5,7 @@ Unknown magic counts as complete: the probe will say what it is.
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 from collections.abc import Callable
@@ -15,6 +16,7 @@ OGG_TAIL = 65307  # the largest page: the last one begins in here
 _MAX_BOXES = 256  # 16 bytes each
 # Streaming writers leave a size of 0 or about the largest that fits; SoX writes 0x7ffff024.
 _STREAMED = 0x7FFF_0000
+_RIFF = frozenset({b"RIFF", b"RF64", b"BW64"})
 _TOP_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"mfra"})
 
 
@@ -50,10 +52,30 @@ def look(fd: int) -> Lack | None:
         head = os.pread(fd, HEAD, offset)
     if not head.strip(b"\0"):
         return Lack("it begins with nothing but zero bytes", sure=False)
+    file = _File(fd, head, offset, size)
     for is_it, check in _CHECKS:
-        if is_it(head):
-            return check(_File(fd, head, offset, size))
-    return None
+        if is_it(head) and (lack := check(file)) is not None:
+            return lack
+    return _hole(file)
+
+
+def _hole(file: _File) -> Lack | None:
+    """Explorer sets a file's length before it copies: through Samba that makes a file of holes.
+
+    Silence in a WAV may be a hole too (ZFS and btrfs make them of zeros); nothing that is
+    compressed ends in one.
+    """
+    try:
+        hole = os.lseek(file.fd, 0, os.SEEK_HOLE)
+        if hole >= file.size:
+            return None
+        after = os.lseek(file.fd, hole, os.SEEK_DATA)
+    except OSError as fault:
+        if fault.errno != errno.ENXIO:  # no holes are told of here
+            return None
+        after = file.size
+    sure = after >= file.size and file.head[:4] not in _RIFF
+    return Lack(f"nothing was written from byte {hole:,} to {after:,}", sure=sure)
 
 
 def _riff(file: _File) -> Lack | None:
@@ -181,7 +203,7 @@ def _vint(data: bytes, at: int, *, keep_marker: bool) -> tuple[int, int]:
 
 _Check = Callable[[_File], Lack | None]
 _CHECKS: tuple[tuple[Callable[[bytes], bool], _Check], ...] = (
-    (lambda head: head[:4] in {b"RIFF", b"RF64", b"BW64"}, _riff),
+    (lambda head: head[:4] in _RIFF, _riff),
     (lambda head: head[:4] == b"fLaC", _flac),
     (lambda head: head[:4] == b"OggS", _ogg),
     (lambda head: head[4:8] in _TOP_BOXES, _mp4),

@@ -25,6 +25,7 @@ from stemwatch.job import (
 from stemwatch.journal.journal import Journal
 from stemwatch.log import log
 
+READERS = 6  # files that are hashed at once: more only make a disk seek
 MAX_BYTES = 100 * 1024 * 1024  # what the API takes (wire A)
 
 
@@ -78,6 +79,7 @@ class Intake:
         self._local = local
         self._limits = limits
         self._same = same
+        self._reading = asyncio.Semaphore(READERS)
 
     async def admit(self, candidate: Candidate, *, patient: bool) -> Job:
         """Journal this file; what can't be separated is journaled as `quarantined`.
@@ -85,9 +87,10 @@ class Intake:
         `patient`: bytes that seem to be missing may still come. Raises Incomplete (only then),
         Changed, FileNotFoundError or NotYet, with nothing journaled.
         """
-        identity, lack, sha256 = await asyncio.to_thread(
-            examine, candidate.path, self._limits.max_bytes, patient
-        )
+        async with self._reading:
+            identity, lack, sha256 = await asyncio.to_thread(
+                examine, candidate.path, self._limits.max_bytes, patient
+            )
         if lack is not None:
             if patient:
                 raise Incomplete(lack)
@@ -98,15 +101,15 @@ class Intake:
             probe = await self._audio.probe(candidate.path)
             self._require_length(probe)
         except Reject as fault:
-            self._require_same(candidate.path, identity)
+            await self._require_same(candidate.path, identity)
             return await self._refuse(candidate, identity, sha256, fault)
-        self._require_same(candidate.path, identity)
+        await self._require_same(candidate.path, identity)
         return await self._accept(candidate, identity, sha256, probe)
 
-    def _require_same(self, path: str, identity: Identity) -> None:
+    async def _require_same(self, path: str, identity: Identity) -> None:
         """A file that changed while it was hashed, or gave its name to another, starts again."""
         try:
-            there = Identity.of(os.lstat(path))
+            there = Identity.of(await asyncio.to_thread(os.lstat, path))
         except FileNotFoundError:
             raise
         except OSError:
@@ -184,7 +187,7 @@ class Intake:
             # Not moved yet, never moved, or gone: nobody can have moved that back.
             if not other.filed_to or other.filed_to == other.path or other.owner != job.owner:
                 continue
-            if os.path.lexists(other.filed_to):
+            if await asyncio.to_thread(os.path.lexists, other.filed_to):
                 continue
             resumed = await self._journal.advance(
                 other,

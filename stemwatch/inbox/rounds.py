@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Protocol
 
 from stemwatch.errors import PauseService, StemwatchError
 from stemwatch.inbox.intake import Changed, Incomplete
 from stemwatch.inbox.kept import Kept
 from stemwatch.inbox.names import Filter
-from stemwatch.inbox.sample import NotYet, sample
+from stemwatch.inbox.patience import patiently
+from stemwatch.inbox.sample import NotYet, sample_all
 from stemwatch.inbox.scan import Found, Offline, find, scan
 from stemwatch.inbox.settle import Settler, Verdict
 from stemwatch.inbox.watcher import Watcher
@@ -36,8 +38,8 @@ class Front(Protocol):
     async def admit(self, found: Found, *, patient: bool) -> None:
         """Journal this settled file. Raises what `Intake.admit` does."""
 
-    def online(self) -> bool:
-        """Whether the inbox's own file system is mounted."""
+    async def require_online(self) -> None:
+        """Raise PauseService(code="inbox") unless its file system is mounted and answers."""
 
     def same(self, one: Identity | None, other: Identity) -> bool:
         """Whether two looks saw the same file."""
@@ -81,6 +83,7 @@ class Rounds:
         self._taking: dict[str, asyncio.Task[None]] = {}
         self._kept = Kept()
         self._crowded = False  # there was more than could be followed
+        self._away = False  # the inbox is not there or hangs: asking more of it would hang too
         self._next_scan = 0.0
         self._alive_at = clock()
 
@@ -137,22 +140,25 @@ class Rounds:
             except TimeoutError:
                 return
             self._signal.clear()
-            await self._sample_due()
-            if self._has_room_again():
+            with suppress(StemwatchError):  # the inbox hangs: the next round tells it
+                await self._sample_due()
+            if self._away or self._has_room_again():
                 return
 
     def _pause(self) -> float:
         """Seconds until the next thing to do by itself."""
         now = self._clock()
-        due = self._settler.next_due() if AT_ONCE - len(self._taking) >= _SEATS else None
+        can_look = AT_ONCE - len(self._taking) >= _SEATS and not self._away
+        due = self._settler.next_due() if can_look else None
         return max(0.01, min(self._next_scan, due if due is not None else self._next_scan) - now)
 
     async def _round(self) -> None:
         now = self._alive_at = self._clock()
         hints = self._watcher.take_hints()
         try:
-            if not self._front.online():
-                raise Offline(f"{self._root} is not there")
+            self._away = True
+            await self._front.require_online()
+            self._away = False
             if hints.everything or now >= self._next_scan or self._has_room_again():
                 await self._watcher.check(now)
                 await self._scan_all(now)
@@ -166,9 +172,16 @@ class Rounds:
             self._gone_offline(fault, now)
         except StemwatchError as fault:
             self._front.trouble(fault)
-            self._next_scan = min(self._next_scan, now + self._rescan_seconds)
+            self._away = fault.code == "inbox"  # nothing to look through before the next rescan
+            later = now + self._rescan_seconds
+            self._next_scan = later if self._away else min(self._next_scan, later)
         finally:
             self.under_way.set()
+
+    async def _answers(self) -> None:
+        """Raises while the inbox does not: a look at it that takes so long hangs."""
+        await self._front.require_online()
+        self._alive_at = self._clock()
 
     async def _scan_all(self, now: float) -> None:
         self.under_way.set()
@@ -186,7 +199,7 @@ class Rounds:
     async def _look(self, scanned: Iterator[Found]) -> None:
         """Follow what the journal does not know yet."""
         slices = self._kept.slices(scanned)
-        while (slice_ := await asyncio.to_thread(next, slices, None)) is not None:
+        while (slice_ := await patiently(self._answers, next, slices, None)) is not None:
             self._alive_at = self._clock()
             if not slice_:
                 continue
@@ -218,11 +231,11 @@ class Rounds:
 
     async def _sample_due(self) -> None:
         """Look at what may have settled by now, and take what has."""
-        while (room := AT_ONCE - len(self._taking)) >= _SEATS:
+        while (room := AT_ONCE - len(self._taking)) >= _SEATS and not self._away:
             paths = self._settler.due(self._clock(), room)
             if not paths:
                 return
-            for path, seen in await asyncio.to_thread(_sample_all, paths):
+            for path, seen in await patiently(self._answers, sample_all, paths):
                 self._judge(path, seen)
 
     def _judge(self, path: str, seen: Identity | NotYet | None) -> None:
@@ -282,19 +295,6 @@ class Rounds:
         self._cant_read(folder, error.strerror or str(error))
 
     def _gone_offline(self, fault: Offline, now: float) -> None:
-        hint = (
-            "Mount it again, or make the folder; nothing is forgotten meanwhile. If it is meant to "
-            "be where it is now, put any file into it and start again."
-        )
+        hint = "Mount it again, or make the folder; nothing is forgotten meanwhile."
         self._front.offline(PauseService(f"{fault}.", code="inbox", hint=hint))
         self._next_scan = now + self._rescan_seconds
-
-
-def _sample_all(paths: list[str]) -> list[tuple[str, Identity | NotYet | None]]:
-    seen: list[tuple[str, Identity | NotYet | None]] = []
-    for path in paths:
-        try:
-            seen.append((path, sample(path)))
-        except NotYet as fault:
-            seen.append((path, fault))
-    return seen

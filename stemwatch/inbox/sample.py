@@ -59,3 +59,14 @@ def sample(path: str) -> Identity | None:
         raise NotYet.of(error, path) from error
     finally:
         os.close(fd)
+
+
+def sample_all(paths: list[str]) -> list[tuple[str, Identity | NotYet | None]]:
+    """Each path with its `sample`, or with why there is none yet."""
+    seen: list[tuple[str, Identity | NotYet | None]] = []
+    for path in paths:
+        try:
+            seen.append((path, sample(path)))
+        except NotYet as fault:
+            seen.append((path, fault))
+    return seen

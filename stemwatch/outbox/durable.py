@@ -20,7 +20,9 @@ _RENAME_NOREPLACE = 1
 _AT_FDCWD = -100
 # What an old kernel, a network file system or a sandbox answers to renameat2's flag.
 _UNSUPPORTED = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
-_NO_LINKS = {errno.EPERM, errno.EMLINK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EACCES}
+_NO_LINKS = {errno.EPERM, errno.EMLINK, errno.EACCES}
+# A share mounted by a program such as rclone; on a disk that is really ill, all else fails as well.
+_NO_CLAIMS = {errno.EIO, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 # A disk or a share that is ill or away, whatever file was asked for.
 UNREACHABLE = frozenset(
     {
@@ -148,6 +150,11 @@ def _rename_without_flag(source: str, target: str) -> None:
     try:
         os.link(source, target, follow_symlinks=False)
     except OSError as fault:
+        if fault.errno in _NO_CLAIMS:
+            # An empty file made there is uploaded seconds later: over the song that has its name
+            # by then. The instant since the look above is what remains without it.
+            os.rename(source, target)
+            return
         if fault.errno not in _NO_LINKS:
             raise
         # No hard links either (FAT, some shares): claim the name, then replace only our claim.

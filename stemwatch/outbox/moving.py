@@ -31,14 +31,18 @@ class Filed:
     outcome: Outcome
     path: str | None = None
     message: str | None = None
+    errno: int | None = None  # of the fault for which it was kept
 
 
 class NotMoved(Exception):
     """The original stays where it is; `filed` says why. Caught in this room only."""
 
-    def __init__(self, outcome: Outcome, path: str, message: str) -> None:
+    def __init__(
+        self, outcome: Outcome, path: str, message: str, fault: OSError | None = None
+    ) -> None:
         super().__init__(message)
-        self.filed = Filed(outcome, path if outcome == "kept" else None, message)
+        stays = path if outcome == "kept" else None
+        self.filed = Filed(outcome, stays, message, fault.errno if fault else None)
 
 
 def look(path: str, identity: Identity, sha256: str | None) -> None:
@@ -48,7 +52,7 @@ def look(path: str, identity: Identity, sha256: str | None) -> None:
     except (FileNotFoundError, NotADirectoryError) as fault:
         raise NotMoved("gone", path, f"{path} is no longer there.") from fault
     except OSError as fault:
-        raise NotMoved("kept", path, f"{path}: {fault.strerror}.") from fault
+        raise NotMoved("kept", path, f"{path}: {fault.strerror}.", fault) from fault
     if stat.S_ISREG(found.st_mode):
         now = Identity.of(found)
         if now == identity or _renumbered(path, now, identity, sha256):
@@ -227,7 +231,9 @@ def _copy_bytes(source: str, identity: Identity, part: str) -> str:
     except FileNotFoundError as fault:
         raise NotMoved("gone", source, f"{source} is no longer there.") from fault
     except OSError as fault:
-        raise NotMoved("kept", source, f"{source} can't be read: {fault.strerror}.") from fault
+        raise NotMoved(
+            "kept", source, f"{source} can't be read: {fault.strerror}.", fault
+        ) from fault
     with open(fd, "rb", buffering=0) as original, open(part, "xb") as copy:
         found = os.fstat(fd)
         if Identity.of(found)[1:] != identity[1:]:
@@ -237,7 +243,7 @@ def _copy_bytes(source: str, identity: Identity, part: str) -> str:
                 block = original.read(_BLOCK)
             except OSError as fault:  # a bad sector: the original stays, as all there is of it
                 raise NotMoved(
-                    "kept", source, f"{source} can't be read: {fault.strerror}."
+                    "kept", source, f"{source} can't be read: {fault.strerror}.", fault
                 ) from fault
             if not block:
                 break

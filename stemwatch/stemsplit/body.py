@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import httpcore
@@ -82,47 +83,49 @@ class FileBody(httpx.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         sent = 0
-        for chunk in self._source.chunks():
+        async for chunk in self._source.chunks():
             yield chunk
             sent += len(chunk)
             self._on_sent(sent)
-        self._source.require_same()
+        await self._source.require_same()
 
 
 class Source:
-    """An upload's bytes from its descriptor: either all as they were hashed, or RetryLater."""
+    """An upload's bytes from its descriptor: either all as they were hashed, or RetryLater.
+
+    All in threads: it may be on a share that hangs, and the service must not hang with it.
+    """
 
     def __init__(self, upload: Upload) -> None:
         self._upload = upload
-        self._before = self._stat()
+        self._before: tuple[int, int] | None = None
 
-    def chunks(self) -> Iterator[bytes]:
-        self._before = self._stat()
+    async def chunks(self) -> AsyncIterator[bytes]:
+        self._before = await asyncio.to_thread(self._stat)
         offset = 0
         while offset < self._upload.size:
-            chunk = self._read(offset)
+            chunk = await asyncio.to_thread(self._read, offset)
             yield chunk
             offset += len(chunk)
 
-    def require_same(self) -> None:
-        if self._stat() != self._before:
+    async def require_same(self) -> None:
+        if await asyncio.to_thread(self._stat) != self._before:
             raise _changed("changed")
 
     def _read(self, offset: int) -> bytes:
         try:
             chunk = os.pread(self._upload.fd, min(CHUNK, self._upload.size - offset), offset)
         except OSError as exc:
-            raise RetryLater(
-                f"The file can't be read at byte {offset}: {exc.strerror}.",
-                code="unreadable",
-                hint="Check the inbox's disk.",
-            ) from exc
+            raise _unreadable(exc) from exc
         if not chunk:
             raise _changed("became shorter")
         return chunk
 
     def _stat(self) -> tuple[int, int]:
-        now = os.fstat(self._upload.fd)
+        try:
+            now = os.fstat(self._upload.fd)
+        except OSError as exc:
+            raise _unreadable(exc) from exc
         if now.st_size != self._upload.size:
             raise _changed("changed its size")
         return now.st_size, now.st_mtime_ns
@@ -136,6 +139,14 @@ def content_type(name: str) -> str:
 def plain_name(name: str) -> str:
     """A file's own name as text, whatever its bytes: what is not UTF-8 becomes U+FFFD."""
     return os.fsencode(name.rsplit("/", 1)[-1]).decode("utf-8", "replace")
+
+
+def _unreadable(fault: OSError) -> RetryLater:
+    return RetryLater(
+        f"The file can't be read: {fault.strerror}.",
+        code="unreadable",
+        hint="Check the inbox's disk.",
+    )
 
 
 def _changed(how: str) -> RetryLater:

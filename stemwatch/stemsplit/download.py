@@ -18,6 +18,7 @@ from stemwatch.stemsplit.transport import LOCATION, place
 MAX_REDIRECTS = 3
 _MOVED = frozenset({301, 302, 303, 307, 308})
 _URL_LIMIT = 8192
+_BLOCK = 512 * 1024  # bytes that are written at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ async def _store(
         raise download_fault(answer)
     if answer.headers.get("content-encoding", "identity").lower() != "identity":
         raise bad_answer(answer, "compressed, which was not asked for")
-    received = 0
+    received, pending = 0, bytearray()
     async for chunk in response.aiter_raw():
         received += len(chunk)
         if received > limit:
@@ -133,8 +134,14 @@ async def _store(
                 f"{answer.where} sends more than the {limit} bytes that a stem can have.",
                 code="oversized_body",
             )
-        _write(dest_fd, chunk)
+        pending += chunk
+        if len(pending) >= _BLOCK:
+            # In a thread: it may be a share that hangs. In blocks: a thread for each chunk is dear.
+            await asyncio.to_thread(_write, dest_fd, bytes(pending))
+            pending.clear()
         on_received(received)
+    if pending:
+        await asyncio.to_thread(_write, dest_fd, bytes(pending))
     if received == 0:
         raise RetryLater(f"{answer.where} is empty.", code="short_body")
     return received

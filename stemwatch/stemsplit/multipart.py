@@ -46,12 +46,12 @@ class MultipartBody(Body):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         yield self._head
         sent = 0
-        for chunk in self._source.chunks():
+        async for chunk in self._source.chunks():
             yield chunk
             sent += len(chunk)
             self._on_sent(sent)
         await self._held(self._check_alive())
-        self._source.require_same()
+        await self._source.require_same()
         self._begin_tail()
         yield self._tail
 

@@ -99,7 +99,8 @@ async def _download(
         received(count)
 
     with durable.disk_faults(staging.outbox):
-        fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        fd = await asyncio.to_thread(os.open, part, flags, 0o644)
     try:
         size = await ctx.api.download(
             url,
@@ -112,7 +113,8 @@ async def _download(
         _judge_storage(ctx, fault)
         raise
     finally:
-        os.close(fd)
+        with durable.disk_faults(staging.outbox):  # shares tell here what they could not write
+            await asyncio.to_thread(os.close, fd)
     _storage_answered(ctx)
     try:
         await ctx.audio.verify(part, expected=job.duration, format=job.options.format)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from typing import Any
 
-from stemwatch.errors import PauseService
+from stemwatch.errors import RetryLater
 from stemwatch.job import Job, JobState
 from stemwatch.log import log
 from stemwatch.outbox import filing, quarantine
 from stemwatch.outbox.moving import Filed
 from stemwatch.workers.context import Context
+
+# A share that is away. EIO is one too on a share, but a bad sector on a disk: that stays bad.
+_AWAY = frozenset({errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN})
 
 
 async def file(ctx: Context, job: Job) -> Job:
@@ -35,7 +39,7 @@ async def _finish(ctx: Context, job: Job) -> Job:
         relpath=job.relpath,
         sha256=job.sha256,
     )
-    _require_inbox(ctx, filed)
+    await _require_inbox(ctx, filed)
     moved_to = filed.path if filed.outcome == "archived" else None
     if filed.outcome == "deleted":
         moved_to = ""
@@ -59,7 +63,7 @@ async def _quarantine(ctx: Context, job: Job) -> Job:
         sha256=job.sha256 or None,
         reason=reason_of(job),
     )
-    _require_inbox(ctx, filed)
+    await _require_inbox(ctx, filed)
     if filed.outcome == "kept":
         log.warning("job.kept", name=job.name, message=filed.message)
     # Its own path says that it stays where it is (or another song has its name by now); nowhere
@@ -83,11 +87,15 @@ def reason_of(job: Job) -> dict[str, Any]:
     }
 
 
-def _require_inbox(ctx: Context, filed: Filed) -> None:
-    """What is missing from an inbox whose mount is gone was not taken back by anybody."""
-    if filed.outcome == "gone" and not ctx.place.online():
-        raise PauseService(
-            f"the inbox {ctx.place.inbox} is not there.",
-            code="inbox",
-            hint="Mount it again; work goes on by itself.",
-        )
+async def _require_inbox(ctx: Context, filed: Filed) -> None:
+    """What is missing from an inbox whose mount is gone was not taken back by anybody.
+
+    Nor does a file stay where it is for good because its share was away for a moment.
+    """
+    if filed.outcome == "gone":
+        await ctx.place.require_inbox()
+    if filed.errno in _AWAY or (filed.errno == errno.EIO and ctx.place.network):
+        await ctx.place.require_inbox()
+        message = filed.message or "the original can't be reached."
+        after = ctx.timing.disk_recheck
+        raise RetryLater(message, code="unreadable", after=after, counts=False)

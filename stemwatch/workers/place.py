@@ -5,16 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 from dataclasses import dataclass, field
+from functools import partial
 from urllib.parse import quote, unquote
 
 from stemwatch.errors import PauseService
 from stemwatch.job import Identity
 from stemwatch.journal.journal import Journal
 from stemwatch.outbox import durable
+from stemwatch.workers.reach import NoAnswer, Reach
 
 AWAY = (
     "Mount it; work goes on by itself. If the folder is meant to be where it is now, put any file "
     "into it and start again."
+)
+HUNG = (
+    "Look at that disk or at the server of that network mount; nothing is forgotten, and work goes "
+    "on by itself once it answers."
 )
 _RAW = "surrogateescape"  # names of folders need not be UTF-8, what the journal notes has to be
 
@@ -80,27 +86,50 @@ class Place:
     after_success: str = "keep"
     network: bool = False  # inodes may be made up there: they are not compared
     anchors: dict[str, Anchor] = field(default_factory=dict)
+    reach: Reach = field(default_factory=Reach)
 
-    def online(self) -> bool:
-        """False while the inbox's mount is gone: then what is missing proves nothing.
+    async def require_inbox(self) -> None:
+        """Raise PauseService(code="inbox") while its mount is gone, or does not answer.
 
-        Files of a vanished mount must not be taken for files that the user took back.
+        What is missing then proves nothing: files of a vanished mount must not be taken for files
+        that the user took back.
         """
-        return (
-            self.inbox is None or self.inbox not in self.anchors or self.anchors[self.inbox].holds()
-        )
+        if self.inbox is None or self.inbox not in self.anchors:
+            return
+        try:
+            holds = await self.reach.ask(self.inbox, self.anchors[self.inbox].holds)
+        except NoAnswer:
+            raise PauseService(
+                f"the inbox {self.inbox} does not answer.", code="inbox", hint=HUNG
+            ) from None
+        if not holds:
+            raise PauseService(f"the inbox {self.inbox} is not there.", code="inbox", hint=AWAY)
+
+    async def demand_results(self) -> None:
+        """`require_results`, which a disk that does not answer can't hold up."""
+        for path in self._results():
+            try:
+                await self.reach.ask(path, partial(self._require, path))
+            except NoAnswer:
+                raise PauseService(f"{path} does not answer.", code="disk", hint=HUNG) from None
 
     def require_results(self) -> None:
         """Raise PauseService(code="disk") unless results and originals have somewhere to go."""
-        for path in (self.outbox, self.quarantine, self.archive):
-            if path is not None and path in self.anchors:
-                durable.require_root(path)
-                if not self.anchors[path].holds():
-                    raise PauseService(
-                        f"{path}: its disk, {self.anchors[path].top}, is not mounted.",
-                        code="disk",
-                        hint=AWAY,
-                    )
+        for path in self._results():
+            self._require(path)
+
+    def _results(self) -> list[str]:
+        roots = (self.outbox, self.quarantine, self.archive)
+        return [path for path in roots if path is not None and path in self.anchors]
+
+    def _require(self, path: str) -> None:
+        durable.require_root(path)
+        if not self.anchors[path].holds():
+            raise PauseService(
+                f"{path}: its disk, {self.anchors[path].top}, is not mounted.",
+                code="disk",
+                hint=AWAY,
+            )
 
     async def recall(self, journal: Journal) -> None:
         """Compare with the disks that an earlier run knew, and note these for the next one."""

@@ -52,7 +52,7 @@ def _placed(step: Step) -> Step:
     """`step`, begun only while its results have somewhere to go."""
 
     async def begin(ctx: Context, job: Job) -> Job:
-        await asyncio.to_thread(ctx.place.require_results)
+        await ctx.place.demand_results()
         return await step(ctx, job)
 
     return begin

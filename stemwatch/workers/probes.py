@@ -44,11 +44,13 @@ async def _over(ctx: Context, pause: Pause) -> bool:
             await ctx.api.check_key()
             return True
         case "disk":
+            await ctx.place.demand_results()
             return await asyncio.to_thread(_disk_is_well, ctx)
         case "room":
             return await asyncio.to_thread(_room_is_there, ctx)
         case "inbox":
-            return ctx.place.online()
+            await ctx.place.require_inbox()
+            return True
         case "journal":
             await ctx.journal.note("probe", f"{ctx.now():.0f}")
             return True

@@ -8,10 +8,11 @@ accepted by anybody; only between those bytes and the answer is anything uncerta
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from stemwatch.errors import PauseService, Reject, RetryLater, StemwatchError, Unconfirmed
 from stemwatch.inbox.sample import NotYet, open_regular
@@ -38,7 +39,7 @@ async def submit(ctx: Context, job: Job) -> Job:
     telling the truth about what may have been charged.
     """
     await asyncio.to_thread(_require_room, ctx, job)
-    with _opened(ctx, job) as fd:
+    async with _opened(ctx, job) as fd:
         attempt = _Attempt(ctx, job, fd)
         try:
             answer = await _send(attempt, Upload(fd=fd, size=job.identity.size, filename=job.name))
@@ -119,7 +120,7 @@ class _Attempt:
             ) from fault
         ctx.ahead.admitted(self.job.id)
         _require_open(ctx, self.job)
-        self._still_there()
+        await self._still_there()
         ctx.committed.add(self.job.id)
         commit = asyncio.ensure_future(self._commit())
         stopped = False
@@ -151,14 +152,15 @@ class _Attempt:
             limits=[] if ctx.local else ctx.budget.limits(ctx.now()),
         )
 
-    def _still_there(self) -> None:
+    async def _still_there(self) -> None:
         """A user can take a file back until it is submitted; a changed one is another song."""
-        try:
-            path_is = Identity.of(os.lstat(self.job.path))
-        except OSError:
-            path_is = None
         same = self.ctx.place.same
-        opened = Identity.of(os.fstat(self._fd))
+        try:
+            opened, path_is = await asyncio.to_thread(_looks, self._fd, self.job.path)
+        except OSError as fault:
+            raise _unreadable(self.ctx, self.job, fault) from fault
+        if path_is is None:  # or its share went away while it was uploaded
+            await self.ctx.place.require_inbox()
         if not same(opened, self.job.identity) or not same(path_is, self.job.identity):
             raise TakenBack(f"{self.job.name} was taken back or changed before it was submitted.")
 
@@ -207,33 +209,44 @@ async def confirm(ctx: Context, job: Job, answer: Submitted) -> Job:
     )
 
 
-@contextmanager
-def _opened(ctx: Context, job: Job) -> Iterator[int]:
+@asynccontextmanager
+async def _opened(ctx: Context, job: Job) -> AsyncIterator[int]:
     """The descriptor that is uploaded: the very file that was hashed."""
     try:
-        fd = open_regular(job.path)
+        fd = await asyncio.to_thread(open_regular, job.path)
     except FileNotFoundError as fault:
-        if not ctx.place.online():
-            raise PauseService(
-                f"the inbox {ctx.place.inbox} is not there.",
-                code="inbox",
-                hint="Mount it again; work goes on by itself.",
-            ) from fault
+        await ctx.place.require_inbox()
         raise TakenBack(f"{job.name} was taken back before it was submitted.") from fault
     except NotYet as fault:
-        raise RetryLater(
-            f"{job.name} can't be read: {fault.strerror}.",
-            code="unreadable",
-            hint="Give the service read permission for the file.",
-            after=ctx.timing.unreadable_gap,
-            counts=False,
-        ) from fault
+        raise _unreadable(ctx, job, fault) from fault
     try:
-        if not ctx.place.same(Identity.of(os.fstat(fd)), job.identity):
+        opened, _ = await asyncio.to_thread(_looks, fd, job.path)
+        if not ctx.place.same(opened, job.identity):
             raise TakenBack(f"{job.name} was changed before it was submitted.")
         yield fd
     finally:
-        os.close(fd)
+        # Not waited for: on a share that hangs, so does a close.
+        asyncio.get_running_loop().run_in_executor(None, os.close, fd)
+
+
+def _looks(fd: int, path: str) -> tuple[Identity, Identity | None]:
+    """What was opened, and what has its name now (None: nothing)."""
+    try:
+        path_is = Identity.of(os.lstat(path))
+    except (FileNotFoundError, NotADirectoryError):
+        path_is = None
+    return Identity.of(os.fstat(fd)), path_is
+
+
+def _unreadable(ctx: Context, job: Job, fault: OSError) -> RetryLater:
+    permission = fault.errno in (errno.EACCES, errno.EPERM)
+    return RetryLater(
+        f"{job.name} can't be read: {fault.strerror}.",
+        code="unreadable",
+        hint="Give the service read permission for the file." if permission else "Check its disk.",
+        after=ctx.timing.unreadable_gap if permission else ctx.timing.disk_recheck,
+        counts=False,
+    )
 
 
 def _require_room(ctx: Context, job: Job) -> None:

@@ -42,6 +42,7 @@ class Timing:
     status_every: float = 1.0
     answer: float = 300.0  # of an upload: giving up costs a person's attention
     poll_answer: float = 30.0
+    disk_answer: float = 10.0  # of a mount, or it hangs; a disk that has to spin up takes as long
 
     hook: float = 60.0  # of a hook, with all that it started
     hook_end: float = 3.0  # ... when the service stops
@@ -50,6 +51,7 @@ class Timing:
     notice_again: float = 3600.0  # the same pause is not told more often
 
     def scaled(self, factor: float) -> Timing:
-        """All of it `factor` times as long, but the patience with a server: it is never quicker."""
-        names = {f.name for f in fields(self)} - {"answer", "poll_answer", "notice", "notice_end"}
+        """All of it `factor` times as long, but the patience with servers: it is never quicker."""
+        patience = {"answer", "poll_answer", "disk_answer", "notice", "notice_end"}
+        names = {f.name for f in fields(self)} - patience
         return replace(self, **{name: getattr(self, name) * factor for name in names})

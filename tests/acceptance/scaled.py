@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from stemwatch import config, log
 from stemwatch.app import run_service
+from stemwatch.ending import leave_soon
 from stemwatch.key import load_key
 from stemwatch.workers.timing import Timing
 
@@ -24,7 +25,12 @@ def main() -> int:
     log.configure(settings.log.level, settings.log.format, secrets=[key] if key else [])
     single = (argument.split("=") for argument in sys.argv[3:] if "=" in argument)
     timing = replace(Timing().scaled(factor), **{name: float(value) for name, value in single})
-    return asyncio.run(run_service(settings, key=key, once="--once" in sys.argv[3:], timing=timing))
+    once = "--once" in sys.argv[3:]
+
+    async def serve() -> int:
+        return leave_soon(await run_service(settings, key=key, once=once, timing=timing))
+
+    return asyncio.run(serve())
 
 
 if __name__ == "__main__":

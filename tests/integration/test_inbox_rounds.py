@@ -27,8 +27,8 @@ class Service:
     async def admit(self, found: Found, *, patient: bool) -> None:  # noqa: ARG002
         self.admitted.append(found.relpath)
 
-    def online(self) -> bool:
-        return True
+    async def require_online(self) -> None:
+        pass
 
     def same(self, one: Identity | None, other: Identity) -> bool:
         return one == other
