@@ -105,7 +105,9 @@ class AudioHelper:
                             raise _broken("it ended before it took any work")
                     answer = await helper.answer()
             except (TimeoutError, EOFError, ConnectionError) as fault:
-                waited = isinstance(fault, TimeoutError) and helper.cpu_seconds() - cpu < 1.0
+                waited = isinstance(fault, TimeoutError) and (
+                    helper.cpu_seconds() - cpu < max(1.0, self._timeout / 10)
+                )
                 await self._end(helper)
                 if waited:  # for a disk that hangs: no file is to blame
                     raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT), subject) from fault

@@ -186,3 +186,20 @@ def test_preallocated_zeros_are_doubted(tmp_path: Path) -> None:
     lack = check(path)
     assert lack is not None
     assert not lack.sure
+
+
+def test_a_copy_whose_length_was_set_first_is_waited_for(tmp_path: Path) -> None:
+    """Explorer through Samba: the header and the length are right, the rest is a hole."""
+    path = tmp_path / "song.wav"
+    with path.open("wb") as file:
+        file.write(b"RIFF" + (1_000_000 - 8).to_bytes(4, "little") + b"WAVE" + b"x" * 300_000)
+        file.truncate(1_000_000)
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        if os.lseek(fd, 0, os.SEEK_HOLE) == 1_000_000:
+            pytest.skip("this file system knows no holes")
+        lack = look(fd)
+    finally:
+        os.close(fd)
+    assert lack is not None
+    assert not lack.sure  # silence may be a hole too
