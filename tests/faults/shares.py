@@ -333,7 +333,7 @@ def _trouble(story: Story, mount: SmbMount | SftpMount, how: str, *, told: bool 
     {"hangs": mount.freeze, "dies": mount.kill, "unmounted": mount.umount}[how]()
     try:
         if told:
-            wait_for(lambda: story.paused("inbox", "disk"), timeout=20, what=f"a pause: {how}")
+            wait_for(lambda: story.paused("inbox", "disk"), timeout=45, what=f"a pause: {how}")
             story.figures.paused.append(time.monotonic() - began)
         until = time.monotonic() + 3 * RESCAN
         while time.monotonic() < until:
