@@ -16,7 +16,7 @@ from stemwatch.workers.pace import Slots
 from stemwatch.workers.polls import Polls
 from stemwatch.workers.timing import Timing
 
-_RATE, _SIZE = 5e6, 8e6  # bytes a second, bytes: until the first upload is through
+_RATE, _SIZE = 5e6, 8_000_000  # bytes a second, bytes: until the first upload is through
 _LATELY = 8  # uploads that the line's speed is judged by
 _WORTH = 0.05  # of the lookahead: quicker uploads are not worth a guess
 _TOO_SOON = 0.8  # of the time after which a server closed a waiting upload
@@ -118,7 +118,8 @@ class Ahead:
         return self._size() / min(self._rates, default=_RATE)
 
     def _size(self) -> float:
-        return sum(self._sizes) / len(self._sizes) if self._sizes else _SIZE
+        sizes = [*self._sizes] or [run.size for run in self._running.values()] or [_SIZE]
+        return sum(sizes) / len(sizes)
 
     def _line_is_free(self, now: float, more: int = 0) -> bool:
         """One after another is as quick as all at once, and the first has its slot sooner.
@@ -129,7 +130,7 @@ class Ahead:
         for run in self._running.values():
             if run.whole is None and now - run.moved < self._timing.line:
                 left += run.size - run.sent
-        return left <= self._timing.line * min(self._rates, default=_RATE)
+        return left <= self._timing.line * max(self._rates, default=_RATE)
 
     # -- what becomes of them --------------------------------------------------------------
 

@@ -7,17 +7,20 @@ they vary by a quarter.
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from stemwatch.workers.estimate import Estimate, Window, next_step
+from stemwatch.workers.estimate import REMEMBER, Estimate, Window, next_step
 
 _CALLED = 900.0  # seconds for which a callback that came shows that others will
 _EARLY = 256  # callbacks kept that came before the answer that names their job
 _SPARED = 4.0  # polls are that many times rarer meanwhile
-_GUESSING = 0.4  # share of all requests that may go to jobs of unknown length
+_GUESSING = 15  # of more jobs at once: fewer polls before the first end, to have some for it
+_CERTAIN = 6  # ends after which it is known how old a job has to be to end
+_QUEUED = 4  # such a young one is asked for that many times more rarely
 _GOLDEN = 0.6180339887  # spreads consecutive numbers evenly
 _WANTED = 8.0  # polls that find a job's end closely enough ...
 _FEWEST = 2.0  # ... and as few as they are spread over where requests are scarce
@@ -59,6 +62,7 @@ class Polls:
         self._heap: list[tuple[float, int]] = []
         self._held_until = 0.0
         self._called_until = 0.0  # callbacks come: polling is only the backstop
+        self._ranks: deque[int] = deque(maxlen=REMEMBER)  # of ended jobs among the running ones
         self._by_remote: dict[str, int] = {}
         self._early: OrderedDict[str, None] = OrderedDict()
 
@@ -133,13 +137,15 @@ class Polls:
 
     def done(self, job_id: int, now: float, *, learn: bool = True) -> None:
         """It ended. `learn` is False where the time it took says nothing (after a restart)."""
-        job = self._jobs.pop(job_id, None)
-        if job is None:
+        if job_id not in self._jobs:
             return
+        rank = list(self._jobs).index(job_id)
+        job = self._jobs.pop(job_id)
         self._by_remote.pop(job.remote_id, None)
         if not job.called and learn:
             self._called_until = now  # it ended without one: they can't be relied upon
         if learn and job.timed:
+            self._ranks.append(rank)
             took = now - job.started
             self.estimate.observe(took if job.called else job.seen_running, took, job.audio)
             self._replan(now)
@@ -223,9 +229,18 @@ class Polls:
         window = self.estimate.window(job.audio)
         if window is None:  # they are alike to us: what one tells holds for the others
             count = len(self._jobs)
-            return max(self._interval, self._interval * count / 4, count / self._rate() / _GUESSING)
+            share = max(0.3, 1.0 - count / _GUESSING)
+            return max(self._interval, self._interval * count / 4, count / self._rate() / share)
         scarce = self._scarcity()
-        return next_step(window, elapsed, self._shortest * scarce, self._interval * scarce, scarce)
+        step = next_step(window, elapsed, self._shortest * scarce, self._interval * scarce, scarce)
+        return step if self._may_be_next(job) else max(step, _QUEUED * self._interval)
+
+    def _may_be_next(self, job: _Watched) -> bool:
+        """Whether one as young as this ever ended first: where the server queues, none does."""
+        if len(self._ranks) < _CERTAIN:
+            return True
+        oldest = itertools.islice(self._jobs.values(), max(self._ranks) + 1)
+        return any(other is job for other in oldest)
 
     def _scarcity(self) -> float:
         """How many times fewer polls there are for each job than are wanted; 1 where none lacks."""
