@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass
 
 REMEMBER = 20  # recent jobs that the estimate is made from
-_FINENESS = 0.12  # of the steps within a window: about 2/3 of 1/_FINENESS polls find an end
+_FINENESS = 0.13  # of the steps within a window: about 2/3 of 1/_FINENESS polls find an end
 _UNSEEN = 0.9  # what the first poll finds done may have been done so much earlier
 
 
