@@ -24,7 +24,7 @@ class Front:
         candidate = Candidate(
             path=found.path,
             relpath=found.relpath,
-            options=self.settings.options_for(found.relpath),
+            options=self.settings.every_inbox[0].options_for(found.relpath),
             outbox=self.settings.folders.outbox,
         )
         await self._intake.admit(candidate, patient=patient)

@@ -151,6 +151,15 @@ def preset_name(name: Any) -> str:
     return _component(name, "the name of a preset (a folder directly in the inbox)")
 
 
+def inbox_name(name: Any) -> str:
+    """The name of one of several inboxes: said in logs and on command lines."""
+    if not re.fullmatch(r"[^\W_][\w-]{0,31}", text(name)):
+        raise ValueError(
+            "the name of an inbox must be one plain word: letters, digits, '-' and '_', at most 32"
+        )
+    return str(name)
+
+
 def _is_lan(host: str) -> bool:
     try:
         address = ipaddress.ip_address(host.partition("%")[0])

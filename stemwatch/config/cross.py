@@ -17,6 +17,10 @@ def cross_faults(settings: Settings) -> Iterator[Found]:
     yield from _mixes(("separation",), settings.separation)
     for name, preset in settings.presets.items():
         yield from _mixes(("presets", name), preset)
+    for inbox in settings.every_inbox if settings.inboxes else ():
+        yield from _mixes((*inbox.at, "separation"), inbox.separation)
+        for name, preset in inbox.presets.items():
+            yield from _mixes((*inbox.at, "presets", name), preset)
     if settings.web.public_url is not None and settings.web.listen is None:
         needs = "needs web.listen: nothing would answer there"
         yield (("web", "public_url"), ("web", "listen")), needs
@@ -28,7 +32,11 @@ def _overlaps(settings: Settings) -> Iterator[Found]:
     Symbolic links are followed: two names of one folder are one folder.
     """
     names = ("inbox", "outbox", "quarantine", "archive")
-    real = {("folders", n): os.path.realpath(getattr(settings.folders, n)) for n in names}
+    real = {
+        (*inbox.at, "folders", name): os.path.realpath(getattr(inbox.folders, name))
+        for inbox in settings.every_inbox
+        for name in names
+    }
     for inner, path in (*real.items(), (("state_dir",), os.path.realpath(settings.state_dir))):
         for outer, above in real.items():
             # Two folders that are the same are reported once.

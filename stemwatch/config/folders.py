@@ -15,6 +15,7 @@ from stemwatch.errors import ConfigFault
 # A full disk is no fault of the configuration: the service starts, pauses and says so.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 CHECK = ".stemwatch-check-"
+_INBOX = "folders.inbox"  # how the keys of all inboxes' own folders end
 _LEFT_AFTER = 60.0  # seconds; a check takes far less, another one may be under way
 
 
@@ -26,7 +27,7 @@ def folder_faults(settings: Settings) -> list[str]:
     """
     faults = []
     for key, path in _used(settings):
-        if key == "folders.inbox" and not os.path.lexists(path):
+        if key.endswith(_INBOX) and not os.path.lexists(path):
             command = f"mkdir -p {shlex.quote(path)}"
             away = "unless a disk or share should be mounted there"
             faults.append(f"{key}: {path} does not exist; `{command}` makes it, {away}.")
@@ -47,7 +48,7 @@ def make_folders(settings: Settings, *, inbox: bool = False, state: bool = True)
     """
     faults = []
     for key, path in _used(settings):
-        if (key == "folders.inbox" and not inbox) or (key == "state_dir" and not state):
+        if (key.endswith(_INBOX) and not inbox) or (key == "state_dir" and not state):
             continue
         try:
             os.makedirs(path, mode=0o700 if key == "state_dir" else 0o777, exist_ok=True)
@@ -59,12 +60,10 @@ def make_folders(settings: Settings, *, inbox: bool = False, state: bool = True)
 
 
 def _used(settings: Settings) -> Iterator[tuple[str, str]]:
-    folders = settings.folders
-    yield "folders.inbox", folders.inbox
-    yield "folders.outbox", folders.outbox
-    yield "folders.quarantine", folders.quarantine
-    if folders.after_success == "archive":
-        yield "folders.archive", folders.archive
+    """Each folder that the service needs, with its key."""
+    for inbox in settings.every_inbox:
+        for name, path in inbox.folders.used():
+            yield inbox.key("folders", name), path
     yield "state_dir", settings.state_dir
 
 

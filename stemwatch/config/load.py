@@ -9,8 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from stemwatch.config.cross import cross_faults
-from stemwatch.config.document import Document, Fault, Key, read
+from stemwatch.config.document import Document, Fault, read
 from stemwatch.config.faults import dotted
+from stemwatch.config.inherit import Inherited, fill_up
 from stemwatch.config.paths import absolute, home_of, resolve
 from stemwatch.config.settings import BASES, Settings
 from stemwatch.config.values import read as read_values
@@ -23,12 +24,16 @@ _SECTIONS = (
     "watch",
     "separation",
     "presets",
+    "inboxes",
     "api",
     "budget",
     "web",
     "notify",
     "hooks",
     "log",
+)
+_EITHER = (
+    "can't stand beside inboxes, which have folders of their own; move it to inboxes.NAME.folders"
 )
 
 
@@ -81,13 +86,15 @@ def defaults(*, env: Env, local: bool = False) -> Settings:
 def _build(document: Document, source: str | None, *, env: Env, local: bool) -> Settings:
     raw, inherited = _prepare(document.data, local=local)
     settings, found = read_values(raw)
-    # What a preset took over is reported once, where it stands.
-    faults = [fault for fault in found if fault.key[:3] not in inherited]
+    # What a preset or an inbox took over is reported once, where it stands.
+    faults = [fault for fault in found if fault.key not in inherited]
     settings, unresolved = resolve(replace(settings, source=source), env=env)
     wrong = {fault.key for fault in (*faults, *unresolved)}
+    if raw.get("folders") and raw.get("inboxes"):
+        faults.append(Fault(("folders",), _EITHER))
     faults += [*document.faults, *unresolved]
     for keys, text in cross_faults(settings):
-        own = not any(key[:3] in inherited for key in keys)
+        own = not any(key in inherited for key in keys)
         if own and not any(bad[: len(key)] == key for bad in wrong for key in keys):
             faults.append(Fault(keys[0], text))
     if faults:
@@ -99,12 +106,8 @@ def _hint(source: str | None) -> str:
     return f"Mend {source}, then run `stemwatch check`." if source else ""
 
 
-def _prepare(data: dict[str, Any], *, local: bool) -> tuple[dict[str, Any], set[Key]]:
-    """The raw values with presets filled up from `separation`; which of them were filled in.
-
-    Mixes are only inherited by presets with the same number of stems: an instrumental of the six
-    can't be made of the two.
-    """
+def _prepare(data: dict[str, Any], *, local: bool) -> tuple[dict[str, Any], Inherited]:
+    """The raw values with what they take over filled in; which of them were."""
     raw: dict[str, Any] = copy.deepcopy(data)
     for name in _SECTIONS:
         if name in raw and raw[name] is None:
@@ -116,23 +119,7 @@ def _prepare(data: dict[str, Any], *, local: bool) -> tuple[dict[str, Any], set[
     api = raw.get("api")
     if isinstance(api, dict) and api.get("wire") in BASES:
         api.setdefault("base_url", BASES[api["wire"]])
-    base, presets = raw.get("separation", {}), raw.get("presets", {})
-    for place in (base, *(presets.values() if isinstance(presets, dict) else ())):
-        if isinstance(place, dict) and place.get("mixes", {}) is None:
-            place["mixes"] = {}
-    inherited: set[Key] = set()
-    if not isinstance(base, dict) or not isinstance(presets, dict):
-        return raw, inherited
-    for name, preset in presets.items():
-        own = presets[name] = {} if preset is None else preset
-        if not isinstance(own, dict):
-            continue
-        same_stems = own.get("stems", base.get("stems", 2)) == base.get("stems", 2)
-        for key in ("stems", "format", "mixes"):
-            if key in base and key not in own and (key != "mixes" or same_stems):
-                own[key] = copy.deepcopy(base[key])
-                inherited.add(("presets", name, key))
-    return raw, inherited
+    return raw, fill_up(raw)
 
 
 def _sentences(faults: list[Fault], document: Document, source: str | None) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from stemwatch.config.document import Fault
-from stemwatch.config.settings import Settings
+from stemwatch.config.settings import Folders, Settings
 
 _FOLDERS = ("inbox", "outbox", "quarantine", "archive")
 
@@ -62,7 +62,14 @@ def resolve(settings: Settings, *, env: Mapping[str, str]) -> tuple[Settings, li
             )
         return found or path
 
-    folders = {n: full(("folders", n), getattr(settings.folders, n)) for n in _FOLDERS}
+    def whole(at: tuple[str, ...], folders: Folders) -> Folders:
+        paths = {n: full((*at, "folders", n), getattr(folders, n)) for n in _FOLDERS}
+        return replace(folders, **paths)
+
+    inboxes = {
+        name: replace(inbox, folders=whole(("inboxes", name), inbox.folders))
+        for name, inbox in settings.inboxes.items()
+    }
     key_file = settings.api.key_file
     if key_file is not None:
         key_file = full(("api", "key_file"), key_file)
@@ -77,7 +84,9 @@ def resolve(settings: Settings, *, env: Mapping[str, str]) -> tuple[Settings, li
     state = full(("state_dir",), settings.state_dir or state_dir(env))
     return replace(
         settings,
-        folders=replace(settings.folders, **folders),
+        # Beside `inboxes` it is not used, and an account without a home is no fault then.
+        folders=settings.folders if inboxes else whole((), settings.folders),
+        inboxes=inboxes,
         api=replace(settings.api, key_file=key_file),
         notify=replace(settings.notify, urls_file=urls_file),
         hooks=hooks,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from stemwatch.config import checks, notices
@@ -49,6 +50,14 @@ class Folders:
     archive: str = key("~/stemwatch/archive", checks.path)
     after_success: str = key("archive", one_of("archive", "delete", "keep"))
 
+    def used(self) -> Iterator[tuple[str, str]]:
+        """Name and path of each that is needed, the inbox first."""
+        yield "inbox", self.inbox
+        yield "outbox", self.outbox
+        yield "quarantine", self.quarantine
+        if self.after_success == "archive":
+            yield "archive", self.archive
+
 
 @dataclass(frozen=True)
 class Watch:
@@ -64,6 +73,43 @@ class Separation:
     stems: int = key(2, one_of(2, 4, 6))
     format: str = key("wav", one_of("wav", "flac", "mp3"))
     mixes: Mapping[str, tuple[str, ...]] = names(checks.mix_name, checks.texts)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Minutes of audio of one inbox; None: no limit of its own."""
+
+    minutes_per_day: float | None = key(None, maybe(_minutes))
+    minutes_per_month: float | None = key(None, maybe(_minutes))
+
+
+@dataclass(frozen=True)
+class Inbox:
+    """One person's folders and wishes. Loaded, what it did not say is the top level's."""
+
+    folders: Folders = section(Folders)
+    separation: Separation = section(Separation)
+    presets: Mapping[str, Separation] = names(checks.preset_name, Separation)
+    budget: Limits = section(Limits)
+    name: str | None = None  # of several; None: it is the only one, from the short form
+
+    def key(self, *parts: str) -> str:
+        """How the file names a key of this inbox: `folders.outbox`, `inboxes.dj.folders.outbox`."""
+        return ".".join((*self.at, *parts))
+
+    @property
+    def at(self) -> tuple[str, ...]:
+        """Where in the file it stands."""
+        return () if self.name is None else ("inboxes", self.name)
+
+    def options_for(self, relpath: str) -> Options:
+        """What to make of the file at `relpath` (below the inbox, with "/").
+
+        The first folder of the path chooses a preset by its exact name.
+        """
+        first, slash, _rest = relpath.partition("/")
+        chosen = self.presets.get(first, self.separation) if slash else self.separation
+        return Options(stems=chosen.stems, format=chosen.format, mixes=dict(chosen.mixes))
 
 
 @dataclass(frozen=True)
@@ -129,6 +175,7 @@ class Settings:
     watch: Watch = section(Watch)
     separation: Separation = section(Separation)
     presets: Mapping[str, Separation] = names(checks.preset_name, Separation)
+    inboxes: Mapping[str, Inbox] = names(checks.inbox_name, Inbox)
     api: Api = section(Api)
     budget: Budget = section(Budget)
     web: Web = section(Web)
@@ -148,11 +195,21 @@ class Settings:
         """How the API is spoken to; the server on this machine speaks both."""
         return "separate" if self.local else self.api.wire
 
-    def options_for(self, relpath: str) -> Options:
-        """What to make of the file at `relpath` (below the inbox, with "/").
+    @property
+    def every_inbox(self) -> tuple[Inbox, ...]:
+        """The inboxes in the file's order: those of `inboxes`, or the single one of `folders`."""
+        if not self.inboxes:
+            return (Inbox(self.folders, self.separation, self.presets),)
+        return tuple(replace(inbox, name=name) for name, inbox in self.inboxes.items())
 
-        The first folder of the path chooses a preset by its exact name.
-        """
-        first, slash, _rest = relpath.partition("/")
-        chosen = self.presets.get(first, self.separation) if slash else self.separation
-        return Options(stems=chosen.stems, format=chosen.format, mixes=dict(chosen.mixes))
+    def inbox(self, name: str | None) -> Inbox | None:
+        """The inbox of that name (None: the single one); None if there is none."""
+        return next((inbox for inbox in self.every_inbox if inbox.name == name), None)
+
+    def inbox_of(self, path: str) -> tuple[Inbox, str] | None:
+        """The inbox that `path` lies in, and the path below it; None: it lies in none."""
+        for inbox in self.every_inbox:
+            relpath = os.path.relpath(path, inbox.folders.inbox)
+            if relpath != ".." and not relpath.startswith("../"):
+                return inbox, relpath
+        return None

@@ -8,7 +8,7 @@ from typing import Any
 from stemwatch.config.checks import Check, Wrong
 from stemwatch.config.document import Fault, Key
 from stemwatch.config.faults import dotted, show
-from stemwatch.config.settings import Named, Separation, Settings
+from stemwatch.config.settings import Named, Settings
 
 
 def read(raw: dict[str, Any]) -> tuple[Settings, list[Fault]]:
@@ -82,9 +82,9 @@ def _shapes(kind: Any) -> dict[str, Any]:
 
 def _known(at: Key) -> dict[str, Any]:
     """The known keys of the mapping at `at`."""
-    if not at:
-        return _shapes(Settings)
-    shape = Separation if at[0] == "presets" else _shapes(Settings)[str(at[0])]
+    shape: Any = Settings
+    for part in at:
+        shape = shape.value if isinstance(shape, Named) else _shapes(shape)[str(part)]
     return _shapes(shape) if isinstance(shape, type) else {}
 
 
@@ -95,9 +95,9 @@ def _suggest(key: Key) -> str:
     near = difflib.get_close_matches(name.lower(), siblings, n=1, cutoff=0.6)
     if "key" in name.lower() and key[:-1] in ((), ("api",)):
         return "the API key does not belong in this file: name its file in api.key_file"
-    if near:
+    if near and not (len(key) == 1 and name == "inbox"):  # that is a folder, not `inboxes`
         return f"did you mean {dotted((*key[:-1], near[0]))}?"
     for section in _shapes(Settings):  # the right key in the wrong place
-        if name in _known((section,)) and section != "presets":
+        if name in _known((section,)):
             return f"did you mean {section}.{name}?"
     return f"known keys here are {', '.join(siblings)}"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from stemwatch.audio.client import AudioHelper
 from stemwatch.compose import LONGEST
-from stemwatch.config import Settings
+from stemwatch.config import Inbox, Settings
 from stemwatch.errors import Reject
 from stemwatch.inbox import complete
 from stemwatch.inbox.intake import MAX_BYTES
@@ -59,14 +59,21 @@ class Totals:
 
 
 async def estimates(
-    settings: Settings, journal: Journal, audio: AudioHelper, paths: Sequence[str]
+    settings: Settings,
+    journal: Journal,
+    audio: AudioHelper,
+    paths: Sequence[str],
+    chosen: Inbox | None = None,
 ) -> AsyncIterator[Estimate]:
-    """One estimate for each song in `paths`: files as they are, folders as the inbox is scanned."""
+    """One estimate for each song in `paths`: files as they are, folders as the inbox is scanned.
+
+    As if dropped into the inbox `chosen`; None: into the one that a path lies in.
+    """
     waiting: deque[asyncio.Task[tuple[Estimate, str]]] = deque()
     seen: set[str] = set()
     filter = Filter(settings.watch.extensions, settings.watch.ignore)
     try:
-        for path, options in _files(settings, filter, paths):
+        for path, options in _files(settings, filter, paths, chosen):
             waiting.append(
                 asyncio.create_task(_look(settings, journal, audio, filter, path, options))
             )
@@ -81,20 +88,24 @@ async def estimates(
 
 
 def _files(
-    settings: Settings, filter: Filter, paths: Sequence[str]
+    settings: Settings, filter: Filter, paths: Sequence[str], chosen: Inbox | None
 ) -> Iterator[tuple[str, Options]]:
     for path in paths:
         if not os.path.isdir(path):
-            yield path, _options(settings, path)
+            yield path, _options(settings, path, chosen)
             continue
         for found in scan(path, filter):
-            yield found.path, _options(settings, found.path)
+            yield found.path, _options(settings, found.path, chosen)
 
 
-def _options(settings: Settings, path: str) -> Options:
+def _options(settings: Settings, path: str, chosen: Inbox | None) -> Options:
     """As the inbox would choose them: only what lies there can have a preset."""
-    relpath = os.path.relpath(path, settings.folders.inbox)
-    return settings.options_for("song" if relpath.startswith("../") else relpath)
+    found = settings.inbox_of(path)
+    if found is not None and chosen in (None, found[0]):
+        inbox, relpath = found
+        return inbox.options_for(relpath)
+    top = Inbox(separation=settings.separation)
+    return (chosen or top).options_for("song")
 
 
 def _once(one: Estimate, key: str, seen: set[str]) -> Estimate:

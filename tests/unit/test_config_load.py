@@ -145,7 +145,7 @@ api: [1]
     [
         ("inbox: /x", "1: inbox: unknown key; did you mean folders.inbox?"),
         ("source: /x", "1: source: unknown key; known keys here are folders, state_dir, watch, "
-         "separation, presets, api, budget, web, notify, hooks, log."),
+         "separation, presets, inboxes, api, budget, web, notify, hooks, log."),
         ("presets: {a: {fromat: mp3}}",
          "1: presets.a.fromat: unknown key; did you mean presets.a.format?"),
         ("presets: {a/b: {}}", "1: presets.a/b: the name of a preset (a folder directly in the "
@@ -335,15 +335,16 @@ presets:
   plain:
 """
     settings = load(write(tmp_path, text), env=env)
+    options_for = settings.every_inbox[0].options_for
     band = {"band": ("drums", "bass")}
-    assert settings.options_for("song.mp3") == Options(6, "flac", band)
-    assert settings.options_for("karaoke/a/song.mp3") == Options(2, "flac", {})
-    assert settings.options_for("remix/song.mp3") == Options(6, "mp3", band)
-    assert settings.options_for("plain/song.mp3") == Options(6, "flac", band)
+    assert options_for("song.mp3") == Options(6, "flac", band)
+    assert options_for("karaoke/a/song.mp3") == Options(2, "flac", {})
+    assert options_for("remix/song.mp3") == Options(6, "mp3", band)
+    assert options_for("plain/song.mp3") == Options(6, "flac", band)
     # another folder, other capitals, a song of the preset's name
-    assert settings.options_for("other/karaoke/song.mp3") == Options(6, "flac", band)
-    assert settings.options_for("Karaoke/song.mp3") == Options(6, "flac", band)
-    assert settings.options_for("karaoke") == Options(6, "flac", band)
+    assert options_for("other/karaoke/song.mp3") == Options(6, "flac", band)
+    assert options_for("Karaoke/song.mp3") == Options(6, "flac", band)
+    assert options_for("karaoke") == Options(6, "flac", band)
 
 
 def test_what_a_preset_took_over_is_reported_once(tmp_path: Path, env: dict[str, str]) -> None:

@@ -1,0 +1,92 @@
+"""What a preset or an inbox does not say is taken from above, before any value is checked."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+from stemwatch.config.document import Key
+
+_KEYS = ("stems", "format", "mixes")
+_FOLDERS = ("inbox", "outbox", "quarantine", "archive")
+_OF_AN_INBOX = ("folders", "separation", "presets", "budget")
+
+
+class Inherited:
+    """The keys that were filled in. `key in inherited` is true for all below them too."""
+
+    def __init__(self) -> None:
+        self._keys: set[Key] = set()
+
+    def add(self, key: Key) -> None:
+        self._keys.add(key)
+
+    def __contains__(self, key: Key) -> bool:
+        return any(key[:length] in self._keys for length in range(1, len(key) + 1))
+
+
+def fill_up(raw: dict[str, Any]) -> Inherited:
+    """Complete presets and inboxes in `raw`, which is changed; says which keys were added.
+
+    What is of the wrong kind stays as it is: checking the values tells of it.
+    """
+    inherited = Inherited()
+    base, presets, inboxes = (raw.get(k, {}) for k in ("separation", "presets", "inboxes"))
+    _empty_mixes(base)
+    _presets(base, presets, (), inherited)
+    for name, inbox in inboxes.items() if isinstance(inboxes, dict) else ():
+        own = inboxes[name] = {} if inbox is None else inbox
+        if isinstance(own, dict) and isinstance(name, str):
+            _inbox(own, name, raw, inherited)
+    return inherited
+
+
+def _inbox(own: dict[str, Any], name: str, raw: dict[str, Any], inherited: Inherited) -> None:
+    """Folders of its own name; the top level's separation, and its presets as a whole."""
+    at = ("inboxes", name)
+    for section in _OF_AN_INBOX:
+        if section in own and own[section] is None:
+            own[section] = {}
+    folders = own.setdefault("folders", {})
+    for folder in _FOLDERS if isinstance(folders, dict) else ():
+        if folder not in folders:
+            folders[folder] = f"~/stemwatch/{name}/{folder}"
+    base, separation = raw.get("separation", {}), own.setdefault("separation", {})
+    _empty_mixes(separation)
+    _take(separation, base, (*at, "separation"), inherited)
+    if "presets" in own:
+        _presets(separation, own["presets"], at, inherited)
+    else:
+        own["presets"] = copy.deepcopy(raw.get("presets", {}))
+        inherited.add((*at, "presets"))
+
+
+def _presets(base: Any, presets: Any, at: Key, inherited: Inherited) -> None:
+    """Every preset filled up from the `separation` beside it."""
+    for name, own in _named(presets):
+        _empty_mixes(own)
+        _take(own, base, (*at, "presets", name), inherited)
+
+
+def _named(presets: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, preset in presets.items() if isinstance(presets, dict) else ():
+        own = presets[name] = {} if preset is None else preset
+        if isinstance(own, dict):
+            yield name, own
+
+
+def _take(own: Any, base: Any, at: Key, inherited: Inherited) -> None:
+    """Mixes only at the same number of stems: those of the six can't be made of the two."""
+    if not isinstance(own, dict) or not isinstance(base, dict):
+        return
+    same_stems = own.get("stems", base.get("stems", 2)) == base.get("stems", 2)
+    for key in _KEYS:
+        if key in base and key not in own and (key != "mixes" or same_stems):
+            own[key] = copy.deepcopy(base[key])
+            inherited.add((*at, key))
+
+
+def _empty_mixes(place: Any) -> None:
+    if isinstance(place, dict) and place.get("mixes", {}) is None:
+        place["mixes"] = {}
