@@ -116,6 +116,7 @@ class Job:
     options: Options
     outbox: str  # the folder that mirrors the inbox: absolute
     origin: str = "inbox"  # inbox | split
+    inbox: str | None = None  # the name of its inbox, where there are several
     owner: str | None = None  # the `split` process that works on it; None: the service
     duration: float | None = None  # seconds of audio
     codec: str | None = None

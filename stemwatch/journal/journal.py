@@ -14,7 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from stemwatch.job import ACTIVE, CLEARED, Identity, Job, JobState
-from stemwatch.journal import rows, schema, transactions
+from stemwatch.journal import claiming, rows, schema, transactions
+from stemwatch.journal.claiming import OPEN
 from stemwatch.journal.transactions import AlreadyPaid, Limit, OverBudget, StaleJob, marks
 from stemwatch.journal.writer import Writer, explained
 
@@ -24,19 +25,6 @@ T = TypeVar("T")
 _ALL = ", ".join(rows.COLUMNS)
 _CLAIM_ORDER = (*ACTIVE, JobState.QUARANTINED)
 _ENDED = frozenset({JobState.DONE, JobState.GONE})
-# Said to SQLite in the partial indexes' own words: bound states alone prove nothing to it, and it
-# would read the whole journal, years of done songs, at every turn of the pool.
-_OPEN = " AND state NOT IN ('done', 'gone')"
-# A queued job whose content is under way waits for those stems instead of paying for them again.
-_NOT_UNDER_WAY = (
-    " AND NOT EXISTS (SELECT 1 FROM jobs s WHERE s.content_key = jobs.content_key"
-    " AND s.state IN ('submitting', 'separating', 'separated'))"
-)
-# A limit on what may still be paid for does not hold back what was paid for before.
-_AFFORDABLE = (
-    " AND (coalesce(duration, 0) <= ? OR EXISTS (SELECT 1 FROM jobs s"
-    " WHERE s.content_key = jobs.content_key AND s.state IN ('delivered', 'done')))"
-)
 
 
 class Journal:
@@ -130,6 +118,10 @@ class Journal:
         """Undo the booking of a submission that was answered with a refusal of this file."""
         await self._write(lambda db: transactions.unbook(db, job))
 
+    async def adopt(self, outbox: str, inbox: str | None) -> int:
+        """What goes to `outbox` belongs to `inbox` from now on; returns how many did not before."""
+        return await self._write(lambda db: transactions.adopt(db, outbox, inbox))
+
     async def note(self, name: str, value: str) -> None:
         """Remember a single fact of the service as a whole."""
         sql = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
@@ -150,27 +142,25 @@ class Journal:
         busy: Collection[int] = (),
         busy_content: Collection[str] = (),
         longest: float | None = None,
+        inboxes: Sequence[str | None] = (),
     ) -> list[Job]:
         """Up to `limit` jobs in `states` that may be worked on, furthest along first.
 
         `busy` ids and contents are at work already; `longest` (seconds of audio) is what may
-        still be paid for.
+        still be paid for; `inboxes` are those whose songs are looked for, none for all.
         A quarantined job is claimed only while its file is not filed.
         """
         found: list[Job] = []
         for state in (s for s in _CLAIM_ORDER if s in states):
-            # "+" keeps this off the index by time: 20,000 that are due would be sorted to take one
-            where = f"state = ? AND +not_before <= ? AND owner IS ? AND id NOT IN ({marks(busy)})"
-            where += _OPEN
-            values: list[Any] = [state, now, owner, *busy]
-            if state is JobState.QUARANTINED:
-                where += " AND filed_to IS NULL"
-            if state is JobState.QUEUED:
-                where += f" AND content_key NOT IN ({marks(busy_content)})" + _NOT_UNDER_WAY
-                values += busy_content
-                if longest is not None:
-                    where += _AFFORDABLE
-                    values.append(longest)
+            where, values = claiming.condition(
+                state,
+                now=now,
+                owner=owner,
+                busy=busy,
+                busy_content=busy_content,
+                longest=longest,
+                inboxes=inboxes,
+            )
             found += await self._select(f"{where} ORDER BY id LIMIT ?", (*values, limit))
             if len(found) >= limit:
                 break
@@ -191,7 +181,7 @@ class Journal:
         """The latest `not_before` (Unix seconds) of the jobs that wait because of `code`."""
         found = await self._all(
             "SELECT state, max(not_before) FROM jobs WHERE code = ? AND owner IS ?"
-            f" AND state IN ({marks(ACTIVE)}){_OPEN} GROUP BY state",
+            f" AND state IN ({marks(ACTIVE)}){OPEN} GROUP BY state",
             (code, owner, *ACTIVE),
         )
         return {JobState(row[0]): float(row[1]) for row in found}
@@ -253,9 +243,14 @@ class Journal:
         row = await self._one(sql, (state, since))
         return int(row[0]) if row else 0
 
-    async def spent(self, since: float) -> tuple[float, float]:
-        """Minutes and price booked since the wall-clock time `since`."""
-        return await self._read(lambda db: transactions.spent(db, since))
+    async def spent(self, since: float, inbox: str | None = None) -> tuple[float, float]:
+        """Minutes and price booked since the wall-clock time `since`, of one inbox or of all."""
+        return await self._read(lambda db: transactions.spent(db, since, inbox))
+
+    async def inboxes(self) -> list[str | None]:
+        """Whose songs the service has not ended yet."""
+        sql = f"SELECT DISTINCT inbox FROM jobs WHERE owner IS NULL{OPEN}"
+        return [row[0] for row in await self._all(sql, ())]
 
     async def history(self, job_id: int) -> list[tuple[float, str, str]]:
         """(time, state, note) of one job, oldest first."""
@@ -290,7 +285,7 @@ class Journal:
 
 
 def _open(states: Collection[JobState]) -> str:
-    return "" if _ENDED & set(states) else _OPEN
+    return "" if _ENDED & set(states) else OPEN
 
 
 def _encoded(paths: Sequence[str]) -> list[bytes]:

@@ -18,7 +18,18 @@ Migration = Callable[[sqlite3.Connection], object]
 # MIGRATIONS[n] takes the database from version n+1 to n+2; version 1 is schema.sql.
 MIGRATIONS: Sequence[Migration] = (
     lambda db: db.execute("ALTER TABLE jobs ADD COLUMN credits REAL"),  # seconds of audio, charged
+    lambda db: _add_inboxes(db),
 )
+
+
+def _add_inboxes(db: sqlite3.Connection) -> None:
+    """Whose song it is, and whose minutes; null: of the only inbox there is."""
+    db.execute("ALTER TABLE jobs ADD COLUMN inbox TEXT")
+    db.execute("ALTER TABLE spend ADD COLUMN inbox TEXT")
+    # Thousands of songs that wait in one inbox must not be read to find that another has none.
+    db.execute(
+        "CREATE INDEX jobs_of_inbox ON jobs (inbox, state, id) WHERE state NOT IN ('done', 'gone')"
+    )
 
 
 def connect(path: str) -> sqlite3.Connection:

@@ -36,10 +36,14 @@ class OverBudget(StemwatchError):
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At most `minutes` of audio since the wall-clock time `since` (Unix seconds)."""
+    """At most `minutes` of audio since the wall-clock time `since` (Unix seconds).
+
+    `inbox`: of that one's songs; None: of all together.
+    """
 
     since: float
     minutes: float
+    inbox: str | None = None
 
 
 def add(db: sqlite3.Connection, job: Job, at: float) -> Job:
@@ -104,14 +108,15 @@ def intend(
 ) -> Job:
     """Book the minutes and move to `submitting`. Raises AlreadyPaid, OverBudget or StaleJob."""
     for limit in limits:
-        if spent(db, limit.since)[0] + minutes > limit.minutes + 1e-9:
+        if spent(db, limit.since, limit.inbox)[0] + minutes > limit.minutes + 1e-9:
             raise OverBudget(f"{minutes:.2f} minutes more would exceed {limit.minutes:g}.")
     changes = {"idempotency_key": idempotency_key, "submitted_at": at}
     moved = advance(db, job, JobState.SUBMITTING, "", changes, at)
     # REPLACE: a confirmed retry of the same intent is still one charge
     db.execute(
-        "INSERT OR REPLACE INTO spend VALUES (?, ?, ?, ?, ?)",
-        (idempotency_key, job.id, at, minutes, price * minutes),
+        "INSERT OR REPLACE INTO spend (idempotency_key, job_id, at, minutes, price, inbox)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (idempotency_key, job.id, at, minutes, price * minutes, job.inbox),
     )
     return moved
 
@@ -120,12 +125,21 @@ def unbook(db: sqlite3.Connection, job: Job) -> None:
     db.execute("DELETE FROM spend WHERE idempotency_key = ?", (job.idempotency_key,))
 
 
-def spent(db: sqlite3.Connection, since: float) -> tuple[float, float]:
-    """Minutes and price booked since the wall-clock time `since`."""
-    row = db.execute(
-        "SELECT coalesce(sum(minutes), 0), coalesce(sum(price), 0) FROM spend WHERE at >= ?",
-        (since,),
-    ).fetchone()
+def adopt(db: sqlite3.Connection, outbox: str, inbox: str | None) -> int:
+    """Songs that go to `outbox` and have not ended belong to `inbox`; returns how many did not."""
+    values = rows.encode({"outbox": outbox})["outbox"], inbox
+    sql = (
+        "UPDATE jobs SET inbox = ?2 WHERE outbox = ?1 AND inbox IS NOT ?2 AND origin = 'inbox'"
+        " AND state NOT IN ('done', 'gone')"
+    )
+    return db.execute(sql, values).rowcount
+
+
+def spent(db: sqlite3.Connection, since: float, inbox: str | None = None) -> tuple[float, float]:
+    """Minutes and price booked since the wall-clock time `since`, of one inbox or (None) of all."""
+    sql = "SELECT coalesce(sum(minutes), 0), coalesce(sum(price), 0) FROM spend WHERE at >= ?"
+    one = "" if inbox is None else " AND inbox = ?"
+    row = db.execute(sql + one, (since,) if inbox is None else (since, inbox)).fetchone()
     return float(row[0]), float(row[1])
 
 

@@ -24,6 +24,12 @@ ASKED: dict[str, Callable[[Journal], Awaitable[Any]]] = {
     ),
     "fetch": lambda j: j.claim((JobState.SEPARATED,), now=1e18, owner=None, limit=3),
     "submit": lambda j: j.claim((JobState.QUEUED,), now=1e18, owner=None, limit=3),
+    "submit of the only one": lambda j: j.claim(
+        (JobState.QUEUED,), now=1e18, owner=None, limit=3, inboxes=[None]
+    ),
+    "submit of another": lambda j: j.claim(
+        (JobState.QUEUED,), now=1e18, owner=None, limit=3, inboxes=["dj"]
+    ),
     "next due": lambda j: j.next_due((JobState.QUEUED, JobState.SEPARATED), None, time.time()),
     "adopt": lambda j: j.in_states((JobState.SEPARATING,)),
 }

@@ -1,0 +1,52 @@
+"""Which jobs may be worked on next, as conditions in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from stemwatch.job import JobState
+from stemwatch.journal.transactions import marks
+
+# Said to SQLite in the partial indexes' own words: bound states alone prove nothing to it, and it
+# would read the whole journal, years of done songs, at every turn of the pool.
+OPEN = " AND state NOT IN ('done', 'gone')"
+# A queued job whose content is under way waits for those stems instead of paying for them again.
+_NOT_UNDER_WAY = (
+    " AND NOT EXISTS (SELECT 1 FROM jobs s WHERE s.content_key = jobs.content_key"
+    " AND s.state IN ('submitting', 'separating', 'separated'))"
+)
+# A limit on what may still be paid for does not hold back what was paid for before.
+_AFFORDABLE = (
+    " AND (coalesce(duration, 0) <= ? OR EXISTS (SELECT 1 FROM jobs s"
+    " WHERE s.content_key = jobs.content_key AND s.state IN ('delivered', 'done')))"
+)
+
+
+def condition(
+    state: JobState,
+    *,
+    now: float,
+    owner: str | None,
+    busy: Collection[int],
+    busy_content: Collection[str],
+    longest: float | None,
+    inboxes: Sequence[str | None],
+) -> tuple[str, list[Any]]:
+    """What follows WHERE for the jobs in `state`, and its values; see `Journal.claim`."""
+    # "+" keeps this off the index by time: 20,000 that are due would be sorted to take one
+    where = f"state = ? AND +not_before <= ? AND owner IS ? AND id NOT IN ({marks(busy)})"
+    where += OPEN
+    values: list[Any] = [state, now, owner, *busy]
+    if inboxes:
+        where += f" AND ({' OR '.join('inbox IS ?' for _ in inboxes)})"
+        values += inboxes
+    if state is JobState.QUARANTINED:
+        where += " AND filed_to IS NULL"
+    if state is JobState.QUEUED:
+        where += f" AND content_key NOT IN ({marks(busy_content)})" + _NOT_UNDER_WAY
+        values += busy_content
+        if longest is not None:
+            where += _AFFORDABLE
+            values.append(longest)
+    return where, values
