@@ -8,28 +8,22 @@ import signal
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 
 from stemwatch import __version__
-from stemwatch.compose import intake_of, place_of, working_set
-from stemwatch.config import Settings, folder_faults, make_folders
+from stemwatch.compose import place_of, working_set
+from stemwatch.config import Settings, try_folders
 from stemwatch.errors import ConfigFault
-from stemwatch.front import Front
 from stemwatch.inbox.mounts import WatchMode, watch_mode
-from stemwatch.inbox.names import Filter
-from stemwatch.inbox.rounds import CAPACITY, Rounds
-from stemwatch.inbox.settle import Settler, quiet_seconds
-from stemwatch.inbox.watcher import Watcher
 from stemwatch.job import JobState
 from stemwatch.lock import InstanceLock
 from stemwatch.log import configure, log
 from stemwatch.manager import Manager
 from stemwatch.notices.service import noticing
 from stemwatch.operations import moves
-from stemwatch.operations.rebuild import rebuild
-from stemwatch.outbox import staging
 from stemwatch.reload import Read, Reload, again
 from stemwatch.report import Report
+from stemwatch.served import AllServed, Served
 from stemwatch.tuning import retune
 from stemwatch.vital import ROUNDS_PATIENCE, Vital
 from stemwatch.web.address import bound
@@ -44,7 +38,6 @@ from stemwatch.workers.timing import Timing
 LOCK = "lock"
 DRAIN_SECONDS = 75.0  # below the unit's TimeoutStopSec
 _THREADS = 64  # made as they are needed; what hangs at once is 16 files and the pool's seats
-_PATIENCE = 20  # quiet windows that a file with missing bytes is waited for
 
 
 async def run_service(
@@ -63,18 +56,20 @@ async def run_service(
     """
     # So many that calls into a share that hangs leave some for everything else.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS))
-    make_folders(settings)
-    if faults := folder_faults(settings):
-        raise ConfigFault(*faults)
+    _open_folders(settings)
     moves.warn(settings)
     lock = InstanceLock(os.path.join(settings.state_dir, LOCK))
     try:
-        mode = watch_mode(settings.watch.mode, settings.folders.inbox)
+        every = settings.every_inbox
+        modes = {inbox.name: _mode(settings, inbox.folders.inbox) for inbox in every}
         chosen = timing or Timing()
-        place = place_of(settings, mode, chosen.disk_answer)
+        places = {
+            inbox.name: place_of(inbox.folders, modes[inbox.name], chosen.disk_answer)
+            for inbox in every
+        }
         with bound(settings.web) as listener:
-            async with working_set(settings, key=key, place=place, timing=chosen) as context:
-                service = Service(settings, context, mode, env, read)
+            async with working_set(settings, key=key, places=places, timing=chosen) as context:
+                service = Service(settings, context, modes, env, read)
                 called = receiver_of(settings, context)
                 async with AsyncExitStack() as stack:
                     receive = called.receive if called else None
@@ -89,52 +84,55 @@ async def run_service(
         lock.release()
 
 
+def _open_folders(settings: Settings) -> None:
+    """Raise ConfigFault for folders that can't be used.
+
+    Of several inboxes, those that can be served are: one person's absent disk is told, and waited
+    for, while the others' songs go on.
+    """
+    found = [try_folders(settings, below=inbox.key("")) for inbox in settings.every_inbox]
+    mine = try_folders(settings, below="state_dir") if settings.inboxes else []
+    faults = [*mine, *(fault for one in found for fault in one)]
+    if mine or all(found):
+        raise ConfigFault(*faults)
+    for fault in faults:
+        log.error("folders.faulty", message=fault, hint="The other inboxes are served meanwhile.")
+
+
+def _mode(settings: Settings, inbox: str) -> WatchMode:
+    try:
+        return watch_mode(settings.watch.mode, inbox)
+    except OSError as fault:
+        reason = (
+            f"{inbox} was not there at the start ({fault.strerror}): looked for at every rescan"
+        )
+        return WatchMode("poll", reason, network=True)  # nothing is known: be careful
+
+
 class Service:
-    """One running service; the seam between the rounds through the inbox and the pool."""
+    """One running service; the seam between the rounds through the inboxes and the pool."""
 
     def __init__(
         self,
         settings: Settings,
         context: Context,
-        mode: WatchMode,
+        modes: Mapping[str | None, WatchMode],
         env: Mapping[str, str],
         read: Read | None = None,
     ) -> None:
         self._settings = settings
         self._context = context
-        self._mode = mode
         self._started = time.time()
         self._stop = asyncio.Event()
         self._pool = Pool(context)
-        self._watcher = Watcher(
-            settings.folders.inbox,
-            mode=mode.mode,
-            reason=mode.reason,
-            loop=asyncio.get_running_loop(),
-            wake=self._wake_rounds,
-            canary_seconds=settings.watch.rescan_seconds * 2,
-            grace=min(10.0, settings.watch.rescan_seconds / 2),
-        )
-        quiet = quiet_seconds(settings.watch.settle_seconds, network=mode.network)
-        self._settler = Settler(
-            quiet,
-            samples=3,
-            capacity=CAPACITY,
-            patience=quiet * _PATIENCE,
-            compare_inode=not mode.network,
-        )
-        self._front = Front(settings, context, intake_of(context))
-        self._rounds = Rounds(
-            settings.folders.inbox,
-            filter=Filter(settings.watch.extensions, settings.watch.ignore),
-            settler=self._settler,
-            watcher=self._watcher,
-            journal=context.journal,
-            front=self._front,
-            rescan_seconds=settings.watch.rescan_seconds,
+        self._inboxes = AllServed(
+            [
+                Served(inbox, settings.watch, context, modes[inbox.name])
+                for inbox in settings.every_inbox
+            ]
         )
         vital = Vital(
-            self._rounds,
+            self._inboxes,
             context.journal,
             self._pool,
             rescan=lambda: self._settings.watch.rescan_seconds,
@@ -150,32 +148,28 @@ class Service:
         )
         self._report = Report(
             context,
-            self._rounds,
-            self._watcher,
+            self._inboxes,
             self._manager,
             state_dir=settings.state_dir,
         )
         patience = settings.watch.rescan_seconds + ROUNDS_PATIENCE
-        self.health = Health(context, self._rounds, self._watcher, self._pool, patience=patience)
-
-    def _wake_rounds(self) -> None:
-        self._rounds.wake()
+        self.health = Health(context, self._inboxes, self._pool, patience=patience)
 
     async def run(self, *, once: bool) -> int:
         self._listen_to_signals()
         await self._manager.start(self._prepare())
         tasks = [
             asyncio.create_task(self._pool.run(), name="pool"),
-            asyncio.create_task(self._rounds.run(), name="rounds"),
+            asyncio.create_task(self._inboxes.run(), name="rounds"),
             asyncio.create_task(self._report.run(), name="report"),
             asyncio.create_task(credit.keep(self._context), name="credit"),
         ]
         log.info(
             "service.started",
             version=__version__,
-            inbox=self._settings.folders.inbox,
-            watch=self._watcher.mode,
-            reason=self._watcher.reason or None,
+            inbox=", ".join(served.root for served in self._inboxes.every),
+            watch=self._inboxes.watching["mode"],
+            reason=self._inboxes.watching["reason"] or None,
             separates="on this machine" if self._settings.local else self._settings.api.base_url,
         )
         ends = [*tasks, asyncio.create_task(self._stop.wait(), name="stop")]
@@ -192,21 +186,16 @@ class Service:
     async def _prepare(self) -> None:
         """What an earlier run, or none, left behind."""
         context = self._context
-        await context.place.recall(context.journal)
-        outbox = self._settings.folders.outbox
-        # Without its disk there is nothing to rebuild from, and songs would be paid for again.
-        await rebuild(context.journal, outbox, require=context.place.require_results)
-        await asyncio.to_thread(_clear_old_staging, outbox, context)
+        every = self._settings.every_inbox
+        await context.journal.sort_in({inbox.folders.outbox: inbox.name for inbox in every})
+        await self._inboxes.prepare()
         await asyncio.to_thread(smaller.clean, self._settings.state_dir)
         await self._pool.recover()
 
     def _take(self, settings: Settings) -> None:
         """A configuration that was read again: all of it that can change under way."""
-        self._settings = self._front.settings = settings
-        watch = settings.watch
-        quiet = quiet_seconds(watch.settle_seconds, network=self._mode.network)
-        self._settler.repace(quiet, quiet * _PATIENCE)
-        self._rounds.look_for(Filter(watch.extensions, watch.ignore), watch.rescan_seconds)
+        self._settings = settings
+        self._inboxes.take(settings)
         retune(self._context, settings)
         configure(settings.log.level, settings.log.format)
 
@@ -244,38 +233,19 @@ class Service:
     async def _worked_off(self) -> None:
         """Returns when nothing is left to do, or what is left can't go on by itself soon."""
         while True:
-            looked = self._rounds.idle or self._inbox_is_away()
-            if looked and (await self._pool.idle() or await self._pool.stuck()):
+            if self._inboxes.looked and (await self._pool.idle() or await self._pool.stuck()):
                 return
             await asyncio.sleep(min(0.2, self._context.timing.status_every))
-
-    def _inbox_is_away(self) -> bool:
-        return any(pause.code == "inbox" for pause in self._context.gate.pauses)
 
     async def _exit_code(self) -> int:
         counts = await self._context.journal.counts()
         waiting = sum(counts[s] for s in ("queued", "submitting", "separating", "separated"))
-        if waiting or self._rounds.unreadable or self._inbox_is_away():
+        unreadable = len(self._inboxes.unreadable)
+        if waiting or unreadable or self._inboxes.away:
             for held in self._context.gate.pauses:
                 log.error("service.held", reason=held.code, message=held.message, hint=held.hint)
-            log.error(
-                "service.unfinished", waiting=waiting, unreadable=len(self._rounds.unreadable)
-            )
+            log.error("service.unfinished", waiting=waiting, unreadable=unreadable)
             return 1
         since = self._started
         quarantined = await self._context.journal.changed_since(JobState.QUARANTINED, since)
         return 3 if quarantined else 0
-
-
-def _clear_old_staging(outbox: str, context: Context) -> None:
-    """Parts of jobs that the remote has forgotten too; younger ones may be somebody's at work."""
-    hidden = os.path.join(outbox, staging.HIDDEN)
-    with suppress(FileNotFoundError):
-        tokens = os.listdir(hidden)
-        keep = {
-            token
-            for token in tokens
-            if context.now() - os.lstat(os.path.join(hidden, token)).st_mtime
-            < context.timing.retention
-        }
-        staging.clean(outbox, keep)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from stemwatch.audio.client import AudioHelper
-from stemwatch.config import Settings
+from stemwatch.config import Folders, Settings
 from stemwatch.inbox.intake import Intake, Limits
 from stemwatch.inbox.mounts import WatchMode
 from stemwatch.journal.journal import Journal
@@ -38,7 +38,7 @@ async def working_set(
     settings: Settings,
     *,
     key: str | None,
-    place: Place,
+    places: Mapping[str | None, Place],
     timing: Timing,
     owner: str | None = None,
     jobs: int | None = None,
@@ -66,7 +66,7 @@ async def working_set(
             api.open(settings.api.base_url, key)
         audio = AudioHelper(idle=timing.helper_idle)
         stack.push_async_callback(audio.close)
-        yield _context(settings, journal, api, requests, audio, place, timing, owner, at_once)
+        yield _context(settings, journal, api, requests, audio, places, timing, owner, at_once)
 
 
 class _Api:
@@ -117,7 +117,7 @@ def _context(
     api: _Api,
     requests: RequestBudget,
     audio: AudioHelper,
-    place: Place,
+    places: Mapping[str | None, Place],
     timing: Timing,
     owner: str | None,
     at_once: int,
@@ -136,7 +136,7 @@ def _context(
         journal=journal,
         api=api.now,
         audio=audio,
-        place=place,
+        places=places,
         budget=chosen.budget,
         gate=Gate(timing, clock),
         slots=slots,
@@ -154,11 +154,9 @@ def _context(
     return context
 
 
-def place_of(settings: Settings, mode: WatchMode, patience: float) -> Place:
-    """Where one service's files are; each disk is known by what it was at the start."""
-    folders = settings.folders
+def place_of(folders: Folders, mode: WatchMode, patience: float) -> Place:
+    """Where one inbox's files are; each disk is known by what it was at the start."""
     archive = folders.archive if folders.after_success == "archive" else None
-    paths = (folders.inbox, folders.outbox, folders.quarantine, archive)
     return Place(
         outbox=folders.outbox,
         inbox=folders.inbox,
@@ -166,12 +164,12 @@ def place_of(settings: Settings, mode: WatchMode, patience: float) -> Place:
         archive=archive,
         after_success=folders.after_success,
         network=mode.network,
-        anchors={path: Anchor(path) for path in paths if path is not None},
+        anchors={path: Anchor(path) for _, path in folders.used()},
         reach=Reach(patience),
     )
 
 
-def intake_of(context: Context) -> Intake:
+def intake_of(context: Context, place: Place) -> Intake:
     """The way into the journal, with the limits of what separates."""
     return Intake(
         context.journal,
@@ -181,7 +179,7 @@ def intake_of(context: Context) -> Intake:
             max_bytes=context.api.max_bytes or LARGEST,
             max_duration=None if context.local else LONGEST,
         ),
-        same=context.place.same,
+        same=place.same,
     )
 
 

@@ -1,50 +1,52 @@
-"""What the rounds through the inbox see of the service: files in, trouble out."""
+"""What the rounds through an inbox see of the service: files in, trouble out."""
 
 from __future__ import annotations
 
-from stemwatch.config import Settings
+from stemwatch.config import Inbox
 from stemwatch.errors import PauseService, StemwatchError
 from stemwatch.inbox.intake import Candidate, Intake
 from stemwatch.inbox.scan import Found
 from stemwatch.job import Identity
 from stemwatch.log import log
 from stemwatch.workers.context import Context
-from stemwatch.workers.outcome import pause
+from stemwatch.workers.outcome import pause, resumed
+from stemwatch.workers.place import Place
 
 
 class Front:
-    """What the rounds through the inbox see of the service."""
+    """What the rounds through one inbox see of the service."""
 
-    def __init__(self, settings: Settings, context: Context, intake: Intake) -> None:
-        self.settings = settings  # replaced at a reload: presets and options of what comes next
+    def __init__(self, inbox: Inbox, context: Context, place: Place, intake: Intake) -> None:
+        self.inbox = inbox  # replaced at a reload: presets and options of what comes next
         self._context = context
+        self._place = place
         self._intake = intake
 
     async def admit(self, found: Found, *, patient: bool) -> None:
         candidate = Candidate(
             path=found.path,
             relpath=found.relpath,
-            options=self.settings.every_inbox[0].options_for(found.relpath),
-            outbox=self.settings.folders.outbox,
+            options=self.inbox.options_for(found.relpath),
+            outbox=self.inbox.folders.outbox,
+            inbox=self.inbox.name,
         )
         await self._intake.admit(candidate, patient=patient)
         self._context.wake()
 
     async def require_online(self) -> None:
-        await self._context.place.require_inbox()
-        if self._context.gate.reopen("inbox"):
-            log.info("service.resumed", reason="inbox")
+        await self._place.require_inbox()
+        if resumed(self._context, "inbox", self.inbox.name):
             self._context.wake()
 
     def same(self, one: Identity | None, other: Identity) -> bool:
-        return self._context.place.same(one, other)
+        return self._place.same(one, other)
 
     def offline(self, fault: PauseService) -> None:
-        pause(self._context, fault)
+        pause(self._context, fault, self.inbox.name)
 
     def trouble(self, fault: StemwatchError) -> None:
         self._context.wake()  # the pool ends the service where the journal failed
         if isinstance(fault, PauseService):
-            pause(self._context, fault)
+            pause(self._context, fault, self.inbox.name)
         else:
             log.error("inbox.trouble", code=fault.code, message=fault.message, hint=fault.hint)

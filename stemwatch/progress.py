@@ -63,6 +63,7 @@ class Snapshot:
     started_at: float
     written_at: float
     watcher: Mapping[str, Any] = field(default_factory=dict)
+    inboxes: list[Mapping[str, Any]] = field(default_factory=list)
     pauses: list[Mapping[str, Any]] = field(default_factory=list)
     running: list[Mapping[str, Any]] = field(default_factory=list)
     slots: Mapping[str, int] = field(default_factory=dict)

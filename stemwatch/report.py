@@ -9,9 +9,8 @@ from contextlib import suppress
 from dataclasses import asdict
 
 from stemwatch import __version__, progress
-from stemwatch.inbox.rounds import Rounds
-from stemwatch.inbox.watcher import Watcher
 from stemwatch.manager import Manager
+from stemwatch.served import AllServed
 from stemwatch.workers.context import Context
 
 
@@ -21,15 +20,13 @@ class Report:
     def __init__(
         self,
         context: Context,
-        rounds: Rounds,
-        watcher: Watcher,
+        inboxes: AllServed,
         manager: Manager,
         *,
         state_dir: str,
     ) -> None:
         self._context = context
-        self._rounds = rounds
-        self._watcher = watcher
+        self._inboxes = inboxes
         self._manager = manager
         self._state_dir = state_dir
         self._started = time.time()
@@ -42,14 +39,14 @@ class Report:
         seen: object = None
         scans = 0
         while True:
-            if self._rounds.completed != scans:
-                scans = self._rounds.completed
+            if self._inboxes.scans != scans:
+                scans = self._inboxes.scans
                 self._context.wake()  # `retry` is another process: what it brought back is due
             now = self._state()
             if now != seen:
                 seen = now
                 await self.write()
-            await self._manager.tick(self._rounds.under_way.is_set())
+            await self._manager.tick(self._inboxes.is_under_way)
             await self._rest(every)
 
     async def _rest(self, seconds: float) -> None:
@@ -59,23 +56,17 @@ class Report:
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._rounds.under_way.wait()
+                await self._inboxes.under_way()
 
     async def write(self) -> None:
         """Write the status as it is now."""
         await asyncio.to_thread(self._write_status, self._snapshot())
 
     def _state(self) -> object:
-        pauses = tuple((p.code, p.until) for p in self._context.gate.pauses)
-        watcher = (self._watcher.mode, self._watcher.reason, self._watcher.rebuilds)
+        pauses = tuple((*p.key, p.until) for p in self._context.gate.pauses)
+        watching = [tuple(served.watching.values()) for served in self._inboxes.every]
         context = self._context
-        return (
-            context.progress.changes,
-            pauses,
-            watcher,
-            self._rounds.completed,
-            context.credit.known,
-        )
+        return (context.progress.changes, pauses, watching, context.credit.known)
 
     def _snapshot(self) -> progress.Snapshot:
         """Taken on the loop: in a thread, what is looked at would change under its eyes."""
@@ -85,16 +76,14 @@ class Report:
             pid=os.getpid(),
             started_at=self._started,
             written_at=time.time(),
-            watcher={
-                "mode": self._watcher.mode,
-                "reason": self._watcher.reason,
-                "healthy": self._watcher.healthy,
-                "rebuilds": self._watcher.rebuilds,
-                "scans": self._rounds.completed,
-            },
+            watcher=self._inboxes.watching,
+            inboxes=[
+                {"name": served.name, "watcher": served.watching} for served in self._inboxes.every
+            ],
             pauses=[
                 {
                     "code": pause.code,
+                    "inbox": pause.inbox,
                     "message": pause.message,
                     "hint": pause.hint,
                     "next_try": time.time() + pause.until - clock,
@@ -106,7 +95,7 @@ class Report:
             credit=asdict(context.credit.known) if context.credit.known else None,
             unreadable=[
                 {"path": path, "message": message}
-                for path, message in list(self._rounds.unreadable.items())
+                for path, message in self._inboxes.unreadable.items()
             ],
         )
 

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 
 from stemwatch.config import Settings
+from stemwatch.spending import budget_of
 from stemwatch.workers.budget import Budget
 from stemwatch.workers.context import Context
 
@@ -22,17 +23,12 @@ class Tuning:
 
 def tuning(settings: Settings) -> Tuning:
     """What `settings` ask for; where this machine separates, nobody's quota and no price."""
-    api, money = settings.api, settings.budget
-    local = settings.local
+    api, local = settings.api, settings.local
     return Tuning(
         at_once=max(1, (os.cpu_count() or 2) - 1) if local else api.max_concurrent,
         interval=min(api.poll_interval, 0.5) if local else api.poll_interval,
         per_minute=6000 if local else api.requests_per_minute,
-        budget=Budget(
-            price=0.0 if local else money.price_per_minute,
-            per_day=money.minutes_per_day,
-            per_month=money.minutes_per_month,
-        ),
+        budget=budget_of(settings),
     )
 
 

@@ -10,9 +10,9 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Protocol
 
 from stemwatch.errors import StemwatchError
-from stemwatch.inbox.rounds import Rounds
 from stemwatch.journal.journal import Journal
 from stemwatch.workers.pool import Pool
 
@@ -23,12 +23,19 @@ TURN_PATIENCE = 300.0
 STEP_PATIENCE = 600.0  # beyond the longest single call that is allowed
 
 
+class Looking(Protocol):
+    """What it asks of the rounds through the inboxes."""
+
+    def standstill(self) -> float:
+        """Seconds since the last sign that they go on."""
+
+
 class Vital:
     """The signs of life. `rescan` and `longest_call` give seconds, as configured now."""
 
     def __init__(
         self,
-        rounds: Rounds,
+        rounds: Looking,
         journal: Journal,
         pool: Pool,
         *,

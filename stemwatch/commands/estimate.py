@@ -14,30 +14,35 @@ from rich.text import Text
 
 from stemwatch.audio.client import AudioHelper
 from stemwatch.commands.common import config_option, settings_or_defaults
-from stemwatch.config import Settings
+from stemwatch.config import Inbox, Settings
 from stemwatch.journal.reading import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
 from stemwatch.log import redacted
 from stemwatch.operations.estimating import COSTS, REFUSED, Estimate, Totals, estimates
-from stemwatch.operations.standing import budget_of
+from stemwatch.spending import budget_of
 from stemwatch.ui import text
 from stemwatch.workers.budget import Left
 
 
 @click.command("estimate")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True), metavar="PATH...")
+@click.option("--inbox", "name", metavar="NAME", help="As if dropped there, of several inboxes.")
 @config_option
-def command(paths: tuple[str, ...], config_file: str | None) -> int:
+def command(paths: tuple[str, ...], name: str | None, config_file: str | None) -> int:
     """Tell how many minutes and how much money these files and folders would cost.
 
     Nothing is uploaded. What was separated before with the same settings costs nothing; what would
     be refused is named with the reason. Exits 1 when nothing in PATH can be used.
     """
     settings = settings_or_defaults(config_file)
-    return asyncio.run(_estimate(settings, [os.path.abspath(path) for path in paths]))
+    chosen = None if name is None else settings.inbox(name)
+    if name is not None and chosen is None:
+        known = ", ".join(settings.inboxes) or "none: `folders` is the only one"
+        raise click.UsageError(f"There is no inbox {name}; there are {known}.")
+    return asyncio.run(_estimate(settings, [os.path.abspath(path) for path in paths], chosen))
 
 
-async def _estimate(settings: Settings, paths: Sequence[str]) -> int:
+async def _estimate(settings: Settings, paths: Sequence[str], chosen: Inbox | None) -> int:
     totals = Totals()
     rows: list[Estimate] = []
     live = text.on_terminal()
@@ -46,13 +51,15 @@ async def _estimate(settings: Settings, paths: Sequence[str]) -> int:
     console = text.console()
     try:
         with console.status("Looking at the files") if live else nullcontext():
-            async for one in estimates(settings, journal, audio, paths):
+            async for one in estimates(settings, journal, audio, paths, chosen):
                 totals.add(one)
                 if live:
                     rows.append(one)
                 else:
                     text.say(_line(one, settings))
-        left = await budget_of(settings).left(journal, time.time())
+        found = chosen or _inbox_of_all(settings, paths)
+        name = None if found is None else found.name
+        left = await budget_of(settings).left(journal, time.time(), name)
     finally:
         await audio.close()
         journal.close()
@@ -61,6 +68,12 @@ async def _estimate(settings: Settings, paths: Sequence[str]) -> int:
     for line in _sums(totals, settings, left):
         text.say(line)
     return 0 if totals.files > totals.refused else 1
+
+
+def _inbox_of_all(settings: Settings, paths: Sequence[str]) -> Inbox | None:
+    """The inbox that all of them lie in: its own budget counts too."""
+    names = {found and found[0].name for found in map(settings.inbox_of, paths)}
+    return settings.inbox(names.pop()) if len(names) == 1 else None
 
 
 def _line(one: Estimate, settings: Settings) -> str:

@@ -16,6 +16,7 @@ from stemwatch.job import Job
 from stemwatch.journal.journal import Journal
 from stemwatch.journal.reading import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
+from stemwatch.operations import retrying
 from stemwatch.operations.retrying import Vanished, bring_back, chosen, forget, nearest
 from stemwatch.operations.standing import UNCONFIRMED, listed, quarantined, service
 from stemwatch.ui import standing as view
@@ -146,7 +147,8 @@ async def _one(
 ) -> bool:
     """Retry one and say what came of it; False where it stays in quarantine."""
     try:
-        done = await bring_back(journal, job, settings.folders.inbox, running=running)
+        inbox = retrying.inbox_of(settings, job)
+        done = await bring_back(journal, job, inbox, running=running)
     except Vanished as fault:
         text.say(f"{job.id} {fault.message}", err=True)
         if strike or (text.can_ask() and click.confirm("Strike it from the list?")):

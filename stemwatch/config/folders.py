@@ -19,14 +19,23 @@ _INBOX = "folders.inbox"  # how the keys of all inboxes' own folders end
 _LEFT_AFTER = 60.0  # seconds; a check takes far less, another one may be under way
 
 
-def folder_faults(settings: Settings) -> list[str]:
+def try_folders(settings: Settings, below: str = "") -> list[str]:
+    """Make the folders that are missing, and say which can't be used; of keys that begin so."""
+    try:
+        make_folders(settings, below=below)
+    except ConfigFault as faults:
+        return list(faults.faults)
+    return folder_faults(settings, below)
+
+
+def folder_faults(settings: Settings, below: str = "") -> list[str]:
     """One sentence for each folder that can't be used; nothing is made and nothing is left behind.
 
     A folder of ours that is missing is fine when it can be made (`make_folders`). A missing inbox
     is not: it may be a network mount that is away, and must not be made under the mount point.
     """
     faults = []
-    for key, path in _used(settings):
+    for key, path in _used(settings, below):
         if key.endswith(_INBOX) and not os.path.lexists(path):
             command = f"mkdir -p {shlex.quote(path)}"
             away = "unless a disk or share should be mounted there"
@@ -39,7 +48,9 @@ def folder_faults(settings: Settings) -> list[str]:
     return faults
 
 
-def make_folders(settings: Settings, *, inbox: bool = False, state: bool = True) -> None:
+def make_folders(
+    settings: Settings, *, inbox: bool = False, state: bool = True, below: str = ""
+) -> None:
     """Make the folders that are missing (with parents); the inbox only where `init` asks for it.
 
     `state`: also state_dir, which depends on the account; `init` leaves it to the one that runs.
@@ -47,7 +58,7 @@ def make_folders(settings: Settings, *, inbox: bool = False, state: bool = True)
     Raises ConfigFault naming each that can't be made.
     """
     faults = []
-    for key, path in _used(settings):
+    for key, path in _used(settings, below):
         if (key.endswith(_INBOX) and not inbox) or (key == "state_dir" and not state):
             continue
         try:
@@ -59,12 +70,16 @@ def make_folders(settings: Settings, *, inbox: bool = False, state: bool = True)
         raise ConfigFault(*faults)
 
 
-def _used(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Each folder that the service needs, with its key."""
-    for inbox in settings.every_inbox:
-        for name, path in inbox.folders.used():
-            yield inbox.key("folders", name), path
-    yield "state_dir", settings.state_dir
+def _used(settings: Settings, below: str = "") -> Iterator[tuple[str, str]]:
+    """Each folder that the service needs, with its key; those whose keys begin with `below`."""
+    every = [
+        (inbox.key("folders", name), path)
+        for inbox in settings.every_inbox
+        for name, path in inbox.folders.used()
+    ]
+    for key, path in (*every, ("state_dir", settings.state_dir)):
+        if key.startswith(below):
+            yield key, path
 
 
 def _nearest(path: str) -> str:

@@ -60,6 +60,7 @@ class Candidate:
     outbox: str
     origin: str = "inbox"
     owner: str | None = None
+    inbox: str | None = None  # its name, where there are several
 
 
 class Intake:
@@ -189,11 +190,14 @@ class Intake:
                 continue
             if await asyncio.to_thread(os.path.lexists, other.filed_to):
                 continue
+            # Dropped into somebody else's inbox, it is theirs.
+            theirs = {"inbox": job.inbox, "outbox": job.outbox} if other.inbox != job.inbox else {}
             resumed = await self._journal.advance(
                 other,
                 resume_state(other),
                 "back in the inbox",
                 **resumed_fields(other),
+                **theirs,
                 path=job.path,
                 relpath=job.relpath,
                 identity=job.identity,
@@ -284,6 +288,7 @@ def _job(candidate: Candidate, identity: Identity, sha256: str, state: JobState)
         outbox=candidate.outbox,
         origin=candidate.origin,
         owner=candidate.owner,
+        inbox=candidate.inbox,
     )
 
 

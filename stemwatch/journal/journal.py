@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -118,9 +118,9 @@ class Journal:
         """Undo the booking of a submission that was answered with a refusal of this file."""
         await self._write(lambda db: transactions.unbook(db, job))
 
-    async def adopt(self, outbox: str, inbox: str | None) -> int:
-        """What goes to `outbox` belongs to `inbox` from now on; returns how many did not before."""
-        return await self._write(lambda db: transactions.adopt(db, outbox, inbox))
+    async def sort_in(self, outboxes: Mapping[str, str | None]) -> None:
+        """See `transactions.sort_in`: who is served is configured anew at every start."""
+        await self._write(lambda db: transactions.sort_in(db, outboxes))
 
     async def note(self, name: str, value: str) -> None:
         """Remember a single fact of the service as a whole."""

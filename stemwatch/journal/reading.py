@@ -45,13 +45,13 @@ class ReadOnlyJournal(Journal):
             (now, *ACTIVE, limit),
         )
 
-    async def held_by_budget(self, longest: float) -> int:
-        """How many queued jobs would pay for more than `longest` seconds of audio."""
+    async def held_by_budget(self, longest: float, inbox: str | None = None) -> int:
+        """How many queued jobs (of one inbox, or of all) pay for more than `longest` seconds."""
         row = await self._one(
-            "SELECT count(*) FROM jobs WHERE state = 'queued' AND coalesce(duration, 0) > ?"
+            "SELECT count(*) FROM jobs WHERE state = 'queued' AND coalesce(duration, 0) > ?1"
             " AND NOT EXISTS (SELECT 1 FROM jobs s WHERE s.content_key = jobs.content_key"
-            " AND s.state IN ('delivered', 'done'))",
-            (longest,),
+            " AND s.state IN ('delivered', 'done')) AND (?2 IS NULL OR inbox = ?2)",
+            (longest, inbox),
         )
         return int(row[0]) if row else 0
 
@@ -59,6 +59,14 @@ class ReadOnlyJournal(Journal):
         """(rowid, job, time, state) of the transitions since the one with `rowid`, in order."""
         sql = "SELECT rowid, job_id, at, state FROM history WHERE rowid > ? ORDER BY rowid LIMIT ?"
         return [tuple(row) for row in await self._all(sql, (rowid, limit))]
+
+    async def counts_by_inbox(self) -> dict[str | None, dict[str, int]]:
+        """How many jobs of each inbox are in each state; states without any are left out."""
+        found: dict[str | None, dict[str, int]] = {}
+        sql = "SELECT inbox, state, count(*) FROM jobs GROUP BY inbox, state"
+        for inbox, state, count in await self._all(sql, ()):
+            found.setdefault(inbox, {})[state] = count
+        return found
 
     async def active(self) -> dict[str, int]:
         """How many jobs are in each state that may be left again; cheap however old it is."""

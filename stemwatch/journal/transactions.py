@@ -125,14 +125,18 @@ def unbook(db: sqlite3.Connection, job: Job) -> None:
     db.execute("DELETE FROM spend WHERE idempotency_key = ?", (job.idempotency_key,))
 
 
-def adopt(db: sqlite3.Connection, outbox: str, inbox: str | None) -> int:
-    """Songs that go to `outbox` and have not ended belong to `inbox`; returns how many did not."""
-    values = rows.encode({"outbox": outbox})["outbox"], inbox
-    sql = (
-        "UPDATE jobs SET inbox = ?2 WHERE outbox = ?1 AND inbox IS NOT ?2 AND origin = 'inbox'"
-        " AND state NOT IN ('done', 'gone')"
-    )
-    return db.execute(sql, values).rowcount
+def sort_in(db: sqlite3.Connection, outboxes: Mapping[str, str | None]) -> None:
+    """Songs that have not ended belong to the inbox of their outbox, whatever its name was before.
+
+    `outboxes`: the name of the inbox of each. Where all have names, what has none gets the empty
+    one: it must not be taken for everybody's.
+    """
+    own = " AND origin = 'inbox' AND state NOT IN ('done', 'gone')"
+    for outbox, inbox in outboxes.items():
+        values = rows.encode({"outbox": outbox})["outbox"], inbox
+        db.execute(f"UPDATE jobs SET inbox = ?2 WHERE outbox = ?1 AND inbox IS NOT ?2{own}", values)
+    if None not in outboxes.values():
+        db.execute(f"UPDATE jobs SET inbox = '' WHERE inbox IS NULL{own}")
 
 
 def spent(db: sqlite3.Connection, since: float, inbox: str | None = None) -> tuple[float, float]:

@@ -15,7 +15,6 @@ from stemwatch.config import Settings, folder_faults
 from stemwatch.errors import JournalFault, StemwatchError
 from stemwatch.inbox.mounts import WatchMode, watch_mode
 from stemwatch.inbox.names import Filter
-from stemwatch.job import Options
 from stemwatch.journal.reading import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
 from stemwatch.operations import moves
@@ -55,10 +54,11 @@ def _folders(settings: Settings) -> Iterator[Finding]:
     for fault in faults:
         yield Finding(FAULT, fault)
     if not faults:
-        folders = settings.folders
-        archive = [folders.archive] if folders.after_success == "archive" else []
-        used = [folders.inbox, folders.outbox, folders.quarantine, *archive, settings.state_dir]
-        yield Finding(OK, f"folders: written, renamed and deleted in {', '.join(used)}")
+        for inbox in settings.every_inbox:
+            used = [path for _, path in inbox.folders.used()]
+            used += [settings.state_dir] if inbox == settings.every_inbox[-1] else []
+            key = inbox.key("folders")
+            yield Finding(OK, f"{key}: written, renamed and deleted in {', '.join(used)}")
         for trap in moves.traps(settings):
             yield Finding(WARNING, f"folders: {trap.sentence}", moves.HINT)
 
@@ -84,7 +84,7 @@ def clock_finding(now: float, stamps: Mapping[str, float]) -> Finding:
 
 def _clock(settings: Settings) -> Iterator[Finding]:
     stamps = {}
-    for folder in (settings.state_dir, settings.folders.outbox):
+    for folder in (settings.state_dir, *(i.folders.outbox for i in settings.every_inbox)):
         name = os.path.join(folder, f".stemwatch-check-{secrets.token_hex(4)}")
         with suppress(OSError):  # a folder that can't be written is another finding
             with open(name, "xb"):
@@ -95,13 +95,18 @@ def _clock(settings: Settings) -> Iterator[Finding]:
 
 
 def _watching(settings: Settings) -> Iterator[Finding]:
-    inbox = settings.folders.inbox
-    try:
-        mode = watch_mode(settings.watch.mode, inbox)
-    except OSError:
-        return  # told with the folders
-    folders = _count_folders(inbox, Filter(settings.watch.extensions, settings.watch.ignore))
-    yield watch_finding(mode, folders, _watch_limit())
+    """Of several inboxes, one finding for each way of watching; the limit is for all of them."""
+    modes: dict[str, tuple[WatchMode, int]] = {}
+    filter = Filter(settings.watch.extensions, settings.watch.ignore)
+    for inbox in (one.folders.inbox for one in settings.every_inbox):
+        try:
+            mode = watch_mode(settings.watch.mode, inbox)
+        except OSError:
+            continue  # told with the folders
+        _, before = modes.get(mode.mode, (mode, 0))
+        modes[mode.mode] = (mode, before + _count_folders(inbox, filter))
+    for mode, folders in modes.values():
+        yield watch_finding(mode, folders, _watch_limit())
 
 
 def watch_finding(mode: WatchMode, folders: int, limit: int | None) -> Finding:
@@ -140,12 +145,11 @@ def _count_folders(inbox: str, filter: Filter) -> int:
 
 
 def _room(settings: Settings) -> Iterator[Finding]:
-    chosen = settings.separation
-    options = Options(stems=chosen.stems, format=chosen.format, mixes=dict(chosen.mixes))
-    for name, folder, need in (
-        ("folders.outbox", settings.folders.outbox, needed_bytes(_SONG, options)),
-        ("state_dir", settings.state_dir, _STATE_ROOM),
-    ):
+    outboxes = (
+        (i.key("folders", "outbox"), i.folders.outbox, needed_bytes(_SONG, i.options_for("song")))
+        for i in settings.every_inbox
+    )
+    for name, folder, need in (*outboxes, ("state_dir", settings.state_dir, _STATE_ROOM)):
         free = _free(folder)
         if free is None:
             continue

@@ -43,14 +43,14 @@ class Trap:
 
 def traps(settings: Settings) -> Iterator[Trap]:
     """The moves of a song's life that look like renames and are not. Leaves nothing behind."""
-    folders = settings.folders
-    inbox = ("folders.inbox", folders.inbox)
-    ends = [("folders.quarantine", folders.quarantine)]
-    if folders.after_success == "archive":
-        ends.insert(0, ("folders.archive", folders.archive))
-    for key, path in ends:
-        if _one_disk(inbox[1], path) and not _renames(inbox[1], path):
-            yield Trap((inbox[0], key), (inbox[1], path))
+    for each in settings.every_inbox:
+        folders = dict(each.folders.used())
+        inbox = folders["inbox"]
+        for name in ("archive", "quarantine"):
+            path = folders.get(name, inbox)
+            if path != inbox and _one_disk(inbox, path) and not _renames(inbox, path):
+                keys = each.key("folders", "inbox"), each.key("folders", name)
+                yield Trap(keys, (inbox, path))
 
 
 def warn(settings: Settings) -> None:

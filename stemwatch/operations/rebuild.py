@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from itertools import islice
 from typing import Any
+from urllib.parse import quote
 
 from stemwatch.job import Identity, Job, JobState, Options, content_key
 from stemwatch.journal.journal import Journal
@@ -17,13 +18,17 @@ _FACT = "rebuilt"
 _SLICE = 64
 
 
-async def rebuild(journal: Journal, outbox: str, *, require: Callable[[], None]) -> int:
+async def rebuild(
+    journal: Journal, outbox: str, *, require: Callable[[], None], inbox: str | None = None
+) -> int:
     """Journal every delivery that is found in `outbox` and unknown; returns how many.
 
-    Done once in a journal's life, and again if it was killed in the middle. Raises PauseService
+    Done once in a journal's life (of several inboxes: for each outbox that it meets, so that
+    services can be made one), and again if it was killed in the middle. Raises PauseService
     when the outbox can't be read, and what `require` raises, which is asked before.
     """
-    if await journal.fact(_FACT) is not None:
+    done = _FACT if inbox is None else f"{_FACT} {quote(outbox, errors='surrogateescape')}"
+    if await journal.fact(done) is not None:
         return 0
     await asyncio.to_thread(require)
     found = sidecar.find(
@@ -31,10 +36,10 @@ async def rebuild(journal: Journal, outbox: str, *, require: Callable[[], None])
     )
     added = 0
     while slice_ := await asyncio.to_thread(lambda: list(islice(found, _SLICE))):
-        jobs = [_job(folder, content, outbox) for folder, content in slice_]
+        jobs = [_job(folder, content, outbox, inbox) for folder, content in slice_]
         results = await asyncio.gather(*(_add(journal, job) for job in jobs))
         added += sum(results)
-    await journal.note(_FACT, str(added))
+    await journal.note(done, str(added))
     if added:
         log.info("journal.rebuilt", deliveries=added, outbox=outbox)
     return added
@@ -48,7 +53,7 @@ async def _add(journal: Journal, job: Job) -> bool:
     return True
 
 
-def _job(folder: str, content: dict[str, Any], outbox: str) -> Job:
+def _job(folder: str, content: dict[str, Any], outbox: str, inbox: str | None) -> Job:
     source, separation = content["source"], content["separation"]
     options = Options(stems=separation["stems"], format=separation["format"])
     # What the built-in engine made is a preview: it must not stand in for paid stems.
@@ -65,6 +70,7 @@ def _job(folder: str, content: dict[str, Any], outbox: str) -> Job:
         content_key=content_key(source["sha256"], options, local=local),
         options=options,
         outbox=outbox,
+        inbox=inbox,
         duration=content.get("duration_seconds"),
         remote_id=separation.get("job_id"),
         engine=separation.get("engine"),

@@ -12,6 +12,7 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from stemwatch.config import Settings
 from stemwatch.errors import Reject, StemwatchError
 from stemwatch.inbox.intake import resumed_fields
 from stemwatch.job import Identity, Job, JobState, resume_state
@@ -96,6 +97,21 @@ async def bring_back(
     except AlreadyPaid as fault:
         raise _under_way(job) from fault
     return Retried(moved, path, f"goes on as {moved.state}")
+
+
+def inbox_of(settings: Settings, job: Job) -> str:
+    """The folder that its file goes back to. Raises NotNow for an inbox that is there no more."""
+    found = settings.inbox(job.inbox) or next(
+        (one for one in settings.every_inbox if one.folders.outbox == job.outbox), None
+    )
+    if found is None and job.origin == "split":
+        found = settings.every_inbox[0]  # its file never left its own folder
+    if found is None:
+        raise NotNow(
+            f"{job.name}: its inbox {job.inbox or ''} is not in the configuration any more.",
+            hint=f"Move {job.filed_to or job.path} into another inbox; it goes on there.",
+        )
+    return found.folders.inbox
 
 
 async def forget(journal: Journal, job: Job) -> None:

@@ -91,12 +91,12 @@ async def run_split(
         async with working_set(
             settings,
             key=key,
-            place=place,
+            places={None: place},
             timing=timing or Timing(),
             owner=owner,
             jobs=order.jobs,
         ) as context:
-            session = _Session(order, context, intake_of(context), Pool(context))
+            session = _Session(order, context, intake_of(context, place), Pool(context))
             await _work(session, settings.state_dir)
             return session.report
     finally:

@@ -10,12 +10,13 @@ audio):
     queue        a count for each state of `job.JobState`
     slots        null, or held, limit
     running      id, name, stage, done, total, unit (bytes | seconds | share), since
-    pauses       code, message, hint, next_try
+    pauses       code, message, hint, inbox (whose; null: everybody's), next_try
     budget       price_per_minute, today and month (minutes, price, limit, renewed_at), left,
                  holding: null, or files, until, key
     credit       null, or seconds (left at the API), at (when it said so)
+    inboxes      name (null: the single one), inbox, outbox, watcher, queue, budget, each as above
     waiting      id, name, state, not_before, code, message, hint (the soonest first, at most 100)
-    quarantined  id, name, relpath, path, origin, code, message, hint, since, retry,
+    quarantined  id, name, relpath, path, origin, inbox, code, message, hint, since, retry,
                  may_be_charged_again
     unreadable   path, message
 
@@ -38,8 +39,7 @@ from stemwatch.journal.reading import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
 from stemwatch.log import redacted
 from stemwatch.outbox.sidecar import rfc3339
-from stemwatch.workers import budget
-from stemwatch.workers.budget import Budget
+from stemwatch.spending import budget_of, spending
 
 SCHEMA = "stemwatch.status/1"
 UNCONFIRMED = "submission_unconfirmed"
@@ -54,6 +54,7 @@ async def standing(settings: Settings, now: float) -> Document:
     path = os.path.join(settings.state_dir, JOURNAL)
     running, snapshot = service(settings.state_dir)
     live = snapshot if running and snapshot is not None else {}
+    limits = budget_of(settings)
     journal = ReadOnlyJournal(path)
     try:
         return {
@@ -72,8 +73,9 @@ async def standing(settings: Settings, now: float) -> Document:
             "slots": live.get("slots") or None,
             "running": [_running(entry) for entry in live.get("running", [])],
             "pauses": [_pause(entry) for entry in live.get("pauses", [])],
-            "budget": await _budget(settings, journal, now),
+            "budget": await spending(limits, journal, now),
             "credit": _credit(live.get("credit")),
+            "inboxes": await _inboxes(settings, journal, live, now),
             "waiting": [_waiting(job) for job in await journal.waiting(now, _WAITING)],
             "quarantined": [listed(job) async for job in quarantined(journal)],
             "unreadable": [_texts(entry) for entry in live.get("unreadable", [])],
@@ -107,39 +109,25 @@ async def quarantined(journal: Journal) -> AsyncIterator[Job]:
         after = page[-1].id
 
 
-def budget_of(settings: Settings) -> Budget:
-    """The owner's limits; what is separated on this machine costs nothing and has none."""
-    limits = settings.budget
-    if settings.local:
-        return Budget(price=0.0, per_day=None, per_month=None)
-    return Budget(
-        price=limits.price_per_minute,
-        per_day=limits.minutes_per_day,
-        per_month=limits.minutes_per_month,
-    )
-
-
-async def _budget(settings: Settings, journal: ReadOnlyJournal, now: float) -> Document:
+async def _inboxes(
+    settings: Settings, journal: ReadOnlyJournal, live: Mapping[str, Any], now: float
+) -> list[Document]:
+    """Each inbox in the file's order, with what is there of it."""
+    watchers = {entry.get("name"): entry.get("watcher") for entry in live.get("inboxes", [])}
+    counts: dict[str | None, dict[str, int]] = {None: await journal.counts()}
+    if settings.inboxes:
+        counts = await journal.counts_by_inbox()
     limits = budget_of(settings)
-    left = await limits.left(journal, now)
-    held = 0 if left.minutes is None else await journal.held_by_budget(left.minutes * 60.0)
-    periods = {
-        "today": (budget.start_of_day(now), limits.per_day, budget.next_day(now)),
-        "month": (budget.start_of_month(now), limits.per_month, budget.next_month(now)),
-    }
-    document: Document = {"price_per_minute": limits.price, "left": left.minutes}
-    for name, (since, limit, renewed) in periods.items():
-        minutes, price = await journal.spent(since)
-        document[name] = {
-            "minutes": round(minutes, 3),
-            "price": round(price, 4),
-            "limit": limit,
-            "renewed_at": rfc3339(renewed),
+    return [
+        {
+            "name": inbox.name,
+            **_texts({"inbox": inbox.folders.inbox, "outbox": inbox.folders.outbox}),
+            "watcher": _texts(watchers.get(inbox.name)) or None,
+            "queue": {str(state): 0 for state in JobState} | counts.get(inbox.name, {}),
+            "budget": await spending(limits, journal, now, inbox.name),
         }
-    document["holding"] = (
-        {"files": held, "until": rfc3339(left.until), "key": left.key} if held else None
-    )
-    return document
+        for inbox in settings.every_inbox
+    ]
 
 
 def _credit(entry: Mapping[str, Any] | None) -> Document | None:
@@ -164,7 +152,7 @@ def _running(entry: Mapping[str, Any]) -> Document:
 
 def _pause(entry: Mapping[str, Any]) -> Document:
     texts = _texts({name: entry.get(name) for name in ("code", "message", "hint")})
-    return {**texts, "next_try": _time(entry.get("next_try"))}
+    return {**texts, "inbox": entry.get("inbox"), "next_try": _time(entry.get("next_try"))}
 
 
 def _waiting(job: Job) -> Document:
@@ -190,6 +178,7 @@ def listed(job: Job) -> Document:
             "relpath": job.relpath,
             "path": job.filed_to or job.path,
             "origin": job.origin,
+            "inbox": job.inbox,
             "code": job.code,
             "message": job.message,
             "hint": job.hint,

@@ -25,6 +25,7 @@ def lines(document: Document, now: float) -> Iterator[Text]:
     yield from _pauses(document, now)
     yield from _budget(document, now)
     yield from _credit(document, now)
+    yield from _inboxes(document, now)
     yield from _waiting(document, now)
     yield from _unreadable(document)
     yield from _quarantined(document, now)
@@ -47,11 +48,25 @@ def _service(document: Document, now: float) -> Iterator[Text]:
 
 
 def _queue(document: Document) -> Iterator[Text]:
-    queue = document["queue"]
+    yield Text(f"Queue: {_counts(document['queue'])}")
+
+
+def _counts(queue: Document) -> str:
     parts = [f"{queue[state]} {state}" for state in QUEUE if queue[state]] or ["empty"]
     done = f"; {queue['done']} done" if queue["done"] else ""
     gone = f", {queue['gone']} taken back" if queue["gone"] else ""
-    yield Text(f"Queue: {', '.join(parts)}{done}{gone}")
+    return f"{', '.join(parts)}{done}{gone}"
+
+
+def _inboxes(document: Document, now: float) -> Iterator[Text]:
+    """Each of several; the single one is what all the rest tells of."""
+    for inbox in document["inboxes"]:
+        if inbox["name"] is None:
+            return
+        yield Text(f"Inbox {inbox['name']}: {_counts(inbox['queue'])}")
+        if document["separates"] != "local":
+            yield Text(f"  Spent: {_spent(inbox['budget'])}")
+            yield from _holding(inbox["budget"], now)
 
 
 def _running(document: Document, now: float) -> Iterator[Text]:
@@ -64,7 +79,8 @@ def _pauses(document: Document, now: float) -> Iterator[Text]:
     for pause in document["pauses"]:
         again = unix(pause["next_try"])
         tried = f" Next try {text.when(again, now)}." if again is not None else ""
-        yield Text(f"Paused ({pause['code']}): {pause['message']}{tried}", style=_BAD)
+        whose = f", {pause['inbox']}" if pause["inbox"] is not None else ""
+        yield Text(f"Paused ({pause['code']}{whose}): {pause['message']}{tried}", style=_BAD)
         if pause["hint"]:
             yield Text(f"  {pause['hint']}")
 
@@ -73,14 +89,21 @@ def _budget(document: Document, now: float) -> Iterator[Text]:
     if document["separates"] == "local":
         yield Text("Spent: nothing, this machine separates.")
         return
-    budget = document["budget"]
+    yield Text(f"Spent: {_spent(document['budget'])}")
+    yield from _holding(document["budget"], now)
+
+
+def _spent(budget: Document) -> str:
     parts = []
     for name in ("today", "month"):
         spent = budget[name]
         limit = f" of {spent['limit']:g}" if spent["limit"] is not None else ""
         label = "today" if name == "today" else "this month"
         parts.append(f"{spent['minutes']:.2f}{limit} min ({spent['price']:.2f}) {label}")
-    yield Text(f"Spent: {', '.join(parts)}")
+    return ", ".join(parts)
+
+
+def _holding(budget: Document, now: float) -> Iterator[Text]:
     holding = budget["holding"]
     if holding:
         until = unix(holding["until"])

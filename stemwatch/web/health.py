@@ -8,11 +8,11 @@ folders, and this may be read by a whole network.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from stemwatch.errors import StemwatchError
-from stemwatch.inbox.rounds import Rounds
-from stemwatch.inbox.watcher import Watcher
 from stemwatch.workers.context import Context
 from stemwatch.workers.pool import Pool
 
@@ -41,15 +41,31 @@ class Word:
     message: str
 
 
+class Looking(Protocol):
+    """What it asks of the rounds through all inboxes."""
+
+    @property
+    def completed(self) -> int:
+        """Whole scans."""
+
+    @property
+    def healthy(self) -> bool:
+        """Whether hints come, where they should."""
+
+    @property
+    def unreadable(self) -> Mapping[str, str]:
+        """Paths that can't be read, with why."""
+
+    def standstill(self) -> float:
+        """Seconds since the last sign that they go on."""
+
+
 class Health:
     """Asked at every call of /readyz; `patience` in seconds for one round through the inbox."""
 
-    def __init__(
-        self, context: Context, rounds: Rounds, watcher: Watcher, pool: Pool, *, patience: float
-    ) -> None:
+    def __init__(self, context: Context, rounds: Looking, pool: Pool, *, patience: float) -> None:
         self.context = context
         self.rounds = rounds
-        self._watcher = watcher
         self._pool = pool
         self._patience = patience
         self.stopping = False
@@ -72,7 +88,7 @@ class Health:
             found.append(Word("stopping", "the service is being stopped"))
         elif not self.rounds.completed:
             found.append(Word("first_scan", "the inbox was not looked through yet"))
-        elif not self._watcher.healthy:
+        elif not self.rounds.healthy:
             found.append(Word("watcher", "the inbox's watcher is down; the rescans go on"))
         if self.rounds.standstill() > self._patience:
             found.append(Word("rounds", "the rounds through the inbox stand still"))

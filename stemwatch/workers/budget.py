@@ -5,9 +5,12 @@ Days and months are the calendar's, in local time, as on a bill.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
+from stemwatch.job import Job
 from stemwatch.journal.journal import Journal, Limit
 
 
@@ -47,32 +50,83 @@ class Left:
 
 
 class Budget:
-    """`per_day`, `per_month`: minutes of audio, None for no limit. `price`: per minute."""
+    """`per_day`, `per_month`: minutes of audio, None for no limit. `price`: per minute.
 
-    def __init__(self, *, price: float, per_day: float | None, per_month: float | None) -> None:
+    `inbox`: of that one's songs only; None: of all together. `own`: the budget of each inbox beside
+    the one of all, by name; a song stays within both.
+    """
+
+    def __init__(
+        self,
+        *,
+        price: float,
+        per_day: float | None,
+        per_month: float | None,
+        inbox: str | None = None,
+        own: Mapping[str, Budget] = MappingProxyType({}),
+    ) -> None:
         self.price = price
         self.per_day = per_day
         self.per_month = per_month
+        self._inbox = inbox
+        self._own = own
 
-    def limits(self, now: float) -> list[Limit]:
+    @property
+    def limited(self) -> bool:
+        """Whether there is any limit."""
+        mine = self.per_day is not None or self.per_month is not None
+        return mine or any(one.limited for one in self._own.values())
+
+    def limits(self, now: float, inbox: str | None = None) -> list[Limit]:
         """What an intent must stay within, for the journal to check in its transaction."""
         found = []
-        if self.per_day is not None:
-            found.append(Limit(start_of_day(now), self.per_day))
-        if self.per_month is not None:
-            found.append(Limit(start_of_month(now), self.per_month))
+        for one in self._both(inbox):
+            if one.per_day is not None:
+                found.append(Limit(start_of_day(now), one.per_day, one._inbox))
+            if one.per_month is not None:
+                found.append(Limit(start_of_month(now), one.per_month, one._inbox))
         return found
 
-    async def left(self, journal: Journal, now: float) -> Left:
+    async def left(self, journal: Journal, now: float, inbox: str | None = None) -> Left:
         """The tightest of the limits, with the time at which it is renewed."""
         tightest = Left(None, None)
+        for one in self._both(inbox):
+            left = await one._left(journal, now)
+            if left.minutes is not None and (
+                tightest.minutes is None or left.minutes <= tightest.minutes
+            ):
+                tightest = left
+        return tightest
+
+    async def affordable(
+        self, journal: Journal, now: float, inbox: str | None, uploading: Iterable[Job] = ()
+    ) -> float | None:
+        """Seconds of audio that may be submitted from `inbox` besides `uploading`; None: any."""
+        found = []
+        for one in self._both(inbox):
+            if (left := (await one._left(journal, now)).minutes) is not None:
+                jobs = (job for job in uploading if one._inbox in (None, job.inbox))
+                found.append(max(0.0, left * 60.0 - sum(job.duration or 0.0 for job in jobs)))
+        return min(found, default=None)
+
+    def of(self, inbox: str | None) -> Budget:
+        """The inbox's own; without a name (or a budget of its own) the one of all."""
+        return self._both(inbox)[-1]
+
+    def _both(self, inbox: str | None) -> list[Budget]:
+        own = None if inbox is None else self._own.get(inbox)
+        return [self] if own is None else [self, own]
+
+    async def _left(self, journal: Journal, now: float) -> Left:
+        tightest = Left(None, None)
+        section = "budget" if self._inbox is None else f"inboxes.{self._inbox}.budget"
         for allowed, since, until, key in (
-            (self.per_day, start_of_day(now), next_day(now), "budget.minutes_per_day"),
-            (self.per_month, start_of_month(now), next_month(now), "budget.minutes_per_month"),
+            (self.per_day, start_of_day(now), next_day(now), "minutes_per_day"),
+            (self.per_month, start_of_month(now), next_month(now), "minutes_per_month"),
         ):
             if allowed is None:
                 continue
-            minutes = max(0.0, allowed - (await journal.spent(since))[0])
+            minutes = max(0.0, allowed - (await journal.spent(since, self._inbox))[0])
             if tightest.minutes is None or minutes <= tightest.minutes:
-                tightest = Left(minutes, until, key)
+                tightest = Left(minutes, until, f"{section}.{key}")
         return tightest

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from stemwatch.audio.client import AudioHelper
 from stemwatch.counters import Counters
@@ -29,6 +29,13 @@ from stemwatch.workers.timing import Timing
 T = TypeVar("T")
 
 
+class Reserved(NamedTuple):
+    """Bytes of the disk that `outbox` is on."""
+
+    outbox: str
+    size: int
+
+
 @dataclass(slots=True)
 class Context:
     """One service's (or one `split`'s) working set. Everything here lives on one event loop."""
@@ -36,7 +43,7 @@ class Context:
     journal: Journal
     api: SeparationApi
     audio: AudioHelper
-    place: Place
+    places: Mapping[str | None, Place]  # by inbox; the only one's name is None
     budget: Budget
     gate: Gate
     slots: Slots
@@ -55,18 +62,26 @@ class Context:
     credit: Credit = field(default_factory=Credit)
     # Fresh stem URLs of jobs that were just seen completed: they expire, so never on disk.
     fresh: dict[int, RemoteJob] = field(default_factory=dict)
-    # Bytes of the outbox's disk that jobs at work are going to need, by job.
-    reserved: dict[int, int] = field(default_factory=dict)
+    # What jobs at work are going to need, by job.
+    reserved: dict[int, Reserved] = field(default_factory=dict)
     # Jobs past the point of no return of their submission: a drain waits for their answers.
     committed: set[int] = field(default_factory=set)
     critical: set[asyncio.Task[Any]] = field(default_factory=set)
     trial: int | None = None  # the one job that may be submitted to see whether a pause is over
-    room_wanted: int = 0  # bytes that the song needs which found too little room
+    # Bytes that the song needs which found too little room, by inbox.
+    room_wanted: dict[str | None, int] = field(default_factory=dict)
     job_deadline: float = 300.0  # seconds until a job is reported as late
     wake: Callable[[], None] = lambda: None  # there may be something new to claim
     hurry: Callable[[], None] = lambda: None  # ... and a seat, a slot or the line stands idle
     ended: Callable[[Job], None] = lambda job: None  # told of every job that came to its end
     reported_late: set[int] = field(default_factory=set)
+
+    def place_of(self, job: Job) -> Place:
+        """Where this job's files are.
+
+        Of an inbox that is configured no more what is paid for is delivered, and nothing is moved.
+        """
+        return self.places.get(job.inbox) or Place(outbox=job.outbox)
 
     async def unbroken(self, work: Coroutine[Any, Any, T]) -> T:
         """Run `work` to its end even if the caller is cancelled; a drain waits for it."""

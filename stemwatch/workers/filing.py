@@ -12,6 +12,7 @@ from stemwatch.log import log
 from stemwatch.outbox import filing, quarantine
 from stemwatch.outbox.moving import Filed
 from stemwatch.workers.context import Context
+from stemwatch.workers.place import Place
 
 # A share that is away. EIO is one too on a share, but a bad sector on a disk: that stays bad.
 _AWAY = frozenset({errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN})
@@ -28,7 +29,7 @@ async def file(ctx: Context, job: Job) -> Job:
 
 
 async def _finish(ctx: Context, job: Job) -> Job:
-    place = ctx.place
+    place = ctx.place_of(job)
     how = "keep" if job.origin == "split" else place.after_success
     filed = await asyncio.to_thread(
         filing.file_original,
@@ -39,7 +40,7 @@ async def _finish(ctx: Context, job: Job) -> Job:
         relpath=job.relpath,
         sha256=job.sha256,
     )
-    await _require_inbox(ctx, filed)
+    await _require_inbox(ctx, place, filed)
     moved_to = filed.path if filed.outcome == "archived" else None
     if filed.outcome == "deleted":
         moved_to = ""
@@ -51,7 +52,7 @@ async def _finish(ctx: Context, job: Job) -> Job:
 
 
 async def _quarantine(ctx: Context, job: Job) -> Job:
-    place = ctx.place
+    place = ctx.place_of(job)
     if place.quarantine is None:
         return await ctx.journal.amend(job, filed_to=job.path)
     filed = await asyncio.to_thread(
@@ -63,7 +64,7 @@ async def _quarantine(ctx: Context, job: Job) -> Job:
         sha256=job.sha256 or None,
         reason=reason_of(job),
     )
-    await _require_inbox(ctx, filed)
+    await _require_inbox(ctx, place, filed)
     if filed.outcome == "kept":
         log.warning("job.kept", name=job.name, message=filed.message)
     # Its own path says that it stays where it is (or another song has its name by now); nowhere
@@ -87,15 +88,15 @@ def reason_of(job: Job) -> dict[str, Any]:
     }
 
 
-async def _require_inbox(ctx: Context, filed: Filed) -> None:
+async def _require_inbox(ctx: Context, place: Place, filed: Filed) -> None:
     """What is missing from an inbox whose mount is gone was not taken back by anybody.
 
     Nor does a file stay where it is for good because its share was away for a moment.
     """
     if filed.outcome == "gone":
-        await ctx.place.require_inbox()
-    if filed.errno in _AWAY or (filed.errno == errno.EIO and ctx.place.network):
-        await ctx.place.require_inbox()
+        await place.require_inbox()
+    if filed.errno in _AWAY or (filed.errno == errno.EIO and place.network):
+        await place.require_inbox()
         message = filed.message or "the original can't be reached."
         after = ctx.timing.disk_recheck
         raise RetryLater(message, code="unreadable", after=after, counts=False)

@@ -33,13 +33,18 @@ CODES = tuple(_HOLDS)  # every pause that there usually is
 _HOLDS_OTHERWISE = {SUBMIT, FETCH}  # such as an audio helper that can't start
 # What only real work can end: the API has no free way to ask for credit, storage for anything.
 _TRIAL = {SUBMIT: {"credit", "endpoint", "server_error"}, FETCH: {"storage"}}
+# Of the folders of one inbox: where there are several, the others go on.
+OF_ONE_INBOX = frozenset({"disk", "room", "inbox"})
 BY_TRIAL = frozenset(code for codes in _TRIAL.values() for code in codes)
 _IN_A_ROW = 5  # failures that pause
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """One reason why work is held. `since` and `until` are monotonic seconds."""
+    """One reason why work is held. `since` and `until` are monotonic seconds.
+
+    `inbox` is the one whose songs are held, where there are several; None: everybody's.
+    """
 
     code: str
     message: str
@@ -47,10 +52,15 @@ class Pause:
     since: float
     until: float
     attempts: int = 1
+    inbox: str | None = None
+
+    @property
+    def key(self) -> tuple[str, str | None]:
+        return self.code, self.inbox
 
 
 class Gate:
-    """All pauses of the service, by code."""
+    """All pauses of the service, by code; those of `OF_ONE_INBOX` also by inbox."""
 
     def __init__(
         self, timing: Timing, clock: Callable[[], float], rng: random.Random | None = None
@@ -58,7 +68,7 @@ class Gate:
         self._timing = timing
         self._clock = clock
         self._rng = rng or random.Random()
-        self._pauses: dict[str, Pause] = {}
+        self._pauses: dict[tuple[str, str | None], Pause] = {}
         # Told of each pause that begins (True) or ends.
         self.on_change: Callable[[Pause, bool], None] = lambda pause, begins: None
         self._failures = 0  # requests in a row that found no working server
@@ -71,10 +81,14 @@ class Gate:
     def pauses(self) -> list[Pause]:
         return list(self._pauses.values())
 
-    def pause(self, fault: PauseService) -> bool:
-        """Close for this fault, longer each time in a row. True if the pause is new."""
+    def pause(self, fault: PauseService, inbox: str | None = None) -> bool:
+        """Close for this fault, longer each time in a row. True if the pause is new.
+
+        `inbox`: whose song, or whose folders, met it.
+        """
         now = self._clock()
-        before = self._pauses.get(fault.code)
+        of = inbox if fault.code in OF_ONE_INBOX else None
+        before = self._pauses.get((fault.code, of))
         attempts = 1 + (before.attempts if before else self._unconfirmed.get(fault.code, 0))
         wait = self._backoff(fault.code, attempts) if fault.after is None else fault.after
         wait = min(wait, self._timing.retry_after_max)
@@ -82,16 +96,16 @@ class Gate:
         if before is not None and fault.code == "rate_limited":
             until = max(until, before.until)  # a later, shorter Retry-After frees nobody
         since = before.since if before else now
-        self._pauses[fault.code] = Pause(
-            fault.code, fault.message, fault.hint, since, until, attempts
+        self._pauses[fault.code, of] = Pause(
+            fault.code, fault.message, fault.hint, since, until, attempts, of
         )
         if before is None:
-            self.on_change(self._pauses[fault.code], True)
+            self.on_change(self._pauses[fault.code, of], True)
         return before is None
 
-    def reopen(self, code: str) -> bool:
+    def reopen(self, code: str, inbox: str | None = None) -> bool:
         """The cause is gone, or seems to be. True if there was such a pause."""
-        ended = self._pauses.pop(code, None)
+        ended = self._pauses.pop((code, inbox), None)
         if ended is not None and code in {"auth", "rate_limited"}:
             self._unconfirmed[code] = ended.attempts
         if ended is not None:
@@ -147,22 +161,31 @@ class Gate:
         self._unconfirmed.clear()
         return ended
 
-    def closed(self, what: str) -> Pause | None:
-        """The pause that holds `what` back now, if any; the longest one first."""
-        return max(self._holding(what), key=lambda p: p.until, default=None)
+    def closed(self, what: str, inbox: str | None = None) -> Pause | None:
+        """The pause that holds `what` back now for this inbox, if any; the longest one first.
 
-    def trial(self, what: str = SUBMIT) -> list[Pause]:
+        Where there are several, none of them is None: then it is the one for everybody.
+        """
+        return max(self.holding(what, inbox), key=lambda p: p.until, default=None)
+
+    def lets(self, what: str, inbox: str | None) -> bool:
+        """Whether songs of this inbox may be worked on, if only for a trial."""
+        return self.closed(what, inbox) is None or bool(self.trial(what, inbox))
+
+    def trial(self, what: str = SUBMIT, inbox: str | None = None) -> list[Pause]:
         """The pauses that only one real `what` can end, if nothing else holds it back now."""
-        holding, now = self._holding(what), self._clock()
+        holding, now = self.holding(what, inbox), self._clock()
         ripe = all(p.code in _TRIAL.get(what, ()) and p.until <= now for p in holding)
         return holding if ripe else []
 
-    def _holding(self, what: str) -> list[Pause]:
+    def holding(self, what: str, inbox: str | None) -> list[Pause]:
+        """All that hold `what` back now for this inbox."""
         now = self._clock()
         return [
             p
             for p in self._pauses.values()
             if what in _HOLDS.get(p.code, _HOLDS_OTHERWISE)
+            and p.inbox in (None, inbox)
             and not (p.code == "rate_limited" and p.until <= now)
         ]
 
@@ -174,19 +197,19 @@ class Gate:
     def tried(self, pause: Pause) -> None:
         """Somebody tries now: push the next try back, so that nobody else does meanwhile."""
         wait = self._backoff(pause.code, pause.attempts + 1)
-        self._pauses[pause.code] = replace(pause, until=self._clock() + wait)
+        self._pauses[pause.key] = replace(pause, until=self._clock() + wait)
 
     def in_vain(self, pause: Pause, after: float | None = None) -> None:
         """The try found it as it was: the next one waits longer, `after` seconds at least."""
-        if pause.code in self._pauses:
+        if pause.key in self._pauses:
             attempts = pause.attempts + 1
             wait = max(self._backoff(pause.code, attempts), after or 0.0)
             until = self._clock() + wait
-            self._pauses[pause.code] = replace(pause, attempts=attempts, until=until)
+            self._pauses[pause.key] = replace(pause, attempts=attempts, until=until)
 
     def seconds_left(self, code: str) -> float:
-        """Until the pause `code` is tried again; 0 where there is none."""
-        pause = self._pauses.get(code)
+        """Until everybody's pause `code` is tried again; 0 where there is none."""
+        pause = self._pauses.get((code, None))
         return 0.0 if pause is None else max(0.0, pause.until - self._clock())
 
     def next_due(self) -> float | None:

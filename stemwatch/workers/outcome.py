@@ -14,6 +14,7 @@ from stemwatch.job import Job, JobState
 from stemwatch.journal.journal import AlreadyPaid, OverBudget, StaleJob
 from stemwatch.log import log, redacted
 from stemwatch.workers.context import Context
+from stemwatch.workers.gate import OF_ONE_INBOX
 from stemwatch.workers.pace import full_jitter
 from stemwatch.workers.submit import TakenBack
 
@@ -58,7 +59,7 @@ async def conclude(ctx: Context, job: Job, fault: Exception) -> None:
         else:
             await reject(ctx, current, fault)
     elif isinstance(fault, PauseService):
-        pause(ctx, fault)
+        pause(ctx, fault, current.inbox)
         if current.state in (JobState.DELIVERED, JobState.QUARANTINED) and fault.code == "disk":
             # Filing is not held by this pause: without a time it would be tried again at once.
             recheck = ctx.now() + ctx.timing.disk_recheck
@@ -85,12 +86,23 @@ async def _look_for(ctx: Context, job: Job, fault: Unconfirmed) -> None:
     log.warning("job.unanswered", name=job.name, message=fault.message)
 
 
-def pause(ctx: Context, fault: PauseService) -> None:
-    """Hold what this fault concerns, and say so once."""
-    if ctx.gate.pause(fault):
-        log.warning("service.paused", reason=fault.code, message=fault.message, hint=fault.hint)
+def pause(ctx: Context, fault: PauseService, inbox: str | None = None) -> None:
+    """Hold what this fault concerns, and say so once. `inbox`: whose song or folders met it."""
+    if ctx.gate.pause(fault, inbox):
+        whose = {"inbox": inbox} if inbox is not None and fault.code in OF_ONE_INBOX else {}
+        log.warning(
+            "service.paused", reason=fault.code, message=fault.message, hint=fault.hint, **whose
+        )
         if fault.code == "credit":
             ctx.credit.turned()
+
+
+def resumed(ctx: Context, code: str, inbox: str | None = None) -> bool:
+    """The cause of this pause is gone: say so once. False if there was no such pause."""
+    if not ctx.gate.reopen(code, inbox):
+        return False
+    log.info("service.resumed", reason=code, **({"inbox": inbox} if inbox is not None else {}))
+    return True
 
 
 async def reject(ctx: Context, job: Job, fault: Reject) -> None:

@@ -107,7 +107,10 @@ class Place:
 
     async def demand_results(self) -> None:
         """`require_results`, which a disk that does not answer can't hold up."""
-        for path in self._results():
+        await self._demand(self._results())
+
+    async def _demand(self, paths: list[str]) -> None:
+        for path in paths:
             try:
                 await self.reach.ask(path, partial(self._require, path))
             except NoAnswer:
@@ -117,6 +120,10 @@ class Place:
         """Raise PauseService(code="disk") unless results and originals have somewhere to go."""
         for path in self._results():
             self._require(path)
+
+    async def demand_outbox(self) -> None:
+        """Raise PauseService(code="disk") unless what was delivered there can be looked at."""
+        await self._demand([self.outbox] if self.outbox in self.anchors else [])
 
     def _results(self) -> list[str]:
         roots = (self.outbox, self.quarantine, self.archive)

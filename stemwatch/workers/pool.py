@@ -11,8 +11,9 @@ from contextlib import suppress
 from stemwatch.errors import PauseService
 from stemwatch.job import Job, JobState
 from stemwatch.log import log
-from stemwatch.outbox.space import needed_bytes
+from stemwatch.workers import claims, room
 from stemwatch.workers.asking import Asking
+from stemwatch.workers.claims import Claims
 from stemwatch.workers.confirm import reconcile
 from stemwatch.workers.context import Context
 from stemwatch.workers.fetch import fetch
@@ -26,13 +27,6 @@ from stemwatch.workers.recovery import mine, recover
 from stemwatch.workers.reuse import reuse
 from stemwatch.workers.submit import submit
 
-_CLAIMS = {
-    FILE: (JobState.DELIVERED, JobState.QUARANTINED),
-    FETCH: (JobState.SEPARATED,),
-    CONFIRM: (JobState.SUBMITTING,),
-    SUBMIT: (JobState.QUEUED,),
-}
-_CLAIMED = tuple(state for states in _CLAIMS.values() for state in states)
 _SHORTEST_TURN = 0.02  # seconds; the first one after a rest is at once
 _POLLS = 8  # at once: as many as the API's client has connections
 _OUTAGE_TRIES = 3  # probes of a server that is down before `--once` gives up
@@ -52,7 +46,7 @@ def _placed(step: Step) -> Step:
     """`step`, begun only while its results have somewhere to go."""
 
     async def begin(ctx: Context, job: Job) -> Job:
-        await ctx.place.demand_results()
+        await ctx.place_of(job).demand_results()
         return await step(ctx, job)
 
     return begin
@@ -72,7 +66,8 @@ class Pool:
         }
         self._lanes = Lanes(ctx, seats)
         self._asking = Asking(ctx, self._lanes)
-        self._probe: asyncio.Task[None] | None = None
+        self._claims = Claims(ctx)
+        self._probes: dict[str | None, asyncio.Task[None]] = {}  # one at a time for each inbox
         self._wake = asyncio.Event()
         self._stopping = False
         self._turned: float | None = None  # when the turn under way began
@@ -82,6 +77,7 @@ class Pool:
 
     async def recover(self) -> None:
         """After a start: what an earlier run left undecided, or waiting."""
+        await self._claims.recall()
         await recover(self.ctx)
 
     async def run(self) -> None:
@@ -125,7 +121,7 @@ class Pool:
         """Whether nothing is left to do, now or later."""
         if len(self.ctx.polls) or self._lanes.busy:
             return False
-        return not await self._any_left(_CLAIMED)
+        return not await self._claims.any_left(claims.ALL)
 
     async def stuck(self) -> bool:
         """Whether what is left waits for a person (a key, credit, room) or for another day."""
@@ -135,19 +131,14 @@ class Pool:
         if len(ctx.polls) and not ctx.gate.closed(POLL):
             return False  # what is paid for goes on, whatever holds back the rest
         for name in (CONFIRM, FETCH, FILE):  # also between its last poll and its download
-            if not ctx.gate.closed(name) and await self._any_left(_CLAIMS[name]):
+            if await self._claims.left(name):
                 return False
         held = [p for p in ctx.gate.pauses if p.code != "rate_limited"]
-        if held:
+        if any(p.inbox is None for p in held):
             return all(p.code != "server" or p.attempts > _OUTAGE_TRIES for p in held)
-        if len(ctx.polls) or ctx.local:
+        if len(ctx.polls) or not (held or (ctx.budget.limited and not ctx.local)):
             return False
-        left = (await ctx.budget.left(ctx.journal, ctx.now())).minutes
-        if left is None:
-            return False
-        return not await ctx.journal.claim(
-            _CLAIMED, now=float("inf"), owner=ctx.owner, limit=1, longest=left * 60.0
-        )
+        return not await self._claims.affordable_left()
 
     @property
     def busy(self) -> bool:
@@ -165,8 +156,8 @@ class Pool:
         In seconds: all of it `patience`, an answer that may have been paid for also `costly`."""
         self._stopping = True
         self._wake.set()
-        if self._probe is not None:
-            self._probe.cancel()
+        for task in self._probes.values():
+            task.cancel()
         await self._lanes.drain(patience, costly)
 
     def abort(self) -> None:
@@ -193,12 +184,10 @@ class Pool:
             return ctx.timing.retry_first
 
     def _probe_pauses(self) -> None:
-        if self._probe is not None and not self._probe.done():
-            return
         for due in self.ctx.gate.due():
-            if due.code not in BY_TRIAL:
-                self._probe = asyncio.create_task(probe(self.ctx, due))
-                return
+            under_way = self._probes.get(due.inbox)
+            if due.code not in BY_TRIAL and (under_way is None or under_way.done()):
+                self._probes[due.inbox] = asyncio.create_task(probe(self.ctx, due))
 
     async def _adopt(self) -> None:
         """Remote jobs that nobody watches: found at the start, or brought back by `retry`."""
@@ -210,28 +199,14 @@ class Pool:
                 self.ctx.polls.resumed(
                     job.id, self.ctx.clock(), wait, job.remote_id or "", job.duration
                 )
-                self.ctx.reserved[job.id] = needed_bytes(job.duration or 0.0, job.options)
+                room.reserve(self.ctx, job)
 
-    async def _fill(self, name: str, seats: int, longest: float | None = None) -> None:
-        lane, ctx = self._lanes[name], self.ctx
-        if seats <= 0 or (ctx.gate.closed(name) and not ctx.gate.trial(name)):
-            return
-        jobs = await ctx.journal.claim(
-            _CLAIMS[name],
-            now=ctx.now(),
-            owner=ctx.owner,
-            limit=seats,
-            # what is being submitted is `submitting` too: only the rest has to be asked about
-            busy=[*lane.tasks, *(self._lanes[SUBMIT].tasks if name == CONFIRM else ())],
-            busy_content=[job.content_key for job in lane.jobs.values()],
-            longest=longest,
-        )
-        contents: set[str] = set()
-        for job in jobs:
-            # Twice the same content in one claim: the second waits for the first one's stems.
-            if name == SUBMIT and job.content_key in contents:
-                continue
-            contents.add(job.content_key)
+    async def _fill(self, name: str, seats: int) -> None:
+        lane = self._lanes[name]
+        # what is being submitted is `submitting` too: only the rest has to be asked about
+        busy = [*lane.tasks, *(self._lanes[SUBMIT].tasks if name == CONFIRM else ())]
+        working = list(lane.jobs.values())
+        for job in await self._claims.next(name, seats, busy=busy, working=working):
             self._lanes.start(name, job.id, job)
 
     async def _fill_fetch(self) -> None:
@@ -244,7 +219,7 @@ class Pool:
             await self._fill(FETCH, 1)
             for held in trial if lane.tasks else ():
                 ctx.gate.tried(held)
-            if not lane.tasks and not await mine(ctx, JobState.SEPARATED):
+            if not lane.tasks and not await self._claims.left(FETCH):
                 ctx.gate.storage_answered()  # nothing is left to try it with
 
     async def _fill_submit(self) -> None:
@@ -266,13 +241,8 @@ class Pool:
         ctx, lane = self.ctx, self._lanes[SUBMIT]
         if seats <= 0:
             return
-        left = (await ctx.budget.left(ctx.journal, ctx.now())).minutes
-        longest = None
-        if left is not None and not ctx.local:
-            going = [job for job_id, job in lane.jobs.items() if job_id not in ctx.committed]
-            longest = max(0.0, left * 60.0 - sum(job.duration or 0.0 for job in going))
         before = set(lane.tasks)
-        await self._fill(SUBMIT, seats, longest)
+        await self._fill(SUBMIT, seats)
         for job_id in lane.tasks.keys() - before:
             ctx.ahead.began(job_id, lane.jobs[job_id].identity.size)
 
@@ -283,12 +253,7 @@ class Pool:
         if self._lanes[SUBMIT].free:
             times.append(ctx.ahead.next_room())
         waits = [time - now for time in times if time is not None]
-        later = await ctx.journal.next_due(_CLAIMED, ctx.owner, ctx.now())
+        later = await ctx.journal.next_due(claims.ALL, ctx.owner, ctx.now())
         if later is not None:
             waits.append(later - ctx.now())
         return max(0.001, min(waits)) if waits else None
-
-    async def _any_left(self, states: tuple[JobState, ...]) -> bool:
-        """Whether a job in one of `states` is to be worked on, now or later."""
-        owner = self.ctx.owner
-        return bool(await self.ctx.journal.claim(states, now=float("inf"), owner=owner, limit=1))

@@ -8,10 +8,12 @@ import zlib
 from contextlib import suppress
 
 from stemwatch.errors import PauseService, StemwatchError
-from stemwatch.log import log
 from stemwatch.outbox import durable
+from stemwatch.workers import room
 from stemwatch.workers.context import Context
-from stemwatch.workers.gate import Pause
+from stemwatch.workers.gate import OF_ONE_INBOX, Pause
+from stemwatch.workers.outcome import resumed
+from stemwatch.workers.place import Place
 
 
 async def probe(ctx: Context, pause: Pause) -> None:
@@ -30,26 +32,21 @@ async def probe(ctx: Context, pause: Pause) -> None:
     if not over:
         ctx.gate.in_vain(pause)
         return
-    if ctx.gate.reopen(pause.code):
-        log.info("service.resumed", reason=pause.code)
+    resumed(ctx, pause.code, pause.inbox)
     if pause.code in {"auth", "server"}:
         ctx.gate.answered()
     ctx.wake()
 
 
 async def _over(ctx: Context, pause: Pause) -> bool:
+    if pause.code in OF_ONE_INBOX:
+        place = ctx.places.get(pause.inbox)
+        # Of one that is configured no more, its next song tells.
+        return place is None or await _folders_are_well(ctx, pause, place)
     match pause.code:
         case "auth" | "server":
             await ctx.requests.take()
             await ctx.api.check_key()
-            return True
-        case "disk":
-            await ctx.place.demand_results()
-            return await asyncio.to_thread(_disk_is_well, ctx)
-        case "room":
-            return await asyncio.to_thread(_room_is_there, ctx)
-        case "inbox":
-            await ctx.place.require_inbox()
             return True
         case "journal":
             await ctx.journal.note("probe", f"{ctx.now():.0f}")
@@ -58,12 +55,22 @@ async def _over(ctx: Context, pause: Pause) -> bool:
             return True
 
 
-def _disk_is_well(ctx: Context) -> bool:
+async def _folders_are_well(ctx: Context, pause: Pause, place: Place) -> bool:
+    if pause.code == "disk":
+        await place.demand_results()
+        return await asyncio.to_thread(_disk_is_well, ctx, place)
+    if pause.code == "room":
+        return await asyncio.to_thread(room.is_there, ctx, pause.inbox, place.outbox)
+    await place.require_inbox()
+    return True
+
+
+def _disk_is_well(ctx: Context, place: Place) -> bool:
     """A file can be written, flushed and removed."""
-    ctx.place.require_results()
+    place.require_results()
     # One name, so that kills leave one at most; our own, as a neighbour's can't be removed.
     name = f".stemwatch-probe-{zlib.crc32(os.fsencode(ctx.journal.path)):08x}"
-    roots = (ctx.place.outbox, ctx.place.archive, ctx.place.quarantine)
+    roots = (place.outbox, place.archive, place.quarantine)
     for root in (r for r in roots if r is not None):
         durable.require_root(root)
         with durable.disk_faults(root):
@@ -74,9 +81,3 @@ def _disk_is_well(ctx: Context) -> bool:
                 with suppress(FileNotFoundError):
                     os.unlink(path)
     return True
-
-
-def _room_is_there(ctx: Context) -> bool:
-    """For the song that found too little, beside what is still under way."""
-    wanted = ctx.room_wanted + sum(ctx.reserved.values())
-    return durable.free_bytes(ctx.place.outbox) >= wanted

@@ -6,7 +6,7 @@ import asyncio
 import os
 from typing import Any
 
-from stemwatch.errors import Reject
+from stemwatch.errors import PauseService, Reject, RetryLater
 from stemwatch.inbox.intake import undecided
 from stemwatch.job import Job, JobState
 from stemwatch.outbox import sidecar
@@ -35,7 +35,7 @@ async def reuse(ctx: Context, job: Job) -> Job | None:
             return await ctx.unbroken(
                 deliver.record(ctx, job, folder, reused_from=earlier.delivered_to, **told)
             )
-        staging = await asyncio.to_thread(_relinked, job, earlier.delivered_to)
+        staging = await _relink(ctx, job, earlier, earlier.delivered_to)
         if staging is None:
             continue
         ctx.progress.stage(job.id, job.name, DELIVERING)
@@ -49,6 +49,29 @@ async def reuse(ctx: Context, job: Job) -> Job | None:
     if (held := undecided(quarantined)) is not None:
         raise held
     return None
+
+
+async def _relink(ctx: Context, job: Job, earlier: Job, folder: str) -> Staging | None:
+    """`_relinked`; from another inbox's outbox only while its disk is there.
+
+    What is on a disk that is away is not gone, and is not paid for again. Raises RetryLater: the
+    trouble is the other's, and no pause of this one.
+    """
+    if earlier.outbox == job.outbox:
+        return await asyncio.to_thread(_relinked, job, folder)
+    other = next((p for p in ctx.places.values() if p.outbox == earlier.outbox), None)
+    try:
+        if other is not None:
+            await other.demand_outbox()
+        return await asyncio.to_thread(_relinked, job, folder)
+    except PauseService as fault:
+        raise RetryLater(
+            f"its stems were delivered to {folder} before: {fault.message}",
+            code="held",
+            hint=fault.hint,
+            after=ctx.timing.disk_recheck,
+            counts=False,
+        ) from fault
 
 
 def _relinked(job: Job, folder: str) -> Staging | None:

@@ -18,9 +18,9 @@ from stemwatch.errors import PauseService, Reject, RetryLater, StemwatchError, U
 from stemwatch.inbox.sample import NotYet, open_regular
 from stemwatch.job import CLEARED, Identity, Job, JobState
 from stemwatch.log import redacted
-from stemwatch.outbox import durable, space
 from stemwatch.progress import SEPARATING, UPLOAD
 from stemwatch.stemsplit.client import NOT_WAITED, Submitted, TooLarge, Upload
+from stemwatch.workers import room
 from stemwatch.workers.context import Context
 from stemwatch.workers.gate import SUBMIT
 from stemwatch.workers.smaller import as_flac
@@ -38,7 +38,7 @@ async def submit(ctx: Context, job: Job) -> Job:
     Raises TakenBack, Reject, Unconfirmed, RetryLater or PauseService; each leaves the journal
     telling the truth about what may have been charged.
     """
-    await asyncio.to_thread(_require_room, ctx, job)
+    await asyncio.to_thread(room.require, ctx, job)
     async with _opened(ctx, job) as fd:
         attempt = _Attempt(ctx, job, fd)
         try:
@@ -149,18 +149,19 @@ class _Attempt:
             idempotency_key=self.idempotency_key,
             minutes=0.0 if ctx.local else minutes,
             price=ctx.budget.price,
-            limits=[] if ctx.local else ctx.budget.limits(ctx.now()),
+            limits=[] if ctx.local else ctx.budget.limits(ctx.now(), self.job.inbox),
         )
 
     async def _still_there(self) -> None:
         """A user can take a file back until it is submitted; a changed one is another song."""
-        same = self.ctx.place.same
+        place = self.ctx.place_of(self.job)
+        same = place.same
         try:
             opened, path_is = await asyncio.to_thread(_looks, self._fd, self.job.path)
         except OSError as fault:
             raise _unreadable(self.ctx, self.job, fault) from fault
         if path_is is None:  # or its share went away while it was uploaded
-            await self.ctx.place.require_inbox()
+            await place.require_inbox()
         if not same(opened, self.job.identity) or not same(path_is, self.job.identity):
             raise TakenBack(f"{self.job.name} was taken back or changed before it was submitted.")
 
@@ -187,7 +188,7 @@ class _Attempt:
 
 
 def _require_open(ctx: Context, job: Job) -> None:
-    pause = ctx.gate.closed(SUBMIT)
+    pause = ctx.gate.closed(SUBMIT, job.inbox)
     if pause is not None and ctx.trial != job.id:
         # a code of its own: as a `rate_limited` it would count as one more 429
         raise RetryLater(pause.message, code="held", counts=False, after=0.0)
@@ -212,16 +213,17 @@ async def confirm(ctx: Context, job: Job, answer: Submitted) -> Job:
 @asynccontextmanager
 async def _opened(ctx: Context, job: Job) -> AsyncIterator[int]:
     """The descriptor that is uploaded: the very file that was hashed."""
+    place = ctx.place_of(job)
     try:
         fd = await asyncio.to_thread(open_regular, job.path)
     except FileNotFoundError as fault:
-        await ctx.place.require_inbox()
+        await place.require_inbox()
         raise TakenBack(f"{job.name} was taken back before it was submitted.") from fault
     except NotYet as fault:
         raise _unreadable(ctx, job, fault) from fault
     try:
         opened, _ = await asyncio.to_thread(_looks, fd, job.path)
-        if not ctx.place.same(opened, job.identity):
+        if not place.same(opened, job.identity):
             raise TakenBack(f"{job.name} was changed before it was submitted.")
         yield fd
     finally:
@@ -247,20 +249,3 @@ def _unreadable(ctx: Context, job: Job, fault: OSError) -> RetryLater:
         after=ctx.timing.unreadable_gap if permission else ctx.timing.disk_recheck,
         counts=False,
     )
-
-
-def _require_room(ctx: Context, job: Job) -> None:
-    """Results must have somewhere to go before anything is paid."""
-    needed = space.needed_bytes(job.duration or 0.0, job.options)
-    others = sum(size for other, size in ctx.reserved.items() if other != job.id)
-    durable.require_root(job.outbox)
-    free = durable.free_bytes(job.outbox)
-    if free < needed + others:
-        ctx.room_wanted = needed  # the others' need falls as they are delivered
-        raise PauseService(
-            f"{job.outbox} has {free >> 20} MB free, the stems of {job.name} and of what is "
-            f"under way need {(needed + others) >> 20} MB.",
-            code="room",
-            hint="Free some space there; work goes on by itself.",
-        )
-    ctx.reserved[job.id] = needed

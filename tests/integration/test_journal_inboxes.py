@@ -84,9 +84,17 @@ def test_what_has_not_ended_follows_its_outbox(tmp_path: Path) -> None:
         mine = await journal.add(new_job(1, outbox="/srv/dj"))
         split = await journal.add(new_job(2, outbox="/srv/dj", origin="split"))
         other = await journal.add(new_job(3, outbox="/srv/other"))
-        assert await journal.adopt("/srv/dj", "dj") == 1
-        assert await journal.adopt("/srv/dj", "dj") == 0
-        found = [await journal.get(job.id) for job in (mine, split, other)]
-        assert [job and job.inbox for job in found] == ["dj", None, None]
+        done = await journal.add(new_job(4, outbox="/srv/dj", state=JobState.DONE))
+
+        async def whose() -> list[str | None]:
+            found = [await journal.get(job.id) for job in (mine, split, other, done)]
+            return [job.inbox for job in found if job]
+
+        await journal.sort_in({"/srv/dj": "dj"})
+        assert await whose() == ["dj", None, "", None]
+        await journal.sort_in({"/srv/dj": "disco", "/srv/k": "karaoke"})
+        assert await whose() == ["disco", None, "", None]
+        await journal.sort_in({"/srv/other": None})  # the short form again, of another's folders
+        assert await whose() == ["disco", None, None, None]
 
     run(tmp_path, scenario)

@@ -40,6 +40,7 @@ class Parts:
 
     def __init__(self, settings: Settings, context: Context) -> None:
         self.clock, self.context = Clock(), context
+        place = context.places[None]
         context.clock = self.clock
         inbox = settings.folders.inbox
         self.pool = Pool(context)
@@ -49,7 +50,7 @@ class Parts:
             settler=Settler(1, samples=3, capacity=9, patience=9, compare_inode=True),
             watcher=Watcher(inbox, mode="poll", loop=asyncio.get_running_loop(), wake=lambda: None),
             journal=context.journal,
-            front=Front(settings, context, intake_of(context)),
+            front=Front(settings.every_inbox[0], context, place, intake_of(context, place)),
             rescan_seconds=RESCAN,
             clock=self.clock,
         )
@@ -79,7 +80,7 @@ async def parts(tmp_path: Path) -> AsyncIterator[Parts]:
     folders = {name: str(tmp_path / name) for name in ("inbox", "outbox", "quarantine", "archive")}
     settings = Settings(folders=Folders(**folders), state_dir=str(tmp_path / "state"))
     place = Place(outbox=folders["outbox"], inbox=folders["inbox"])
-    async with working_set(settings, key="sk", place=place, timing=Timing()) as context:
+    async with working_set(settings, key="sk", places={None: place}, timing=Timing()) as context:
         yield Parts(settings, context)
 
 

@@ -84,8 +84,10 @@ class Listener:
         with bound(settings.web) as listener:
             assert listener is not None
             self.url = url_of(listener)
-            async with working_set(settings, key=KEY, place=place, timing=Timing()) as context:
-                self.service = Service(settings, context, WatchMode("poll", "", False), {})
+            async with working_set(
+                settings, key=KEY, places={None: place}, timing=Timing()
+            ) as context:
+                self.service = Service(settings, context, {None: WatchMode("poll", "", False)}, {})
                 health = self.service.health
                 async with serving(listener, health, receive=self.receiver, patience=PATIENCE):
                     self._ready.set()
@@ -283,8 +285,8 @@ def test_what_stands_still_is_named(tmp_path: Path) -> None:
         settings = config.load(os.fspath(home.config), env=home.env())
         config.make_folders(settings)
         place = _place(settings)
-        async with working_set(settings, key=KEY, place=place, timing=Timing()) as context:
-            service = Service(settings, context, WatchMode("inotify", "", False), {})
+        async with working_set(settings, key=KEY, places={None: place}, timing=Timing()) as context:
+            service = Service(settings, context, {None: WatchMode("inotify", "", False)}, {})
             health = service.health
             rounds = asyncio.create_task(health.rounds.run())
             await wait_for_async(lambda: health.rounds.completed)
@@ -320,8 +322,8 @@ def test_a_listener_that_can_t_start_stops_nothing(
         settings = config.load(os.fspath(home.config), env=home.env())
         config.make_folders(settings)
         place, done = _place(settings), []
-        async with working_set(settings, key=KEY, place=place, timing=Timing()) as context:
-            health = Service(settings, context, WatchMode("poll", "", False), {}).health
+        async with working_set(settings, key=KEY, places={None: place}, timing=Timing()) as context:
+            health = Service(settings, context, {None: WatchMode("poll", "", False)}, {}).health
             with socket.socket(socket.AF_UNIX) as useless:
                 async with serving(useless, health):
                     done.append("worked")

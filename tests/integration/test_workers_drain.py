@@ -98,7 +98,9 @@ async def opened(root: Path, wire: Wire) -> AsyncIterator[Context]:
     settings = config.load(str(home.config), env={})
     make_folders(settings)
     place = Place(outbox=settings.folders.outbox)
-    async with working_set(settings, key="sk-test", place=place, timing=Timing()) as context:
+    async with working_set(
+        settings, key="sk-test", places={None: place}, timing=Timing()
+    ) as context:
         context.api = wire
         song = make_song(home.inbox / "song.wav")
         identity = Identity.of(os.stat(song))

@@ -82,6 +82,7 @@ def document(**changes: object) -> dict[str, object]:
         "watcher": {"mode": "poll", "reason": "nfs", "healthy": True},
         "queue": {str(state): 0 for state in JobState} | {"queued": 3},
         "running": [],
+        "inboxes": [],
         "pauses": [],
         "budget": {"today": spent, "month": {**spent, "limit": None}, "holding": None},
         "credit": None,
@@ -106,6 +107,7 @@ def test_the_view_says_why_nothing_goes_on_and_what_mends_it() -> None:
         "code": "auth",
         "message": "The key was refused.",
         "hint": "Renew it.",
+        "inbox": None,
         "next_try": "1970-01-01T00:01:00Z",
     }
     held = document()
@@ -135,6 +137,23 @@ def test_the_credit_is_shown_with_the_moment_it_was_told() -> None:
         document(credit={**credit, "seconds": 1e9})
     )
     assert "Credit" not in shown(document())
+
+
+def test_the_view_tells_what_each_of_several_inboxes_does() -> None:
+    """Its songs, its minutes and what holds only it; a single one is what all the rest tells of."""
+    found = document()
+    budget = {**found["budget"], "holding": None}  # type: ignore[dict-item]
+    one = {"name": "dj", "queue": {**found["queue"], "done": 4}, "budget": budget}  # type: ignore[dict-item]
+    found["inboxes"] = [one]
+    found["pauses"] = [
+        {"code": "disk", "message": "No disk.", "hint": "", "inbox": "dj", "next_try": None}
+    ]
+    told = shown(found)
+    assert "Inbox dj: 3 queued; 4 done" in told
+    assert "Paused (disk, dj): No disk." in told
+    assert told.count("1.50 of 10 min (0.15) today") == 2
+    found["inboxes"] = [{**one, "name": None}]
+    assert "Inbox" not in shown(found)
 
 
 def test_the_view_names_the_command_for_each_quarantined_song() -> None:

@@ -51,7 +51,7 @@ def in_context(folder: Path, work: Callable[[Context, Clock], Awaitable[None]]) 
             journal=journal,
             api=api,
             audio=AudioHelper(idle=1.0),
-            place=Place(outbox=str(folder)),
+            places={None: Place(outbox=str(folder))},
             budget=Budget(price=0.1, per_day=None, per_month=None),
             gate=Gate(Timing(), clock, random.Random(1)),
             slots=slots,
