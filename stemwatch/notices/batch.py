@@ -49,7 +49,7 @@ class Batch:
         """Something happened."""
         if event.kind == PAUSED:
             self._pauses.begins(event, now)
-        elif event.kind != RESUMED or self._pauses.ends(event.code):
+        elif event.kind != RESUMED or self._pauses.ends(event.key):
             self._gather(event, now)
 
     def _gather(self, event: Event, now: float) -> None:

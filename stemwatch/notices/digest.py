@@ -32,7 +32,7 @@ class Digest:
     def add(self, event: Event) -> None:
         """Take in one event."""
         if event.kind not in _MOST:
-            self._take(event.kind, 1, (), {(event.kind, event.code): _state(event)})
+            self._take(event.kind, 1, (), {(event.kind, event.key): _state(event)})
         elif len(self.songs.get(event.kind, ())) < _MOST[event.kind]:
             self._take(event.kind, 1, (_song(event),), {})
         else:

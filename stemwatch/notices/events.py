@@ -38,6 +38,12 @@ class Event:
     folder: str = ""
     file: str = ""
     reason: Mapping[str, Any] | None = None  # of a quarantined file, as in its reason file
+    inbox: str | None = None  # whose, of several; None: everybody's
+
+    @property
+    def key(self) -> str:
+        """Tells one pause from another: each inbox has its own."""
+        return self.code if self.inbox is None else f"{self.code} {self.inbox}"
 
 
 def of_job(job: Job, reason: Mapping[str, Any]) -> Event | None:
@@ -62,7 +68,7 @@ def of_job(job: Job, reason: Mapping[str, Any]) -> Event | None:
 def of_pause(pause: Pause, *, begins: bool) -> Event:
     """That work is held, or that it goes on."""
     kind = PAUSED if begins else RESUMED
-    return Event(kind, code=pause.code, message=pause.message, hint=pause.hint)
+    return Event(kind, code=pause.code, message=pause.message, hint=pause.hint, inbox=pause.inbox)
 
 
 def of_budget(left: Left, waiting: int) -> Event:

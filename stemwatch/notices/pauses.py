@@ -22,7 +22,10 @@ class _Held:
 
 
 class Pauses:
-    """The pauses that hold now, by code. `patience`: seconds until one is told. Monotonic times."""
+    """The pauses that hold now, by `Event.key`; monotonic times.
+
+    `patience`: seconds until one is told.
+    """
 
     def __init__(self, patience: float, again: float = AGAIN) -> None:
         self._patience = patience
@@ -33,13 +36,13 @@ class Pauses:
     def begins(self, event: Event, now: float) -> None:
         """Work is held from now on."""
         due = now + self._patience
-        if event.code in self._told_at:
-            due = max(due, self._told_at[event.code] + self._again)
-        self._held.setdefault(event.code, _Held(event, due))
+        if event.key in self._told_at:
+            due = max(due, self._told_at[event.key] + self._again)
+        self._held.setdefault(event.key, _Held(event, due))
 
-    def ends(self, code: str) -> bool:
+    def ends(self, key: str) -> bool:
         """It goes on. True if somebody was told that it did not."""
-        held = self._held.pop(code, None)
+        held = self._held.pop(key, None)
         return held is not None and held.told
 
     def due(self) -> float | None:
@@ -52,5 +55,5 @@ class Pauses:
         ripe = [held for held in untold if rest or held.due <= now]
         for held in ripe:
             held.told = True
-            self._told_at[held.event.code] = now
+            self._told_at[held.event.key] = now
         return [held.event for held in ripe]

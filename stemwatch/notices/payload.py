@@ -19,7 +19,7 @@ async def payload(event: Event) -> bytes:
     if event.kind == QUARANTINED:
         return quarantine.reason_bytes(event.reason or {})
     about = {"code": event.code, "message": event.message, "hint": event.hint}
-    return _json(about)
+    return _json(about if event.inbox is None else {**about, "inbox": event.inbox})
 
 
 def _sidecar(folder: str) -> bytes:

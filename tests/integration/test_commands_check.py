@@ -42,6 +42,25 @@ def test_all_well_with_an_api(tmp_path: Path) -> None:
     assert KEY not in told.stdout + told.stderr
 
 
+def test_every_inbox_is_looked_at(tmp_path: Path) -> None:
+    """Its folders and its room, each with its own key; a fault of one is told beside the others."""
+    home = Home(tmp_path, LOCAL)
+    folders = "{inbox: dj, outbox: dj-out, quarantine: dj-bad, archive: dj-old}"
+    home.config.write_text(
+        f"state_dir: state\n{LOCAL}inboxes: {{dj: {{folders: {folders}}}, karaoke: {{}}}}\n"
+    )
+    (tmp_path / "dj").mkdir()
+    told = home.run("check")
+    assert told.returncode == 78
+    assert "inboxes.karaoke.folders.inbox: " in told.stdout
+    assert "✓ inboxes.dj.folders.outbox: " in told.stdout
+    (tmp_path / "stemwatch" / "karaoke" / "inbox").mkdir(parents=True)
+    told = home.run("check")
+    assert told.returncode == 0, told.stdout
+    assert f"✓ inboxes.dj.folders: written, renamed and deleted in {tmp_path}/dj, " in told.stdout
+    assert "✓ inboxes.karaoke.folders: " in told.stdout
+
+
 def test_several_faults_are_told_at_once(tmp_path: Path) -> None:
     """A refused key, a missing inbox, a broken journal, a taken port: all, with hints, exit 78."""
     with ScenarioServer(key="another") as server:

@@ -77,3 +77,23 @@ def test_this_machine_costs_nothing_and_presets_count(home: Home) -> None:
     assert told.returncode == 0
     assert "b\\xff.wav" in told.stdout
     assert "To pay: 0.00 minutes" in told.stdout
+
+
+def test_the_inbox_decides_on_options_and_limits(home: Home) -> None:
+    """By the path or by --inbox; what was separated before is free only with its options."""
+    home.config.write_text(
+        "state_dir: state\nbudget: {minutes_per_day: 5}\n"
+        "inboxes: {dj: {separation: {stems: 4}, budget: {minutes_per_day: 3}}, karaoke: {}}\n"
+    )
+    song = write(home.root / "a.wav", TONE)
+    sha256 = hashlib.sha256(song.read_bytes()).hexdigest()
+    key = content_key(sha256, Options(stems=4), local=False)
+    home.journal(a_job("earlier.mp3", state=JobState.DONE, content_key=key, sha256=sha256))
+    dj = home.run("estimate", "--inbox", "dj", "a.wav").stdout
+    assert "free" in dj.splitlines()[0]
+    assert "Budget left: 3.00 minutes (inboxes.dj.budget.minutes_per_day)" in dj
+    karaoke = home.run("estimate", "--inbox", "karaoke", "a.wav").stdout
+    assert "free" not in karaoke.splitlines()[0]
+    assert "Budget left: 5.00 minutes (budget.minutes_per_day)" in karaoke
+    unknown = home.run("estimate", "--inbox", "jd", "a.wav")
+    assert (unknown.returncode, "there are dj, karaoke" in unknown.stderr) == (2, True)

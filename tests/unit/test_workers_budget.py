@@ -14,6 +14,7 @@ import pytest
 from stemwatch.job import Identity, Job, JobState, Options
 from stemwatch.journal.journal import Journal, Limit, OverBudget
 from stemwatch.workers.budget import Budget, next_day, next_month, start_of_day, start_of_month
+from tests.unit.journal_support import new_job
 
 BERLIN = "CET-1CEST,M3.5.0,M10.5.0/3"
 
@@ -150,3 +151,35 @@ def test_no_limit_is_no_limit(tmp_path: Path) -> None:
     finally:
         journal.close()
     assert (left.minutes, left.until, budget.limits(1000.0)) == (None, None, [])
+
+
+def test_an_inbox_stays_within_its_own_minutes_and_those_of_all(tmp_path: Path) -> None:
+    """The tighter one counts, with the key that sets it; uploads under way are spoken for."""
+    own = Budget(price=0.1, per_day=10.0, per_month=None, inbox="dj")
+    budget = Budget(price=0.1, per_day=None, per_month=15.0, own={"dj": own})
+    now = at("2026-07-15T12:00")
+
+    async def scenario() -> None:
+        journal = Journal(str(tmp_path / "journal"), clock=lambda: now)
+        jobs = [
+            await journal.add(new_job(n, inbox=name, duration=240.0))
+            for n, name in enumerate(("dj", "karaoke", "dj"))
+        ]
+        for job in jobs[:2]:
+            limits = budget.limits(now, job.inbox)
+            await journal.intend(
+                job, idempotency_key=f"k{job.id}", minutes=4.0, price=0.1, limits=limits
+            )
+        left = await budget.left(journal, now, "dj")
+        assert (left.minutes, left.key) == (6.0, "inboxes.dj.budget.minutes_per_day")
+        left = await budget.left(journal, now, "karaoke")
+        assert (left.minutes, left.key) == (7.0, "budget.minutes_per_month")
+        assert await budget.affordable(journal, now, "dj", [jobs[2]]) == 120.0
+        assert await budget.affordable(journal, now, "karaoke", [jobs[2]]) == 180.0
+        assert (budget.limited, Budget(price=0, per_day=None, per_month=None).limited) == (
+            True,
+            False,
+        )
+        journal.close()
+
+    asyncio.run(scenario())

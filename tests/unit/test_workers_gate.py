@@ -189,3 +189,42 @@ def test_a_try_in_vain_may_be_told_when_to_ask_again(gate: Gate, clock: Clock) -
     (pause,) = gate.due()
     gate.in_vain(pause, after=500.0)
     assert gate.next_due() == clock.now + 500.0
+
+
+def test_a_pause_of_one_inbox_leaves_the_others_alone(gate: Gate) -> None:
+    """Its disks are its own; the key, the API and the journal are everybody's."""
+    assert gate.pause(fault("disk"), "dj") is True
+    assert gate.pause(fault("disk"), "karaoke") is True  # told for each
+    assert gate.pause(fault("disk"), "dj") is False
+    assert gate.reopen("disk", "karaoke") is True
+    assert gate.closed(SUBMIT, "dj") is not None
+    assert gate.closed(SUBMIT, "karaoke") is None
+    assert gate.closed(SUBMIT) is None
+    gate.pause(fault("auth"), "karaoke")
+    assert [gate.closed(POLL, inbox) is not None for inbox in ("dj", "karaoke", None)] == [True] * 3
+    assert gate.reopen("auth") is True
+    assert sorted((p.code, p.inbox) for p in gate.pauses) == [("disk", "dj")]
+
+
+def test_one_inbox_may_try_while_another_is_paused(gate: Gate, clock: Clock) -> None:
+    """What only a song can end is tried with a song of whoever can."""
+    gate.pause(fault("credit", after=10.0))
+    gate.pause(fault("room"), "dj")
+    assert gate.lets(SUBMIT, "karaoke") is False
+    clock.now += 10
+    assert [p.code for p in gate.trial(SUBMIT)] == ["credit"]
+    assert (gate.lets(SUBMIT, "dj"), gate.lets(SUBMIT, "karaoke")) == (False, True)
+
+
+def test_each_inbox_s_pause_is_tried_by_itself(gate: Gate, clock: Clock) -> None:
+    """A try for one moves nothing for the other."""
+    gate.pause(fault("disk"), "dj")
+    clock.now += 1
+    gate.pause(fault("disk"), "karaoke")
+    clock.now += 14
+    (due,) = gate.due()
+    assert due.inbox == "dj"
+    gate.tried(due)
+    gate.in_vain(due)
+    clock.now += 1
+    assert [p.inbox for p in gate.due()] == ["karaoke"]

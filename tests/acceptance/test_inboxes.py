@@ -1,0 +1,281 @@
+"""Several people, several folders: one service, one journal and one pace, and nobody in the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.harness import KEY, SEPARATE, Home, Service
+from tests.acceptance.songs import drop
+from tests.faults.disks import Tmpfs, why_no_mounts
+from tests.scenario.server import ScenarioServer
+from tests.support import wait_for
+
+pytestmark = SEPARATE  # whose song it is never reaches the wire
+QUICK = {"settle_seconds": 0.05}  # the songs are written in one go
+NAMES = ("inbox", "outbox", "quarantine", "archive")
+
+
+@pytest.fixture
+def server(wire: str) -> Iterator[ScenarioServer]:
+    with ScenarioServer(wire=wire, key=KEY, job_seconds=0.1) as server:
+        yield server
+
+
+class Shared:
+    """One service for two people; `home` has its state, `dj` and `karaoke` their folders."""
+
+    def __init__(self, root: Path, server: ScenarioServer, **sections: Any) -> None:
+        self.home = Home(root, server.url)
+        self.dj, self.karaoke = (self._of(root / name) for name in ("dj", "karaoke"))
+        self._url = server.url
+        self.configure(**sections)
+
+    def _of(self, root: Path) -> Home:
+        one = object.__new__(Home)  # only the folders: both are in one configuration
+        one.root = root
+        one.inbox, one.outbox = root / "inbox", root / "outbox"
+        one.quarantine, one.archive = root / "quarantine", root / "archive"
+        one.inbox.mkdir(parents=True, exist_ok=True)
+        return one
+
+    def configure(
+        self, dj: Any = None, karaoke: Any = None, short: str | None = None, **sections: Any
+    ) -> None:
+        """`short`: the short form with the folders of that one."""
+        each = {"dj": dj or {}, "karaoke": karaoke or {}}
+        for name, said in each.items():
+            said["folders"] = {n: f"{name}/{n}" for n in NAMES} | said.get("folders", {})
+        content = {"watch": QUICK, **sections}
+        self.home.configure(self._url, **content)
+        text = self.home.config.read_text()
+        whole = json.loads(json.dumps(_yaml(text)))
+        if short is None:
+            del whole["folders"]
+            whole["inboxes"] = each
+        else:
+            whole["folders"] = {n: f"{short}/{n}" for n in NAMES}
+        self.home.config.write_text(json.dumps(whole))  # JSON is YAML
+
+    def status(self) -> dict[str, Any]:
+        asked = self.home.command("status", "--json", "-c", str(self.home.config))
+        assert asked.returncode == 0, asked.stderr
+        found: dict[str, Any] = json.loads(asked.stdout)
+        return found
+
+
+def _yaml(text: str) -> Any:
+    import yaml
+
+    return yaml.safe_load(text)
+
+
+def paused(service: Service, reason: str) -> dict[str, Any]:
+    def told() -> dict[str, Any] | None:
+        events = (e for e in service.events("service.paused") if e["reason"] == reason)
+        return next(events, None)
+
+    return wait_for(told, what=f"a pause for {reason} in\n{service.text()}")
+
+
+def test_each_song_goes_to_its_own_outbox_with_its_own_options(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """Separation, presets and quarantine are each inbox's; a retry brings a song back to it."""
+    shared = Shared(
+        tmp_path,
+        server,
+        dj={"separation": {"stems": 4}, "presets": {"live": {"stems": 6}}},
+        separation={"format": "flac"},
+    )
+    dj, karaoke = shared.dj, shared.karaoke
+    with shared.home.service() as service:
+        drop(dj.inbox / "one.wav", 1)
+        drop(dj.inbox / "live" / "two.wav", 2)
+        drop(karaoke.inbox / "live" / "three.wav", 3)
+        (karaoke.inbox / "broken.wav").write_bytes(b"no song at all" * 99)
+        service.wait_for_event("job.done", count=3)
+        wait_for(lambda: list(karaoke.reasons()) == ["broken.wav"])
+        again = shared.home.command("retry", "--all", "-c", str(shared.home.config))
+        assert f"{karaoke.inbox}/broken.wav" in again.stdout
+        service.wait_for_event("job.quarantined", count=2)
+        status = shared.status()
+    made = {
+        name: (sidecar["separation"]["stems"], sidecar["separation"]["format"])
+        for one in (dj, karaoke)
+        for name, sidecar in one.sidecars().items()
+    }
+    assert made["one"] == (4, "flac")
+    assert made["live/two"] == (6, "flac")
+    assert made["live/three"] == (2, "flac")
+    assert sorted(dj.sidecars()) == ["live/two", "one"]
+    assert (dj.archive / "live" / "two.wav").exists()
+    assert (karaoke.archive / "live" / "three.wav").exists()
+    assert dj.reasons() == {}
+    assert [inbox["name"] for inbox in status["inboxes"]] == ["dj", "karaoke"]
+    assert [inbox["queue"]["done"] for inbox in status["inboxes"]] == [2, 1]
+    assert [inbox["watcher"]["healthy"] for inbox in status["inboxes"]] == [True, True]
+    assert status["queue"]["done"] == 3
+
+
+def test_a_budget_that_is_used_up_holds_its_own_inbox_only(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """Each counts its own minutes; the top level's are those of all together."""
+    shared = Shared(
+        tmp_path,
+        server,
+        dj={"budget": {"minutes_per_day": 1.5 / 60}},
+        budget={"minutes_per_day": 3.7 / 60},
+    )
+    with shared.home.service() as service:
+        for number in range(2):
+            drop(shared.dj.inbox / f"dj{number}.wav", number)
+        service.wait_for_event("job.queued", count=2)
+        service.wait_for_event("job.done")
+        for number in range(2, 6):
+            drop(shared.karaoke.inbox / f"karaoke{number}.wav", number)
+        service.wait_for_event("job.queued", count=6)
+        service.wait_for_event("job.done", count=3)
+        status = shared.status()
+    assert len(shared.dj.sidecars()) == 1
+    assert len(shared.karaoke.sidecars()) == 2  # the third would be the fourth of all
+    assert server.paid["total"] == 3
+    of_dj, of_karaoke = (inbox["budget"] for inbox in status["inboxes"])
+    assert of_dj["holding"]["key"] == "inboxes.dj.budget.minutes_per_day"
+    assert of_karaoke["holding"]["key"] == "budget.minutes_per_day"
+    assert (of_dj["holding"]["files"], of_karaoke["holding"]["files"]) == (1, 2)
+    assert of_karaoke["today"]["minutes"] == pytest.approx(2 / 60, abs=1e-3)
+
+
+def test_songs_of_all_are_taken_in_turn_within_one_limit(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """Many songs of one don't keep the other's waiting; the plan's parallel jobs are shared."""
+    shared = Shared(tmp_path, server, api={"max_concurrent": 2})
+    server.scenario(jobs=[{"seconds": 0.3, "times": "ever"}])
+    for number in range(12):
+        drop(shared.dj.inbox / f"dj{number:02}.wav", number)
+    with shared.home.service() as service:
+        service.wait_for_event("job.queued", count=12)
+        for number in range(12, 14):
+            drop(shared.karaoke.inbox / f"karaoke{number}.wav", number)
+        service.wait_for_event("job.done", count=14)
+        order = [event["name"][:2] for event in service.events("job.delivered")]
+    assert order[-3:] == ["dj"] * 3  # the two of karaoke were not the last
+    jobs = list(server.routes.ledger.jobs.values())
+    at_once = [sum(one.accepted <= job.accepted < one.ends for one in jobs) for job in jobs]
+    assert max(at_once) == 2
+
+
+def test_an_outbox_that_is_away_holds_its_own_inbox_only(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """Nothing of it is paid for meanwhile, the pause names it, and it goes on by itself."""
+    shared = Shared(tmp_path, server)
+    with shared.home.scaled_service(0.02) as service:
+        shutil.rmtree(shared.karaoke.outbox)
+        drop(shared.karaoke.inbox / "waits.wav", 1)
+        assert paused(service, "disk")["inbox"] == "karaoke"
+        drop(shared.dj.inbox / "goes.wav", 2)
+        service.wait_for_event("job.done")
+        assert server.paid["total"] == 1
+        (pause,) = shared.status()["pauses"]
+        assert (pause["code"], pause["inbox"]) == ("disk", "karaoke")
+        shared.karaoke.outbox.mkdir()
+        service.wait_for_event("job.done", count=2)
+        assert service.wait_for_event("service.resumed")["inbox"] == "karaoke"
+    assert list(shared.dj.sidecars()) == ["goes"]
+    assert list(shared.karaoke.sidecars()) == ["waits"]
+
+
+def test_a_full_disk_holds_its_own_inbox_only(tmp_path: Path, server: ScenarioServer) -> None:
+    """What is spoken for on another disk takes no room from it; freed, it goes on by itself."""
+    if (why := why_no_mounts()) is not None:
+        pytest.skip(why)
+    shared = Shared(tmp_path, server)
+    shared.karaoke.outbox.mkdir(parents=True)
+    with Tmpfs(shared.karaoke.outbox) as disk:
+        ballast = disk.path / "ballast"
+        ballast.write_bytes(b"\0" * (os.statvfs(disk.path).f_bavail * 4096 - (1 << 20)))
+        with shared.home.scaled_service(0.02) as service:
+            drop(shared.karaoke.inbox / "waits.wav", 1)
+            assert paused(service, "room")["inbox"] == "karaoke"
+            drop(shared.dj.inbox / "goes.wav", 2)
+            service.wait_for_event("job.done")
+            assert server.paid["total"] == 1
+            ballast.unlink()
+            service.wait_for_event("job.done", count=2)
+        assert list(shared.karaoke.sidecars()) == ["waits"]
+    assert list(shared.dj.sidecars()) == ["goes"]
+
+
+def test_an_inbox_that_is_not_there_is_waited_for_while_the_other_is_served(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """At the start too: one person's absent disk is told, and keeps nobody else from starting."""
+    shared = Shared(tmp_path, server)
+    shared.karaoke.inbox.rmdir()
+    drop(shared.dj.inbox / "goes.wav", 1)
+    once = shared.home.command("run", "--once", "-c", str(shared.home.config))
+    assert once.returncode == 1, once.stderr
+    assert list(shared.dj.sidecars()) == ["goes"]
+    assert "inboxes.karaoke.folders.inbox" in once.stdout + once.stderr
+    with shared.home.scaled_service(0.02) as service:
+        assert paused(service, "inbox")["inbox"] == "karaoke"
+        shared.karaoke.inbox.mkdir()
+        drop(shared.karaoke.inbox / "comes.wav", 2)
+        service.wait_for_event("job.done")
+        shutil.rmtree(shared.karaoke.inbox)
+        drop(shared.dj.inbox / "goes too.wav", 3)
+        service.wait_for_event("job.done", count=2)
+    assert list(shared.karaoke.sidecars()) == ["comes"]
+    shutil.rmtree(shared.dj.inbox)
+    assert shared.home.command("run", "-c", str(shared.home.config)).returncode == 78
+
+
+def test_what_both_drop_is_paid_once_and_delivered_to_both(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """The second has the first one's stems, copied or linked once their hashes match."""
+    shared = Shared(tmp_path, server)
+    with shared.home.service() as service:
+        drop(shared.dj.inbox / "mine.wav", 1)
+        drop(shared.karaoke.inbox / "also mine.wav", 1)
+        service.wait_for_event("job.done", count=2)
+    assert server.paid["total"] == 1
+    (first,), (second,) = shared.dj.sidecars().values(), shared.karaoke.sidecars().values()
+    assert {s["sha256"] for s in first["stems"]} == {s["sha256"] for s in second["stems"]}
+    assert sorted("reused_from" in one and bool(one["reused_from"]) for one in (first, second)) == [
+        False,
+        True,
+    ]
+
+
+def test_a_restart_in_the_middle_mixes_nothing_up(tmp_path: Path, server: ScenarioServer) -> None:
+    """What was under way goes to the one whose it is, begun in the short form too."""
+    shared = Shared(tmp_path, server, short="dj", api={"max_concurrent": 4})
+    server.scenario(jobs=[{"seconds": 2.0, "times": "ever"}])
+    with shared.home.service() as service:
+        drop(shared.dj.inbox / "dj.wav", 1)
+        wait_for(lambda: shared.home.journal_count("separating") == 1)
+        service.kill()
+    shared.configure(api={"max_concurrent": 4})
+    with shared.home.service() as service:
+        drop(shared.karaoke.inbox / "karaoke.wav", 2)
+        known = "SELECT 1 FROM jobs WHERE inbox = 'karaoke' AND remote_id IS NOT NULL"
+        wait_for(lambda: shared.home.rows(known))
+        service.kill()
+    with shared.home.service() as service:
+        service.wait_for_event("job.done", count=2)
+        assert [one["queue"]["done"] for one in shared.status()["inboxes"]] == [1, 1]
+    assert list(shared.dj.sidecars()) == ["dj"]
+    assert list(shared.karaoke.sidecars()) == ["karaoke"]
+    assert (shared.dj.archive / "dj.wav").exists()
+    assert server.paid["total"] == 2
