@@ -250,7 +250,7 @@ def remounted(_: Path, watched: Watched, size: int, figures: Figures) -> None:
             until = time.monotonic() + 3 * watched.rescan_seconds
             while time.monotonic() < until:  # nothing may happen for three rescans
                 watched.alive()
-                states = dict(watched._rows("SELECT state, count(*) FROM jobs GROUP BY state"))
+                states = dict(watched.home.rows("SELECT state, count(*) FROM jobs GROUP BY state"))
                 if states != {"queued": seen} or not watched.paused():
                     figures.faults.append(f"while the disk was away: {states}, it was {seen}")
                     break
