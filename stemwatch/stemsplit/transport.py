@@ -18,12 +18,16 @@ import httpx
 
 from stemwatch.errors import ConfigFault
 from stemwatch.stemsplit.guard import SocketBackend
+from stemwatch.stemsplit.sockets import SocketStream
 
 # httpx logs whole signed URLs at INFO, httpcore redirect targets at DEBUG.
 for _name in ("httpx", "httpcore"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 LOCATION = "location"
+# A body from here on is read past h11, which copies it three times. h11 then doesn't know that it
+# ended, and the connection can't be used again: worth it for stems, not for answers.
+STRAIGHT_BYTES = 1024 * 1024
 # Most specific first.
 _MAPPED: tuple[tuple[type[Exception], type[httpx.TransportError]], ...] = (
     (httpcore.ConnectTimeout, httpx.ConnectTimeout),
@@ -83,7 +87,7 @@ class Transport(httpx.AsyncBaseTransport):
         return httpx.Response(
             response.status,
             headers=[pair for pair in response.headers if pair[0].lower() != LOCATION.encode()],
-            stream=_Body(response),
+            stream=_Body(response, request.extensions.get("timeout", {}).get("read")),
             extensions={**response.extensions, LOCATION: moved[0] if moved else b""},
         )
 
@@ -92,16 +96,40 @@ class Transport(httpx.AsyncBaseTransport):
 
 
 class _Body(httpx.AsyncByteStream):
-    def __init__(self, response: httpcore.Response) -> None:
+    def __init__(self, response: httpcore.Response, stall: float | None) -> None:
         self._response = response
+        self._stall = stall
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        stream = self._response.extensions.get("network_stream")
+        size = _plain_length(self._response)
+        straight = isinstance(stream, SocketStream) and stream.body_follows
         with _as_httpx():
-            async for part in self._response.aiter_stream():
-                yield part
+            if isinstance(stream, SocketStream) and straight and size >= STRAIGHT_BYTES:
+                while size:
+                    data = await stream.read_body(size, self._stall)
+                    if not data:
+                        raise httpcore.RemoteProtocolError("it broke off before its end")
+                    size -= len(data)
+                    yield data
+            else:
+                async for part in self._response.aiter_stream():
+                    yield part
 
     async def aclose(self) -> None:
         await self._response.aclose()
+
+
+def _plain_length(response: httpcore.Response) -> int:
+    """The bytes of a 200's body that comes as it is, by its one Content-Length; else 0."""
+    framing = [
+        (name.lower(), value)
+        for name, value in response.headers
+        if name.lower() in {b"content-length", b"transfer-encoding"}
+    ]
+    if response.status != 200 or len(framing) != 1 or framing[0][0] != b"content-length":
+        return 0
+    return int(framing[0][1])  # h11 has checked that it is one
 
 
 @contextmanager

@@ -2,8 +2,8 @@
 
 100 MB up by both wires and 80 MB down, plain and TLS, over loopback, through the real client and
 through curl in turns, against one server (`sink`) in a process of its own. Ratios are medians over
-the rounds of one round's pair. CPU is user and system time of the client alone; that of curl
-without its start-up (a transfer of one byte). RSS is the growth of the process during a transfer;
+the rounds of one round's pair. CPU is user and system time of the client alone, less that of a
+transfer of one byte (curl's start-up). RSS is the growth of the process during a transfer;
 a stall is the longest time for which another task of the loop could not run.
 
 Goals: MB/s x curl's: up 0.85 plain, 0.9 TLS, down 0.9 and 0.85; CPU <= 1.1 x; RSS <= 8 MB;
@@ -22,8 +22,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 from stemwatch.job import Options
@@ -52,7 +54,11 @@ class Site:
 
     origin: str
     folder: Path
-    tls: ssl.SSLContext | None
+    authority: Path | None  # the certificate of a server that speaks TLS
+
+    def calls(self) -> Calls:
+        tls = ssl.create_default_context(cafile=self.authority) if self.authority else None
+        return Calls(self.origin, "key", tls=tls)
 
     def path(self, size: int) -> Path:
         """A file of that many bytes, in the page cache."""
@@ -62,35 +68,12 @@ class Site:
         return path
 
 
-Transfer = Callable[[Site, int], Awaitable[None]]
+Transfer = Callable[[SeparationApi, Site, int], Awaitable[None]]
 
 
-async def post(site: Site, size: int) -> None:
-    await _submit(SeparateApi(_calls(site)), site, size)
+async def upload(api: SeparationApi, site: Site, size: int) -> None:
+    """As `workers.submit` does it, with a slot free."""
 
-
-async def put(site: Site, size: int) -> None:
-    await _submit(PresignedApi(_calls(site)), site, size)
-
-
-async def get(site: Site, size: int) -> None:
-    """As `workers.fetch` does it: into a new file."""
-    api = SeparateApi(_calls(site))
-    part = site.folder / "stem.part"
-    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-    try:
-        url = f"{site.origin}/{size}"
-        await api.download(url, fd, limit=size, deadline=60.0, on_received=lambda _: None)
-    finally:
-        os.close(fd)
-        await api.aclose()
-
-
-def _calls(site: Site) -> Calls:
-    return Calls(site.origin, "key", tls=site.tls)
-
-
-async def _submit(api: SeparationApi, site: Site, size: int) -> None:
     async def at_once() -> None:
         pass
 
@@ -106,7 +89,27 @@ async def _submit(api: SeparationApi, site: Site, size: int) -> None:
         )
     finally:
         os.close(fd)
-        await api.aclose()
+
+
+async def download(api: SeparationApi, site: Site, size: int) -> None:
+    """As `workers.fetch` does it: into a new file."""
+    fd = os.open(site.folder / "stem.part", os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    try:
+        url = f"{site.origin}/{size}"
+        await api.download(url, fd, limit=size, deadline=60.0, on_received=lambda _: None)
+    finally:
+        os.close(fd)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A transfer by us and by curl."""
+
+    name: str
+    size: int
+    transfer: Transfer
+    wire: type[SeparateApi] | type[PresignedApi]
+    curl: Callable[[Site, int], list[str]]
 
 
 def curl_post(site: Site, size: int) -> list[str]:
@@ -122,11 +125,14 @@ def curl_get(site: Site, size: int) -> list[str]:
     return ["-o", str(site.folder / "stem.part"), f"{site.origin}/{size}"]
 
 
-def ours(transfer: Transfer, site: Site, size: int) -> Cost:
+def ours(kind: Kind, site: Site, size: int) -> Cost:
     async def measured() -> Cost:
+        api = kind.wire(site.calls())
         began, cpu = time.perf_counter(), time.process_time()
-        await transfer(site, size)
-        return Cost(time.perf_counter() - began, time.process_time() - cpu)
+        await kind.transfer(api, site, size)
+        cost = Cost(time.perf_counter() - began, time.process_time() - cpu)
+        await api.aclose()
+        return cost
 
     site.path(size)
     cost = asyncio.run(measured())
@@ -134,18 +140,29 @@ def ours(transfer: Transfer, site: Site, size: int) -> Cost:
     return cost
 
 
-def looked_at(transfer: Transfer, site: Site, size: int) -> tuple[float, Stalls]:
-    """A transfer's growth of memory in MB, and its stalls: looking costs time, so not in `ours`."""
+def stalled(kind: Kind, site: Site) -> Stalls:
+    """The loop's stalls during a transfer: looking costs time, so not in `ours`."""
 
-    async def measured() -> tuple[float, Stalls]:
-        with Stalls() as stalls, peak_growth() as growth:
+    async def measured() -> Stalls:
+        api = kind.wire(site.calls())
+        with Stalls() as stalls:
             await stalls.watch()
-            await transfer(site, size)
-            return growth(), stalls
+            await kind.transfer(api, site, kind.size)
+        await api.aclose()
+        return stalls
 
-    seen = asyncio.run(measured())
+    stalls = asyncio.run(measured())
     (site.folder / "stem.part").unlink(missing_ok=True)
-    return seen
+    return stalls
+
+
+def grown(name: str, site: Site) -> float:
+    """By how many MB the first large transfer makes a process grow (run in one of its own)."""
+    kind = next(kind for kind in KINDS if kind.name == name)
+    ours(kind, site, 1)
+    with peak_growth() as growth:
+        ours(kind, site, kind.size)
+        return growth()
 
 
 def curls(arguments: list[str], site: Site) -> Cost:
@@ -158,69 +175,77 @@ def curls(arguments: list[str], site: Site) -> Cost:
     return Cost(float(answer.rsplit("\n", 1)[1]), cpu)
 
 
-def compare(
-    name: str, site: Site, size: int, transfer: Transfer, curl: Callable[[Site, int], list[str]]
-) -> str:
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
-    ours(transfer, site, 1_000_000)  # import, connect, certificates: not a transfer's cost
-    start_up = statistics.median(curls(curl(site, 1), site).cpu for _ in range(5))
-    pairs = []
+def compare(kind: Kind, site: Site, rounds: int) -> str:
+    """One row of the table."""
+    size = kind.size
+    our_start = statistics.median(ours(kind, site, 1).cpu for _ in range(5))
+    curl_start = statistics.median(curls(kind.curl(site, 1), site).cpu for _ in range(5))
+    pairs: list[tuple[Cost, Cost]] = []
     for number in range(rounds):
-        turns = [lambda: ours(transfer, site, size), lambda: curls(curl(site, size), site)]
         if number % 2:
-            pairs.append(tuple(turn() for turn in turns))
+            ours_first = ours(kind, site, size)
+            pairs.append((ours_first, curls(kind.curl(site, size), site)))
         else:
-            pairs.append(tuple(turn() for turn in reversed(turns))[::-1])
-    seen = [looked_at(transfer, site, size) for _ in range(rounds)]
-    gigabytes = size / 1e9
+            curl_first = curls(kind.curl(site, size), site)
+            pairs.append((ours(kind, site, size), curl_first))
+    stalls = [stalled(kind, site) for _ in range(rounds)]
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as fresh:
+        growth = fresh.submit(grown, kind.name, site).result()
+    our_cpu = [(o.cpu - our_start) * 1e9 / size for o, _ in pairs]
+    curl_cpu = [(c.cpu - curl_start) * 1e9 / size for _, c in pairs]
     median = statistics.median
+    name = f"{kind.name}{', TLS' if site.authority else ''}"
     return (
         f"{name:16}{median(c.seconds / o.seconds for o, c in pairs):6.2f}"
         f"{median(size / 1e6 / o.seconds for o, _ in pairs):8.0f}"
         f"{median(size / 1e6 / c.seconds for _, c in pairs):8.0f}"
-        f"{median(o.cpu / (c.cpu - start_up) for o, c in pairs):10.2f}"
-        f"{median(o.cpu / gigabytes for o, _ in pairs):8.2f}"
-        f"{median((c.cpu - start_up) / gigabytes for _, c in pairs):8.2f}"
-        f"{max(growth for growth, _ in seen):8.1f}"
-        f"{median(s.longest for _, s in seen):10.1f}{median(s.busiest for _, s in seen):8.1f}"
+        f"{median(o / c for o, c in zip(our_cpu, curl_cpu, strict=True)):10.2f}"
+        f"{median(our_cpu):8.2f}{median(curl_cpu):8.2f}"
+        f"{growth:8.1f}"
+        f"{median(s.longest for s in stalls):10.1f}{median(s.busiest for s in stalls):8.1f}"
     )
 
 
 @contextmanager
 def running(folder: Path, tls: bool) -> Iterator[Site]:
     files: list[str] = []
-    context = None
     if tls:
         files = [str(folder / "cert.pem"), str(folder / "key.pem")]
         command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
         command += " -days 2 -subj /CN=bench -addext subjectAltName=IP:127.0.0.1"
         made = [*command.split(), "-out", files[0], "-keyout", files[1]]
         subprocess.run(made, check=True, capture_output=True)
-        context = ssl.create_default_context(cafile=files[0])
     server = subprocess.Popen(
         [sys.executable, "-m", "tests.benchmarks.sink", *files], stdout=subprocess.PIPE, text=True
     )
     try:
         assert server.stdout is not None
         port = int(server.stdout.readline())
-        yield Site(f"http{'s' if tls else ''}://127.0.0.1:{port}", folder, context)
+        yield Site(
+            f"http{'s' if tls else ''}://127.0.0.1:{port}", folder, Path(files[0]) if tls else None
+        )
     finally:
         server.kill()
         server.wait()
 
 
+KINDS = (
+    Kind("up, POST", UP, upload, SeparateApi, curl_post),
+    Kind("up, PUT", UP, upload, PresignedApi, curl_put),
+    Kind("down", DOWN, download, SeparateApi, curl_get),
+)
+
+
 def main() -> None:
-    print("                 x curl    MB/s    curl   CPU x   s/GB    curl  RSS MB stall ms   (CPU)")
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
+    print(
+        "                 x curl    MB/s    curl   CPU x   s/GB    curl  RSS MB  stall ms   (CPU)"
+    )
     with tempfile.TemporaryDirectory() as name:
         for tls in (False, True):
             with running(Path(name), tls) as site:
-                for label, size, transfer, curl in (
-                    ("up, POST", UP, post, curl_post),
-                    ("up, PUT", UP, put, curl_put),
-                    ("down", DOWN, get, curl_get),
-                ):
-                    row = f"{label}{', TLS' if tls else ''}"
-                    print(compare(row, site, size, transfer, curl), flush=True)
+                for kind in KINDS:
+                    print(compare(kind, site, rounds), flush=True)
     print(load())
 
 

@@ -1,6 +1,6 @@
 """An HTTP server that costs next to nothing: `python -m tests.benchmarks.sink [CERT KEY]`.
 
-It throws uploads away from one buffer and serves downloads from page cache with sendfile (over TLS
+It throws uploads away from one buffer and serves downloads from memory with sendfile (over TLS
 from one buffer), so that what is measured against it is the client. Prints its port.
 """
 
@@ -11,7 +11,6 @@ import os
 import socket
 import ssl
 import sys
-import tempfile
 import threading
 
 BUFFER = 1024 * 1024
@@ -25,10 +24,8 @@ class Sink:
         self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self._listener.getsockname()[1]
-        self._source = tempfile.TemporaryFile()
-        self._source.truncate(256 * BUFFER)
-        while self._source.read(BUFFER):  # into the page cache
-            pass
+        self._source = os.memfd_create("source")
+        os.truncate(self._source, 256 * BUFFER)
 
     def serve(self) -> None:
         while True:
@@ -76,9 +73,7 @@ class Sink:
         offset = 0
         while offset < size:
             if self._tls is None:
-                offset += os.sendfile(
-                    connection.fileno(), self._source.fileno(), offset, size - offset
-                )
+                offset += os.sendfile(connection.fileno(), self._source, offset, size - offset)
             else:
                 part = buffer[: min(BUFFER, size - offset)]
                 connection.sendall(part)

@@ -1,0 +1,188 @@
+"""Large bodies go past h11, and nothing else changes: framing, short ends, early heads."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from stemwatch.errors import RetryLater
+from stemwatch.job import Options
+from stemwatch.stemsplit.body import CHUNK
+from stemwatch.stemsplit.calls import Calls
+from stemwatch.stemsplit.client import Upload
+from stemwatch.stemsplit.separate import SeparateApi
+from stemwatch.stemsplit.transport import STRAIGHT_BYTES
+from tests.counting import calls
+
+MEGABYTE = 1024 * 1024
+BODY = os.urandom(MEGABYTE // 2) * 8
+LENGTH = b"Content-Length: %d\r\n" % len(BODY)
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+@asynccontextmanager
+async def _serving(
+    talk: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncIterator[str]:
+    """The origin of a server whose connections are all over when this is."""
+    over: list[asyncio.Event] = []
+
+    async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        over.append(asyncio.Event())
+        ended = over[-1]
+        try:
+            await talk(reader, writer)
+        except ConnectionError:
+            pass  # a client that has enough hangs up
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+            ended.set()
+
+    server = await asyncio.start_server(one, "127.0.0.1", 0, limit=2 * len(BODY))
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        for ended in over:
+            await ended.wait()
+
+
+async def _serve(pieces: Sequence[bytes], target: Path, times: int = 1) -> list[int]:
+    """Fetch `target` from a server that sends just these pieces; returns each fetch's bytes."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.readline():
+            while await reader.readline() != b"\r\n":
+                pass
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(0.01 if len(pieces) > 2 else 0)  # a packet each
+            if b"Connection: close" in pieces[0]:
+                break
+
+    sizes = []
+    async with _serving(talk) as origin:
+        api = SeparateApi(Calls(origin, "key"))
+        try:
+            for _ in range(times):
+                fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+                try:
+                    size = await api.download(
+                        f"{origin}/stem",
+                        fd,
+                        limit=len(BODY),
+                        deadline=20,
+                        on_received=lambda _: None,
+                    )
+                finally:
+                    os.close(fd)
+                sizes.append(size)
+        finally:
+            await api.aclose()
+    return sizes
+
+
+CLOSED = OK + b"Connection: close\r\n"
+CHUNKED = b"%x\r\n" % len(BODY) + BODY + b"\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [OK + LENGTH + b"\r\n" + BODY],
+        [OK + LENGTH + b"\r\n", BODY],
+        [OK + LENGTH + b"\r\n" + BODY[:100], BODY[100:-7], BODY[-7:]],
+        [OK, LENGTH + b"\r", b"\n" + BODY[:10], BODY[10:]],
+        [OK, LENGTH + b"\r\n" + BODY],
+        [b"HTTP/1.1 103 Early Hints\r\n\r\n" + OK + LENGTH + b"\r\n" + BODY],
+        [b"HTTP/1.1 100 Continue\r\n\r\n", OK + LENGTH + b"\r\n", BODY],
+        [b"HTTP/1.1 200 OK\n" + LENGTH + b"\n" + BODY],
+        [OK + b"Transfer-Encoding: chunked\r\n\r\n" + CHUNKED],
+        [CLOSED + b"\r\n" + BODY],
+        [CLOSED + LENGTH + b"\r\n" + BODY + b"more than was promised"],
+    ],
+    ids=[
+        "at once",
+        "head first",
+        "in parts",
+        "head in parts",
+        "status line first",
+        "early hints",
+        "continue",
+        "bare line ends",
+        "chunked",
+        "until the end",
+        "more than promised",
+    ],
+)
+def test_every_framing_gives_the_same_bytes(tmp_path: Path, pieces: list[bytes]) -> None:
+    """However head and body are cut, framed or announced; a second time over the same client."""
+    target = tmp_path / "stem"
+    assert asyncio.run(_serve(pieces, target, times=2)) == [len(BODY), len(BODY)]
+    assert target.read_bytes() == BODY
+
+
+def test_a_body_that_breaks_off_is_short(tmp_path: Path) -> None:
+    """A large one, too: half a stem must never pass for a whole one."""
+    with pytest.raises(RetryLater) as caught:
+        asyncio.run(_serve([CLOSED + LENGTH + b"\r\n" + BODY[:-1]], tmp_path / "stem"))
+    assert caught.value.code == "short_body"
+
+
+def test_a_download_costs_h11_its_head_only(tmp_path: Path) -> None:
+    """h11 copies a body three times: its work must not grow with the body."""
+    work = {}
+    for size in (STRAIGHT_BYTES, 4 * STRAIGHT_BYTES):
+        answer = OK + b"Content-Length: %d\r\n\r\n" % size
+        with calls("h11") as count:
+            asyncio.run(_serve([answer, BODY[:size]], tmp_path / "stem"))
+        work[size] = count["h11"]
+        assert count["h11"] > 0  # the head is h11's
+    assert len(set(work.values())) == 1
+
+
+def test_an_upload_is_read_once_in_large_pieces(tmp_path: Path) -> None:
+    """One read, one frame of h11 and one look for an early answer per piece."""
+    song = tmp_path / "song.wav"
+    song.write_bytes(BODY)
+    taken = hashlib.sha256()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        left = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        body = await reader.readexactly(left)
+        start = body.index(BODY[:64])
+        taken.update(body[start : start + len(BODY)])
+        writer.write(OK + b'Content-Length: 14\r\n\r\n{"job_id":"j"}')
+        await writer.drain()
+
+    async def once() -> None:
+        async def at_once() -> None:
+            pass
+
+        async with _serving(talk) as origin:
+            api = SeparateApi(Calls(origin, "key"))
+            with song.open("rb") as file:
+                await api.submit(
+                    Upload(file.fileno(), len(BODY), "song.wav"),
+                    Options(stems=2, format="wav"),
+                    idempotency_key="key",
+                    before_last_bytes=at_once,
+                    on_sent=lambda _: None,
+                )
+            await api.aclose()
+
+    with calls() as count:
+        asyncio.run(once())
+    assert taken.digest() == hashlib.sha256(BODY).digest()
+    assert count["pread"] == len(BODY) / CHUNK
+    assert CHUNK >= 256 * 1024
