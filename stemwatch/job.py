@@ -7,8 +7,9 @@ Each state names what is already durable, so that a kill anywhere is safe. Waiti
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from operator import attrgetter
 from os import stat_result
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -148,7 +149,15 @@ class Job:
         return self.relpath.rsplit("/", 1)[-1]
 
     def evolve(self, **changes: Any) -> Job:
-        return replace(self, **changes)
+        # Twice as quick as `dataclasses.replace`, which asks for 34 fields by name.
+        values = [*_values(self)]
+        for name, value in changes.items():
+            values[_PLACES[name]] = value
+        return Job(*values)
+
+
+_PLACES = {f.name: place for place, f in enumerate(fields(Job))}
+_values = attrgetter(*_PLACES)
 
 
 def resume_state(job: Job) -> JobState:

@@ -47,14 +47,19 @@ def test_one_failing_piece_of_work_undoes_only_itself(tmp_path: Path) -> None:
         db.execute(_insert(100))
         raise StaleJob("it moved on.")
 
-    gate = writer.submit(lambda _db: time.sleep(0.05))  # the next ones gather behind it
-    before = [writer.submit(lambda db, n=n: db.execute(_insert(n)).rowcount) for n in range(5)]
-    failing = writer.submit(fails)
-    after = [writer.submit(lambda db, n=n: db.execute(_insert(n)).rowcount) for n in range(5, 9)]
-    gate.result(10)
-    with pytest.raises(StaleJob):
-        failing.result(10)
-    assert [future.result(10) for future in before + after] == [1] * 9
+    async def all_at_once() -> None:
+        gate = writer.submit(lambda _db: time.sleep(0.05))  # the next ones gather behind it
+        before = [writer.submit(lambda db, n=n: db.execute(_insert(n)).rowcount) for n in range(5)]
+        failing = writer.submit(fails)
+        after = [
+            writer.submit(lambda db, n=n: db.execute(_insert(n)).rowcount) for n in range(5, 9)
+        ]
+        await gate
+        with pytest.raises(StaleJob):
+            await failing
+        assert await asyncio.gather(*before, *after) == [1] * 9
+
+    asyncio.run(all_at_once())
     writer.close()
     with sqlite3.connect(path) as db:
         assert sorted(int(row[0]) for row in db.execute("SELECT name FROM meta")) == list(range(9))

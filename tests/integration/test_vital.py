@@ -110,7 +110,7 @@ async def _journal_hangs(tmp_path: Path) -> None:
             assert service.vital.hung() == "the journal has not moved for 121 s"
         finally:
             release.set()
-        await asyncio.wrap_future(stuck)
+        await stuck
         await wait_for_async(lambda: service.vital.hung() == "")
 
 
