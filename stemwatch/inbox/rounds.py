@@ -10,12 +10,13 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Protocol
 
 from stemwatch.errors import PauseService, StemwatchError
+from stemwatch.inbox.folders import Folders
 from stemwatch.inbox.intake import Changed, Incomplete
 from stemwatch.inbox.kept import Kept
 from stemwatch.inbox.names import Filter
+from stemwatch.inbox.needs import Front
 from stemwatch.inbox.patience import patiently
 from stemwatch.inbox.sample import NotYet, sample_all
 from stemwatch.inbox.scan import Found, Offline, find, scan
@@ -30,25 +31,6 @@ AT_ONCE = 16
 _SEATS = 4  # free ones that are worth a look: with one at a time, a thread was asked for each file
 _SHORTEST_ROUND = 0.2  # seconds between two rounds, however many hints come
 _REMEMBERED = 200  # unreadable files and folders that are reported, once each
-
-
-class Front(Protocol):
-    """What the rounds need of the rest of the service."""
-
-    async def admit(self, found: Found, *, patient: bool) -> None:
-        """Journal this settled file. Raises what `Intake.admit` does."""
-
-    async def require_online(self) -> None:
-        """Raise PauseService(code="inbox") unless its file system is mounted and answers."""
-
-    def same(self, one: Identity | None, other: Identity) -> bool:
-        """Whether two looks saw the same file."""
-
-    def offline(self, fault: PauseService) -> None:
-        """The inbox is not there."""
-
-    def trouble(self, fault: StemwatchError) -> None:
-        """A fault that is not one file's own, such as a full journal."""
 
 
 class Rounds:
@@ -82,6 +64,7 @@ class Rounds:
         self._found: dict[str, Found] = {}  # what is settling, by path
         self._taking: dict[str, asyncio.Task[None]] = {}
         self._kept = Kept()
+        self._folders = Folders(clock)
         self._crowded = False  # there was more than could be followed
         self._away = False  # the inbox is not there or hangs: asking more of it would hang too
         self._next_scan = 0.0
@@ -91,6 +74,7 @@ class Rounds:
         """Other names and gaps from now on; what they mean is looked at once, from the start."""
         self._filter = filter
         self._rescan_seconds = rescan_seconds
+        self._folders = self._folders.anew()
         self._next_scan = 0.0
         self.wake()
 
@@ -161,7 +145,7 @@ class Rounds:
             self._away = False
             if hints.everything or now >= self._next_scan or self._has_room_again():
                 await self._watcher.check(now)
-                await self._scan_all(now)
+                await self._scan_all(now, whole=hints.everything)
             else:
                 for tree in sorted(hints.trees):
                     await self._look(scan(self._root, self._filter, below=tree))
@@ -172,6 +156,7 @@ class Rounds:
             self._gone_offline(fault, now)
         except StemwatchError as fault:
             self._front.trouble(fault)
+            self._folders = self._folders.anew()
             self._away = fault.code == "inbox"  # nothing to look through before the next rescan
             later = now + self._rescan_seconds
             self._next_scan = later if self._away else min(self._next_scan, later)
@@ -183,12 +168,14 @@ class Rounds:
         await self._front.require_online()
         self._alive_at = self._clock()
 
-    async def _scan_all(self, now: float) -> None:
+    async def _scan_all(self, now: float, *, whole: bool) -> None:
         self.under_way.set()
         self._crowded = False
         self.unreadable = {p: m for p, m in self.unreadable.items() if p in self._settler}
-        self._kept.begin()
-        await self._look(scan(self._root, self._filter, on_error=self._cant_list))
+        if self._folders.begin(self._watcher.mode, whole=whole):
+            self._kept.begin()
+        found = scan(self._root, self._filter, folders=self._folders, on_error=self._cant_read)
+        await self._look(found)
         self._next_scan = now + self._rescan_seconds
         if not self._crowded:  # else it stopped where no more could be followed
             self.completed += 1
@@ -207,13 +194,22 @@ class Rounds:
             for found in slice_:
                 if found.path in self._taking or self._is_known(found, known.get(found.path, [])):
                     continue
-                if self._settler.track(found, self._clock()):
-                    self._found[found.path] = found
-                else:
-                    self._crowded = True
+                if not self._follow(found, new=found.path not in known):
                     return
             if all(self._is_finished(found, known.get(found.path, [])) for found in slice_):
                 self._kept.add(slice_)
+
+    def _follow(self, found: Found, *, new: bool) -> bool:
+        """Watch this song settle; False: no more can be followed."""
+        if self._settler.full:  # it, or the one whose place it takes, has to be found again
+            self._folders = self._folders.anew()
+        elif new and found.path not in self._settler:
+            self._folders.came(found.path)
+        if not self._settler.track(found, self._clock()):
+            self._crowded = True
+            return False
+        self._found[found.path] = found
+        return True
 
     def _is_known(self, found: Found, rows: list[tuple[JobState, Identity, bool]]) -> bool:
         """Known and where it belongs. One that was filed and is back again is a new drop."""
@@ -241,7 +237,7 @@ class Rounds:
     def _judge(self, path: str, seen: Identity | NotYet | None) -> None:
         if isinstance(seen, NotYet):
             self._settler.busy(path, self._clock())
-            self._cant_read(path, seen.strerror or str(seen))
+            self._cant_read(path, seen)
             return
         self.unreadable.pop(path, None)
         verdict = self._settler.sample(path, seen, self._clock())
@@ -259,7 +255,7 @@ class Rounds:
             await self._front.admit(found, patient=patient)
         except NotYet as fault:
             self._settler.busy(path, self._clock())
-            self._cant_read(path, fault.strerror or str(fault))
+            self._cant_read(path, fault)
         except Incomplete:
             # Nothing came for long: either it is whole after all, or it never will be.
             if self._settler.incomplete(path, self._clock()):
@@ -280,21 +276,20 @@ class Rounds:
         self._settler.forget(path)
         self._found.pop(path, None)
         if again:
+            self._folders.doubt(path)
             self._next_scan = min(self._next_scan, self._clock() + self._rescan_seconds / 4)
 
     def _taken(self, path: str) -> None:
         self._taking.pop(path, None)
         self._signal.set()
 
-    def _cant_read(self, path: str, message: str) -> None:
+    def _cant_read(self, path: str, error: OSError) -> None:
         if path not in self.unreadable and len(self.unreadable) < _REMEMBERED:
-            self.unreadable[path] = message
+            self.unreadable[path] = message = error.strerror or str(error)
             log.warning("file.unreadable", path=path, message=message)
 
-    def _cant_list(self, folder: str, error: OSError) -> None:
-        self._cant_read(folder, error.strerror or str(error))
-
     def _gone_offline(self, fault: Offline, now: float) -> None:
+        self._folders = self._folders.anew()
         hint = "Mount it again, or make the folder; nothing is forgotten meanwhile."
         self._front.offline(PauseService(f"{fault}.", code="inbox", hint=hint))
         self._next_scan = now + self._rescan_seconds

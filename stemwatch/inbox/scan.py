@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from itertools import islice
 from operator import attrgetter
 from typing import NamedTuple
 
+from stemwatch.inbox.folders import Folders
 from stemwatch.inbox.names import Filter, holds_back, temp_siblings
 from stemwatch.job import Identity
 
@@ -52,6 +53,7 @@ def scan(
     below: str | None = None,
     recursive: bool = True,
     device: int | None = None,
+    folders: Folders | None = None,
     on_error: OnError = _ignore,
     on_held: OnHeld = _ignore,
 ) -> Iterator[Found]:
@@ -59,7 +61,8 @@ def scan(
 
     Sorted by name within a folder of up to `SLICE` entries, in sorted slices above that. Symlinks
     are neither yielded nor followed. `on_error` is called at most once a scan for each folder that
-    can't be read, `on_held` for each song that waits for the temp file beside it.
+    can't be read, `on_held` for each song that waits for the temp file beside it. The songs of what
+    `folders` passes over are left out.
 
     Raises `Offline`, before the first or after the last, when the root is missing or not a
     directory, or its `st_dev` is not `device`.
@@ -74,14 +77,18 @@ def scan(
         pending.append((os.path.join(root, start), f"{start}/"))
     while pending:
         directory, prefix = pending.pop()
-        folders: list[tuple[str, str]] = []
+        below_it: list[tuple[str, str]] = []
         try:
-            yield from _songs(directory, prefix, sink, folders)
+            passed = None if folders is None else folders.passed(directory)
+            if passed is not None:
+                below_it += passed
+            elif (yield from _songs(directory, prefix, sink, below_it)) and folders is not None:
+                folders.looked_through(directory, below_it)
         except OSError as error:
             _report(directory, error, sink)
         if recursive:
-            folders.sort(reverse=True)
-            pending += folders
+            below_it.sort(reverse=True)
+            pending += below_it
     # Unmounted half-way, the rest looked empty: say so rather than call it a scan.
     root_device(root, device)
 
@@ -128,8 +135,11 @@ def root_device(root: str, expected: int | None = None) -> int:
 
 def _songs(
     directory: str, prefix: str, sink: _Sink, folders: list[tuple[str, str]]
-) -> Iterator[Found]:
-    """The songs of one directory; its subfolders are added to `folders`."""
+) -> Generator[Found, None, bool]:
+    """The songs of one directory; its subfolders are added to `folders`.
+
+    Returns whether all of them could be looked at.
+    """
     base = os.path.join(directory, "")
     held: set[str] = set()
     reported = False
@@ -158,6 +168,7 @@ def _songs(
                 )
                 yield Found(base + name, prefix + name, identity)
             now = list(islice(entries, SLICE))
+    return not reported
 
 
 def _classify(

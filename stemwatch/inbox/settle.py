@@ -84,6 +84,11 @@ class Settler:
         return path in self._tracked
 
     @property
+    def full(self) -> bool:
+        """What is followed next takes the place of one that could not be opened, or none."""
+        return len(self._tracked) >= self._capacity
+
+    @property
     def busy_count(self) -> int:
         """How many of them could not be opened when last tried."""
         return len(self._busy)
@@ -95,7 +100,7 @@ class Settler:
         """
         tracked = self._tracked.get(found.path)
         if tracked is None:
-            if len(self._tracked) >= self._capacity and not self._evict():
+            if self.full and not self._evict():
                 return False
             tracked = self._tracked[found.path] = _Tracked(None, now, 0, inf)
         elif tracked.fingerprint in {None, self._fingerprint(found.identity)}:

@@ -1,0 +1,28 @@
+"""What the rounds through the inbox need of the rest of the service, as an interface."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from stemwatch.errors import PauseService, StemwatchError
+from stemwatch.inbox.scan import Found
+from stemwatch.job import Identity
+
+
+class Front(Protocol):
+    """What the rounds need of the rest of the service."""
+
+    async def admit(self, found: Found, *, patient: bool) -> None:
+        """Journal this settled file. Raises what `Intake.admit` does."""
+
+    async def require_online(self) -> None:
+        """Raise PauseService(code="inbox") unless its file system is mounted and answers."""
+
+    def same(self, one: Identity | None, other: Identity) -> bool:
+        """Whether two looks saw the same file."""
+
+    def offline(self, fault: PauseService) -> None:
+        """The inbox is not there."""
+
+    def trouble(self, fault: StemwatchError) -> None:
+        """A fault that is not one file's own, such as a full journal."""
