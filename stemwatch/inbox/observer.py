@@ -30,6 +30,7 @@ from watchdog.observers.inotify_c import (
     WatchCallback,
     WatchDescriptor,
 )
+from watchdog.observers.inotify_move_event_grouper import InotifyMoveEventGrouper
 
 # All others (a copy's thousands of "modified") would only cost time.
 EVENTS: list[type[FileSystemEvent]] = [
@@ -40,6 +41,11 @@ EVENTS: list[type[FileSystemEvent]] = [
     DirMovedEvent,
 ]
 LIMITS = frozenset({errno.ENOSPC, errno.EMFILE})
+
+# Half a second by default, for which a file that leaves (each song that is archived) holds up all
+# events behind it, lest its arrival elsewhere follows. The kernel tells both at once, and to us an
+# arrival alone says the same.
+InotifyMoveEventGrouper.delay = 0.02
 
 
 class _Reader(InotifyFD):

@@ -30,7 +30,7 @@ CAPACITY = 4096
 AT_ONCE = 16
 _SEATS = 4  # free ones that are worth a look: with one at a time, a thread was asked for each file
 _SHORTEST_ROUND = 0.2  # seconds between two rounds, however many hints come
-_REMEMBERED = 200  # unreadable files and folders that are reported, once each
+_REMEMBERED = 200  # unreadable files and folders, each reported once
 
 
 class Rounds:
@@ -69,6 +69,7 @@ class Rounds:
         self._away = False  # the inbox is not there or hangs: asking more of it would hang too
         self._next_scan = 0.0
         self._alive_at = clock()
+        self._looked_at = 0.0  # when the last look at something ended
 
     def look_for(self, filter: Filter, rescan_seconds: float) -> None:
         """Other names and gaps from now on; what they mean is looked at once, from the start."""
@@ -107,18 +108,16 @@ class Rounds:
             await self._watcher.stop()
 
     async def _rest(self) -> None:
-        """Until there is something to look for; seats that become free meanwhile are filled.
+        """Until there is something to look for; seats that become free are filled at once.
 
-        Filled at once: a full inbox would otherwise be taken in at `AT_ONCE` files a round.
-        """
-        gathered = self._clock() + _SHORTEST_ROUND  # let a storm of hints gather
+        A full inbox would otherwise be taken in at `AT_ONCE` files a round."""
+        gathered = self._looked_at + _SHORTEST_ROUND  # let a storm of hints gather
         while True:
             wait = gathered - self._clock() if self._hinted else self._pause()
             if wait <= 0:
                 return
             try:
-                # Not `wait_for`: Python 3.11's forgets a cancellation that meets the signal, and
-                # the service then never ended.
+                # Not `wait_for`, which forgets (in 3.11) a cancellation that meets the signal.
                 async with asyncio.timeout(wait):
                     await self._signal.wait()
             except TimeoutError:
@@ -150,7 +149,8 @@ class Rounds:
                 for tree in sorted(hints.trees):
                     await self._look(scan(self._root, self._filter, below=tree))
                 files = (find(self._root, self._filter, path) for path in sorted(hints.files))
-                await self._look(found for found in files if found is not None)
+                if hints.files:
+                    await self._look(found for found in files if found is not None)
             await self._sample_due()
         except Offline as fault:
             self._gone_offline(fault, now)
@@ -177,8 +177,7 @@ class Rounds:
         found = scan(self._root, self._filter, folders=self._folders, on_error=self._cant_read)
         await self._look(found)
         self._next_scan = now + self._rescan_seconds
-        if not self._crowded:  # else it stopped where no more could be followed
-            self.completed += 1
+        self.completed += not self._crowded  # else it stopped where no more could be followed
 
     def _has_room_again(self) -> bool:
         return self._crowded and len(self._settler) <= CAPACITY // 2
@@ -198,6 +197,7 @@ class Rounds:
                     return
             if all(self._is_finished(found, known.get(found.path, [])) for found in slice_):
                 self._kept.add(slice_)
+        self._looked_at = self._clock()
 
     def _follow(self, found: Found, *, new: bool) -> bool:
         """Watch this song settle; False: no more can be followed."""

@@ -160,9 +160,10 @@ def memory(_: Path) -> None:
 def drop(folder: Path) -> None:
     settle = 0.5
     late = []
-    with ScenarioServer(key=KEY) as server:
-        server.scenario(jobs={"seconds": 0.1})
-        home = Home(folder / "drop", server.url, watch={"settle_seconds": settle})
+    with ScenarioServer(key=KEY, job_seconds=0.1) as server:
+        home = Home(
+            folder / "drop", server.url, watch={"settle_seconds": settle, "rescan_seconds": 30}
+        )
         with home.service():
             for number in range(DROPS + 3):
                 content = wav_bytes(number, seconds=SECONDS, rate=8000)

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -100,6 +101,23 @@ def test_files_that_come_in_any_way_are_hinted_at(tmp_path: Path) -> None:
         (root / odd).write_bytes(b"x")
         await inbox.hears("linked.mp3", "moved.mp3", "half.mp3", odd)
         assert not any(path.endswith((".txt", ".part")) for path in inbox.files)
+
+    watching(tmp_path / "inbox", story)
+
+
+def test_a_file_that_leaves_holds_nothing_up(tmp_path: Path) -> None:
+    """watchdog waits for where it went: half a second in which the next drop's event is stuck.
+
+    Each song that is archived leaves like that.
+    """
+
+    async def story(inbox: Inbox) -> None:
+        started = time.monotonic()
+        for number in range(10):
+            (inbox.root / f"{number}.mp3").write_bytes(b"x")
+            await inbox.hears(f"{number}.mp3")
+            (inbox.root / f"{number}.mp3").rename(tmp_path / f"{number}.mp3")
+        assert time.monotonic() - started < 3.0  # nine waits would be 4.5 s
 
     watching(tmp_path / "inbox", story)
 
