@@ -39,16 +39,21 @@ def environment(room: Path | None = None) -> dict[str, str]:
 
 
 class Server:
-    """`python -m stemwatch.local` with an engine of the tests'; a context manager."""
+    """`python -m stemwatch.local` with an engine of the tests' (None: the built-in one).
+
+    A context manager.
+    """
 
     def __init__(
-        self, data_dir: Path, *options: str, engine: str = "copy", key: str | None = None
+        self, data_dir: Path, *options: str, engine: str | None = "copy", key: str | None = None
     ) -> None:
         self.room = data_dir.parent / f"{data_dir.name}-room"
         self.room.mkdir(exist_ok=True)
         self.data_dir = data_dir
         command = [sys.executable, "-P", "-m", "stemwatch.local", "--data-dir", str(data_dir)]
-        command += ["--engine", f"tests.local_engines:{engine}", *options]
+        command += (
+            options if engine is None else ["--engine", f"tests.local_engines:{engine}", *options]
+        )
         self.env = environment(self.room)
         if key is not None:
             self.env["STEMWATCH_SERVE_KEY"] = key

@@ -49,12 +49,17 @@ def rss(pid: int | str = "self") -> float:
     return _status(pid, "VmRSS")
 
 
+def peak() -> float:
+    """The most resident memory since this program began, MB (`ru_maxrss` counts its parent's)."""
+    return _status("self", "VmHWM")
+
+
 @contextmanager
 def peak_growth() -> Iterator[Callable[[], float]]:
     """How many MB the resident memory grew at most; to be called at or after the end."""
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     before = rss()
-    yield lambda: max(0.0, _status("self", "VmHWM") - before)
+    yield lambda: max(0.0, peak() - before)
 
 
 def load() -> str:
