@@ -194,8 +194,8 @@ class _Taking:
         os.unlink(found.path)
         self.taken[found.relpath] += 1
 
-    def online(self) -> bool:
-        return True
+    async def require_online(self) -> None:
+        pass
 
     def same(self, one: Identity | None, other: Identity) -> bool:
         return one == other

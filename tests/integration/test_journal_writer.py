@@ -103,6 +103,21 @@ async def _whole_life(journal: Journal, number: int) -> None:
     await journal.advance(job, JobState.DONE, filed_to="/archive/song.wav")
 
 
+def test_a_job_costs_six_commits_at_most_and_sixteen_share_them(tmp_path: Path) -> None:
+    """Each commit is an fsync: what tasks ask for at once goes to the disk at once."""
+
+    async def commits(lives: int) -> int:
+        async with opened(tmp_path / f"journal-{lives}") as journal:
+            seen: list[str] = []
+            journal._writer._connection.set_trace_callback(seen.append)
+            await asyncio.gather(*(_whole_life(journal, number) for number in range(lives)))
+            journal._writer._connection.set_trace_callback(None)
+            return seen.count("COMMIT")
+
+    assert asyncio.run(commits(1)) == 6
+    assert asyncio.run(commits(16)) <= 6 * 16 / 4
+
+
 _ONE_LIFE = """
 import asyncio, sys
 from pathlib import Path
