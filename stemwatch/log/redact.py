@@ -32,6 +32,7 @@ _SECRET_FIELDS = frozenset(
     {"authorization", "proxy-authorization", "api_key", "x-api-key", "password", "cookie"}
 )
 _DEEPEST = 6
+_SHORTEST = 4  # characters of a secret
 
 
 def printable(text: str) -> str:
@@ -59,8 +60,13 @@ class Redactor:
         self._pattern: re.Pattern[str] | None = None
 
     def add(self, *secrets: str) -> None:
-        """Secrets in any of the forms in which libraries write them."""
-        forms = {f for s in secrets if s for f in (s, quote(s, safe=""), quote(s), repr(s)[1:-1])}
+        """Secrets in any of the forms in which libraries write them.
+
+        A word of fewer than four letters (a server without accounts takes any key) is none: it
+        would be cut out of every name and message.
+        """
+        known = [secret for secret in secrets if len(secret) >= _SHORTEST]
+        forms = {f for s in known for f in (s, quote(s, safe=""), quote(s), repr(s)[1:-1])}
         self._secrets |= forms
         longest_first = sorted(self._secrets, key=len, reverse=True)
         if longest_first:

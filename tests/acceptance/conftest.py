@@ -1,11 +1,25 @@
-"""The acceptance suite holds on both wires: each test that has a server runs once on each."""
+"""The acceptance suite holds on both wires: each test that has a server runs on each.
+
+What happens before the first request is the same on both: those modules run on the second wire only
+with STEMWATCH_WIRES=all (`STEMWATCH_WIRES=all ./quickstart test tests/acceptance`), as CI's six
+minutes are few.
+"""
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
+WIRES = ("separate", "presigned")
+BEFORE_THE_WIRE = {"test_arrival", "test_bad_input", "test_budget", "test_duplicates"}
 
-@pytest.fixture(scope="module", params=["separate", "presigned"])
-def wire(request: pytest.FixtureRequest) -> str:
-    """The wire that the server and the service speak."""
-    return str(request.param)
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "wire" not in metafunc.fixturenames:
+        return
+    if any("wire" in str(mark.args[0]) for mark in metafunc.definition.iter_markers("parametrize")):
+        return  # the test says itself which wire it is about
+    module = metafunc.module.__name__.rpartition(".")[2]
+    short = module in BEFORE_THE_WIRE and os.environ.get("STEMWATCH_WIRES") != "all"
+    metafunc.parametrize("wire", WIRES[:1] if short else WIRES, scope="module")

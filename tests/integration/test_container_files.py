@@ -36,7 +36,8 @@ trap 'echo HUP >> told' HUP
 trap 'echo TERM >> told; exit 7' TERM
 sh -c 'sleep 0.3 & echo $! > orphan'
 echo "$(id -u) $(id -g) $(id -G) $(umask) $*" > who
-while [ -e "/proc/$(cat orphan)" ]; do sleep 0.05; done
+orphan=$(cat orphan)
+while kill -0 "$orphan" 2>/dev/null; do sleep 0.05; done
 echo collected >> told
 while :; do sleep 0.05; done
 """

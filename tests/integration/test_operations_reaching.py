@@ -136,12 +136,13 @@ def test_without_a_key_the_wire_is_told(
     tmp_path: Path, scenario: ScenarioServer, local: str
 ) -> None:
     """The server's refusal says which wire it is; whether the key is right is left open."""
+    before = len(scenario.log)
     for origin in (scenario.origin, local):
         for wire, base in (("separate", "/v1"), ("presigned", "/api/v1")):
             found = look(tmp_path, origin + base, wire, None)
             assert found.level is WARNING
             assert f"speaks the wire {wire}" in found.text
-    assert all("authorization" not in e["headers"] for e in scenario.log[-4:])
+    assert all("authorization" not in e["headers"] for e in scenario.log[before:])
 
 
 @pytest.mark.parametrize("wire", ["separate", "presigned"])

@@ -235,7 +235,8 @@ def test_a_server_gone_during_the_hold_is_not_ambiguous(song: Path) -> None:
 
     with Caller(song, hold=hold) as caller, pytest.raises(RetryLater) as caught:
         submit(doomed, caller)
-    assert caught.value.server_down
+    # noticed during the hold or when the last bytes were due, and never as "may be charged"
+    assert caught.value.code in {"not_waited", "unreachable"}
 
 
 def test_the_hold_can_abort(server: ScenarioServer, song: Path) -> None:
