@@ -66,16 +66,33 @@ def prepare(path: str) -> None:
 
 def look_after(command: list[str]) -> int:
     """Run `command` to its end; collect whatever else ends meanwhile."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)  # none may be lost before it is there
+    # Blocked and waited for: a handler that is called right before a wait begins would be run
+    # only once that has ended, and a stop would go unheard.
+    awaited = {*PASSED_ON, signal.SIGCHLD}
+    signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
     child = os.posix_spawn(command[0], command, os.environ, setsigmask=())
-    for number in PASSED_ON:
-        signal.signal(number, lambda number, _frame: os.kill(child, number))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
     while True:
-        pid, status = os.wait()
+        number = signal.sigwait(awaited)
+        if number != signal.SIGCHLD:
+            os.kill(child, number)
+            continue
+        code = collect(child)
+        if code is not None:
+            return code if code >= 0 else 128 - code
+
+
+def collect(child: int) -> int | None:
+    """Collect all that has ended (one SIGCHLD may stand for several); `child`'s exit code."""
+    code = None
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return code
+        if pid == 0:
+            return code
         if pid == child:
             code = os.waitstatus_to_exitcode(status)
-            return code if code >= 0 else 128 - code
 
 
 def healthy() -> int:

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -123,8 +124,8 @@ def test_process_one_is_puid_collects_orphans_and_passes_signals_on(image: Path)
     data = image / "data"
     os.chown(data, 1234, 4321)
     process = start(image, PUID="1234", PGID="4321", UMASK="002")
+    one = first(process)
     try:
-        one = first(process)
         wait_for(lambda: (data / "told").exists() and "collected" in (data / "told").read_text())
         assert (data / "who").read_text().split() == [
             "1234",
@@ -140,6 +141,8 @@ def test_process_one_is_puid_collects_orphans_and_passes_signals_on(image: Path)
         assert process.wait(20) == 7
         assert (data / "told").read_text().split() == ["collected", "HUP", "TERM"]
     finally:
+        with suppress(ProcessLookupError):
+            os.kill(one, signal.SIGKILL)
         process.kill()
         process.communicate()
 
