@@ -70,7 +70,10 @@ def look_after(command: list[str]) -> int:
     # only once that has ended, and a stop would go unheard.
     awaited = {*PASSED_ON, signal.SIGCHLD}
     signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
-    child = os.posix_spawn(command[0], command, os.environ, setsigmask=())
+    # By default, too: one that was ignored where this was started can't be caught by a shell.
+    child = os.posix_spawn(
+        command[0], command, os.environ, setsigmask=(), setsigdef=list(PASSED_ON)
+    )
     while True:
         number = signal.sigwait(awaited)
         if number != signal.SIGCHLD:
