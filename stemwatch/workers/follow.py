@@ -20,6 +20,7 @@ async def follow(ctx: Context, job: Job) -> Job:
     remote = await ctx.api.job(job.remote_id, stems=job.options.stems)
     now = ctx.clock()
     if remote.status is not RemoteStatus.RUNNING:
+        ctx.polls.over(job.id)
         ctx.slots.release(job.id)  # whatever our own disk takes
     if remote.status is RemoteStatus.RUNNING:
         if job.attempts:  # "so many times" means in a row: a good answer forgives the bad ones

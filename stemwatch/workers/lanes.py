@@ -138,6 +138,7 @@ class Lanes:
         job = job or await ctx.journal.get(job_id)
         if job is None or (name == POLL and job.state is not JobState.SEPARATING):
             ctx.polls.done(job_id, ctx.clock(), learn=False)
+            ctx.slots.release(job_id)
             return
         try:
             job = await self._lanes[name].step(ctx, job)

@@ -10,7 +10,7 @@ import heapq
 import itertools
 import math
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from stemwatch.workers.estimate import REMEMBER, Estimate, Window, next_step
@@ -38,6 +38,7 @@ class _Watched:
     again: bool = False  # a callback came meanwhile: the answer may be older than it
     timed: bool = True  # it is known when it started
     postponed: bool = False  # its last poll got no answer
+    over: bool = False  # seen done: its slot is given on, whatever our own disk takes to note it
 
 
 class Polls:
@@ -78,6 +79,9 @@ class Polls:
 
     def __contains__(self, job_id: int) -> bool:
         return job_id in self._jobs
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._jobs)
 
     def started(
         self, job_id: int, now: float, remote_id: str = "", audio: float | None = None
@@ -150,6 +154,11 @@ class Polls:
             self.estimate.observe(took if job.called else job.seen_running, took, job.audio)
             self._replan(now)
 
+    def over(self, job_id: int) -> None:
+        """A poll found it done. `done` follows once that is on disk, or it is asked for again."""
+        if job_id in self._jobs:
+            self._jobs[job_id].over = True
+
     def postpone(self, job_id: int, now: float, delay: float) -> None:
         """The answer was no answer: ask again after `delay` seconds."""
         if job_id in self._jobs:
@@ -171,13 +180,15 @@ class Polls:
         return now - job.started if job else 0.0
 
     def expected_ends(self, now: float, guess: float) -> list[float]:
-        """Seconds until the running jobs are likely to end, soonest first.
+        """Seconds until the jobs that hold a slot are likely to end, soonest first.
 
         `guess`: what one is thought to take while none has ended. One that takes longer than any
         before it is thought to take a quarter longer still.
         """
         ends = []
         for job in self._jobs.values():
+            if job.over:
+                continue
             window = self.estimate.window(job.audio) or Window(guess, guess)
             elapsed = now - job.started
             overdue = elapsed > window.latest + self._interval
@@ -265,6 +276,6 @@ class Polls:
 
     def _plan(self, job_id: int, due: float) -> None:
         job = self._jobs[job_id]
-        job.due, job.asked, job.again = due, False, False
+        job.due, job.asked, job.again, job.over = due, False, False, False
         heapq.heappush(self._heap, (due, job_id))
         self.changed()

@@ -6,6 +6,7 @@ What waits is in the journal, never in a task: 20,000 files waiting cost what th
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from contextlib import suppress
 
 from stemwatch.errors import PauseService
@@ -50,6 +51,16 @@ def _placed(step: Step) -> Step:
         return await step(ctx, job)
 
     return begin
+
+
+async def _together(*looks: Awaitable[None]) -> None:
+    """All of it, even where one fails: their questions to the journal are one trip to its thread.
+
+    A lane that was still being filled when the next turn fills it would start a job twice.
+    """
+    for fault in await asyncio.gather(*looks, return_exceptions=True):
+        if fault is not None:
+            raise fault
 
 
 class Pool:
@@ -173,10 +184,13 @@ class Pool:
             # Also when only the inbox's rounds or a probe met it: nothing is remembered any more.
             ctx.journal.require_sound()
             self._probe_pauses()
-            await self._adopt()
-            await self._fill(FILE, self._lanes[FILE].free)
-            await self._fill_fetch()
-            await self._fill(CONFIRM, self._lanes[CONFIRM].free)
+            await _together(
+                self._adopt(),
+                self._fill(FILE, self._lanes[FILE].free),
+                self._fill_fetch(),
+                self._fill(CONFIRM, self._lanes[CONFIRM].free),
+            )
+            # After CONFIRM: what begins here is `submitting` soon, and nobody has to ask about it.
             await self._fill_submit()
             return await self._until_due()
         except PauseService as fault:
@@ -191,8 +205,11 @@ class Pool:
 
     async def _adopt(self) -> None:
         """Remote jobs that nobody watches: found at the start, or brought back by `retry`."""
+        before = self._watched()
         for job in await mine(self.ctx, JobState.SEPARATING):
-            if job.id not in self.ctx.polls and job.id not in self._lanes[POLL].tasks:
+            # One that was watched when the journal was asked may have ended meanwhile: with a slot
+            # held for it again, that slot would be lost for good.
+            if job.id not in before and job.id not in self._watched():
                 self.ctx.slots.hold(job.id)
                 wait = max(0.0, job.not_before - self.ctx.now())
                 wait = min(wait, self.ctx.timing.retry_after_max)
@@ -200,6 +217,10 @@ class Pool:
                     job.id, self.ctx.clock(), wait, job.remote_id or "", job.duration
                 )
                 room.reserve(self.ctx, job)
+
+    def _watched(self) -> set[int]:
+        """The jobs that are at the remote, or on their way there, as far as this run knows."""
+        return {*self.ctx.polls, *self._lanes[POLL].tasks, *self._lanes[SUBMIT].tasks}
 
     async def _fill(self, name: str, seats: int) -> None:
         lane = self._lanes[name]

@@ -1,0 +1,76 @@
+"""Slots at the server: each is given back, whatever the journal's disk takes to answer."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stemwatch import config
+from stemwatch.compose import working_set
+from stemwatch.config import make_folders
+from stemwatch.job import Identity, Job, JobState
+from stemwatch.workers.place import Place
+from stemwatch.workers.pool import Pool
+from stemwatch.workers.timing import Timing
+from tests.acceptance.harness import Home
+from tests.scenario.server import ScenarioServer
+from tests.support import wait_for_async
+from tests.unit.journal_support import new_job
+
+SONGS = 12
+
+
+@pytest.mark.parametrize("late", [0.0, 0.05, 0.3])
+def test_no_slot_is_held_for_a_job_that_ended_while_the_journal_was_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: float
+) -> None:
+    """What the pool reads of remote jobs may be old when it comes: a disk sleeps, a loop is busy.
+
+    `late`: seconds between such a look and its answer; a job lasts 0.1 of them.
+    """
+
+    async def scenario() -> None:
+        with ScenarioServer(job_seconds=0.1, concurrency=3, strict="end") as server:
+            api = {"poll_interval": 0.05, "max_concurrent": 3}
+            home = Home(tmp_path, server.url, api=api)
+            settings = config.load(str(home.config), env={})
+            make_folders(settings)
+            place = Place(outbox=settings.folders.outbox)
+            timing = Timing().scaled(0.02)
+            async with working_set(
+                settings, key="sk-test", places={None: place}, timing=timing
+            ) as context:
+                for number in range(SONGS):
+                    await context.journal.add(_queued(home, number, settings.folders.outbox))
+                at_once = context.journal.in_states
+
+                async def later(states: Collection[JobState], **page: Any) -> list[Job]:
+                    found = await at_once(states, **page)
+                    await asyncio.sleep(late)
+                    return found
+
+                monkeypatch.setattr(context.journal, "in_states", later)
+                pool = Pool(context)
+                running = asyncio.create_task(pool.run())
+                await wait_for_async(lambda: home.journal_count("done") == SONGS)
+                await wait_for_async(lambda: len(context.polls) == 0 and not pool.busy)
+                assert context.slots.held == 0
+                assert context.reserved == {}
+                await pool.stop(20.0)
+                await running
+
+    asyncio.run(scenario())
+
+
+def _queued(home: Home, number: int, outbox: str) -> Job:
+    path = home.inbox / f"song {number}.wav"
+    path.write_bytes(os.urandom(1000))
+    job = new_job(path=str(path), relpath=path.name, identity=Identity.of(os.stat(path)))
+    return job.evolve(
+        outbox=outbox, sha256=f"{number:064x}", content_key=f"content-{number}", duration=2.0
+    )
