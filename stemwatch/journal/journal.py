@@ -6,18 +6,17 @@ that they never wait for an fsync.
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from stemwatch.job import ACTIVE, CLEARED, Identity, Job, JobState
 from stemwatch.journal import claiming, rows, schema, transactions
 from stemwatch.journal.claiming import OPEN
+from stemwatch.journal.reader import Reader
 from stemwatch.journal.transactions import AlreadyPaid, Limit, OverBudget, StaleJob, marks
-from stemwatch.journal.writer import Writer, explained
+from stemwatch.journal.writer import Writer
 
 __all__ = ["AlreadyPaid", "Journal", "Limit", "OverBudget", "StaleJob"]
 
@@ -36,12 +35,10 @@ class Journal:
         self.path = path
         self._clock = clock
         self._writer = Writer(schema.connect(path))
-        self._reader = schema.connect(path)
-        self._reads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal-read")
+        self._reader = Reader(schema.connect(path))
 
     def close(self) -> None:
         self._writer.close()
-        self._reads.shutdown()
         self._reader.close()
 
     def require_sound(self) -> None:
@@ -267,11 +264,7 @@ class Journal:
         return await self._writer.submit(work)
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        loop = asyncio.get_running_loop()
-        try:
-            return await loop.run_in_executor(self._reads, work, self._reader)
-        except sqlite3.Error as fault:
-            raise explained(fault) from fault
+        return await self._reader.submit(work)
 
     async def _all(self, sql: str, values: Sequence[Any]) -> list[sqlite3.Row]:
         return await self._read(lambda db: db.execute(sql, values).fetchall())

@@ -6,7 +6,6 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -14,6 +13,7 @@ from stemwatch.errors import JournalFault, StemwatchError
 from stemwatch.job import ACTIVE, Job
 from stemwatch.journal import schema
 from stemwatch.journal.journal import Journal
+from stemwatch.journal.reader import Reader
 from stemwatch.journal.transactions import marks
 
 T = TypeVar("T")
@@ -28,11 +28,9 @@ class ReadOnlyJournal(Journal):
     def __init__(self, path: str, *, clock: Callable[[], float] = time.time) -> None:
         self.path = path
         self._clock = clock
-        self._reader = _open(path)
-        self._reads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal-read")
+        self._reader = Reader(_open(path))
 
     def close(self) -> None:
-        self._reads.shutdown()
         self._reader.close()
 
     async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:  # noqa: ARG002

@@ -43,6 +43,7 @@ class Estimate:
 
     def __init__(self) -> None:
         self._seen: deque[_Seen] = deque(maxlen=REMEMBER)
+        self._units: dict[bool, Window] = {}  # by audio or not; made anew when there is more to see
 
     def __bool__(self) -> bool:
         return bool(self._seen)
@@ -56,6 +57,7 @@ class Estimate:
             for _ in range(len(self._seen) // 2):
                 self._seen.popleft()
         self._seen.append(_Seen(min(low, done_at), done_at, audio))
+        self._units.clear()
 
     @property
     def typical(self) -> float | None:
@@ -74,12 +76,18 @@ class Estimate:
         return min(windows, key=lambda window: window.latest / max(window.earliest, 1e-9))
 
     def _window(self, size: float, *, by_audio: bool) -> Window:
+        if by_audio not in self._units:
+            self._units[by_audio] = self._unit(by_audio=by_audio)
+        unit = self._units[by_audio]
+        return Window(unit.earliest * size, unit.latest * size)
+
+    def _unit(self, *, by_audio: bool) -> Window:
         """The narrowest one that every job seen may have ended in, and a little around it."""
         low = max(seen.low / seen.size(by_audio) for seen in self._seen)
         high = min(seen.high / seen.size(by_audio) for seen in self._seen)
         earliest, latest = min(low, high), max(low, high)
         around = (latest - earliest) / (len(self._seen) + 1)
-        return Window(max(0.0, earliest - around) * size, (latest + around) * size)
+        return Window(max(0.0, earliest - around), latest + around)
 
 
 def next_step(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 from dataclasses import dataclass, field
-from functools import partial
 from urllib.parse import quote, unquote
 
 from stemwatch.errors import PauseService
@@ -97,7 +96,7 @@ class Place:
         if self.inbox is None or self.inbox not in self.anchors:
             return
         try:
-            holds = await self.reach.ask(self.inbox, self.anchors[self.inbox].holds)
+            holds = all(await self.reach.ask(self._holds, self.inbox))
         except NoAnswer:
             raise PauseService(
                 f"the inbox {self.inbox} does not answer.", code="inbox", hint=HUNG
@@ -110,11 +109,10 @@ class Place:
         await self._demand(self._results())
 
     async def _demand(self, paths: list[str]) -> None:
-        for path in paths:
-            try:
-                await self.reach.ask(path, partial(self._require, path))
-            except NoAnswer:
-                raise PauseService(f"{path} does not answer.", code="disk", hint=HUNG) from None
+        try:
+            await self.reach.ask(self._require, *paths)
+        except NoAnswer as fault:
+            raise PauseService(f"{fault.path} does not answer.", code="disk", hint=HUNG) from None
 
     def require_results(self) -> None:
         """Raise PauseService(code="disk") unless results and originals have somewhere to go."""
@@ -129,9 +127,12 @@ class Place:
         roots = (self.outbox, self.quarantine, self.archive)
         return [path for path in roots if path is not None and path in self.anchors]
 
+    def _holds(self, path: str) -> bool:
+        return self.anchors[path].holds()
+
     def _require(self, path: str) -> None:
         durable.require_root(path)
-        if not self.anchors[path].holds():
+        if not self._holds(path):
             raise PauseService(
                 f"{path}: its disk, {self.anchors[path].top}, is not mounted.",
                 code="disk",

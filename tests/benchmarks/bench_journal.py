@@ -55,10 +55,10 @@ async def grouped(path: str, transitions: int) -> tuple[float, float, Stalls]:
         nonlocal commits
         commits += statement == "COMMIT"
 
-    journal._writer._connection.set_trace_callback(seen)
+    journal._writer.connection.set_trace_callback(seen)
     try:
         rate = await lives(journal.add, journal.advance, transitions)
-        journal._writer._connection.set_trace_callback(None)
+        journal._writer.connection.set_trace_callback(None)
         each = transitions / commits
         with Stalls() as stalls:  # looking costs time, so not in `rate`
             await stalls.watch()

@@ -80,7 +80,7 @@ def test_songs_that_are_kept_are_looked_up_once(tmp_path: Path) -> None:
         task = asyncio.create_task(going.run())
         await _scan(going)
         asked: list[str] = []
-        journal._reader.set_trace_callback(asked.append)
+        journal._reader.connection.set_trace_callback(asked.append)
         await _scan(going)
         quiet = list(asked)
         (inbox / "a.mp3").write_bytes(b"another song")
@@ -112,7 +112,7 @@ def test_what_may_change_is_looked_up_each_time(tmp_path: Path) -> None:
         task = asyncio.create_task(going.run())
         await _scan(going)
         asked: list[str] = []
-        journal._reader.set_trace_callback(asked.append)
+        journal._reader.connection.set_trace_callback(asked.append)
         await _scan(going)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

@@ -52,7 +52,9 @@ def test_no_question_of_a_turn_looks_at_every_row(tmp_path: Path, state: str) ->
         for name, ask in ASKED.items():
             ticks: list[None] = []
             # None: a truthy answer would interrupt the query
-            journal._reader.set_progress_handler(lambda t=ticks: t.append(None), STEPS // 10)
+            journal._reader.connection.set_progress_handler(
+                lambda t=ticks: t.append(None), STEPS // 10
+            )
             await ask(journal)
             taken[name] = len(ticks) * STEPS // 10
         journal.close()

@@ -109,9 +109,9 @@ def test_a_job_costs_six_commits_at_most_and_sixteen_share_them(tmp_path: Path) 
     async def commits(lives: int) -> int:
         async with opened(tmp_path / f"journal-{lives}") as journal:
             seen: list[str] = []
-            journal._writer._connection.set_trace_callback(seen.append)
+            journal._writer.connection.set_trace_callback(seen.append)
             await asyncio.gather(*(_whole_life(journal, number) for number in range(lives)))
-            journal._writer._connection.set_trace_callback(None)
+            journal._writer.connection.set_trace_callback(None)
             return seen.count("COMMIT")
 
     assert asyncio.run(commits(1)) == 6
