@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -11,11 +10,9 @@ from typing import Any
 import httpcore
 import httpx
 
-from stemwatch.errors import RetryLater
 from stemwatch.stemsplit.client import Upload
 from stemwatch.stemsplit.sockets import SocketStream
-
-CHUNK = 512 * 1024
+from stemwatch.stemsplit.source import Source
 
 _TYPES = {
     "mp3": "audio/mpeg",
@@ -90,47 +87,6 @@ class FileBody(httpx.AsyncByteStream):
         await self._source.require_same()
 
 
-class Source:
-    """An upload's bytes from its descriptor: either all as they were hashed, or RetryLater.
-
-    All in threads: it may be on a share that hangs, and the service must not hang with it.
-    """
-
-    def __init__(self, upload: Upload) -> None:
-        self._upload = upload
-        self._before: tuple[int, int] | None = None
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        self._before = await asyncio.to_thread(self._stat)
-        offset = 0
-        while offset < self._upload.size:
-            chunk = await asyncio.to_thread(self._read, offset)
-            yield chunk
-            offset += len(chunk)
-
-    async def require_same(self) -> None:
-        if await asyncio.to_thread(self._stat) != self._before:
-            raise _changed("changed")
-
-    def _read(self, offset: int) -> bytes:
-        try:
-            chunk = os.pread(self._upload.fd, min(CHUNK, self._upload.size - offset), offset)
-        except OSError as exc:
-            raise _unreadable(exc) from exc
-        if not chunk:
-            raise _changed("became shorter")
-        return chunk
-
-    def _stat(self) -> tuple[int, int]:
-        try:
-            now = os.fstat(self._upload.fd)
-        except OSError as exc:
-            raise _unreadable(exc) from exc
-        if now.st_size != self._upload.size:
-            raise _changed("changed its size")
-        return now.st_size, now.st_mtime_ns
-
-
 def content_type(name: str) -> str:
     """By the file's extension; for any other, bytes."""
     return _TYPES.get(name.rpartition(".")[2].lower(), "application/octet-stream")
@@ -139,17 +95,3 @@ def content_type(name: str) -> str:
 def plain_name(name: str) -> str:
     """A file's own name as text, whatever its bytes: what is not UTF-8 becomes U+FFFD."""
     return os.fsencode(name.rsplit("/", 1)[-1]).decode("utf-8", "replace")
-
-
-def _unreadable(fault: OSError) -> RetryLater:
-    return RetryLater(
-        f"The file can't be read: {fault.strerror}.",
-        code="unreadable",
-        hint="Check the inbox's disk.",
-    )
-
-
-def _changed(how: str) -> RetryLater:
-    return RetryLater(
-        f"The file {how} while it was being uploaded; nothing was submitted.", code="changed"
-    )

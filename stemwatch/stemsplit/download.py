@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import httpx
@@ -18,7 +18,8 @@ from stemwatch.stemsplit.transport import LOCATION, place
 MAX_REDIRECTS = 3
 _MOVED = frozenset({301, 302, 303, 307, 308})
 _URL_LIMIT = 8192
-_BLOCK = 512 * 1024  # bytes that are written at once
+_BLOCK = 1024 * 1024  # bytes that are written at once ...
+_PIECES = 512  # ... in at most so many pieces (the kernel takes 1024): a server may drip
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,8 @@ async def _store(
         raise download_fault(answer)
     if answer.headers.get("content-encoding", "identity").lower() != "identity":
         raise bad_answer(answer, "compressed, which was not asked for")
-    received, pending = 0, bytearray()
+    received, waiting = 0, 0
+    pending: list[bytes] = []
     async for chunk in response.aiter_raw():
         received += len(chunk)
         if received > limit:
@@ -134,24 +136,29 @@ async def _store(
                 f"{answer.where} sends more than the {limit} bytes that a stem can have.",
                 code="oversized_body",
             )
-        pending += chunk
-        if len(pending) >= _BLOCK:
+        pending.append(chunk)
+        waiting += len(chunk)
+        if waiting >= _BLOCK or len(pending) == _PIECES:
             # In a thread: it may be a share that hangs. In blocks: a thread for each chunk is dear.
-            await asyncio.to_thread(_write, dest_fd, bytes(pending))
-            pending.clear()
+            await asyncio.to_thread(_write, dest_fd, pending)
+            pending, waiting = [], 0
         on_received(received)
     if pending:
-        await asyncio.to_thread(_write, dest_fd, bytes(pending))
+        await asyncio.to_thread(_write, dest_fd, pending)
     if received == 0:
         raise RetryLater(f"{answer.where} is empty.", code="short_body")
     return received
 
 
-def _write(dest_fd: int, chunk: bytes) -> None:
-    view = memoryview(chunk)
+def _write(dest_fd: int, chunks: Sequence[bytes]) -> None:
+    left = [memoryview(chunk) for chunk in chunks]
     try:
-        while view:
-            view = view[os.write(dest_fd, view) :]
+        while left:
+            written = os.writev(dest_fd, left)
+            while left and written >= len(left[0]):
+                written -= len(left.pop(0))
+            if left:
+                left[0] = left[0][written:]
     except OSError as exc:
         raise PauseService(
             f"A stem can't be written: {exc.strerror}.",

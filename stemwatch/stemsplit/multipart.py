@@ -12,9 +12,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import httpcore
 
-from stemwatch.stemsplit.body import Body, Source, content_type, plain_name
+from stemwatch.stemsplit.body import Body, content_type, plain_name
 from stemwatch.stemsplit.client import Upload
 from stemwatch.stemsplit.sockets import SocketStream
+from stemwatch.stemsplit.source import Source
 
 
 class MultipartBody(Body):

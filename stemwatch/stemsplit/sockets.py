@@ -17,12 +17,11 @@ from typing import Any, TypeVar
 
 import httpcore
 
+from stemwatch.stemsplit.unsent import Unsent
+
 READ_BYTES = 256 * 1024
 FAIR_BYTES = 1024 * 1024  # a socket that never blocks would starve the loop: yield this often
 _TLS_RECORD = 16 * 1024
-# Bytes that the kernel may take and not have sent: with its usual megabytes, an upload on a slow
-# line would seem to be done seconds before it is.
-_UNSENT = 256 * 1024
 _HEAD_END = re.compile(rb"\n\r?\n")  # as h11 finds it
 
 T = TypeVar("T")
@@ -43,6 +42,7 @@ class SocketStream(httpcore.AsyncNetworkStream):
         self._incoming.register(sock, select.POLLIN)
         self.body_follows = False  # all that was read is whole heads: nobody has a byte of the body
         self._since_yield = 0
+        self._unsent = Unsent(sock)
         self.sent = 0
 
     async def read(
@@ -94,6 +94,7 @@ class SocketStream(httpcore.AsyncNetworkStream):
         """
         view = memoryview(buffer)
         self._head_begins = True
+        began = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(timeout):
                 while view:
@@ -103,6 +104,8 @@ class SocketStream(httpcore.AsyncNetworkStream):
                     self.sent += count
                     view = view[count:]
                     await self._be_fair(count)
+            took = asyncio.get_running_loop().time() - began
+            self._unsent.sent(self._sock, len(buffer), took)
         except TimeoutError as exc:
             raise httpcore.WriteTimeout("the server takes no more data") from exc
         except OSError as exc:
@@ -251,8 +254,6 @@ async def connect(address: str, port: int) -> SocketStream:
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if hasattr(socket, "TCP_NOTSENT_LOWAT"):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
         await asyncio.get_running_loop().sock_connect(sock, (address, port))
     except BaseException:
         sock.close()

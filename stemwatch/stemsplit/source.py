@@ -1,0 +1,86 @@
+"""The bytes of an upload, all as they were hashed, from a disk that may hang."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+
+from stemwatch.errors import RetryLater
+from stemwatch.stemsplit.client import Upload
+
+CHUNK = 512 * 1024
+_AT_ONCE: int = getattr(os, "RWF_NOWAIT", 0)  # Linux only
+
+
+class Source:
+    """Reads an upload once, from its descriptor.
+
+    What the kernel has in memory is taken at once. For all else there are threads: it may be on a
+    share that hangs, and the service must not hang with it.
+    """
+
+    def __init__(self, upload: Upload) -> None:
+        self._fd, self._size = upload.fd, upload.size
+        self._buffer = memoryview(bytearray(min(CHUNK, self._size)))
+        self._flags = _AT_ONCE
+        self._before: tuple[int, int] | None = None
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        offset = 0
+        while offset < self._size:
+            chunk = self._cached(offset) or await asyncio.to_thread(self._read, offset)
+            yield chunk
+            offset += len(chunk)
+
+    async def require_same(self) -> None:
+        """Raise RetryLater unless the file is what it was when its first chunk was read."""
+        if await asyncio.to_thread(self._look) != self._before:
+            raise _changed("changed")
+
+    def _cached(self, offset: int) -> bytes:
+        """The next chunk if it needs no disk; the first one's file is looked at too."""
+        if not (self._flags and offset):
+            return b""
+        try:
+            count = os.preadv(self._fd, [self._buffer], offset, self._flags)
+        except BlockingIOError:
+            return b""
+        except OSError:
+            self._flags = 0  # not on this file system: that is every network share
+            return b""
+        return bytes(self._buffer[:count])
+
+    def _read(self, offset: int) -> bytes:
+        if offset == 0:
+            self._before = self._look()
+        try:
+            chunk = os.pread(self._fd, min(CHUNK, self._size - offset), offset)
+        except OSError as exc:
+            raise _unreadable(exc) from exc
+        if not chunk:
+            raise _changed("became shorter")
+        return chunk
+
+    def _look(self) -> tuple[int, int]:
+        try:
+            now = os.fstat(self._fd)
+        except OSError as exc:
+            raise _unreadable(exc) from exc
+        if now.st_size != self._size:
+            raise _changed("changed its size")
+        return now.st_size, now.st_mtime_ns
+
+
+def _unreadable(fault: OSError) -> RetryLater:
+    return RetryLater(
+        f"The file can't be read: {fault.strerror}.",
+        code="unreadable",
+        hint="Check the inbox's disk.",
+    )
+
+
+def _changed(how: str) -> RetryLater:
+    return RetryLater(
+        f"The file {how} while it was being uploaded; nothing was submitted.", code="changed"
+    )
