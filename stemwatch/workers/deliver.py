@@ -36,6 +36,8 @@ async def published(ctx: Context, job: Job) -> str | None:
         relpath=job.relpath,
         since=job.created_at,
     )
+    if folder is None:
+        return None
     others = await ctx.journal.with_content(job.content_key, EARLIER)
     return None if folder in {other.delivered_to for other in others} else folder
 

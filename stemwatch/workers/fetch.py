@@ -31,8 +31,8 @@ async def fetch(ctx: Context, job: Job) -> Job:
         left = os.path.join(job.outbox, HIDDEN, _token(job))
         await asyncio.to_thread(remove_staging, left)
         return await ctx.unbroken(deliver.record(ctx, job, folder))
-    staging = await asyncio.to_thread(Staging, job.outbox, _token(job), job.options.format)
-    await _download_all(ctx, job, staging)
+    staging, missing = await asyncio.to_thread(_staged, job)
+    await _download_all(ctx, job, staging, missing)
     ctx.progress.stage(job.id, job.name, DELIVERING)
     await deliver.add_mixes(ctx, job, staging)
     minutes = 0.0 if ctx.local else (job.duration or 0.0) / 60.0
@@ -44,9 +44,14 @@ def _token(job: Job) -> str:
     return f"{job.id}-{hashlib.sha256((job.remote_id or '').encode()).hexdigest()[:12]}"
 
 
-async def _download_all(ctx: Context, job: Job, staging: Staging) -> None:
+def _staged(job: Job) -> tuple[Staging, list[str]]:
+    """Where the result is made, and which stems it does not hold yet."""
+    staging = Staging(job.outbox, _token(job), job.options.format)
+    return staging, [stem for stem in STEMS[job.options.stems] if staging.recover(stem) is None]
+
+
+async def _download_all(ctx: Context, job: Job, staging: Staging, missing: list[str]) -> None:
     stems = STEMS[job.options.stems]
-    missing = [s for s in stems if await asyncio.to_thread(staging.recover, s) is None]
     typical = int((job.duration or 0.0) * _TYPICAL[job.options.format])
     entry = ctx.progress.stage(job.id, job.name, DOWNLOAD, typical * len(stems) or None)
     before = typical * (len(stems) - len(missing))

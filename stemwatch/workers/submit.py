@@ -38,7 +38,6 @@ async def submit(ctx: Context, job: Job) -> Job:
     Raises TakenBack, Reject, Unconfirmed, RetryLater or PauseService; each leaves the journal
     telling the truth about what may have been charged.
     """
-    await asyncio.to_thread(room.require, ctx, job)
     async with _opened(ctx, job) as fd:
         attempt = _Attempt(ctx, job, fd)
         try:
@@ -212,23 +211,32 @@ async def confirm(ctx: Context, job: Job, answer: Submitted) -> Job:
 
 @asynccontextmanager
 async def _opened(ctx: Context, job: Job) -> AsyncIterator[int]:
-    """The descriptor that is uploaded: the very file that was hashed."""
-    place = ctx.place_of(job)
+    """The descriptor that is uploaded: the very file that was hashed, if its stems have room."""
     try:
-        fd = await asyncio.to_thread(open_regular, job.path)
+        fd = await asyncio.to_thread(_open, ctx, job)
     except FileNotFoundError as fault:
-        await place.require_inbox()
+        await ctx.place_of(job).require_inbox()
         raise TakenBack(f"{job.name} was taken back before it was submitted.") from fault
     except NotYet as fault:
         raise _unreadable(ctx, job, fault) from fault
     try:
-        opened, _ = await asyncio.to_thread(_looks, fd, job.path)
-        if not place.same(opened, job.identity):
-            raise TakenBack(f"{job.name} was changed before it was submitted.")
         yield fd
     finally:
         # Not waited for: on a share that hangs, so does a close.
         asyncio.get_running_loop().run_in_executor(None, os.close, fd)
+
+
+def _open(ctx: Context, job: Job) -> int:
+    """One trip to a thread for all that needs a disk before an upload."""
+    room.require(ctx, job)
+    fd = open_regular(job.path)
+    try:
+        if not ctx.place_of(job).same(Identity.of(os.fstat(fd)), job.identity):
+            raise TakenBack(f"{job.name} was changed before it was submitted.")
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
 
 
 def _looks(fd: int, path: str) -> tuple[Identity, Identity | None]:
