@@ -13,6 +13,22 @@ CHUNK = 512 * 1024
 _AT_ONCE: int = getattr(os, "RWF_NOWAIT", 0)  # Linux only
 
 
+def on_a_disk(fd: int) -> bool:
+    """Whether this file is on a disk of this machine: a look at it doesn't wait for anybody.
+
+    Such file systems can say "not in memory" where a read would have to wait; no share can.
+    """
+    if not _AT_ONCE:
+        return False
+    try:
+        os.preadv(fd, [bytearray(1)], 0, _AT_ONCE)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
 class Source:
     """Reads an upload once, from its descriptor.
 
@@ -23,10 +39,11 @@ class Source:
     def __init__(self, upload: Upload) -> None:
         self._fd, self._size = upload.fd, upload.size
         self._buffer = memoryview(bytearray(min(CHUNK, self._size)))
-        self._flags = _AT_ONCE
+        self._near = on_a_disk(self._fd)
         self._before: tuple[int, int] | None = None
 
     async def chunks(self) -> AsyncIterator[bytes]:
+        self._before = await self._look()
         offset = 0
         while offset < self._size:
             chunk = self._cached(offset) or await asyncio.to_thread(self._read, offset)
@@ -35,25 +52,20 @@ class Source:
 
     async def require_same(self) -> None:
         """Raise RetryLater unless the file is what it was when its first chunk was read."""
-        if await asyncio.to_thread(self._look) != self._before:
+        if await self._look() != self._before:
             raise _changed("changed")
 
     def _cached(self, offset: int) -> bytes:
-        """The next chunk if it needs no disk; the first one's file is looked at too."""
-        if not (self._flags and offset):
+        """The next chunk, or a part of it, if it needs no disk."""
+        if not self._near:
             return b""
         try:
-            count = os.preadv(self._fd, [self._buffer], offset, self._flags)
-        except BlockingIOError:
-            return b""
+            count = os.preadv(self._fd, [self._buffer], offset, _AT_ONCE)
         except OSError:
-            self._flags = 0  # not on this file system: that is every network share
             return b""
         return bytes(self._buffer[:count])
 
     def _read(self, offset: int) -> bytes:
-        if offset == 0:
-            self._before = self._look()
         try:
             chunk = os.pread(self._fd, min(CHUNK, self._size - offset), offset)
         except OSError as exc:
@@ -62,9 +74,9 @@ class Source:
             raise _changed("became shorter")
         return chunk
 
-    def _look(self) -> tuple[int, int]:
+    async def _look(self) -> tuple[int, int]:
         try:
-            now = os.fstat(self._fd)
+            now = os.fstat(self._fd) if self._near else await asyncio.to_thread(os.fstat, self._fd)
         except OSError as exc:
             raise _unreadable(exc) from exc
         if now.st_size != self._size:

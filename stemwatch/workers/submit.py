@@ -20,6 +20,7 @@ from stemwatch.job import CLEARED, Identity, Job, JobState
 from stemwatch.log import redacted
 from stemwatch.progress import SEPARATING, UPLOAD
 from stemwatch.stemsplit.client import NOT_WAITED, Submitted, TooLarge, Upload
+from stemwatch.stemsplit.source import on_a_disk
 from stemwatch.workers import room
 from stemwatch.workers.context import Context
 from stemwatch.workers.gate import SUBMIT
@@ -156,7 +157,10 @@ class _Attempt:
         place = self.ctx.place_of(self.job)
         same = place.same
         try:
-            opened, path_is = await asyncio.to_thread(_looks, self._fd, self.job.path)
+            if on_a_disk(self._fd):  # a slot stands empty meanwhile: no trip to a thread
+                opened, path_is = _looks(self._fd, self.job.path)
+            else:
+                opened, path_is = await asyncio.to_thread(_looks, self._fd, self.job.path)
         except OSError as fault:
             raise _unreadable(self.ctx, self.job, fault) from fault
         if path_is is None:  # or its share went away while it was uploaded
