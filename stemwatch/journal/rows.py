@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sqlite3
@@ -58,6 +59,7 @@ def decode_identity(stored: str) -> Identity:
     return Identity(*map(int, stored.split(":")))
 
 
+@functools.lru_cache(maxsize=64)
 def _options(text: str) -> Options:
     data = json.loads(text)
     mixes = {mix: tuple(parts) for mix, parts in data["mixes"].items()}

@@ -6,6 +6,7 @@ What waits is in the journal, never in a task: 20,000 files waiting cost what th
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable
 from contextlib import suppress
 
@@ -24,12 +25,13 @@ from stemwatch.workers.gate import BY_TRIAL, CONFIRM, FETCH, FILE, POLL, SUBMIT
 from stemwatch.workers.lanes import Lane, Lanes, Step
 from stemwatch.workers.outcome import pause
 from stemwatch.workers.probes import probe
-from stemwatch.workers.recovery import mine, recover
+from stemwatch.workers.recovery import recover
 from stemwatch.workers.reuse import reuse
 from stemwatch.workers.submit import submit
 
 _SHORTEST_TURN = 0.02  # seconds; the first one after a rest is at once
 _POLLS = 8  # at once: as many as the API's client has connections
+_ADOPTED = 1000  # at once
 _OUTAGE_TRIES = 3  # probes of a server that is down before `--once` gives up
 
 
@@ -205,11 +207,17 @@ class Pool:
 
     async def _adopt(self) -> None:
         """Remote jobs that nobody watches: found at the start, or brought back by `retry`."""
-        before = self._watched()
-        for job in await mine(self.ctx, JobState.SEPARATING):
-            # One that was watched when the journal was asked may have ended meanwhile: with a slot
-            # held for it again, that slot would be lost for good.
-            if job.id not in before and job.id not in self._watched():
+        found = await self.ctx.journal.claim(
+            (JobState.SEPARATING,),
+            now=math.inf,
+            owner=self.ctx.owner,
+            limit=_ADOPTED,
+            # One that was watched when the journal was asked may have ended when its answer comes:
+            # with a slot held for it again, that slot would be lost for good.
+            busy=self._watched(),
+        )
+        for job in found:
+            if job.id not in self._watched():
                 self.ctx.slots.hold(job.id)
                 wait = max(0.0, job.not_before - self.ctx.now())
                 wait = min(wait, self.ctx.timing.retry_after_max)

@@ -31,7 +31,9 @@ ASKED: dict[str, Callable[[Journal], Awaitable[Any]]] = {
         (JobState.QUEUED,), now=1e18, owner=None, limit=3, inboxes=["dj"]
     ),
     "next due": lambda j: j.next_due((JobState.QUEUED, JobState.SEPARATED), None, time.time()),
-    "adopt": lambda j: j.in_states((JobState.SEPARATING,)),
+    "adopt": lambda j: j.claim(
+        (JobState.SEPARATING,), now=float("inf"), owner=None, limit=1000, busy=range(10)
+    ),
 }
 
 

@@ -47,14 +47,15 @@ def test_no_slot_is_held_for_a_job_that_ended_while_the_journal_was_asked(
             ) as context:
                 for number in range(SONGS):
                     await context.journal.add(_queued(home, number, settings.folders.outbox))
-                at_once = context.journal.in_states
+                at_once = context.journal.claim
 
-                async def later(states: Collection[JobState], **page: Any) -> list[Job]:
-                    found = await at_once(states, **page)
-                    await asyncio.sleep(late)
+                async def later(states: Collection[JobState], **which: Any) -> list[Job]:
+                    found = await at_once(states, **which)
+                    if JobState.SEPARATING in states:
+                        await asyncio.sleep(late)
                     return found
 
-                monkeypatch.setattr(context.journal, "in_states", later)
+                monkeypatch.setattr(context.journal, "claim", later)
                 pool = Pool(context)
                 running = asyncio.create_task(pool.run())
                 await wait_for_async(lambda: home.journal_count("done") == SONGS)
