@@ -41,6 +41,11 @@ class Front:
     def same(self, one: Identity | None, other: Identity) -> bool:
         return self._place.same(one, other)
 
+    def scanned(self) -> None:
+        # `retry` is another process: what it brought back is due.
+        self._context.wake()
+        self._context.progress.changed.set()
+
     def offline(self, fault: PauseService) -> None:
         pause(self._context, fault, self.inbox.name)
 

@@ -69,15 +69,15 @@ class Manager:
 
     # -- a tick of the report --------------------------------------------------------------
 
-    async def tick(self, under_way: bool) -> None:
-        """Say what is new. `under_way`: the first scan of the inbox is."""
+    async def tick(self, under_way: bool) -> bool:
+        """Say what is new. `under_way`: the first scan of the inbox is. True if all is said."""
         if under_way and not self.is_ready:
             self.is_ready = True
             notify.ready(self._env)
         if not self.listens or not self.is_ready:
-            return
+            return True
         self._watchdog()
-        await self._status()
+        return await self._status()
 
     def _watchdog(self) -> None:
         now = self._context.clock()
@@ -91,18 +91,19 @@ class Manager:
             notify.alive(self._env)
             self._next_alive = now + self.watchdog / 2
 
-    async def _status(self) -> None:
+    async def _status(self) -> bool:
         context, now = self._context, self._context.clock()
         pauses = tuple(pause.code for pause in context.gate.pauses)
         state = (context.progress.changes, pauses, self.note, self._hung, start_of_day(time.time()))
         if state == self._told or now < self._next_count:
-            return
+            return state == self._told
         self._next_count = now + min(_COUNT_EVERY, 2 * context.timing.status_every)
         with suppress(StemwatchError):  # told elsewhere, and louder
             done = await context.journal.changed_since(JobState.DONE, state[-1])
             line = status_line(await context.journal.counts(), done, self._reasons())
             self._told = state
             self._say(line)
+        return state == self._told
 
     def _reasons(self) -> list[str]:
         paused = [f"paused: {pause.message}" for pause in self._context.gate.pauses]
@@ -122,6 +123,7 @@ class Manager:
     def reloaded(self, note: str) -> None:
         """The reload is over, well or not; `note` stays in the status line."""
         self.note = note
+        self._context.progress.changed.set()
         if self.is_ready:
             notify.ready(self._env)
 

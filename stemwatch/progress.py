@@ -6,6 +6,7 @@ something changed; `status`, `demo` and `split` draw from it. It holds no key an
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import time
@@ -30,28 +31,38 @@ class Running:
 
 
 class Progress:
-    """The jobs under way, in memory. Updates are cheap: they only set numbers."""
+    """The jobs under way, in memory. Updates are cheap: they only set numbers.
+
+    `changes` counts them. `changed` is set by each, and by what else may be shown of the service;
+    who shows it clears it.
+    """
 
     def __init__(self) -> None:
         self.running: dict[int, Running] = {}
         self.changes = 0
+        self.changed = asyncio.Event()
+
+    def touch(self) -> None:
+        """Something is other than it was: whoever shows it looks again."""
+        self.changes += 1
+        self.changed.set()
 
     def stage(self, job_id: int, name: str, stage: str, total: float | None = None) -> Running:
         """A job enters a stage of its work."""
         entry = Running(job_id, name, stage, time.time(), 0.0, total)
         self.running[job_id] = entry
-        self.changes += 1
+        self.touch()
         return entry
 
     def at(self, job_id: int, done: float) -> None:
         entry = self.running.get(job_id)
         if entry is not None:
             entry.done = done
-            self.changes += 1
+            self.touch()
 
     def end(self, job_id: int) -> None:
         if self.running.pop(job_id, None) is not None:
-            self.changes += 1
+            self.touch()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import time
+from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import asdict
 
@@ -32,31 +34,30 @@ class Report:
         self._started = time.time()
 
     async def run(self) -> None:
-        """Write on every change, at most once a second; until cancelled."""
-        every = self._context.timing.status_every
-        if self._manager.watchdog is not None:
-            every = min(every, self._manager.watchdog / 2)
+        """Write on every change, at most once a second; until cancelled.
+
+        While nothing is under way it wakes up for what is told to it, and every 10 s for the rest.
+        """
         seen: object = None
-        scans = 0
         while True:
-            if self._inboxes.scans != scans:
-                scans = self._inboxes.scans
-                self._context.wake()  # `retry` is another process: what it brought back is due
+            self._context.progress.changed.clear()
             now = self._state()
             if now != seen:
                 seen = now
                 await self.write()
-            await self._manager.tick(self._inboxes.is_under_way)
-            await self._rest(every)
+            told = await self._manager.tick(self._inboxes.is_under_way)
+            await self._rest(idle=told and not self._context.gate.pauses)
 
-    async def _rest(self, seconds: float) -> None:
+    async def _rest(self, *, idle: bool) -> None:
         """Until the next tick; at the start, until the first scan is under way at most."""
-        if self._manager.is_ready:
-            await asyncio.sleep(seconds)
+        timing, watchdog = self._context.timing, self._manager.watchdog or math.inf
+        if not self._manager.is_ready:
+            await _at_most(timing.status_every, self._inboxes.under_way())
             return
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._inboxes.under_way()
+        await asyncio.sleep(min(timing.status_every, watchdog / 4))
+        if idle:
+            changed = self._context.progress.changed.wait()
+            await _at_most(min(timing.status_idle, watchdog / 4), changed)
 
     async def write(self) -> None:
         """Write the status as it is now."""
@@ -102,3 +103,9 @@ class Report:
     def _write_status(self, snapshot: progress.Snapshot) -> None:
         with suppress(OSError):  # a full disk is told elsewhere; a late status harms nobody
             progress.write(self._state_dir, snapshot)
+
+
+async def _at_most(seconds: float, event: Awaitable[object]) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event

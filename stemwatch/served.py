@@ -159,11 +159,6 @@ class AllServed:
         return min(served.rounds.completed for served in self.every)
 
     @property
-    def scans(self) -> int:
-        """Whole scans, of the one that has the most."""
-        return max(served.rounds.completed for served in self.every)
-
-    @property
     def looked(self) -> bool:
         """Whether all that was found is in the journal, wherever an inbox is there."""
         return all(served.rounds.idle or served.away for served in self.every)

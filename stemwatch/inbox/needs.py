@@ -21,6 +21,9 @@ class Front(Protocol):
     def same(self, one: Identity | None, other: Identity) -> bool:
         """Whether two looks saw the same file."""
 
+    def scanned(self) -> None:
+        """The inbox was looked through."""
+
     def offline(self, fault: PauseService) -> None:
         """The inbox is not there."""
 

@@ -130,10 +130,10 @@ class Rounds:
 
     def _pause(self) -> float:
         """Seconds until the next thing to do by itself."""
-        now = self._clock()
         can_look = AT_ONCE - len(self._taking) >= _SEATS and not self._away
         due = self._settler.next_due() if can_look else None
-        return max(0.01, min(self._next_scan, due if due is not None else self._next_scan) - now)
+        next_ = self._next_scan if due is None else min(self._next_scan, due)
+        return max(0.01, next_ - self._clock())
 
     async def _round(self) -> None:
         now = self._alive_at = self._clock()
@@ -178,6 +178,7 @@ class Rounds:
         await self._look(found)
         self._next_scan = now + self._rescan_seconds
         self.completed += not self._crowded  # else it stopped where no more could be followed
+        self._front.scanned()
 
     def _has_room_again(self) -> bool:
         return self._crowded and len(self._settler) <= CAPACITY // 2

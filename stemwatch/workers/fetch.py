@@ -61,7 +61,7 @@ async def _download_all(ctx: Context, job: Job, staging: Staging, missing: list[
 
         def received(count: int, before: int = before) -> None:
             entry.done = before + count
-            ctx.progress.changes += 1
+            ctx.progress.touch()
 
         before += await _download(ctx, job, staging, stem, remote.stems[stem], received)
 

@@ -71,5 +71,5 @@ def _still_running(ctx: Context, job: Job, progress: float | None, now: float) -
         entry.done = ctx.polls.elapsed(job.id, now)
         if progress is not None:
             entry.done, entry.total = progress, 1.0
-        ctx.progress.changes += 1
+        ctx.progress.touch()
     return job

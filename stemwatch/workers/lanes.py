@@ -158,7 +158,7 @@ class Lanes:
         if job.state not in (JobState.SEPARATING, JobState.SEPARATED):
             ctx.progress.end(job_id)
             ctx.reserved.pop(job_id, None)
-        ctx.progress.changes += 1  # the journal's counts are others now: whoever shows them looks
+        ctx.progress.touch()  # the journal's counts are others now: whoever shows them looks
         if job.state in _ENDED and (
             job.state is not JobState.QUARANTINED or job.filed_to is not None
         ):

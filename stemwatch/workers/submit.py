@@ -85,7 +85,7 @@ class _Attempt:
         def sent(count: int) -> None:
             counted(count)
             entry.done = count
-            ctx.progress.changes += 1
+            ctx.progress.touch()
             if ctx.ahead.sent(job.id, count):
                 ctx.hurry()
 
