@@ -200,6 +200,8 @@ class _Taking:
     def same(self, one: Identity | None, other: Identity) -> bool:
         return one == other
 
+    def scanned(self) -> None: ...
+
     def offline(self, fault: StemwatchError) -> None:
         raise fault
 

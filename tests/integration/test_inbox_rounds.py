@@ -33,6 +33,8 @@ class Service:
     def same(self, one: Identity | None, other: Identity) -> bool:
         return one == other
 
+    def scanned(self) -> None: ...
+
     def offline(self, fault: StemwatchError) -> None:
         raise fault
 
