@@ -1,7 +1,7 @@
 """The durable memory of the service: jobs, their history, and what was spent.
 
-Writes return only once they are on disk. Reads have a connection and a thread of their own, so
-that they never wait for an fsync.
+Writes return only once they are on disk (`add_new` is the exception). Reads have a connection and
+a thread of their own, so that they never wait for an fsync.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from stemwatch.journal import claiming, rows, schema, transactions
 from stemwatch.journal.claiming import OPEN
 from stemwatch.journal.reader import Reader
 from stemwatch.journal.transactions import AlreadyPaid, Limit, OverBudget, StaleJob, marks
-from stemwatch.journal.writer import Writer
+from stemwatch.journal.writer import Later, Writer
 
 __all__ = ["AlreadyPaid", "Journal", "Limit", "OverBudget", "StaleJob"]
 
@@ -58,8 +58,11 @@ class Journal:
         return await self._write(lambda db: transactions.add(db, job, self._clock()))
 
     async def add_new(self, job: Job) -> Job | None:
-        """`add`, unless there are jobs that are `akin` to it; then None."""
-        return await self._write(lambda db: transactions.add_new(db, job, self._clock()))
+        """`add`, unless there are jobs that are `akin` to it; then None.
+
+        Not waited for until it is on the disk: a song that is still in the inbox is found again.
+        """
+        return await self._write(Later(lambda db: transactions.add_new(db, job, self._clock())))
 
     async def advance(self, job: Job, to: JobState, note: str = "", **changes: Any) -> Job:
         """Move `job` to state `to`, with field changes. Raises StaleJob if it moved already."""

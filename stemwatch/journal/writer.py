@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
 
 from stemwatch.errors import JournalFault, PauseService, StemwatchError
 from stemwatch.journal.threads import Answer, ConnectionThread, Work
 
+T = TypeVar("T")
 _UNSAFE = {sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC}
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
+class Later(Generic[T]):
+    """Work that a power cut may undo at no cost: on the disk with the next commit that waits."""
+
+    def __init__(self, work: Callable[[sqlite3.Connection], T]) -> None:
+        self._work = work
+
+    def __call__(self, db: sqlite3.Connection) -> T:
+        return self._work(db)
+
+
 class Writer(ConnectionThread):
     """Runs pieces of work in commit order; a result is handed out only once it is durable.
+
+    `Later` is handed out when it is committed; no commit that comes after it is durable before it.
 
     A piece's exception undoes only its own statements. It touches nothing but the database, for
     it may be run twice. `failed` is the fault after which nothing can be remembered.
@@ -21,15 +35,22 @@ class Writer(ConnectionThread):
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.failed: StemwatchError | None = None
+        self._waits = True  # for the disk, as `schema.connect` made it
         super().__init__(connection, "journal")
 
     def _do(self, group: Sequence[Work]) -> list[Answer]:
         if self.failed is not None:
             return [(None, self.failed)] * len(group)
         try:
+            self._wait_for_disk(not all(isinstance(work, Later) for work in group))
             return self._together(group) or self._separately(group)
         except sqlite3.Error as fault:
             return [(None, self._explain(fault))] * len(group)
+
+    def _wait_for_disk(self, waits: bool) -> None:
+        if waits != self._waits:
+            self.connection.execute(f"PRAGMA synchronous = {'FULL' if waits else 'NORMAL'}")
+            self._waits = waits
 
     def _together(self, group: Sequence[Work]) -> list[Answer] | None:
         """All of it, or nothing and None: a savepoint each would cost a fifth of the time."""

@@ -94,9 +94,10 @@ def test_what_was_asked_for_before_the_end_is_still_written(tmp_path: Path) -> N
 
 async def _whole_life(journal: Journal, number: int) -> None:
     """A job's way through the journal, as the service takes it."""
-    job = await journal.add(new_job(number))
+    taken_in = await journal.add_new(new_job(number))
+    assert taken_in is not None
     key = f"intent-{number}"
-    job = await journal.intend(job, idempotency_key=key, minutes=1.0, price=0.1, limits=[])
+    job = await journal.intend(taken_in, idempotency_key=key, minutes=1.0, price=0.1, limits=[])
     job = await journal.advance(job, JobState.SEPARATING, remote_id=f"job_{number}")
     job = await journal.advance(job, JobState.SEPARATED, completed_at=1.0)
     job = await journal.advance(job, JobState.DELIVERED, delivered_to="/outbox/song")
@@ -152,6 +153,30 @@ def test_a_job_costs_at_most_six_flushes(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     flushes = re.findall(r"f(?:data)?sync\(\d+<[^>]*journal-wal>", trace.read_text())
     assert 4 <= len(flushes) // 10 <= 6
+
+
+def test_only_what_the_inbox_still_holds_is_not_waited_for(tmp_path: Path) -> None:
+    """Taking a song in may be undone by a power cut; nothing that shares a commit may be."""
+
+    async def main() -> list[str]:
+        async with opened(tmp_path / "journal") as journal:
+            seen: list[str] = []
+            journal._writer.connection.set_trace_callback(seen.append)
+            first = await journal.add_new(new_job(1))
+            assert first is not None
+            await journal.add_new(new_job(2))
+            _, moved = await asyncio.gather(
+                journal.add_new(new_job(3)), journal.advance(first, JobState.QUARANTINED)
+            )
+            await journal.amend(moved, filed_to="/quarantine/song.wav")
+            await journal.add_new(new_job(4))
+            journal._writer.connection.set_trace_callback(None)
+            return [text for text in seen if text == "COMMIT" or text.startswith("PRAGMA")]
+
+    waits_not, waits = "PRAGMA synchronous = NORMAL", "PRAGMA synchronous = FULL"
+    commit = "COMMIT"
+    expected = [waits_not, commit, commit, waits, commit, commit, waits_not, commit]
+    assert asyncio.run(main()) == expected
 
 
 def test_sixteen_tasks_share_their_commits(tmp_path: Path) -> None:
