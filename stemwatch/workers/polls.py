@@ -38,6 +38,7 @@ class _Watched:
     again: bool = False  # a callback came meanwhile: the answer may be older than it
     timed: bool = True  # it is known when it started
     postponed: bool = False  # its last poll got no answer
+    turn: float = 0.0  # which part of a step it is ahead of, or behind, those that began with it
     over: bool = False  # seen done: its slot is given on, whatever our own disk takes to note it
 
 
@@ -62,6 +63,7 @@ class Polls:
         self._jobs: dict[int, _Watched] = {}
         self._heap: list[tuple[float, int]] = []
         self._held_until = 0.0
+        self._count = 0  # jobs so far
         self._called_until = 0.0  # callbacks come: polling is only the backstop
         self._ranks: deque[int] = deque(maxlen=REMEMBER)  # of ended jobs among the running ones
         self._by_remote: dict[str, int] = {}
@@ -219,7 +221,9 @@ class Polls:
         """True if its callback was here already, quicker than the answer that names the job."""
         early = remote_id in self._early
         self._early.pop(remote_id, None)
-        self._jobs[job_id] = _Watched(now, audio, remote_id=remote_id, called=early)
+        turn = self._count * _GOLDEN % 1.0
+        self._count += 1
+        self._jobs[job_id] = _Watched(now, audio, remote_id=remote_id, called=early, turn=turn)
         if remote_id:
             self._by_remote[remote_id] = job_id
         return early
@@ -227,13 +231,17 @@ class Polls:
     def _first(self, job_id: int) -> float:
         """Seconds until a new job's first poll.
 
-        Where polls are few, not for all at the same moment: each tells something of the others.
+        Jobs that began together are asked for in turns: what one tells holds for the others, and
+        three that are asked every 4 s tell of an end within 1.3.
         """
-        job, share = self._jobs[job_id], job_id * _GOLDEN % 1.0
-        wait = self._step(job, 0.0)
+        job = self._jobs[job_id]
+        wait, share = self._step(job, 0.0), job.turn
         if not self.estimate:
-            return self._interval + (wait - self._interval) * share
-        return wait + (self._step(job, wait) * share if self._scarcity() > 1.0 else 0.0)
+            return self._interval + wait * share
+        if self._scarcity() > 1.0:
+            return wait + self._step(job, wait) * share
+        # Not later than it may be done: then nobody would know how much sooner it was.
+        return max(0.0, wait - (self._shortest * share if len(self._jobs) > 1 else 0.0))
 
     def _step(self, job: _Watched, elapsed: float) -> float:
         """Seconds until its next poll; longer where there are too few requests for all jobs."""
@@ -264,12 +272,9 @@ class Polls:
         for job_id, job in self._jobs.items():
             late = job.seen_running > self._late_after
             if job.timed and not (job.asked or job.called or job.postponed or late):
-                due = (
-                    job.started
-                    + job.seen_running
-                    + self._step(job, job.seen_running) * self._spared(now)
-                )
-                self._plan(job_id, max(now, due))
+                seen = job.seen_running
+                wait = self._step(job, seen) if seen else self._first(job_id)
+                self._plan(job_id, max(now, job.started + seen + wait * self._spared(now)))
 
     def _spared(self, now: float) -> float:
         return _SPARED if now < self._called_until else 1.0

@@ -45,6 +45,38 @@ def test_later_jobs_are_first_asked_for_when_they_may_be_done() -> None:
     assert asked[-1] - 40.0 <= 1.0
 
 
+@pytest.mark.parametrize("lasts", [20.0, 31.0, 38.5, 45.0, 52.3])
+def test_jobs_that_began_together_are_asked_for_in_turns(lasts: float) -> None:
+    """The end of all three is found sooner than any of them is asked for twice: 3.75 s, then 0.5.
+
+    Each slot that is found free is taken by the next song at once, for four rounds.
+    """
+    schedule = Polls(3.0, 0.5, 300.0, 30.0, rate=lambda: 1.0)  # a request a second
+    ends = {job: lasts for job in (1, 2, 3)}
+    lates: dict[int, float] = {}
+    for job in ends:
+        schedule.started(job, 0.0)
+    for job in range(4, 16):
+        ended = None
+        while ended is None:
+            now = schedule.next_due()
+            assert now is not None
+            asked = schedule.take_due(now)
+            assert asked is not None
+            if now < ends[asked]:
+                schedule.running(asked, now)
+            else:
+                ended = asked
+        schedule.done(ended, now)
+        lates[ended] = now - ends.pop(ended)
+        schedule.started(job, now)
+        ends[job] = now + lasts
+    firsts, others = [lates[job] for job in (1, 2, 3)], [lates[job] for job in range(4, 13)]
+    assert max(firsts) <= 3.75 / 2
+    assert max(others) <= 0.5
+    assert sum(others) / len(others) <= 0.35
+
+
 def test_past_its_deadline_a_job_is_asked_for_rarely() -> None:
     """Late is not failed: every 30 s, for as long as it takes."""
     asked = follow(polls(), 1, 0.0, 600.0)
