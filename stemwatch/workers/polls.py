@@ -238,10 +238,13 @@ class Polls:
         wait, share = self._step(job, 0.0), job.turn
         if not self.estimate:
             return self._interval + wait * share
+        step = self._step(job, wait)
         if self._scarcity() > 1.0:
-            return wait + self._step(job, wait) * share
+            return wait + step * share
+        if len(self._jobs) == 1 or step > self._shortest:  # those that vary are apart anyway
+            return wait
         # Not later than it may be done: then nobody would know how much sooner it was.
-        return max(0.0, wait - (self._shortest * share if len(self._jobs) > 1 else 0.0))
+        return max(0.0, wait - step * share)
 
     def _step(self, job: _Watched, elapsed: float) -> float:
         """Seconds until its next poll; longer where there are too few requests for all jobs."""

@@ -52,7 +52,7 @@ def test_jobs_that_began_together_are_asked_for_in_turns(lasts: float) -> None:
     Each slot that is found free is taken by the next song at once, for four rounds.
     """
     schedule = Polls(3.0, 0.5, 300.0, 30.0, rate=lambda: 1.0)  # a request a second
-    ends = {job: lasts for job in (1, 2, 3)}
+    ends = dict.fromkeys((1, 2, 3), lasts)
     lates: dict[int, float] = {}
     for job in ends:
         schedule.started(job, 0.0)
@@ -73,7 +73,7 @@ def test_jobs_that_began_together_are_asked_for_in_turns(lasts: float) -> None:
         ends[job] = now + lasts
     firsts, others = [lates[job] for job in (1, 2, 3)], [lates[job] for job in range(4, 13)]
     assert max(firsts) <= 3.75 / 2
-    assert max(others) <= 0.5
+    assert max(others) <= 0.6
     assert sum(others) / len(others) <= 0.35
 
 
