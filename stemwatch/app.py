@@ -152,8 +152,12 @@ class Service:
             self._manager,
             state_dir=settings.state_dir,
         )
-        patience = settings.watch.rescan_seconds + ROUNDS_PATIENCE
-        self.health = Health(context, self._inboxes, self._pool, patience=patience)
+        self.health = Health(
+            context,
+            self._inboxes,
+            self._pool,
+            patience=lambda: self._settings.watch.rescan_seconds + ROUNDS_PATIENCE,
+        )
 
     async def run(self, *, once: bool) -> int:
         self._listen_to_signals()

@@ -13,8 +13,8 @@ import click
 from stemwatch import progress
 from stemwatch.audio.client import AudioHelper
 from stemwatch.errors import StemwatchError
+from stemwatch.extras import LOCAL
 from stemwatch.job import FORMATS, STEMS, Job, JobState
-from stemwatch.local.extra import require_extra
 from stemwatch.operations.demonstration import (
     LOG,
     OUTBOX,
@@ -48,7 +48,7 @@ def command(song: str | None, folder: str | None, stems: str, format_: str) -> i
     The folder is kept; nothing is left running. Exits 0 only if the stems are there and valid, 3
     if the song went to quarantine.
     """
-    require_extra()
+    LOCAL.require()
     if song is not None and (fault := refuse_name(song)):
         raise click.UsageError(fault)
     folder = folder or tempfile.mkdtemp(prefix="stemwatch-demo-")

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from stemwatch.config.document import Fault
 from stemwatch.config.faults import show
@@ -42,15 +42,20 @@ def texts(value: Any) -> tuple[str, ...]:
     """A list of texts, kept frozen."""
     if not isinstance(value, list):
         raise ValueError(f"found {show(value)}; allowed is a list such as [a, b]")
-    faults = []
-    for index, item in enumerate(value):
+    return each(text, value)
+
+
+def each(check: Check, values: Iterable[Any]) -> tuple[Any, ...]:
+    """What `check` makes of each of them; raises Wrong with all faults."""
+    kept, faults = [], []
+    for index, item in enumerate(values):
         try:
-            text(item)
+            kept.append(check(item))
         except ValueError as wrong:
             faults.append(Fault((index,), str(wrong)))
     if faults:
         raise Wrong(*faults)
-    return tuple(value)
+    return tuple(kept)
 
 
 def one_of(*allowed: int | str) -> Check:
@@ -168,11 +173,8 @@ def _is_lan(host: str) -> bool:
     return address.is_private or address.is_loopback or address.is_link_local
 
 
-def base_url(value: Any) -> str:
-    """`local`, or a bare URL. The value is never repeated: it may hold a password."""
-    if text(value) == "local":
-        return "local"
-    allowed = "allowed are local, or a URL such as https://api.stemsplit.io/v1"
+def url_parts(value: str, kind: str, allowed: str) -> tuple[SplitResult, str]:
+    """The parts and the host of an http(s) URL. Raises ValueError, without repeating the value."""
     if not re.fullmatch(r"[!-\[\]-~]+", value):  # printable ASCII; urlsplit drops newlines silently
         raise ValueError(f"is not a URL; {allowed}")
     try:
@@ -181,7 +183,16 @@ def base_url(value: Any) -> str:
     except ValueError:
         raise ValueError(f"has a host or port that can't be read; {allowed}") from None
     if parts.scheme not in ("http", "https") or not host:
-        raise ValueError(f"is not an http or https URL; {allowed}")
+        raise ValueError(f"is not {kind}; {allowed}")
+    return parts, host
+
+
+def base_url(value: Any) -> str:
+    """`local`, or a bare URL. The value is never repeated: it may hold a password."""
+    if text(value) == "local":
+        return "local"
+    allowed = "allowed are local, or a URL such as https://api.stemsplit.io/v1"
+    parts, host = url_parts(value, "an http or https URL", allowed)
     if "@" in parts.netloc:
         raise ValueError("must not hold a user name or password; use api.key_file")
     if "?" in value or "#" in value:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from stemwatch.config.checks import Wrong, one_of, texts
+from stemwatch.config.checks import Wrong, each, one_of, texts
 from stemwatch.config.document import Fault
 
 # What is told, in the order of the documentation.
@@ -21,15 +21,7 @@ event = one_of(*EVENTS)
 
 def events(value: Any) -> tuple[str, ...]:
     """Some of EVENTS, each once."""
-    faults = []
-    for index, item in enumerate(texts(value)):
-        try:
-            event(item)
-        except ValueError as wrong:
-            faults.append(Fault((index,), str(wrong)))
-    if faults:
-        raise Wrong(*faults)
-    return tuple(dict.fromkeys(value))
+    return tuple(dict.fromkeys(each(event, texts(value))))
 
 
 def is_url(value: Any) -> bool:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from ipaddress import IPv6Address, ip_address
 from typing import Any
-from urllib.parse import urlsplit
 
-from stemwatch.config.checks import text
+from stemwatch.config.checks import text, url_parts
 
 _LISTEN = "allowed is host:port, such as 127.0.0.1:8080, 0.0.0.0:8080 or '[::1]:8080'"
 _PUBLIC = "allowed is a URL such as https://music.example.org"
@@ -43,15 +42,7 @@ def checked_listen(value: Any) -> str:
 def checked_public_url(given: Any) -> str:
     """An https URL, or http to this machine. Without its trailing slash."""
     value = text(given)
-    if not re.fullmatch(r"[!-\[\]-~]+", value):  # printable ASCII; urlsplit drops newlines silently
-        raise ValueError(f"is not a URL; {_PUBLIC}")
-    try:
-        parts = urlsplit(value)
-        host, _port = parts.hostname, parts.port
-    except ValueError:
-        raise ValueError(f"has a host or port that can't be read; {_PUBLIC}") from None
-    if parts.scheme not in ("http", "https") or not host:
-        raise ValueError(f"is not an https URL; {_PUBLIC}")
+    parts, host = url_parts(value, "an https URL", _PUBLIC)
     if "@" in parts.netloc or "?" in value or "#" in value:
         raise ValueError(f"must not have a user name, a query or a fragment; {_PUBLIC}")
     if parts.scheme == "http" and not is_loopback(host):

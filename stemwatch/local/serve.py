@@ -11,9 +11,9 @@ import threading
 from typing import TYPE_CHECKING
 
 from stemwatch.errors import ConfigFault, StemwatchError
+from stemwatch.extras import LOCAL
 from stemwatch.local.address import base_url, is_loopback, listen
 from stemwatch.local.engines import locate
-from stemwatch.local.extra import require_extra
 from stemwatch.local.options import Options
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def run(options: Options) -> int:
     Raises ConfigFault (extra missing, unknown engine), AlreadyRunning (data_dir taken) and
     StemwatchError `listen` (address taken; exit code 1).
     """
-    require_extra()
+    LOCAL.require()
     place = locate(options.engine)
     if options.jobs is not None and options.jobs < 1:
         raise ConfigFault(f"--jobs must be at least 1, not {options.jobs}.")

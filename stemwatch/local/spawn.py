@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from stemwatch.errors import AlreadyRunning, ConfigFault, StemwatchError
-from stemwatch.local.extra import require_extra
+from stemwatch.extras import LOCAL
 from stemwatch.local.process import environment
 
 START_SECONDS = 60.0  # a cold NAS with a slow disk
@@ -69,7 +69,7 @@ class LocalServer:
         Raises ConfigFault (extra missing, unknown engine, bad folder), AlreadyRunning, or
         StemwatchError `local_server` with what it said last.
         """
-        require_extra()
+        LOCAL.require()
         await self._launch()
         self._keep(self._watch())
         return self._base_url, self.key

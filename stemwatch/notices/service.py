@@ -13,13 +13,13 @@ from contextlib import asynccontextmanager, suppress
 
 from stemwatch.config import Settings
 from stemwatch.errors import ConfigFault, StemwatchError
+from stemwatch.extras import NOTIFY
 from stemwatch.job import Job, JobState
 from stemwatch.log import log
 from stemwatch.notices import events
 from stemwatch.notices.addresses import addresses
 from stemwatch.notices.batch import Batch
 from stemwatch.notices.events import Event
-from stemwatch.notices.extra import require_extra
 from stemwatch.notices.hooks import Hooks
 from stemwatch.notices.payload import payload
 from stemwatch.notices.sender import INVALID, SENT, Message, Outcome, send
@@ -58,7 +58,7 @@ def usable(settings: Settings) -> dict[str, str]:
     try:
         urls = addresses(settings)
         if urls:
-            require_extra()
+            NOTIFY.require()
     except ConfigFault as fault:
         log.error("notices.off", message=fault.message, hint=fault.hint)
         return {}

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 
 from stemwatch.config import Settings
 from stemwatch.errors import ConfigFault
+from stemwatch.extras import NOTIFY
 from stemwatch.notices.addresses import addresses
-from stemwatch.notices.extra import require_extra
 from stemwatch.notices.sender import SENT, Message, send
 from stemwatch.operations.finding import FAULT, OK, WARNING, Finding
 
@@ -29,7 +29,7 @@ async def _addresses(settings: Settings, env: Mapping[str, str], *, test: bool) 
         urls = addresses(settings)
         if not urls:
             return [Finding(WARNING, "notify: nobody is told; there is no URL")] if test else []
-        require_extra()
+        NOTIFY.require()
     except ConfigFault as fault:
         return [Finding(FAULT, " ".join(fault.faults), fault.hint)]
     messages = [Message(url, _TITLE, _BODY if test else None) for url in urls.values()]

@@ -9,8 +9,8 @@ from stemwatch.config import Settings
 from stemwatch.config.settings import BASES
 from stemwatch.credit import LITTLE, minutes
 from stemwatch.errors import ConfigFault, StemwatchError
+from stemwatch.extras import LOCAL
 from stemwatch.key import NAME, load_key, no_key_fault
-from stemwatch.local.extra import require_extra
 from stemwatch.log import hide
 from stemwatch.operations.finding import FAULT, OK, WARNING, Finding
 from stemwatch.stemsplit.calls import Calls
@@ -68,7 +68,7 @@ def _file(path: str) -> str:
 
 def _this_machine() -> Finding:
     try:
-        require_extra()
+        LOCAL.require()
     except StemwatchError as fault:
         return Finding(FAULT, f"API: {fault.message}", fault.hint)
     return Finding(OK, "API: this machine; what it needs is installed")

@@ -15,7 +15,7 @@ import re
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, BinaryIO
+from typing import Any
 
 from stemwatch.job import STEMS
 from stemwatch.outbox import durable, naming, sidecar
@@ -61,11 +61,6 @@ class Staging:
     def part(self, stem_id: str) -> str:
         """Path to write this stem to, by whoever downloads, tags or mixes it."""
         return self._place(stem_id) + ".part"
-
-    def open_part(self, stem_id: str) -> BinaryIO:
-        """The same, opened empty. Wrap the writing in `durable.disk_faults(staging.outbox)`."""
-        with durable.disk_faults(self.outbox):
-            return open(self.part(stem_id), "wb")
 
     def commit_part(
         self,

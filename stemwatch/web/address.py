@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from stemwatch.config import Web
 from stemwatch.config.web import is_loopback
 from stemwatch.errors import ConfigFault
-from stemwatch.web.extra import require_extra
+from stemwatch.extras import WEB
 
 _WHY = {
     errno.EADDRINUSE: "another program listens there",
@@ -26,7 +26,7 @@ def bound(web: Web) -> Iterator[socket.socket | None]:
     if web.address is None:
         yield None
         return
-    require_extra()
+    WEB.require()
     with closing(_bind(*web.address)) as listener:
         listener.listen(BACKLOG)
         yield listener
@@ -39,7 +39,7 @@ def looked_at(web: Web, *, running: bool) -> str | None:
     """
     if web.address is None:
         return None
-    require_extra()
+    WEB.require()
     if not running:
         _bind(*web.address).close()
     state = "the service that runs has it" if running else "free"

@@ -8,7 +8,7 @@ folders, and this may be read by a whole network.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -61,9 +61,11 @@ class Looking(Protocol):
 
 
 class Health:
-    """Asked at every call of /readyz; `patience` in seconds for one round through the inbox."""
+    """Asked at every call of /readyz; `patience` in seconds for one round, as configured now."""
 
-    def __init__(self, context: Context, rounds: Looking, pool: Pool, *, patience: float) -> None:
+    def __init__(
+        self, context: Context, rounds: Looking, pool: Pool, *, patience: Callable[[], float]
+    ) -> None:
         self.context = context
         self.rounds = rounds
         self._pool = pool
@@ -90,7 +92,7 @@ class Health:
             found.append(Word("first_scan", "the inbox was not looked through yet"))
         elif not self.rounds.healthy:
             found.append(Word("watcher", "the inbox's watcher is down; the rescans go on"))
-        if self.rounds.standstill() > self._patience:
+        if self.rounds.standstill() > self._patience():
             found.append(Word("rounds", "the rounds through the inbox stand still"))
         if self._pool.standstill() > POOL_PATIENCE:
             found.append(Word("pool", "the workers stand still"))

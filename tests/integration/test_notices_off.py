@@ -10,8 +10,8 @@ import pytest
 
 from stemwatch.config import Notify, Settings, defaults
 from stemwatch.errors import ConfigFault
+from stemwatch.extras import NOTIFY
 from stemwatch.notices.addresses import addresses
-from stemwatch.notices.extra import require_extra
 from stemwatch.notices.service import usable
 
 
@@ -28,7 +28,7 @@ def test_without_apprise_it_says_how_to_get_it(
     """A library that is gone after an upgrade must not stop anybody's songs."""
     monkeypatch.setitem(sys.modules, "apprise", None)
     with pytest.raises(ConfigFault, match="apprise") as raised:
-        require_extra()
+        NOTIFY.require()
     assert "pip install 'stemwatch[notify]'" in raised.value.hint
     assert usable(settings) == {}
     told = capsys.readouterr().err

@@ -77,7 +77,7 @@ def describe(job: Job, now: float = NOW) -> Callable[[Sequence[StemFile]], dict[
 def staged(outbox: str, job: str = "1", **content: bytes) -> Staging:
     made = Staging(outbox, job, "wav")
     for stem_id, data in (content or {"vocals": b"la", "instrumental": b"dum"}).items():
-        with made.open_part(stem_id) as part:
+        with open(made.part(stem_id), "wb") as part:
             part.write(data)
         made.commit_part(stem_id)
     return made
@@ -107,7 +107,7 @@ def test_a_song_appears_with_its_stems_and_sidecar(outbox: str) -> None:
 def test_nothing_is_seen_before_the_rename(outbox: str) -> None:
     """A kill after each step leaves the outbox as it was, and the next try takes up the stems."""
     made = Staging(outbox, "1", "wav")
-    with made.open_part("vocals") as part:
+    with open(made.part("vocals"), "wb") as part:
         part.write(b"la")
     assert visible(outbox) == set()
     assert Staging(outbox, "1", "wav").recover("vocals") is None, "a part is not whole"
@@ -119,7 +119,7 @@ def test_nothing_is_seen_before_the_rename(outbox: str) -> None:
     assert visible(outbox) == set()
     last = Staging(outbox, "1", "wav")
     assert last.recover("vocals") is None, "what was half-arranged is fetched again"
-    with last.open_part("vocals") as part:
+    with open(last.part("vocals"), "wb") as part:
         part.write(b"la")
     last.commit_part("vocals")
     folder = delivery.publish(last, outbox, "song", SHA, describe(a_job()))
@@ -363,7 +363,7 @@ MIXED = Options(mixes={"solo": ("vocals",), "both": ("vocals", "instrumental")})
 
 def earlier_delivery(outbox: str) -> str:
     made = staged(outbox)
-    with made.open_part("solo") as part:
+    with open(made.part("solo"), "wb") as part:
         part.write(b"mixed")
     made.commit_part("solo", derived_from=["vocals"], gain_db=-1.0)
     return delivery.publish(made, outbox, "song", SHA, describe(a_job()))

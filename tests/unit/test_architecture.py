@@ -28,19 +28,20 @@ ROOMS: dict[str, frozenset[str]] = {
     "without": frozenset(),
     "log": frozenset({"without"}),
     "lock": frozenset({"errors"}),
+    "extras": frozenset({"errors"}),
     "config": GROUND,
     "key": GROUND | {"config"},
     "audio": GROUND,
     "journal": GROUND,
     "outbox": GROUND,
     "stemsplit": GROUND | {"without"},
-    "local": GROUND | {"audio"},
+    "local": GROUND | {"audio", "extras"},
     "inbox": GROUND | {"audio", "journal", "log"},
     "workers": GROUND
     | {"inbox", "stemsplit", "journal", "outbox", "audio", "progress", "log"}
     | {"counters"},
-    "notices": GROUND | {"config", "key", "outbox", "workers", "log"},
-    "web": GROUND | {"config", "inbox", "journal", "workers", "counters", "log"},
+    "notices": GROUND | {"config", "key", "outbox", "workers", "log", "extras"},
+    "web": GROUND | {"config", "inbox", "journal", "workers", "counters", "log", "extras"},
 }
 
 LIBRARIES: dict[str, frozenset[str]] = {

@@ -95,8 +95,8 @@ def test_a_missing_extra_names_the_command() -> None:
     root = str(Path(__file__).parents[2])
     code = (
         f"import sys; sys.path.append({root!r})\n"
-        "from stemwatch.web.extra import require_extra\n"
-        "try: require_extra()\n"
+        "from stemwatch.extras import WEB\n"
+        "try: WEB.require()\n"
         "except Exception as fault: print(fault)"
     )
     # -S: without the installed packages
