@@ -119,15 +119,19 @@ def run(
     env: Mapping[str, str],
     timeout: float = 60.0,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end and return what it printed. Raises subprocess.TimeoutExpired."""
+    """Run a command to its end and return what it printed.
+
+    Raises subprocess.TimeoutExpired, with the last lines of it.
+    """
     out, err = (os.fdopen(os.memfd_create(name), "w+b") for name in ("stdout", "stderr"))
     with out, err:
         process = popen(command, cwd=cwd, env=env, stdout=out, stderr=err)
         try:
             code = process.wait(timeout)
-        except subprocess.TimeoutExpired:
+        except subprocess.TimeoutExpired as exc:
             process.kill()
             process.wait()
+            exc.add_note("".join(_text(out).splitlines(keepends=True)[-40:]) + _text(err)[-8000:])
             raise
         texts = [_text(file) for file in (out, err)]
     return subprocess.CompletedProcess(list(command), code, *texts)
