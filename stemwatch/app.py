@@ -25,7 +25,7 @@ from stemwatch.reload import Read, Reload, again
 from stemwatch.report import Report
 from stemwatch.served import AllServed, Served
 from stemwatch.tuning import retune
-from stemwatch.vital import ROUNDS_PATIENCE, Vital
+from stemwatch.vital import Vital
 from stemwatch.web.address import bound
 from stemwatch.web.health import Health
 from stemwatch.web.server import serving
@@ -152,12 +152,7 @@ class Service:
             self._manager,
             state_dir=settings.state_dir,
         )
-        self.health = Health(
-            context,
-            self._inboxes,
-            self._pool,
-            patience=lambda: self._settings.watch.rescan_seconds + ROUNDS_PATIENCE,
-        )
+        self.health = Health(context, self._inboxes, self._pool, patience=vital.rounds_patience)
 
     async def run(self, *, once: bool) -> int:
         self._listen_to_signals()

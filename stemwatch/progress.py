@@ -54,12 +54,6 @@ class Progress:
         self.touch()
         return entry
 
-    def at(self, job_id: int, done: float) -> None:
-        entry = self.running.get(job_id)
-        if entry is not None:
-            entry.done = done
-            self.touch()
-
     def end(self, job_id: int) -> None:
         if self.running.pop(job_id, None) is not None:
             self.touch()

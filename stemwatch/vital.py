@@ -58,7 +58,7 @@ class Vital:
         """What stands still, in words; "" while everything goes on. Call it now and then."""
         now = self._clock()
         for what, silent, patience in (
-            ("the look through the inbox", self._rounds.standstill(), self._rescan_patience()),
+            ("the look through the inbox", self._rounds.standstill(), self.rounds_patience()),
             ("the journal", self._journal_silent(now), JOURNAL_PATIENCE),
             ("the plan of the work", self._pool.standstill(), TURN_PATIENCE),
             ("the work", self._motionless(now), self._longest_call() + STEP_PATIENCE),
@@ -67,7 +67,8 @@ class Vital:
                 return f"{what} has not moved for {silent:.0f} s"
         return ""
 
-    def _rescan_patience(self) -> float:
+    def rounds_patience(self) -> float:
+        """Seconds that the rounds through the inboxes may be silent."""
         return self._rescan() + ROUNDS_PATIENCE
 
     def _journal_silent(self, now: float) -> float:

@@ -110,7 +110,8 @@ class Rounds:
     async def _rest(self) -> None:
         """Until there is something to look for; seats that become free are filled at once.
 
-        A full inbox would otherwise be taken in at `AT_ONCE` files a round."""
+        A full inbox would otherwise be taken in at `AT_ONCE` files a round.
+        """
         gathered = self._looked_at + _SHORTEST_ROUND  # let a storm of hints gather
         while True:
             wait = gathered - self._clock() if self._hinted else self._pause()

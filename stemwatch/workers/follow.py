@@ -19,13 +19,12 @@ async def follow(ctx: Context, job: Job) -> Job:
     await ctx.requests.take()
     remote = await ctx.api.job(job.remote_id, stems=job.options.stems)
     now = ctx.clock()
-    if remote.status is not RemoteStatus.RUNNING:
-        ctx.polls.over(job.id)
-        ctx.slots.release(job.id)  # whatever our own disk takes
     if remote.status is RemoteStatus.RUNNING:
         if job.attempts:  # "so many times" means in a row: a good answer forgives the bad ones
             job = await ctx.journal.amend(job, attempts=0, **CLEARED)
         return _still_running(ctx, job, remote.progress, now)
+    ctx.polls.over(job.id)
+    ctx.slots.release(job.id)  # whatever our own disk takes
     if remote.status is RemoteStatus.FAILED:
         ctx.polls.done(job.id, now, learn=False)
         raise Reject(

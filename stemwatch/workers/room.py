@@ -12,13 +12,12 @@ from stemwatch.workers.context import Context, Reserved
 
 def reserve(ctx: Context, job: Job) -> None:
     """What is paid for has its room, whoever comes later."""
-    needed = space.needed_bytes(job.duration or 0.0, job.options)
-    ctx.reserved[job.id] = Reserved(job.outbox, needed)
+    ctx.reserved[job.id] = Reserved(job.outbox, _needed(job))
 
 
 def require(ctx: Context, job: Job) -> None:
     """Results must have somewhere to go before anything is paid. Raises PauseService."""
-    needed = space.needed_bytes(job.duration or 0.0, job.options)
+    needed = _needed(job)
     durable.require_root(job.outbox)
     others = _taken(ctx, job.outbox, but=job.id)
     free = durable.free_bytes(job.outbox)
@@ -37,6 +36,11 @@ def is_there(ctx: Context, inbox: str | None, outbox: str) -> bool:
     """For the song of this inbox that found too little, beside what is still under way."""
     wanted = ctx.room_wanted.get(inbox, 0) + _taken(ctx, outbox)
     return durable.free_bytes(outbox) >= wanted
+
+
+def _needed(job: Job) -> int:
+    """Bytes of its stems and mixes, at most."""
+    return space.needed_bytes(job.duration or 0.0, job.options)
 
 
 def _taken(ctx: Context, outbox: str, but: int | None = None) -> int:

@@ -28,7 +28,6 @@ from statistics import fmean, median
 
 from watchdog.utils.dirsnapshot import DirectorySnapshot, DirectorySnapshotDiff
 
-from stemwatch.errors import StemwatchError
 from stemwatch.inbox.folders import Folders
 from stemwatch.inbox.kept import Kept
 from stemwatch.inbox.mounts import Mode
@@ -42,6 +41,7 @@ from stemwatch.journal.journal import Journal
 from tests.acceptance.harness import KEY, Home
 from tests.acceptance.songs import wav_bytes
 from tests.benchmarks.looking import load
+from tests.rounds_support import Front
 from tests.scenario.server import ScenarioServer
 from tests.support import wait_for, wait_for_async
 
@@ -184,7 +184,7 @@ def drop(folder: Path) -> None:
     )
 
 
-class _Taking:
+class _Taking(Front):
     """Takes every settled file away, and remembers it."""
 
     def __init__(self) -> None:
@@ -193,20 +193,6 @@ class _Taking:
     async def admit(self, found: Found, *, patient: bool) -> None:  # noqa: ARG002
         os.unlink(found.path)
         self.taken[found.relpath] += 1
-
-    async def require_online(self) -> None:
-        pass
-
-    def same(self, one: Identity | None, other: Identity) -> bool:
-        return one == other
-
-    def scanned(self) -> None: ...
-
-    def offline(self, fault: StemwatchError) -> None:
-        raise fault
-
-    def trouble(self, fault: StemwatchError) -> None:
-        raise fault
 
 
 _STORM = """

@@ -6,7 +6,6 @@ import asyncio
 import os
 from pathlib import Path
 
-from stemwatch.errors import StemwatchError
 from stemwatch.inbox.names import Filter
 from stemwatch.inbox.rounds import Rounds
 from stemwatch.inbox.scan import Found
@@ -15,31 +14,18 @@ from stemwatch.inbox.watcher import Watcher
 from stemwatch.job import Identity, JobState
 from stemwatch.journal.journal import Journal
 from tests.commands_support import a_job
+from tests.rounds_support import Front
 from tests.support import wait_for_async
 
 
-class Service:
-    """What the rounds see of a service: it notes what is handed to it."""
+class Service(Front):
+    """It notes what is handed to it."""
 
     def __init__(self) -> None:
         self.admitted: list[str] = []
 
     async def admit(self, found: Found, *, patient: bool) -> None:  # noqa: ARG002
         self.admitted.append(found.relpath)
-
-    async def require_online(self) -> None:
-        pass
-
-    def same(self, one: Identity | None, other: Identity) -> bool:
-        return one == other
-
-    def scanned(self) -> None: ...
-
-    def offline(self, fault: StemwatchError) -> None:
-        raise fault
-
-    def trouble(self, fault: StemwatchError) -> None:
-        raise fault
 
 
 def keep(inbox: Path, name: str, **changes: object) -> object:
