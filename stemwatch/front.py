@@ -33,6 +33,16 @@ class Front:
         await self._intake.admit(candidate, patient=patient)
         self._context.wake()
 
+    def expect(self, path: str) -> None:
+        if not self._place.network:
+            self._intake.reader.expect(path)
+
+    def forget(self, path: str) -> None:
+        self._intake.reader.forget(path)
+
+    async def close(self) -> None:
+        await self._intake.reader.close()
+
     async def require_online(self) -> None:
         await self._place.require_inbox()
         if resumed(self._context, "inbox", self.inbox.name):

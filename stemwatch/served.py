@@ -101,7 +101,10 @@ class Served:
             self.rounds.under_way.set()  # as far as it goes: nobody must wait for a disk to start
             await asyncio.sleep(self._context.timing.disk_recheck)
             await self.prepare()
-        await self.rounds.run()
+        try:
+            await self.rounds.run()
+        finally:
+            await self._front.close()
 
     def standstill(self) -> float:
         """Seconds since the last sign that it goes on; one that waits for its disk does."""

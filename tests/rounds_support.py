@@ -13,6 +13,10 @@ class Front:
     async def admit(self, found: Found, *, patient: bool) -> None:
         raise NotImplementedError
 
+    def expect(self, path: str) -> None: ...
+
+    def forget(self, path: str) -> None: ...
+
     async def require_online(self) -> None:
         pass
 

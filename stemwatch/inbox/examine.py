@@ -17,6 +17,7 @@ class Examined(NamedTuple):
     """`sha256` is None where it was not worth reading on: incomplete, or too large."""
 
     identity: Identity
+    ctime_ns: int
     lack: complete.Lack | None
     sha256: str | None
 
@@ -30,13 +31,14 @@ def examine(path: str, max_bytes: int, patient: bool) -> Examined:
     """
     fd = open_regular(path)
     try:
-        identity = Identity.of(os.fstat(fd))
+        status = os.fstat(fd)
+        identity, changed = Identity.of(status), status.st_ctime_ns
         lack = complete.look(fd)
         if lack is not None and (patient or lack.sure):
-            return Examined(identity, lack, None)
+            return Examined(identity, changed, lack, None)
         if identity.size > max_bytes:
-            return Examined(identity, None, None)
-        return Examined(identity, None, _sha256(fd, identity.size))
+            return Examined(identity, changed, None, None)
+        return Examined(identity, changed, None, _sha256(fd, identity.size))
     finally:
         os.close(fd)
 

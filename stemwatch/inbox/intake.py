@@ -1,17 +1,16 @@
-"""From a file that settled to a job in the journal: looked at, hashed, probed, admitted once."""
+"""From a file that settled to a job in the journal: read, compared with others, admitted once."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from stemwatch.audio.client import AudioHelper
 from stemwatch.audio.results import Probe
 from stemwatch.errors import Reject
 from stemwatch.inbox.complete import Lack
-from stemwatch.inbox.examine import examine
+from stemwatch.inbox.reading import FileReader, Reading, Same
 from stemwatch.job import (
     ACTIVE,
     CLEARED,
@@ -25,12 +24,7 @@ from stemwatch.job import (
 from stemwatch.journal.journal import Journal
 from stemwatch.log import log
 
-READERS = 6  # files that are hashed at once: more only make a disk seek
 MAX_BYTES = 100 * 1024 * 1024  # what the API takes (wire A)
-
-
-class Changed(Exception):
-    """The file changed while it was looked at: its quiet window starts anew."""
 
 
 class Incomplete(Exception):
@@ -73,14 +67,12 @@ class Intake:
         *,
         local: bool,
         limits: Limits,
-        same: Callable[[Identity | None, Identity], bool],
+        same: Same,
     ) -> None:
         self._journal = journal
-        self._audio = audio
         self._local = local
         self._limits = limits
-        self._same = same
-        self._reading = asyncio.Semaphore(READERS)
+        self.reader = FileReader(audio, max_bytes=limits.max_bytes, same=same)
 
     async def admit(self, candidate: Candidate, *, patient: bool) -> Job:
         """Journal this file; what can't be separated is journaled as `quarantined`.
@@ -88,45 +80,30 @@ class Intake:
         `patient`: bytes that seem to be missing may still come. Raises Incomplete (only then),
         Changed, FileNotFoundError or NotYet, with nothing journaled.
         """
-        async with self._reading:
-            identity, lack, sha256 = await asyncio.to_thread(
-                examine, candidate.path, self._limits.max_bytes, patient
-            )
-        if lack is not None:
-            if patient:
-                raise Incomplete(lack)
-            return await self._refuse(candidate, identity, "", _truncated(lack.message))
-        if sha256 is None:
-            return await self._refuse(candidate, identity, "", self._too_large(identity.size))
-        try:
-            probe = await self._audio.probe(candidate.path)
-            self._require_length(probe)
-        except Reject as fault:
-            await self._require_same(candidate.path, identity)
-            return await self._refuse(candidate, identity, sha256, fault)
-        await self._require_same(candidate.path, identity)
-        return await self._accept(candidate, identity, sha256, probe)
+        read = await self.reader.read(candidate.path, patient=patient)
+        if read.lack is not None and patient:
+            raise Incomplete(read.lack)
+        if (fault := self._fault_of(read)) is not None:
+            return await self._refuse(candidate, read.identity, read.sha256 or "", fault)
+        return await self._accept(candidate, read)
 
-    async def _require_same(self, path: str, identity: Identity) -> None:
-        """A file that changed while it was hashed, or gave its name to another, starts again."""
-        try:
-            there = Identity.of(await asyncio.to_thread(os.lstat, path))
-        except FileNotFoundError:
-            raise
-        except OSError:
-            there = None
-        if not self._same(there, identity):
-            raise Changed(path)
+    def _fault_of(self, read: Reading) -> Reject | None:
+        """Why what was read can't be separated, if it can't."""
+        if read.lack is not None:
+            return _truncated(read.lack.message)
+        if read.sha256 is None:
+            return self._too_large(read.identity.size)
+        return self._too_long(read.probe) if read.probe else read.fault
 
-    def _require_length(self, probe: Probe) -> None:
+    def _too_long(self, probe: Probe) -> Reject | None:
         longest = self._limits.max_duration
-        if longest is not None and probe.duration > longest:
-            raise Reject(
-                f"it lasts {probe.duration / 60:.1f} minutes, the API takes up to "
-                f"{longest / 60:.0f}.",
-                code="too_long",
-                hint="Cut it into parts, or separate it with `--local`.",
-            )
+        if longest is None or probe.duration <= longest:
+            return None
+        return Reject(
+            f"it lasts {probe.duration / 60:.1f} minutes, the API takes up to {longest / 60:.0f}.",
+            code="too_long",
+            hint="Cut it into parts, or separate it with `--local`.",
+        )
 
     def _too_large(self, size: int) -> Reject:
         return Reject(
@@ -136,11 +113,12 @@ class Intake:
             hint="Convert it to FLAC or M4A, or cut it into parts.",
         )
 
-    async def _accept(
-        self, candidate: Candidate, identity: Identity, sha256: str, probe: Probe
-    ) -> Job:
+    async def _accept(self, candidate: Candidate, read: Reading) -> Job:
+        sha256, probe = read.sha256, read.probe
+        assert sha256 is not None  # else it had a fault
+        assert probe is not None
         key = content_key(sha256, candidate.options, local=self._local)
-        job = _job(candidate, identity, sha256, JobState.QUEUED).evolve(
+        job = _job(candidate, read.identity, sha256, JobState.QUEUED).evolve(
             content_key=key,
             duration=probe.duration,
             codec=probe.codec,

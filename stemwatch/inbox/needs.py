@@ -15,6 +15,12 @@ class Front(Protocol):
     async def admit(self, found: Found, *, patient: bool) -> None:
         """Journal this settled file. Raises what `Intake.admit` does."""
 
+    def expect(self, path: str) -> None:
+        """This file has stood still for half of its quiet window."""
+
+    def forget(self, path: str) -> None:
+        """This file is followed no more, whatever was expected of it."""
+
     async def require_online(self) -> None:
         """Raise PauseService(code="inbox") unless its file system is mounted and answers."""
 

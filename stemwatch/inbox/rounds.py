@@ -13,11 +13,12 @@ from contextlib import suppress
 
 from stemwatch.errors import PauseService, StemwatchError
 from stemwatch.inbox.folders import Folders
-from stemwatch.inbox.intake import Changed, Incomplete
+from stemwatch.inbox.intake import Incomplete
 from stemwatch.inbox.kept import Kept
 from stemwatch.inbox.names import Filter
 from stemwatch.inbox.needs import Front
 from stemwatch.inbox.patience import patiently
+from stemwatch.inbox.reading import Changed
 from stemwatch.inbox.sample import NotYet, sample_all
 from stemwatch.inbox.scan import Found, Offline, find, scan
 from stemwatch.inbox.settle import Settler, Verdict
@@ -244,10 +245,11 @@ class Rounds:
         self.unreadable.pop(path, None)
         verdict = self._settler.sample(path, seen, self._clock())
         if verdict is Verdict.GONE:
-            self._found.pop(path, None)
+            self._forget(path, again=False)
+        elif verdict is Verdict.STILL:
+            self._front.expect(path)
         elif verdict is Verdict.SETTLED and path not in self._taking:
-            task = asyncio.create_task(self._take(self._found[path]))
-            self._taking[path] = task
+            task = self._taking[path] = asyncio.create_task(self._take(self._found[path]))
             task.add_done_callback(lambda _: self._taken(path))
 
     async def _take(self, found: Found, *, patient: bool = True) -> None:
@@ -276,6 +278,7 @@ class Rounds:
     def _forget(self, path: str, *, again: bool) -> None:
         """No longer followed; `again`: a scan has to find it soon."""
         self._settler.forget(path)
+        self._front.forget(path)
         self._found.pop(path, None)
         if again:
             self._folders.doubt(path)

@@ -25,6 +25,7 @@ class Verdict(Enum):
     """What a sample says."""
 
     WAIT = "wait"
+    STILL = "still"  # the same so far: only the end of its window is awaited
     SETTLED = "settled"
     GONE = "gone"
 
@@ -153,7 +154,7 @@ class Settler:
             tracked.due = inf
             return Verdict.SETTLED
         self._schedule_next(path, tracked, now)
-        return Verdict.WAIT
+        return Verdict.STILL if tracked.equal + 1 == self._samples else Verdict.WAIT
 
     def busy(self, path: str, now: float) -> None:
         """It could not be opened: its window starts anew, ever more seldom looked at (to 5 min)."""

@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from stemwatch.compose import intake_of, working_set
 from stemwatch.config import Settings
 from stemwatch.errors import Reject, StemwatchError
-from stemwatch.inbox.intake import Candidate, Changed, Incomplete, Intake, resumed_fields
+from stemwatch.inbox.intake import Candidate, Incomplete, Intake, resumed_fields
 from stemwatch.inbox.names import Filter
+from stemwatch.inbox.reading import Changed
 from stemwatch.inbox.rounds import AT_ONCE
 from stemwatch.inbox.scan import scan
 from stemwatch.job import ACTIVE, Job, JobState, Options, resume_state

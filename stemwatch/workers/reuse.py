@@ -16,15 +16,17 @@ from stemwatch.progress import DELIVERING
 from stemwatch.workers import deliver
 from stemwatch.workers.context import Context
 
+QUARANTINED = JobState.QUARANTINED
+
 
 async def reuse(ctx: Context, job: Job) -> Job | None:
     """Deliver from an earlier folder; None if there is none whose every file is still whole.
 
     Raises Reject for a content that may have been charged and waits in quarantine for a person.
     """
-    earlier_jobs = await ctx.journal.with_content(job.content_key, deliver.EARLIER)
-    for earlier in earlier_jobs:
-        if earlier.delivered_to is None:
+    alike = await ctx.journal.with_content(job.content_key, (*deliver.EARLIER, QUARANTINED))
+    for earlier in alike:
+        if earlier.state is QUARANTINED or earlier.delivered_to is None:
             continue
         told = {
             name: getattr(earlier, name)
@@ -45,8 +47,7 @@ async def reuse(ctx: Context, job: Job) -> Job | None:
             deliver.publish(ctx, job, staging, cost_minutes=0.0, reused_from=source, **told)
         )
     # It waited for stems that ended in quarantine: intake could not know that yet.
-    quarantined = await ctx.journal.with_content(job.content_key, (JobState.QUARANTINED,))
-    if (held := undecided(quarantined)) is not None:
+    if (held := undecided([other for other in alike if other.state is QUARANTINED])) is not None:
         raise held
     return None
 

@@ -24,11 +24,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 from tests.acceptance.harness import SCALED, Home
 from tests.benchmarks.makespan import (
@@ -40,6 +39,7 @@ from tests.benchmarks.makespan import (
     refills,
     song,
 )
+from tests.benchmarks.serving import ROOT, scenario_server, seen
 from tests.support import wait_for
 
 MB = 1_000_000
@@ -59,15 +59,13 @@ SCENARIOS = [
 ]
 REAL = Scenario("real-time", 3, song_bytes=10 * MB, audio=20.0, files=12)
 HAS_REQUESTS = importlib.util.find_spec("requests") is not None
-ROOT = Path(__file__).parents[2]
 # No song waits for these: scaled, the status file would be written 45 times a second, and the audio
 # helper, whose start takes as long as ever, would be started for each song.
 UNSCALED = ["status_every=1", "helper_idle=30"]
 PER_MINUTE = 60  # requests; four times as many for 10 slots: about what the tutorial asks there
 
 
-@contextmanager
-def server(scenario: Scenario, count: int, scale: float) -> Iterator[str]:
+def server(scenario: Scenario, count: int, scale: float) -> AbstractContextManager[str]:
     """A scenario server of its own process; its origin."""
     plans = {
         name(number): {"plan": {"seconds": scenario.job * scale * scenario.factor(number)}}
@@ -81,19 +79,8 @@ def server(scenario: Scenario, count: int, scale: float) -> Iterator[str]:
         "down_rate": scenario.down,
         "probe": False,
     }
-    command = [sys.executable, "-m", "tests.scenario.server", "--settings", json.dumps(settings)]
-    command += ["--scenario", json.dumps({"by_name": plans})]
-    if scenario.up:
-        command += ["--receive-buffer", str(64 * 1024)]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        yield json.loads(process.stdout.readline())["origin"]
-    finally:
-        process.terminate()
-        process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+    buffer = ["--receive-buffer", str(64 * 1024)] if scenario.up else []
+    return scenario_server(settings, {"by_name": plans}, *buffer)
 
 
 def name(number: int) -> str:
@@ -166,11 +153,6 @@ def tutorial(root: Path, scenario: Scenario, count: int, scale: float) -> dict[s
         command += [str(root / "music"), str(root / "out"), str(scenario.slots), str(scale)]
         told = json.loads(subprocess.run(command, cwd=ROOT, check=True, stdout=-1).stdout)
         return seen(origin) | {"ended": told["started"] + told["seconds"], "failed": told["failed"]}
-
-
-def seen(origin: str) -> dict[str, Any]:
-    with urlopen(f"{origin}/_log") as log, urlopen(f"{origin}/_paid") as paid:
-        return {"log": json.load(log), "paid": json.load(paid)}
 
 
 def figures(scenario: Scenario, run: dict[str, Any], scale: float) -> dict[str, float]:

@@ -41,8 +41,8 @@ from stemwatch.journal.journal import Journal
 from tests.acceptance.harness import KEY, Home
 from tests.acceptance.songs import wav_bytes
 from tests.benchmarks.looking import load
+from tests.benchmarks.serving import scenario_server, seen
 from tests.rounds_support import Front
-from tests.scenario.server import ScenarioServer
 from tests.support import wait_for, wait_for_async
 
 ROUNDS = 7
@@ -159,24 +159,26 @@ def memory(_: Path) -> None:
 
 def drop(folder: Path) -> None:
     settle = 0.5
-    late = []
-    with ScenarioServer(key=KEY, job_seconds=0.1) as server:
+    dropped = []
+    with scenario_server({"key": KEY, "job_seconds": 0.1}) as origin:
         home = Home(
-            folder / "drop", server.url, watch={"settle_seconds": settle, "rescan_seconds": 30}
+            folder / "drop",
+            f"{origin}/v1",
+            watch={"settle_seconds": settle, "rescan_seconds": 30},
+            log={"level": "info"},
         )
         with home.service():
             for number in range(DROPS + 3):
-                content = wav_bytes(number, seconds=SECONDS, rate=8000)
                 part = home.root / "song.wav"
-                part.write_bytes(content)
-                dropped = time.time()
+                part.write_bytes(wav_bytes(number, seconds=SECONDS, rate=8000))
+                dropped.append(time.time())
                 part.rename(home.inbox / f"song {number}.wav")
-                posts = wait_for(
-                    lambda number=number: server.requests("post")[number:],  # type: ignore[misc]
-                    every=0.02,  # the server lives in this process: looking must not slow it
-                )
-                late.append((posts[0]["time"] - dropped - settle) * 1000)
-                time.sleep(0.3)  # until the last one is delivered: one song at a time
+                result = home.outbox / f"song {number}"
+                wait_for(result.exists, every=0.05)
+                time.sleep(0.1)  # until the original is filed too: one song at a time
+        posts = [entry["time"] for entry in seen(origin)["log"] if entry["route"] == "post"]
+    assert len(posts) == len(dropped)
+    late = [(post - at - settle) * 1000 for post, at in zip(posts, dropped, strict=True)]
     late = sorted(late[3:])  # the first ones start the helper that probes
     print(
         f"drop to request, beyond {settle} s of settling: p50 {late[len(late) // 2]:.1f} ms,"
