@@ -16,7 +16,7 @@ from stemwatch.config import Settings, try_folders
 from stemwatch.errors import ConfigFault
 from stemwatch.inbox.mounts import WatchMode, watch_mode
 from stemwatch.job import JobState
-from stemwatch.lock import InstanceLock
+from stemwatch.lock import SERVICE, InstanceLock
 from stemwatch.log import configure, log
 from stemwatch.manager import Manager
 from stemwatch.notices.service import noticing
@@ -35,7 +35,6 @@ from stemwatch.workers.context import Context
 from stemwatch.workers.pool import Pool
 from stemwatch.workers.timing import Timing
 
-LOCK = "lock"
 DRAIN_SECONDS = 75.0  # below the unit's TimeoutStopSec
 _THREADS = 64  # made as they are needed; what hangs at once is 16 files and the pool's seats
 
@@ -58,7 +57,7 @@ async def run_service(
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS))
     _open_folders(settings)
     moves.warn(settings)
-    lock = InstanceLock(os.path.join(settings.state_dir, LOCK))
+    lock = InstanceLock(os.path.join(settings.state_dir, SERVICE))
     try:
         every = settings.every_inbox
         modes = {inbox.name: _mode(settings, inbox.folders.inbox) for inbox in every}

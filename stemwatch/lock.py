@@ -8,6 +8,7 @@ import time
 
 from stemwatch.errors import AlreadyRunning
 
+SERVICE = "lock"  # the name of the service's own in the state directory
 TRIES = 4
 
 

@@ -43,7 +43,6 @@ from stemwatch.spending import budget_of, spending
 
 SCHEMA = "stemwatch.status/1"
 UNCONFIRMED = "submission_unconfirmed"
-_LOCK = "lock"
 _WAITING = 100
 
 Document = dict[str, Any]
@@ -87,7 +86,7 @@ async def standing(settings: Settings, now: float) -> Document:
 def service(state_dir: str) -> tuple[bool, dict[str, Any] | None]:
     """Is a service alive here, and the last status that it wrote (None: none of this one)."""
     try:
-        running = lock.is_held(os.path.join(state_dir, _LOCK))
+        running = lock.is_held(os.path.join(state_dir, lock.SERVICE))
     except OSError as fault:
         raise StemwatchError(
             f"{state_dir} can't be read by uid {os.geteuid()}: {fault.strerror}.",
@@ -204,7 +203,7 @@ def _time(seconds: object) -> str | None:
 def _holder(state_dir: str) -> int | None:
     """The process that wrote itself into the lock."""
     try:
-        with open(os.path.join(state_dir, _LOCK), encoding="ascii") as file:
+        with open(os.path.join(state_dir, lock.SERVICE), encoding="ascii") as file:
             return int(file.read(32))
     except (OSError, ValueError):
         return None
