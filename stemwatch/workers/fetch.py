@@ -26,13 +26,16 @@ async def fetch(ctx: Context, job: Job) -> Job:
     Parts that were committed before a crash or a retry are kept. Raises Reject, RetryLater or
     PauseService with everything that is whole still staged.
     """
-    if (folder := await deliver.published(ctx, job)) is not None:
+    remote = ctx.fresh.pop(job.id, None)
+    # What this very run has just seen done was never published: the outbox need not be listed.
+    if remote is None and (folder := await deliver.published(ctx, job)) is not None:
         # The call that published it was killed, or its disk failed, before it had tidied up.
         left = os.path.join(job.outbox, HIDDEN, _token(job))
         await asyncio.to_thread(remove_staging, left)
         return await ctx.unbroken(deliver.record(ctx, job, folder))
     staging, missing = await asyncio.to_thread(_staged, job)
-    await _download_all(ctx, job, staging, missing)
+    if missing:
+        await _download_all(ctx, job, staging, missing, remote or await _addresses(ctx, job))
     ctx.progress.stage(job.id, job.name, DELIVERING)
     await deliver.add_mixes(ctx, job, staging)
     minutes = 0.0 if ctx.local else (job.duration or 0.0) / 60.0
@@ -50,14 +53,14 @@ def _staged(job: Job) -> tuple[Staging, list[str]]:
     return staging, [stem for stem in STEMS[job.options.stems] if staging.recover(stem) is None]
 
 
-async def _download_all(ctx: Context, job: Job, staging: Staging, missing: list[str]) -> None:
+async def _download_all(
+    ctx: Context, job: Job, staging: Staging, missing: list[str], remote: RemoteJob
+) -> None:
     stems = STEMS[job.options.stems]
     typical = int((job.duration or 0.0) * _TYPICAL[job.options.format])
     entry = ctx.progress.stage(job.id, job.name, DOWNLOAD, typical * len(stems) or None)
     before = typical * (len(stems) - len(missing))
-    remote = await _with_addresses(ctx, job) if missing else None
     for stem in missing:
-        assert remote is not None  # for mypy: there are missing stems only with a remote
 
         def received(count: int, before: int = before) -> None:
             entry.done = before + count
@@ -66,11 +69,8 @@ async def _download_all(ctx: Context, job: Job, staging: Staging, missing: list[
         before += await _download(ctx, job, staging, stem, remote.stems[stem], received)
 
 
-async def _with_addresses(ctx: Context, job: Job) -> RemoteJob:
-    """The remote job with fresh addresses: from the poll that saw it done, or asked for again."""
-    remote = ctx.fresh.pop(job.id, None)
-    if remote is not None:
-        return remote
+async def _addresses(ctx: Context, job: Job) -> RemoteJob:
+    """The remote job, asked for again: the addresses of its stems are good for an hour only."""
     if job.remote_id is None:
         raise Reject("the journal holds no remote id for it.", code="job_lost")
     if (held := ctx.gate.closed(POLL)) is not None:
