@@ -246,8 +246,8 @@ class Rounds:
         verdict = self._settler.sample(path, seen, self._clock())
         if verdict is Verdict.GONE:
             self._forget(path, again=False)
-        elif verdict is Verdict.STILL:
-            self._front.expect(path)
+        elif verdict is Verdict.STILL and len(self._settler) <= AT_ONCE:
+            self._front.expect(path)  # in a crowd those that have settled come first
         elif verdict is Verdict.SETTLED and path not in self._taking:
             task = self._taking[path] = asyncio.create_task(self._take(self._found[path]))
             task.add_done_callback(lambda _: self._taken(path))
