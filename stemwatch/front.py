@@ -14,13 +14,16 @@ from stemwatch.workers.place import Place
 
 
 class Front:
-    """What the rounds through one inbox see of the service."""
+    """What the rounds through one inbox see of the service. `ahead`: files may be read early."""
 
-    def __init__(self, inbox: Inbox, context: Context, place: Place, intake: Intake) -> None:
+    def __init__(
+        self, inbox: Inbox, context: Context, place: Place, intake: Intake, *, ahead: bool
+    ) -> None:
         self.inbox = inbox  # replaced at a reload: presets and options of what comes next
         self._context = context
         self._place = place
         self._intake = intake
+        self._ahead = ahead
 
     async def admit(self, found: Found, *, patient: bool) -> None:
         candidate = Candidate(
@@ -34,7 +37,7 @@ class Front:
         self._context.wake()
 
     def expect(self, path: str) -> None:
-        if not self._place.network:
+        if self._ahead:
             self._intake.reader.expect(path)
 
     def forget(self, path: str) -> None:

@@ -54,7 +54,8 @@ class Served:
             patience=quiet * _PATIENCE,
             compare_inode=not mode.network,
         )
-        self._front = Front(inbox, context, self._place, intake_of(context, self._place))
+        intake = intake_of(context, self._place)
+        self._front = Front(inbox, context, self._place, intake, ahead=mode.ctimes)
         self.rounds = Rounds(
             self.root,
             filter=Filter(watch.extensions, watch.ignore),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from typing import NamedTuple
 
 from stemwatch.inbox import complete
@@ -22,10 +23,13 @@ class Examined(NamedTuple):
     sha256: str | None
 
 
-def examine(path: str, max_bytes: int, patient: bool) -> Examined:
+def examine(
+    path: str, max_bytes: int, patient: bool, given_up: threading.Event | None = None
+) -> Examined:
     """Look at the file and hash it; raises what `open_regular` does.
 
     `patient`: anything that seems to be missing is told; else only what is missing for sure.
+    `given_up`: set by whoever lost interest; then InterruptedError is raised soon.
     All in one visit to a thread: with one for each step, the visits were half the cost of taking
     in a small file. Whether the file changed meanwhile is for the caller to see.
     """
@@ -38,14 +42,16 @@ def examine(path: str, max_bytes: int, patient: bool) -> Examined:
             return Examined(identity, changed, lack, None)
         if identity.size > max_bytes:
             return Examined(identity, changed, None, None)
-        return Examined(identity, changed, None, _sha256(fd, identity.size))
+        return Examined(identity, changed, None, _sha256(fd, identity.size, given_up))
     finally:
         os.close(fd)
 
 
-def _sha256(fd: int, size: int) -> str:
+def _sha256(fd: int, size: int, given_up: threading.Event | None) -> str:
     digest, offset = hashlib.sha256(), 0
     while offset < size and (chunk := os.pread(fd, _CHUNK, offset)):
+        if given_up is not None and given_up.is_set():
+            raise InterruptedError
         digest.update(chunk)
         offset += len(chunk)
     return digest.hexdigest()

@@ -18,6 +18,8 @@ _POLLED = frozenset({
     "virtiofs", "vboxsf", "vmhgfs", "hgfs", "prl_fs", "drvfs", "fuse", "autofs",
 })
 # fmt: on
+# Local ones that tell of every change by a ctime of their own; FAT and exFAT keep only an mtime.
+_CTIMES = frozenset({"ext4", "xfs", "btrfs", "f2fs", "bcachefs", "zfs", "tmpfs", "overlay"})
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
@@ -35,6 +37,7 @@ class WatchMode(NamedTuple):
     mode: Mode
     reason: str
     network: bool  # settle slowly, and don't trust inodes
+    ctimes: bool = False  # a file whose ctime is the same was not changed
 
 
 def mount_of(path: str, mountinfo: str) -> Mount | None:
@@ -71,8 +74,9 @@ def watch_mode(setting: str, path: str) -> WatchMode:
         raw = b""
     mount = mount_of(os.path.realpath(path), os.fsdecode(raw))
     network = mount is not None and polls(mount.fstype)
+    ctimes = mount is not None and mount.fstype in _CTIMES
     if setting == "poll":
-        return WatchMode("poll", "watch.mode is poll", network)
+        return WatchMode("poll", "watch.mode is poll", network, ctimes)
     if sys.platform != "linux":
         return WatchMode("poll", "there is no inotify on this system", network)
     if setting == "auto" and network and mount is not None:
@@ -81,7 +85,7 @@ def watch_mode(setting: str, path: str) -> WatchMode:
             "causes no events: it is looked through at every rescan"
         )
         return WatchMode("poll", reason, True)
-    return WatchMode("inotify", "", network)
+    return WatchMode("inotify", "", network, ctimes)
 
 
 def _unescape(field: str) -> str:

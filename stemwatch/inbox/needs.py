@@ -19,7 +19,7 @@ class Front(Protocol):
         """This file has stood still for half of its quiet window."""
 
     def forget(self, path: str) -> None:
-        """This file is followed no more, whatever was expected of it."""
+        """This file did not stand still, or is followed no more."""
 
     async def require_online(self) -> None:
         """Raise PauseService(code="inbox") unless its file system is mounted and answers."""

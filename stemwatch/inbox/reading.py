@@ -2,13 +2,16 @@
 
 In the second half of its quiet window a file has stood still for a while: it is read then, ahead
 of time, so that a song of 100 MB isn't hashed only when it has settled. What changed since, by
-its ctime too (an editor may put the mtime back), is read again.
+its ctime too (an editor may put the mtime back), is read again; so is what may have changed within
+one tick of its file system's clock.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import threading
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -21,6 +24,8 @@ from stemwatch.job import Identity
 
 READERS = 6  # files that are hashed at once: more only make a disk seek
 AHEAD = 4  # files that are read, or wait to be asked for, before they have settled
+_TICK = 20_000_000  # ns: a second change within a kernel's tick (4 to 10 ms) moves no ctime
+_SECOND = 1_000_000_000
 
 Same = Callable[[Identity | None, Identity], bool]
 
@@ -43,10 +48,23 @@ class Reading(NamedTuple):
     fault: Reject | None = None
 
 
+class _Ahead(NamedTuple):
+    """A reading ahead of time; `began` in Unix ns, `given_up` ends its thread."""
+
+    task: asyncio.Task[Reading]
+    given_up: threading.Event
+    began: int
+
+    def holds(self, reading: Reading) -> bool:
+        """Whether a change since would show: not on file systems that count in seconds."""
+        old = self.began - reading.ctime_ns
+        return reading.lack is None and old > _TICK and reading.ctime_ns % _SECOND != 0
+
+
 class FileReader:
     """Reads the files of one inbox. `same` compares two looks at one path.
 
-    Ahead of time only what it is told to expect: not on network mounts, whose ctimes may be wrong.
+    Ahead of time only what it is told to expect: where ctimes can be relied upon.
     """
 
     def __init__(self, audio: AudioHelper, *, max_bytes: int, same: Same) -> None:
@@ -54,24 +72,26 @@ class FileReader:
         self._max_bytes = max_bytes
         self._same = same
         self._seats = asyncio.Semaphore(READERS)
-        self._ahead: dict[str, asyncio.Task[Reading]] = {}
+        self._ahead: dict[str, _Ahead] = {}
 
     def expect(self, path: str) -> None:
         """This file may have settled soon: read it now, if there is a seat."""
         self.forget(path)
         if len(self._ahead) < AHEAD:
-            task = asyncio.create_task(self._read(path, patient=True))
+            given_up, began = threading.Event(), time.time_ns()
+            task = asyncio.create_task(self._read(path, patient=True, given_up=given_up))
             task.add_done_callback(_unheard)
-            self._ahead[path] = task
+            self._ahead[path] = _Ahead(task, given_up, began)
 
     def forget(self, path: str) -> None:
         """It changed, or is gone: what was read of it is of no use."""
-        if (task := self._ahead.pop(path, None)) is not None:
-            task.cancel()
+        if (ahead := self._ahead.pop(path, None)) is not None:
+            ahead.given_up.set()
+            ahead.task.cancel()
 
     async def close(self) -> None:
         """Nothing is read ahead any more; what is under way would outlive the audio helpers."""
-        tasks = list(self._ahead.values())
+        tasks = [ahead.task for ahead in self._ahead.values()]
         for path in list(self._ahead):
             self.forget(path)
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -84,16 +104,18 @@ class FileReader:
         ahead = self._ahead.pop(path, None)
         if ahead is not None:
             try:
-                reading = await ahead
-                if reading.lack is None and await self._is_still(path, reading, to_the_ctime=True):
+                reading = await ahead.task
+                if ahead.holds(reading) and await self._is_still(path, reading, to_the_ctime=True):
                     return reading
             except (Changed, OSError, StemwatchError):
                 pass  # whatever it was: it is looked at again
         return await self._read(path, patient=patient)
 
-    async def _read(self, path: str, *, patient: bool) -> Reading:
+    async def _read(
+        self, path: str, *, patient: bool, given_up: threading.Event | None = None
+    ) -> Reading:
         async with self._seats:
-            seen = await asyncio.to_thread(examine, path, self._max_bytes, patient)
+            seen = await asyncio.to_thread(examine, path, self._max_bytes, patient, given_up)
         if seen.sha256 is None:
             return Reading(*seen)
         reading = await self._probed(path, seen)

@@ -155,7 +155,10 @@ class Rounds:
                     await self._look(found for found in files if found is not None)
             await self._sample_due()
         except Offline as fault:
-            self._gone_offline(fault, now)
+            self._folders = self._folders.anew()
+            hint = "Mount it again, or make the folder; nothing is forgotten meanwhile."
+            self._front.offline(PauseService(f"{fault}.", code="inbox", hint=hint))
+            self._next_scan = now + self._rescan_seconds
         except StemwatchError as fault:
             self._front.trouble(fault)
             self._folders = self._folders.anew()
@@ -240,12 +243,15 @@ class Rounds:
     def _judge(self, path: str, seen: Identity | NotYet | None) -> None:
         if isinstance(seen, NotYet):
             self._settler.busy(path, self._clock())
+            self._front.forget(path)
             self._cant_read(path, seen)
             return
         self.unreadable.pop(path, None)
         verdict = self._settler.sample(path, seen, self._clock())
         if verdict is Verdict.GONE:
             self._forget(path, again=False)
+        elif verdict is Verdict.WAIT:
+            self._front.forget(path)
         elif verdict is Verdict.STILL and len(self._settler) <= AT_ONCE:
             self._front.expect(path)  # in a crowd those that have settled come first
         elif verdict is Verdict.SETTLED and path not in self._taking:
@@ -292,9 +298,3 @@ class Rounds:
         if path not in self.unreadable and len(self.unreadable) < _REMEMBERED:
             self.unreadable[path] = message = error.strerror or str(error)
             log.warning("file.unreadable", path=path, message=message)
-
-    def _gone_offline(self, fault: Offline, now: float) -> None:
-        self._folders = self._folders.anew()
-        hint = "Mount it again, or make the folder; nothing is forgotten meanwhile."
-        self._front.offline(PauseService(f"{fault}.", code="inbox", hint=hint))
-        self._next_scan = now + self._rescan_seconds

@@ -94,12 +94,14 @@ class Samba:
     def freeze(self) -> None:
         assert self._process is not None
         for process in _family(self._process.pid):
-            process.suspend()
+            with contextlib.suppress(psutil.NoSuchProcess):  # one for a client that has just left
+                process.suspend()
 
     def thaw(self) -> None:
         assert self._process is not None
         for process in _family(self._process.pid):
-            process.resume()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.resume()
 
     def do(self, command: str, data: bytes | None = None) -> None:
         """`smbclient`, to its end; `data` is what `put -` sends."""

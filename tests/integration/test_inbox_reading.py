@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -11,9 +13,11 @@ import pytest
 
 from stemwatch.audio.client import AudioHelper
 from stemwatch.audio.results import Probe
-from stemwatch.inbox.reading import AHEAD, FileReader, Reading
+from stemwatch.inbox.examine import examine
+from stemwatch.inbox.reading import AHEAD, FileReader, Reading, _Ahead
 from stemwatch.job import Identity
 from tests.scenario.caller import make_song
+from tests.support import wait_for_async
 
 SECONDS = 1.0
 
@@ -45,9 +49,15 @@ def read(work: Callable[[FileReader], Awaitable[Reading]]) -> tuple[Reading, lis
     return asyncio.run(run())
 
 
+async def _tick_after(path: str) -> None:
+    """Within a tick of the kernel's clock a second change would not show."""
+    await wait_for_async(lambda: time.time_ns() - os.stat(path).st_ctime_ns > 30_000_000)
+
+
 async def _read_ahead(reader: FileReader, path: str) -> None:
+    await _tick_after(path)
     reader.expect(path)
-    await asyncio.wait([reader._ahead[path]])
+    await asyncio.wait([reader._ahead[path].task])
 
 
 def test_what_stood_still_is_not_read_twice(tmp_path: Path) -> None:
@@ -72,6 +82,7 @@ def test_a_reading_under_way_is_waited_for(tmp_path: Path) -> None:
     path = str(make_song(tmp_path / "song.wav", SECONDS))
 
     async def at_once(reader: FileReader) -> Reading:
+        await _tick_after(path)
         reader.expect(path)
         return await reader.read(path, patient=True)
 
@@ -105,6 +116,36 @@ def test_what_changed_since_is_read_again(tmp_path: Path, keeps_mtime: bool) -> 
     assert len(probes) == 2
 
 
+def test_what_may_have_changed_within_a_tick_is_read_again(tmp_path: Path) -> None:
+    """A change right before it was read may hide another one right after it."""
+    song = make_song(tmp_path / "song.wav", SECONDS)
+
+    async def too_soon(reader: FileReader) -> Reading:
+        os.utime(song)
+        reader.expect(str(song))
+        return await reader.read(str(song), patient=True)
+
+    assert len(read(too_soon)[1]) == 2
+
+
+def test_a_file_system_that_counts_in_seconds_is_not_relied_upon(tmp_path: Path) -> None:
+    """As ext3, or ext4 with small inodes: two changes of one second have one ctime."""
+    reading = read(lambda reader: reader.read(str(make_song(tmp_path / "a.wav")), patient=True))[0]
+    ahead = _Ahead(None, threading.Event(), time.time_ns() + 10**9)  # type: ignore[arg-type]
+    whole = reading.ctime_ns // 10**9 * 10**9
+    assert ahead.holds(reading._replace(ctime_ns=whole + 1))
+    assert not ahead.holds(reading._replace(ctime_ns=whole))
+
+
+def test_a_hash_that_nobody_waits_for_ends_soon(tmp_path: Path) -> None:
+    """Its thread would read on, to the end of 100 MB, beside the next one."""
+    song = make_song(tmp_path / "song.wav", SECONDS)
+    given_up = threading.Event()
+    given_up.set()
+    with pytest.raises(InterruptedError):
+        examine(str(song), 10_000_000, False, given_up)
+
+
 def test_one_that_is_not_whole_yet_is_looked_at_again(tmp_path: Path) -> None:
     """What seemed to be missing may have come since, in a file whose size was set at once."""
     song = make_song(tmp_path / "song.wav", SECONDS)
@@ -126,6 +167,7 @@ def test_no_more_than_a_few_are_read_ahead(tmp_path: Path) -> None:
     songs = [make_song(tmp_path / f"{n}.wav", 0.1, name=str(n)) for n in range(AHEAD + 2)]
 
     async def many(reader: FileReader) -> Reading:
+        await _tick_after(str(songs[-1]))
         for song in songs:
             reader.expect(str(song))
         assert list(reader._ahead) == [str(song) for song in songs[:AHEAD]]

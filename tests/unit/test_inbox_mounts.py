@@ -54,3 +54,9 @@ def test_settings_win_over_the_table(tmp_path: Path) -> None:
     mode = watch_mode("auto", str(tmp_path))
     assert mode.mode == ("poll" if mode.network else "inotify")
     assert bool(mode.reason) == mode.network
+
+
+def test_only_known_file_systems_have_ctimes_to_rely_upon() -> None:
+    """FAT keeps none, and what a pseudo file system tells is anybody's guess."""
+    assert watch_mode("auto", "/dev/shm").ctimes
+    assert not watch_mode("poll", "/proc").ctimes
