@@ -33,4 +33,4 @@ def test_the_cuts_show_what_was_not_flushed(tmp_path: Path) -> None:
         faults = sweep(4, folder, seed=seed, careless=True).faults
         return any("is no JSON" in fault or "bytes, or others" in fault for fault in faults)
 
-    assert any(shows(seed) for seed in range(1, 5))
+    assert any(shows(seed) for seed in range(1, 10)), "beside other tests one in two shows it"

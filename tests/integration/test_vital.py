@@ -50,7 +50,9 @@ class Parts:
             settler=Settler(1, samples=3, capacity=9, patience=9, compare_inode=True),
             watcher=Watcher(inbox, mode="poll", loop=asyncio.get_running_loop(), wake=lambda: None),
             journal=context.journal,
-            front=Front(settings.every_inbox[0], context, place, intake_of(context, place)),
+            front=Front(
+                settings.every_inbox[0], context, place, intake_of(context, place), ahead=False
+            ),
             rescan_seconds=RESCAN,
             clock=self.clock,
         )

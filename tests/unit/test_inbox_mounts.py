@@ -58,5 +58,5 @@ def test_settings_win_over_the_table(tmp_path: Path) -> None:
 
 def test_only_known_file_systems_have_ctimes_to_rely_upon() -> None:
     """FAT keeps none, and what a pseudo file system tells is anybody's guess."""
-    assert watch_mode("auto", "/dev/shm").ctimes
+    assert watch_mode("auto", "/dev/shm").ctimes  # noqa: S108 - looked at, never written to
     assert not watch_mode("poll", "/proc").ctimes
