@@ -70,7 +70,9 @@ async def _quarantine(ctx: Context, job: Job) -> Job:
     # Its own path says that it stays where it is (or another song has its name by now); nowhere
     # that it is gone. Neither may look like a file that a person moved back.
     stays = "" if filed.outcome == "gone" else job.path
-    return await ctx.journal.amend(job, filed_to=filed.path or stays)
+    moved = await ctx.journal.amend(job, filed_to=filed.path or stays)
+    # What is told of it next has the time that its reason file has, not that of this note.
+    return moved.evolve(updated_at=job.updated_at)
 
 
 def reason_of(job: Job) -> dict[str, Any]:
