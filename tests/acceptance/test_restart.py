@@ -79,9 +79,7 @@ def killed_when(
 
 def finished(home: Home) -> int:
     """Start again, work off what is there; returns the exit code."""
-    done = home.command("run", "-c", str(home.config), "--once")
-    assert "Traceback" not in done.stderr, done.stderr
-    return done.returncode
+    return _code_of(home.command("run", "-c", str(home.config), "--once"))
 
 
 def finished_whatever_was_under_way(home: Home) -> int:
@@ -92,7 +90,10 @@ def finished_whatever_was_under_way(home: Home) -> int:
     """
     soon = ["confirm_first=1", "confirm_again=3"]
     command = [*SCALED, "1", str(home.config), "--once", *soon]
-    done = warm.run(command, cwd=warm.ROOT, env=home.env())
+    return _code_of(warm.run(command, cwd=warm.ROOT, env=home.env()))
+
+
+def _code_of(done: subprocess.CompletedProcess[str]) -> int:
     assert "Traceback" not in done.stderr, done.stderr
     return done.returncode
 

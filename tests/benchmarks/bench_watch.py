@@ -173,9 +173,8 @@ def drop(folder: Path) -> None:
                 part.write_bytes(wav_bytes(number, seconds=SECONDS, rate=8000))
                 dropped.append(time.time())
                 part.rename(home.inbox / f"song {number}.wav")
-                result = home.outbox / f"song {number}"
-                wait_for(result.exists, every=0.05)
-                time.sleep(0.1)  # until the original is filed too: one song at a time
+                filed = home.archive / f"song {number}.wav"
+                wait_for(filed.exists, every=0.05)  # the last of its steps: one song at a time
         posts = [entry["time"] for entry in seen(origin)["log"] if entry["route"] == "post"]
     assert len(posts) == len(dropped)
     late = [(post - at - settle) * 1000 for post, at in zip(posts, dropped, strict=True)]

@@ -6,8 +6,11 @@ import asyncio
 import os
 from pathlib import Path
 
+import pytest
+
 from stemwatch.inbox.names import Filter
-from stemwatch.inbox.rounds import Rounds
+from stemwatch.inbox.rounds import AT_ONCE, Rounds
+from stemwatch.inbox.sample import NotYet
 from stemwatch.inbox.scan import Found
 from stemwatch.inbox.settle import Settler
 from stemwatch.inbox.watcher import Watcher
@@ -23,9 +26,18 @@ class Service(Front):
 
     def __init__(self) -> None:
         self.admitted: list[str] = []
+        self.expected: list[str] = []  # every name so far
+        self.ahead: set[str] = set()  # those that are not forgotten
 
     async def admit(self, found: Found, *, patient: bool) -> None:  # noqa: ARG002
         self.admitted.append(found.relpath)
+
+    def expect(self, path: str) -> None:
+        self.expected.append(os.path.basename(path))
+        self.ahead.add(path)
+
+    def forget(self, path: str) -> None:
+        self.ahead.discard(path)
 
 
 def keep(inbox: Path, name: str, **changes: object) -> object:
@@ -36,11 +48,11 @@ def keep(inbox: Path, name: str, **changes: object) -> object:
     return a_job(name, Identity.of(path.lstat()), **(where | changes))
 
 
-async def _rounds(inbox: Path, journal: Journal, service: Service) -> Rounds:
+async def _rounds(inbox: Path, journal: Journal, service: Service, settle: float = 0.05) -> Rounds:
     return Rounds(
         os.fspath(inbox),
         filter=Filter(("mp3",), ()),
-        settler=Settler(0.05, samples=3, capacity=100, patience=1.0, compare_inode=True),
+        settler=Settler(settle, samples=3, capacity=100, patience=1.0, compare_inode=True),
         watcher=Watcher(
             os.fspath(inbox), mode="poll", loop=asyncio.get_running_loop(), wake=lambda: None
         ),
@@ -108,3 +120,75 @@ def test_what_may_change_is_looked_up_each_time(tmp_path: Path) -> None:
         return asked
 
     assert len(asyncio.run(rounds())) >= 2
+
+
+@pytest.mark.parametrize("becomes", ["unreadable", "gone"])
+def test_one_that_does_not_stand_still_after_all_is_not_read_ahead(
+    tmp_path: Path, becomes: str
+) -> None:
+    """Its seat is given back: a download that stutters must not keep it from the others."""
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    song = inbox / "a.mp3"
+
+    async def rounds() -> None:
+        journal, service = Journal(os.fspath(tmp_path / "journal.sqlite3")), Service()
+        song.write_bytes(b"song")
+        going = await _rounds(inbox, journal, service, settle=1.0)
+        task = asyncio.create_task(going.run())
+        await wait_for_async(lambda: service.ahead == {os.fspath(song)})
+        if becomes == "gone":
+            song.unlink()
+        else:
+            going._judge(os.fspath(song), NotYet(13, "Permission denied"))  # root may read all
+        await wait_for_async(lambda: not service.ahead)
+        assert service.admitted == []
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        journal.close()
+
+    asyncio.run(rounds())
+
+
+def test_one_that_changed_is_expected_anew(tmp_path: Path) -> None:
+    """Once for each time that it stood still, and admitted once."""
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    song = inbox / "a.mp3"
+
+    async def rounds() -> None:
+        journal, service = Journal(os.fspath(tmp_path / "journal.sqlite3")), Service()
+        song.write_bytes(b"song")
+        going = await _rounds(inbox, journal, service, settle=1.0)
+        task = asyncio.create_task(going.run())
+        await wait_for_async(lambda: service.expected)
+        song.write_bytes(b"a longer song")
+        await wait_for_async(lambda: service.admitted)
+        assert service.expected == ["a.mp3", "a.mp3"]
+        assert service.admitted == ["a.mp3"]
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        journal.close()
+
+    asyncio.run(rounds())
+
+
+@pytest.mark.parametrize(("songs", "ahead"), [(AT_ONCE, AT_ONCE), (AT_ONCE + 1, 0)])
+def test_in_a_crowd_nothing_is_read_ahead(tmp_path: Path, songs: int, ahead: int) -> None:
+    """Those that have settled come first."""
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+
+    async def rounds() -> None:
+        journal, service = Journal(os.fspath(tmp_path / "journal.sqlite3")), Service()
+        for number in range(songs):
+            (inbox / f"{number}.mp3").write_bytes(b"song")
+        going = await _rounds(inbox, journal, service, settle=0.5)
+        task = asyncio.create_task(going.run())
+        await wait_for_async(lambda: service.admitted)
+        assert len(set(service.expected)) == ahead
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        journal.close()
+
+    asyncio.run(rounds())
