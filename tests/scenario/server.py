@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from tests.scenario.routes import Routes, Settings
+from tests.scenario.stems import NAMES, tone
 from tests.scenario.wire import read_request
 
 
@@ -187,6 +188,8 @@ def main() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, ends)  # before the thread, which inherits it
     with server:
         server.scenario(**options.scenario)
+        for name in NAMES["2"]:
+            tone(name)  # 50 ms each: made at its first download, it would hold up every answer then
         sys.stdout.write(json.dumps({"url": server.url, "origin": server.origin}) + "\n")
         sys.stdout.flush()
         signal.sigwait(ends)
