@@ -18,12 +18,13 @@ from stemwatch.stemsplit.answers import Answer
 from stemwatch.stemsplit.body import Body, FileBody
 from stemwatch.stemsplit.download import Trust, fetch
 from stemwatch.stemsplit.guard import Resolver, SocketBackend, resolve
+from stemwatch.stemsplit.session import Session
 from stemwatch.stemsplit.sockets import SocketStream
 from stemwatch.stemsplit.transport import (
     checked_base,
     checked_key,
-    new_client,
     place,
+    shown,
     tls_context,
 )
 from stemwatch.stemsplit.words import RateLimit, rate_limit
@@ -63,6 +64,7 @@ class Calls:
         permit: Callable[[], Awaitable[None]] = _at_once,
     ) -> None:
         self._base = checked_base(base_url)
+        self._shown_base = place(self._base)
         self._key = checked_key(key)
         self.upload_timeout = upload_timeout
         self.answer_timeout = answer_timeout
@@ -78,9 +80,9 @@ class Calls:
         self._on_rate_limit = on_rate_limit
         self.permit = permit
         self.trust = Trust.of(httpx.URL(self._base))
-        self._api = self._client(SocketBackend(resolver=resolver), connections=8)
-        # Storage never sees the key: a client of its own, through the address guard.
-        self._storage = new_client(
+        self._api = self._session(SocketBackend(resolver=resolver), connections=8)
+        # Storage never sees the key: a session of its own, through the address guard.
+        self._storage = Session(
             SocketBackend(resolver=resolver, trusted=frozenset({self.trust.host})),
             tls=self._tls,
             connections=16,
@@ -100,7 +102,7 @@ class Calls:
 
     async def send(self, method: str, path: str, data: Mapping[str, Any] | None = None) -> Answer:
         """A call that costs nothing, so that it may simply be made again. Raises RetryLater."""
-        where = f"{method} {place(self._base + path)}"
+        where = f"{method} {self._shown(path)}"
         try:
             async with (
                 asyncio.timeout(self._poll_timeout),
@@ -121,7 +123,7 @@ class Calls:
         Each has a connection of its own: a kept-alive one that the server is just about to close
         can't spoil it, and the body can see whether its server is still listening.
         """
-        where = f"POST {place(self._base + path)}"
+        where = f"POST {self._shown(path)}"
 
         def connected(stream: SocketStream) -> None:
             body.stream = stream
@@ -129,8 +131,8 @@ class Calls:
         backend = SocketBackend(resolver=self._resolver, on_connect=connected)
         try:
             async with clock, AsyncExitStack() as stack:
-                client = await stack.enter_async_context(self._client(backend, connections=1))
-                sending = client.stream(
+                session = await stack.enter_async_context(self._session(backend, connections=1))
+                sending = session.stream(
                     "POST",
                     self._base + path,
                     content=body,
@@ -215,8 +217,11 @@ class Calls:
             self._on_rate_limit(told)
         return answer
 
-    def _client(self, backend: SocketBackend, *, connections: int) -> httpx.AsyncClient:
-        return new_client(
+    def _shown(self, path: str) -> str:
+        return shown(self._shown_base + path.partition("?")[0])
+
+    def _session(self, backend: SocketBackend, *, connections: int) -> Session:
+        return Session(
             backend,
             tls=self._tls,
             connections=connections,

@@ -1,4 +1,4 @@
-"""Fetching one stem: over a client without the key, from checked addresses, within bounds."""
+"""Fetching one stem: in a session without the key, from checked addresses, within bounds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import httpx
 from stemwatch.errors import PauseService, RetryLater
 from stemwatch.stemsplit.answers import Answer, bad_answer, download_fault
 from stemwatch.stemsplit.guard import forbidden
-from stemwatch.stemsplit.transport import LOCATION, place
+from stemwatch.stemsplit.session import Session
+from stemwatch.stemsplit.transport import place
 
 MAX_REDIRECTS = 3
 _MOVED = frozenset({301, 302, 303, 307, 308})
@@ -49,7 +50,7 @@ class Trust:
         own = self.plain_http and _ascii_host(parsed) == self.host
         if parsed.scheme != "https" and not (parsed.scheme == "http" and own):
             raise forbidden(f"{place(parsed)} is not https.")
-        return parsed.copy_with(fragment=None)
+        return parsed.copy_with(fragment=None) if parsed.fragment else parsed
 
 
 def _ascii_host(url: httpx.URL) -> str:
@@ -58,7 +59,7 @@ def _ascii_host(url: httpx.URL) -> str:
 
 
 async def fetch(
-    client: httpx.AsyncClient,
+    session: Session,
     trust: Trust,
     url: str,
     dest_fd: int,
@@ -72,15 +73,14 @@ async def fetch(
     `limit` in bytes; `deadline` in seconds for everything, redirects included (httpx's own timeouts
     are per read: a server that drips would hold them off for ever).
     """
-    where = place(url)
     try:
         async with asyncio.timeout(deadline):
-            return await _follow(client, trust, url, dest_fd, limit, on_received)
+            return await _follow(session, trust, url, dest_fd, limit, on_received)
     except httpx.RemoteProtocolError:
-        raise RetryLater(f"{where} broke off before its end.", code="short_body") from None
+        raise RetryLater(f"{place(url)} broke off before its end.", code="short_body") from None
     except httpx.TransportError as exc:
         raise RetryLater(
-            f"{where} could not be fetched: {exc or type(exc).__name__}.",
+            f"{place(url)} could not be fetched: {exc or type(exc).__name__}.",
             code="network",
             server_down=True,
         ) from exc
@@ -88,12 +88,12 @@ async def fetch(
         raise forbidden("it can't be read.") from None
     except TimeoutError:
         raise RetryLater(
-            f"{where} was not complete after {deadline:g} s.", code="too_slow"
+            f"{place(url)} was not complete after {deadline:g} s.", code="too_slow"
         ) from None
 
 
 async def _follow(
-    client: httpx.AsyncClient,
+    session: Session,
     trust: Trust,
     url: str,
     dest_fd: int,
@@ -102,15 +102,21 @@ async def _follow(
 ) -> int:
     current = trust.check(url)
     for _ in range(MAX_REDIRECTS + 1):
-        async with client.stream("GET", current) as response:
+        async with session.stream("GET", current) as response:
             if response.status_code not in _MOVED:
                 return await _store(response, dest_fd, limit, on_received)
             try:
-                target = current.join(response.extensions[LOCATION].decode())
+                target = current.join(_location(response))
             except (httpx.InvalidURL, UnicodeError, ValueError):
                 raise forbidden(f"{place(current)} redirects to what can't be read.") from None
             current = trust.check(target)
     raise RetryLater(f"{place(url)} redirects more than {MAX_REDIRECTS} times.", code="redirected")
+
+
+def _location(response: httpx.Response) -> str:
+    """Where a redirect leads; raises UnicodeError."""
+    moved = (value for name, value in response.headers.raw if name.lower() == b"location")
+    return next(moved, b"").decode()
 
 
 async def _store(

@@ -1,7 +1,7 @@
-"""httpx over httpcore's pool with our own network backend, and the clients made from it.
+"""httpx over httpcore's pool with our own network backend.
 
-Proxies and netrc from the environment are not honoured (`trust_env=False`) by either client: a
-proxy would resolve names itself, past the address guard, and would see where the key goes.
+Proxies and netrc from the environment are not honoured: a proxy would resolve names itself, past
+the address guard, and would see where the key goes.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from __future__ import annotations
 import functools
 import logging
 import ssl
-from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from contextlib import contextmanager
-from http.cookiejar import DefaultCookiePolicy
 
 import httpcore
 import httpx
@@ -24,7 +23,6 @@ from stemwatch.stemsplit.sockets import SocketStream
 for _name in ("httpx", "httpcore"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
-LOCATION = "location"
 # A body from here on is read past h11, which copies it three times. h11 then doesn't know that it
 # ended, and the connection can't be used again: worth it for stems, not for answers.
 STRAIGHT_BYTES = 1024 * 1024
@@ -47,10 +45,7 @@ _MAPPED: tuple[tuple[type[Exception], type[httpx.TransportError]], ...] = (
 
 
 class Transport(httpx.AsyncBaseTransport):
-    """HTTP/1.1 through `backend`; `connections` bounds how many are open at once.
-
-    A redirect's target is in the answer's `extensions`, not among its headers.
-    """
+    """HTTP/1.1 through `backend`; `connections` bounds how many are open at once."""
 
     def __init__(
         self, backend: SocketBackend, *, tls: ssl.SSLContext | None, connections: int
@@ -81,14 +76,11 @@ class Transport(httpx.AsyncBaseTransport):
                 )
             )
         assert isinstance(response.stream, AsyncIterable)
-        # httpx builds the next request of a redirect even where none is followed, and what it
-        # raises on a hostile target is nobody's to expect: it never sees one.
-        moved = [value for name, value in response.headers if name.lower() == LOCATION.encode()]
         return httpx.Response(
             response.status,
-            headers=[pair for pair in response.headers if pair[0].lower() != LOCATION.encode()],
+            headers=response.headers,
             stream=_Body(response, request.extensions.get("timeout", {}).get("read")),
-            extensions={**response.extensions, LOCATION: moved[0] if moved else b""},
+            extensions=response.extensions,
         )
 
     async def aclose(self) -> None:
@@ -141,33 +133,6 @@ def _as_httpx() -> Iterator[None]:
         raise kind(str(exc)) from exc
 
 
-def new_client(
-    backend: SocketBackend,
-    *,
-    tls: ssl.SSLContext | None,
-    connections: int,
-    user_agent: str,
-    timeout: httpx.Timeout,
-    headers: Mapping[str, str] | None = None,
-) -> httpx.AsyncClient:
-    """A client without cookies, proxies, redirects or compressed answers."""
-    client = httpx.AsyncClient(
-        transport=Transport(backend, tls=tls, connections=connections),
-        headers={
-            "User-Agent": user_agent,  # the service's edge refuses library defaults
-            "Accept": "*/*",
-            # 48 KB of gzip became 50 MB: nothing that we fetch gains by it
-            "Accept-Encoding": "identity",
-            **(headers or {}),
-        },
-        timeout=timeout,
-        trust_env=False,
-        follow_redirects=False,
-    )
-    client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    return client
-
-
 @functools.cache
 def tls_context() -> ssl.SSLContext:
     """Certificates of certifi and of the system (a private CA on a home network lives there)."""
@@ -184,8 +149,13 @@ def place(url: httpx.URL | str) -> str:
         text = f"{parsed.scheme}://{parsed.host}{port}{parsed.path}"
     except (httpx.InvalidURL, UnicodeError, ValueError):
         return "an unreadable address"
-    shown = "".join(c if c.isprintable() else "?" for c in text)
-    return shown if len(shown) <= 120 else shown[:119] + "…"
+    return shown(text)
+
+
+def shown(text: str) -> str:
+    """An address for messages, whatever a server put into it."""
+    clean = "".join(c if c.isprintable() else "?" for c in text)
+    return clean if len(clean) <= 120 else clean[:119] + "…"
 
 
 def checked_base(base_url: str) -> str:
