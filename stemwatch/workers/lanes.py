@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from stemwatch.errors import PauseService, RetryLater, StemwatchError
 from stemwatch.job import Job, JobState
@@ -16,6 +17,7 @@ from stemwatch.log import log
 from stemwatch.workers.context import Context
 from stemwatch.workers.gate import FILE, POLL, SUBMIT
 from stemwatch.workers.outcome import conclude, pause
+from stemwatch.workers.unseen import Unseen
 
 _ENDED = (JobState.DONE, JobState.QUARANTINED, JobState.GONE)
 _GRACE = 1.0  # seconds that a commit under way has, when all must stop now
@@ -29,7 +31,7 @@ class Lane:
 
     step: Step
     seats: int
-    tasks: dict[int, asyncio.Task[None]] = field(default_factory=dict)
+    tasks: dict[int, asyncio.Task[Job | None]] = field(default_factory=dict)
     jobs: dict[int, Job] = field(default_factory=dict)
     freed: Callable[[], None] = lambda: None  # told when a seat was given back
 
@@ -41,9 +43,13 @@ class Lane:
 class Lanes:
     """All lanes of one pool. `fatal` is the fault after which nothing can be remembered."""
 
-    def __init__(self, ctx: Context, lanes: dict[str, Lane]) -> None:
+    def __init__(self, ctx: Context, lanes: dict[str, Lane], unseen: Unseen) -> None:
         self._ctx = ctx
         self._lanes = lanes
+        self._unseen = unseen
+        self._remote: dict[
+            int, Job
+        ] = {}  # rows of jobs at the remote, as their last step left them
         self._stopping = False
         self.fatal: BaseException | None = None
         self.ended = 0  # steps so far: while some sit and none ends, something hangs
@@ -79,8 +85,8 @@ class Lanes:
             waited = set(self._ctx.critical) - done
 
     async def _wait_for_answers(
-        self, left: set[asyncio.Task[None]], seconds: float
-    ) -> set[asyncio.Task[None]]:
+        self, left: set[asyncio.Task[Any]], seconds: float
+    ) -> set[asyncio.Task[Any]]:
         """Only what may have cost something is worth more patience; returns what is left then."""
         submitting = self._lanes[SUBMIT].tasks
         costly = {submitting[job_id] for job_id in self._ctx.committed if job_id in submitting}
@@ -101,17 +107,18 @@ class Lanes:
             critical.cancel()
 
     def start(self, name: str, job_id: int, job: Job | None) -> None:
-        """Give the job a seat; `job` None: its row is read first."""
+        """Give the job a seat; `job` None: its row is read first, unless a step just left it."""
         if self._stopping:  # `stop` came while this turn asked the journal: it has looked already
             return
         lane = self._lanes[name]
+        job = job or self._remote.get(job_id)
         if job is not None:
             lane.jobs[job_id] = job
         task = asyncio.create_task(self._one(name, job_id, job))
         lane.tasks[job_id] = task
         task.add_done_callback(lambda ended: self._ended(name, job_id, ended))
 
-    def _ended(self, name: str, job_id: int, task: asyncio.Task[None]) -> None:
+    def _ended(self, name: str, job_id: int, task: asyncio.Task[Job | None]) -> None:
         lane = self._lanes[name]
         self.ended += 1
         lane.tasks.pop(job_id, None)
@@ -121,6 +128,7 @@ class Lanes:
             self._ctx.ahead.ended(job_id)
         if self._ctx.trial == job_id:
             self._ctx.trial = None
+        self._left(job_id, task)
         fault = None if task.cancelled() else task.exception()
         if isinstance(fault, PauseService):  # the journal can't be read: nothing is known of it
             pause(self._ctx, fault)
@@ -132,14 +140,28 @@ class Lanes:
         lane.freed()
         self._ctx.hurry()
 
-    async def _one(self, name: str, job_id: int, job: Job | None) -> None:
-        """One step of one job; whatever goes wrong is concluded here, once."""
+    def _left(self, job_id: int, task: asyncio.Task[Job | None]) -> None:
+        """Note how the step left the job: who can go on with it, and its row for the next poll."""
+        known = task.cancelled() or task.exception() is not None
+        job = None if known else task.result()
+        if job is not None:
+            self._unseen.left(job, watched=job_id in self._ctx.polls)
+        if job is not None and job.state is JobState.SEPARATING and job.code is None:
+            self._remote[job_id] = job
+        else:
+            self._remote.pop(job_id, None)
+
+    async def _one(self, name: str, job_id: int, job: Job | None) -> Job | None:
+        """One step of one job; whatever goes wrong is concluded here, once.
+
+        Returns the job as the journal has it now; None where it is none of this lane's any more.
+        """
         ctx = self._ctx
         job = job or await ctx.journal.get(job_id)
         if job is None or (name == POLL and job.state is not JobState.SEPARATING):
             ctx.polls.done(job_id, ctx.clock(), learn=False)
             ctx.slots.release(job_id)
-            return
+            return job
         try:
             job = await self._lanes[name].step(ctx, job)
         except Exception as fault:
@@ -163,6 +185,7 @@ class Lanes:
             job.state is not JobState.QUARANTINED or job.filed_to is not None
         ):
             ctx.ended(job)
+        return job
 
     def _server_answered(self) -> None:
         if self._ctx.gate.answered():

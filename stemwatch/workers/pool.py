@@ -11,48 +11,23 @@ from collections.abc import Awaitable
 from contextlib import suppress
 
 from stemwatch.errors import PauseService
-from stemwatch.job import Job, JobState
-from stemwatch.log import log
+from stemwatch.job import JobState
 from stemwatch.workers import claims, room
 from stemwatch.workers.asking import Asking
 from stemwatch.workers.claims import Claims
-from stemwatch.workers.confirm import reconcile
 from stemwatch.workers.context import Context
-from stemwatch.workers.fetch import fetch
-from stemwatch.workers.filing import file
-from stemwatch.workers.follow import follow
 from stemwatch.workers.gate import BY_TRIAL, CONFIRM, FETCH, FILE, POLL, SUBMIT
-from stemwatch.workers.lanes import Lane, Lanes, Step
+from stemwatch.workers.lanes import Lane, Lanes
 from stemwatch.workers.outcome import pause
 from stemwatch.workers.probes import probe
 from stemwatch.workers.recovery import recover
-from stemwatch.workers.reuse import reuse
-from stemwatch.workers.submit import submit
+from stemwatch.workers.steps import STEPS
+from stemwatch.workers.unseen import Unseen
 
 _SHORTEST_TURN = 0.02  # seconds; the first one after a rest is at once
 _POLLS = 8  # at once: as many as the API's client has connections
 _ADOPTED = 1000  # at once
 _OUTAGE_TRIES = 3  # probes of a server that is down before `--once` gives up
-
-
-async def _submit_or_reuse(ctx: Context, job: Job) -> Job:
-    delivered = await reuse(ctx, job)
-    if delivered is not None:
-        return delivered
-    separating = await submit(ctx, job)
-    for code in ctx.gate.accepted():
-        log.info("service.resumed", reason=code)
-    return separating
-
-
-def _placed(step: Step) -> Step:
-    """`step`, begun only while its results have somewhere to go."""
-
-    async def begin(ctx: Context, job: Job) -> Job:
-        await ctx.place_of(job).demand_results()
-        return await step(ctx, job)
-
-    return begin
 
 
 async def _together(*looks: Awaitable[None]) -> None:
@@ -70,22 +45,21 @@ class Pool:
 
     def __init__(self, ctx: Context, *, fetches: int = 3) -> None:
         self.ctx = ctx
-        seats = {
-            FILE: Lane(_placed(file), 2),
-            FETCH: Lane(_placed(fetch), fetches),
-            POLL: Lane(follow, _POLLS),
-            CONFIRM: Lane(reconcile, 1),
-            SUBMIT: Lane(_placed(_submit_or_reuse), 2 * ctx.slots.most),
-        }
-        self._lanes = Lanes(ctx, seats)
+        most = {FILE: 2, FETCH: fetches, POLL: _POLLS, CONFIRM: 1, SUBMIT: 2 * ctx.slots.most}
+        self._unseen = Unseen(ctx.clock)
+        self._lanes = Lanes(
+            ctx, {name: Lane(STEPS[name], most[name]) for name in most}, self._unseen
+        )
         self._asking = Asking(ctx, self._lanes)
         self._claims = Claims(ctx)
         self._probes: dict[str | None, asyncio.Task[None]] = {}  # one at a time for each inbox
         self._wake = asyncio.Event()
+        self._news = True  # somebody else than a step of ours woke us, or time did
+        self._held = False  # a pause held something back at the last turn
         self._stopping = False
         self._turned: float | None = None  # when the turn under way began
         self._hurry = asyncio.Event()
-        ctx.wake = self._wake.set
+        ctx.wake = self._for_news
         ctx.hurry = self._in_a_hurry
 
     async def recover(self) -> None:
@@ -112,15 +86,21 @@ class Pool:
             took = self.ctx.clock() - turned
             if self._lanes.fatal is not None:
                 raise self._lanes.fatal
-            with suppress(TimeoutError):
+            try:
                 async with asyncio.timeout(timeout):
                     await self._wake.wait()
+            except TimeoutError:
+                self._news = True
             await asyncio.sleep(turned + max(_SHORTEST_TURN, took) - self.ctx.clock())
             # Thousands of files that are taken in at once must not be a turn each: in a storm,
             # turns get a fifth of the time. A slot, a seat or the line that is free can't wait.
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, turned + 5 * took - self.ctx.clock())):
                     await self._hurry.wait()
+
+    def _for_news(self) -> None:
+        self._news = True
+        self._wake.set()
 
     def _in_a_hurry(self) -> None:
         self._hurry.set()
@@ -132,13 +112,14 @@ class Pool:
 
     async def idle(self) -> bool:
         """Whether nothing is left to do, now or later."""
-        if len(self.ctx.polls) or self._lanes.busy:
+        ended = self._lanes.ended
+        if len(self.ctx.polls) or self._lanes.busy or await self._claims.any_left(claims.ALL):
             return False
-        return not await self._claims.any_left(claims.ALL)
+        return not len(self.ctx.polls) and self._same_since(ended)
 
     async def stuck(self) -> bool:
         """Whether what is left waits for a person (a key, credit, room) or for another day."""
-        ctx = self.ctx
+        ctx, ended = self.ctx, self._lanes.ended
         if self._lanes.busy:
             return False
         if len(ctx.polls) and not ctx.gate.closed(POLL):
@@ -148,10 +129,18 @@ class Pool:
                 return False
         held = [p for p in ctx.gate.pauses if p.code != "rate_limited"]
         if any(p.inbox is None for p in held):
-            return all(p.code != "server" or p.attempts > _OUTAGE_TRIES for p in held)
+            patient = all(p.code != "server" or p.attempts > _OUTAGE_TRIES for p in held)
+            return patient and self._same_since(ended)
         if len(ctx.polls) or not (held or (ctx.budget.limited and not ctx.local)):
             return False
-        return not await self._claims.affordable_left()
+        return not await self._claims.affordable_left() and self._same_since(ended)
+
+    def _same_since(self, ended: int) -> bool:
+        """Whether no step began or ended since so many had.
+
+        The journal is asked state by state: a song that goes on meanwhile is seen in none.
+        """
+        return not self._lanes.busy and self._lanes.ended == ended
 
     @property
     def busy(self) -> bool:
@@ -186,12 +175,16 @@ class Pool:
             # Also when only the inbox's rounds or a probe met it: nothing is remembered any more.
             ctx.journal.require_sound()
             self._probe_pauses()
-            await _together(
-                self._adopt(),
-                self._fill(FILE, self._lanes[FILE].free),
-                self._fill_fetch(),
-                self._fill(CONFIRM, self._lanes[CONFIRM].free),
-            )
+            held = bool(ctx.gate.pauses)
+            self._unseen.turn(ctx.now(), everything=self._news or held or self._held)
+            self._news, self._held = False, held
+            if self._unseen:
+                await _together(
+                    self._adopt(),
+                    self._fill(FILE, self._lanes[FILE].free),
+                    self._fill_fetch(),
+                    self._fill(CONFIRM, self._lanes[CONFIRM].free),
+                )
             # After CONFIRM: what begins here is `submitting` soon, and nobody has to ask about it.
             await self._fill_submit()
             return await self._until_due()
@@ -207,6 +200,8 @@ class Pool:
 
     async def _adopt(self) -> None:
         """Remote jobs that nobody watches: found at the start, or brought back by `retry`."""
+        if not self._unseen.take(POLL):
+            return
         found = await self.ctx.journal.claim(
             (JobState.SEPARATING,),
             now=math.inf,
@@ -231,12 +226,17 @@ class Pool:
         return {*self.ctx.polls, *self._lanes[POLL].tasks, *self._lanes[SUBMIT].tasks}
 
     async def _fill(self, name: str, seats: int) -> None:
+        if seats <= 0 or not self._unseen.take(name):
+            return
         lane = self._lanes[name]
         # what is being submitted is `submitting` too: only the rest has to be asked about
         busy = [*lane.tasks, *(self._lanes[SUBMIT].tasks if name == CONFIRM else ())]
         working = list(lane.jobs.values())
-        for job in await self._claims.next(name, seats, busy=busy, working=working):
+        found = await self._claims.next(name, seats, busy=busy, working=working)
+        for job in found:
             self._lanes.start(name, job.id, job)
+        if len(found) >= seats and name != SUBMIT:
+            self._unseen.more(name)
 
     async def _fill_fetch(self) -> None:
         """Downloads; a single one where only that can tell whether the storage is back."""
@@ -282,7 +282,8 @@ class Pool:
         if self._lanes[SUBMIT].free:
             times.append(ctx.ahead.next_room())
         waits = [time - now for time in times if time is not None]
-        later = await ctx.journal.next_due(claims.ALL, ctx.owner, ctx.now())
-        if later is not None:
-            waits.append(later - ctx.now())
+        if self._unseen.all:
+            self._unseen.due = await ctx.journal.next_due(claims.ALL, ctx.owner, ctx.now())
+        if self._unseen.due is not None:
+            waits.append(self._unseen.due - ctx.now())
         return max(0.001, min(waits)) if waits else None

@@ -14,6 +14,7 @@ from stemwatch import config
 from stemwatch.compose import working_set
 from stemwatch.config import make_folders
 from stemwatch.job import Identity, Job, JobState
+from stemwatch.journal.journal import _CLAIM_ORDER
 from stemwatch.workers.place import Place
 from stemwatch.workers.pool import Pool
 from stemwatch.workers.timing import Timing
@@ -62,6 +63,46 @@ def test_no_slot_is_held_for_a_job_that_ended_while_the_journal_was_asked(
                 await wait_for_async(lambda: len(context.polls) == 0 and not pool.busy)
                 assert context.slots.held == 0
                 assert context.reserved == {}
+                await pool.stop(20.0)
+                await running
+
+    asyncio.run(scenario())
+
+
+def test_a_song_that_goes_on_while_the_journal_is_asked_is_not_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--once` ended with a job at the remote: queued when the journal was asked for what is
+    delivered, and at the remote when it was asked for what is queued."""
+
+    async def scenario() -> None:
+        with ScenarioServer(job_seconds=1.0) as server:
+            home = Home(tmp_path, server.url, api={"poll_interval": 0.05})
+            settings = config.load(str(home.config), env={})
+            make_folders(settings)
+            places = {None: Place(outbox=settings.folders.outbox)}
+            async with working_set(
+                settings, key="sk-test", places=places, timing=Timing()
+            ) as context:
+                await context.journal.add(_queued(home, 1, settings.folders.outbox))
+                at_once = context.journal.claim
+
+                async def slowly(states: Collection[JobState], **which: Any) -> list[Job]:
+                    if len(states) == 1:  # the pool's own looks
+                        return await at_once(states, **which)
+                    monkeypatch.setattr(context.journal, "claim", at_once)  # the first time only
+                    found = await at_once(_CLAIM_ORDER[:2], **which)
+                    await wait_for_async(lambda: home.journal_count("separating") == 1)
+                    return found or await at_once(set(states) - set(_CLAIM_ORDER[:2]), **which)
+
+                monkeypatch.setattr(context.journal, "claim", slowly)
+                pool = Pool(context)
+                asked = asyncio.create_task(pool.idle())
+                await asyncio.sleep(0)  # it has found every lane empty
+                running = asyncio.create_task(pool.run())
+                while not await asked:
+                    asked = asyncio.create_task(pool.idle())
+                assert home.journal_count("done") == 1
                 await pool.stop(20.0)
                 await running
 

@@ -1,0 +1,46 @@
+"""What each lane does with a job: one step of its path, begun only where its result can go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from stemwatch.job import Job
+from stemwatch.log import log
+from stemwatch.workers.confirm import reconcile
+from stemwatch.workers.context import Context
+from stemwatch.workers.fetch import fetch
+from stemwatch.workers.filing import file
+from stemwatch.workers.follow import follow
+from stemwatch.workers.gate import CONFIRM, FETCH, FILE, POLL, SUBMIT
+from stemwatch.workers.lanes import Step
+from stemwatch.workers.reuse import reuse
+from stemwatch.workers.submit import submit
+
+
+async def _submit_or_reuse(ctx: Context, job: Job) -> Job:
+    delivered = await reuse(ctx, job)
+    if delivered is not None:
+        return delivered
+    separating = await submit(ctx, job)
+    for code in ctx.gate.accepted():
+        log.info("service.resumed", reason=code)
+    return separating
+
+
+def _placed(step: Step) -> Step:
+    """`step`, begun only while its results have somewhere to go."""
+
+    async def begin(ctx: Context, job: Job) -> Job:
+        await ctx.place_of(job).demand_results()
+        return await step(ctx, job)
+
+    return begin
+
+
+STEPS: Mapping[str, Step] = {
+    FILE: _placed(file),
+    FETCH: _placed(fetch),
+    POLL: follow,
+    CONFIRM: reconcile,
+    SUBMIT: _placed(_submit_or_reuse),
+}
