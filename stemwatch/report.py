@@ -36,7 +36,7 @@ class Report:
     async def run(self) -> None:
         """Write on every change, at most once a second; until cancelled.
 
-        While nothing is under way it wakes up for what is told to it, and every 10 s for the rest.
+        While nothing is under way it wakes up for what is told to it, for the rest once a minute.
         """
         seen: object = None
         while True:

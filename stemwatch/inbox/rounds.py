@@ -145,7 +145,6 @@ class Rounds:
             await self._front.require_online()
             self._away = False
             if hints.everything or now >= self._next_scan or self._has_room_again():
-                await self._watcher.check(now)
                 await self._scan_all(now, whole=hints.everything)
             else:
                 for tree in sorted(hints.trees):
@@ -180,7 +179,7 @@ class Rounds:
         if self._folders.begin(self._watcher.mode, whole=whole):
             self._kept.begin()
         found = scan(self._root, self._filter, folders=self._folders, on_error=self._cant_read)
-        await self._look(found)
+        await self._look(self._watcher.checked(now, found))
         self._next_scan = now + self._rescan_seconds
         self.completed += not self._crowded  # else it stopped where no more could be followed
         self._front.scanned()

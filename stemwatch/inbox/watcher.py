@@ -9,15 +9,16 @@ import asyncio
 import errno
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from stemwatch.inbox.mounts import Mode
 
 if TYPE_CHECKING:
     from stemwatch.inbox.observer import Observer
 
+T = TypeVar("T")
 CANARY = ".stemwatch-canary"  # a dotfile: every filter ignores it
 MAX_HINTS = 256
 MAX_UNSEEN = 3  # canaries in a row: this file system tells of nothing, rebuilding is no help
@@ -96,17 +97,15 @@ class Watcher:
             self._everything = self._woken = False
         return hints
 
-    async def check(self, now: float) -> None:
-        """Supervise; call it with monotonic seconds at every rescan, and before the scan.
+    def check(self, now: float) -> None:
+        """Supervise; call it in a thread, with monotonic seconds, at every rescan before the scan.
 
         Rebuilds the observer when a thread died, the root was replaced or a canary went unseen,
         and turns to polling when inotify's limits are used up. Says so in `mode`, `reason`,
         `healthy` and `rebuilds`, and hints at everything.
         """
-        if self.mode == "inotify":
-            await asyncio.to_thread(self._check, now)
-
-    def _check(self, now: float) -> None:
+        if self.mode != "inotify":
+            return
         observer = self._observer
         if observer is not None and observer.limit is not None:
             self._give_up(observer.limit)
@@ -125,6 +124,11 @@ class Watcher:
                 )
         elif self._released is None and now >= self._next_canary:
             self._release_canary(now)
+
+    def checked(self, now: float, found: Iterator[T]) -> Iterator[T]:
+        """`found`, after a `check` by the thread that asks for it: one trip for both."""
+        self.check(now)
+        yield from found
 
     def _canary_is_lost(self, now: float) -> bool:
         if self._released is None:

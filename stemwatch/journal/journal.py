@@ -150,9 +150,8 @@ class Journal:
         still be paid for; `inboxes` are those whose songs are looked for, none for all.
         A quarantined job is claimed only while its file is not filed.
         """
-        found: list[Job] = []
-        for state in (s for s in _CLAIM_ORDER if s in states):
-            where, values = claiming.condition(
+        looks = [
+            claiming.condition(
                 state,
                 now=now,
                 owner=owner,
@@ -161,10 +160,20 @@ class Journal:
                 longest=longest,
                 inboxes=inboxes,
             )
-            found += await self._select(f"{where} ORDER BY id LIMIT ?", (*values, limit))
-            if len(found) >= limit:
-                break
-        return found[:limit]
+            for state in _CLAIM_ORDER
+            if state in states
+        ]
+
+        def work(db: sqlite3.Connection) -> list[sqlite3.Row]:
+            found: list[sqlite3.Row] = []
+            for where, values in looks:
+                sql = f"SELECT {_ALL} FROM jobs WHERE {where} ORDER BY id LIMIT ?"
+                found += db.execute(sql, (*values, limit - len(found)))
+                if len(found) == limit:
+                    break
+            return found
+
+        return [rows.decode(row) for row in await self._read(work)]
 
     async def next_due(
         self, states: Collection[JobState], owner: str | None, now: float

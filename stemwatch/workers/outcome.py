@@ -93,6 +93,7 @@ def pause(ctx: Context, fault: PauseService, inbox: str | None = None) -> None:
         log.warning(
             "service.paused", reason=fault.code, message=fault.message, hint=fault.hint, **whose
         )
+        ctx.progress.changed.set()  # an idle report looks by itself only now and then
         if fault.code == "credit":
             ctx.credit.turned()
 
@@ -102,6 +103,7 @@ def resumed(ctx: Context, code: str, inbox: str | None = None) -> bool:
     if not ctx.gate.reopen(code, inbox):
         return False
     log.info("service.resumed", reason=code, **({"inbox": inbox} if inbox is not None else {}))
+    ctx.progress.changed.set()
     return True
 
 

@@ -178,16 +178,15 @@ class Pool:
             held = bool(ctx.gate.pauses)
             self._unseen.turn(ctx.now(), everything=self._news or held or self._held)
             self._news, self._held = False, held
-            if self._unseen:
-                await _together(
-                    self._adopt(),
-                    self._fill(FILE, self._lanes[FILE].free),
-                    self._fill_fetch(),
-                    self._fill(CONFIRM, self._lanes[CONFIRM].free),
-                )
-            # After CONFIRM: what begins here is `submitting` soon, and nobody has to ask about it.
-            await self._fill_submit()
-            return await self._until_due()
+            await _together(
+                self._adopt(),
+                self._fill(FILE, self._lanes[FILE].free),
+                self._fill_fetch(),
+                self._fill(CONFIRM, self._lanes[CONFIRM].free),
+                self._fill_submit(),
+                self._look_ahead(),
+            )
+            return self._until_due()
         except PauseService as fault:
             pause(ctx, fault)
             return ctx.timing.retry_first
@@ -229,12 +228,14 @@ class Pool:
         if seats <= 0 or not self._unseen.take(name):
             return
         lane = self._lanes[name]
-        # what is being submitted is `submitting` too: only the rest has to be asked about
-        busy = [*lane.tasks, *(self._lanes[SUBMIT].tasks if name == CONFIRM else ())]
-        working = list(lane.jobs.values())
+        # What is being submitted is `submitting` too, or soon will be: only the rest has to be
+        # asked about. Looked at before and after: uploads begin while the journal answers.
+        uploads = self._lanes[SUBMIT].tasks if name == CONFIRM else {}
+        busy, working = [*lane.tasks, *uploads], list(lane.jobs.values())
         found = await self._claims.next(name, seats, busy=busy, working=working)
         for job in found:
-            self._lanes.start(name, job.id, job)
+            if job.id not in uploads:
+                self._lanes.start(name, job.id, job)
         if len(found) >= seats and name != SUBMIT:
             self._unseen.more(name)
 
@@ -275,15 +276,18 @@ class Pool:
         for job_id in lane.tasks.keys() - before:
             ctx.ahead.began(job_id, lane.jobs[job_id].identity.size)
 
-    async def _until_due(self) -> float | None:
+    async def _look_ahead(self) -> None:
+        if self._unseen.all:
+            now = self.ctx.now()
+            self._unseen.due = await self.ctx.journal.next_due(claims.ALL, self.ctx.owner, now)
+
+    def _until_due(self) -> float | None:
         """Seconds until something happens by itself; None: only an event can change anything."""
         ctx, now = self.ctx, self.ctx.clock()
         times = [ctx.gate.next_due(), ctx.slots.next_rise()]
         if self._lanes[SUBMIT].free:
             times.append(ctx.ahead.next_room())
         waits = [time - now for time in times if time is not None]
-        if self._unseen.all:
-            self._unseen.due = await ctx.journal.next_due(claims.ALL, ctx.owner, ctx.now())
         if self._unseen.due is not None:
             waits.append(self._unseen.due - ctx.now())
         return max(0.001, min(waits)) if waits else None

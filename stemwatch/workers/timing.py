@@ -40,7 +40,7 @@ class Timing:
     credit_every: float = 600.0  # what is left is asked for that often, while songs are paid for
     credit_again: float = 60.0  # ... and after an answer that was none
     status_every: float = 1.0  # while something goes on ...
-    status_idle: float = 10.0  # ... and while nothing does, for what tells nobody that it changed
+    status_idle: float = 60.0  # ... and while nothing does, for what tells nobody that it changed
     answer: float = 300.0  # of an upload: giving up costs a person's attention
     poll_answer: float = 30.0
     disk_answer: float = 10.0  # of a mount, or it hangs; a disk that has to spin up takes as long

@@ -176,7 +176,7 @@ def test_canary_comes_back_and_leaves_no_trace(tmp_path: Path) -> None:
     async def story(inbox: Inbox) -> None:
         watcher = inbox.watcher
         for now in (100.0, 105.0, 200.0, 300.0, 400.0):
-            await watcher.check(now)
+            await asyncio.to_thread(watcher.check, now)
             await wait_for_async(lambda: watcher._released is None or watcher._seen.is_set())
             assert os.listdir(inbox.root) == []
         assert (watcher.healthy, watcher.rebuilds, watcher.reason) == (True, 0, "")
@@ -227,7 +227,7 @@ def test_dead_watcher_is_rebuilt(tmp_path: Path, break_it: Callable[[Watcher], N
         now = 100.0
         while not inbox.watcher.rebuilds:
             assert now < 1000.0
-            await inbox.watcher.check(now)
+            await asyncio.to_thread(inbox.watcher.check, now)
             now += 30.0
             await asyncio.sleep(0.01)
         await wait_for_async(lambda: inbox.everything)
@@ -247,7 +247,7 @@ def test_root_without_any_events_is_polled(tmp_path: Path) -> None:
             assert now < 1000.0
             if inbox.watcher._observer is not None:
                 _silence_quietly(inbox.watcher)
-            await inbox.watcher.check(now)
+            await asyncio.to_thread(inbox.watcher.check, now)
             now += 30.0
         assert "no events come" in inbox.watcher.reason
         assert inbox.watcher.healthy
@@ -260,7 +260,7 @@ def test_inbox_that_is_a_symlink(tmp_path: Path) -> None:
     """Watched where it leads, with hints under the name that the user gave."""
 
     async def story(inbox: Inbox) -> None:
-        await inbox.watcher.check(0.0)
+        await asyncio.to_thread(inbox.watcher.check, 0.0)
         await wait_for_async(inbox.watcher._seen.is_set)
         (tmp_path / "real/a.mp3").write_bytes(b"x")
         await inbox.hears("a.mp3")
@@ -276,11 +276,11 @@ def test_root_that_was_replaced_is_watched_again(tmp_path: Path) -> None:
     async def story(inbox: Inbox) -> None:
         shutil.rmtree(inbox.root)
         for now in (100.0, 130.0, 160.0):
-            await inbox.watcher.check(now)
+            await asyncio.to_thread(inbox.watcher.check, now)
             assert not inbox.watcher.healthy
         assert str(inbox.root) in inbox.watcher.reason
         inbox.root.mkdir()
-        await inbox.watcher.check(190.0)
+        await asyncio.to_thread(inbox.watcher.check, 190.0)
         assert inbox.watcher.healthy
         assert (inbox.watcher.reason, inbox.watcher.rebuilds) == ("", 1)
         await wait_for_async(lambda: inbox.everything)
@@ -288,7 +288,7 @@ def test_root_that_was_replaced_is_watched_again(tmp_path: Path) -> None:
         await inbox.hears("a.mp3")
         inbox.root.rename(tmp_path / "aside")
         inbox.root.mkdir()
-        await inbox.watcher.check(220.0)
+        await asyncio.to_thread(inbox.watcher.check, 220.0)
         assert inbox.watcher.rebuilds == 2
         (inbox.root / "b.mp3").write_bytes(b"x")
         await inbox.hears("b.mp3")
@@ -304,7 +304,7 @@ def test_missing_root_does_not_stop_the_start(tmp_path: Path) -> None:
         await late.watcher.start()
         assert not late.watcher.healthy
         late.root.mkdir()
-        await late.watcher.check(1.0)
+        await asyncio.to_thread(late.watcher.check, 1.0)
         assert late.watcher.healthy
         await late.watcher.stop()
 
@@ -350,7 +350,7 @@ def test_stop_leaves_no_thread_and_no_descriptor(tmp_path: Path) -> None:
             await inbox.watcher.start()
             _threads_die(inbox.watcher)
             while not inbox.watcher.rebuilds:
-                await inbox.watcher.check(1.0)
+                await asyncio.to_thread(inbox.watcher.check, 1.0)
             await inbox.watcher.stop()
             if turn == 1:
                 before = descriptors()
@@ -369,7 +369,7 @@ def test_polling_does_nothing_and_loads_no_watchdog(tmp_path: Path) -> None:
                 sys.argv[1], mode="poll", loop=asyncio.get_running_loop(), wake=exit, reason="nfs"
             )
             await watcher.start()
-            await watcher.check(1.0)
+            watcher.check(1.0)
             print(watcher.mode, watcher.reason, watcher.healthy, threading.active_count())
             await watcher.stop()
         asyncio.run(run())
@@ -391,7 +391,7 @@ LIMITED = """
         for n in range(40):
             Path(sys.argv[1], str(n)).mkdir(exist_ok=True)
         for now in range(200):
-            await watcher.check(float(now))
+            await asyncio.to_thread(watcher.check, float(now))
             if watcher.mode == "poll":
                 break
             await asyncio.sleep(0.02)
@@ -443,7 +443,7 @@ def test_read_only_inbox_is_watched_without_proof(tmp_path: Path) -> None:
             )
             await watcher.start()
             for now in (0.0, 100.0, 200.0):
-                await watcher.check(now)
+                await asyncio.to_thread(watcher.check, now)
             print(watcher.mode, watcher.healthy, watcher.rebuilds)
             print(watcher.reason)
             await watcher.stop()

@@ -1,0 +1,122 @@
+"""How often the pool asks the journal: not by the turn, but where something may have changed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stemwatch import config
+from stemwatch.compose import working_set
+from stemwatch.config import make_folders
+from stemwatch.job import Identity, Job, JobState
+from stemwatch.journal.journal import Journal
+from stemwatch.workers.context import Context
+from stemwatch.workers.place import Place
+from stemwatch.workers.pool import Pool
+from stemwatch.workers.timing import Timing
+from tests.acceptance.harness import Home
+from tests.scenario.server import ScenarioServer
+from tests.support import wait_for_async
+from tests.unit.journal_support import new_job
+
+SONGS = 20
+_LOOKS = 8  # at the journal, for a song from its claim to its end; 26 before turns were choosy
+
+
+class Looks:
+    """Counts what is asked of a journal's reader."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.count = 0
+        self._submit = journal._reader.submit
+        journal._reader.submit = self._counted  # type: ignore[method-assign]
+
+    def _counted(self, work: Callable[..., Any]) -> asyncio.Future[Any]:
+        self.count += 1
+        return self._submit(work)
+
+
+@asynccontextmanager
+async def _working(home: Home) -> AsyncIterator[tuple[Context, Pool]]:
+    settings = config.load(str(home.config), env={})
+    make_folders(settings)
+    places = {None: Place(outbox=settings.folders.outbox)}
+    timing = Timing().scaled(0.02)
+    async with working_set(settings, key="sk-test", places=places, timing=timing) as context:
+        pool = Pool(context)
+        running = asyncio.create_task(pool.run())
+        yield context, pool
+        await pool.stop(20.0)
+        await running
+
+
+def _song(home: Home, number: int) -> Job:
+    path = home.inbox / f"song {number}.wav"
+    path.write_bytes(os.urandom(1000))
+    job = new_job(number, path=str(path), relpath=path.name, identity=Identity.of(path.stat()))
+    return job.evolve(outbox=str(home.outbox), duration=2.0)
+
+
+def test_a_song_costs_few_looks_at_the_journal(tmp_path: Path) -> None:
+    """Twenty songs through three slots, about three polls each."""
+
+    async def scenario() -> int:
+        with ScenarioServer(job_seconds=0.2, concurrency=3, strict="end") as server:
+            home = Home(tmp_path, server.url, api={"poll_interval": 0.05, "max_concurrent": 3})
+            async with _working(home) as (context, _):
+                looks = Looks(context.journal)
+                await asyncio.gather(
+                    *(context.journal.add(_song(home, number)) for number in range(SONGS))
+                )
+                context.wake()
+                await wait_for_async(lambda: home.journal_count("done") == SONGS)
+                return looks.count
+
+    assert asyncio.run(scenario()) <= SONGS * _LOOKS
+
+
+def test_a_pool_that_is_woken_for_nothing_asks_once(tmp_path: Path) -> None:
+    """After each rescan, for years: six questions, all at the same moment, then silence."""
+
+    async def scenario() -> int:
+        home = Home(tmp_path, "http://127.0.0.1:9/v1")
+        async with _working(home) as (context, pool):
+            looks = Looks(context.journal)
+            context.wake()
+            await wait_for_async(lambda: looks.count > 0)
+            at_once = looks.count  # all of them were asked before the first was answered
+            await wait_for_async(lambda: pool.standstill() == 0.0)
+            assert looks.count == at_once
+            return at_once
+
+    assert asyncio.run(scenario()) == 6
+
+
+@pytest.mark.parametrize("state", [JobState.SEPARATED, JobState.DELIVERED, JobState.SUBMITTING])
+def test_what_another_process_brings_back_is_found_when_somebody_wakes_the_pool(
+    tmp_path: Path, state: JobState
+) -> None:
+    """`retry` writes the journal beside us: no step of ours has left that job anywhere."""
+
+    async def scenario() -> None:
+        with ScenarioServer(job_seconds=0.05) as server:
+            home = Home(tmp_path, server.url, api={"poll_interval": 0.05})
+            async with _working(home) as (context, _):
+                await context.journal.add(_song(home, 1))
+                context.wake()
+                await wait_for_async(lambda: home.journal_count("done") == 1)
+                other = Journal(context.journal.path)
+                known = (await other.in_states([JobState.DONE]))[0]
+                again = known.evolve(state=state, idempotency_key="a key", submitted_at=1.0)
+                await other.add(again.evolve(content_key="other", path=f"{known.path}.again"))
+                other.close()
+                context.wake()
+                await wait_for_async(lambda: home.journal_count(str(state)) == 0)
+
+    asyncio.run(scenario())
