@@ -10,6 +10,7 @@ from stemwatch.errors import RetryLater
 from stemwatch.stemsplit.client import Upload
 
 CHUNK = 512 * 1024
+_STEP = 128 * 1024  # less than the kernel reads ahead
 _AT_ONCE: int = getattr(os, "RWF_NOWAIT", 0)  # Linux only
 
 
@@ -38,7 +39,7 @@ class Source:
 
     def __init__(self, upload: Upload) -> None:
         self._fd, self._size = upload.fd, upload.size
-        self._buffer = memoryview(bytearray(min(CHUNK, self._size)))
+        self._byte = bytearray(1)
         self._near = on_a_disk(self._fd)
         self._before: tuple[int, int] | None = None
 
@@ -56,14 +57,22 @@ class Source:
             raise _changed("changed")
 
     def _cached(self, offset: int) -> bytes:
-        """The next chunk, or a part of it, if it needs no disk."""
+        """The next chunk, if the kernel has it in memory; read without a copy on the way.
+
+        Asked for a byte every so far: the whole of it, asked for in that way, would come in a
+        buffer of ours, and copying it out of there took a fifth of the time. Should a page between
+        two such bytes be missing after all, that is a read from a disk of this machine.
+        """
+        end = min(offset + CHUNK, self._size)
         if not self._near:
             return b""
         try:
-            count = os.preadv(self._fd, [self._buffer], offset, _AT_ONCE)
+            for at in (*range(offset, end, _STEP), end - 1):
+                if not os.preadv(self._fd, [self._byte], at, _AT_ONCE):
+                    return b""
+            return os.pread(self._fd, end - offset, offset)
         except OSError:
             return b""
-        return bytes(self._buffer[:count])
 
     def _read(self, offset: int) -> bytes:
         try:
