@@ -64,7 +64,7 @@ class Calls:
         permit: Callable[[], Awaitable[None]] = _at_once,
     ) -> None:
         self._base = checked_base(base_url)
-        self._shown_base = place(self._base)
+        self._shown_base = place(self._base).rstrip("/")
         self._key = checked_key(key)
         self.upload_timeout = upload_timeout
         self.answer_timeout = answer_timeout

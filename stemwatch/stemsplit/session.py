@@ -31,6 +31,7 @@ class Session:
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self._transport = Transport(backend, tls=tls, connections=connections)
+        self._closed = False
         self._timeout = timeout
         self._headers = {
             "User-Agent": user_agent,  # the service's edge refuses library defaults
@@ -55,6 +56,8 @@ class Session:
 
         A redirect is an answer like others: nothing follows it.
         """
+        if self._closed:  # its pool would open connections that nobody closes
+            raise RuntimeError("this session is closed")
         request = httpx.Request(
             method,
             url,
@@ -71,6 +74,7 @@ class Session:
             await response.aclose()
 
     async def aclose(self) -> None:
+        self._closed = True
         await self._transport.aclose()
 
     async def __aenter__(self) -> Session:

@@ -27,7 +27,7 @@ Step = Callable[[Context, Job], Awaitable[Job]]
 
 @dataclass(slots=True)
 class Lane:
-    """One kind of step; `jobs` are those of `tasks` whose row was known when they were claimed."""
+    """One kind of step; `jobs` are those of `tasks` whose row was known when they began."""
 
     step: Step
     seats: int
@@ -47,9 +47,8 @@ class Lanes:
         self._ctx = ctx
         self._lanes = lanes
         self._unseen = unseen
-        self._remote: dict[
-            int, Job
-        ] = {}  # rows of jobs at the remote, as their last step left them
+        # Rows of jobs at the remote, as their last step left them: a poll needs no look.
+        self._remote: dict[int, Job] = {}
         self._stopping = False
         self.fatal: BaseException | None = None
         self.ended = 0  # steps so far: while some sit and none ends, something hangs
@@ -142,8 +141,7 @@ class Lanes:
 
     def _left(self, job_id: int, task: asyncio.Task[Job | None]) -> None:
         """Note how the step left the job: who can go on with it, and its row for the next poll."""
-        known = task.cancelled() or task.exception() is not None
-        job = None if known else task.result()
+        job = None if task.cancelled() or task.exception() is not None else task.result()
         if job is not None:
             self._unseen.left(job, watched=job_id in self._ctx.polls)
         if job is not None and job.state is JobState.SEPARATING and job.code is None:

@@ -53,12 +53,11 @@ class Pool:
         self._asking = Asking(ctx, self._lanes)
         self._claims = Claims(ctx)
         self._probes: dict[str | None, asyncio.Task[None]] = {}  # one at a time for each inbox
-        self._wake = asyncio.Event()
+        self._wake, self._hurry = asyncio.Event(), asyncio.Event()
         self._news = True  # somebody else than a step of ours woke us, or time did
         self._held = False  # a pause held something back at the last turn
         self._stopping = False
         self._turned: float | None = None  # when the turn under way began
-        self._hurry = asyncio.Event()
         ctx.wake = self._for_news
         ctx.hurry = self._in_a_hurry
 
@@ -113,16 +112,16 @@ class Pool:
     async def idle(self) -> bool:
         """Whether nothing is left to do, now or later."""
         ended = self._lanes.ended
-        if len(self.ctx.polls) or self._lanes.busy or await self._claims.any_left(claims.ALL):
+        if self._lanes.busy or await self._at_the_remote():
             return False
-        return not len(self.ctx.polls) and self._same_since(ended)
+        return not await self._claims.any_left(claims.ALL) and self._same_since(ended)
 
     async def stuck(self) -> bool:
         """Whether what is left waits for a person (a key, credit, room) or for another day."""
         ctx, ended = self.ctx, self._lanes.ended
         if self._lanes.busy:
             return False
-        if len(ctx.polls) and not ctx.gate.closed(POLL):
+        if (under_way := await self._at_the_remote()) and not ctx.gate.closed(POLL):
             return False  # what is paid for goes on, whatever holds back the rest
         for name in (CONFIRM, FETCH, FILE):  # also between its last poll and its download
             if await self._claims.left(name):
@@ -131,14 +130,18 @@ class Pool:
         if any(p.inbox is None for p in held):
             patient = all(p.code != "server" or p.attempts > _OUTAGE_TRIES for p in held)
             return patient and self._same_since(ended)
-        if len(ctx.polls) or not (held or (ctx.budget.limited and not ctx.local)):
+        if under_way or not (held or (ctx.budget.limited and not ctx.local)):
             return False
         return not await self._claims.affordable_left() and self._same_since(ended)
+
+    async def _at_the_remote(self) -> bool:
+        """Whether a job is, perhaps one that was only just taken up and that nobody asks for."""
+        return len(self.ctx.polls) > 0 or await self._claims.any_left([JobState.SEPARATING])
 
     def _same_since(self, ended: int) -> bool:
         """Whether no step began or ended since so many had.
 
-        The journal is asked state by state: a song that goes on meanwhile is seen in none.
+        A song that goes on while the journal is asked may be seen in none of its states.
         """
         return not self._lanes.busy and self._lanes.ended == ended
 
@@ -176,16 +179,19 @@ class Pool:
             ctx.journal.require_sound()
             self._probe_pauses()
             held = bool(ctx.gate.pauses)
-            self._unseen.turn(ctx.now(), everything=self._news or held or self._held)
-            self._news, self._held = False, held
+            # One time for the whole turn: what is not due for a claim has to be due later.
+            now = ctx.now()
+            self._unseen.turn(now, everything=self._news or held or self._held)
+            self._news = False
             await _together(
                 self._adopt(),
                 self._fill(FILE, self._lanes[FILE].free),
                 self._fill_fetch(),
                 self._fill(CONFIRM, self._lanes[CONFIRM].free),
                 self._fill_submit(),
-                self._look_ahead(),
+                self._look_ahead(now),
             )
+            self._held = held or bool(ctx.gate.pauses)
             return self._until_due()
         except PauseService as fault:
             pause(ctx, fault)
@@ -219,6 +225,8 @@ class Pool:
                     job.id, self.ctx.clock(), wait, job.remote_id or "", job.duration
                 )
                 room.reserve(self.ctx, job)
+        if len(found) == _ADOPTED:
+            self._unseen.more(POLL)
 
     def _watched(self) -> set[int]:
         """The jobs that are at the remote, or on their way there, as far as this run knows."""
@@ -276,9 +284,8 @@ class Pool:
         for job_id in lane.tasks.keys() - before:
             ctx.ahead.began(job_id, lane.jobs[job_id].identity.size)
 
-    async def _look_ahead(self) -> None:
+    async def _look_ahead(self, now: float) -> None:
         if self._unseen.all:
-            now = self.ctx.now()
             self._unseen.due = await self.ctx.journal.next_due(claims.ALL, self.ctx.owner, now)
 
     def _until_due(self) -> float | None:

@@ -11,8 +11,8 @@ from typing import Final
 from stemwatch.job import Job, JobState
 from stemwatch.workers.gate import CONFIRM, FETCH, FILE, POLL, SUBMIT
 
-# What others wrote (`retry`) and what nobody expected is seen this late at most while steps end
-# all the time. (Whoever wakes the pool has it look at everything.)
+# A pool that turns all the time looks at everything this often, whatever its steps left: others
+# write too (`retry`). Whoever wakes it, and time, have it look at everything as well.
 _EVERYTHING = 1.0  # seconds
 
 _FOR: Final = {
@@ -22,6 +22,8 @@ _FOR: Final = {
     JobState.DELIVERED: FILE,
     JobState.QUARANTINED: FILE,
 }
+# A poll has its own schedule.
+_BY_TIME: Final = {JobState.QUEUED, *_FOR} - {JobState.SEPARATING}
 
 
 class Unseen:
@@ -50,7 +52,7 @@ class Unseen:
         """A step left the job like this; `watched`: at the remote, and somebody asks for it."""
         if job.state in _FOR and not (watched and job.state is JobState.SEPARATING):
             self._lanes.add(_FOR[job.state])
-        if job.not_before > 0.0:
+        if job.not_before > 0.0 and job.state in _BY_TIME:
             self.due = min(job.not_before, self.due or job.not_before)
 
     def take(self, lane: str) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ async def _working(home: Home) -> AsyncIterator[tuple[Context, Pool]]:
     settings = config.load(str(home.config), env={})
     make_folders(settings)
     places = {None: Place(outbox=settings.folders.outbox)}
-    timing = Timing().scaled(0.02)
+    timing = replace(Timing().scaled(0.02), helper_idle=30.0)
     async with working_set(settings, key="sk-test", places=places, timing=timing) as context:
         pool = Pool(context)
         running = asyncio.create_task(pool.run())
@@ -118,5 +119,59 @@ def test_what_another_process_brings_back_is_found_when_somebody_wakes_the_pool(
                 other.close()
                 context.wake()
                 await wait_for_async(lambda: home.journal_count(str(state)) == 0)
+
+    asyncio.run(scenario())
+
+
+def test_one_that_is_due_while_the_journal_is_asked_is_not_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two downloads wait, 20 ms apart; the first one's claim takes 100 ms to answer.
+
+    The second was not due for that claim, and no longer to come when the next time was asked for.
+    """
+
+    async def scenario() -> None:
+        with ScenarioServer(job_seconds=0.05) as server:
+            home = Home(tmp_path, server.url, api={"poll_interval": 0.05})
+            async with _working(home) as (context, _):
+                for number in (1, 2):
+                    await context.journal.add(_song(home, number))
+                context.wake()
+                await wait_for_async(lambda: home.journal_count("done") == 2)
+                due = context.now() + 0.3  # a busy pool looks at everything once a second
+                at_once, states = context.journal.claim, {JobState.DELIVERED, JobState.QUARANTINED}
+
+                async def slowly(wanted: Collection[JobState], **which: Any) -> list[Job]:
+                    found = await at_once(wanted, **which)
+                    if states <= set(wanted) and found:
+                        await asyncio.sleep(0.1)
+                    return found
+
+                monkeypatch.setattr(context.journal, "claim", slowly)
+                for job in await context.journal.in_states([JobState.DONE]):
+                    late = {"not_before": due + 0.02 * job.id, "filed_to": None}
+                    again = job.evolve(state=JobState.DELIVERED, path=f"{job.path}.2", **late)
+                    await context.journal.add(again)
+                context.wake()
+                await wait_for_async(lambda: home.journal_count("done") == 4, timeout=10)
+
+    asyncio.run(scenario())
+
+
+def test_a_song_at_the_remote_that_nobody_asks_for_yet_is_not_the_end(tmp_path: Path) -> None:
+    """`split` took an interrupted run up, and ended before its pool's next turn."""
+
+    async def scenario() -> None:
+        home = Home(tmp_path, "http://127.0.0.1:9/v1", budget={"minutes_per_day": 0.01})
+        settings = config.load(str(home.config), env={})
+        make_folders(settings)
+        places = {None: Place(outbox=settings.folders.outbox)}
+        async with working_set(settings, key="sk-test", places=places, timing=Timing()) as context:
+            pool = Pool(context)
+            assert await pool.idle()
+            await context.journal.add(_song(home, 1).evolve(state=JobState.SEPARATING))
+            assert not await pool.idle()
+            assert not await pool.stuck()
 
     asyncio.run(scenario())
