@@ -43,6 +43,7 @@ from tests.support import wait_for
 FACTOR = 0.02  # all waiting times of the service
 BACKLOG = 40  # songs that wait at most: dropping goes on as fast as they are worked off
 FAULTY = 0.06  # of the requests of a route
+WARM = 80  # songs until memory is measured: the first ones fill caches and load what is lazy
 PATIENCE = 180.0  # seconds until what is left counts as stuck
 POST = (
     {"status": 429, "headers": {"Retry-After": "0"}},
@@ -397,6 +398,8 @@ def soak(root: Path, seconds: float, seed: int = 1) -> Figures:
         with Observer(run.home.outbox, mirrors={"six"}, every=0.2) as observer:
             run.start()
             run.work(seconds * 0.2, kills=False)
+            while run.figures.songs < WARM:
+                run.work(0.5, kills=False)
             run.work_off()
             run.figures.warm, before = run.held(), run.figures.songs
             run.work(seconds * 0.3, kills=False)
