@@ -1,4 +1,4 @@
-"""Waiting for conditions, so that no test waits for a fixed time."""
+"""Waiting for conditions, so that no test waits for a fixed time; and a clock that stands still."""
 
 from __future__ import annotations
 
@@ -8,9 +8,20 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 T = TypeVar("T")
+
+
+@dataclass
+class Clock:
+    """A clock that stands still until a test sets it; seconds."""
+
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 def namespaces() -> bool:

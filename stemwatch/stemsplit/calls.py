@@ -131,7 +131,8 @@ class Calls:
         backend = SocketBackend(resolver=self._resolver, on_connect=connected)
         try:
             async with clock, AsyncExitStack() as stack:
-                session = await stack.enter_async_context(self._session(backend, connections=1))
+                session = self._session(backend, connections=1)
+                stack.push_async_callback(session.aclose)
                 sending = session.stream(
                     "POST",
                     self._base + path,

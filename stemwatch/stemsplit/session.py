@@ -76,9 +76,3 @@ class Session:
     async def aclose(self) -> None:
         self._closed = True
         await self._transport.aclose()
-
-    async def __aenter__(self) -> Session:
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self.aclose()

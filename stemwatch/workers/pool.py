@@ -112,16 +112,19 @@ class Pool:
     async def idle(self) -> bool:
         """Whether nothing is left to do, now or later."""
         ended = self._lanes.ended
-        if self._lanes.busy or await self._at_the_remote():
+        if len(self.ctx.polls) or self._lanes.busy:
             return False
-        return not await self._claims.any_left(claims.ALL) and self._same_since(ended)
+        left = await self._claims.any_left((*claims.ALL, JobState.SEPARATING))
+        return not left and self._same_since(ended)
 
     async def stuck(self) -> bool:
         """Whether what is left waits for a person (a key, credit, room) or for another day."""
         ctx, ended = self.ctx, self._lanes.ended
         if self._lanes.busy:
             return False
-        if (under_way := await self._at_the_remote()) and not ctx.gate.closed(POLL):
+        # Also one that was only just taken up, and that nobody asks for yet.
+        under_way = len(ctx.polls) > 0 or await self._claims.any_left([JobState.SEPARATING])
+        if under_way and not ctx.gate.closed(POLL):
             return False  # what is paid for goes on, whatever holds back the rest
         for name in (CONFIRM, FETCH, FILE):  # also between its last poll and its download
             if await self._claims.left(name):
@@ -133,10 +136,6 @@ class Pool:
         if under_way or not (held or (ctx.budget.limited and not ctx.local)):
             return False
         return not await self._claims.affordable_left() and self._same_since(ended)
-
-    async def _at_the_remote(self) -> bool:
-        """Whether a job is, perhaps one that was only just taken up and that nobody asks for."""
-        return len(self.ctx.polls) > 0 or await self._claims.any_left([JobState.SEPARATING])
 
     def _same_since(self, ended: int) -> bool:
         """Whether no step began or ended since so many had.
@@ -244,7 +243,7 @@ class Pool:
         for job in found:
             if job.id not in uploads:
                 self._lanes.start(name, job.id, job)
-        if len(found) >= seats and name != SUBMIT:
+        if len(found) >= seats:
             self._unseen.more(name)
 
     async def _fill_fetch(self) -> None:

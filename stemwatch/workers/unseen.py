@@ -64,6 +64,3 @@ class Unseen:
     def more(self, lane: str) -> None:
         """It had no seat for all there may be."""
         self._lanes.add(lane)
-
-    def __bool__(self) -> bool:
-        return bool(self._lanes)

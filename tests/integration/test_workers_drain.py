@@ -12,17 +12,13 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from stemwatch import config
-from stemwatch.compose import working_set
-from stemwatch.config import make_folders
 from stemwatch.errors import Reject
 from stemwatch.job import Identity, Job, JobState, Options
 from stemwatch.stemsplit.client import RemoteJob, Submitted, Upload
 from stemwatch.workers.context import Context
-from stemwatch.workers.place import Place
 from stemwatch.workers.pool import Pool
-from stemwatch.workers.timing import Timing
 from tests.acceptance.harness import Home
+from tests.context_support import context_of
 from tests.scenario.caller import make_song
 from tests.support import wait_for_async
 from tests.unit.journal_support import new_job
@@ -95,17 +91,12 @@ class Wire:
 async def opened(root: Path, wire: Wire) -> AsyncIterator[Context]:
     """A working set of its own in `root`, with one song that is queued."""
     home = Home(root, "http://127.0.0.1:9/v1", api={"poll_interval": 60.0})
-    settings = config.load(str(home.config), env={})
-    make_folders(settings)
-    place = Place(outbox=settings.folders.outbox)
-    async with working_set(
-        settings, key="sk-test", places={None: place}, timing=Timing()
-    ) as context:
+    async with context_of(home) as context:
         context.api = wire
         song = make_song(home.inbox / "song.wav")
         identity = Identity.of(os.stat(song))
         job = new_job(path=str(song), relpath="song.wav", identity=identity)
-        await context.journal.add(job.evolve(outbox=settings.folders.outbox))
+        await context.journal.add(job.evolve(outbox=str(home.outbox)))
         yield context
 
 

@@ -10,14 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from stemwatch import config
-from stemwatch.compose import working_set
-from stemwatch.config import make_folders
 from stemwatch.job import Identity, JobState
 from stemwatch.workers.filing import file, reason_of
 from stemwatch.workers.place import Place
-from stemwatch.workers.timing import Timing
 from tests.acceptance.harness import Home
+from tests.context_support import context_of
 from tests.unit.journal_support import new_job
 
 
@@ -28,13 +25,8 @@ def test_hooks_and_the_reason_file_tell_the_same_time(
 
     async def scenario() -> None:
         home = Home(tmp_path, "http://127.0.0.1:1/v1")
-        settings = config.load(str(home.config), env={})
-        make_folders(settings)
-        folders = settings.folders
-        place = Place(folders.outbox, inbox=folders.inbox, quarantine=folders.quarantine)
-        async with working_set(
-            settings, key="sk-test", places={None: place}, timing=Timing()
-        ) as context:
+        place = Place(str(home.outbox), inbox=str(home.inbox), quarantine=str(home.quarantine))
+        async with context_of(home, place=place) as context:
             times = itertools.count(1_795_000_000.0, 60.0)
             monkeypatch.setattr(context.journal, "_clock", lambda: next(times))
             song = home.inbox / "broken.wav"
@@ -43,7 +35,7 @@ def test_hooks_and_the_reason_file_tell_the_same_time(
                 path=os.fspath(song),
                 relpath=song.name,
                 identity=Identity.of(song.lstat()),
-                outbox=folders.outbox,
+                outbox=str(home.outbox),
                 state=JobState.QUARANTINED,
                 code="not_audio",
                 message="no.",

@@ -12,16 +12,13 @@ from typing import Any
 
 import pytest
 
-from stemwatch import config
-from stemwatch.compose import working_set
-from stemwatch.config import make_folders
 from stemwatch.job import Identity, Job, JobState
 from stemwatch.journal.journal import Journal
 from stemwatch.workers.context import Context
-from stemwatch.workers.place import Place
 from stemwatch.workers.pool import Pool
 from stemwatch.workers.timing import Timing
 from tests.acceptance.harness import Home
+from tests.context_support import context_of
 from tests.scenario.server import ScenarioServer
 from tests.support import wait_for_async
 from tests.unit.journal_support import new_job
@@ -45,11 +42,8 @@ class Looks:
 
 @asynccontextmanager
 async def _working(home: Home) -> AsyncIterator[tuple[Context, Pool]]:
-    settings = config.load(str(home.config), env={})
-    make_folders(settings)
-    places = {None: Place(outbox=settings.folders.outbox)}
     timing = replace(Timing().scaled(0.02), helper_idle=30.0)
-    async with working_set(settings, key="sk-test", places=places, timing=timing) as context:
+    async with context_of(home, timing=timing) as context:
         pool = Pool(context)
         running = asyncio.create_task(pool.run())
         yield context, pool
@@ -164,10 +158,7 @@ def test_a_song_at_the_remote_that_nobody_asks_for_yet_is_not_the_end(tmp_path: 
 
     async def scenario() -> None:
         home = Home(tmp_path, "http://127.0.0.1:9/v1", budget={"minutes_per_day": 0.01})
-        settings = config.load(str(home.config), env={})
-        make_folders(settings)
-        places = {None: Place(outbox=settings.folders.outbox)}
-        async with working_set(settings, key="sk-test", places=places, timing=Timing()) as context:
+        async with context_of(home) as context:
             pool = Pool(context)
             assert await pool.idle()
             await context.journal.add(_song(home, 1).evolve(state=JobState.SEPARATING))

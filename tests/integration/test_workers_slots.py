@@ -10,15 +10,12 @@ from typing import Any
 
 import pytest
 
-from stemwatch import config
-from stemwatch.compose import working_set
-from stemwatch.config import make_folders
 from stemwatch.job import Identity, Job, JobState
 from stemwatch.journal.journal import _CLAIM_ORDER
-from stemwatch.workers.place import Place
 from stemwatch.workers.pool import Pool
 from stemwatch.workers.timing import Timing
 from tests.acceptance.harness import Home
+from tests.context_support import context_of
 from tests.scenario.server import ScenarioServer
 from tests.support import wait_for_async
 from tests.unit.journal_support import new_job
@@ -39,15 +36,9 @@ def test_no_slot_is_held_for_a_job_that_ended_while_the_journal_was_asked(
         with ScenarioServer(job_seconds=0.1, concurrency=3, strict="end") as server:
             api = {"poll_interval": 0.05, "max_concurrent": 3}
             home = Home(tmp_path, server.url, api=api)
-            settings = config.load(str(home.config), env={})
-            make_folders(settings)
-            place = Place(outbox=settings.folders.outbox)
-            timing = Timing().scaled(0.02)
-            async with working_set(
-                settings, key="sk-test", places={None: place}, timing=timing
-            ) as context:
+            async with context_of(home, timing=Timing().scaled(0.02)) as context:
                 for number in range(SONGS):
-                    await context.journal.add(_queued(home, number, settings.folders.outbox))
+                    await context.journal.add(_queued(home, number))
                 at_once = context.journal.claim
 
                 async def later(states: Collection[JobState], **which: Any) -> list[Job]:
@@ -73,27 +64,22 @@ def test_a_song_that_goes_on_while_the_journal_is_asked_is_not_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`--once` ended with a job at the remote: queued when the journal was asked for what is
-    delivered, and at the remote when it was asked for what is queued."""
+    there, and at the remote when it was asked for what is queued."""
 
     async def scenario() -> None:
         with ScenarioServer(job_seconds=1.0) as server:
             home = Home(tmp_path, server.url, api={"poll_interval": 0.05})
-            settings = config.load(str(home.config), env={})
-            make_folders(settings)
-            places = {None: Place(outbox=settings.folders.outbox)}
-            async with working_set(
-                settings, key="sk-test", places=places, timing=Timing()
-            ) as context:
-                await context.journal.add(_queued(home, 1, settings.folders.outbox))
+            async with context_of(home) as context:
+                await context.journal.add(_queued(home, 1))
                 at_once = context.journal.claim
 
                 async def slowly(states: Collection[JobState], **which: Any) -> list[Job]:
-                    if len(states) == 1:  # the pool's own looks
+                    if len(states) <= 2:  # the pool's own looks
                         return await at_once(states, **which)
                     monkeypatch.setattr(context.journal, "claim", at_once)  # the first time only
-                    found = await at_once(_CLAIM_ORDER[:2], **which)
+                    found = await at_once(_CLAIM_ORDER[:3], **which)
                     await wait_for_async(lambda: home.journal_count("separating") == 1)
-                    return found or await at_once(set(states) - set(_CLAIM_ORDER[:2]), **which)
+                    return found or await at_once(set(states) - set(_CLAIM_ORDER[:3]), **which)
 
                 monkeypatch.setattr(context.journal, "claim", slowly)
                 pool = Pool(context)
@@ -109,10 +95,13 @@ def test_a_song_that_goes_on_while_the_journal_is_asked_is_not_the_end(
     asyncio.run(scenario())
 
 
-def _queued(home: Home, number: int, outbox: str) -> Job:
+def _queued(home: Home, number: int) -> Job:
     path = home.inbox / f"song {number}.wav"
     path.write_bytes(os.urandom(1000))
     job = new_job(path=str(path), relpath=path.name, identity=Identity.of(os.stat(path)))
     return job.evolve(
-        outbox=outbox, sha256=f"{number:064x}", content_key=f"content-{number}", duration=2.0
+        outbox=str(home.outbox),
+        sha256=f"{number:064x}",
+        content_key=f"content-{number}",
+        duration=2.0,
     )
