@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from stemwatch.inbox.sample import NotYet
 from stemwatch.inbox.scan import Found
 from stemwatch.inbox.settle import Settler
 from stemwatch.inbox.watcher import Watcher
-from stemwatch.job import Identity, JobState
+from stemwatch.job import Identity, Job, JobState
 from stemwatch.journal.journal import Journal
 from tests.commands_support import a_job
 from tests.rounds_support import Front
@@ -40,7 +42,14 @@ class Service(Front):
         self.ahead.discard(path)
 
 
-def keep(inbox: Path, name: str, **changes: object) -> object:
+@pytest.fixture
+def inbox(tmp_path: Path) -> Path:
+    folder = tmp_path / "inbox"
+    folder.mkdir()
+    return folder
+
+
+def keep(inbox: Path, name: str, **changes: object) -> Job:
     """A song that was delivered and stays where it was dropped, as a job."""
     path = inbox / name
     path.write_bytes(b"song")
@@ -48,8 +57,15 @@ def keep(inbox: Path, name: str, **changes: object) -> object:
     return a_job(name, Identity.of(path.lstat()), **(where | changes))
 
 
-async def _rounds(inbox: Path, journal: Journal, service: Service, settle: float = 0.05) -> Rounds:
-    return Rounds(
+@asynccontextmanager
+async def _going(
+    inbox: Path, *jobs: Job, settle: float = 0.05
+) -> AsyncIterator[tuple[Rounds, Service, Journal]]:
+    """Rounds that go on through `inbox`, over a journal that has `jobs`."""
+    journal, service = Journal(os.fspath(inbox.parent / "journal.sqlite3")), Service()
+    for job in jobs:
+        await journal.add(job)
+    rounds = Rounds(
         os.fspath(inbox),
         filter=Filter(("mp3",), ()),
         settler=Settler(settle, samples=3, capacity=100, patience=1.0, compare_inode=True),
@@ -60,6 +76,13 @@ async def _rounds(inbox: Path, journal: Journal, service: Service, settle: float
         front=service,
         rescan_seconds=0.05,
     )
+    task = asyncio.create_task(rounds.run())
+    try:
+        yield rounds, service, journal
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        journal.close()
 
 
 async def _scan(rounds: Rounds, times: int = 3) -> None:
@@ -67,30 +90,22 @@ async def _scan(rounds: Rounds, times: int = 3) -> None:
     await wait_for_async(lambda: rounds.completed >= until)
 
 
-def test_songs_that_are_kept_are_looked_up_once(tmp_path: Path) -> None:
+def test_songs_that_are_kept_are_looked_up_once(inbox: Path) -> None:
     """And one that is rewritten or new among them is found at the next scan all the same."""
-    inbox = tmp_path / "inbox"
-    inbox.mkdir()
 
     async def rounds() -> tuple[list[str], list[str], list[str]]:
-        journal, service = Journal(os.fspath(tmp_path / "journal.sqlite3")), Service()
-        for name in ("a.mp3", "b.mp3"):
-            await journal.add(keep(inbox, name))  # type: ignore[arg-type]
-        going = await _rounds(inbox, journal, service)
-        task = asyncio.create_task(going.run())
-        await _scan(going)
-        asked: list[str] = []
-        journal._reader.connection.set_trace_callback(asked.append)
-        await _scan(going)
-        quiet = list(asked)
-        (inbox / "a.mp3").write_bytes(b"another song")
-        await wait_for_async(lambda: service.admitted)
-        rewritten = list(service.admitted)
-        (inbox / "c.mp3").write_bytes(b"a new song")
-        await wait_for_async(lambda: "c.mp3" in service.admitted)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        journal.close()
+        kept = [keep(inbox, name) for name in ("a.mp3", "b.mp3")]
+        async with _going(inbox, *kept) as (going, service, journal):
+            await _scan(going)
+            asked: list[str] = []
+            journal._reader.connection.set_trace_callback(asked.append)
+            await _scan(going)
+            quiet = list(asked)
+            (inbox / "a.mp3").write_bytes(b"another song")
+            await wait_for_async(lambda: service.admitted)
+            rewritten = list(service.admitted)
+            (inbox / "c.mp3").write_bytes(b"a new song")
+            await wait_for_async(lambda: "c.mp3" in service.admitted)
         return quiet, rewritten, asked
 
     quiet, rewritten, asked = asyncio.run(rounds())
@@ -99,24 +114,16 @@ def test_songs_that_are_kept_are_looked_up_once(tmp_path: Path) -> None:
     assert asked
 
 
-def test_what_may_change_is_looked_up_each_time(tmp_path: Path) -> None:
+def test_what_may_change_is_looked_up_each_time(inbox: Path) -> None:
     """A song in work, or one that was filed and is back, is not taken for done."""
-    inbox = tmp_path / "inbox"
-    inbox.mkdir()
 
     async def rounds() -> list[str]:
-        journal, service = Journal(os.fspath(tmp_path / "journal.sqlite3")), Service()
-        queued = {"state": JobState.QUEUED, "filed_to": None}
-        await journal.add(keep(inbox, "a.mp3", **queued))  # type: ignore[arg-type]
-        going = await _rounds(inbox, journal, service)
-        task = asyncio.create_task(going.run())
-        await _scan(going)
-        asked: list[str] = []
-        journal._reader.connection.set_trace_callback(asked.append)
-        await _scan(going)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        journal.close()
+        queued = keep(inbox, "a.mp3", state=JobState.QUEUED, filed_to=None)
+        async with _going(inbox, queued) as (going, _, journal):
+            await _scan(going)
+            asked: list[str] = []
+            journal._reader.connection.set_trace_callback(asked.append)
+            await _scan(going)
         return asked
 
     assert len(asyncio.run(rounds())) >= 2
@@ -124,71 +131,50 @@ def test_what_may_change_is_looked_up_each_time(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("becomes", ["unreadable", "gone"])
 def test_one_that_does_not_stand_still_after_all_is_not_read_ahead(
-    tmp_path: Path, becomes: str
+    inbox: Path, becomes: str
 ) -> None:
     """Its seat is given back: a download that stutters must not keep it from the others."""
-    inbox = tmp_path / "inbox"
-    inbox.mkdir()
     song = inbox / "a.mp3"
 
     async def rounds() -> None:
-        journal, service = Journal(os.fspath(tmp_path / "journal.sqlite3")), Service()
         song.write_bytes(b"song")
-        going = await _rounds(inbox, journal, service, settle=1.0)
-        task = asyncio.create_task(going.run())
-        await wait_for_async(lambda: service.ahead == {os.fspath(song)})
-        if becomes == "gone":
-            song.unlink()
-        else:
-            going._judge(os.fspath(song), NotYet(13, "Permission denied"))  # root may read all
-        await wait_for_async(lambda: not service.ahead)
-        assert service.admitted == []
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        journal.close()
+        async with _going(inbox, settle=1.0) as (going, service, _):
+            await wait_for_async(lambda: service.ahead == {os.fspath(song)})
+            if becomes == "gone":
+                song.unlink()
+            else:
+                going._judge(os.fspath(song), NotYet(13, "Permission denied"))  # root may read all
+            await wait_for_async(lambda: not service.ahead)
+            assert service.admitted == []
 
     asyncio.run(rounds())
 
 
-def test_one_that_changed_is_expected_anew(tmp_path: Path) -> None:
+def test_one_that_changed_is_expected_anew(inbox: Path) -> None:
     """Once for each time that it stood still, and admitted once."""
-    inbox = tmp_path / "inbox"
-    inbox.mkdir()
     song = inbox / "a.mp3"
 
     async def rounds() -> None:
-        journal, service = Journal(os.fspath(tmp_path / "journal.sqlite3")), Service()
         song.write_bytes(b"song")
-        going = await _rounds(inbox, journal, service, settle=1.0)
-        task = asyncio.create_task(going.run())
-        await wait_for_async(lambda: service.expected)
-        song.write_bytes(b"a longer song")
-        await wait_for_async(lambda: service.admitted)
-        assert service.expected == ["a.mp3", "a.mp3"]
-        assert service.admitted == ["a.mp3"]
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        journal.close()
+        async with _going(inbox, settle=1.0) as (_, service, _):
+            await wait_for_async(lambda: service.expected)
+            song.write_bytes(b"a longer song")
+            await wait_for_async(lambda: service.admitted)
+            assert service.expected == ["a.mp3", "a.mp3"]
+            assert service.admitted == ["a.mp3"]
 
     asyncio.run(rounds())
 
 
 @pytest.mark.parametrize(("songs", "ahead"), [(AT_ONCE, AT_ONCE), (AT_ONCE + 1, 0)])
-def test_in_a_crowd_nothing_is_read_ahead(tmp_path: Path, songs: int, ahead: int) -> None:
+def test_in_a_crowd_nothing_is_read_ahead(inbox: Path, songs: int, ahead: int) -> None:
     """Those that have settled come first."""
-    inbox = tmp_path / "inbox"
-    inbox.mkdir()
 
     async def rounds() -> None:
-        journal, service = Journal(os.fspath(tmp_path / "journal.sqlite3")), Service()
         for number in range(songs):
             (inbox / f"{number}.mp3").write_bytes(b"song")
-        going = await _rounds(inbox, journal, service, settle=0.5)
-        task = asyncio.create_task(going.run())
-        await wait_for_async(lambda: service.admitted)
-        assert len(set(service.expected)) == ahead
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        journal.close()
+        async with _going(inbox, settle=0.5) as (_, service, _):
+            await wait_for_async(lambda: service.admitted)
+            assert len(set(service.expected)) == ahead
 
     asyncio.run(rounds())

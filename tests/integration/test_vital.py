@@ -22,17 +22,9 @@ from stemwatch.workers.gate import SUBMIT
 from stemwatch.workers.place import Place
 from stemwatch.workers.pool import Pool
 from stemwatch.workers.timing import Timing
-from tests.support import wait_for_async
+from tests.support import Clock, wait_for_async
 
 RESCAN = 30.0
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Parts:

@@ -6,14 +6,7 @@ import pytest
 
 from stemwatch.local.ratelimit import RateLimit
 from stemwatch.local.refusal import Refused
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.support import Clock
 
 
 def test_a_minute_has_so_many_requests() -> None:

@@ -9,14 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from stemwatch.local.signing import Signer, load_secret
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.support import Clock
 
 
 def signer(clock: Clock | None = None) -> Signer:

@@ -13,14 +13,7 @@ import pytest
 from stemwatch.local.refusal import Refused
 from stemwatch.local.signing import Signer
 from stemwatch.local.tickets import UNUSED, Ticket, Tickets
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.support import Clock
 
 
 @pytest.fixture

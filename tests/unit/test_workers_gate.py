@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
 
 import pytest
 
 from stemwatch.errors import PauseService
 from stemwatch.workers.gate import BY_TRIAL, FETCH, FILE, POLL, SUBMIT, Gate
 from stemwatch.workers.timing import Timing
+from tests.support import Clock
 
 ALL = (SUBMIT, POLL, FETCH, FILE)
 HELD = {
@@ -25,14 +25,6 @@ HELD = {
     "journal": ALL,
     "anything else": (SUBMIT, FETCH),
 }
-
-
-@dataclass
-class Clock:
-    now: float = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def fault(code: str, after: float | None = None) -> PauseService:

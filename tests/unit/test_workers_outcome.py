@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -27,21 +26,14 @@ from stemwatch.workers.place import Place
 from stemwatch.workers.polls import Polls
 from stemwatch.workers.submit import TakenBack
 from stemwatch.workers.timing import Timing
+from tests.support import Clock
 
 NOW = 1_800_000_000.0
 
 
-@dataclass
-class Clock:
-    now: float = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def in_context(folder: Path, work: Callable[[Context, Clock], Awaitable[None]]) -> None:
     """Run `work` with a real journal and everything else as the service has it."""
-    clock = Clock()
+    clock = Clock(100.0)
     slots, polls = Slots(3, 60.0, clock), Polls(3.0, 0.5, 300.0, 30.0)
 
     async def run() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
@@ -13,14 +12,7 @@ from hypothesis import strategies as st
 from stemwatch.credit import minutes
 from stemwatch.stemsplit.words import RateLimit, rate_limit, unix_seconds
 from stemwatch.workers.pace import RequestBudget, Slots, full_jitter
-
-
-@dataclass
-class Clock:
-    now: float = 50.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.support import Clock
 
 
 @given(
@@ -41,7 +33,7 @@ def test_a_minute_holds_no_more_than_its_requests() -> None:
     """A full window delays the next request until its oldest is a minute old."""
 
     async def scenario() -> None:
-        clock = Clock()
+        clock = Clock(50.0)
         budget = RequestBudget(3, clock)
         for _ in range(3):
             assert budget.delay() == 0.0
@@ -60,7 +52,7 @@ def test_slots_are_given_in_turn_and_back() -> None:
     """Who waits gets the first free slot; a cancelled waiter leaves the row."""
 
     async def scenario() -> None:
-        slots = Slots(1, 60.0, Clock())
+        slots = Slots(1, 60.0, Clock(50.0))
         await slots.acquire(1)
         await slots.acquire(1)  # it has it already
         order: list[int] = []
@@ -89,7 +81,7 @@ def test_a_slot_given_to_somebody_who_just_left_goes_on() -> None:
     """Cancelled in the very moment of its turn, a waiter hands the slot to the next."""
 
     async def scenario() -> None:
-        slots = Slots(1, 60.0, Clock())
+        slots = Slots(1, 60.0, Clock(50.0))
         await slots.acquire(1)
         second = asyncio.create_task(slots.acquire(2))
         third = asyncio.create_task(slots.acquire(3))
@@ -106,7 +98,7 @@ def test_a_429_lowers_the_limit_and_time_raises_it_again() -> None:
     """To what runs there, at least one below before, never below one; then one each `creep`."""
 
     async def scenario() -> None:
-        clock = Clock()
+        clock = Clock(50.0)
         slots = Slots(4, 60.0, clock)
         for job in range(2):
             await slots.acquire(job)
@@ -130,7 +122,7 @@ def test_a_rise_wakes_who_waits() -> None:
     """A waiter needs no release when the limit creeps back."""
 
     async def scenario() -> None:
-        clock = Clock()
+        clock = Clock(50.0)
         slots = Slots(2, 60.0, clock)
         await slots.acquire(1)
         slots.refused()
@@ -146,7 +138,7 @@ def test_a_rise_wakes_who_waits() -> None:
 
 def test_what_runs_there_after_a_restart_has_its_slot() -> None:
     """Jobs found at the remote are counted even above the limit."""
-    slots = Slots(1, 60.0, Clock())
+    slots = Slots(1, 60.0, Clock(50.0))
     slots.hold(1)
     slots.hold(2)
     assert (slots.held, slots.free) == (2, 0)
@@ -158,7 +150,7 @@ def test_what_runs_there_after_a_restart_has_its_slot() -> None:
 
 def test_a_reload_changes_the_limits_of_what_comes_next() -> None:
     """More slots are there at once, fewer let run what runs; the last minute's calls count."""
-    clock = Clock()
+    clock = Clock(50.0)
     slots = Slots(2, 60.0, clock)
     slots.hold(1)
     slots.resize(5)
@@ -187,7 +179,7 @@ def test_a_reload_changes_the_limits_of_what_comes_next() -> None:
 
 def test_none_left_holds_until_there_are_new_ones_but_at_most_a_minute() -> None:
     """Its budget is of a minute: whatever a clock or a server says beyond that is wrong."""
-    clock = Clock()
+    clock = Clock(50.0)
     budget = RequestBudget(60, clock)
     budget.told(RateLimit(60, 0, 12.5))
     assert budget.delay() == 12.5
@@ -201,7 +193,7 @@ def test_none_left_holds_until_there_are_new_ones_but_at_most_a_minute() -> None
     "rate", [RateLimit(60, 1, 30.0), RateLimit(60, None, 30.0), RateLimit(60, 0, None)]
 )
 def test_only_none_left_with_an_end_holds(rate: RateLimit) -> None:
-    budget = RequestBudget(60, Clock())
+    budget = RequestBudget(60, Clock(50.0))
     budget.told(rate)
     assert budget.delay() == 0.0
 
@@ -210,7 +202,7 @@ def test_a_lower_limit_narrows_the_window_and_a_higher_one_never_widens_it() -> 
     """The user's `requests_per_minute` is the most there ever is; None says nothing."""
 
     async def scenario() -> None:
-        clock = Clock()
+        clock = Clock(50.0)
         budget = RequestBudget(4, clock)
         for _ in range(2):
             await budget.take()
