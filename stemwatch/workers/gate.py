@@ -43,7 +43,8 @@ _IN_A_ROW = 5  # failures that pause
 class Pause:
     """One reason why work is held. `since` and `until` are monotonic seconds.
 
-    `inbox` is the one whose songs are held, where there are several; None: everybody's.
+    `inbox` is the one whose songs are held, where there are several; None: everybody's. `tried`:
+    somebody is finding out whether it is over.
     """
 
     code: str
@@ -53,6 +54,7 @@ class Pause:
     until: float
     attempts: int = 1
     inbox: str | None = None
+    tried: bool = False
 
     @property
     def key(self) -> tuple[str, str | None]:
@@ -89,7 +91,11 @@ class Gate:
         now = self._clock()
         of = inbox if fault.code in OF_ONE_INBOX else None
         before = self._pauses.get((fault.code, of))
-        attempts = 1 + (before.attempts if before else self._unconfirmed.get(fault.code, 0))
+        attempts = 1 + self._unconfirmed.get(fault.code, 0)
+        if before is not None:
+            # What was on its way when the pause began was no try: ten polls that fail at once
+            # would pass for ten looks at a server that is down.
+            attempts = before.attempts + (before.tried or before.until <= now)
         wait = self._backoff(fault.code, attempts) if fault.after is None else fault.after
         wait = min(wait, self._timing.retry_after_max)
         until = now + wait
@@ -197,7 +203,7 @@ class Gate:
     def tried(self, pause: Pause) -> None:
         """Somebody tries now: push the next try back, so that nobody else does meanwhile."""
         wait = self._backoff(pause.code, pause.attempts + 1)
-        self._pauses[pause.key] = replace(pause, until=self._clock() + wait)
+        self._pauses[pause.key] = replace(pause, until=self._clock() + wait, tried=True)
 
     def in_vain(self, pause: Pause, after: float | None = None) -> None:
         """The try found it as it was: the next one waits longer, `after` seconds at least."""
@@ -205,7 +211,7 @@ class Gate:
             attempts = pause.attempts + 1
             wait = max(self._backoff(pause.code, attempts), after or 0.0)
             until = self._clock() + wait
-            self._pauses[pause.key] = replace(pause, attempts=attempts, until=until)
+            self._pauses[pause.key] = replace(pause, attempts=attempts, until=until, tried=False)
 
     def seconds_left(self, code: str) -> float:
         """Until everybody's pause `code` is tried again; 0 where there is none."""

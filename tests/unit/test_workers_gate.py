@@ -86,6 +86,33 @@ def test_tries_in_vain_get_rarer(
     assert all(low <= wait <= high for wait, (low, high) in zip(found, bounds, strict=True)), found
 
 
+def test_what_was_under_way_is_no_try(gate: Gate, clock: Clock) -> None:
+    """Thirty polls that fail at once are one outage, not thirty looks at it."""
+    for _ in range(30):
+        gate.server_failed("refused", submitting=False)
+    (outage,) = gate.pauses
+    assert outage.attempts == 1
+    assert 2.5 <= outage.until - clock.now <= 5
+    clock.now = outage.until
+    gate.server_failed("refused", submitting=False)
+    assert [p.attempts for p in gate.pauses] == [2]
+
+
+@pytest.mark.parametrize("code", sorted(BY_TRIAL))
+def test_a_song_that_was_the_try_makes_the_next_one_rarer(
+    gate: Gate, clock: Clock, code: str
+) -> None:
+    """Its fault comes while the next try is already pushed back."""
+    gate.pause(fault(code))
+    for attempts in (2, 3):
+        (held,) = gate.pauses
+        clock.now = held.until
+        gate.tried(held)
+        gate.pause(fault(code))
+        gate.pause(fault(code))  # another one, that was no try
+        assert [p.attempts for p in gate.pauses] == [attempts]
+
+
 def test_the_account_is_asked_hourly_at_last(gate: Gate, clock: Clock) -> None:
     """The backoff of a refused key ends at an hour."""
     gate.pause(fault("auth"))
