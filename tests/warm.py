@@ -34,6 +34,7 @@ WARM = (
     "stemwatch.commands.retry",
     "stemwatch.commands.run",
     "stemwatch.commands.status",
+    "stemwatch.operations.split",
     "stemwatch.ui.standing",
 )
 _AT_WILL = frozenset({"PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"})

@@ -16,21 +16,22 @@ from dataclasses import dataclass, field
 
 from stemwatch.compose import intake_of, working_set
 from stemwatch.config import Settings
-from stemwatch.errors import Reject, StemwatchError
-from stemwatch.inbox.intake import Candidate, Incomplete, Intake, resumed_fields
+from stemwatch.errors import Reject
+from stemwatch.inbox.intake import Candidate, Incomplete, Intake
 from stemwatch.inbox.names import Filter
 from stemwatch.inbox.reading import Changed
 from stemwatch.inbox.rounds import AT_ONCE
 from stemwatch.inbox.scan import scan
-from stemwatch.job import ACTIVE, Job, JobState, Options, resume_state
-from stemwatch.lock import InstanceLock, is_held
-from stemwatch.outbox import delivery
+from stemwatch.job import Job, JobState, Options
+from stemwatch.lock import InstanceLock
+from stemwatch.operations import owners
 from stemwatch.workers.context import Context
 from stemwatch.workers.place import Place
 from stemwatch.workers.pool import Pool
 from stemwatch.workers.timing import Timing
 
 DRAIN_SECONDS = 75.0
+OTHERS_SECONDS = 0.5  # between two looks at a song that another process separates
 _ENDED = (JobState.DELIVERED, JobState.DONE)
 
 
@@ -84,9 +85,9 @@ async def run_split(
 ) -> Report:
     """Separate everything in `order`. Raises StemwatchError when it can't start."""
     owner = f"split-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    os.makedirs(_owners(settings.state_dir), mode=0o700, exist_ok=True)
+    os.makedirs(owners.folder(settings.state_dir), mode=0o700, exist_ok=True)
     os.makedirs(order.out, exist_ok=True)
-    lock = InstanceLock(_lock_of(settings.state_dir, owner))
+    lock = InstanceLock(owners.lock_of(settings.state_dir, owner))
     place = Place(outbox=order.out)
     try:
         async with working_set(
@@ -124,7 +125,7 @@ async def _work(session: _Session, state_dir: str) -> None:
     ends = [
         work,
         asyncio.create_task(stop.wait()),
-        asyncio.create_task(_finished(session, admitting)),
+        asyncio.create_task(_finished(session, state_dir, admitting)),
     ]
     try:
         done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -140,20 +141,26 @@ async def _work(session: _Session, state_dir: str) -> None:
         session.order.show(context, report)
 
 
-async def _finished(session: _Session, admitting: asyncio.Task[None]) -> None:
+async def _finished(session: _Session, state_dir: str, admitting: asyncio.Task[None]) -> None:
     """Returns when all is done, or when what is left waits for something we can't do."""
     context, report = session.context, session.report
-    while True:
+    theirs: list[Job] = []  # what other processes separate, and we wait for
+    while not report.held:
         session.order.show(context, report)
         if admitting.done():
             admitting.result()
             if await session.pool.idle():
-                return
-            if await session.pool.stuck():
+                theirs = await owners.awaited(context.journal, session.mine)
+                if not theirs:
+                    return
+                report.held = owners.in_vain(state_dir, theirs)
+            elif theirs:
+                context.wake()  # they have delivered, and nobody else tells the pool
+                theirs = []
+            elif await session.pool.stuck():
                 pauses = [f"{p.message} {p.hint}" for p in context.gate.pauses]
                 report.held = " ".join(pauses) or "The budget is used up."
-                return
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(OTHERS_SECONDS if theirs else 0.1)
 
 
 def _ended(session: _Session, job: Job) -> None:
@@ -219,7 +226,7 @@ async def _admit(session: _Session, state_dir: str, path: str, relpath: str) -> 
         owner=context.owner,
     )
     try:
-        job = await _taken_up(session, state_dir, candidate)
+        job = await owners.taken_up(context, state_dir, candidate)
         if job is None:
             job = await session.intake.admit(candidate, patient=False)
     except (OSError, Changed, Incomplete) as fault:
@@ -235,62 +242,3 @@ async def _admit(session: _Session, state_dir: str, path: str, relpath: str) -> 
     if job.state in (*_ENDED, JobState.QUARANTINED):
         _ended(session, job)
     context.wake()
-
-
-async def _taken_up(session: _Session, state_dir: str, candidate: Candidate) -> Job | None:
-    """The job of an earlier, interrupted or finished `split` of this very file into this folder."""
-    journal, owner = session.context.journal, session.context.owner
-    for job in reversed((await journal.at_paths([candidate.path])).get(candidate.path, [])):
-        if not _is_same(job, candidate):
-            continue
-        if job.state in _ENDED and await asyncio.to_thread(_is_whole, job):
-            return job
-        if job.owner is not None and is_held(_lock_of(state_dir, job.owner)):
-            continue  # another `split` is at it: ours waits for its stems
-        if job.state is JobState.SUBMITTING or job.code == "submission_unconfirmed":
-            raise Reject(
-                "an earlier run was stopped just when it was submitted, so it may be paid for.",
-                code="submission_unconfirmed",
-                hint=f"Decide with `stemwatch retry {job.id}`, then run this again.",
-            )
-        if job.state in ACTIVE:
-            return await journal.amend(job, owner=owner, not_before=0.0, options=candidate.options)
-        if job.state is JobState.QUARANTINED and job.remote_id is not None:
-            return await journal.advance(
-                job, resume_state(job), "run again", owner=owner, **resumed_fields(job)
-            )
-    return None
-
-
-def _is_same(job: Job, candidate: Candidate) -> bool:
-    try:
-        status = os.lstat(candidate.path)
-    except OSError:
-        return False
-    return (
-        job.origin == "split"
-        and job.outbox == candidate.outbox
-        and job.relpath == candidate.relpath
-        and (job.options.stems, job.options.format)
-        == (candidate.options.stems, candidate.options.format)
-        and (job.identity.size, job.identity.mtime_ns) == (status.st_size, status.st_mtime_ns)
-    )
-
-
-def _is_whole(job: Job) -> bool:
-    """Whether the delivered folder is still there, as it was delivered."""
-    if job.delivered_to is None:
-        return False
-    try:
-        delivery.verify_folder(job.delivered_to)
-    except StemwatchError:
-        return False
-    return True
-
-
-def _owners(state_dir: str) -> str:
-    return os.path.join(state_dir, "owners")
-
-
-def _lock_of(state_dir: str, owner: str) -> str:
-    return os.path.join(_owners(state_dir), f"{owner}.lock")

@@ -1,0 +1,134 @@
+"""`split`: files that are named, beside the service or without it; nothing is paid for twice."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from subprocess import CompletedProcess, Popen
+
+import pytest
+
+from tests import warm
+from tests.acceptance.harness import KEY, STEMWATCH, Home
+from tests.acceptance.songs import drop
+from tests.scenario.server import ScenarioServer
+from tests.support import wait_for
+
+LONG = 120.0  # seconds a job takes that nobody waits for
+
+
+@pytest.fixture
+def server(wire: str) -> Iterator[ScenarioServer]:
+    with ScenarioServer(wire=wire, key=KEY, job_seconds=0.1) as server:
+        yield server
+
+
+@pytest.fixture
+def home(tmp_path: Path, server: ScenarioServer) -> Home:
+    return Home(tmp_path, server.url, watch={"settle_seconds": 0.05})
+
+
+def arguments(home: Home, out: str = "outbox") -> list[str]:
+    return ["split", str(home.root / "songs"), "-o", str(home.root / out), "-c", str(home.config)]
+
+
+def split(home: Home, out: str = "outbox") -> CompletedProcess[str]:
+    return home.command(*arguments(home, out))
+
+
+def wait_until_at_the_server(home: Home, server: ScenarioServer) -> None:
+    """Until a song is separated, and its job's id in the journal."""
+    wait_for(lambda: server.paid["total"] == 1)
+    wait_for(lambda: home.journal_count("separating") == 1)
+
+
+@contextmanager
+def splitting(home: Home) -> Iterator[warm.Forked | Popen[bytes]]:
+    """`split` in the background; killed if the test does not end it."""
+    with (home.root / "split.log").open("wb") as told:
+        process = warm.popen(
+            [*STEMWATCH, *arguments(home)],
+            cwd=home.root,
+            env=home.env(),
+            stdout=told,
+            stderr=told,
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+
+def test_a_folder_of_songs_and_a_file_that_is_none(home: Home, server: ScenarioServer) -> None:
+    """Stems below the folder's name, originals where they were, exit 3 for the one that can't be.
+
+    Run again, nothing is asked of anybody: what was delivered is still there.
+    """
+    songs = home.root / "songs"
+    names = ["a.wav", "live/b.wav"]
+    data = {name: drop(songs / name, number).read_bytes() for number, name in enumerate(names)}
+    (songs / "broken.wav").write_bytes(b"RIFF" + bytes(200))
+    ran = split(home)
+    assert ran.returncode == 3, ran.stderr
+    assert "2 delivered, 1 failed." in ran.stderr
+    assert sorted(home.sidecars()) == ["songs/a", "songs/live/b"]
+    assert {name: (songs / name).read_bytes() for name in names} == data
+    assert not home.archive.exists()
+    assert "2 delivered, 1 failed." in split(home).stderr
+    assert server.paid["total"] == 2
+
+
+def test_after_an_interrupt_it_goes_on_where_it_was(home: Home, server: ScenarioServer) -> None:
+    """Ctrl-C leaves what is paid for at the server; the same command fetches it. Exit 130, then 0.
+
+    A `split` of the same song into another folder says meanwhile what it would wait for.
+    """
+    drop(home.root / "songs" / "a.wav", 1)
+    server.scenario(job_seconds=3.0)
+    with splitting(home) as process:
+        wait_until_at_the_server(home, server)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+    other = split(home, "elsewhere")
+    assert other.returncode == 1
+    assert f"{home.root}/songs/a.wav is the same song" in other.stderr
+    assert "Run the `split` that was interrupted" in other.stderr
+    assert split(home).returncode == 0
+    assert list(home.sidecars()) == ["songs/a"]
+    assert server.paid["total"] == 1
+
+
+def test_a_song_that_the_service_is_separating_is_waited_for(
+    home: Home, server: ScenarioServer
+) -> None:
+    """Its stems are delivered for both, and paid for once."""
+    song = drop(home.root / "songs" / "a.wav", 1)
+    server.scenario(job_seconds=1.5)
+    with home.service():
+        (home.inbox / "same.wav").write_bytes(song.read_bytes())
+        wait_until_at_the_server(home, server)
+        ran = split(home)
+        assert ran.returncode == 0, ran.stderr
+        assert "1 delivered, 0 failed." in ran.stderr
+    assert home.sidecars()["songs/a"]["reused_from"] == "same"
+    assert server.paid["total"] == 1
+
+
+def test_a_song_of_a_service_that_is_stopped_is_not_waited_for(
+    home: Home, server: ScenarioServer
+) -> None:
+    """It says so, with the way out, instead of ending as if all were well or waiting for ever."""
+    song = drop(home.root / "songs" / "a.wav", 1)
+    server.scenario(job_seconds=LONG)
+    with home.service() as service:
+        (home.inbox / "same.wav").write_bytes(song.read_bytes())
+        wait_until_at_the_server(home, server)
+        service.kill()
+    ran = split(home)
+    assert ran.returncode == 1
+    assert f"{home.inbox}/same.wav is the same song" in ran.stderr
+    assert "Start the service (`stemwatch run`)" in ran.stderr
+    assert server.paid["total"] == 1
