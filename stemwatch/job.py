@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from operator import attrgetter
 from os import stat_result
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -101,7 +100,7 @@ def content_key(sha256: str, options: Options, *, local: bool) -> str:
     return f"{sha256}:{options.stems}:{options.format}:{'local' if local else 'api'}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Job:
     """One row of the journal; evolved with `evolve`, never changed in place.
 
@@ -151,15 +150,16 @@ class Job:
         return self.relpath.rsplit("/", 1)[-1]
 
     def evolve(self, **changes: Any) -> Job:
-        # Twice as quick as `dataclasses.replace`, which asks for 34 fields by name.
-        values = [*_values(self)]
-        for name, value in changes.items():
-            values[_PLACES[name]] = value
-        return Job(*values)
+        """A copy with other values. Raises TypeError for what is no field."""
+        if not changes.keys() <= _FIELDS:
+            raise TypeError(f"a Job has no {', '.join(changes.keys() - _FIELDS)}")
+        # Past __init__, which sets 34 fields one by one: a sixth of what a transition costs.
+        evolved = object.__new__(Job)
+        vars(evolved).update(vars(self), **changes)
+        return evolved
 
 
-_PLACES = {f.name: place for place, f in enumerate(fields(Job))}
-_values = attrgetter(*_PLACES)
+_FIELDS = frozenset(f.name for f in fields(Job))
 
 
 def resume_state(job: Job) -> JobState:

@@ -6,15 +6,17 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from stemwatch.job import JobState
+from stemwatch.journal.schema import UNDER_WAY
 from stemwatch.journal.transactions import marks
 
 # Said to SQLite in the partial indexes' own words: bound states alone prove nothing to it, and it
-# would read the whole journal, years of done songs, at every turn of the pool.
+# would read the whole journal, years of done songs, at every turn of the pool. So is LATER.
 OPEN = " AND state NOT IN ('done', 'gone')"
+LATER = " AND not_before > 0"
 # A queued job whose content is under way waits for those stems instead of paying for them again.
 _NOT_UNDER_WAY = (
     " AND NOT EXISTS (SELECT 1 FROM jobs s WHERE s.content_key = jobs.content_key"
-    " AND s.state IN ('submitting', 'separating', 'separated'))"
+    f" AND {UNDER_WAY})"  # of `s`, the inner one
 )
 # A limit on what may still be paid for does not hold back what was paid for before.
 _AFFORDABLE = (

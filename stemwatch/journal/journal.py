@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from stemwatch.job import ACTIVE, CLEARED, Identity, Job, JobState
 from stemwatch.journal import claiming, rows, schema, transactions
-from stemwatch.journal.claiming import OPEN
+from stemwatch.journal.claiming import LATER, OPEN
 from stemwatch.journal.reader import Reader
 from stemwatch.journal.transactions import AlreadyPaid, Limit, OverBudget, StaleJob, marks
 from stemwatch.journal.writer import Later, Writer
@@ -180,7 +180,7 @@ class Journal:
     ) -> float | None:
         """The earliest `not_before` after `now` (Unix seconds) of the jobs in `states`."""
         row = await self._one(
-            "SELECT min(not_before) FROM jobs WHERE owner IS ? AND not_before > ?"
+            f"SELECT min(not_before) FROM jobs WHERE owner IS ? AND not_before > ?{LATER}"
             f" AND state IN ({marks(states)}){_open(states)}",
             (owner, now, *states),
         )
@@ -272,11 +272,11 @@ class Journal:
 
     # -- threads ---------------------------------------------------------------------------
 
-    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        return await self._writer.submit(work)
+    def _write(self, work: Callable[[sqlite3.Connection], T]) -> Awaitable[T]:
+        return self._writer.submit(work)
 
-    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        return await self._reader.submit(work)
+    def _read(self, work: Callable[[sqlite3.Connection], T]) -> Awaitable[T]:
+        return self._reader.submit(work)
 
     async def _all(self, sql: str, values: Sequence[Any]) -> list[sqlite3.Row]:
         return await self._read(lambda db: db.execute(sql, values).fetchall())

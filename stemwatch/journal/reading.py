@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 from urllib.parse import quote
 
 from stemwatch.errors import JournalFault, StemwatchError
 from stemwatch.job import ACTIVE, Job
 from stemwatch.journal import schema
+from stemwatch.journal.claiming import LATER, OPEN
 from stemwatch.journal.journal import Journal
 from stemwatch.journal.reader import Reader
 from stemwatch.journal.transactions import marks
@@ -33,13 +34,14 @@ class ReadOnlyJournal(Journal):
     def close(self) -> None:
         self._reader.close()
 
-    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:  # noqa: ARG002
+    def _write(self, work: Callable[[sqlite3.Connection], T]) -> Awaitable[T]:  # noqa: ARG002
         raise JournalFault("this command opened the journal for reading only.")
 
     async def waiting(self, now: float, limit: int) -> list[Job]:
         """Jobs that are not touched before a time after `now`, the soonest first."""
         return await self._select(
-            f"not_before > ? AND state IN ({marks(ACTIVE)}) ORDER BY not_before, id LIMIT ?",
+            f"not_before > ?{LATER} AND state IN ({marks(ACTIVE)}){OPEN}"
+            " ORDER BY not_before, id LIMIT ?",
             (now, *ACTIVE, limit),
         )
 

@@ -6,7 +6,7 @@ import functools
 import json
 import os
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -17,26 +17,32 @@ _PATHS = frozenset({"path", "relpath", "outbox", "delivered_to", "filed_to"})
 
 
 def encode(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Column values for some of a Job's fields.
+    """Column values for some of a Job's fields, in the same order.
 
     Paths become bytes: a name that is not UTF-8 makes sqlite3 raise on the `str`.
     """
-    return {name: _encode_one(name, value) for name, value in values.items()}
+    encoded = dict(values)
+    for name, in_column in _IN_COLUMN.items():
+        if encoded.get(name) is not None:
+            encoded[name] = in_column(encoded[name])
+    return encoded
 
 
-def _encode_one(name: str, value: Any) -> Any:
-    if value is None:
-        return None
-    if name in _PATHS:
-        return os.fsencode(value)
-    if name == "identity":
-        return ":".join(map(str, value))
-    if name == "options":
-        mixes = {mix: list(parts) for mix, parts in value.mixes.items()}
-        return json.dumps({"stems": value.stems, "format": value.format, "mixes": mixes})
-    if name == "state":
-        return str(value)
-    return value
+def _encode_identity(identity: Identity) -> str:
+    return ":".join(map(str, identity))
+
+
+def _encode_options(options: Options) -> str:
+    mixes = {mix: list(parts) for mix, parts in options.mixes.items()}
+    return json.dumps({"stems": options.stems, "format": options.format, "mixes": mixes})
+
+
+_IN_COLUMN: Mapping[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(_PATHS, os.fsencode),
+    "identity": _encode_identity,
+    "options": _encode_options,
+    "state": str,
+}
 
 
 def decode(row: sqlite3.Row) -> Job:

@@ -6,6 +6,7 @@ wall-clock time of the change, Unix seconds.
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -46,13 +47,13 @@ class Limit:
     inbox: str | None = None
 
 
+_ADD = f"INSERT INTO jobs ({', '.join(rows.COLUMNS)}) VALUES (:{', :'.join(rows.COLUMNS)})"
+
+
 def add(db: sqlite3.Connection, job: Job, at: float) -> Job:
     """Insert a new job; its `id` is ignored and given."""
-    job = job.evolve(created_at=job.created_at or at, updated_at=at)
-    values = rows.encode({name: getattr(job, name) for name in rows.COLUMNS if name != "id"})
-    cursor = db.execute(
-        f"INSERT INTO jobs ({', '.join(values)}) VALUES ({marks(values)})", tuple(values.values())
-    )
+    job = job.evolve(id=None, created_at=job.created_at or at, updated_at=at)
+    cursor = db.execute(_ADD, rows.encode(vars(job)))
     added = job.evolve(id=int(cursor.lastrowid or 0))
     _remember(db, added.id, added.state, job.code or "", at)
     return added
@@ -84,16 +85,19 @@ def update(
     db: sqlite3.Connection, job: Job, to: JobState, changes: Mapping[str, Any], at: float
 ) -> Job:
     """Change fields, with the state. Raises StaleJob."""
-    moved = job.evolve(**{**changes, "state": to, "updated_at": at})
-    values = rows.encode({**changes, "state": to, "updated_at": at})
-    assignments = ", ".join(f"{name} = ?" for name in values)
-    done = db.execute(
-        f"UPDATE jobs SET {assignments} WHERE id = ? AND state = ? AND owner IS ?",
-        (*values.values(), job.id, job.state, job.owner),
-    )
+    given = {**changes, "state": to, "updated_at": at}
+    moved = job.evolve(**given)
+    values = rows.encode(given).values()
+    done = db.execute(_updating(tuple(given)), (*values, job.id, job.state, job.owner))
     if done.rowcount != 1:
         raise StaleJob(f"job {job.id} is no longer {job.state}.")
     return moved
+
+
+@functools.lru_cache(maxsize=128)
+def _updating(names: tuple[str, ...]) -> str:
+    assignments = ", ".join(f"{name} = ?" for name in names)
+    return f"UPDATE jobs SET {assignments} WHERE id = ? AND state = ? AND owner IS ?"
 
 
 def intend(

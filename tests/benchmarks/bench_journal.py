@@ -1,9 +1,11 @@
 """What group commit buys: `python -m tests.benchmarks.bench_journal [TRANSITIONS]`.
 
-16 tasks move jobs at once, through the journal's writer and, in the same run and interleaved with
-it, by one commit each on the loop. Every commit is flushed (WAL, synchronous FULL) on both sides.
-Prints transitions a second of both, their ratio (goal: 4), and how long the loop stood still. The
-dearer an fsync, the higher the ratio: run it on the disk that counts (TMPDIR), not on a tmpfs.
+16 tasks take songs from `queued` to `done` at once, through the journal's writer and, in the same
+run and interleaved with it, by one commit each on the loop. A transition is an UPDATE and a history
+row; the songs are in the journal before time is taken. Every commit is flushed (WAL, synchronous
+FULL) on both sides. Prints transitions a second of both, their ratio (goal: 4), and how long the
+loop stood still. The dearer an fsync, the higher the ratio: run it on the disk that counts
+(TMPDIR), not on a tmpfs.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from stemwatch.job import Job, JobState
@@ -28,22 +30,33 @@ TASKS = 16
 ROUNDS = 5
 Add = Callable[[Job], Awaitable[Job]]
 Advance = Callable[[Job, JobState], Awaitable[Job]]
-LIFE = (JobState.DELIVERED, JobState.DONE)
+LIFE = (
+    JobState.SUBMITTING,
+    JobState.SEPARATING,
+    JobState.SEPARATED,
+    JobState.DELIVERED,
+    JobState.DONE,
+)
 
 
-async def lives(add: Add, advance: Advance, transitions: int) -> float:
-    """Transitions a second, of TASKS tasks that each take jobs through their states."""
-    each = transitions // TASKS // (1 + len(LIFE))
+async def added(add: Add, transitions: int) -> list[Job]:
+    """As many songs as have so many transitions before them."""
+    songs = transitions // len(LIFE) // TASKS * TASKS
+    return await asyncio.gather(*(add(new_job(number)) for number in range(songs)))
 
-    async def task(first: int) -> None:
-        for number in range(first, first + each):
-            job = await add(new_job(number))
+
+async def lives(songs: Sequence[Job], advance: Advance) -> float:
+    """Transitions a second, of TASKS tasks that each take songs through their states."""
+    waiting = iter(songs)
+
+    async def task() -> None:
+        for job in waiting:
             for state in LIFE:
                 job = await advance(job, state)
 
     started = time.perf_counter()
-    await asyncio.gather(*(task(n * 1_000_000) for n in range(TASKS)))
-    return TASKS * each * (1 + len(LIFE)) / (time.perf_counter() - started)
+    await asyncio.gather(*(task() for _ in range(TASKS)))
+    return len(songs) * len(LIFE) / (time.perf_counter() - started)
 
 
 async def grouped(path: str, transitions: int) -> tuple[float, float, Stalls]:
@@ -55,15 +68,14 @@ async def grouped(path: str, transitions: int) -> tuple[float, float, Stalls]:
         nonlocal commits
         commits += statement == "COMMIT"
 
-    journal._writer.connection.set_trace_callback(seen)
     try:
-        rate = await lives(journal.add, journal.advance, transitions)
-        journal._writer.connection.set_trace_callback(None)
-        each = transitions / commits
+        rate = await lives(await added(journal.add, transitions), journal.advance)
+        songs = await added(journal.add, transitions)
+        journal._writer.connection.set_trace_callback(seen)
         with Stalls() as stalls:  # looking costs time, so not in `rate`
             await stalls.watch()
-            await lives(journal.add, journal.advance, transitions)
-        return rate, each, stalls
+            await lives(songs, journal.advance)
+        return rate, len(songs) * len(LIFE) / commits, stalls
     finally:
         journal.close()
 
@@ -86,7 +98,7 @@ async def inline(path: str, transitions: int) -> float:
         return commit(lambda at: transactions.advance(at, job, to, "", {}, time.time()))
 
     try:
-        return await lives(add, advance, transitions)
+        return await lives(await added(add, transitions), advance)
     finally:
         db.close()
 

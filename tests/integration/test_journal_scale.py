@@ -6,12 +6,14 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stemwatch.job import JobState
+from stemwatch.journal import schema, transactions
 from stemwatch.journal.journal import Journal
 from tests.unit.journal_support import new_job
 
@@ -64,3 +66,20 @@ def test_no_question_of_a_turn_looks_at_every_row(tmp_path: Path, state: str) ->
 
     taken = asyncio.run(steps())
     assert {name: count for name, count in taken.items() if count > STEPS} == {}
+
+
+def test_a_transition_builds_no_table_and_writes_few_indexes(tmp_path: Path) -> None:
+    """SQLite makes a table of each longer IN list, in a CHECK or a partial index, at each row."""
+    path = str(tmp_path / "journal")
+    schema.prepare(path)
+    asked: list[str] = []
+    with closing(schema.connect(path)) as db:
+        job = transactions.add(db, new_job(), 5.0)
+        db.set_trace_callback(asked.append)
+        transactions.advance(db, job, JobState.SUBMITTING, "", {}, 6.0)
+        db.set_trace_callback(None)
+        steps = [row["opcode"] for sql in asked for row in db.execute(f"EXPLAIN {sql}")]
+    assert len(asked) == 2  # an UPDATE and a history row
+    assert "OpenEphemeral" not in steps
+    # to claim, due, of its inbox, paid once; and the history by job
+    assert steps.count("IdxInsert") == 5

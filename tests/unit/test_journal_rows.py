@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -68,3 +70,12 @@ def test_every_state_is_one_that_the_database_takes(tmp_path: Path) -> None:
             transactions.add(db, new_job(number, state=state), 1.0)
         stored = {row[0] for row in db.execute("SELECT state FROM jobs")}
     assert stored == {str(state) for state in JobState}
+
+
+def test_a_copy_of_a_job_has_no_fields_of_its_own() -> None:
+    """A misspelt name is an error before it is a column that does not exist."""
+    job = new_job()
+    assert job.evolve(attempts=3) == replace(job, attempts=3)
+    assert job.attempts == 0
+    with pytest.raises(TypeError, match="attemps"):
+        job.evolve(attemps=3)
