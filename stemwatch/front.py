@@ -33,8 +33,7 @@ class Front:
             outbox=self.inbox.folders.outbox,
             inbox=self.inbox.name,
         )
-        await self._intake.admit(candidate, patient=patient)
-        self._context.wake()
+        self._context.added(await self._intake.admit(candidate, patient=patient))
 
     def expect(self, path: str) -> None:
         if self._ahead:

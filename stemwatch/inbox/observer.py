@@ -42,9 +42,8 @@ EVENTS: list[type[FileSystemEvent]] = [
 ]
 LIMITS = frozenset({errno.ENOSPC, errno.EMFILE})
 
-# Half a second by default, for which a file that leaves (each song that is archived) holds up all
-# events behind it, lest its arrival elsewhere follows. The kernel tells both at once, and to us an
-# arrival alone says the same.
+# Half a second by default, for which a folder that leaves holds up all events behind it, lest its
+# arrival elsewhere follows. The kernel tells both at once.
 InotifyMoveEventGrouper.delay = 0.02
 
 
@@ -58,6 +57,10 @@ class _Reader(InotifyFD):
         self.fault: Exception | None = None
 
     def handle_event(self, event: InotifyEvent) -> None:
+        # That a file leaves, as each song does that is archived, is no news, and would hold up the
+        # next drop. Its arrival elsewhere in the inbox comes by itself.
+        if event.is_moved_from and not event.is_directory:
+            return
         try:
             super().handle_event(event)
         except Exception as error:

@@ -191,26 +191,26 @@ class Rounds:
         """Follow what the journal does not know yet."""
         slices = self._kept.slices(scanned)
         while (slice_ := await patiently(self._answers, next, slices, None)) is not None:
-            self._alive_at = self._clock()
+            self._alive_at = seen = self._clock()
             if not slice_:
                 continue
             known = await self._journal.known([found.path for found in slice_])
             for found in slice_:
                 if found.path in self._taking or self._is_known(found, known.get(found.path, [])):
                     continue
-                if not self._follow(found, new=found.path not in known):
+                if not self._follow(found, seen, new=found.path not in known):
                     return
             if all(self._is_finished(found, known.get(found.path, [])) for found in slice_):
                 self._kept.add(slice_)
         self._looked_at = self._clock()
 
-    def _follow(self, found: Found, *, new: bool) -> bool:
-        """Watch this song settle; False: no more can be followed."""
+    def _follow(self, found: Found, seen: float, *, new: bool) -> bool:
+        """Watch this song settle since it was `seen`; False: no more can be followed."""
         if self._settler.full:  # it, or the one whose place it takes, has to be found again
             self._folders = self._folders.anew()
         elif new and found.path not in self._settler:
             self._folders.came(found.path)
-        if not self._settler.track(found, self._clock()):
+        if not self._settler.track(found, seen):
             self._crowded = True
             return False
         self._found[found.path] = found

@@ -241,4 +241,4 @@ async def _admit(session: _Session, state_dir: str, path: str, relpath: str) -> 
     session.mine.add(job.id)
     if job.state in (*_ENDED, JobState.QUARANTINED):
         _ended(session, job)
-    context.wake()
+    context.added(job)

@@ -72,6 +72,7 @@ class Context:
     room_wanted: dict[str | None, int] = field(default_factory=dict)
     job_deadline: float = 300.0  # seconds until a job is reported as late
     wake: Callable[[], None] = lambda: None  # there may be something new to claim
+    added: Callable[[Job], None] = lambda job: None  # ... this one
     hurry: Callable[[], None] = lambda: None  # ... and a seat, a slot or the line stands idle
     ended: Callable[[Job], None] = lambda job: None  # told of every job that came to its end
     reported_late: set[int] = field(default_factory=set)

@@ -11,13 +11,14 @@ from collections.abc import Awaitable
 from contextlib import suppress
 
 from stemwatch.errors import PauseService
-from stemwatch.job import JobState
+from stemwatch.job import Job, JobState
 from stemwatch.workers import claims, room
 from stemwatch.workers.asking import Asking
 from stemwatch.workers.claims import Claims
 from stemwatch.workers.context import Context
 from stemwatch.workers.gate import BY_TRIAL, CONFIRM, FETCH, FILE, POLL, SUBMIT
 from stemwatch.workers.lanes import Lane, Lanes
+from stemwatch.workers.left import Left
 from stemwatch.workers.outcome import pause
 from stemwatch.workers.probes import probe
 from stemwatch.workers.recovery import recover
@@ -27,7 +28,6 @@ from stemwatch.workers.unseen import Unseen
 _SHORTEST_TURN = 0.02  # seconds; the first one after a rest is at once
 _POLLS = 8  # at once: as many as the API's client has connections
 _ADOPTED = 1000  # at once
-_OUTAGE_TRIES = 3  # probes of a server that is down before `--once` gives up
 
 
 async def _together(*looks: Awaitable[None]) -> None:
@@ -52,6 +52,7 @@ class Pool:
         )
         self._asking = Asking(ctx, self._lanes)
         self._claims = Claims(ctx)
+        self._left = Left(ctx, self._lanes, self._claims)
         self._probes: dict[str | None, asyncio.Task[None]] = {}  # one at a time for each inbox
         self._wake, self._hurry = asyncio.Event(), asyncio.Event()
         self._news = True  # somebody else than a step of ours woke us, or time did
@@ -59,6 +60,7 @@ class Pool:
         self._stopping = False
         self._turned: float | None = None  # when the turn under way began
         ctx.wake = self._for_news
+        ctx.added = self._for_one
         ctx.hurry = self._in_a_hurry
 
     async def recover(self) -> None:
@@ -101,6 +103,10 @@ class Pool:
         self._news = True
         self._wake.set()
 
+    def _for_one(self, job: Job) -> None:
+        self._unseen.left(job, watched=False)
+        self._wake.set()
+
     def _in_a_hurry(self) -> None:
         self._hurry.set()
         self._wake.set()
@@ -111,38 +117,11 @@ class Pool:
 
     async def idle(self) -> bool:
         """Whether nothing is left to do, now or later."""
-        ended = self._lanes.ended
-        if len(self.ctx.polls) or self._lanes.busy:
-            return False
-        left = await self._claims.any_left((*claims.ALL, JobState.SEPARATING))
-        return not left and self._same_since(ended)
+        return await self._left.nothing()
 
     async def stuck(self) -> bool:
         """Whether what is left waits for a person (a key, credit, room) or for another day."""
-        ctx, ended = self.ctx, self._lanes.ended
-        if self._lanes.busy:
-            return False
-        # Also one that was only just taken up, and that nobody asks for yet.
-        under_way = len(ctx.polls) > 0 or await self._claims.any_left([JobState.SEPARATING])
-        if under_way and not ctx.gate.closed(POLL):
-            return False  # what is paid for goes on, whatever holds back the rest
-        for name in (CONFIRM, FETCH, FILE):  # also between its last poll and its download
-            if await self._claims.left(name):
-                return False
-        held = [p for p in ctx.gate.pauses if p.code != "rate_limited"]
-        if any(p.inbox is None for p in held):
-            patient = all(p.code != "server" or p.attempts > _OUTAGE_TRIES for p in held)
-            return patient and self._same_since(ended)
-        if under_way or not (held or (ctx.budget.limited and not ctx.local)):
-            return False
-        return not await self._claims.affordable_left() and self._same_since(ended)
-
-    def _same_since(self, ended: int) -> bool:
-        """Whether no step began or ended since so many had.
-
-        A song that goes on while the journal is asked may be seen in none of its states.
-        """
-        return not self._lanes.busy and self._lanes.ended == ended
+        return await self._left.only_what_waits()
 
     @property
     def busy(self) -> bool:
