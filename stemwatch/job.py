@@ -55,8 +55,6 @@ TRANSITIONS: Mapping[JobState, frozenset[JobState]] = MappingProxyType(
 )
 # Furthest along first: finishing what is paid for comes before paying for more.
 ACTIVE = (_S.DELIVERED, _S.SEPARATED, _S.SEPARATING, _S.SUBMITTING, _S.QUEUED)
-# Its content is not submitted again meanwhile: the journal's index `paid_once` says the same.
-UNDER_WAY = (_S.SUBMITTING, _S.SEPARATING, _S.SEPARATED)
 MAY_BE_CHARGED = frozenset({_S.SUBMITTING, _S.SEPARATING, _S.SEPARATED, _S.DELIVERED, _S.DONE})
 
 

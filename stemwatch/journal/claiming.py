@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import sqlite3
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from stemwatch.job import JobState
+from stemwatch.journal.rows import COLUMNS
 from stemwatch.journal.schema import UNDER_WAY
 from stemwatch.journal.transactions import marks
 
@@ -52,3 +54,29 @@ def condition(
             where += _AFFORDABLE
             values.append(longest)
     return where, values
+
+
+def first(
+    looks: Sequence[tuple[str, Sequence[Any]]], limit: int
+) -> Callable[[sqlite3.Connection], list[sqlite3.Row]]:
+    """Up to `limit` jobs, those of the first look before those of the next."""
+
+    def work(db: sqlite3.Connection) -> list[sqlite3.Row]:
+        found: list[sqlite3.Row] = []
+        for where, values in looks:
+            sql = f"SELECT {', '.join(COLUMNS)} FROM jobs WHERE {where} ORDER BY id LIMIT ?"
+            found += db.execute(sql, (*values, limit - len(found)))
+            if len(found) == limit:
+                break
+        return found
+
+    return work
+
+
+# Of an owner's queued jobs: whether there are any, and who separates the contents that they have.
+WAITS = f"SELECT 1 FROM jobs WHERE state = 'queued' AND owner IS ?{OPEN} LIMIT 1"
+AWAITED = (
+    f"SELECT s.owner, min(s.path) FROM jobs s WHERE {UNDER_WAY} AND s.owner IS NOT ?1"
+    " AND EXISTS (SELECT 1 FROM jobs q WHERE q.content_key = s.content_key"
+    " AND q.state = 'queued' AND q.owner IS ?1) GROUP BY s.owner"
+)

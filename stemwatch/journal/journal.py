@@ -164,16 +164,19 @@ class Journal:
             if state in states
         ]
 
-        def work(db: sqlite3.Connection) -> list[sqlite3.Row]:
-            found: list[sqlite3.Row] = []
-            for where, values in looks:
-                sql = f"SELECT {_ALL} FROM jobs WHERE {where} ORDER BY id LIMIT ?"
-                found += db.execute(sql, (*values, limit - len(found)))
-                if len(found) == limit:
-                    break
-            return found
+        return [rows.decode(row) for row in await self._read(claiming.first(looks, limit))]
 
-        return [rows.decode(row) for row in await self._read(work)]
+    async def awaited(self, owner: str) -> list[tuple[str | None, str]] | None:
+        """Who separates the contents that the queued jobs of `owner` wait for: owner and a path.
+
+        None where no job of `owner` is queued.
+        """
+
+        def work(db: sqlite3.Connection) -> list[tuple[str | None, str]] | None:
+            theirs = [(o, rows.decode_path(p)) for o, p in db.execute(claiming.AWAITED, (owner,))]
+            return theirs if theirs or db.execute(claiming.WAITS, (owner,)).fetchone() else None
+
+        return await self._read(work)
 
     async def next_due(
         self, states: Collection[JobState], owner: str | None, now: float

@@ -37,7 +37,7 @@ def _add_inboxes(db: sqlite3.Connection) -> None:
 
 
 def _lighten(db: sqlite3.Connection) -> None:
-    """Indexes that cost a transition half as much, and answer the same questions."""
+    """Indexes that cost a transition half as much, and answer a turn's questions as before."""
     # SQLite builds a table for each longer IN list, at each row that is written.
     db.execute("DROP INDEX paid_once")
     db.execute(f"CREATE UNIQUE INDEX paid_once ON jobs (content_key) WHERE {UNDER_WAY}")

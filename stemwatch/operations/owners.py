@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from stemwatch import lock
 from stemwatch.errors import Reject, StemwatchError
 from stemwatch.inbox.intake import Candidate, resumed_fields
-from stemwatch.job import ACTIVE, UNDER_WAY, Job, JobState, resume_state
-from stemwatch.journal.journal import Journal
+from stemwatch.job import ACTIVE, Job, JobState, resume_state
 from stemwatch.outbox import delivery
 from stemwatch.workers.context import Context
 
@@ -80,25 +79,26 @@ def _is_whole(job: Job) -> bool:
     return True
 
 
-async def awaited(journal: Journal, ids: Collection[int]) -> list[Job]:
-    """What the queued ones of these jobs wait for: the same contents, under way elsewhere.
+class Others:
+    """Those who separate what a `split` waits for, and for how long none of them has lived."""
 
-    A queued one that no longer waits for anything stands for itself: it is about to be claimed.
-    """
-    found: list[Job] = []
-    for job_id in ids:
-        job = await journal.get(job_id)
-        if job is not None and job.state is JobState.QUEUED:
-            found += await journal.with_content(job.content_key, UNDER_WAY) or [job]
-    return found
+    def __init__(self, context: Context, state_dir: str) -> None:
+        self._context = context
+        self._state_dir = state_dir
+        self._dead_since: float | None = None
 
-
-def in_vain(state_dir: str, awaited: Sequence[Job]) -> str:
-    """Why none of these will come to its end, and what would help; "" if one of them may."""
-    if any(lock.is_held(lock_of(state_dir, job.owner)) for job in awaited):
-        return ""
-    first = awaited[0]
-    told = f"{first.path} is the same song, and paid for already, but nobody works on it now."
-    if first.owner is None:
-        return f"{told} Start the service (`stemwatch run`), then run this again."
-    return f"{told} Run the `split` that was interrupted, then this one again."
+    def in_vain(self, awaited: Sequence[tuple[str | None, str]]) -> str:
+        """Why nobody will deliver what is awaited, and what would help; "" if somebody may."""
+        now = self._context.clock()
+        lives = (lock.is_held(lock_of(self._state_dir, owner)) for owner, _ in awaited)
+        if not awaited or any(lives):
+            self._dead_since = None
+            return ""
+        since = self._dead_since = now if self._dead_since is None else self._dead_since
+        if now - since < self._context.timing.restart:
+            return ""  # it may be about to start again
+        owner, path = awaited[0]
+        told = f"{path} is the same song, and paid for already, but nobody works on it now."
+        if owner is None:
+            return f"{told} Start the service (`stemwatch run`), then run this again."
+        return f"{told} Run the `split` that was interrupted, then this one again."

@@ -31,7 +31,7 @@ from stemwatch.workers.pool import Pool
 from stemwatch.workers.timing import Timing
 
 DRAIN_SECONDS = 75.0
-OTHERS_SECONDS = 0.5  # between two looks at a song that another process separates
+OTHERS_SECONDS = 1.0  # between two looks at what other processes have delivered
 _ENDED = (JobState.DELIVERED, JobState.DONE)
 
 
@@ -122,6 +122,7 @@ async def _work(session: _Session, state_dir: str) -> None:
     context.ended = lambda job: _ended(session, job)
     work = asyncio.create_task(session.pool.run())
     admitting = asyncio.create_task(_admit_all(session, state_dir))
+    looking = asyncio.create_task(_look_around(context))
     ends = [
         work,
         asyncio.create_task(stop.wait()),
@@ -133,34 +134,41 @@ async def _work(session: _Session, state_dir: str) -> None:
             task.result()
     finally:
         report.interrupted = stop.is_set()
-        admitting.cancel()
-        for task in ends[1:]:
+        for task in (admitting, looking, *ends[1:]):
             task.cancel()
         await session.pool.stop(DRAIN_SECONDS)
-        await asyncio.gather(admitting, *ends, return_exceptions=True)
+        await asyncio.gather(admitting, looking, *ends, return_exceptions=True)
         session.order.show(context, report)
 
 
 async def _finished(session: _Session, state_dir: str, admitting: asyncio.Task[None]) -> None:
     """Returns when all is done, or when what is left waits for something we can't do."""
-    context, report = session.context, session.report
-    theirs: list[Job] = []  # what other processes separate, and we wait for
+    context, report, pool = session.context, session.report, session.pool
+    others = owners.Others(context, state_dir)
+    told = False
     while not report.held:
         session.order.show(context, report)
         if admitting.done():
             admitting.result()
-            if await session.pool.idle():
-                theirs = await owners.awaited(context.journal, session.mine)
-                if not theirs:
+            if await pool.idle():
+                awaited = await context.journal.awaited(context.owner or "")
+                if awaited is None:
                     return
-                report.held = owners.in_vain(state_dir, theirs)
-            elif theirs:
-                context.wake()  # they have delivered, and nobody else tells the pool
-                theirs = []
-            elif await session.pool.stuck():
+                if awaited and not told:
+                    session.order.tell(f"waits for {awaited[0][1]}, which is the same song", True)
+                    told = True
+                report.held = others.in_vain(awaited)
+            elif await pool.stuck():
                 pauses = [f"{p.message} {p.hint}" for p in context.gate.pauses]
                 report.held = " ".join(pauses) or "The budget is used up."
-        await asyncio.sleep(OTHERS_SECONDS if theirs else 0.1)
+        await asyncio.sleep(0.1)
+
+
+async def _look_around(context: Context) -> None:
+    """Nobody else tells the pool what another process has delivered."""
+    while True:
+        context.wake()
+        await asyncio.sleep(OTHERS_SECONDS)
 
 
 def _ended(session: _Session, job: Job) -> None:

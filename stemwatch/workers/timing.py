@@ -41,6 +41,7 @@ class Timing:
     credit_again: float = 60.0  # ... and after an answer that was none
     status_every: float = 1.0  # while something goes on ...
     status_idle: float = 60.0  # ... and while nothing does, for what tells nobody that it changed
+    restart: float = 10.0  # a service that is restarted is back within
     answer: float = 300.0  # of an upload: giving up costs a person's attention
     poll_answer: float = 30.0
     disk_answer: float = 10.0  # of a mount, or it hangs; a disk that has to spin up takes as long

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess, Popen
 
 import pytest
 
+from stemwatch.config import load
+from stemwatch.errors import Reject
+from stemwatch.inbox.intake import Candidate
+from stemwatch.job import Job, Options
+from stemwatch.operations import owners
+from stemwatch.operations.split import Order, Report, run_split
+from stemwatch.workers.context import Context
+from stemwatch.workers.timing import Timing
 from tests import warm
 from tests.acceptance.harness import KEY, STEMWATCH, Home
 from tests.acceptance.songs import drop
 from tests.scenario.server import ScenarioServer
-from tests.support import wait_for
+from tests.support import wait_for, wait_for_async
 
 LONG = 120.0  # seconds a job takes that nobody waits for
 
@@ -36,6 +46,14 @@ def arguments(home: Home, out: str = "outbox") -> list[str]:
 
 def split(home: Home, out: str = "outbox") -> CompletedProcess[str]:
     return home.command(*arguments(home, out))
+
+
+def impatient_split(home: Home, out: str) -> Report:
+    """The same in this process, without patience for a service that is just being restarted."""
+    order = Order([str(home.root / "songs")], str(home.root / out), Options())
+    timing = replace(Timing(), restart=0.2)
+    settings = load(str(home.config), env={})
+    return asyncio.run(run_split(settings, order, key=KEY, timing=timing))
 
 
 def wait_until_at_the_server(home: Home, server: ScenarioServer) -> None:
@@ -92,10 +110,10 @@ def test_after_an_interrupt_it_goes_on_where_it_was(home: Home, server: Scenario
         wait_until_at_the_server(home, server)
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
-    other = split(home, "elsewhere")
-    assert other.returncode == 1
-    assert f"{home.root}/songs/a.wav is the same song" in other.stderr
-    assert "Run the `split` that was interrupted" in other.stderr
+    other = impatient_split(home, "elsewhere")
+    assert (other.exit_code, other.delivered) == (1, 0)
+    assert other.held.startswith(f"{home.root}/songs/a.wav is the same song")
+    assert "Run the `split` that was interrupted" in other.held
     assert split(home).returncode == 0
     assert list(home.sidecars()) == ["songs/a"]
     assert server.paid["total"] == 1
@@ -113,7 +131,32 @@ def test_a_song_that_the_service_is_separating_is_waited_for(
         ran = split(home)
         assert ran.returncode == 0, ran.stderr
         assert "1 delivered, 0 failed." in ran.stderr
+        assert f"waits for {home.inbox}/same.wav" in ran.stderr + ran.stdout
     assert home.sidecars()["songs/a"]["reused_from"] == "same"
+    assert server.paid["total"] == 1
+
+
+def test_what_was_delivered_while_files_were_still_taken_in_is_not_missed(
+    home: Home, server: ScenarioServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service was done before `split` looked whether anything is left; nobody woke its pool."""
+    song = drop(home.root / "songs" / "a.wav", 1)
+    drop(home.root / "songs" / "b.wav", 2)
+    server.scenario(job_seconds=1.0)
+    taken_up = owners.taken_up
+
+    async def slowly(context: Context, state_dir: str, candidate: Candidate) -> Job | None:
+        if candidate.relpath.endswith("b.wav"):
+            await wait_for_async(lambda: home.journal_count("done") == 1)
+            raise Reject("it is no song.", code="not_audio")
+        return await taken_up(context, state_dir, candidate)
+
+    monkeypatch.setattr(owners, "taken_up", slowly)
+    with home.service():
+        (home.inbox / "same.wav").write_bytes(song.read_bytes())
+        wait_until_at_the_server(home, server)
+        report = impatient_split(home, "outbox")
+    assert (report.delivered, report.failed) == (1, 1)
     assert server.paid["total"] == 1
 
 
@@ -127,8 +170,8 @@ def test_a_song_of_a_service_that_is_stopped_is_not_waited_for(
         (home.inbox / "same.wav").write_bytes(song.read_bytes())
         wait_until_at_the_server(home, server)
         service.kill()
-    ran = split(home)
-    assert ran.returncode == 1
-    assert f"{home.inbox}/same.wav is the same song" in ran.stderr
-    assert "Start the service (`stemwatch run`)" in ran.stderr
+    ended = impatient_split(home, "outbox")
+    assert (ended.exit_code, ended.delivered) == (1, 0)
+    assert ended.held.startswith(f"{home.inbox}/same.wav is the same song")
+    assert "Start the service (`stemwatch run`)" in ended.held
     assert server.paid["total"] == 1
