@@ -16,7 +16,7 @@ from stemwatch.outbox.quarantine import REASON_SUFFIX
 from stemwatch.outbox.sidecar import stem_files
 
 # What the service writes beside songs for an instant, and a kill may leave: not an original's copy.
-PASSING = re.compile(r"\.stemwatch-(check-|probe-|[0-9a-f]{16}\.part$)")
+PASSING = re.compile(r"\.stemwatch-(canary$|check-|probe-|[0-9a-f]{16}\.part$)")
 
 
 class Observer:
