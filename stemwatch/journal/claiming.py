@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from stemwatch.job import JobState
-from stemwatch.journal.rows import COLUMNS
+from stemwatch.journal.rows import ALL
 from stemwatch.journal.schema import UNDER_WAY
 from stemwatch.journal.transactions import marks
 
@@ -64,7 +64,7 @@ def first(
     def work(db: sqlite3.Connection) -> list[sqlite3.Row]:
         found: list[sqlite3.Row] = []
         for where, values in looks:
-            sql = f"SELECT {', '.join(COLUMNS)} FROM jobs WHERE {where} ORDER BY id LIMIT ?"
+            sql = f"SELECT {ALL} FROM jobs WHERE {where} ORDER BY id LIMIT ?"
             found += db.execute(sql, (*values, limit - len(found)))
             if len(found) == limit:
                 break

@@ -21,7 +21,6 @@ from stemwatch.journal.writer import Later, Writer
 __all__ = ["AlreadyPaid", "Journal", "Limit", "OverBudget", "StaleJob"]
 
 T = TypeVar("T")
-_ALL = ", ".join(rows.COLUMNS)
 _CLAIM_ORDER = (*ACTIVE, JobState.QUARANTINED)
 _ENDED = frozenset({JobState.DONE, JobState.GONE})
 
@@ -166,7 +165,7 @@ class Journal:
 
         return [rows.decode(row) for row in await self._read(claiming.first(looks, limit))]
 
-    async def awaited(self, owner: str) -> list[tuple[str | None, str]] | None:
+    async def awaited(self, owner: str | None) -> list[tuple[str | None, str]] | None:
         """Who separates the contents that the queued jobs of `owner` wait for: owner and a path.
 
         None where no job of `owner` is queued.
@@ -288,7 +287,7 @@ class Journal:
         return next(iter(await self._all(sql, values)), None)
 
     async def _select(self, where: str, values: Sequence[Any]) -> list[Job]:
-        sql = f"SELECT {_ALL} FROM jobs WHERE {where}"
+        sql = f"SELECT {rows.ALL} FROM jobs WHERE {where}"
         return [rows.decode(row) for row in await self._all(sql, values)]
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from stemwatch.job import Identity, Job, JobState, Options
 
 COLUMNS = tuple(f.name for f in fields(Job))
+ALL = ", ".join(COLUMNS)
 _PATHS = frozenset({"path", "relpath", "outbox", "delivered_to", "filed_to"})
 
 

@@ -47,7 +47,7 @@ class Limit:
     inbox: str | None = None
 
 
-_ADD = f"INSERT INTO jobs ({', '.join(rows.COLUMNS)}) VALUES (:{', :'.join(rows.COLUMNS)})"
+_ADD = f"INSERT INTO jobs ({rows.ALL}) VALUES (:{', :'.join(rows.COLUMNS)})"
 
 
 def add(db: sqlite3.Connection, job: Job, at: float) -> Job:

@@ -9,11 +9,9 @@ from collections.abc import Sequence
 from stemwatch import lock
 from stemwatch.errors import Reject, StemwatchError
 from stemwatch.inbox.intake import Candidate, resumed_fields
-from stemwatch.job import ACTIVE, Job, JobState, resume_state
+from stemwatch.job import ACTIVE, IN_OUTBOX, Job, JobState, resume_state
 from stemwatch.outbox import delivery
 from stemwatch.workers.context import Context
-
-_ENDED = (JobState.DELIVERED, JobState.DONE)
 
 
 def folder(state_dir: str) -> str:
@@ -34,7 +32,7 @@ async def taken_up(context: Context, state_dir: str, candidate: Candidate) -> Jo
     for job in reversed((await journal.at_paths([candidate.path])).get(candidate.path, [])):
         if not _is_same(job, candidate):
             continue
-        if job.state in _ENDED and await asyncio.to_thread(_is_whole, job):
+        if job.state in IN_OUTBOX and await asyncio.to_thread(_is_whole, job):
             return job
         if job.owner is not None and lock.is_held(lock_of(state_dir, job.owner)):
             continue  # another `split` is at it: ours waits for its stems

@@ -22,7 +22,7 @@ from stemwatch.inbox.names import Filter
 from stemwatch.inbox.reading import Changed
 from stemwatch.inbox.rounds import AT_ONCE
 from stemwatch.inbox.scan import scan
-from stemwatch.job import Job, JobState, Options
+from stemwatch.job import IN_OUTBOX, Job, JobState, Options
 from stemwatch.lock import InstanceLock
 from stemwatch.operations import owners
 from stemwatch.workers.context import Context
@@ -32,7 +32,6 @@ from stemwatch.workers.timing import Timing
 
 DRAIN_SECONDS = 75.0
 OTHERS_SECONDS = 1.0  # between two looks at what other processes have delivered
-_ENDED = (JobState.DELIVERED, JobState.DONE)
 
 
 @dataclass(slots=True)
@@ -151,7 +150,7 @@ async def _finished(session: _Session, state_dir: str, admitting: asyncio.Task[N
         if admitting.done():
             admitting.result()
             if await pool.idle():
-                awaited = await context.journal.awaited(context.owner or "")
+                awaited = await context.journal.awaited(context.owner)
                 if awaited is None:
                     return
                 if awaited and not told:
@@ -177,7 +176,7 @@ def _ended(session: _Session, job: Job) -> None:
         return
     session.mine.discard(job.id)
     report, tell = session.report, session.order.tell
-    if job.state in _ENDED:
+    if job.state in IN_OUTBOX:
         report.delivered += 1
         tell(f"{job.relpath}: {_result(job)} -> {job.delivered_to}", True)
     else:
@@ -247,6 +246,6 @@ async def _admit(session: _Session, state_dir: str, path: str, relpath: str) -> 
         order.tell(f"{relpath}: {fault.message} {fault.hint}".rstrip(), False)
         return
     session.mine.add(job.id)
-    if job.state in (*_ENDED, JobState.QUARANTINED):
+    if job.state in (*IN_OUTBOX, JobState.QUARANTINED):
         _ended(session, job)
     context.added(job)

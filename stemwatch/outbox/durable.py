@@ -103,8 +103,8 @@ def fsync_path(path: str) -> None:
         os.close(fd)
 
 
-def make_dirs(path: str) -> None:
-    """Create `path` and its missing parents, each one's entry flushed to the disk."""
+def make_dirs(path: str, *, flush: bool = True) -> None:
+    """Create `path` and its missing parents; `flush`: each one's entry to the disk."""
     while True:
         try:
             os.mkdir(path)
@@ -116,9 +116,10 @@ def make_dirs(path: str) -> None:
             parent = os.path.dirname(path)
             if parent == path:
                 raise
-            make_dirs(parent)  # then again: a neighbour may have removed it meanwhile
+            make_dirs(parent, flush=flush)  # then again: a neighbour may have removed it meanwhile
         else:
-            fsync_path(os.path.dirname(path) or ".")
+            if flush:
+                fsync_path(os.path.dirname(path) or ".")
             return
 
 

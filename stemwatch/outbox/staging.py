@@ -50,7 +50,7 @@ class Staging:
             _remove_beside(self.path)
             if os.path.lexists(self.folder):  # half-made before a crash
                 shutil.rmtree(self.folder)
-            os.makedirs(self.path, exist_ok=True)  # not flushed: what is lost is fetched again
+            durable.make_dirs(self.path, flush=False)  # what is lost is fetched again
 
     @property
     def stems(self) -> list[StemFile]:
@@ -100,7 +100,7 @@ class Staging:
         limit = durable.name_max(self.folder if os.path.isdir(self.folder) else self.path)
         files = naming.stem_files(song, list(self._stems), self.ext, limit=limit)
         with durable.disk_faults(self.outbox):
-            os.makedirs(self.folder, exist_ok=True)  # flushed with its entries, and by the rename
+            durable.make_dirs(self.folder, flush=False)  # flushed later, with its entries
             earlier = sidecar.locate(self.folder)
             if earlier is not None:
                 os.unlink(earlier)
@@ -140,7 +140,7 @@ class Staging:
         self._stems.clear()
         with durable.disk_faults(self.outbox):
             shutil.rmtree(self.path)
-            os.makedirs(self.path)
+            durable.make_dirs(self.path, flush=False)
 
     def remove(self) -> None:
         """Nothing of it is left; after `publish` only the empty hidden folder was."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from stemwatch import __version__
-from stemwatch.job import CLEARED, Job, JobState
+from stemwatch.job import CLEARED, IN_OUTBOX, Job, JobState
 from stemwatch.log import log
 from stemwatch.outbox import delivery, durable, naming, sidecar
 from stemwatch.outbox.keys import parse_key, tag_key
@@ -17,7 +17,6 @@ from stemwatch.outbox.staging import Staging
 from stemwatch.workers.context import Context
 
 Received = Callable[[int], None]
-EARLIER = (JobState.DELIVERED, JobState.DONE)
 
 
 def parent_of(job: Job) -> str:
@@ -38,7 +37,7 @@ async def published(ctx: Context, job: Job) -> str | None:
     )
     if folder is None:
         return None
-    others = await ctx.journal.with_content(job.content_key, EARLIER)
+    others = await ctx.journal.with_content(job.content_key, IN_OUTBOX)
     return None if folder in {other.delivered_to for other in others} else folder
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from stemwatch.errors import PauseService, Reject, RetryLater
 from stemwatch.inbox.intake import undecided
-from stemwatch.job import Job, JobState
+from stemwatch.job import IN_OUTBOX, Job, JobState
 from stemwatch.outbox import sidecar
 from stemwatch.outbox.reuse import relink
 from stemwatch.outbox.staging import Staging
@@ -24,7 +24,7 @@ async def reuse(ctx: Context, job: Job) -> Job | None:
 
     Raises Reject for a content that may have been charged and waits in quarantine for a person.
     """
-    alike = await ctx.journal.with_content(job.content_key, (*deliver.EARLIER, QUARANTINED))
+    alike = await ctx.journal.with_content(job.content_key, (*IN_OUTBOX, QUARANTINED))
     for earlier in alike:
         if earlier.state is QUARANTINED or earlier.delivered_to is None:
             continue
