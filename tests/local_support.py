@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import psutil
 
-from tests.support import wait_for
+from tests.support import NO_TLS, wait_for
 
 ROOT = Path(__file__).parent.parent
 READY = re.compile(r"stemwatch serve: (http://(\S+):(\d+)/v1) engine ")
@@ -73,7 +73,7 @@ class Server:
             raise AssertionError(f"not ready: {self.ready!r} {self.process.stderr.read()}")
         self.base_url, self.port = found[1], int(found[3])
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-        self.http = httpx.Client(base_url=self.base_url, headers=headers, timeout=30)
+        self.http = httpx.Client(base_url=self.base_url, headers=headers, timeout=30, verify=NO_TLS)
 
     def __enter__(self) -> Server:
         return self

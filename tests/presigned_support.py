@@ -8,7 +8,7 @@ import httpx
 
 from tests import openapi
 from tests.local_support import Server, tone
-from tests.support import wait_for
+from tests.support import NO_TLS, wait_for
 
 
 class Presigned:
@@ -18,8 +18,9 @@ class Presigned:
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         checked = {"response": [openapi.check]}
         base = f"http://127.0.0.1:{server.port}/api/v1"
-        self.http = httpx.Client(base_url=base, headers=headers, timeout=30, event_hooks=checked)
-        self.storage = httpx.Client(timeout=30, event_hooks=checked)  # without the key
+        made = {"timeout": 30, "event_hooks": checked, "verify": NO_TLS}
+        self.http = httpx.Client(base_url=base, headers=headers, **made)
+        self.storage = httpx.Client(**made)  # without the key
 
     def __enter__(self) -> Presigned:
         return self

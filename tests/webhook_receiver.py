@@ -17,7 +17,7 @@ class Call(NamedTuple):
 class Receiver:
     """Answers with the `statuses` in turn, the last one for ever; a context manager.
 
-    A status 0 is no answer at all: the connection is closed.
+    A status 0 is no answer at all: the connection is closed. A call that breaks off is none.
     """
 
     def __init__(self, statuses: Sequence[int] = (200,)) -> None:
@@ -27,7 +27,11 @@ class Receiver:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
+                length = int(self.headers["Content-Length"])
+                body = self.rfile.read(length)
+                if len(body) < length:  # the sender was killed amid it
+                    self.close_connection = True
+                    return
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 receiver.calls.append(Call(self.path, headers, body))
                 left = receiver._left

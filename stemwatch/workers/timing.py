@@ -53,7 +53,9 @@ class Timing:
     notice_again: float = 3600.0  # the same pause is not told more often
 
     def scaled(self, factor: float) -> Timing:
-        """All of it `factor` times as long, but the patience with servers: it is never quicker."""
-        patience = {"answer", "poll_answer", "disk_answer", "notice", "notice_end"}
+        """All of it `factor` times as long, but for the patience with what is never quicker:
+        servers, disks and the start of a helper.
+        """
+        patience = {"answer", "poll_answer", "disk_answer", "notice", "notice_end", "helper_idle"}
         names = {f.name for f in fields(self)} - patience
         return replace(self, **{name: getattr(self, name) * factor for name in names})

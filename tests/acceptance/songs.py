@@ -13,8 +13,9 @@ from tests.integration.audio_samples import tone, write
 
 def wav_bytes(number: int = 0, *, seconds: float = 1.0, rate: int = 8000) -> bytes:
     """A mono WAV; `number` sets its pitch, and its first sample so that no two are equal."""
-    time = np.arange(round(seconds * rate)) / rate
-    samples = (3000 * np.sin(2 * np.pi * (200 + number % 400) * time)).astype("<i2")
+    time = np.arange(rate) / rate
+    second = (3000 * np.sin(2 * np.pi * (200 + number % 400) * time)).astype("<i2")
+    samples = np.resize(second, round(seconds * rate))  # whole Hz: every second is the same
     samples[:2] = (number % 30_000, number // 30_000)
     out = io.BytesIO()
     with wave.open(out, "wb") as file:

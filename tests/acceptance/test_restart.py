@@ -21,6 +21,8 @@ from tests.scenario.caller import make_song
 from tests.scenario.server import ScenarioServer
 from tests.support import wait_for
 
+LOOKED_FOR_SOON = ("confirm_first=1", "confirm_again=3")
+
 
 @pytest.fixture
 def server(wire: str) -> Iterator[ScenarioServer]:
@@ -88,8 +90,7 @@ def finished_whatever_was_under_way(home: Home) -> int:
     The list of jobs (wire B) does not have such a one; in life it is looked for a last time 65 s
     after it was sent, which is longer than a test should wait.
     """
-    soon = ["confirm_first=1", "confirm_again=3"]
-    command = [*SCALED, "1", str(home.config), "--once", *soon]
+    command = [*SCALED, "1", str(home.config), "--once", *LOOKED_FOR_SOON]
     return _code_of(warm.run(command, cwd=warm.ROOT, env=home.env()))
 
 
@@ -228,7 +229,7 @@ def test_many_kills_in_a_row_pay_and_deliver_each_song_once(
     for number, song in enumerate(songs):
         make_song(home.inbox / song, seconds=1 + number / 4, name=song)
     for event in ("job.queued", "job.delivered", "job.delivered"):
-        with home.service() as service:
+        with home.scaled_service(1, *LOOKED_FOR_SOON) as service:
             service.wait_for_event(event)
             service.kill()
     unconfirmed = 3 if home.rows("SELECT 1 FROM jobs WHERE state = 'submitting'") else 0

@@ -59,9 +59,7 @@ SCENARIOS = [
 ]
 REAL = Scenario("real-time", 3, song_bytes=10 * MB, audio=20.0, files=12)
 HAS_REQUESTS = importlib.util.find_spec("requests") is not None
-# No song waits for these: scaled, the status file would be written 45 times a second, and the audio
-# helper, whose start takes as long as ever, would be started for each song.
-UNSCALED = ["status_every=1", "helper_idle=30"]
+UNSCALED = ["status_every=1"]  # no song waits for it: scaled, the file is written 45 times a second
 PER_MINUTE = 60  # requests; four times as many for 10 slots: about what the tutorial asks there
 
 

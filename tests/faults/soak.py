@@ -196,7 +196,9 @@ class Soak:
     # -- the service -----------------------------------------------------------------------
 
     def start(self) -> None:
-        self._service = Service(self.home, [*SCALED, str(FACTOR), str(self.home.config)], KEY)
+        self._service = Service(
+            self.home, [*SCALED, str(FACTOR), str(self.home.config), "helper_idle=0.6"], KEY
+        )
         wait_for(lambda: (self.home.state / "journal.sqlite3").exists(), timeout=60)
 
     def end(self, *, kill: bool) -> None:

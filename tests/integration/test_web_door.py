@@ -31,7 +31,7 @@ from stemwatch.web.server import serving
 from stemwatch.workers.place import Place
 from stemwatch.workers.timing import Timing
 from tests.acceptance.harness import KEY, Home
-from tests.support import wait_for_async
+from tests.support import NO_TLS, wait_for_async
 
 PATIENCE = 0.5  # seconds, where the service has five
 
@@ -63,7 +63,7 @@ class Listener:
         self._stop: asyncio.Event
         self.service: Service
         self.url = ""
-        self.http = httpx.Client(timeout=10)
+        self.http = httpx.Client(timeout=10, verify=NO_TLS)
 
     def __enter__(self) -> Listener:
         self._thread.start()
@@ -288,6 +288,7 @@ def test_what_stands_still_is_named(tmp_path: Path) -> None:
         async with working_set(settings, key=KEY, places={None: place}, timing=Timing()) as context:
             service = Service(settings, context, {None: WatchMode("inotify", "", False)}, {})
             health = service.health
+            await health.rounds.prepare()
             rounds = asyncio.create_task(health.rounds.run())
             await wait_for_async(lambda: health.rounds.completed)
             assert health.reasons() == []

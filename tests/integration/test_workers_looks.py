@@ -6,7 +6,6 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +41,7 @@ class Looks:
 
 @asynccontextmanager
 async def _working(home: Home) -> AsyncIterator[tuple[Context, Pool]]:
-    timing = replace(Timing().scaled(0.02), helper_idle=30.0)
+    timing = Timing().scaled(0.02)
     async with context_of(home, timing=timing) as context:
         pool = Pool(context)
         running = asyncio.create_task(pool.run())
