@@ -45,6 +45,7 @@ class Pool:
 
     def __init__(self, ctx: Context, *, fetches: int = 3) -> None:
         self.ctx = ctx
+        self._fetches = fetches
         most = {FILE: 2, FETCH: fetches, POLL: _POLLS, CONFIRM: 1, SUBMIT: 2 * ctx.slots.most}
         self._unseen = Unseen(ctx.clock)
         self._lanes = Lanes(
@@ -228,6 +229,8 @@ class Pool:
     async def _fill_fetch(self) -> None:
         """Downloads; a single one where only that can tell whether the storage is back."""
         ctx, lane = self.ctx, self._lanes[FETCH]
+        # Downloads beside uploads hold up the next job; when there are none, they are the last.
+        lane.seats = self._fetches if self._lanes[SUBMIT].tasks else 2 * self._fetches
         trial = ctx.gate.trial(FETCH)
         if not trial:
             await self._fill(FETCH, lane.free)
