@@ -17,14 +17,15 @@ def verify(path: str, *, expected: float | None, format: str | None) -> Probe:
     Raises Reject(code="bad_stem") where it does not decode, is cut off, is another format (by its
     content) or differs from `expected` by more than the greater of 0.5 s and 2 %.
     """
+    fits = format is not None and _has_magic(path, format)
     try:
-        found = probe(path)
+        found = probe(path, "wav" if format == "wav" and fits else None)
     except Reject as fault:
         raise _bad_stem(fault.message) from fault
     name = os.path.basename(path)
     if format is not None and not found.codec.startswith(_CODECS[format]):
         raise _bad_stem(f"{name!r} was asked for as {format}, but it holds {found.codec}.")
-    if format is not None and not _has_magic(path, format):
+    if format is not None and not fits:
         raise _bad_stem(f"{name!r} was asked for as {format}, but it is another container.")
     if expected is not None and abs(found.duration - expected) > max(0.5, 0.02 * expected):
         raise _bad_stem(f"{name!r} plays {found.duration:.2f} s, the song {expected:.2f} s.")

@@ -18,7 +18,7 @@ from stemwatch.workers.timing import Timing
 
 _RATE, _SIZE = 5e6, 8_000_000  # bytes a second, bytes: until the first upload is through
 _LATELY = 8  # uploads that the line's speed is judged by
-_WORTH = 0.05  # of the lookahead: quicker uploads are not worth a guess
+_CHEAP = 0.05  # of the lookahead: uploads that are quicker may be begun on a guess
 _TOO_SOON = 0.8  # of the time after which a server closed a waiting upload
 
 
@@ -107,9 +107,9 @@ class Ahead:
             return 0.0 if ends[over] <= keeps / 2 else None
         takes = self._takes()
         if not self._polls.estimate:
-            # A wrong guess costs uploads: few, and only where there is something to gain.
+            # A wrong guess costs uploads: few of those that take their time.
             few = over < (self._slots.limit + 1) // 2
-            if not few or takes < self._timing.lookahead * _WORTH:
+            if not few and takes >= self._timing.lookahead * _CHEAP:
                 return None
         return ends[over] - takes - min(self._timing.lookahead, self._held_for / 2)
 
