@@ -158,8 +158,9 @@ def memory(_: Path) -> None:
 
 
 def drop(folder: Path) -> None:
+    """Beside it what the disk takes meanwhile for the two commits that come before a request."""
     settle = 0.5
-    dropped = []
+    dropped, flushes = [], []
     with scenario_server({"key": KEY, "job_seconds": 0.1}) as origin:
         home = Home(
             folder / "drop",
@@ -175,14 +176,29 @@ def drop(folder: Path) -> None:
                 part.rename(home.inbox / f"song {number}.wav")
                 filed = home.archive / f"song {number}.wav"
                 wait_for(filed.exists, every=0.05)  # the last of its steps: one song at a time
+                flushes.append(_two_flushes(home.root / "flushed") * 1000)
         posts = [entry["time"] for entry in seen(origin)["log"] if entry["route"] == "post"]
     assert len(posts) == len(dropped)
     late = [(post - at - settle) * 1000 for post, at in zip(posts, dropped, strict=True)]
-    late = sorted(late[3:])  # the first ones start the helper that probes
-    print(
-        f"drop to request, beyond {settle} s of settling: p50 {late[len(late) // 2]:.1f} ms,"
-        f" p95 {late[int(len(late) * 0.95)]:.1f} ms (goal 15), most {late[-1]:.1f} ms"
-    )
+    late = late[3:]  # the first ones start the helper that probes
+    print(f"drop to request, beyond {settle} s of settling: {_spread(late)} (goal: p95 15)")
+    print(f"  the disk alone, two flushes after each: {_spread(flushes)}")
+
+
+def _two_flushes(path: Path) -> float:
+    """Seconds that the disk takes for two commits of two pages each."""
+    with path.open("ab", buffering=0) as file:
+        began = time.perf_counter()
+        for _ in range(2):
+            file.write(os.urandom(8192))
+            os.fdatasync(file.fileno())
+        return time.perf_counter() - began
+
+
+def _spread(values: list[float]) -> str:
+    ordered = sorted(values)
+    middle, high = ordered[len(ordered) // 2], ordered[int(len(ordered) * 0.95)]
+    return f"p50 {middle:.1f} ms, p95 {high:.1f} ms, most {ordered[-1]:.1f} ms"
 
 
 class _Taking(Front):
