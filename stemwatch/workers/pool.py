@@ -41,7 +41,10 @@ async def _together(*looks: Awaitable[None]) -> None:
 
 
 class Pool:
-    """Moves jobs until it is told to stop. `fetches`: how many songs are downloaded at once."""
+    """Moves jobs until it is told to stop.
+
+    `fetches`: how many songs are downloaded at once beside uploads; without any, twice as many.
+    """
 
     def __init__(self, ctx: Context, *, fetches: int = 3) -> None:
         self.ctx = ctx
