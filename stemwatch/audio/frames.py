@@ -36,17 +36,17 @@ av.logging.set_level(None)  # FFmpeg's remarks on damaged files go nowhere; erro
 
 
 class Source:
-    """One opened audio file; a context manager. `container`: what it is known to be, if it is.
+    """One opened audio file; a context manager. `kind`: FFmpeg's name of what it is known to be.
 
     `bad_packets` and `packets` count what was met so far, `samples` the decoded
     samples per channel.
     Raises Reject: `not_audio` where nothing can be opened, `no_audio_stream` for pictures only.
     """
 
-    def __init__(self, path: str, container: str | None = None) -> None:
+    def __init__(self, path: str, kind: str | None = None) -> None:
         self.path = os.path.abspath(path)  # "/..." is never taken for a protocol such as "concat:"
         self.packets = self.bad_packets = self.samples = 0
-        self.container = _open(self.path, container)
+        self.container = _open(self.path, kind)
         try:
             self.stream = _audio_stream(self.container)
         except Reject:
@@ -103,10 +103,10 @@ def samples_of(frame: AudioFrame) -> np.ndarray:
     return data.reshape(-1, len(frame.layout.channels))
 
 
-def _open(path: str, container: str | None) -> Any:
-    options = _OPTIONS | _TOLD if container else _OPTIONS
+def _open(path: str, kind: str | None) -> Any:
+    options = _OPTIONS | _TOLD if kind else _OPTIONS
     try:
-        return av.open(path, format=container, options=options, metadata_errors="replace")
+        return av.open(path, format=kind, options=options, metadata_errors="replace")
     except (FileNotFoundError, PermissionError):
         raise
     except (av.FFmpegError, ValueError, OverflowError) as fault:

@@ -41,13 +41,13 @@ class _Survey:
     decoded: int = 0  # samples
 
 
-def probe(path: str, container: str | None = None) -> Probe:
-    """What this file is and how long it plays; `container` where that is known of it (`wav`).
+def probe(path: str, kind: str | None = None) -> Probe:
+    """What this file is and how long it plays; `kind` where that is known of it (`wav`).
 
     Raises Reject: `not_audio`, `no_audio_stream`, `truncated` (more than 2 % shorter than declared)
     or `corrupt` (more than 1 % of the packets don't decode); OSError where it can't be read.
     """
-    with Source(path, container) as source:
+    with Source(path, kind) as source:
         container = source.container.format.name
         survey = _survey(source, container)
     if _suspicious(survey):

@@ -18,7 +18,7 @@ from stemwatch.workers.timing import Timing
 
 _RATE, _SIZE = 5e6, 8_000_000  # bytes a second, bytes: until the first upload is through
 _LATELY = 8  # uploads that the line's speed is judged by
-_CHEAP = 0.05  # of the lookahead: uploads that are quicker may be begun on a guess
+_CHEAP = 0.05  # of the lookahead: quicker uploads may all be begun on a guess, of others a few
 _TOO_SOON = 0.8  # of the time after which a server closed a waiting upload
 
 

@@ -196,9 +196,8 @@ class Soak:
     # -- the service -----------------------------------------------------------------------
 
     def start(self) -> None:
-        self._service = Service(
-            self.home, [*SCALED, str(FACTOR), str(self.home.config), "helper_idle=0.6"], KEY
-        )
+        soon = "helper_idle=0.6"  # `held` waits for the helpers' end
+        self._service = Service(self.home, [*SCALED, str(FACTOR), str(self.home.config), soon], KEY)
         wait_for(lambda: (self.home.state / "journal.sqlite3").exists(), timeout=60)
 
     def end(self, *, kill: bool) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from stemwatch.job import Identity, Job, JobState
 from stemwatch.journal.journal import _CLAIM_ORDER
+from stemwatch.workers.gate import FETCH
 from stemwatch.workers.pool import Pool
 from stemwatch.workers.timing import Timing
 from tests.acceptance.harness import Home
@@ -90,6 +91,31 @@ def test_a_song_that_goes_on_while_the_journal_is_asked_is_not_the_end(
                     asked = asyncio.create_task(pool.idle())
                 assert home.journal_count("done") == 1
                 await pool.stop(20.0)
+                await running
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(("uploads", "seats"), [(0, 6), (1, 3)])
+def test_the_last_songs_are_downloaded_six_at_a_time(
+    tmp_path: Path, uploads: int, seats: int
+) -> None:
+    """Three beside an upload: more would hold up its job, and then the slot behind it."""
+
+    async def scenario() -> None:
+        with ScenarioServer(job_seconds=0.05) as server:
+            server.scenario(post=[{"hang": "head"}] * uploads, download=[{"hang": "head"}] * 30)
+            home = Home(tmp_path, server.url, api={"poll_interval": 0.05, "max_concurrent": 20})
+            async with context_of(home) as context:
+                for number in range(SONGS):
+                    await context.journal.add(_queued(home, number))
+                pool = Pool(context)
+                running = asyncio.create_task(pool.run())
+                lane = pool._lanes[FETCH]
+                await wait_for_async(lambda: home.journal_count("separated") == SONGS - uploads)
+                await wait_for_async(lambda: len(lane.tasks) == seats == lane.seats)
+                assert len(server.requests("post")) == SONGS
+                await pool.stop(0.1)
                 await running
 
     asyncio.run(scenario())
