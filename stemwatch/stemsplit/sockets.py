@@ -91,21 +91,24 @@ class SocketStream(httpcore.AsyncNetworkStream):
 
         httpcore takes a WriteError as "stop sending, read the answer", which spares the rest of a
         100 MB upload and can't deadlock against a server that answers and stops reading.
+        `timeout` is for each part that the socket takes: a slow line is no stalled one.
         """
         view = memoryview(buffer)
         self._head_begins = True
-        began = asyncio.get_running_loop().time()
+        clock = asyncio.get_running_loop().time
+        began = clock()
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(timeout) as stalled:
                 while view:
                     if self.answered():
                         raise httpcore.WriteError("the server answered before the request's end")
                     count = await self._send_some(view)
                     self.sent += count
                     view = view[count:]
+                    if view and timeout is not None:
+                        stalled.reschedule(clock() + timeout)
                     await self._be_fair(count)
-            took = asyncio.get_running_loop().time() - began
-            self._unsent.sent(self._sock, len(buffer), took)
+            self._unsent.sent(self._sock, len(buffer), clock() - began)
         except TimeoutError as exc:
             raise httpcore.WriteTimeout("the server takes no more data") from exc
         except OSError as exc:

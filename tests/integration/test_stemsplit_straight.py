@@ -16,7 +16,6 @@ from stemwatch.job import Options
 from stemwatch.stemsplit.calls import Calls
 from stemwatch.stemsplit.client import Upload
 from stemwatch.stemsplit.separate import SeparateApi
-from stemwatch.stemsplit.source import CHUNK
 from stemwatch.stemsplit.transport import STRAIGHT_BYTES
 from tests.counting import calls
 
@@ -46,7 +45,7 @@ async def _serving(
                 await writer.wait_closed()
             ended.set()
 
-    server = await asyncio.start_server(one, "127.0.0.1", 0, limit=2 * len(BODY))
+    server = await asyncio.start_server(one, "127.0.0.1", 0, limit=32 * MEGABYTE)
     try:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
@@ -150,14 +149,15 @@ def test_a_download_costs_h11_its_head_only(tmp_path: Path) -> None:
     assert len(set(work.values())) == 1
 
 
-def test_an_upload_is_read_once_in_large_pieces(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("size", "pieces"), [(4 * MEGABYTE, 8), (16 * MEGABYTE, 16)])
+def test_an_upload_is_read_once_in_large_pieces(tmp_path: Path, size: int, pieces: int) -> None:
     """One read, one frame of h11 and one look for an early answer per piece.
 
     And a byte of each 128 KiB, and the last one, to know whether its disk would have to be waited
     for; one more tells whether that disk can say so.
     """
     song = tmp_path / "song.wav"
-    song.write_bytes(BODY)
+    song.write_bytes(BODY * (size // len(BODY)))
     taken = hashlib.sha256()
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -165,7 +165,7 @@ def test_an_upload_is_read_once_in_large_pieces(tmp_path: Path) -> None:
         left = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
         body = await reader.readexactly(left)
         start = body.index(BODY[:64])
-        taken.update(body[start : start + len(BODY)])
+        taken.update(body[start : start + size])
         writer.write(OK + b'Content-Length: 14\r\n\r\n{"job_id":"j"}')
         await writer.drain()
 
@@ -177,7 +177,7 @@ def test_an_upload_is_read_once_in_large_pieces(tmp_path: Path) -> None:
             api = SeparateApi(Calls(origin, "key"))
             with song.open("rb") as file:
                 await api.submit(
-                    Upload(file.fileno(), len(BODY), "song.wav"),
+                    Upload(file.fileno(), size, "song.wav"),
                     Options(stems=2, format="wav"),
                     idempotency_key="key",
                     before_last_bytes=at_once,
@@ -187,8 +187,6 @@ def test_an_upload_is_read_once_in_large_pieces(tmp_path: Path) -> None:
 
     with calls() as count:
         asyncio.run(once())
-    assert taken.digest() == hashlib.sha256(BODY).digest()
-    pieces = len(BODY) // CHUNK
+    assert taken.digest() == hashlib.sha256(song.read_bytes()).digest()
     assert count["pread"] == pieces
-    assert count["preadv"] == pieces * (CHUNK // (128 * 1024) + 1) + 1
-    assert CHUNK >= 256 * 1024
+    assert count["preadv"] == size // (128 * 1024) + pieces + 1

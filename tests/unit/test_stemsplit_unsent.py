@@ -6,10 +6,11 @@ import socket
 
 import pytest
 
+from stemwatch.stemsplit.source import CHUNK
 from stemwatch.stemsplit.unsent import Unsent
 
 MB = 1_000_000
-PIECE = 512 * 1024
+PIECE = CHUNK
 
 
 @pytest.mark.parametrize(
