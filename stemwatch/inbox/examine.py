@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from typing import NamedTuple
 
+from stemwatch.digest import sha256
 from stemwatch.inbox import complete
 from stemwatch.inbox.sample import open_regular
 from stemwatch.job import Identity
-
-_CHUNK = 1 << 20
 
 
 class Examined(NamedTuple):
@@ -42,16 +40,6 @@ def examine(
             return Examined(identity, changed, lack, None)
         if identity.size > max_bytes:
             return Examined(identity, changed, None, None)
-        return Examined(identity, changed, None, _sha256(fd, identity.size, given_up))
+        return Examined(identity, changed, None, sha256(fd, identity.size, given_up))
     finally:
         os.close(fd)
-
-
-def _sha256(fd: int, size: int, given_up: threading.Event | None) -> str:
-    digest, offset = hashlib.sha256(), 0
-    while offset < size and (chunk := os.pread(fd, _CHUNK, offset)):
-        if given_up is not None and given_up.is_set():
-            raise InterruptedError
-        digest.update(chunk)
-        offset += len(chunk)
-    return digest.hexdigest()

@@ -6,7 +6,6 @@ A few files are looked at at a time, whatever the number of files; results come 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from stemwatch.audio.client import AudioHelper
 from stemwatch.compose import LONGEST
 from stemwatch.config import Inbox, Settings
+from stemwatch.digest import sha256
 from stemwatch.errors import Reject
 from stemwatch.inbox import complete
 from stemwatch.inbox.intake import MAX_BYTES
@@ -25,7 +25,6 @@ from stemwatch.job import MAY_BE_CHARGED, Options, content_key
 from stemwatch.journal.journal import Journal
 
 AT_ONCE = 4
-_CHUNK = 1 << 20
 
 REFUSED, FREE, COSTS = "refused", "free", "costs"
 
@@ -159,10 +158,6 @@ def _measured(path: str) -> str:
         lack = complete.look(fd)
         if lack is not None and lack.sure:
             raise Reject(f"incomplete: {lack.message}", code="truncated")
-        digest, offset = hashlib.sha256(), 0
-        while chunk := os.pread(fd, _CHUNK, offset):
-            digest.update(chunk)
-            offset += len(chunk)
-        return digest.hexdigest()
+        return sha256(fd, size)
     finally:
         os.close(fd)

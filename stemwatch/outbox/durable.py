@@ -14,6 +14,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 
+from stemwatch.digest import sha256
 from stemwatch.errors import PauseService, RetryLater
 
 _RENAME_NOREPLACE = 1
@@ -220,11 +221,13 @@ def write_file(path: str, data: bytes, *, replace: bool = False, mode: int = 0o6
 def sha256_of(path: str) -> tuple[str, int]:
     """SHA-256 (hex) and length in bytes of a regular file; never follows a link, never blocks."""
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(fd, "rb") as file:
+    try:
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "not a regular file", path)
-        return hashlib.file_digest(file, "sha256").hexdigest(), found.st_size
+        return sha256(fd, found.st_size), found.st_size
+    finally:
+        os.close(fd)
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from stemwatch.stemsplit.transport import place
 MAX_REDIRECTS = 3
 _MOVED = frozenset({301, 302, 303, 307, 308})
 _URL_LIMIT = 8192
-_BLOCK = 1024 * 1024  # bytes that are written at once ...
+_BLOCK = 512 * 1024  # bytes that are written at once ...
 _PIECES = 512  # ... in at most so many pieces (the kernel takes 1024): a server may drip
 
 

@@ -51,6 +51,8 @@ class MultipartBody(Body):
             yield chunk
             sent += len(chunk)
             self._on_sent(sent)
+            del chunk
+        yield b""  # httpcore keeps a piece until it gets the next, and that may take minutes
         await self._held(self._check_alive())
         await self._source.require_same()
         self._begin_tail()

@@ -9,9 +9,7 @@ from collections.abc import AsyncIterator
 from stemwatch.errors import RetryLater
 from stemwatch.stemsplit.client import Upload
 
-CHUNK = 1024 * 1024  # of a large song: half as much goes a tenth slower, each passes h11
-_LEAST = 512 * 1024  # of a small one: when the next upload begins is told by what was sent of this
-_PARTS = 16
+CHUNK = 512 * 1024
 _STEP = 128 * 1024  # less than the kernel reads ahead
 _AT_ONCE: int = getattr(os, "RWF_NOWAIT", 0)  # Linux only
 
@@ -41,7 +39,6 @@ class Source:
 
     def __init__(self, upload: Upload) -> None:
         self._fd, self._size = upload.fd, upload.size
-        self._chunk = min(max(upload.size // _PARTS, _LEAST), CHUNK)
         self._byte = bytearray(1)
         self._near = on_a_disk(self._fd)
         self._before: tuple[int, int] | None = None
@@ -66,7 +63,7 @@ class Source:
         buffer of ours, and copying it out of there took a fifth of the time. Should a page between
         two such bytes be missing after all, that is a read from a disk of this machine.
         """
-        end = min(offset + self._chunk, self._size)
+        end = min(offset + CHUNK, self._size)
         if not self._near:
             return b""
         try:
@@ -79,7 +76,7 @@ class Source:
 
     def _read(self, offset: int) -> bytes:
         try:
-            chunk = os.pread(self._fd, min(self._chunk, self._size - offset), offset)
+            chunk = os.pread(self._fd, min(CHUNK, self._size - offset), offset)
         except OSError as exc:
             raise _unreadable(exc) from exc
         if not chunk:

@@ -49,9 +49,9 @@ def rss(pid: int | str = "self") -> float:
     return _status(pid, "VmRSS")
 
 
-def peak() -> float:
-    """The most resident memory since this program began, MB (`ru_maxrss` counts its parent's)."""
-    return _status("self", "VmHWM")
+def peak(pid: int | str = "self") -> float:
+    """The most resident memory since a program began, MB (`ru_maxrss` counts its parent's)."""
+    return _status(pid, "VmHWM")
 
 
 @contextmanager

@@ -18,10 +18,11 @@ TO_BE_SPLIT: set[str] = set()
 
 # What each room may import from. What is not named here (commands, app, split, ...) stands above
 # the rooms: it may import any of them, and none of them may import it.
-GROUND = frozenset({"errors", "job"})
+GROUND = frozenset({"errors", "job", "digest"})
 ROOMS: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "job": frozenset(),
+    "digest": frozenset(),
     "progress": frozenset(),
     "counters": frozenset(),
     "notify": frozenset(),
