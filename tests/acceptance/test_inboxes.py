@@ -105,6 +105,8 @@ def test_each_song_goes_to_its_own_outbox_with_its_own_options(
         again = shared.home.command("retry", "--all", "-c", str(shared.home.config))
         assert f"{karaoke.inbox}/broken.wav" in again.stdout
         service.wait_for_event("job.quarantined", count=2)
+        # A starved machine may find a watcher late, and it is looked at again a second later.
+        wait_for(lambda: all(one["watcher"]["healthy"] for one in shared.status()["inboxes"]))
         status = shared.status()
     made = {
         name: (sidecar["separation"]["stems"], sidecar["separation"]["format"])
@@ -120,7 +122,6 @@ def test_each_song_goes_to_its_own_outbox_with_its_own_options(
     assert dj.reasons() == {}
     assert [inbox["name"] for inbox in status["inboxes"]] == ["dj", "karaoke"]
     assert [inbox["queue"]["done"] for inbox in status["inboxes"]] == [2, 1]
-    assert [inbox["watcher"]["healthy"] for inbox in status["inboxes"]] == [True, True]
     assert status["queue"]["done"] == 3
 
 

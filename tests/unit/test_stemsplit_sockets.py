@@ -9,14 +9,14 @@ import httpcore
 import pytest
 
 from stemwatch.stemsplit.sockets import SocketStream
-from stemwatch.stemsplit.source import CHUNK
 
 STALL = 0.35  # seconds
-PART = 32 * 1024  # taken every 20 ms: a chunk takes longer than the patience
+PIECE = 1024 * 1024  # bytes of one write
+PART = 32 * 1024  # taken every 20 ms: a piece takes longer than the patience
 
 
 async def _write(reads: bool) -> tuple[int, float]:
-    """One chunk to a peer that reads slowly, or not at all; what arrived and the seconds."""
+    """One piece to a peer that reads slowly, or not at all; what arrived and the seconds."""
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     theirs.setblocking(False)
@@ -25,7 +25,7 @@ async def _write(reads: bool) -> tuple[int, float]:
 
     async def read() -> None:
         nonlocal arrived
-        while arrived < CHUNK:
+        while arrived < PIECE:
             arrived += len(await loop.sock_recv(theirs, PART))
             await asyncio.sleep(0.02)
 
@@ -33,7 +33,7 @@ async def _write(reads: bool) -> tuple[int, float]:
         reading = asyncio.ensure_future(read() if reads else asyncio.sleep(0))
         began = loop.time()
         try:
-            await SocketStream(ours).write(bytes(CHUNK), timeout=STALL)
+            await SocketStream(ours).write(bytes(PIECE), timeout=STALL)
             took = loop.time() - began
             await reading
         finally:
@@ -43,7 +43,7 @@ async def _write(reads: bool) -> tuple[int, float]:
 
 def test_a_slow_line_is_no_stalled_one() -> None:
     arrived, took = asyncio.run(_write(reads=True))
-    assert arrived == CHUNK
+    assert arrived == PIECE
     assert took > STALL, "too quick to tell"
 
 
