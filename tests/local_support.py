@@ -112,9 +112,11 @@ class Server:
         assert job is not None
         return job
 
-    def started(self, count: int = 1) -> None:
-        """Wait until the gated engine began so many times."""
+    def started(self, count: int = 1) -> list[psutil.Process]:
+        """Wait until the gated engine began so many times; the processes it computes in."""
         wait_for(lambda: len(list(self.room.glob("started-*"))) >= count, what="a separation")
+        pids = [int(path.name.rpartition("-")[2]) for path in self.room.glob("started-*")]
+        return [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
 
     def open_gate(self) -> None:
         (self.room / "open").touch()
