@@ -22,6 +22,10 @@ from stemwatch.stemsplit.unsent import Unsent
 READ_BYTES = 256 * 1024
 FAIR_BYTES = 1024 * 1024  # a socket that never blocks would starve the loop: yield this often
 _TLS_RECORD = 16 * 1024
+# OpenSSL takes a part whole or not at all, and for as long a slow line looks like one that stands
+# still: parts grow only where each took no time.
+_TLS_PART = 64 * 1024
+_NO_TIME = 0.1  # seconds
 _HEAD_END = re.compile(rb"\n\r?\n")  # as h11 finds it
 
 T = TypeVar("T")
@@ -42,6 +46,7 @@ class SocketStream(httpcore.AsyncNetworkStream):
         self._incoming.register(sock, select.POLLIN)
         self.body_follows = False  # all that was read is whole heads: nobody has a byte of the body
         self._since_yield = 0
+        self._part = FAIR_BYTES  # what is given to the socket at a time
         self._unsent = Unsent(sock)
         self.sent = 0
 
@@ -142,6 +147,7 @@ class SocketStream(httpcore.AsyncNetworkStream):
             self._sock = tls = ssl_context.wrap_socket(
                 self._sock, server_hostname=server_hostname, do_handshake_on_connect=False
             )
+            self._part = _TLS_PART
             async with asyncio.timeout(timeout):
                 await self._when_ready(tls.do_handshake, select.POLLIN)
         except TimeoutError as exc:
@@ -204,9 +210,15 @@ class SocketStream(httpcore.AsyncNetworkStream):
 
     async def _send_some(self, view: memoryview) -> int:
         """Send a part. Wakes for an early answer too, as the peer may never read again."""
+        part = view[: self._part]  # the same each time: OpenSSL asks for that
+        clock = asyncio.get_running_loop().time
+        began = clock()
         while True:
             try:
-                return self._sock.send(view[:FAIR_BYTES])
+                count = self._sock.send(part)
+                quick = clock() - began < _NO_TIME
+                self._part = min(2 * self._part, FAIR_BYTES) if quick else _TLS_PART
+                return count
             except (BlockingIOError, ssl.SSLWantWriteError):
                 await self._wait(select.POLLIN | select.POLLOUT)
             except ssl.SSLWantReadError:

@@ -35,6 +35,7 @@ from stemwatch.stemsplit.client import SeparationApi, Upload
 from stemwatch.stemsplit.presigned import PresignedApi
 from stemwatch.stemsplit.separate import SeparateApi
 from tests.benchmarks.looking import Stalls, load, peak_growth
+from tests.certificates import self_signed
 
 UP = 100_000_000
 DOWN = 80_000_000
@@ -219,11 +220,7 @@ def compare(kind: Kind, site: Site, rounds: int) -> str:
 def running(folder: Path, tls: bool) -> Iterator[Site]:
     files: list[str] = []
     if tls:
-        files = [str(folder / "cert.pem"), str(folder / "key.pem")]
-        command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
-        command += " -days 2 -subj /CN=bench -addext subjectAltName=IP:127.0.0.1"
-        made = [*command.split(), "-out", files[0], "-keyout", files[1]]
-        subprocess.run(made, check=True, capture_output=True)
+        files = [str(path) for path in self_signed(folder, "IP:127.0.0.1")]
     server = subprocess.Popen(
         [sys.executable, "-m", "tests.benchmarks.sink", *files], stdout=subprocess.PIPE, text=True
     )

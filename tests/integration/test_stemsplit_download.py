@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from stemwatch.stemsplit.calls import Calls
 from stemwatch.stemsplit.guard import Resolver, SocketBackend, resolve
 from stemwatch.stemsplit.separate import SeparateApi
 from stemwatch.stemsplit.sockets import SocketStream
+from tests.certificates import self_signed
 from tests.scenario.caller import KEY
 from tests.scenario.jobs import Job, stem_url
 from tests.scenario.server import ScenarioServer
@@ -250,20 +250,11 @@ def test_a_big_stem_and_a_short_limit(server: ScenarioServer, tmp_path: Path) ->
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A certificate for stems.test (and nothing else), made with openssl."""
-    folder = tmp_path_factory.mktemp("tls")
-    cert, key = folder / "cert.pem", folder / "key.pem"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
-    names = ["-subj", "/CN=stems.test", "-addext", "subjectAltName=DNS:stems.test"]
+    """A certificate for stems.test (and nothing else)."""
     try:
-        subprocess.run(
-            [*command.split(), *names, "-keyout", str(key), "-out", str(cert)],
-            check=True,
-            capture_output=True,
-        )
+        return self_signed(tmp_path_factory.mktemp("tls"), "DNS:stems.test")
     except FileNotFoundError:
         pytest.skip("needs openssl")
-    return cert, key
 
 
 def test_tls_is_for_the_name_at_the_checked_address(

@@ -4,49 +4,95 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
+import threading
+import time
+from pathlib import Path
 
 import httpcore
 import pytest
 
 from stemwatch.stemsplit.sockets import SocketStream
+from tests.certificates import self_signed
 
-STALL = 0.35  # seconds
+STALL = 1.0  # seconds
 PIECE = 1024 * 1024  # bytes of one write
-PART = 32 * 1024  # taken every 20 ms: a piece takes longer than the patience
+PART = 32 * 1024  # taken every 50 ms: a piece takes longer than the patience
+BUFFER = 64 * 1024  # of the socket, else the kernel takes it all at once
 
 
-async def _write(reads: bool) -> tuple[int, float]:
+class _Peer:
+    """The other end in a thread of its own; plain, or TLS where there is a certificate."""
+
+    def __init__(self, sock: socket.socket, certificate: tuple[Path, Path] | None) -> None:
+        self._sock = sock
+        self._certificate = certificate
+        self.arrived = 0
+        self._thread = threading.Thread(target=self._read, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def join(self) -> int:
+        self._thread.join()
+        return self.arrived
+
+    def close(self) -> None:
+        self._sock.close()
+
+    def greet(self) -> None:
+        """Its half of the handshake, and not a byte more."""
+        if self._certificate is not None:
+            serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            serving.load_cert_chain(*self._certificate)
+            self._sock = serving.wrap_socket(self._sock, server_side=True)
+
+    def _read(self) -> None:
+        while self.arrived < PIECE and (part := self._sock.recv(PART)):
+            self.arrived += len(part)
+            time.sleep(0.05)
+
+
+@pytest.fixture(params=["plain", "TLS"])
+def certificate(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Path] | None:
+    if request.param == "plain":
+        return None
+    try:
+        return self_signed(tmp_path, "IP:127.0.0.1")
+    except FileNotFoundError:
+        pytest.skip("needs openssl")
+
+
+async def _write(certificate: tuple[Path, Path] | None, *, reads: bool) -> tuple[int, float]:
     """One piece to a peer that reads slowly, or not at all; what arrived and the seconds."""
-    ours, theirs = socket.socketpair()
-    ours.setblocking(False)
-    theirs.setblocking(False)
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+    stream, peer = SocketStream(near), _Peer(far, certificate)
     loop = asyncio.get_running_loop()
-    arrived = 0
-
-    async def read() -> None:
-        nonlocal arrived
-        while arrived < PIECE:
-            arrived += len(await loop.sock_recv(theirs, PART))
-            await asyncio.sleep(0.02)
-
-    with ours, theirs:
-        reading = asyncio.ensure_future(read() if reads else asyncio.sleep(0))
-        began = loop.time()
-        try:
-            await SocketStream(ours).write(bytes(PIECE), timeout=STALL)
-            took = loop.time() - began
-            await reading
-        finally:
-            reading.cancel()
-        return arrived, took
+    greeting = asyncio.create_task(asyncio.to_thread(peer.greet))
+    if certificate is not None:
+        trusting = ssl.create_default_context(cafile=str(certificate[0]))
+        stream = await stream.start_tls(trusting, "127.0.0.1")
+    await greeting
+    if reads:
+        peer.start()
+    began = loop.time()
+    try:
+        await stream.write(bytes(PIECE), timeout=STALL)
+        took = loop.time() - began
+        return await asyncio.to_thread(peer.join), took
+    finally:
+        await stream.aclose()
+        peer.close()
 
 
-def test_a_slow_line_is_no_stalled_one() -> None:
-    arrived, took = asyncio.run(_write(reads=True))
+def test_a_slow_line_is_no_stalled_one(certificate: tuple[Path, Path] | None) -> None:
+    arrived, took = asyncio.run(_write(certificate, reads=True))
     assert arrived == PIECE
     assert took > STALL, "too quick to tell"
 
 
-def test_a_stalled_line_is_given_up() -> None:
+def test_a_stalled_line_is_given_up(certificate: tuple[Path, Path] | None) -> None:
     with pytest.raises(httpcore.WriteTimeout, match="takes no more data"):
-        asyncio.run(_write(reads=False))
+        asyncio.run(_write(certificate, reads=False))
