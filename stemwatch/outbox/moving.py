@@ -19,7 +19,7 @@ from stemwatch.job import Identity
 from stemwatch.outbox import durable, naming
 
 Outcome = Literal["archived", "deleted", "quarantined", "kept", "changed", "gone"]
-_BLOCK = 256 * 1024
+_BLOCK = 256 * 1024  # bytes of an original in memory; larger ones copy no faster
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.ETXTBSY}
 _BAD_NAME = {errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG}
 

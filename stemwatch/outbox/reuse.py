@@ -83,4 +83,4 @@ def _duplicate(source: str, target: str) -> None:
             if fault.errno not in _NO_LINK:
                 raise
             with open(target, "xb") as plain:
-                shutil.copyfileobj(original, plain, 1 << 20)
+                shutil.copyfileobj(original, plain, 256 * 1024)
