@@ -205,7 +205,7 @@ def test_sixteen_tasks_share_their_commits(tmp_path: Path) -> None:
 
 
 def test_the_loop_never_waits_for_the_disk(tmp_path: Path) -> None:
-    """While a commit is held up for a second by another process, the loop goes on ticking."""
+    """While a commit is held up for two seconds by another process, the loop goes on ticking."""
     path = tmp_path / "journal"
 
     async def main() -> tuple[float, float]:
@@ -214,7 +214,7 @@ def test_the_loop_never_waits_for_the_disk(tmp_path: Path) -> None:
             other.execute("BEGIN IMMEDIATE")
             loop = asyncio.get_running_loop()
             started = loop.time()
-            loop.call_later(1.0, other.execute, "COMMIT")
+            loop.call_later(2.0, other.execute, "COMMIT")
             adding = asyncio.create_task(journal.add(new_job()))
             longest, last = 0.0, started
             while not adding.done():
@@ -225,8 +225,8 @@ def test_the_loop_never_waits_for_the_disk(tmp_path: Path) -> None:
             return longest, loop.time() - started
 
     longest, took = asyncio.run(main())
-    assert took >= 1.0
-    assert longest < 0.6  # a busy machine may keep it waiting too, but not so long
+    assert took >= 2.0
+    assert longest < 1.5  # a busy machine may keep it waiting too, but not so long
 
 
 _RACE = """

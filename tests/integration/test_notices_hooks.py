@@ -111,8 +111,8 @@ def test_what_it_leaves_in_the_background_has_the_rest_of_its_time(script: Any) 
 
 def test_a_daemon_that_lets_go_of_the_output_is_nobody_s_hold_up(script: Any) -> None:
     started = time.monotonic()
-    assert ran(script("setsid sleep 0.7 </dev/null >/dev/null 2>&1 &")).code == 0
-    assert time.monotonic() - started < 0.6
+    assert ran(script("setsid sleep 5 </dev/null >/dev/null 2>&1 &")).code == 0
+    assert time.monotonic() - started < 4
 
 
 def test_a_flood_of_output_costs_next_to_nothing(script: Any) -> None:
@@ -136,7 +136,7 @@ def test_a_flood_of_output_costs_next_to_nothing(script: Any) -> None:
     cpu = time.process_time()
     ended = asyncio.run(go())
     assert len(ended.output) <= 32768
-    assert turns > 30
+    assert turns > 10
     assert time.process_time() - cpu < 0.7
 
 

@@ -18,6 +18,7 @@ from stemwatch.local.song import make_song, write_demo_song, write_song
 from stemwatch.local.spectral.headroom import to_pcm
 from stemwatch.local.spectral.stft import Array
 from stemwatch.local.spectral.stream import separate_stream
+from tests.benchmarks.serving import ROOT
 
 RATE = 44_100
 # The full measurement: STEMWATCH_SPECTRAL_MINUTES=60 pytest -k memory (about 6 minutes)
@@ -168,17 +169,18 @@ def test_separation_is_far_better_than_the_mix() -> None:
 
 
 MEASURE = """
-import resource, sys
+import sys
 from stemwatch.audio.codec import Encoder
 from stemwatch.local.engine import separate
 from stemwatch.local.song import make_song
+from tests.benchmarks.looking import peak
 folder, minutes = sys.argv[1], float(sys.argv[2])
 song = make_song(seconds=12)[0]
 with Encoder(folder + "/long.wav", "wav") as encoder:
     for _ in range(round(minutes * 5)):
         encoder.write(song)
 made = separate(folder + "/long.wav", folder, stems=6, format="wav", progress=lambda _: None)
-print(made.duration, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(made.duration, round(peak()))
 """
 
 
@@ -191,6 +193,7 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
+        cwd=ROOT,
     )
     duration, peak = done.stdout.split()
     print(f"{float(duration) / 60:.1f} minutes: peak {peak} MB")

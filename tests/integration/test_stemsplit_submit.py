@@ -258,10 +258,10 @@ def test_the_hold_is_not_timed(server: ScenarioServer, song: Path) -> None:
     """Waiting for a slot does not count as uploading."""
 
     async def hold() -> None:
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(1.5)
 
     with Caller(song, hold=hold) as caller:
-        assert submit(server, caller, upload_timeout=0.3).remote_id
+        assert submit(server, caller, upload_timeout=1.0).remote_id
 
 
 @pytest.mark.parametrize("change", ["shrink", "grow", "rewrite", "before"])
