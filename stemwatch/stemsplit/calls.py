@@ -40,7 +40,7 @@ async def _at_once() -> None:
 class Calls:
     """One API at `base_url` with one key (None: a local server that wants none).
 
-    Seconds: `connect_timeout` for a connection, `stall_timeout` for any single read or write,
+    Seconds: `connect_timeout` for a connection, `stall_timeout` while no byte moves,
     `upload_timeout` for sending a body, `answer_timeout` for the answer to it (long: giving up
     then costs a person's attention), `poll_timeout` for a whole small call. `tls` replaces the
     usual certificates. `on_rate_limit` hears what the API says of its request budget; `permit` is

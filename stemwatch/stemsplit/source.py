@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from stemwatch.errors import RetryLater
 from stemwatch.stemsplit.client import Upload
 
-CHUNK = 512 * 1024
+CHUNK = 256 * 1024
 _STEP = 128 * 1024  # less than the kernel reads ahead
 _AT_ONCE: int = getattr(os, "RWF_NOWAIT", 0)  # Linux only
 
