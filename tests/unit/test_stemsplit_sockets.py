@@ -1,4 +1,4 @@
-"""A write's patience: it is for a line that stands still, however slow a moving one is."""
+"""A stream's patience: for a line that stands still, however slow a moving one is."""
 
 from __future__ import annotations
 
@@ -96,3 +96,26 @@ def test_a_slow_line_is_no_stalled_one(certificate: tuple[Path, Path] | None) ->
 def test_a_stalled_line_is_given_up(certificate: tuple[Path, Path] | None) -> None:
     with pytest.raises(httpcore.WriteTimeout, match="takes no more data"):
         asyncio.run(_write(certificate, reads=False))
+
+
+def test_only_a_wait_sets_a_timer() -> None:
+    """One for each piece and each read of a quick transfer was a tenth of its CPU."""
+
+    async def there_and_back() -> tuple[bytes, int]:
+        near, far = socket.socketpair()
+        near.setblocking(False)
+        loop = asyncio.get_running_loop()
+        stream = SocketStream(near)
+        try:
+            with pytest.MonkeyPatch.context() as patch:
+                timers: list[float] = []
+                patch.setattr(loop, "call_at", lambda when, *_, **__: timers.append(when))
+                for _ in range(4):
+                    await stream.write(b"piece", timeout=STALL)
+                far.sendall(far.recv(100))
+                return await stream.read(100, timeout=STALL), len(timers)
+        finally:
+            await stream.aclose()
+            far.close()
+
+    assert asyncio.run(there_and_back()) == (b"piece" * 4, 0)
