@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass
 
 REMEMBER = 20  # recent jobs that the estimate is made from
-_FINENESS = 0.13  # of the steps within a window: about 2/3 of 1/_FINENESS polls find an end
+_FINENESS = 0.11  # of the steps within a window: about 2/3 of 1/_FINENESS polls find an end
 _UNSEEN = 0.9  # what the first poll finds done may have been done so much earlier
 
 
@@ -97,12 +97,12 @@ def next_step(
 
     The later in its window, the likelier a job ends in the next second: the steps shrink with the
     root of what is left, which finds ends soonest for a given number of polls. Past the window,
-    they grow with the time since. `coarse`: so many times fewer polls.
+    they are as long as the time since. `coarse`: so many times fewer polls.
     """
     if elapsed < window.earliest:
         return max(min(shortest, longest), window.earliest - elapsed)
     left = window.latest - elapsed
     if left <= 0.0:
-        return min(longest, max(shortest, -left / 2))
+        return min(longest, max(shortest, -left))
     wide = window.latest - window.earliest
     return min(longest, max(shortest, coarse * _FINENESS * math.sqrt(wide * left)))

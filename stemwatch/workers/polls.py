@@ -20,6 +20,7 @@ _EARLY = 256  # callbacks kept that came before the answer that names their job
 _SPARED = 4.0  # polls are that many times rarer meanwhile
 _GUESSING = 15  # of more jobs at once: fewer polls before the first end, to have some for it
 _CERTAIN = 6  # ends after which it is known how old a job has to be to end
+_TOGETHER = 0.4  # of the interval for each job, before the first end
 _QUEUED = 4  # such a young one is asked for that many times more rarely
 _GOLDEN = 0.6180339887  # spreads consecutive numbers evenly
 _WANTED = 8.0  # polls that find a job's end closely enough ...
@@ -252,7 +253,8 @@ class Polls:
         if window is None:  # they are alike to us: what one tells holds for the others
             count = len(self._jobs)
             share = max(0.3, 1.0 - count / _GUESSING)
-            return max(self._interval, self._interval * count / 4, count / self._rate() / share)
+            gap = count / self._rate() / share
+            return max(self._interval, self._interval * count * _TOGETHER, gap)
         scarce = self._scarcity()
         step = next_step(window, elapsed, self._shortest * scarce, self._interval * scarce, scarce)
         return step if self._may_be_next(job) else max(step, _QUEUED * self._interval)

@@ -41,8 +41,8 @@ def test_later_jobs_are_first_asked_for_when_they_may_be_done() -> None:
     follow(schedule, 1, 0.0, 40.0)
     asked = follow(schedule, 2, 1000.0, 40.0)
     assert 36.0 < asked[0] < 40.0
-    assert len(asked) <= 5
-    assert asked[-1] - 40.0 <= 1.0
+    assert len(asked) <= 6
+    assert asked[-1] - 40.0 <= 0.6
 
 
 @pytest.mark.parametrize("lasts", [20.0, 31.0, 38.5, 45.0, 52.3])
