@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass
 
 REMEMBER = 20  # recent jobs that the estimate is made from
-_FINENESS = 0.11  # of the steps within a window: about 2/3 of 1/_FINENESS polls find an end
+_FINENESS = 0.112  # of the steps within a window: about 2/3 of 1/_FINENESS polls find an end
 _UNSEEN = 0.9  # what the first poll finds done may have been done so much earlier
 
 
@@ -34,8 +34,10 @@ class _Seen:
     high: float
     audio: float | None
 
-    def size(self, by_audio: bool) -> float:
-        return self.audio or math.inf if by_audio else 1.0
+    def of(self, *, by_audio: bool) -> tuple[float, float]:
+        """`low` and `high`, or both for a second of its audio."""
+        size = self.audio or math.inf if by_audio else 1.0
+        return self.low / size, self.high / size
 
 
 class Estimate:
@@ -43,6 +45,7 @@ class Estimate:
 
     def __init__(self) -> None:
         self._seen: deque[_Seen] = deque(maxlen=REMEMBER)
+        self._sooner = False  # the last one came sooner than anybody thought
         self._units: dict[bool, Window] = {}  # by audio or not; made anew when there is more to see
 
     def __bool__(self) -> bool:
@@ -50,12 +53,14 @@ class Estimate:
 
     def observe(self, running_at: float, done_at: float, audio: float | None = None) -> None:
         """A job was running at one poll (0: never seen so) and done at the next."""
-        low = running_at
-        if running_at <= 0.0:
-            # It came sooner than anybody thought: so may the next, and old ones tell less of it.
+        low, sooner = running_at, running_at <= 0.0
+        if sooner:
             low = done_at * _UNSEEN
-            for _ in range(len(self._seen) // 2):
+            # One in ten is where jobs vary. Two running: so may the next be, and old ones tell
+            # less of it.
+            for _ in range(len(self._seen) // 2 if self._sooner else 0):
                 self._seen.popleft()
+        self._sooner = sooner
         self._seen.append(_Seen(min(low, done_at), done_at, audio))
         self._units.clear()
 
@@ -82,12 +87,17 @@ class Estimate:
         return Window(unit.earliest * size, unit.latest * size)
 
     def _unit(self, *, by_audio: bool) -> Window:
-        """The narrowest one that every job seen may have ended in, and a little around it."""
-        low = max(seen.low / seen.size(by_audio) for seen in self._seen)
-        high = min(seen.high / seen.size(by_audio) for seen in self._seen)
-        earliest, latest = min(low, high), max(low, high)
-        around = (latest - earliest) / (len(self._seen) + 1)
-        return Window(max(0.0, earliest - around), latest + around)
+        """When jobs end that may all be alike; else those that vary, ends of either side unseen."""
+        seen = [job.of(by_audio=by_audio) for job in self._seen]
+        low, high = max(low for low, _ in seen), min(high for _, high in seen)
+        around = (high - low) / (len(seen) + 1)
+        if low > high:
+            # Of so many that end anywhere within a window, the first and the last are that far
+            # from its borders: a window too narrow finds a third of the next ones late.
+            middles = [(low + high) / 2 for low, high in seen]
+            low, high = min(middles), max(middles)
+            around = (high - low) / (len(seen) - 1)
+        return Window(max(0.0, low - around), high + around)
 
 
 def next_step(

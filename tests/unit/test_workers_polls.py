@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from stemwatch.workers.estimate import Window, next_step
+from stemwatch.workers.estimate import Estimate, Window, next_step
 from stemwatch.workers.polls import Polls
 
 
@@ -140,6 +140,39 @@ def test_steps_stay_between_their_bounds(longest: float) -> None:
         assert min(0.5, longest) <= next_step(window, elapsed, 0.5, longest) <= longest
 
 
+# -- what ends foretell ----------------------------------------------------------------------
+
+
+def seen(*looks: tuple[float, float]) -> Window:
+    """What is foretold by jobs that were seen running, and then done, at these seconds."""
+    estimate = Estimate()
+    for running_at, done_at in looks:
+        estimate.observe(running_at, done_at)
+    window = estimate.window(None)
+    assert window is not None
+    return window
+
+
+def test_jobs_that_may_be_alike_are_taken_for_it() -> None:
+    """However coarsely they were looked at: between the latest "running" and the first "done"."""
+    assert seen((36.0, 44.0)) == Window(32.0, 48.0)
+    assert seen((36.0, 44.0), (40.0, 48.0), (41.0, 50.0)) == Window(40.25, 44.75)
+
+
+def test_jobs_that_vary_are_expected_beyond_those_that_were_seen() -> None:
+    """Of three that may end at any time from 30 to 60, one is seen at 37, one at 45, one at 53."""
+    assert seen((36.0, 38.0), (44.0, 46.0), (52.0, 54.0)) == Window(29.0, 61.0)
+
+
+def test_only_two_early_ones_running_put_the_old_ones_out_of_mind() -> None:
+    """One may be the first of many; where the server became quicker, another follows."""
+    old = [(40.0, 41.0)] * 4
+    early = (0.0, 30.0)
+    assert seen(*old, early).latest > 40.0
+    assert seen(*old, early, *old[:1], early).latest > 40.0
+    assert seen(*old, *[early] * 4).latest < 31.0
+
+
 # -- callbacks -------------------------------------------------------------------------------
 
 
@@ -213,12 +246,12 @@ def test_a_job_that_ends_without_a_call_makes_polling_normal() -> None:
     schedule.called("1", 2.0)
     schedule.take_due(2.0)
     schedule.done(1, 2.0)
-    schedule.done(2, 3.0)
+    schedule.done(2, 2.0)
     assert started(schedule, 3, 4.0) == pytest.approx(usual(schedule))
-    schedule.called("3", 5.0)
-    schedule.take_due(5.0)
-    schedule.done(3, 5.0)
-    assert started(schedule, 4, 6.0) == pytest.approx(4 * usual(schedule))
+    schedule.called("3", 6.0)
+    schedule.take_due(6.0)
+    schedule.done(3, 6.0)
+    assert started(schedule, 4, 7.0) == pytest.approx(4 * usual(schedule))
 
 
 @pytest.mark.parametrize("way", ["started", "resumed"])
