@@ -28,7 +28,7 @@ from typing import IO
 
 ROOT = Path(__file__).parents[1]
 WARM = (
-    "stemwatch.app",
+    "stemwatch.service.app",
     "stemwatch.inbox.observer",
     "stemwatch.commands.check",
     "stemwatch.commands.retry",

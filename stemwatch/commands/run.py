@@ -10,8 +10,8 @@ import click
 from stemwatch import config
 from stemwatch.commands.common import config_option, key_of, settings_of, start_log
 from stemwatch.config import Settings
-from stemwatch.ending import leave_soon
 from stemwatch.log import log
+from stemwatch.service.ending import leave_soon
 
 
 @click.command("run")
@@ -32,7 +32,7 @@ def command(config_file: str | None, once: bool, local: bool) -> int:
     settings = settings_of(config_file, local=local)
     key = key_of(settings)
     start_log(settings, key)
-    from stemwatch.app import run_service
+    from stemwatch.service.app import run_service
 
     def read() -> Settings:
         """The same file again, wherever it was found."""

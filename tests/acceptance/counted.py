@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 from stemwatch import config, log
-from stemwatch.app import run_service
 from stemwatch.key import load_key
+from stemwatch.service.app import run_service
 
 
 async def _count(peak: Path) -> None:

@@ -12,9 +12,9 @@ import sys
 from dataclasses import replace
 
 from stemwatch import config, log
-from stemwatch.app import run_service
-from stemwatch.ending import leave_soon
 from stemwatch.key import load_key
+from stemwatch.service.app import run_service
+from stemwatch.service.ending import leave_soon
 from stemwatch.workers.timing import Timing
 
 

@@ -60,7 +60,7 @@ def test_status_for_programs_draws_nothing(home: Home) -> None:
     assert loaded(home, "status", "--json") & (HEAVY | SERVICE | TERMINAL) == set()
 
 
-@pytest.mark.parametrize("module", ["stemwatch.app", "stemwatch.operations.split"])
+@pytest.mark.parametrize("module", ["stemwatch.service.app", "stemwatch.operations.split"])
 def test_libraries_come_without_their_terminals(module: str) -> None:
     """Whoever imports them first: rich and pygments are installed, for other commands."""
     code = f"import sys, {module}; print(*sys.modules)"

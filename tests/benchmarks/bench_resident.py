@@ -38,7 +38,7 @@ NOWHERE = "http://127.0.0.1:9/v1"  # an idle service asks nobody
 IMPORTS = (
     "asyncio", "sqlite3", "httpx", "structlog", "watchdog.observers.inotify", "yaml", "tenacity",
     "click", "rich.console", "av", "numpy", "starlette.applications", "uvicorn",
-    "stemwatch.stemsplit", "stemwatch.log", "stemwatch.config", "stemwatch.app",
+    "stemwatch.stemsplit", "stemwatch.log", "stemwatch.config", "stemwatch.service.app",
 )  # fmt: skip
 _ALTERNATIVE = f"""
 import asyncio, sqlite3, sys, httpx
@@ -184,7 +184,7 @@ def main() -> None:
         )
         commands = {
             "bare Python": [*python, "pass"],
-            "import stemwatch.app": [*python, "import stemwatch.app"],
+            "import stemwatch.service.app": [*python, "import stemwatch.service.app"],
             "stemwatch --help": [*stemwatch, "--help"],
             "stemwatch status": [*stemwatch, "status"],
             "stemwatch status --json": [*stemwatch, "status", "--json"],

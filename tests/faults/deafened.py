@@ -14,9 +14,9 @@ import sys
 from pathlib import Path
 
 from stemwatch import config, log
-from stemwatch.app import run_service
 from stemwatch.inbox.watcher import Watcher
 from stemwatch.key import load_key
+from stemwatch.service.app import run_service
 
 
 def _deafen() -> None:

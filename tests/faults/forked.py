@@ -24,8 +24,8 @@ from pathlib import Path
 from types import TracebackType
 
 from stemwatch import config, log
-from stemwatch.app import run_service
 from stemwatch.key import load_key
+from stemwatch.service.app import run_service
 from stemwatch.workers.timing import Timing
 
 _ANY_TRACER = (0x59616D61, ctypes.c_ulong(-1))  # prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY)

@@ -17,8 +17,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from stemwatch import config, log
-from stemwatch.app import run_service
 from stemwatch.key import load_key
+from stemwatch.service.app import run_service
 from stemwatch.workers.timing import Timing
 from tests.acceptance.harness import Home, Service
 from tests.acceptance.songs import wav_bytes

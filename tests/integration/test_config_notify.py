@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stemwatch.notify import (
+from stemwatch.service.notify import (
     alive,
     extend,
     notify,

@@ -8,15 +8,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from stemwatch import vital
 from stemwatch.compose import intake_of, working_set
 from stemwatch.config import Folders, Settings
-from stemwatch.front import Front
 from stemwatch.inbox.names import Filter
 from stemwatch.inbox.rounds import Rounds
 from stemwatch.inbox.settle import Settler
 from stemwatch.inbox.watcher import Watcher
-from stemwatch.vital import Vital
+from stemwatch.service import vital
+from stemwatch.service.front import Front
+from stemwatch.service.vital import Vital
 from stemwatch.workers.context import Context
 from stemwatch.workers.gate import SUBMIT
 from stemwatch.workers.place import Place

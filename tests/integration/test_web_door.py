@@ -16,13 +16,13 @@ import httpx
 import pytest
 
 from stemwatch import config
-from stemwatch.app import Service
 from stemwatch.compose import working_set
 from stemwatch.config import Settings, Web
 from stemwatch.errors import ConfigFault, JournalFault, PauseService
 from stemwatch.inbox.mounts import WatchMode
 from stemwatch.job import Job
 from stemwatch.journal.journal import Journal
+from stemwatch.service.app import Service
 from stemwatch.web.address import bound, looked_at, url_of
 from stemwatch.web.guard import MOST
 from stemwatch.web.health import POOL_PATIENCE

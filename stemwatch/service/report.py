@@ -11,8 +11,8 @@ from contextlib import suppress
 from dataclasses import asdict
 
 from stemwatch import __version__, progress
-from stemwatch.manager import Manager
-from stemwatch.served import AllServed
+from stemwatch.service.served import AllServed
+from stemwatch.service.systemd import Manager
 from stemwatch.workers.context import Context
 
 # Seconds from a change to its report. What a rescan leaves is asked of the journal just then, and

@@ -12,11 +12,11 @@ from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from typing import Any
 
-from stemwatch import notify
 from stemwatch.errors import StemwatchError
 from stemwatch.job import JobState
 from stemwatch.log import log, redacted
-from stemwatch.vital import Vital
+from stemwatch.service import notify
+from stemwatch.service.vital import Vital
 from stemwatch.workers.budget import start_of_day
 from stemwatch.workers.context import Context
 

@@ -12,7 +12,6 @@ from stemwatch.compose import intake_of
 from stemwatch.config import Inbox, Settings
 from stemwatch.config.settings import Watch
 from stemwatch.errors import PauseService
-from stemwatch.front import Front
 from stemwatch.inbox.mounts import WatchMode
 from stemwatch.inbox.names import Filter
 from stemwatch.inbox.rounds import CAPACITY, Rounds
@@ -20,6 +19,7 @@ from stemwatch.inbox.settle import Settler, quiet_seconds
 from stemwatch.inbox.watcher import Watcher
 from stemwatch.operations.rebuild import rebuild
 from stemwatch.outbox import staging
+from stemwatch.service.front import Front
 from stemwatch.workers.context import Context
 from stemwatch.workers.outcome import pause
 

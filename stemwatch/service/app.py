@@ -18,18 +18,18 @@ from stemwatch.inbox.mounts import WatchMode, watch_mode
 from stemwatch.job import JobState
 from stemwatch.lock import SERVICE, InstanceLock
 from stemwatch.log import configure, log
-from stemwatch.manager import Manager
 from stemwatch.notices.service import noticing
 from stemwatch.operations import moves
-from stemwatch.reload import Read, Reload, again
-from stemwatch.report import Report
-from stemwatch.served import AllServed, Served
+from stemwatch.service.reload import Read, Reload, again
+from stemwatch.service.report import Report
+from stemwatch.service.served import AllServed, Served
+from stemwatch.service.systemd import Manager
+from stemwatch.service.vital import Vital
+from stemwatch.service.webhooks import receiver_of, registered
 from stemwatch.tuning import retune
-from stemwatch.vital import Vital
 from stemwatch.web.address import bound
 from stemwatch.web.health import Health
 from stemwatch.web.server import serving
-from stemwatch.webhooks import receiver_of, registered
 from stemwatch.workers import credit, smaller
 from stemwatch.workers.context import Context
 from stemwatch.workers.pool import Pool
