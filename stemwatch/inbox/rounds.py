@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 
 from stemwatch.errors import PauseService, StemwatchError
@@ -22,6 +22,7 @@ from stemwatch.inbox.reading import Changed
 from stemwatch.inbox.sample import NotYet, sample_all
 from stemwatch.inbox.scan import Found, Offline, find, scan
 from stemwatch.inbox.settle import Settler, Verdict
+from stemwatch.inbox.unreadable import Unreadable
 from stemwatch.inbox.watcher import Watcher
 from stemwatch.job import ACTIVE, Identity, JobState
 from stemwatch.journal.journal import Journal
@@ -31,7 +32,6 @@ CAPACITY = 4096
 AT_ONCE = 16
 _SEATS = 4  # free ones that are worth a look: with one at a time, a thread was asked for each file
 _SHORTEST_ROUND = 0.2  # seconds between two rounds, however many hints come
-_REMEMBERED = 200  # unreadable files and folders, each reported once
 
 
 class Rounds:
@@ -57,7 +57,7 @@ class Rounds:
         self._front = front
         self._rescan_seconds = rescan_seconds
         self._clock = clock
-        self.unreadable: dict[str, str] = {}
+        self._unreadable = Unreadable()
         self.completed = 0  # whole scans so far
         self.under_way = asyncio.Event()  # the first scan has begun, or has found no inbox
         self._signal = asyncio.Event()
@@ -88,6 +88,11 @@ class Rounds:
     def standstill(self) -> float:
         """Seconds since the last sign that the rounds go on."""
         return self._clock() - self._alive_at
+
+    @property
+    def unreadable(self) -> Mapping[str, str]:
+        """Paths of files and folders below the inbox, each with the system's words."""
+        return self._unreadable.now
 
     @property
     def idle(self) -> bool:
@@ -175,10 +180,11 @@ class Rounds:
     async def _scan_all(self, now: float, *, whole: bool) -> None:
         self.under_way.set()
         self._crowded = False
-        self.unreadable = {p: m for p, m in self.unreadable.items() if p in self._settler}
+        self._unreadable.begin(self._settler)
         if self._folders.begin(self._watcher.mode, whole=whole):
             self._kept.begin()
-        found = scan(self._root, self._filter, folders=self._folders, on_error=self._cant_read)
+        cant_read = self._unreadable.note
+        found = scan(self._root, self._filter, folders=self._folders, on_error=cant_read)
         await self._look(self._watcher.checked(now, found))
         self._next_scan = now + self._rescan_seconds
         self.completed += not self._crowded  # else it stopped where no more could be followed
@@ -243,9 +249,9 @@ class Rounds:
         if isinstance(seen, NotYet):
             self._settler.busy(path, self._clock())
             self._front.forget(path)
-            self._cant_read(path, seen)
+            self._unreadable.note(path, seen)
             return
-        self.unreadable.pop(path, None)
+        self._unreadable.was_read(path)
         verdict = self._settler.sample(path, seen, self._clock())
         if verdict is Verdict.GONE:
             self._forget(path, again=False)
@@ -264,7 +270,7 @@ class Rounds:
             await self._front.admit(found, patient=patient)
         except NotYet as fault:
             self._settler.busy(path, self._clock())
-            self._cant_read(path, fault)
+            self._unreadable.note(path, fault)
         except Incomplete:
             # Nothing came for long: either it is whole after all, or it never will be.
             if self._settler.incomplete(path, self._clock()):
@@ -292,8 +298,3 @@ class Rounds:
     def _taken(self, path: str) -> None:
         self._taking.pop(path, None)
         self._signal.set()
-
-    def _cant_read(self, path: str, error: OSError) -> None:
-        if path not in self.unreadable and len(self.unreadable) < _REMEMBERED:
-            self.unreadable[path] = message = error.strerror or str(error)
-            log.warning("file.unreadable", path=path, message=message)

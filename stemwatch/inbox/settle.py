@@ -81,7 +81,7 @@ class Settler:
     def __len__(self) -> int:
         return len(self._tracked)
 
-    def __contains__(self, path: str) -> bool:
+    def __contains__(self, path: object) -> bool:
         return path in self._tracked
 
     @property
