@@ -15,8 +15,8 @@ class Front(Protocol):
     async def admit(self, found: Found, *, patient: bool) -> None:
         """Journal this settled file. Raises what `Intake.admit` does."""
 
-    def expect(self, path: str) -> None:
-        """This file has stood still for half of its quiet window."""
+    def expect(self, path: str, seen: Identity) -> None:
+        """This file, as it was just seen, has stood still for half of its quiet window."""
 
     def forget(self, path: str) -> None:
         """This file did not stand still, or is followed no more."""

@@ -257,8 +257,8 @@ class Rounds:
             self._forget(path, again=False)
         elif verdict is Verdict.WAIT:
             self._front.forget(path)
-        elif verdict is Verdict.STILL and len(self._settler) <= AT_ONCE:
-            self._front.expect(path)  # in a crowd those that have settled come first
+        elif verdict is Verdict.STILL and seen is not None and len(self._settler) <= AT_ONCE:
+            self._front.expect(path, seen)  # in a crowd those that have settled come first
         elif verdict is Verdict.SETTLED and path not in self._taking:
             task = self._taking[path] = asyncio.create_task(self._take(self._found[path]))
             task.add_done_callback(lambda _: self._taken(path))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
+
 from stemwatch.config import Inbox
 from stemwatch.errors import PauseService, StemwatchError
 from stemwatch.inbox.intake import Candidate, Intake
@@ -35,9 +38,11 @@ class Front:
         )
         self._context.added(await self._intake.admit(candidate, patient=patient))
 
-    def expect(self, path: str) -> None:
-        if self._ahead:
-            self._intake.reader.expect(path)
+    def expect(self, path: str, seen: Identity) -> None:
+        with suppress(OSError):  # the inbox has just gone: the next look tells
+            # A disk of another kind may be mounted inside it, and tell less by its ctimes.
+            if self._ahead and seen.device == os.stat(self.inbox.folders.inbox).st_dev:
+                self._intake.reader.expect(path)
 
     def forget(self, path: str) -> None:
         self._intake.reader.forget(path)

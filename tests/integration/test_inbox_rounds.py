@@ -34,7 +34,7 @@ class Service(Front):
     async def admit(self, found: Found, *, patient: bool) -> None:  # noqa: ARG002
         self.admitted.append(found.relpath)
 
-    def expect(self, path: str) -> None:
+    def expect(self, path: str, seen: Identity) -> None:  # noqa: ARG002
         self.expected.append(os.path.basename(path))
         self.ahead.add(path)
 
