@@ -31,6 +31,8 @@ _NAMED = {
     "AUDIO_TOO_SHORT": "too_short",
     "UNSUPPORTED_FORMAT": "unsupported",
 }
+# A gateway's word (524 is Cloudflare's) for an origin that took the request and has not answered.
+_NO_ANSWER = frozenset({504, 524})
 _ID_LIMIT = 200
 _EXPIRED_URL = frozenset({400, 401, 403, 404, 410})  # storage services differ in their word for it
 
@@ -128,16 +130,14 @@ def post_fault(answer: Answer, *, body_sent: bool) -> StemwatchError:
     # 302 and 303 may say "done, look there": harmless only while the body had no end.
     if status in {301, 307, 308, 404, 405} or (300 <= status < 400 and not body_sent):
         return _endpoint(answer)
+    if status in _NO_ANSWER and body_sent:
+        return _unconfirmed(answer, "a gateway waited in vain for what became of it")
     if status in {408, 409, 425} or status >= 500:
         down = status >= 500 or status == 408
         return _retry(answer, "server_error" if down else "busy", server_down=down)
     if 400 <= status < 500:
         return _reject(answer, "refused", "The API refused the file")
-    return Unconfirmed(
-        f"{answer.where} was answered, but the answer names no job{answer.said()}.",
-        http_status=status,
-        request_id=answer.request_id,
-    )
+    return _unconfirmed(answer, "the answer names no job")
 
 
 def get_fault(answer: Answer) -> StemwatchError:
@@ -232,6 +232,14 @@ def _pause(answer: Answer, code: str, words: str, hint: str) -> PauseService:
         code=code,
         hint=hint,
         after=answer.after,
+        http_status=answer.status,
+        request_id=answer.request_id,
+    )
+
+
+def _unconfirmed(answer: Answer, what: str) -> Unconfirmed:
+    return Unconfirmed(
+        f"{answer.where} was answered, but {what}{answer.said()}.",
         http_status=answer.status,
         request_id=answer.request_id,
     )

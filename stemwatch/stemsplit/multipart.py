@@ -34,7 +34,8 @@ class MultipartBody(Body):
         self._hold = hold
         self._on_sent = on_sent
         self._head = _head(boundary, fields, upload.filename)
-        self.dropped = False  # the server answered or hung up while it was held
+        self.dropped = False  # the server answered or hung up while it was held ...
+        self.held = 0.0  # ... for so many seconds
         self._tail = f"\r\n--{boundary}--\r\n".encode()
         size = len(self._head) + upload.size + len(self._tail)
         super().__init__(
@@ -55,17 +56,23 @@ class MultipartBody(Body):
         yield b""  # httpcore keeps a piece until it gets the next, and that may take minutes
         await self._held(self._check_alive())
         await self._source.require_same()
-        self._begin_tail()
+        try:
+            self._begin_tail()
+        except httpcore.WriteError:  # just when the slot was free
+            self.dropped = True
+            raise
         yield self._tail
 
     async def _held(self, stream: SocketStream) -> None:
         """Hold, but not for a server that has given up: the upload begins again all the sooner."""
+        began = asyncio.get_running_loop().time()
         hold = asyncio.ensure_future(self._hold())
         gone = asyncio.ensure_future(stream.until_answered())
         stopped = False
         try:
             await asyncio.wait({hold, gone}, return_when=asyncio.FIRST_COMPLETED)
             self.dropped = not hold.done()
+            self.held = asyncio.get_running_loop().time() - began
         except asyncio.CancelledError:
             stopped = True
         while not (hold.done() and gone.done()):

@@ -103,12 +103,12 @@ class PresignedApi:
             answer = await self._calls.spend(
                 "/jobs", body, idempotency_key=idempotency_key, clock=clock
             )
+            if answer.status not in {402, 403, 408, 425, 429} and answer.status < 500:
+                self._uploaded.pop(identity, None)  # used up, or the very thing that was refused
+            return accepted(answer, body_sent=body.whole)
         except Unconfirmed:
             self._uploaded.pop(identity, None)  # perhaps used up
             raise
-        if answer.status not in {402, 403, 408, 425, 429} and answer.status < 500:
-            self._uploaded.pop(identity, None)  # used up, or the very thing that was refused
-        return accepted(answer, body_sent=body.whole)
 
     async def find_submission(self, idempotency_key: str, *, since: float) -> Submitted | None:
         """Look through `GET /jobs`, newest first, for the token of this submission.

@@ -24,7 +24,10 @@ from stemwatch.stemsplit.jobs import parse_job
 from stemwatch.stemsplit.multipart import MultipartBody
 
 KEY_PROBE = "stemwatch-key-check"  # a job that can't exist
-_TIMED_OUT = frozenset({408, 502, 504})  # what servers and proxies say of a body that stands still
+# What servers and proxies say of a body that stands still. Some only call the request bad, or fail:
+# after so many seconds of waiting that is no verdict on a song whose end they have not seen.
+_TIMED_OUT = frozenset({408, 502, 504})
+_STOOD_STILL = 1.0
 
 
 class SeparateApi:
@@ -56,8 +59,10 @@ class SeparateApi:
 
         async def hold() -> None:
             clock.reschedule(None)
-            await before_last_bytes()
-            clock.reschedule(asyncio.get_running_loop().time() + self._calls.answer_timeout)
+            try:
+                await before_last_bytes()
+            finally:  # given up for a server that answers: half an answer must not last for ever
+                clock.reschedule(asyncio.get_running_loop().time() + self._calls.answer_timeout)
 
         fields = {"stems": str(options.stems), "format": options.format}
         if self._webhook_url is not None:
@@ -71,7 +76,7 @@ class SeparateApi:
             if body.dropped:
                 raise _not_waited(fault.message) from fault
             raise
-        if body.dropped and answer.status in _TIMED_OUT:
+        if body.dropped and _only_timed_out(answer.status, body.held):
             words = f"{answer.where} was answered with {answer.status}."
             raise _not_waited(words, http_status=answer.status)
         return accepted(answer, body_sent=body.whole)
@@ -120,6 +125,11 @@ class SeparateApi:
         """The tutorial's callback: the job's own JSON."""
         data = webhooks.verified(self.signature.of(scheme), headers, body, secrets, now)
         return webhooks.event(data.get("job_id"), data.get("status"))
+
+
+def _only_timed_out(status: int, held: float) -> bool:
+    failed = status == 400 or status >= 500
+    return status in _TIMED_OUT or (failed and held >= _STOOD_STILL)
 
 
 def _not_waited(why: str, http_status: int | None = None) -> RetryLater:

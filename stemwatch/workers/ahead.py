@@ -54,6 +54,8 @@ class Ahead:
         self._rates: deque[float] = deque(maxlen=_LATELY)
         self._sizes: deque[int] = deque(maxlen=_LATELY)
         self._closed_after: float | None = None  # a server lets uploads wait for less than we would
+        self._closed_until = 0.0  # as long as that is believed: it may have been the line
+        self._blips = 0  # uploads in a row that were closed as soon as they waited
         self._rest_until = 0.0
         self._in_vain = False  # one waited to no end: no other before a slot is given
 
@@ -68,7 +70,9 @@ class Ahead:
     @property
     def _held_for(self) -> float:
         most = self._timing.hold_max
-        return most if self._closed_after is None else min(most, self._closed_after)
+        if self._closed_after is None or self._clock() >= self._closed_until:
+            return most
+        return min(most, self._closed_after)
 
     def room(self) -> int:
         """How many more uploads may begin now."""
@@ -139,6 +143,11 @@ class Ahead:
         ahead = len(self._running) >= self._slots.vacant
         self._running[job_id] = _Running(size, now, ahead, moved=now)
 
+    def sends(self, job_id: int, size: int) -> None:
+        """So many bytes after all: what is too large for the API goes as FLAC."""
+        if (run := self._running.get(job_id)) is not None:
+            run.size = size
+
     def sent(self, job_id: int, count: int) -> bool:
         """So many of its bytes are sent. True if that may have made room."""
         run = self._running.get(job_id)
@@ -158,6 +167,10 @@ class Ahead:
     def admitted(self, job_id: int) -> None:
         """It has its slot, and is none of ours any more."""
         self._in_vain = False
+        run = self._running.get(job_id)
+        now = self._clock()
+        if run is not None and now - (run.whole or now) >= self._timing.line:
+            self._blips = 0  # this server does let them wait
         self.ended(job_id)
 
     def answered(self, size: int, seconds: float) -> None:
@@ -180,9 +193,20 @@ class Ahead:
         return True
 
     def expired(self, job_id: int, *, closed: bool) -> None:
-        """It waited to no end; `closed`: the server did not wait as long as we would have."""
-        run = self._running.get(job_id)
+        """It waited to no end; `closed`: the server did not wait as long as we would have.
+
+        Believed for a while: a router that restarts closes connections too. One that closes them
+        at once, twice running, lets none wait.
+        """
+        now, run = self._clock(), self._running.get(job_id)
         self._in_vain = True
-        if closed and run is not None and run.whole is not None:
-            waited = (self._clock() - run.whole) * _TOO_SOON
-            self._closed_after = min(waited, self._held_for)
+        if not closed or run is None or run.whole is None:
+            return
+        waited = now - run.whole
+        if waited < self._timing.line:
+            self._blips += 1
+            if self._blips > 1:
+                self._rest_until = now + self._timing.ahead_again
+        else:
+            self._closed_after = min(waited * _TOO_SOON, self._held_for)
+            self._closed_until = now + self._timing.ahead_again

@@ -140,8 +140,6 @@ async def reject(ctx: Context, job: Job, fault: Reject) -> None:
 async def _retry(ctx: Context, job: Job, fault: RetryLater) -> None:
     if fault.code == "rate_limited":
         ctx.counters.rate_limited += 1
-        if not ctx.ahead.refused(job.id):
-            ctx.slots.refused()
         hint = "Lower api.max_concurrent to your plan's parallel jobs if this goes on."
         pause(ctx, PauseService(fault.message, code="rate_limited", hint=hint, after=fault.after))
         if job.state is JobState.SEPARATING:  # it is asking that is too much: all polls wait

@@ -47,7 +47,7 @@ async def submit(ctx: Context, job: Job) -> Job:
             await attempt.refused(fault)
             raise
     accepted = ctx.clock()
-    ctx.ahead.answered(job.identity.size, attempt.took(accepted))
+    attempt.learn(accepted)
     separating = await confirm(ctx, attempt.job, answer)
     if any(pause.code == "credit" for pause in ctx.gate.pauses):
         ctx.credit.turned()  # this very song ends that pause
@@ -73,6 +73,7 @@ class _Attempt:
         self.job = job
         self._fd = fd
         self._last_bytes = False
+        self._sent = 0  # bytes of this attempt: none where the storage still has the song
         self.began = self._whole = self._let_go = ctx.clock()
         # One key for one intent: a retry after an answer that may have been lost repeats it.
         self.idempotency_key = job.idempotency_key or uuid.uuid4().hex
@@ -84,11 +85,12 @@ class _Attempt:
 
         def sent(count: int) -> None:
             counted(count)
-            entry.done = count
+            self._sent = entry.done = count
             ctx.progress.touch()
             if ctx.ahead.sent(job.id, count):
                 ctx.hurry()
 
+        ctx.ahead.sends(job.id, upload.size)
         await ctx.requests.take()
         _require_open(ctx, job)  # claimed before a pause, it must not begin after it
         self.began = ctx.clock()
@@ -135,12 +137,14 @@ class _Attempt:
         self._last_bytes = True
         self._let_go = ctx.clock()
 
-    def took(self, now: float) -> float:
-        """Seconds of the upload up to its answer at `now`, without its wait for a slot.
+    def learn(self, now: float) -> None:
+        """It was accepted at `now`: how quick is the line? Its wait for a slot doesn't count.
 
         What the last bytes had to wait for in the buffers of a slow line is part of it.
         """
-        return self._whole - self.began + now - self._let_go
+        if self._sent:
+            took = self._whole - self.began + now - self._let_go
+            self.ctx.ahead.answered(self._sent, took)
 
     async def _commit(self) -> Job:
         ctx, minutes = self.ctx, (self.job.duration or 0.0) / 60.0
@@ -181,6 +185,8 @@ class _Attempt:
             elif isinstance(fault, Reject) and not isinstance(fault, Unconfirmed):
                 await ctx.insist(lambda: ctx.journal.unbook(job))
             # else: the uncertain instant; it stays `submitting` until somebody decides
+        if isinstance(fault, RetryLater) and fault.code == "rate_limited":
+            self._fewer_slots()  # before its own is given on: the next would be refused as well
         ctx.slots.release(job.id)
         # It stays in `committed` until the pool has concluded it: a drain that stopped a refusal
         # on its way to the journal would leave a `submitting` that nobody is uncertain about.
@@ -188,6 +194,13 @@ class _Attempt:
         if job.state is JobState.SUBMITTING and self._last_bytes and unforeseen:
             text = redacted(f"an unexpected fault after the last bytes: {fault!r}.")
             raise Unconfirmed(text) from fault
+
+    def _fewer_slots(self) -> None:
+        """A 429 for want of a slot: not one to an upload ahead, nor on its way to a storage."""
+        ctx = self.ctx
+        asked = self._last_bytes or ctx.api.keeps_uploads is None
+        if asked and not ctx.ahead.refused(self.job.id):
+            ctx.slots.refused()
 
 
 def _require_open(ctx: Context, job: Job) -> None:

@@ -28,7 +28,7 @@ class Timing:
     hold_max: float = 45.0  # proxies close a body that stands still, commonly after 60 s
     job_guess: float = 40.0  # what a job takes, before the first one has ended
     lookahead: float = 20.0  # an upload ahead may wait this long for the slot that it expects
-    ahead_again: float = 3600.0  # uploads ahead rest after one was refused for want of a slot
+    ahead_again: float = 3600.0  # what a server did to an upload ahead is believed for so long
     line: float = 2.0  # the next upload starts when those under way have this much left to send
     minute: float = 60.0  # in which api.requests_per_minute are counted
     confirm_first: float = 5.0  # an unanswered submission is looked for in the list of jobs ...

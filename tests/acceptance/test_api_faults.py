@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.acceptance.harness import KEY, SEPARATE, Home, Service
 from tests.acceptance.songs import drop
 from tests.scenario.jobs import sign
@@ -156,7 +158,6 @@ SAME_KEY: list[dict[str, Any]] = [  # the whole body was read, then the server s
     {"status": 502, "html": True},
     {"status": 503},
     {"status": 503, "headers": {"Retry-After": "1"}},
-    {"status": 504},
     {"status": 408},
     {"status": 409},
     {"status": 425},
@@ -201,6 +202,22 @@ def test_a_failing_server_gets_the_same_song_again_under_the_same_key(
     later = [post["time"] for post in posts if post["time"] > answered[3]["time"]]
     assert later[0] - answered[3]["finished"] >= 1.0
     assert outcomes(home) == {"song": "delivered"}
+
+
+@pytest.mark.parametrize("status", [504, 524])
+def test_a_gateway_s_timeout_is_no_answer(tmp_path: Path, wire: str, status: int) -> None:
+    """The origin took the job, and the gateway in front of it gave up: paid once, never twice."""
+    with ScenarioServer(wire=wire, key=KEY, job_seconds=0.1) as server:
+        server.scenario(post=[{"status": status, "accept": True}])
+        home = home_for(tmp_path, server)
+        with home.scaled_service(SCALE) as service:
+            drop(home.inbox / "song.wav")
+            wait_for_ends(service, 1)
+        assert server.paid["total"] == 1
+        assert len(server.requests("post")) == 1
+    # Wire B has a list of jobs, in which it is found; of wire A only its owner can know.
+    ends = {"separate": "submission_unconfirmed", "presigned": "delivered"}
+    assert outcomes(home) == {"song": ends[wire]}
 
 
 @SEPARATE

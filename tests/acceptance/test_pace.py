@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.acceptance.harness import SEPARATE, Home
 from tests.acceptance.songs import drop
@@ -39,8 +42,42 @@ def test_a_known_limit_is_never_exceeded(tmp_path: Path, wire: str) -> None:
         }
         assert len(server.requests(server.upload_route)) == SONGS
         assert server.paid["total"] == SONGS
-        assert _api_calls_a_job(server) <= 14
+        assert len(server.requests("get")) <= 5 * SONGS  # at a fixed beat, 7 to 8 a job
+        assert _api_calls_a_job(server) <= 7
         assert _most_at_once(server) <= 6
+
+
+def test_the_next_song_is_sent_while_its_slot_is_still_taken(tmp_path: Path, wire: str) -> None:
+    """Seen by the server: it has the song before the job before it ends, its end only after."""
+    seconds = 1.5
+    with ScenarioServer(wire=wire, job_seconds=seconds, concurrency=1, strict="end") as server:
+        home = Home(tmp_path, server.url, api={"max_concurrent": 1})
+        with home.scaled_service(QUICK, *AHEAD) as service:
+            _drop_all(home, 4)
+            service.wait_for_event("job.done", count=4)
+        accepted = [job["accepted"] for job in server.paid["jobs"]]
+        sent = [entry["time"] for entry in server.requests(server.upload_route)]
+    # How long jobs take is known after the first: from the third song on, at the latest.
+    for number in (2, 3):
+        end = accepted[number - 1] + seconds
+        assert sent[number] < end <= accepted[number]
+
+
+def test_what_throttles_polls_says_nothing_of_slots(tmp_path: Path, wire: str) -> None:
+    """A 429 to a question lowers no concurrency; one to a submission does."""
+    refused = {"status": 429, "headers": {"Retry-After": "0"}}
+    with ScenarioServer(wire=wire, job_seconds=0.3) as server:
+        server.scenario(get=[refused] * 3)
+        home = Home(tmp_path, server.url, api={"max_concurrent": 4})
+        with home.scaled_service(QUICK, "creep=3600", "rate_limited_max=0.1") as service:
+            _drop_all(home, 1)
+            service.wait_for_event("job.done", count=1)
+            assert [e["status"] for e in server.requests("get")].count(429) == 3
+            assert home.status()["slots"]["limit"] == 4
+            server.scenario(post=[refused])
+            drop(home.inbox / "another.wav", 99)
+            service.wait_for_event("job.done", count=2)
+            assert wait_for(lambda: home.status()["slots"]["limit"] < 4)
 
 
 def _most_at_once(server: ScenarioServer) -> int:
@@ -71,12 +108,21 @@ def test_nothing_is_sent_ahead_after_a_refusal_at_the_head(tmp_path: Path, wire:
 
 
 @SEPARATE
+@pytest.mark.parametrize(
+    "timed_out",
+    [
+        {"at": "head", "status": 408, "delay": 0.2},
+        {"at": "head", "status": 504, "delay": 0.2},
+        {"at": "head", "status": 400, "delay": 1.2},
+        {"at": "head", "status": 503, "delay": 1.2},
+    ],
+    ids=lambda step: str(step["status"]),
+)
 def test_an_upload_that_the_server_does_not_wait_for_begins_again(
-    tmp_path: Path, wire: str
+    tmp_path: Path, wire: str, timed_out: dict[str, Any]
 ) -> None:
     """A proxy closes a body that stands still: it is sent again later, and paid once."""
-    timed_out = {"at": "head", "status": 408, "delay": 0.2}
-    with ScenarioServer(wire=wire, job_seconds=1.0) as server:
+    with ScenarioServer(wire=wire, job_seconds=2.0) as server:
         home = Home(tmp_path, server.url, api={"max_concurrent": 1})
         server.scenario(post=[{}, {}, timed_out])  # from the third on it is known when to come
         with home.scaled_service(QUICK, *AHEAD) as service:

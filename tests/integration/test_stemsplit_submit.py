@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from stemwatch import __version__
 from stemwatch.errors import PauseService, Reject, RetryLater, StemwatchError, Unconfirmed
 from stemwatch.job import Options
 from stemwatch.stemsplit.calls import Calls
-from stemwatch.stemsplit.client import Submitted
+from stemwatch.stemsplit.client import Submitted, Upload
 from stemwatch.stemsplit.separate import SeparateApi
 from tests.scenario.caller import KEY, Caller, make_song
 from tests.scenario.server import ScenarioServer
@@ -212,18 +213,92 @@ def test_an_answer_at_the_head_is_an_answer(
     assert not caller.sent or caller.sent[-1] < BIG
 
 
-def test_an_answer_during_the_hold_stops_the_last_bytes(server: ScenarioServer, song: Path) -> None:
-    """A proxy that times the waiting body out has answered: the end is not sent after it."""
-    server.scenario(post=[{"at": "head", "status": 408, "delay": 0.3}])
+@pytest.mark.parametrize("slot_is_free", [False, True])
+@pytest.mark.parametrize(
+    ("status", "delay", "kind", "code"),
+    [
+        (408, 0.3, RetryLater, "not_waited"),
+        (504, 0.3, RetryLater, "not_waited"),
+        (400, 1.3, RetryLater, "not_waited"),
+        (500, 1.3, RetryLater, "not_waited"),
+        (503, 1.3, RetryLater, "not_waited"),
+        (400, 0.1, Reject, "bad_request"),
+        (413, 1.3, Reject, "too_large"),
+        (401, 1.3, PauseService, "auth"),
+    ],
+)
+def test_an_answer_during_the_hold_stops_the_last_bytes(
+    server: ScenarioServer,
+    song: Path,
+    status: int,
+    delay: float,
+    kind: type,
+    code: str,
+    slot_is_free: bool,
+) -> None:
+    """Whoever times the waiting body out has answered: the end is not sent after it.
+
+    In whatever words: no song is quarantined, no server called down for an end that they never saw.
+    """
+    server.scenario(post=[{"at": "head", "status": status, "delay": delay}])
+    paid = server.paid["total"]
     served = len(server.requests("post"))
 
     async def hold() -> None:
-        log = server.requests
-        await wait_for_async(lambda: log("post")[served:] and log("post")[served]["delivered"])
+        if slot_is_free:  # in the very moment of the answer
+            log = server.requests
+            await wait_for_async(lambda: log("post")[served:] and log("post")[served]["delivered"])
+        else:
+            await asyncio.Event().wait()
 
-    with Caller(song, hold=hold) as caller, pytest.raises(RetryLater) as caught:
+    with Caller(song, hold=hold) as caller, pytest.raises(StemwatchError) as caught:
         submit(server, caller)
-    assert caught.value.http_status == 408
+    found = caught.value
+    assert isinstance(found, RetryLater | Reject | PauseService)
+    assert (type(found), found.code, found.http_status) == (kind, code, status)
+    assert not (isinstance(found, RetryLater) and found.server_down)
+    assert server.paid["total"] == paid
+
+
+def test_half_an_answer_during_the_hold_does_not_last_for_ever(song: Path) -> None:
+    """The wait for a slot is not timed; the rest of an answer that ended it is."""
+
+    over = asyncio.Event()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        with suppress(ConnectionError):
+            while not reader.at_eof():  # never silent for as long as a read may take
+                writer.write(b"HTTP/1.1 408 Request Timeout\r\nX: ")
+                await writer.drain()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(reader.read(BUFFER), 0.2)
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+        over.set()
+
+    async def held() -> None:
+        server = await asyncio.start_server(talk, "127.0.0.1", 0)
+        origin = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        api = SeparateApi(Calls(origin, "key", answer_timeout=1.0))
+        try:
+            with song.open("rb") as file:
+                await api.submit(
+                    Upload(file.fileno(), song.stat().st_size, song.name),
+                    Options(stems=2, format="wav"),
+                    idempotency_key="key",
+                    before_last_bytes=asyncio.Event().wait,  # type: ignore[arg-type]
+                    on_sent=lambda _: None,
+                )
+        finally:
+            await api.aclose()
+            server.close()
+            await over.wait()
+
+    with pytest.raises(RetryLater) as caught:
+        asyncio.run(asyncio.wait_for(held(), 30))
+    assert caught.value.code == "not_waited"
 
 
 def test_a_server_gone_during_the_hold_is_not_ambiguous(song: Path) -> None:

@@ -166,6 +166,77 @@ def test_a_server_that_does_not_wait_is_remembered() -> None:
     assert line.ahead.room() == 1  # a slot was given: another may be sent ahead, but later
 
 
+def closed_at_once(line: Line, job: int) -> None:
+    """An upload ahead of job 1's end that its server closes as soon as it waits."""
+    line.uploads(job, 10 * MB)
+    line.now += 0.1
+    line.ahead.expired(job, closed=True)
+    line.ahead.ended(job)
+
+
+def given_a_slot(line: Line, job: int, after: float) -> None:
+    line.uploads(job, 10 * MB)
+    line.now += after
+    line.ahead.admitted(job)
+
+
+def test_one_that_is_closed_at_once_tells_nothing_of_the_server() -> None:
+    """A router that restarts must not cost every later song a second upload."""
+    line = Line(slots_=1)
+    line.learns(job=45.0, size=10 * MB, seconds=5.0)
+    line.runs(1)
+    line.now += 35.0
+    closed_at_once(line, 2)
+    assert line.ahead.longest_hold == 45.0
+    given_a_slot(line, 2, after=3.0)  # the next one does wait
+    assert line.ahead.room() == 1
+    closed_at_once(line, 3)
+    given_a_slot(line, 3, after=0.0)
+    assert line.ahead.room() == 1
+
+
+def test_two_running_tell_that_it_lets_none_wait() -> None:
+    """An hour without uploads ahead, as after a refusal at the head; then it is tried again."""
+    line = Line(slots_=1)
+    line.learns(job=45.0, size=10 * MB, seconds=5.0)
+    line.runs(1)
+    line.now += 35.0
+    for job in (2, 3):
+        closed_at_once(line, job)
+        given_a_slot(line, job, after=0.0)
+    assert line.ahead.room() == 0
+    line.polls.done(1, line.now, learn=False)
+    line.slots.release(1)
+    assert line.ahead.room() == 1  # a free slot is another matter
+    line.now += 3600.0
+    line.runs(4)
+    line.now += 35.0
+    assert line.ahead.room() == 1
+
+
+def test_how_long_a_server_waits_is_asked_again_after_an_hour() -> None:
+    """It may have been a deploy of theirs; it may be another server by now."""
+    line = Line(slots_=1)
+    line.learns(job=45.0, size=10 * MB, seconds=5.0)
+    line.runs(1)
+    line.uploads(2, 10 * MB)
+    line.now += 10.0
+    line.ahead.expired(2, closed=True)
+    assert line.ahead.longest_hold == 8.0
+    line.now += 3600.0
+    assert line.ahead.longest_hold == 45.0
+
+
+def test_what_goes_as_flac_leaves_the_line_sooner() -> None:
+    """The file's own size would hold the next upload up for bytes that nobody sends."""
+    line = Line(slots_=2)
+    line.ahead.answered(10 * MB, 5.0)
+    line.uploads(1, 100 * MB, whole=False)
+    line.ahead.sends(1, 50 * MB)
+    line.ahead.sent(1, 47 * MB)
+    assert line.ahead.room() == 1
+
+
 def test_late_jobs_are_not_uploaded_for_again_and_again() -> None:
     """A job far beyond what others took says nothing of its end: no upload waits for it in vain."""
     line = Line(slots_=1)
