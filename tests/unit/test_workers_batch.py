@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 import random
 from dataclasses import dataclass, field
 
@@ -22,6 +23,7 @@ class Batch:
 
     slots: int
     per_minute: int
+    server_slots: int = 99  # what it is sent beyond these waits there in a queue
     polls: float = 0.0
     late: float = 0.0
     asked: list[float] = field(default_factory=list)  # when anything was asked for
@@ -32,12 +34,15 @@ class Batch:
         schedule = Polls(3.0, 0.5, 300.0, 30.0, rate=lambda: budget.rate)
         waiting = list(enumerate(factors))
         ends: dict[int, float] = {}
+        free_at = [0.0] * self.server_slots
         delays = []
         while waiting or len(schedule):
             if waiting and len(ends) < self.slots and budget.delay() == 0.0:
                 job, factor = waiting.pop(0)
                 self._ask(budget)
-                ends[job] = self.now + JOB * factor
+                begins = max(self.now, heapq.heappop(free_at))
+                ends[job] = begins + JOB * factor
+                heapq.heappush(free_at, ends[job])
                 audio = AUDIO * factor if by_audio else AUDIO
                 schedule.started(job, self.now, audio=audio)
                 continue
@@ -101,6 +106,13 @@ def test_few_polls_find_the_ends(
     assert sum(batch.polls for batch in batches) / BATCHES <= polls
     assert sum(batch.late for batch in batches) / BATCHES <= late
     assert max(batch.busiest for batch in batches) <= per_minute
+
+
+def test_where_the_server_queues_only_those_that_may_be_next_are_asked_for() -> None:
+    """Ten at a server of three: most wait there, and asking for them tells nothing."""
+    batches = [Batch(10, 240, server_slots=3).run(factors(seed, 0.25)) for seed in range(BATCHES)]
+    assert sum(batch.polls for batch in batches) / BATCHES <= 18.0  # of all of them: 25
+    assert sum(batch.late for batch in batches) / BATCHES <= 0.04
 
 
 def test_longer_songs_are_asked_for_later() -> None:
