@@ -180,6 +180,7 @@ def intake_of(context: Context, place: Place) -> Intake:
             max_duration=None if context.local else LONGEST,
         ),
         same=place.same,
+        demand_disks=lambda job: context.place_of(job).demand_results(),
     )
 
 

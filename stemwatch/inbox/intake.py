@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from stemwatch.audio.client import AudioHelper
@@ -58,7 +59,10 @@ class Candidate:
 
 
 class Intake:
-    """Admits settled files. `same` compares two looks at one path."""
+    """Admits settled files. `same` compares two looks at one path.
+
+    `demand_disks` raises PauseService where the disks of a job's results are away.
+    """
 
     def __init__(
         self,
@@ -68,17 +72,19 @@ class Intake:
         local: bool,
         limits: Limits,
         same: Same,
+        demand_disks: Callable[[Job], Awaitable[None]],
     ) -> None:
         self._journal = journal
         self._local = local
         self._limits = limits
+        self._demand_disks = demand_disks
         self.reader = FileReader(audio, max_bytes=limits.max_bytes, same=same)
 
     async def admit(self, candidate: Candidate, *, patient: bool) -> Job:
         """Journal this file; what can't be separated is journaled as `quarantined`.
 
         `patient`: bytes that seem to be missing may still come. Raises Incomplete (only then),
-        Changed, FileNotFoundError or NotYet, with nothing journaled.
+        Changed, FileNotFoundError, NotYet or PauseService, with nothing journaled.
         """
         read = await self.reader.read(candidate.path, patient=patient)
         if read.lack is not None and patient:
@@ -166,7 +172,10 @@ class Intake:
             # Not moved yet, never moved, or gone: nobody can have moved that back.
             if not other.filed_to or other.filed_to == other.path or other.owner != job.owner:
                 continue
-            if await asyncio.to_thread(os.path.lexists, other.filed_to):
+            # What is on a disk that is away was moved by nobody: an unconfirmed one would be
+            # submitted, and perhaps paid for, again.
+            await self._demand_disks(other)
+            if await asyncio.to_thread(_may_be_there, other.filed_to):
                 continue
             # Dropped into somebody else's inbox, it is theirs.
             theirs = {"inbox": job.inbox, "outbox": job.outbox} if other.inbox != job.inbox else {}
@@ -212,6 +221,17 @@ class Intake:
 
 def _tell_queued(job: Job) -> None:
     log.info("job.queued", name=job.name, id=job.id, seconds=round(job.duration or 0.0, 1))
+
+
+def _may_be_there(path: str) -> bool:
+    """False only for what is certainly not: a stale mount says nothing."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _is_still_here(job: Job) -> bool:

@@ -9,12 +9,21 @@ from pathlib import Path
 import pytest
 
 from stemwatch.audio.client import AudioHelper
+from stemwatch.compose import intake_of
+from stemwatch.errors import PauseService
 from stemwatch.inbox.intake import Candidate, Intake, Limits
 from stemwatch.job import Job, JobState, Options
 from stemwatch.journal.journal import Journal
+from stemwatch.workers.place import Anchor, Place
+from tests.acceptance.harness import Home
+from tests.context_support import context_of
 from tests.scenario.caller import make_song
 
 UNCONFIRMED = {"code": "submission_unconfirmed", "message": "no answer.", "hint": "look."}
+
+
+async def _all_there(_: Job) -> None:
+    """No disk is away."""
 
 
 def admitted_again(tmp_path: Path, filed_to: Callable[[Path], str | None]) -> tuple[Job, Job]:
@@ -28,7 +37,9 @@ def admitted_again(tmp_path: Path, filed_to: Callable[[Path], str | None]) -> tu
     async def scenario() -> tuple[Job, Job]:
         journal, audio = Journal(str(tmp_path / "journal")), AudioHelper()
         same = lambda one, other: one == other  # noqa: E731
-        intake = Intake(journal, audio, local=False, limits=Limits(), same=same)
+        intake = Intake(
+            journal, audio, local=False, limits=Limits(), same=same, demand_disks=_all_there
+        )
         try:
             first = await intake.admit(candidate, patient=False)
             intended = await journal.intend(
@@ -67,3 +78,32 @@ def test_a_file_moved_back_by_hand_is_a_retry(tmp_path: Path) -> None:
     held, again = admitted_again(tmp_path, lambda song: str(song.parent.parent / "quarantine/x"))
     assert (again.id, again.state) == (held.id, JobState.QUEUED)
     assert again.idempotency_key == "k1"
+
+
+def test_a_quarantine_whose_disk_is_away_was_emptied_by_nobody(tmp_path: Path) -> None:
+    """The same song, dropped again meanwhile: its first submission may have been charged."""
+    home = Home(tmp_path, "http://127.0.0.1:9/v1")
+    kept = str(home.quarantine)
+    away = Anchor(kept, device=-1, top=f"{kept}/was mounted here")
+    place = Place(outbox=str(home.outbox), quarantine=kept, anchors={kept: away})
+    song = make_song(home.inbox / "song.wav", seconds=1)
+    candidate = Candidate(str(song), song.name, Options(), str(home.outbox))
+
+    async def scenario() -> Job | None:
+        async with context_of(home, place=place) as context:
+            intake = intake_of(context, place)
+            first = await intake.admit(candidate, patient=False)
+            intended = await context.journal.intend(
+                first, idempotency_key="k1", minutes=1, price=0.1, limits=[]
+            )
+            held = await context.journal.advance(
+                intended, JobState.QUARANTINED, **UNCONFIRMED, filed_to=f"{kept}/song.wav"
+            )
+            with pytest.raises(PauseService) as fault:
+                await intake.admit(candidate, patient=False)
+            assert fault.value.code == "disk"
+            return await context.journal.get(held.id)
+
+    held = asyncio.run(scenario())
+    assert held is not None
+    assert (held.state, held.code) == (JobState.QUARANTINED, "submission_unconfirmed")
