@@ -1,22 +1,27 @@
-"""Large bodies go past h11, and nothing else changes: framing, short ends, early heads."""
+"""Large bodies go past h11 uncopied, and nothing else changes: framing, short ends, early heads."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import os
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from stemwatch.errors import RetryLater
 from stemwatch.job import Options
+from stemwatch.stemsplit import download
 from stemwatch.stemsplit.calls import Calls
 from stemwatch.stemsplit.client import Upload
+from stemwatch.stemsplit.presigned import PresignedApi
 from stemwatch.stemsplit.separate import SeparateApi
+from stemwatch.stemsplit.sockets import SocketStream
 from stemwatch.stemsplit.source import CHUNK, on_a_disk
 from stemwatch.stemsplit.transport import STRAIGHT_BYTES
 from tests.counting import calls
@@ -204,3 +209,104 @@ def test_an_upload_is_read_once_in_large_pieces(tmp_path: Path) -> None:
     assert count["preadv"] == pieces * looks + 1
     assert CHUNK >= 256 * 1024
     assert held == [True], "a song that waits for its slot keeps a piece in memory"
+
+
+class _Seen:
+    """Large pieces by identity, where they come into the process and where they leave it."""
+
+    def __init__(self) -> None:
+        self.came: list[object] = []  # kept: an id is used again once its piece is gone
+        self.went: list[object] = []
+
+    def copies(self) -> int:
+        known = {id(piece) for piece in self.came}
+        return sum(id(piece) not in known for piece in self.went if _size(piece) >= CHUNK // 8)
+
+
+def _size(piece: object) -> int:
+    assert isinstance(piece, bytes | memoryview)
+    return len(piece)
+
+
+@pytest.mark.parametrize("wire", [SeparateApi, PresignedApi])
+def test_an_upload_is_not_copied_on_its_way(
+    tmp_path: Path,
+    wire: type[SeparateApi] | type[PresignedApi],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The very bytes that were read from the disk are those that the socket gets."""
+    seen = _Seen()
+    read, send = os.pread, SocketStream._send_some
+
+    def pread(fd: int, size: int, offset: int) -> bytes:
+        seen.came.append(piece := read(fd, size, offset))
+        return piece
+
+    async def send_some(self: SocketStream, view: memoryview, *rest: Any) -> int:
+        seen.went.append(view.obj)
+        return await send(self, view, *rest)
+
+    monkeypatch.setattr(os, "pread", pread)
+    monkeypatch.setattr(SocketStream, "_send_some", send_some)
+    song = tmp_path / "song.wav"
+    song.write_bytes(BODY)
+
+    async def once() -> None:
+        async def at_once() -> None:
+            pass
+
+        async with _serving(_taking) as origin:
+            api = wire(Calls(origin, "key"))
+            with song.open("rb") as file:
+                await api.submit(
+                    Upload(file.fileno(), len(BODY), "song.wav"),
+                    Options(stems=2, format="wav"),
+                    idempotency_key="key",
+                    before_last_bytes=at_once,
+                    on_sent=lambda _: None,
+                )
+            await api.aclose()
+
+    asyncio.run(once())
+    assert sum(_size(piece) for piece in seen.came) == len(BODY)
+    assert seen.copies() == 0
+
+
+async def _taking(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Takes any request, and answers on either wire."""
+    origin = f"http://127.0.0.1:{writer.get_extra_info('sockname')[1]}"
+    answer = {"job_id": "j", "uploadKey": "k", "uploadUrl": f"{origin}/put", "status": "QUEUED"}
+    body = json.dumps(answer).encode()
+    with suppress(asyncio.IncompleteReadError):  # until the client hangs up
+        while head := (await reader.readuntil(b"\r\n\r\n")).lower():
+            await reader.readexactly(int(head.split(b"content-length: ")[1].split(b"\r\n")[0]))
+            writer.write(OK + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+            await writer.drain()
+
+
+def test_a_download_is_not_copied_on_its_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The very bytes that the socket gave are those that the disk gets, in few trips to it.
+
+    But for what came in one piece with the head.
+    """
+    seen, trips = _Seen(), []
+    receive, write = SocketStream._receive, download._write
+
+    def received(self: SocketStream, most: int) -> bytes:
+        seen.came.append(piece := receive(self, most))
+        return piece
+
+    def written(fd: int, chunks: Sequence[bytes]) -> None:
+        trips.append(len(chunks))
+        seen.went.extend(chunks)
+        write(fd, chunks)
+
+    monkeypatch.setattr(SocketStream, "_receive", received)
+    monkeypatch.setattr(download, "_write", written)
+    target = tmp_path / "stem"
+    asyncio.run(_serve([OK + LENGTH + b"\r\n", BODY], target))
+    assert target.read_bytes() == BODY
+    assert seen.copies() <= 1
+    assert len(trips) <= len(BODY) // (512 * 1024) + 1

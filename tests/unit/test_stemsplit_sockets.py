@@ -8,11 +8,12 @@ import ssl
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import httpcore
 import pytest
 
-from stemwatch.stemsplit.sockets import SocketStream
+from stemwatch.stemsplit.sockets import FAIR_BYTES, READ_BYTES, SocketStream
 from tests.certificates import self_signed
 
 STALL = 1.0  # seconds
@@ -119,3 +120,44 @@ def test_only_a_wait_sets_a_timer() -> None:
             far.close()
 
     assert asyncio.run(there_and_back()) == (b"piece" * 4, 0)
+
+
+class Endless(socket.socket):
+    """Takes and gives at once whatever is asked for, as a quick line and a slow loop may seem."""
+
+    def send(self, data: Any, flags: int = 0, /) -> int:  # noqa: ARG002
+        return len(data)
+
+    def recv(self, size: int, flags: int = 0, /) -> bytes:  # noqa: ARG002
+        return bytes(size)
+
+
+@pytest.mark.parametrize("way", ["write", "read"])
+def test_a_quick_transfer_lets_others_run_once_a_megabyte(way: str) -> None:
+    """A socket that never blocks would hold the loop for as long as it lasts."""
+
+    async def turns() -> int:
+        near, far = socket.socketpair()
+        stream, counted = SocketStream(Endless(fileno=near.detach())), 0
+
+        def count() -> None:
+            nonlocal counted
+            counted += 1
+            loop.call_soon(count)
+
+        loop = asyncio.get_running_loop()
+        loop.call_soon(count)
+        await asyncio.sleep(0)
+        before, moved = counted, 0
+        while moved < 8 * FAIR_BYTES:
+            if way == "write":
+                await stream.write(bytes(READ_BYTES))
+                moved += READ_BYTES
+            else:
+                moved += len(await stream.read(READ_BYTES))
+        found = counted - before
+        await stream.aclose()
+        far.close()
+        return found
+
+    assert asyncio.run(turns()) == 8
