@@ -14,6 +14,12 @@ HEAVY = frozenset({"av", "mutagen", "numpy", "scipy", "starlette", "uvicorn", "p
 HEAVY |= {"apprise", "requests"}
 # What httpx and structlog take for terminals when they find it.
 TERMINAL = frozenset({"rich", "pygments", "markdown_it", "httpx._main"})
+# Nobody asked for these, and each brings dozens along.
+UNASKED = frozenset({"multiprocessing", "unittest", "pydoc", "xmlrpc", "tkinter", "distutils"})
+# All that is not Python's own, the packages that these bring along among them.
+QUICK = frozenset({"stemwatch", "click", "structlog", "yaml"})
+WHOLE = QUICK | {"httpx", "httpcore", "h11", "anyio", "certifi", "idna", "sniffio"}
+WHOLE |= {"watchdog", "tenacity", "typing_extensions"}
 SERVICE = frozenset({"httpx", "httpcore", "h11", "anyio", "watchdog", "tenacity"})
 NOWHERE = "http://127.0.0.1:9/v1"  # nothing is dropped: nobody asks there
 
@@ -36,6 +42,12 @@ def loaded(home: Home, *arguments: str) -> set[str]:
     return set(ran.stdout.splitlines()[-1].removeprefix("loaded:").split())
 
 
+def packages(modules: set[str]) -> set[str]:
+    """Top-level names of what is not Python's own; environments add hidden ones of theirs."""
+    tops = {name.partition(".")[0] for name in modules} - sys.stdlib_module_names
+    return {top for top in tops if not top.startswith(("_", "cython", "sitecustomize"))}
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     return Home(tmp_path_factory.mktemp("imports"), NOWHERE)
@@ -45,7 +57,9 @@ def test_a_service_that_waits_has_loaded_nothing_heavy(home: Home) -> None:
     """Up, through the empty inbox and down again: 20 MB each would be kept for years."""
     found = loaded(home, "run", "--once")
     assert found >= {"httpx", "watchdog", "structlog", "yaml", "tenacity"}
-    assert found & (HEAVY | TERMINAL) == set()
+    assert found & (HEAVY | TERMINAL | UNASKED) == set()
+    assert packages(found) <= WHOLE
+    assert len(found) <= 650  # 565 with Python 3.11
 
 
 def test_status_loads_no_service(home: Home) -> None:
@@ -57,7 +71,10 @@ def test_status_loads_no_service(home: Home) -> None:
 
 def test_status_for_programs_draws_nothing(home: Home) -> None:
     """A monitor that asks each minute pays for reading only."""
-    assert loaded(home, "status", "--json") & (HEAVY | SERVICE | TERMINAL) == set()
+    found = loaded(home, "status", "--json")
+    assert found & (HEAVY | SERVICE | TERMINAL | UNASKED) == set()
+    assert packages(found) <= QUICK
+    assert len(found) <= 330  # 281 with Python 3.11
 
 
 @pytest.mark.parametrize("module", ["stemwatch.service.app", "stemwatch.operations.split"])
