@@ -1,7 +1,7 @@
 """What stemwatch costs while nothing happens: `python -m tests.benchmarks.bench_resident [FILES]`.
 
-Starts: CPU of commands, as multiples of bare Python's in the same run. Imports: what each library
-adds. Idle: the real service over FILES songs (10,000) that were delivered and stay in the inbox,
+Starts: CPU and time of commands, as multiples of bare Python's in the same run. Imports: what each
+library adds, and as a multiple of bare Python. Idle: the real service over FILES songs (10,000) that were delivered and stay in the inbox,
 beside the least that could do its work: a bare asyncio loop with httpx, sqlite3 and watchdog's own
 polling observer over the same folder, which looks at it as often. Both at once, for ten rescans,
 one of which looks at everything (6 minutes in all). Pages read from the disk are told as well, for
@@ -53,10 +53,11 @@ asyncio.new_event_loop().run_forever()
 
 
 class Cost(NamedTuple):
-    """CPU seconds of one process, and what it was asked to print: its resident MB."""
+    """CPU seconds and seconds of one process, and what it was asked to print: its resident MB."""
 
     cpu: float
     rss: float
+    took: float
 
 
 class Idle(NamedTuple):
@@ -72,6 +73,7 @@ class Idle(NamedTuple):
 def start(command: list[str], home: Home) -> Cost:
     """Run a command to its end."""
     read, write = os.pipe()
+    began = time.perf_counter()
     with open(read) as told, open(os.devnull, "wb") as nothing:
         process = subprocess.Popen(
             command, cwd=home.root, env=home.env(), stdout=write, stderr=nothing
@@ -79,11 +81,12 @@ def start(command: list[str], home: Home) -> Cost:
         os.close(write)
         text = told.read()
         _, status, used = os.wait4(process.pid, 0)
+        took = time.perf_counter() - began
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0, command
     kilobytes = re.search(r"^Rss: +(\d+)", text, re.MULTILINE)
     rss = int(kilobytes[1]) / 1024 if kilobytes else 0.0
-    return Cost(used.ru_utime + used.ru_stime, rss)
+    return Cost(used.ru_utime + used.ru_stime, rss, took)
 
 
 def starts(commands: dict[str, list[str]], home: Home) -> dict[str, Cost]:
@@ -93,7 +96,7 @@ def starts(commands: dict[str, list[str]], home: Home) -> dict[str, Cost]:
         for name, command in commands.items():
             found[name].append(start(command, home))
     return {
-        name: Cost(statistics.median(c.cpu for c in costs), statistics.median(c.rss for c in costs))
+        name: Cost(*(statistics.median(values) for values in zip(*costs, strict=True)))
         for name, costs in found.items()
     }
 
@@ -192,17 +195,20 @@ def main() -> None:
         }
         found = starts(commands, home)
         bare = found["bare Python"]
-        print(f"{'start':28} {'CPU ms':>8} {'x Python':>9}")
+        print(f"{'start':28} {'CPU ms':>8} {'x Python':>9} {'ms':>8} {'x Python':>9}")
         for name, cost in found.items():
-            print(f"{name:28} {cost.cpu * 1000:8.0f} {cost.cpu / bare.cpu:9.1f}")
+            spent = f"{cost.cpu * 1000:8.0f} {cost.cpu / bare.cpu:9.1f}"
+            print(f"{name:28} {spent} {cost.took * 1000:8.0f} {cost.took / bare.took:9.1f}")
 
         tell = "; print(open('/proc/self/smaps_rollup').read())"
         names = ("sys", *IMPORTS)
         found = starts({name: [*python, f"import {name}{tell}"] for name in names}, home)
-        print(f"\n{'import':28} {'+ ms':>8} {'':9} {'+ MB':>8}  (the last four: as used here)")
+        heads = f"{'+ ms':>8} {'x Python':>9} {'+ MB':>8}"
+        print(f"\n{'import':28} {heads}  (the last four: as used here)")
         for name in IMPORTS:
             more = Cost(*(a - b for a, b in zip(found[name], found["sys"], strict=True)))
-            print(f"{name:28} {more.cpu * 1000:8.0f} {'':9} {more.rss:8.1f}")
+            times = found[name].cpu / found["sys"].cpu
+            print(f"{name:28} {more.cpu * 1000:8.0f} {times:9.1f} {more.rss:8.1f}")
 
         fill(home, files)
         heads = f"{'CPU %':>8} {'wakes/s':>9} {'disk/s':>7} {'RSS MB':>8} {'private':>8}"
