@@ -1,11 +1,12 @@
 """What stemwatch costs while nothing happens: `python -m tests.benchmarks.bench_resident [FILES]`.
 
 Starts: CPU and time of commands, as multiples of bare Python's in the same run. Imports: what each
-library adds, and as a multiple of bare Python. Idle: the real service over FILES songs (10,000) that were delivered and stay in the inbox,
-beside the least that could do its work: a bare asyncio loop with httpx, sqlite3 and watchdog's own
-polling observer over the same folder, which looks at it as often. Both at once, for ten rescans,
-one of which looks at everything (6 minutes in all). Pages read from the disk are told as well, for
-each is a wake-up that a machine which keeps its cache does not see.
+library adds, and as a multiple of bare Python. Idle: the real service over FILES songs (10,000)
+that were delivered and stay in the inbox, beside the least that could do its work: a bare asyncio
+loop with httpx, sqlite3 and watchdog's own polling observer over the same folder, which looks at it
+as often. Both at once, for ten rescans, one of which looks at everything (6 minutes in all). Pages
+read from the disk are told as well, for each is a wake-up that a machine which keeps its cache does
+not see.
 """
 
 from __future__ import annotations
