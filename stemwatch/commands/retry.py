@@ -17,6 +17,7 @@ from stemwatch.journal.journal import Journal
 from stemwatch.journal.reading import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
 from stemwatch.operations import retrying
+from stemwatch.operations.forgetting import forget_lost
 from stemwatch.operations.retrying import Vanished, bring_back, chosen, forget, nearest
 from stemwatch.operations.standing import UNCONFIRMED, listed, quarantined, service
 from stemwatch.ui import standing as view
@@ -29,7 +30,8 @@ _FAILED, _USAGE = 1, 2
 @click.argument("names", nargs=-1, type=click.UNPROCESSED, metavar="[NAME|ID]...")
 @click.option("--all", "everything", is_flag=True, help="All that is in quarantine.")
 @click.option("--yes", is_flag=True, help="Also what may be charged again, without asking.")
-@click.option("--forget", "strike", is_flag=True, help="Strike off what has no file any more.")
+@click.option("--forget", "strike", is_flag=True,
+              help="Retry nothing: strike off the named, or all, whose file is gone.")  # fmt: skip
 @config_option
 def command(
     names: tuple[str, ...], everything: bool, yes: bool, strike: bool, config_file: str | None
@@ -39,10 +41,14 @@ def command(
     NAME is a file's name, its path below the inbox, or its path in the quarantine; ID is what
     `stemwatch status` shows. Without either: lists what could be retried. Works whether the
     service runs or not. Exits 1 if one can't be retried or is not known, 2 if a name means several.
+
+    With --forget nothing moves: entries whose file you took out of the quarantine are struck from
+    the list; those whose file is still there are kept (exit code 1 if they were named).
     """
     if names and everything:
         raise click.UsageError("Give names or --all, not both.")
     settings = settings_or_defaults(config_file)
+    everything = everything or (strike and not names)
     return asyncio.run(_retry(settings, names, everything=everything, yes=yes, strike=strike))
 
 
@@ -63,20 +69,46 @@ async def _retry(
         reading.close()
     if fault:
         return fault
+    journal = Journal(path)
+    try:
+        if strike:
+            return await _forget(journal, picked, settings, named=bool(names))
+        return await _bring_back(journal, picked, settings, yes=yes)
+    finally:
+        journal.close()
+
+
+async def _bring_back(
+    journal: Journal, picked: Sequence[Job], settings: Settings, *, yes: bool
+) -> int:
     agreed = _agreed(picked, yes=yes)
     if agreed is None:
         return _USAGE
     running, _ = service(settings.state_dir)
-    journal = Journal(path)
-    try:
-        results = [
-            await _one(journal, job, settings, running=running, strike=strike) for job in agreed
-        ]
-    finally:
-        journal.close()
+    results = [await _one(journal, job, settings, running=running) for job in agreed]
     if any(results) and not running:
         text.say("The service is not running: they go on when `stemwatch run` is started.")
     return 0 if all(results) else _FAILED
+
+
+async def _forget(
+    journal: Journal, picked: Sequence[Job], settings: Settings, *, named: bool
+) -> int:
+    """Strike what has no file; a file that is there is never touched, named or not."""
+    running, _ = service(settings.state_dir)
+    struck = kept = unsure = 0
+    for job in picked:
+        try:
+            path = await forget_lost(journal, job, settings, running=running)
+        except StemwatchError as fault:
+            unsure += 1
+            text.say(f"{job.id} {job.name}: kept. {fault}", err=True)
+            continue
+        struck, kept = struck + (path is None), kept + (path is not None)
+        told = "struck from the list." if path is None else f"kept, its file is there: {path}"
+        text.say(f"{job.id} {job.name}: {told}")
+    text.say(f"Struck: {struck}, kept: {kept + unsure}.")
+    return _FAILED if unsure or (named and kept) else 0
 
 
 def _list(jobs: Sequence[Job]) -> int:
@@ -142,16 +174,14 @@ def _confirmed(job: Job) -> bool:
     return click.confirm("It may be charged again. Submit it again?")
 
 
-async def _one(
-    journal: Journal, job: Job, settings: Settings, *, running: bool, strike: bool
-) -> bool:
+async def _one(journal: Journal, job: Job, settings: Settings, *, running: bool) -> bool:
     """Retry one and say what came of it; False where it stays in quarantine."""
     try:
         inbox = retrying.inbox_of(settings, job)
         done = await bring_back(journal, job, inbox, running=running)
     except Vanished as fault:
         text.say(f"{job.id} {fault.message}", err=True)
-        if strike or (text.can_ask() and click.confirm("Strike it from the list?")):
+        if text.can_ask() and click.confirm("Strike it from the list?"):
             await forget(journal, job)
             text.say(f"{job.id} {job.name}: struck from the list.")
             return True

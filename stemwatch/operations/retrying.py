@@ -12,13 +12,13 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from stemwatch.config import Settings
+from stemwatch.config import Inbox, Settings
 from stemwatch.errors import Reject, StemwatchError
 from stemwatch.inbox.intake import resumed_fields
 from stemwatch.job import Identity, Job, JobState, resume_state
 from stemwatch.journal.journal import AlreadyPaid, Journal, StaleJob
 from stemwatch.log import printable
-from stemwatch.outbox import quarantine
+from stemwatch.outbox import durable, quarantine
 
 _LOOKS = 25  # at a job that the service is just moving into the quarantine
 _PAUSE = 0.2  # seconds between two of them
@@ -73,10 +73,10 @@ async def bring_back(
     `running`: a service is alive and may be moving the file right now. May be called again after a
     kill. Raises Vanished, NotNow, or what `outbox.quarantine.restore` does.
     """
-    job = await _filed(journal, job, sleep if running else None)
+    job = await once_filed(journal, job, sleep if running else None)
     await _require_alone(journal, job)
     if job.origin == "split" or job.filed_to is None or _inside(job.filed_to, inbox):
-        path, relpath = _in_place(job), job.relpath  # it never left its folder
+        path, relpath = in_place(job), job.relpath  # it never left its folder
     else:
         path = await _restored(job, job.filed_to, inbox)
         relpath = os.path.relpath(path, inbox)
@@ -101,9 +101,7 @@ async def bring_back(
 
 def inbox_of(settings: Settings, job: Job) -> str:
     """The folder that its file goes back to. Raises NotNow for an inbox that is there no more."""
-    found = settings.inbox(job.inbox) or next(
-        (one for one in settings.every_inbox if one.folders.outbox == job.outbox), None
-    )
+    found = whose(settings, job)
     if found is None and job.origin == "split":
         found = settings.every_inbox[0]  # its file never left its own folder
     if found is None:
@@ -114,12 +112,19 @@ def inbox_of(settings: Settings, job: Job) -> str:
     return found.folders.inbox
 
 
+def whose(settings: Settings, job: Job) -> Inbox | None:
+    """The inbox that it belongs to, which may have been renamed since."""
+    return settings.inbox(job.inbox) or next(
+        (one for one in settings.every_inbox if one.folders.outbox == job.outbox), None
+    )
+
+
 async def forget(journal: Journal, job: Job) -> None:
     """Strike a job from the list whose file is gone. Its history stays."""
     await journal.advance(job, JobState.GONE, "forgotten: its file is gone")
 
 
-async def _filed(
+async def once_filed(
     journal: Journal, job: Job, sleep: Callable[[float], Awaitable[None]] | None
 ) -> Job:
     """The job once its file is in quarantine: retried while it is moved, the file would be lost."""
@@ -151,17 +156,21 @@ def _under_way(job: Job) -> NotNow:
     )
 
 
-def _in_place(job: Job) -> str:
-    """A file that stayed where it was, if it is still the same one."""
-    try:
-        found = Identity.of(os.lstat(job.path))
-    except OSError as fault:
-        if job.filed_to is None:
-            raise NotNow(
-                f"{job.name}: the service was stopped while it moved this file.",
-                hint="Start it, so that it can finish; then retry.",
-            ) from fault
-        raise _vanished(job, job.path) from fault
+def in_place(job: Job) -> str:
+    """A file that stayed where it was, if it is still the same one.
+
+    Raises Vanished, NotNow, or PauseService(code="disk") where its folder can't be looked into.
+    """
+    with durable.disk_faults(os.path.dirname(job.path)):
+        try:
+            found = Identity.of(os.lstat(job.path))
+        except (FileNotFoundError, NotADirectoryError) as fault:
+            if job.filed_to is None:
+                raise NotNow(
+                    f"{job.name}: the service was stopped while it moved this file.",
+                    hint="Start it, so that it can finish; then retry.",
+                ) from fault
+            raise _vanished(job, job.path) from fault
     if (found.size, found.mtime_ns) != (job.identity.size, job.identity.mtime_ns):
         raise Vanished(
             f"{job.path} is another file now; the one in quarantine is no longer there.",

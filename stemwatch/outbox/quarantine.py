@@ -125,6 +125,21 @@ def restore(path: str, inbox_root: str, relpath: str, sha256: str | None) -> str
     return restored
 
 
+def find(path: str, inbox_root: str, relpath: str, sha256: str | None) -> str | None:
+    """Where a quarantined file is: there, or back in the inbox already; None: in neither place.
+
+    Raises PauseService(code="disk") where that can't be told.
+    """
+    durable.require_root(inbox_root)
+    folder, name = mirrored(inbox_root, relpath)
+    with durable.disk_faults(os.path.dirname(path)):
+        try:
+            os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return _already_back(folder, name, sha256)
+    return path
+
+
 def _restore(path: str, folder: str, name: str, sha256: str | None) -> str:
     try:
         identity = Identity.of(os.lstat(path))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -155,6 +156,74 @@ def test_a_vanished_file_can_be_forgotten(home: Home) -> None:
     assert f"stemwatch retry --forget {job.id}" in told.stderr
     assert home.run("retry", "--forget", "a.mp3").returncode == 0
     assert home.job(job.id).state is JobState.GONE
+
+
+@pytest.mark.parametrize("everything", [(), ("--all",)])
+def test_forget_strikes_what_has_no_file_and_retries_nothing(
+    home: Home, everything: tuple[str, ...]
+) -> None:
+    """The list is cleared of what was resolved; what is in the quarantine stays, and is named."""
+    lost = home.quarantined("lost.mp3")
+    (home.quarantine / "lost.mp3").unlink()
+    there = home.quarantined("there.mp3", content=b"other", content_key="x")
+    told = home.run("retry", "--forget", *everything)
+    assert told.returncode == 0, told.stderr
+    assert home.job(lost.id).state is JobState.GONE
+    assert home.job(there.id).state is JobState.QUARANTINED
+    assert f"{there.id} there.mp3: kept, its file is there: {there.filed_to}" in told.stdout
+    assert told.stdout.endswith("Struck: 1, kept: 1.\n")
+    assert (home.quarantine / "there.mp3").read_bytes() == b"other"
+    assert list(home.inbox.iterdir()) == []
+
+
+def test_a_named_file_that_is_there_is_not_forgotten(home: Home) -> None:
+    """Exit 1: it was asked for, and can't be; nothing is asked about a charge either."""
+    job = home.quarantined("a.mp3", code="submission_unconfirmed", idempotency_key="k")
+    told = home.run("retry", "--forget", "a.mp3")
+    assert told.returncode == 1
+    assert f"kept, its file is there: {job.filed_to}" in told.stdout
+    assert home.job(job.id).state is JobState.QUARANTINED
+    (home.quarantine / "a.mp3").unlink()
+    assert home.run("retry", "--forget", "a.mp3").returncode == 0
+    assert home.job(job.id).state is JobState.GONE
+
+
+def test_a_disk_that_is_away_makes_nothing_forgotten(home: Home) -> None:
+    """Its folder missing, or empty where a disk was mounted before: the files may come back."""
+    job = home.quarantined("a.mp3")
+    away = home.quarantine.rename(home.root / "away")
+    missing = home.run("retry", "--forget")
+    assert missing.returncode == 1
+    assert "the folder is missing" in missing.stderr
+    home.quarantine.mkdir()
+
+    async def note() -> None:
+        journal = Journal(os.fspath(home.database))
+        await journal.note(f"disk of {quote(os.fspath(home.quarantine))}", f"1 {home.quarantine}")
+        journal.close()
+
+    asyncio.run(note())
+    hidden = home.run("retry", "--forget", "--all")
+    assert hidden.returncode == 1
+    assert "is not mounted" in hidden.stderr
+    assert home.job(job.id).state is JobState.QUARANTINED
+    home.quarantine.rmdir()
+    away.rename(home.quarantine)
+    assert home.run("retry", "a.mp3").returncode == 0
+
+
+def test_forget_leaves_a_split_song_where_it_is(home: Home) -> None:
+    """It never was in the quarantine folder; only once it is deleted it can be struck."""
+    song = home.root / "mine.mp3"
+    job = home.quarantined("mine.mp3")
+    (home.quarantine / "mine.mp3").rename(song)
+    where = os.fspath(song)
+    theirs = home.journal(job.evolve(origin="split", path=where, filed_to=where, content_key="x"))
+    home.run("retry", "--forget", str(job.id))
+    assert f"kept, its file is there: {song}" in home.run("retry", "--forget").stdout
+    song.unlink()
+    assert home.run("retry", "--forget").returncode == 0
+    assert home.job(theirs[0].id).state is JobState.GONE
 
 
 def test_a_retry_killed_after_the_move_can_be_repeated(home: Home) -> None:

@@ -1,0 +1,71 @@
+"""Striking entries from the quarantine's list: only those whose file is gone, for certain."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from stemwatch.config import Inbox, Settings
+from stemwatch.job import Job
+from stemwatch.journal.journal import Journal
+from stemwatch.operations.retrying import NotNow, Vanished, forget, in_place, once_filed, whose
+from stemwatch.outbox import durable, quarantine
+from stemwatch.workers.place import Anchor, Place
+
+
+async def forget_lost(
+    journal: Journal, job: Job, settings: Settings, *, running: bool
+) -> str | None:
+    """Strike this quarantined job if its file is gone; else returns where the file is.
+
+    Raises NotNow or PauseService where that can't be told: a disk that is away proves nothing.
+    """
+    job = await once_filed(journal, job, asyncio.sleep if running else None)
+    path = await _where(journal, job, whose(settings, job))
+    if path is None:
+        await forget(journal, job)
+    return path
+
+
+async def _where(journal: Journal, job: Job, inbox: Inbox | None) -> str | None:
+    if job.origin == "split":
+        return _still_there(job)  # it never left its folder, which is nobody's inbox
+    if inbox is None:
+        raise _unknown(job)
+    await _require_disks(journal, inbox)
+    if job.filed_to is None or job.filed_to == job.path:
+        return _still_there(job)
+    root = inbox.folders.inbox
+    return await asyncio.to_thread(
+        quarantine.find, job.filed_to, root, job.relpath, job.sha256 or None
+    )
+
+
+def _still_there(job: Job) -> str | None:
+    try:
+        return in_place(job)
+    except Vanished:
+        return None
+
+
+async def _require_disks(journal: Journal, inbox: Inbox) -> None:
+    """An absent mount looks like an empty folder; what the service noted of it tells."""
+    folders = inbox.folders
+    for path in (folders.quarantine, folders.inbox):
+        durable.require_root(path)
+    place = Place(
+        outbox=folders.outbox,
+        inbox=folders.inbox,
+        quarantine=folders.quarantine,
+        anchors={path: Anchor(path) for path in (folders.quarantine, folders.inbox)},
+    )
+    await place.recall(journal)
+    await place.require_inbox()
+    await place.demand_results()
+
+
+def _unknown(job: Job) -> NotNow:
+    return NotNow(
+        f"{job.name}: its inbox {job.inbox or ''} is not in the configuration any more.",
+        hint=f"Name it there again, so that {os.path.dirname(job.filed_to or job.path)} is known.",
+    )
