@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import shutil
@@ -10,13 +9,16 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import metadata, resources
-from urllib.parse import unquote, urlsplit
+from importlib import resources
+
+from stemwatch import __version__
+from stemwatch.extras import source
 
 PROGRAM = "/opt/stemwatch/bin/stemwatch"  # as in the units
 CONFIG = "/etc/stemwatch/config.yaml"
 KEY = "/etc/stemwatch/api-key"
 FOLDERS = "/srv/stemwatch"
+_EXTRAS = ("local", "web", "notify")
 _TMPFILES = "tmpfiles.d/stemwatch.conf"
 # ProtectHome= and PrivateTmp= of the unit hide these: a program in there could not be started.
 _HIDDEN = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108
@@ -42,7 +44,7 @@ def this_machine() -> Machine:
         program=os.path.join(sysconfig.get_path("scripts"), "stemwatch"),
         python=os.path.realpath(sys.executable),
         units=str(resources.files("stemwatch").joinpath("systemd")),
-        source=_source(),
+        source=source(*_EXTRAS) or f"stemwatch[{','.join(_EXTRAS)}]=={__version__}",
     )
 
 
@@ -110,17 +112,3 @@ def _quoted(path: str) -> str:
     """A path as systemd reads it."""
     escaped = path.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     return f'"{escaped}"' if escaped != path or " " in path or "'" in path else path
-
-
-def _source() -> str:
-    """Where this stemwatch was installed from: its checkout or wheel, else its name and version."""
-    try:
-        found = metadata.distribution("stemwatch")
-        told = json.loads(found.read_text("direct_url.json") or "{}")
-    except (metadata.PackageNotFoundError, ValueError):
-        return "stemwatch[local,web]"
-    url = urlsplit(str(told.get("url", "")))
-    path = unquote(url.path)
-    if url.scheme == "file" and os.path.exists(path):
-        return f"{path}[local,web]"
-    return f"stemwatch[local,web]=={found.version}"

@@ -121,3 +121,10 @@ def test_zsh_and_fish_get_their_scripts(bin: Path, tmp_path: Path, shell: str, w
     answer = run(bin, tmp_path, "sh", "-c", f"{ask}{'1' if shell == 'zsh' else 'che'} stemwatch")
     assert "check" in answer.stdout
     assert "demo" not in answer.stdout
+
+
+def test_a_missing_extra_is_installed_from_where_it_came(bin: Path, wheel: Path) -> None:
+    """By the pip of the environment that runs, from the wheel: no index has the package."""
+    code = "from stemwatch.extras import Extra; Extra('web', 'it', ('no_such_package',)).require()"
+    told = run(bin, bin.parent, "python", "-c", code)
+    assert f"{bin}/python -m pip install '{wheel}[web]'" in told.stderr

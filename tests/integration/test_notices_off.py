@@ -29,7 +29,8 @@ def test_without_apprise_it_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, "apprise", None)
     with pytest.raises(ConfigFault, match="apprise") as raised:
         NOTIFY.require()
-    assert "pip install 'stemwatch[notify]'" in raised.value.hint
+    assert f"{sys.executable} -m pip install " in raised.value.hint
+    assert "[notify]'" in raised.value.hint
     assert usable(settings) == {}
     told = capsys.readouterr().err
     assert "notices.off" in told
