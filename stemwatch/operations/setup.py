@@ -18,6 +18,7 @@ PROGRAM = "/opt/stemwatch/bin/stemwatch"  # as in the units
 CONFIG = "/etc/stemwatch/config.yaml"
 KEY = "/etc/stemwatch/api-key"
 FOLDERS = "/srv/stemwatch"
+STATE = "/var/lib/stemwatch"  # what StateDirectory= of the unit becomes
 _EXTRAS = ("local", "web", "notify")
 _TMPFILES = "tmpfiles.d/stemwatch.conf"
 # ProtectHome= and PrivateTmp= of the unit hide these: a program in there could not be started.
@@ -65,6 +66,8 @@ def for_system(machine: Machine) -> Iterator[str]:
     yield "# The configuration, and the key: paste it, then Enter and Ctrl-D."
     yield f"sudo {shlex.quote(program)} init --folders {FOLDERS} {CONFIG}"
     yield f"sudo install -m 600 /dev/stdin {KEY}"
+    yield "# No key (api.base_url: local)? The unit wants that file all the same; empty will do:"
+    yield f"#   sudo install -m 600 /dev/null {KEY}"
     yield "# The service."
     yield _install(f"{units}/stemwatch.service", "/etc/systemd/system/stemwatch.service")
     if program != PROGRAM:
@@ -73,6 +76,9 @@ def for_system(machine: Machine) -> Iterator[str]:
     yield "sudo systemctl daemon-reload"
     yield "sudo systemctl enable --now stemwatch"
     yield "systemctl status stemwatch"
+    yield "# And at any time, what it does and what waits:"
+    asks = f"sudo env STATE_DIRECTORY={STATE} {shlex.quote(program)}"
+    yield f"#   {asks} status -c {CONFIG}"
 
 
 def for_user(machine: Machine, home: str) -> Iterator[str]:
@@ -82,6 +88,7 @@ def for_user(machine: Machine, home: str) -> Iterator[str]:
     yield f"{shlex.quote(machine.program)} init {shlex.quote(settings)}/config.yaml"
     yield f"install -m 600 /dev/stdin {shlex.quote(settings)}/api-key"
     yield "# Then name it in that configuration:  key_file: api-key"
+    yield "# No key (api.base_url: local)? Then neither the file nor that line."
     yield "# The service; the last line keeps it running after logout."
     yield _install(
         f"{machine.units}/user/stemwatch.service", f"{user}/stemwatch.service", root=False

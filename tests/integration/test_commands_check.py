@@ -144,6 +144,38 @@ def test_init_writes_once_and_makes_the_folders(tmp_path: Path) -> None:
     assert "-c 'etc/my config.yaml'" in elsewhere.stdout
 
 
+def test_init_can_be_tried_again_where_its_folders_could_not_be_made(tmp_path: Path) -> None:
+    """No file is left behind that the second try would be refused for."""
+    (tmp_path / "file").write_text("in the way")
+    first = run("init", "--folders", "file/songs", "made.yaml", cwd=tmp_path)
+    assert first.returncode == 78, first.stderr
+    assert not (tmp_path / "made.yaml").exists()
+    second = run("init", "--folders", "songs", "made.yaml", cwd=tmp_path)
+    assert second.returncode == 0, second.stderr
+    assert (tmp_path / "songs" / "inbox").is_dir()
+
+
+@pytest.mark.parametrize("more", [("my.yaml",), ("--folders", "songs"), ("--user", "my.yaml")])
+def test_init_for_systemd_takes_no_path_and_no_folders(
+    tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    """They would be ignored: exit 2, and it says which of them."""
+    told = run("init", "--systemd", *more, cwd=tmp_path)
+    assert (told.returncode, told.stdout) == (2, "")
+    assert ("--folders can't" if "songs" in more else "PATH can't") in told.stderr
+
+
+def test_the_printed_lines_say_how_to_do_without_a_key_and_how_to_look(tmp_path: Path) -> None:
+    """The unit does not start without its credential, and nothing puts it into anybody's $PATH."""
+    lines = run("init", "--systemd", cwd=tmp_path).stdout
+    assert "#   sudo install -m 600 /dev/null /etc/stemwatch/api-key\n" in lines
+    program = next(line.split()[1] for line in lines.splitlines() if " init --folders " in line)
+    look = f"STATE_DIRECTORY=/var/lib/stemwatch {program} status -c /etc/stemwatch/config.yaml\n"
+    assert f"sudo env {look}" in lines
+    readme = Path(__file__).parents[2].joinpath("README.md").read_text("utf-8")
+    assert f"sudo env {look.replace(program, '/opt/stemwatch/bin/stemwatch')}" in readme
+
+
 def test_serve_answers_with_its_key_and_stops_on_sigterm(tmp_path: Path) -> None:
     """The key file is asked for, the data goes to the state directory, exit 0."""
     (tmp_path / "key").write_text(KEY)
