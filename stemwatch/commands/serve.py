@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -17,6 +18,26 @@ from stemwatch.local.options import DAY, Options
 
 KEY_VARIABLE = "STEMWATCH_SERVE_KEY"
 PORT = 8700
+_LONGEST = 87600.0  # hours, ten years: no disk holds out longer
+
+
+def _hours(_context: click.Context, _option: click.Parameter, given: float) -> float:
+    if 0.0 < given <= _LONGEST:  # not so for nan
+        return given
+    raise click.BadParameter(f"{given:g} is not above 0 and at most {_LONGEST:g} hours.")
+
+
+def _base(_context: click.Context, _option: click.Parameter, given: str | None) -> str | None:
+    if given is None:
+        return None
+    try:
+        url = urlsplit(given)
+        usable = url.scheme in ("http", "https") and url.hostname and (url.port or 1)
+    except ValueError:
+        usable = False
+    if not usable or url.query or url.fragment or not given.isprintable() or " " in given:
+        raise click.BadParameter(f"{given} is no URL such as https://stems.example.org")
+    return given
 
 
 @click.command("serve")
@@ -27,8 +48,10 @@ PORT = 8700
 @click.option("--data-dir", metavar="DIR", help="Jobs and stems; else in the state directory.")
 @click.option("--key-file", metavar="FILE", help=f"The key to ask for; else ${KEY_VARIABLE}.")
 @click.option("--strict-limit", is_flag=True, help="Answer 429 above --jobs, instead of queueing.")
-@click.option("--keep-hours", default=DAY, show_default=True, help="Results are kept.")
-@click.option("--public-url", metavar="URL", help="Base of the URLs handed out, behind a proxy.")
+@click.option("--keep-hours", default=DAY, show_default=True, callback=_hours,
+              help="Results are kept.")  # fmt: skip
+@click.option("--public-url", metavar="URL", callback=_base,
+              help="Base of the URLs handed out, behind a proxy.")  # fmt: skip
 @click.option("--credits", type=click.IntRange(0), metavar="SECONDS",
               help="Audio taken before 402, of jobs still kept.  [default: no limit]")  # fmt: skip
 @click.option("--rate-limit", type=click.IntRange(1), metavar="N",

@@ -32,6 +32,30 @@ def listen(host: str, port: int) -> socket.socket:
 def base_url(listener: socket.socket) -> str:
     """Such as `http://127.0.0.1:8700/v1`."""
     host, port = listener.getsockname()[:2]
+    return _url(host, port)
+
+
+def urls_elsewhere(listener: socket.socket) -> list[str]:
+    """What other machines may call it by, where it listens on every address; else nothing."""
+    host, port = listener.getsockname()[:2]
+    if not ip_address(host).is_unspecified:
+        return []
+    names = dict.fromkeys((socket.gethostname(), _address_outward(listener.family)))
+    return [_url(name, port) for name in names if name is not None]
+
+
+def _address_outward(family: int) -> str | None:
+    """The address by which this machine goes out; nothing is sent for that."""
+    target = "2001:db8::1" if family == socket.AF_INET6 else "192.0.2.1"  # nobody's, for examples
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as asked:
+            asked.connect((target, 9))
+            return str(asked.getsockname()[0])
+    except OSError:
+        return None
+
+
+def _url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}/v1" if ":" in host else f"http://{host}:{port}/v1"
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from stemwatch.errors import ConfigFault, StemwatchError
 from stemwatch.extras import LOCAL
-from stemwatch.local.address import base_url, is_loopback, listen
+from stemwatch.local.address import base_url, is_loopback, listen, urls_elsewhere
 from stemwatch.local.engines import locate
 from stemwatch.local.options import Options
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 OPEN_TO_ALL = (
     "warning: {} can be reached by others and no key is set: anybody may separate songs here. "
-    "Set $STEMWATCH_SERVE_KEY, or serve on 127.0.0.1."
+    "Set --key-file or $STEMWATCH_SERVE_KEY, or serve on 127.0.0.1."
 )
 
 
@@ -30,7 +30,8 @@ def run(options: Options) -> int:
 
     Prints one line to standard output once it listens:
     `stemwatch serve: http://127.0.0.1:8700/v1 engine spectral jobs 1`; the presigned wire answers
-    at `/api/v1` of the same address.
+    at `/api/v1` of the same address. On every address (0.0.0.0) another line says what other
+    machines call it by.
     Raises ConfigFault (extra missing, unknown engine), AlreadyRunning (data_dir taken) and
     StemwatchError `listen` (address taken; exit code 1).
     """
@@ -59,10 +60,12 @@ async def _serve(options: Options, place: str, listener: socket.socket) -> int:
     if options.exit_with_stdin:
         _stop_with_stdin(stop)
     seats = options.jobs or max(1, (os.cpu_count() or 2) - 1)
-    ready = f"stemwatch serve: {base_url(listener)} engine {options.engine} jobs {seats}"
+    ready = [f"stemwatch serve: {base_url(listener)} engine {options.engine} jobs {seats}"]
+    if elsewhere := urls_elsewhere(listener):
+        ready.append(f"stemwatch serve: from other machines: {' or '.join(elsewhere)}")
     whole = application(options, place=place, seats=seats, report=_say, broken=give_up)
     async with whole as app:
-        await serve_until(app, listener, stop, lambda: print(ready, flush=True))
+        await serve_until(app, listener, stop, lambda: print(*ready, sep="\n", flush=True))
     if broken:
         raise StemwatchError(f"The separation server failed: {broken[0]!r}", code="server")
     return 0

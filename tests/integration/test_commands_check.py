@@ -223,6 +223,26 @@ def test_serve_refuses_what_it_can_t_use(tmp_path: Path) -> None:
     assert KEY not in opened.stderr + secret.stderr
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--keep-hours", "0"),
+        ("--keep-hours", "-5"),
+        ("--keep-hours", "nan"),
+        ("--keep-hours", "inf"),
+        ("--public-url", "foo"),
+        ("--public-url", "ftp://stems.example.org"),
+        ("--public-url", "https://"),
+        ("--public-url", "https://stems.example.org:x/"),
+    ],
+)
+def test_serve_refuses_options_that_make_no_sense(tmp_path: Path, option: str, value: str) -> None:
+    """As a port that is none: exit 2, and the option is named."""
+    told = run("serve", "--port", "0", option, value, cwd=tmp_path, timeout=20.0)
+    assert (told.returncode, told.stdout) == (2, "")
+    assert option in told.stderr
+
+
 def test_looking_starts_quickly(tmp_path: Path) -> None:
     """`status` loads no audio, no server and no numpy: somebody waits for it."""
     home = Home(tmp_path)

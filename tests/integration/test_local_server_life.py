@@ -271,8 +271,11 @@ def test_an_open_server_warns(tmp_path: Path) -> None:
     """Without a key on an address that others reach, the owner is told; Ctrl-C ends it well."""
     with Server(tmp_path / "data", "--host", "0.0.0.0") as server:  # noqa: S104
         server.process.send_signal(signal.SIGINT)
-        _, errors = server.process.communicate()
+        told, errors = server.process.communicate()
         assert server.process.returncode == 0
         assert "anybody may separate" in errors
+        assert "--key-file or $STEMWATCH_SERVE_KEY" in errors
+        # 0.0.0.0 is of no use to another machine: its own name is, or its address.
+        assert f"from other machines: http://{socket.gethostname()}:{server.port}/v1" in told
         assert os.path.exists(tmp_path / "data" / "secret")
         assert (tmp_path / "data" / "secret").stat().st_mode & 0o777 == 0o600
