@@ -19,15 +19,16 @@ _MARKS = {OK: ("✓", "ok   "), WARNING: ("!", "warn "), FAULT: ("✗", "FAULT")
 
 @click.command("check")
 @config_option
+@click.option("--local", is_flag=True, help="For `run --local`: no key and no API are asked.")
 @click.option("--notify", is_flag=True, help="Send a test message to everybody in `notify`.")
-def command(config_file: str | None, notify: bool) -> int:
+def command(config_file: str | None, local: bool, notify: bool) -> int:
     """Look at everything that the service needs, and say what is wrong and how to mend it.
 
     Configuration, folders, key (never shown), API, clock, inotify, disks, journal, notices and
     hooks. Exits 78 on a fault, 0 otherwise. Costs nothing and changes nothing.
     """
     try:
-        settings = settings_of(config_file)
+        settings = settings_of(config_file, local=local)
     except ConfigFault as fault:
         for sentence in fault.faults:
             _say(Finding(FAULT, sentence))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +33,16 @@ class Document:
     faults: list[Fault] = field(default_factory=list)
 
 
+def mend_hint(path: str) -> str:
+    """What to do about the faults of the file at `path`."""
+    try:
+        found = path == os.path.abspath("stemwatch.yaml")  # there `check` sees it by itself
+    except OSError:  # the current folder was deleted
+        found = False
+    option = "" if found else f" -c {shlex.quote(path)}"
+    return f"Mend {path}, then run `stemwatch check{option}`."
+
+
 def read(path: str) -> Document:
     """Read and parse `path`; an empty file is an empty mapping. Raises ConfigFault."""
     try:
@@ -42,7 +53,7 @@ def read(path: str) -> Document:
             f"{path}: can't be read by uid {os.geteuid()}, gid {os.getegid()}: {error.strerror}.",
             hint="`stemwatch init PATH` writes a commented configuration.",
         ) from None
-    mend = f"Mend {path}, then run `stemwatch check`."
+    mend = mend_hint(path)
     if len(raw) > MAX_BYTES:
         raise ConfigFault(f"{path}: is larger than {MAX_BYTES} bytes; this is no configuration.")
     try:

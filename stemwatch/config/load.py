@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from stemwatch.config.cross import cross_faults
-from stemwatch.config.document import Document, Fault, read
+from stemwatch.config.document import Document, Fault, mend_hint, read
 from stemwatch.config.faults import dotted
 from stemwatch.config.inherit import Inherited, fill_up
 from stemwatch.config.paths import absolute, home_of, resolve
@@ -98,12 +98,10 @@ def _build(document: Document, source: str | None, *, env: Env, local: bool) -> 
         if own and not any(bad[: len(key)] == key for bad in wrong for key in keys):
             faults.append(Fault(keys[0], text))
     if faults:
-        raise ConfigFault(*_sentences(faults, document, source), hint=_hint(source))
+        raise ConfigFault(
+            *_sentences(faults, document, source), hint=mend_hint(source) if source else ""
+        )
     return settings
-
-
-def _hint(source: str | None) -> str:
-    return f"Mend {source}, then run `stemwatch check`." if source else ""
 
 
 def _prepare(data: dict[str, Any], *, local: bool) -> tuple[dict[str, Any], Inherited]:

@@ -53,7 +53,11 @@ async def application(
         raise ConfigFault(
             f"The data directory {options.data_dir!r} can't be used by uid {os.getuid()}: "
             f"{fault.strerror}.",
-            hint="Give a directory that this user may write with --data-dir.",
+            # A parent that ends it with its standard input has chosen the place: `--data-dir` is no
+            # option of `run --local` and `split --local`.
+            hint="Make it writable, or name another state_dir in the configuration."
+            if options.exit_with_stdin
+            else "Give a directory that this user may write with --data-dir.",
         ) from fault
     service.queue.start()
     service.callbacks.start()

@@ -104,10 +104,23 @@ def test_the_configuration_s_faults_come_with_their_keys(tmp_path: Path) -> None
     assert told.returncode == 78
     assert "did you mean watch.settle_seconds?" in told.stdout
     assert "separation.stems" in told.stdout
-    home.config.unlink()
+    assert "then run `stemwatch check`." in told.stdout
+    named = home.config.rename(tmp_path / "my config.yaml")
+    again = home.run("check", "-c", named.name)
+    assert f"then run `stemwatch check -c '{named}'`." in again.stdout
     told = home.run("check")
     assert told.returncode == 78
     assert "stemwatch init" in told.stdout
+
+
+def test_check_for_a_local_run_asks_no_key_and_no_api(tmp_path: Path) -> None:
+    """`check --local` looks at what `run --local` needs, whatever the configuration names."""
+    home = Home(tmp_path, "api: {base_url: 'http://127.0.0.1:9/v1'}")
+    assert home.run("check").returncode == 78
+    told = home.run("check", "--local")
+    assert told.returncode == 0, told.stdout
+    assert "✓ key: none needed, this machine separates" in told.stdout
+    assert "✓ API: this machine" in told.stdout
 
 
 def test_plain_marks_where_check_marks_can_t_be_shown(tmp_path: Path) -> None:

@@ -265,13 +265,19 @@ def test_bad_starts_say_what_is_wrong(tmp_path: Path) -> None:
     for one, (_, words) in zip(found, expected, strict=True):
         assert words in one.stderr
         assert (one.stderr.count("\n"), one.stdout) == (1, "")
+    assert "--data-dir" in unusable.stderr
+    child = run_main("--data-dir", str(tmp_path / "file"), "--exit-with-stdin")
+    assert "state_dir" in child.stderr  # `run --local` has no --data-dir
+    assert "--data-dir" not in child.stderr
 
 
 def test_an_open_server_warns(tmp_path: Path) -> None:
     """Without a key on an address that others reach, the owner is told; Ctrl-C ends it well."""
     with Server(tmp_path / "data", "--host", "0.0.0.0") as server:  # noqa: S104
+        assert server.process.stdout is not None
+        told = server.process.stdout.readline()
         server.process.send_signal(signal.SIGINT)
-        told, errors = server.process.communicate()
+        _, errors = server.process.communicate()
         assert server.process.returncode == 0
         assert "anybody may separate" in errors
         assert "--key-file or $STEMWATCH_SERVE_KEY" in errors
