@@ -54,8 +54,7 @@ def _queue(document: Document) -> Iterator[Text]:
 def _counts(queue: Document) -> str:
     parts = [f"{queue[state]} {state}" for state in QUEUE if queue[state]] or ["empty"]
     done = f"; {queue['done']} done" if queue["done"] else ""
-    gone = f", {queue['gone']} taken back" if queue["gone"] else ""
-    return f"{', '.join(parts)}{done}{gone}"
+    return f"{', '.join(parts)}{done}"  # gone: taken back, forgotten or looked at again
 
 
 def _inboxes(document: Document, now: float) -> Iterator[Text]:
@@ -99,7 +98,7 @@ def _spent(budget: Document) -> str:
         spent = budget[name]
         limit = f" of {spent['limit']:g}" if spent["limit"] is not None else ""
         label = "today" if name == "today" else "this month"
-        parts.append(f"{spent['minutes']:.2f}{limit} min ({spent['price']:.2f}) {label}")
+        parts.append(f"{spent['minutes']:.2f}{limit} min (price {spent['price']:.2f}) {label}")
     return ", ".join(parts)
 
 

@@ -79,6 +79,7 @@ def test_what_was_never_measured_is_looked_at_again(home: Home) -> None:
     assert home.run("retry", "a.mp3").returncode == 0
     assert home.job(job.id).state is JobState.GONE
     assert (home.inbox / "a.mp3").read_bytes() == b"song"
+    assert "Queue: empty\n" in home.run("status").stdout  # nobody has taken it back
 
 
 def test_a_file_that_stayed_in_the_inbox_stays(home: Home) -> None:

@@ -125,7 +125,7 @@ def test_the_view_says_why_nothing_goes_on_and_what_mends_it() -> None:
     assert "Renew it." in told
     assert "2 files wait until" in told
     assert "the limit is budget.minutes_per_day" in told
-    assert "1.50 of 10 min (0.15) today, 1.50 min (0.15) this month" in told
+    assert "1.50 of 10 min (price 0.15) today, 1.50 min (price 0.15) this month" in told
 
 
 def test_the_credit_is_shown_with_the_moment_it_was_told() -> None:
@@ -151,7 +151,7 @@ def test_the_view_tells_what_each_of_several_inboxes_does() -> None:
     told = shown(found)
     assert "Inbox dj: 3 queued; 4 done" in told
     assert "Paused (disk, dj): No disk." in told
-    assert told.count("1.50 of 10 min (0.15) today") == 2
+    assert told.count("1.50 of 10 min (price 0.15) today") == 2
     found["inboxes"] = [{**one, "name": None}]
     assert "Inbox" not in shown(found)
 
