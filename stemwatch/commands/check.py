@@ -10,7 +10,7 @@ import click
 from stemwatch.commands.common import config_option, settings_of
 from stemwatch.errors import ConfigFault
 from stemwatch.operations.checking import check
-from stemwatch.operations.finding import FAULT, OK, WARNING, Finding
+from stemwatch.operations.finding import FAULT, OK, WARNING, Finding, counted
 from stemwatch.ui import text
 
 _CONFIGURATION = 78
@@ -43,7 +43,7 @@ def command(config_file: str | None, local: bool, notify: bool) -> int:
         _say(finding)
     faults = sum(finding.level == FAULT for finding in found)
     if faults:
-        text.say(f"{faults} fault{'s' if faults > 1 else ''}.")
+        text.say(f"{counted(faults, 'fault')}.")
     return _CONFIGURATION if faults else 0
 
 

@@ -19,6 +19,7 @@ from stemwatch.journal.reading import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
 from stemwatch.log import redacted
 from stemwatch.operations.estimating import COSTS, REFUSED, Estimate, Totals, estimates
+from stemwatch.operations.finding import counted
 from stemwatch.spending import budget_of
 from stemwatch.ui import text
 from stemwatch.workers.budget import Left
@@ -113,7 +114,7 @@ def _sums(totals: Totals, settings: Settings, left: Left) -> list[str]:
     minutes = totals.paid / 60
     price = minutes * settings.budget.price_per_minute
     lines = [
-        f"{totals.files} files, {totals.refused} refused, {totals.free} free; "
+        f"{counted(totals.files, 'file')}, {totals.refused} refused, {totals.free} free; "
         f"{totals.seconds / 60:.2f} minutes of audio in all.",
         f"To pay: {minutes:.2f} minutes, {price:.2f} "
         f"(at {settings.budget.price_per_minute:.2f} a minute).",

@@ -78,7 +78,7 @@ def number(low: float, high: float, unit: str) -> Check:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError(f"found {show(value)}; allowed is a number")
         if not low <= value <= high:  # NaN fails here too
-            raise ValueError(f"found {show(value)}; allowed is {low:g} to {high:g} {unit}")
+            raise ValueError(f"found {show(value)}; allowed is {low:.10g} to {high:.10g} {unit}")
         return float(value)
 
     return check

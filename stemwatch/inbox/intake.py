@@ -292,7 +292,7 @@ def _job(candidate: Candidate, identity: Identity, sha256: str, state: JobState)
 
 def _truncated(message: str) -> Reject:
     return Reject(
-        f"it is incomplete: {message}.",
+        f"It is incomplete: {message}.",
         code="truncated",
         hint="Copy the whole file again, then drop it once more.",
     )

@@ -18,7 +18,7 @@ from stemwatch.inbox.names import Filter
 from stemwatch.journal.reading import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
 from stemwatch.operations import moves
-from stemwatch.operations.finding import FAULT, OK, WARNING, Finding
+from stemwatch.operations.finding import FAULT, OK, WARNING, Finding, counted
 from stemwatch.operations.noticing import notices
 from stemwatch.operations.reaching import reach
 from stemwatch.operations.standing import service
@@ -116,7 +116,7 @@ def watch_finding(mode: WatchMode, folders: int, limit: int | None) -> Finding:
     if limit is not None and folders > limit:
         return Finding(
             FAULT,
-            f"watching: {folders} folders in the inbox, inotify allows {limit}",
+            f"watching: {counted(folders, 'folder')} in the inbox, inotify allows {limit}",
             f"`sudo sysctl fs.inotify.max_user_watches={max(524288, folders * 2)}`, or "
             "`watch.mode: poll`.",
         )
@@ -126,7 +126,8 @@ def watch_finding(mode: WatchMode, folders: int, limit: int | None) -> Finding:
             "watching: inotify on a network mount, which does not tell what others write",
             "`watch.mode: auto` looks by itself there.",
         )
-    return Finding(OK, f"watching: inotify, {folders} folders of {limit or 'unknown'} allowed")
+    allowed = f"{limit} allowed" if limit is not None else "an unknown limit"
+    return Finding(OK, f"watching: inotify, {counted(folders, 'folder')} of {allowed}")
 
 
 def _watch_limit() -> int | None:
@@ -184,7 +185,7 @@ async def _journal(settings: Settings) -> Finding:
             journal.close()
     except JournalFault as fault:
         return Finding(FAULT, f"journal: {fault.message}", fault.hint)
-    return Finding(OK, f"journal: readable and whole, {jobs} songs")
+    return Finding(OK, f"journal: readable and whole, {counted(jobs, 'song')}")
 
 
 def _service(settings: Settings) -> Iterator[Finding]:

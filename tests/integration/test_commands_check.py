@@ -38,7 +38,7 @@ def test_all_well_with_an_api(tmp_path: Path) -> None:
     for subject in ("configuration", "folders", "key", "API", "clock", "watching", "journal"):
         assert f"✓ {subject}: " in told.stdout
     assert "(mode 0600)" in told.stdout
-    assert "1 songs" in told.stdout
+    assert "readable and whole, 1 song\n" in told.stdout
     assert KEY not in told.stdout + told.stderr
 
 

@@ -73,3 +73,10 @@ def test_inotify_limits_count_only_where_inotify_is_used(
 ) -> None:
     """More folders than watches is told before the service meets it."""
     assert watch_finding(mode, folders, limit).level == level
+
+
+@pytest.mark.parametrize(("folders", "told"), [(1, "1 folder of"), (2, "2 folders of")])
+def test_one_folder_is_not_told_as_folders(folders: int, told: str) -> None:
+    """Nor one song, one file, one fault: they are counted in one place."""
+    mode = WatchMode("inotify", "", False)
+    assert watch_finding(mode, folders, 8192).text == f"watching: inotify, {told} 8192 allowed"

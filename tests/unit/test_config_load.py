@@ -163,7 +163,7 @@ api: [1]
         ("web: {public_url: 'https://a.example'}",
          "1: web.public_url: needs web.listen: nothing would answer there."),
         ("budget: {minutes_per_day: 0}",
-         "1: budget.minutes_per_day: found 0; allowed is 0.01 to 1e+07 minutes."),
+         "1: budget.minutes_per_day: found 0; allowed is 0.01 to 10000000 minutes."),
         ("watch: {extensions: []}", "1: watch.extensions: found an empty list; allowed are mp3, "
          "wav, flac, m4a, ogg, webm."),
         ("watch: {extensions: mp3}",
