@@ -32,6 +32,9 @@ def command(
 ) -> int:
     """Separate files, or all songs in folders, into DIR. The files stay where they are.
 
+    Of a folder, results are left out: DIR, every song's folder with its sidecar, and the outbox,
+    archive and quarantine of the configuration. What is named itself is always taken.
+
     After Ctrl-C, the same command goes on where it was, and nothing is paid for twice. Exits 0
     when all are done, 3 when some can't be done, 1 when it can't go on (no credit, no server).
     """

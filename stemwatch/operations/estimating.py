@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from stemwatch.audio.client import AudioHelper
@@ -20,9 +20,9 @@ from stemwatch.inbox import complete
 from stemwatch.inbox.intake import MAX_BYTES
 from stemwatch.inbox.names import Filter
 from stemwatch.inbox.sample import open_regular
-from stemwatch.inbox.scan import scan
 from stemwatch.job import MAY_BE_CHARGED, Options, content_key
 from stemwatch.journal.journal import Journal
+from stemwatch.operations.songs import made_here, songs
 
 AT_ONCE = 4
 
@@ -72,7 +72,8 @@ async def estimates(
     seen: set[str] = set()
     filter = Filter(settings.watch.extensions, settings.watch.ignore)
     try:
-        for path, options in _files(settings, filter, paths, chosen):
+        for path, _ in songs(paths, filter, made_here(settings)):
+            options = _options(settings, path, chosen)
             waiting.append(
                 asyncio.create_task(_look(settings, journal, audio, filter, path, options))
             )
@@ -84,17 +85,6 @@ async def estimates(
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
-
-
-def _files(
-    settings: Settings, filter: Filter, paths: Sequence[str], chosen: Inbox | None
-) -> Iterator[tuple[str, Options]]:
-    for path in paths:
-        if not os.path.isdir(path):
-            yield path, _options(settings, path, chosen)
-            continue
-        for found in scan(path, filter):
-            yield found.path, _options(settings, found.path, chosen)
 
 
 def _options(settings: Settings, path: str, chosen: Inbox | None) -> Options:

@@ -10,21 +10,22 @@ import asyncio
 import os
 import signal
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from stemwatch.compose import intake_of, working_set
 from stemwatch.config import Settings
+from stemwatch.config.checks import EXTENSIONS
 from stemwatch.errors import Reject
 from stemwatch.inbox.intake import Candidate, Incomplete, Intake
 from stemwatch.inbox.names import Filter
 from stemwatch.inbox.reading import Changed
 from stemwatch.inbox.rounds import AT_ONCE
-from stemwatch.inbox.scan import scan
 from stemwatch.job import IN_OUTBOX, Job, JobState, Options
 from stemwatch.lock import InstanceLock
 from stemwatch.operations import owners
+from stemwatch.operations.songs import made_here, songs
 from stemwatch.workers.context import Context
 from stemwatch.workers.place import Place
 from stemwatch.workers.pool import Pool
@@ -75,6 +76,7 @@ class _Session:
     context: Context
     intake: Intake
     pool: Pool
+    made_here: Sequence[str]  # folders of results, which are no songs
     report: Report = field(default_factory=Report)
     mine: set[int] = field(default_factory=set)
 
@@ -97,7 +99,8 @@ async def run_split(
             owner=owner,
             jobs=order.jobs,
         ) as context:
-            session = _Session(order, context, intake_of(context, place), Pool(context))
+            apart = [order.out, *made_here(settings)]
+            session = _Session(order, context, intake_of(context, place), Pool(context), apart)
             await _work(session, settings.state_dir)
             return session.report
     finally:
@@ -199,7 +202,7 @@ async def _admit_all(session: _Session, state_dir: str) -> None:
         async with seats:
             await _admit(session, state_dir, path, relpath)
 
-    for path, relpath in _files(session.order.paths):
+    for path, relpath in songs(session.order.paths, Filter(EXTENSIONS), session.made_here):
         session.report.found += 1
         task = asyncio.create_task(admit(path, relpath))
         tasks.add(task)
@@ -208,18 +211,6 @@ async def _admit_all(session: _Session, state_dir: str) -> None:
             for finished in done:
                 finished.result()
     await asyncio.gather(*tasks)
-
-
-def _files(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """(path, path below the output folder) of named files and of the songs in named folders."""
-    junk = Filter(("mp3", "wav", "flac", "m4a", "ogg", "webm"))
-    for path in paths:
-        if not os.path.isdir(path):
-            yield path, os.path.basename(path)
-            continue
-        top = os.path.basename(path.rstrip("/"))
-        for found in scan(path, junk):
-            yield found.path, f"{top}/{found.relpath}" if top else found.relpath
 
 
 async def _admit(session: _Session, state_dir: str, path: str, relpath: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -97,6 +98,29 @@ def test_a_folder_of_songs_and_a_file_that_is_none(home: Home, server: ScenarioS
     assert not home.archive.exists()
     assert "2 delivered, 1 failed." in split(home).stderr
     assert server.paid["total"] == 2
+
+
+def test_its_own_results_are_no_songs(home: Home, server: ScenarioServer) -> None:
+    """`split .` pays once: its stems, copied ones too, and what the service made are left out.
+
+    The folders that are named are looked through all the same, and a stem that is named is a song.
+    """
+    drop(home.root / "a.wav", 1)
+    drop(home.outbox / "old" / "vocals.wav", 2)
+    drop(home.archive / "old.wav", 3)
+    drop(home.quarantine / "bad.wav", 4)
+    ran = [home.command("split", ".", "-c", str(home.config)) for _ in range(2)]
+    assert [one.returncode for one in ran] == [0, 0], ran[1].stderr
+    assert ["1 delivered, 0 failed." in one.stderr for one in ran] == [True, True]
+    shutil.copytree(home.root / "stems" / home.root.name / "a", home.root / "kept")
+    estimated = home.command("estimate", ".", "-c", str(home.config))
+    assert "1 files, 0 refused, 1 free" in estimated.stdout
+    home.command("split", ".", "-o", "others", "-c", str(home.config))
+    assert server.paid["total"] == 1
+    stem = next((home.root / "kept").glob("*.wav"))
+    named = home.command("split", "archive", str(stem), "-c", str(home.config))
+    assert "2 delivered, 0 failed." in named.stderr
+    assert server.paid["total"] == 3
 
 
 def test_after_an_interrupt_it_goes_on_where_it_was(home: Home, server: ScenarioServer) -> None:
