@@ -22,7 +22,7 @@ def command(config_file: str | None, once: bool, local: bool) -> int:
     """Watch the inbox and separate what is dropped there, until it is stopped.
 
     Ctrl-C (or SIGTERM) drains: a submission that may cost is waited for, the rest goes on at the
-    next start. A second one stops at once.
+    next start. A second one stops at once. With --once the exit code is 1 if anything is left.
 
     SIGHUP (`systemctl reload`) reads the configuration again; a faulty one is reported, and the old
     one stays. In force at once: separation, presets, budget, log, watch (but its mode), and of api

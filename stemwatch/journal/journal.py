@@ -243,14 +243,15 @@ class Journal:
             (*states, after, limit),
         )
 
-    async def counts(self) -> dict[str, int]:
-        """How many jobs are in each state."""
-        found = await self._all("SELECT state, count(*) FROM jobs GROUP BY state", ())
+    async def counts(self, *, own: bool = False) -> dict[str, int]:
+        """How many jobs are in each state; `own`: of the service's, without those of a `split`."""
+        which = "WHERE owner IS NULL" if own else ""
+        found = await self._all(f"SELECT state, count(*) FROM jobs {which} GROUP BY state", ())
         return {str(state): 0 for state in JobState} | {row[0]: row[1] for row in found}
 
     async def changed_since(self, state: JobState, since: float) -> int:
-        """How many jobs came into `state` after the wall-clock time `since`."""
-        sql = "SELECT count(*) FROM jobs WHERE state = ? AND updated_at >= ?"
+        """How many of the service's jobs came into `state` after the wall-clock time `since`."""
+        sql = "SELECT count(*) FROM jobs WHERE state = ? AND updated_at >= ? AND owner IS NULL"
         row = await self._one(sql, (state, since))
         return int(row[0]) if row else 0
 

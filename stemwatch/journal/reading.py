@@ -46,14 +46,25 @@ class ReadOnlyJournal(Journal):
         )
 
     async def held_by_budget(self, longest: float, inbox: str | None = None) -> int:
-        """How many queued jobs (of one inbox, or of all) pay for more than `longest` seconds."""
+        """How many queued jobs of the service (of one inbox, or all) pay for over `longest` s.
+
+        Those of a `split` are no part of it: they don't go on when the limit is renewed.
+        """
         row = await self._one(
             "SELECT count(*) FROM jobs WHERE state = 'queued' AND coalesce(duration, 0) > ?1"
+            " AND owner IS NULL"
             " AND NOT EXISTS (SELECT 1 FROM jobs s WHERE s.content_key = jobs.content_key"
             " AND s.state IN ('delivered', 'done')) AND (?2 IS NULL OR inbox = ?2)",
             (longest, inbox),
         )
         return int(row[0]) if row else 0
+
+    async def of_splits(self, limit: int) -> list[Job]:
+        """The jobs that a `split` has not ended yet, oldest first."""
+        return await self._select(
+            f"owner IS NOT NULL AND state IN ({marks(ACTIVE)}){OPEN} ORDER BY id LIMIT ?",
+            (*ACTIVE, limit),
+        )
 
     async def history_after(self, rowid: int, limit: int) -> list[tuple[int, int, float, str]]:
         """(rowid, job, time, state) of the transitions since the one with `rowid`, in order."""

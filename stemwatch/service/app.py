@@ -15,7 +15,6 @@ from stemwatch.compose import place_of, working_set
 from stemwatch.config import Settings, try_folders
 from stemwatch.errors import ConfigFault
 from stemwatch.inbox.mounts import WatchMode, watch_mode
-from stemwatch.job import JobState
 from stemwatch.lock import SERVICE, InstanceLock
 from stemwatch.log import configure, log
 from stemwatch.notices.service import noticing
@@ -24,6 +23,7 @@ from stemwatch.service.reload import Read, Reload, again
 from stemwatch.service.report import Report
 from stemwatch.service.served import AllServed, Served
 from stemwatch.service.systemd import Manager
+from stemwatch.service.verdict import verdict
 from stemwatch.service.vital import Vital
 from stemwatch.service.webhooks import receiver_of, registered
 from stemwatch.tuning import retune
@@ -178,8 +178,11 @@ class Service:
             for task in done:
                 task.result()  # a journal that failed ends the service here
         finally:
+            looked = self._inboxes.looked  # a drain cuts off whatever is being taken in
             await self._drain([*ends])
-        return await self._exit_code() if once and not self._stop.is_set() else 0
+        if not once:
+            return 0  # stopped by a signal: the manager's way, whatever is left for the next start
+        return await verdict(self._context, self._inboxes, since=self._started, looked=looked)
 
     async def _prepare(self) -> None:
         """What an earlier run, or none, left behind."""
@@ -234,16 +237,3 @@ class Service:
             if self._inboxes.looked and (await self._pool.idle() or await self._pool.stuck()):
                 return
             await asyncio.sleep(min(0.2, self._context.timing.status_every))
-
-    async def _exit_code(self) -> int:
-        counts = await self._context.journal.counts()
-        waiting = sum(counts[s] for s in ("queued", "submitting", "separating", "separated"))
-        unreadable = len(self._inboxes.unreadable)
-        if waiting or unreadable or self._inboxes.away:
-            for held in self._context.gate.pauses:
-                log.error("service.held", reason=held.code, message=held.message, hint=held.hint)
-            log.error("service.unfinished", waiting=waiting, unreadable=unreadable)
-            return 1
-        since = self._started
-        quarantined = await self._context.journal.changed_since(JobState.QUARANTINED, since)
-        return 3 if quarantined else 0

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stemwatch.workers.budget import next_month
 from tests.acceptance.harness import KEY, Home, Service
 from tests.acceptance.songs import drop
 from tests.scenario.server import ScenarioServer
@@ -67,6 +70,23 @@ def test_what_does_not_fit_waits_and_a_shorter_song_goes(
         assert sorted(home.sidecars()) == ["first", "long", "more", "short"]
         assert home.waiting() == ["again.wav"]
     assert server.paid["total"] == 4
+
+
+def test_once_names_the_limit_that_holds_songs_back(tmp_path: Path, server: ScenarioServer) -> None:
+    """Exit 1, with the key that would be raised and until when it holds; what fits is done."""
+    home = Home(tmp_path, server.url, watch=QUICK, budget={"minutes_per_month": 4 / 60})
+    drop(home.inbox / "long.wav", 1, seconds=6)
+    drop(home.inbox / "longer.wav", 2, seconds=7)
+    drop(home.inbox / "short.wav", 3, seconds=3)
+    with home.service("--once") as service:
+        assert service.process.wait(60) == 1
+    assert sorted(home.sidecars()) == ["short"]
+    (held,) = service.events("service.held")
+    until = re.escape(time.strftime("%Y-%m-01", time.localtime(next_month(time.time()))))
+    told = rf"budget.minutes_per_month leaves 0.02 minutes until {until} 00:00, too few for 2 songs"
+    assert re.match(told, held["message"]), held
+    assert held["hint"].startswith("Raise budget.minutes_per_month")
+    assert service.events("service.unfinished")[0]["waiting"] == 2
 
 
 def test_many_songs_at_once_never_exceed_the_limit(tmp_path: Path, server: ScenarioServer) -> None:

@@ -127,6 +127,26 @@ def test_polls_and_downloads_stop_at_once(
     assert server.paid["total"] == 1
 
 
+@BOTH
+def test_once_is_not_done_when_it_is_stopped(
+    home: Home, server: ScenarioServer, number: int
+) -> None:
+    """Exit 1 with what is left, whether it came into the journal or not: no script goes on then."""
+    server.scenario(jobs=[{"plan": "never"}])
+    make_song(home.inbox / "song.wav")
+    with home.service("--once") as service:
+        wait_for(lambda: home.journal_count("separating") == 1)
+        service.signal(number)
+        assert service.process.wait(30) == 1
+    assert service.events("service.unfinished")[0]["waiting"] == 1
+    home.configure(server.url, state_dir="other", watch={"settle_seconds": 600})
+    with home.service("--once") as service:
+        service.signal(number)
+        assert service.process.wait(30) == 1
+    (left,) = service.events("service.unfinished")
+    assert (left["waiting"], "before all of the inbox" in left["message"]) == (0, True)
+
+
 def test_a_second_signal_stops_now(home: Home, server: ScenarioServer) -> None:
     """The answer never comes; the second signal gives it up, the next start tells a person."""
     server.scenario(post=[{"hang": "end", "accept": True}])

@@ -1,0 +1,54 @@
+"""How `run --once` ended: its exit code, and the log's word on what is left and why."""
+
+from __future__ import annotations
+
+import time
+
+from stemwatch.job import JobState
+from stemwatch.journal.reading import ReadOnlyJournal
+from stemwatch.log import log
+from stemwatch.service.served import AllServed
+from stemwatch.workers.context import Context
+
+UNFINISHED, QUARANTINED = 1, 3
+_LEFT = (JobState.QUEUED, JobState.SUBMITTING, JobState.SEPARATING, JobState.SEPARATED)
+
+
+async def verdict(context: Context, inboxes: AllServed, *, since: float, looked: bool) -> int:
+    """The exit code; of the service's own songs alone, those of a `split` are that command's.
+
+    `since`: the start, Unix seconds; `looked`: whether all that was there came into the journal.
+    """
+    counts = await context.journal.counts(own=True)
+    waiting, unreadable = sum(counts[state] for state in _LEFT), len(inboxes.unreadable)
+    if waiting or unreadable or inboxes.away or not looked:
+        for held in context.gate.pauses:
+            log.error("service.held", reason=held.code, message=held.message, hint=held.hint)
+        if waiting and context.budget.limited and not context.local:
+            await _tell_budget(context, inboxes)
+        message = None if looked else "stopped before all of the inbox was looked at"
+        log.error("service.unfinished", waiting=waiting, unreadable=unreadable, message=message)
+        return UNFINISHED
+    quarantined = await context.journal.changed_since(JobState.QUARANTINED, since)
+    return QUARANTINED if quarantined else 0
+
+
+async def _tell_budget(context: Context, inboxes: AllServed) -> None:
+    """Of each inbox, the limit that holds songs back, and until when."""
+    journal = ReadOnlyJournal(context.journal.path)
+    try:
+        for served in inboxes.every:
+            left = await context.budget.left(journal, context.now(), served.name)
+            if left.minutes is None:
+                continue
+            if files := await journal.held_by_budget(left.minutes * 60.0, served.name):
+                until = time.strftime("%Y-%m-%d %H:%M", time.localtime(left.until))
+                log.error(
+                    "service.held",
+                    reason="budget",
+                    message=f"{left.key} leaves {left.minutes:.2f} minutes until {until}, "
+                    f"too few for {files} {'song' if files == 1 else 'songs'}.",
+                    hint=f"Raise {left.key}, or run it again then.",
+                )
+    finally:
+        journal.close()
