@@ -44,6 +44,18 @@ class InstanceLock:
         os.close(self._fd)
 
 
+def owners(state_dir: str) -> str:
+    """The folder in which every `split` keeps its lock."""
+    return os.path.join(state_dir, "owners")
+
+
+def of_owner(state_dir: str, owner: str | None) -> str:
+    """The lock of a job's owner; None: the service's."""
+    if owner is None:
+        return os.path.join(state_dir, SERVICE)
+    return os.path.join(owners(state_dir), f"{owner}.lock")
+
+
 def is_held(path: str) -> bool:
     """Whether a living process holds the lock at `path`."""
     try:

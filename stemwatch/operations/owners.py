@@ -14,18 +14,6 @@ from stemwatch.outbox import delivery
 from stemwatch.workers.context import Context
 
 
-def folder(state_dir: str) -> str:
-    """Where every `split` keeps its lock."""
-    return os.path.join(state_dir, "owners")
-
-
-def lock_of(state_dir: str, owner: str | None) -> str:
-    """The lock of a job's owner; None: the service's."""
-    if owner is None:
-        return os.path.join(state_dir, lock.SERVICE)
-    return os.path.join(folder(state_dir), f"{owner}.lock")
-
-
 async def taken_up(context: Context, state_dir: str, candidate: Candidate) -> Job | None:
     """The job of an earlier, interrupted or finished `split` of this very file into this folder."""
     journal, owner = context.journal, context.owner
@@ -34,7 +22,7 @@ async def taken_up(context: Context, state_dir: str, candidate: Candidate) -> Jo
             continue
         if job.state in IN_OUTBOX and await asyncio.to_thread(_is_whole, job):
             return job
-        if job.owner is not None and lock.is_held(lock_of(state_dir, job.owner)):
+        if job.owner is not None and lock.is_held(lock.of_owner(state_dir, job.owner)):
             continue  # another `split` is at it: ours waits for its stems
         if job.state is JobState.SUBMITTING or job.code == "submission_unconfirmed":
             raise Reject(
@@ -88,7 +76,7 @@ class Others:
     def in_vain(self, awaited: Sequence[tuple[str | None, str]]) -> str:
         """Why nobody will deliver what is awaited, and what would help; "" if somebody may."""
         now = self._context.clock()
-        lives = (lock.is_held(lock_of(self._state_dir, owner)) for owner, _ in awaited)
+        lives = (lock.is_held(lock.of_owner(self._state_dir, owner)) for owner, _ in awaited)
         if not awaited or any(lives):
             self._dead_since = None
             return ""

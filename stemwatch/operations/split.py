@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from stemwatch import lock
 from stemwatch.compose import intake_of, working_set
 from stemwatch.config import Settings
 from stemwatch.config.checks import EXTENSIONS
@@ -23,7 +24,6 @@ from stemwatch.inbox.names import Filter
 from stemwatch.inbox.reading import Changed
 from stemwatch.inbox.rounds import AT_ONCE
 from stemwatch.job import IN_OUTBOX, Job, JobState, Options
-from stemwatch.lock import InstanceLock
 from stemwatch.operations import owners
 from stemwatch.operations.songs import made_here, songs
 from stemwatch.workers.context import Context
@@ -86,9 +86,9 @@ async def run_split(
 ) -> Report:
     """Separate everything in `order`. Raises StemwatchError when it can't start."""
     owner = f"split-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    os.makedirs(owners.folder(settings.state_dir), mode=0o700, exist_ok=True)
+    os.makedirs(lock.owners(settings.state_dir), mode=0o700, exist_ok=True)
     os.makedirs(order.out, exist_ok=True)
-    lock = InstanceLock(owners.lock_of(settings.state_dir, owner))
+    held = lock.InstanceLock(lock.of_owner(settings.state_dir, owner))
     place = Place(outbox=order.out)
     try:
         async with working_set(
@@ -105,8 +105,8 @@ async def run_split(
             return session.report
     finally:
         with suppress(FileNotFoundError):
-            os.unlink(lock.path)
-        lock.release()
+            os.unlink(held.path)
+        held.release()
 
 
 async def _work(session: _Session, state_dir: str) -> None:

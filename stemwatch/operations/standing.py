@@ -16,6 +16,7 @@ audio):
     credit       null, or seconds (left at the API), at (when it said so)
     inboxes      name (null: the single one), inbox, outbox, watcher, queue, budget, each as above
     waiting      id, name, state, not_before, code, message, hint (the soonest first, at most 100)
+    interrupted  id, name, path, outbox, state: what a `split` left that runs no more (at most 100)
     quarantined  id, name, relpath, path, origin, inbox, code, message, hint, since, retry,
                  may_be_charged_again
     unreadable   path, message
@@ -76,6 +77,7 @@ async def standing(settings: Settings, now: float) -> Document:
             "credit": _credit(live.get("credit")),
             "inboxes": await _inboxes(settings, journal, live, now),
             "waiting": [_waiting(job) for job in await journal.waiting(now, _WAITING)],
+            "interrupted": await _interrupted(settings.state_dir, journal),
             "quarantined": [listed(job) async for job in quarantined(journal)],
             "unreadable": [_texts(entry) for entry in live.get("unreadable", [])],
         }
@@ -126,6 +128,20 @@ async def _inboxes(
             "budget": await spending(limits, journal, now, inbox.name),
         }
         for inbox in settings.every_inbox
+    ]
+
+
+async def _interrupted(state_dir: str, journal: ReadOnlyJournal) -> list[Document]:
+    """What goes on only when somebody runs the same `split` again."""
+    jobs = await journal.of_splits(_WAITING)
+    alive = {
+        owner: lock.is_held(lock.of_owner(state_dir, owner)) for owner in {j.owner for j in jobs}
+    }
+    fields = ("id", "name", "path", "outbox")
+    return [
+        _texts({name: getattr(job, name) for name in fields} | {"state": str(job.state)})
+        for job in jobs
+        if not alive[job.owner]
     ]
 
 

@@ -14,6 +14,7 @@ from stemwatch.ui.plain import QUEUE
 
 Document = dict[str, Any]
 _LISTED = 20  # quarantined or waiting songs that are named one by one
+_NAMED = 3  # of an interrupted `split`
 _BOLD, _GOOD, _BAD, _WARN, _DIM = "bold", "green", "bold red", "yellow", "dim"
 
 
@@ -21,6 +22,7 @@ def lines(document: Document, now: float) -> Iterator[Text]:
     """The whole picture; empty subjects are left out."""
     yield from _service(document, now)
     yield from _queue(document)
+    yield from _interrupted(document)
     yield from _running(document, now)
     yield from _pauses(document, now)
     yield from _budget(document, now)
@@ -49,6 +51,18 @@ def _service(document: Document, now: float) -> Iterator[Text]:
 
 def _queue(document: Document) -> Iterator[Text]:
     yield Text(f"Queue: {_counts(document['queue'])}")
+
+
+def _interrupted(document: Document) -> Iterator[Text]:
+    found = document["interrupted"]
+    if found:
+        names = ", ".join(job["name"] for job in found[:_NAMED])
+        more = ", ..." if len(found) > _NAMED else ""
+        yield Text(
+            f"  {_many(found, 100)} of an interrupted `stemwatch split` ({names}{more}): "
+            "run it again to go on",
+            style=_WARN,
+        )
 
 
 def _counts(queue: Document) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import signal
 from collections.abc import Iterator
@@ -132,13 +133,21 @@ def test_after_an_interrupt_it_goes_on_where_it_was(home: Home, server: Scenario
     server.scenario(job_seconds=3.0)
     with splitting(home) as process:
         wait_until_at_the_server(home, server)
+        assert "interrupted" not in home.command("status").stdout
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
+    assert home.command("run", "--once").returncode == 0  # the service's own songs are all done
+    (left,) = json.loads(home.command("status", "--json").stdout)["interrupted"]
+    assert (left["name"], left["state"]) == ("a.wav", "separating")
+    told = "1 of an interrupted `stemwatch split` (a.wav): run it again to go on"
+    assert told in home.command("status").stdout
     other = impatient_split(home, "elsewhere")
     assert (other.exit_code, other.delivered) == (1, 0)
     assert other.held.startswith(f"{home.root}/songs/a.wav is the same song")
     assert "Run the `split` that was interrupted" in other.held
     assert split(home).returncode == 0
+    (left,) = json.loads(home.command("status", "--json").stdout)["interrupted"]
+    assert left["outbox"] == str(home.root / "elsewhere")
     assert list(home.sidecars()) == ["songs/a"]
     assert server.paid["total"] == 1
 
