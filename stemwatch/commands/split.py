@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,9 @@ from stemwatch.commands.common import config_option, key_of, settings_or_default
 from stemwatch.config import Settings
 from stemwatch.job import FORMATS, STEMS, Options
 from stemwatch.ui.bars import Bars
+
+if TYPE_CHECKING:
+    from stemwatch.operations.split import Report
 
 
 @click.command("split")
@@ -36,7 +40,8 @@ def command(
     archive and quarantine of the configuration. What is named itself is always taken.
 
     After Ctrl-C, the same command goes on where it was, and nothing is paid for twice. Exits 0
-    when all are done, 3 when some can't be done, 1 when it can't go on (no credit, no server).
+    when all are done, 3 when some can't be done, 1 when it can't go on (no credit, no server) or
+    there are no songs, 130 after Ctrl-C.
     """
     settings = settings_or_defaults(config_file, local=local)
     key = key_of(settings)
@@ -55,7 +60,7 @@ def command(
             ),
         )
         report = asyncio.run(run_split(settings, order, key=key))
-    for line in _conclusion(report.delivered, report.failed, report.held, report.interrupted):
+    for line in _conclusion(report):
         click.echo(line, err=True)
     return report.exit_code
 
@@ -68,10 +73,12 @@ def _options(settings: Settings, stems: str | None, format_: str | None) -> Opti
     return Options(stems=number, format=format_ or chosen.format, mixes=mixes)
 
 
-def _conclusion(delivered: int, failed: int, held: str, interrupted: bool) -> list[str]:
-    lines = [f"{delivered} delivered, {failed} failed."]
-    if held:
-        lines.append(f"The rest waits: {held}")
-    if held or interrupted:
+def _conclusion(report: Report) -> list[str]:
+    if not (report.found or report.interrupted):
+        return ["No songs there (results of stemwatch are left out)."]
+    lines = [f"{report.delivered} delivered, {report.failed} failed."]
+    if report.held:
+        lines.append(f"The rest waits: {report.held}")
+    if report.held or report.interrupted:
         lines.append("Run the same command again to go on; nothing is paid for twice.")
     return lines

@@ -2,7 +2,7 @@
 
 from stemwatch.config.changes import LIVE, merged
 from stemwatch.config.example import example_text, write_example
-from stemwatch.config.folders import folder_faults, make_folders, try_folders
+from stemwatch.config.folders import folder_faults, make_folders, try_folder, try_folders
 from stemwatch.config.load import candidates, defaults, find, load, not_found
 from stemwatch.config.settings import (
     Api,
@@ -38,6 +38,7 @@ __all__ = [
     "make_folders",
     "merged",
     "not_found",
+    "try_folder",
     "try_folders",
     "write_example",
 ]

@@ -28,6 +28,16 @@ def try_folders(settings: Settings, below: str = "") -> list[str]:
     return folder_faults(settings, below)
 
 
+def try_folder(name: str, path: str) -> str | None:
+    """The same for one folder that is no key's; `name` is how the user gave it."""
+    try:
+        os.makedirs(path, exist_ok=True)
+        problem = _try(path)
+    except OSError as error:
+        problem = None if error.errno in _FULL else error
+    return None if problem is None else _sentence(name, path, _nearest(path), problem)
+
+
 def folder_faults(settings: Settings, below: str = "") -> list[str]:
     """One sentence for each folder that can't be used; nothing is made and nothing is left behind.
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 
 from stemwatch import lock
 from stemwatch.compose import intake_of, working_set
-from stemwatch.config import Settings
+from stemwatch.config import Settings, try_folder, try_folders
 from stemwatch.config.checks import EXTENSIONS
-from stemwatch.errors import Reject
+from stemwatch.errors import ConfigFault, Reject
 from stemwatch.inbox.intake import Candidate, Incomplete, Intake
 from stemwatch.inbox.names import Filter
 from stemwatch.inbox.reading import Changed
@@ -37,7 +37,10 @@ OTHERS_SECONDS = 1.0  # between two looks at what other processes have delivered
 
 @dataclass(slots=True)
 class Report:
-    """What has come of the files so far. `held` says why nothing goes on, "" while it does."""
+    """What has come of the files so far. `held` says why nothing goes on, "" while it does.
+
+    `found`: how many songs there are in what was named.
+    """
 
     found: int = 0
     delivered: int = 0
@@ -53,7 +56,7 @@ class Report:
     def exit_code(self) -> int:
         if self.interrupted:
             return 130
-        if self.held:
+        if self.held or not self.found:
             return 1
         return 3 if self.failed else 0
 
@@ -86,8 +89,7 @@ async def run_split(
 ) -> Report:
     """Separate everything in `order`. Raises StemwatchError when it can't start."""
     owner = f"split-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    os.makedirs(lock.owners(settings.state_dir), mode=0o700, exist_ok=True)
-    os.makedirs(order.out, exist_ok=True)
+    _open_folders(settings, order.out)
     held = lock.InstanceLock(lock.of_owner(settings.state_dir, owner))
     place = Place(outbox=order.out)
     try:
@@ -107,6 +109,16 @@ async def run_split(
         with suppress(FileNotFoundError):
             os.unlink(held.path)
         held.release()
+
+
+def _open_folders(settings: Settings, out: str) -> None:
+    """Raise ConfigFault for what can't be used, before anything is paid for."""
+    faults = try_folders(settings, below="state_dir")
+    if fault := try_folder("-o", out):
+        faults.append(fault)
+    if faults:
+        raise ConfigFault(*faults)
+    os.makedirs(lock.owners(settings.state_dir), mode=0o700, exist_ok=True)
 
 
 async def _work(session: _Session, state_dir: str) -> None:

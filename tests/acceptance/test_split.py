@@ -124,6 +124,27 @@ def test_its_own_results_are_no_songs(home: Home, server: ScenarioServer) -> Non
     assert server.paid["total"] == 3
 
 
+def test_results_that_can_go_nowhere_are_told_before_anything_is_paid(
+    home: Home, server: ScenarioServer
+) -> None:
+    """A file, a place below one, and one nobody can write in: a sentence that names -o, exit 78."""
+    song = drop(home.root / "songs" / "a.wav", 1)
+    for out in (song, song / "stems", Path("/proc/stems")):
+        ran = split(home, str(out))
+        assert ran.returncode == 78
+        (told,) = ran.stderr.splitlines()
+        assert told.startswith(f"stemwatch: -o: {out} ")
+    assert server.requests("post") == []
+
+
+def test_a_folder_without_songs_is_told(home: Home) -> None:
+    """Exit 1, as `estimate` does: nothing was delivered, and a script must not take it for done."""
+    (home.root / "songs").mkdir()
+    (home.root / "songs" / "notes.txt").write_text("no song")
+    ran = split(home)
+    assert (ran.returncode, ran.stderr.startswith("No songs there")) == (1, True)
+
+
 def test_after_an_interrupt_it_goes_on_where_it_was(home: Home, server: ScenarioServer) -> None:
     """Ctrl-C leaves what is paid for at the server; the same command fetches it. Exit 130, then 0.
 
