@@ -8,10 +8,13 @@ from collections.abc import Sequence
 
 from stemwatch import lock
 from stemwatch.errors import Reject, StemwatchError
-from stemwatch.inbox.intake import Candidate, resumed_fields
+from stemwatch.inbox.intake import Candidate, resumed_fields, undecided
 from stemwatch.job import ACTIVE, IN_OUTBOX, Job, JobState, resume_state
 from stemwatch.outbox import delivery
 from stemwatch.workers.context import Context
+
+# What the intake found in the content itself.
+_LASTING = frozenset({"truncated", "not_audio", "no_audio_stream", "corrupt"})
 
 
 async def taken_up(context: Context, state_dir: str, candidate: Candidate) -> Job | None:
@@ -32,11 +35,29 @@ async def taken_up(context: Context, state_dir: str, candidate: Candidate) -> Jo
             )
         if job.state in ACTIVE:
             return await journal.amend(job, owner=owner, not_before=0.0, options=candidate.options)
-        if job.state is JobState.QUARANTINED and job.remote_id is not None:
-            return await journal.advance(
-                job, resume_state(job), "run again", owner=owner, **resumed_fields(job)
-            )
+        if job.state is JobState.QUARANTINED:
+            return await _once_more(context, job, candidate)
     return None
+
+
+async def _once_more(context: Context, job: Job, candidate: Candidate) -> Job | None:
+    """A quarantined job of this file, again; None: the intake has to look at the file again.
+
+    One row for one file: each run would leave another one in quarantine. Raises Reject where the
+    content may be paid for already.
+    """
+    journal, again = context.journal, "run again"
+    if job.code in _LASTING:
+        return job  # the same bytes are as broken as before
+    if job.duration is None:  # a limit refused it, which may be another one now
+        await journal.advance(job, JobState.GONE, f"{again}: looked at again")
+        return None
+    if resume_state(job) is JobState.QUEUED:
+        _, held = await journal.akin(job.path, job.content_key)
+        if fault := undecided([other for other in held if other.id != job.id]):
+            raise fault
+    changes = {**resumed_fields(job), "owner": context.owner, "options": candidate.options}
+    return await journal.advance(job, resume_state(job), again, **changes)
 
 
 def _is_same(job: Job, candidate: Candidate) -> bool:

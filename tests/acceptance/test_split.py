@@ -97,8 +97,27 @@ def test_a_folder_of_songs_and_a_file_that_is_none(home: Home, server: ScenarioS
     assert sorted(home.sidecars()) == ["songs/a", "songs/live/b"]
     assert {name: (songs / name).read_bytes() for name in names} == data
     assert not home.archive.exists()
-    assert "2 delivered, 1 failed." in split(home).stderr
+    again = split(home)
+    assert "2 delivered, 1 failed." in again.stderr
+    assert "songs/broken.wav: " in again.stdout
+    assert home.journal_count("quarantined") == 1
     assert server.paid["total"] == 2
+
+
+def test_a_song_in_quarantine_is_one_however_often_it_is_tried(
+    home: Home, server: ScenarioServer
+) -> None:
+    """Refused by the server, or by a limit that is another one later: `status` lists it once."""
+    drop(home.root / "songs" / "a.wav", 1)
+    server.scenario(post=[{"status": 422}, {"status": 422}])
+    assert [split(home).returncode for _ in range(2)] == [3, 3]
+    assert home.rows("SELECT state FROM jobs") == [("quarantined",)]
+    assert split(home).returncode == 0
+    assert home.rows("SELECT state FROM jobs") == [("done",)]
+    drop(home.root / "songs" / "long.wav", 2, seconds=3700)
+    assert [split(home).returncode for _ in range(2)] == [3, 3]
+    assert home.journal_count("quarantined") == 1
+    assert server.paid["total"] == 1
 
 
 def test_its_own_results_are_no_songs(home: Home, server: ScenarioServer) -> None:
