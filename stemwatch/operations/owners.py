@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from stemwatch import lock
 from stemwatch.errors import Reject, StemwatchError
 from stemwatch.inbox.intake import Candidate, resumed_fields, undecided
-from stemwatch.job import ACTIVE, IN_OUTBOX, Job, JobState, resume_state
+from stemwatch.job import ACTIVE, IN_OUTBOX, Job, JobState, content_key, resume_state
 from stemwatch.outbox import delivery
 from stemwatch.workers.context import Context
 
@@ -21,7 +21,7 @@ async def taken_up(context: Context, state_dir: str, candidate: Candidate) -> Jo
     """The job of an earlier, interrupted or finished `split` of this very file into this folder."""
     journal, owner = context.journal, context.owner
     for job in reversed((await journal.at_paths([candidate.path])).get(candidate.path, [])):
-        if not _is_same(job, candidate):
+        if not _is_same(job, candidate, local=context.local):
             continue
         if job.state in IN_OUTBOX and await asyncio.to_thread(_is_whole, job):
             return job
@@ -60,17 +60,22 @@ async def _once_more(context: Context, job: Job, candidate: Candidate) -> Job | 
     return await journal.advance(job, resume_state(job), again, **changes)
 
 
-def _is_same(job: Job, candidate: Candidate) -> bool:
+def _is_same(job: Job, candidate: Candidate, *, local: bool) -> bool:
+    """Whether `job` is of this file, into this folder, and separated (or to be) where we do it."""
     try:
         status = os.lstat(candidate.path)
     except OSError:
         return False
+    options = candidate.options
+    if job.duration is None:  # refused when it was taken in, whatever would have separated it
+        wanted = (job.options.stems, job.options.format) == (options.stems, options.format)
+    else:
+        wanted = job.content_key == content_key(job.sha256, options, local=local)
     return (
-        job.origin == "split"
+        wanted
+        and job.origin == "split"
         and job.outbox == candidate.outbox
         and job.relpath == candidate.relpath
-        and (job.options.stems, job.options.format)
-        == (candidate.options.stems, candidate.options.format)
         and (job.identity.size, job.identity.mtime_ns) == (status.st_size, status.st_mtime_ns)
     )
 

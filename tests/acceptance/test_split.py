@@ -156,6 +156,17 @@ def test_results_that_can_go_nowhere_are_told_before_anything_is_paid(
     assert server.requests("post") == []
 
 
+def test_a_preview_does_not_stand_in_for_what_is_paid_for(
+    home: Home, server: ScenarioServer
+) -> None:
+    """`--local` first, then the API: its stems are made beside, and then both are there."""
+    drop(home.root / "songs" / "a.wav", 1, seconds=3)
+    preview = home.command(*arguments(home), "--local")
+    assert preview.returncode == 0, preview.stderr
+    assert [split(home).returncode for _ in range(2)] == [0, 0]
+    assert (len(home.sidecars()), server.paid["total"]) == (2, 1)
+
+
 def test_a_folder_without_songs_is_told(home: Home) -> None:
     """Exit 1, as `estimate` does: nothing was delivered, and a script must not take it for done."""
     (home.root / "songs").mkdir()
