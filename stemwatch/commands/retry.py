@@ -86,7 +86,8 @@ async def _bring_back(
         return _USAGE
     running, _ = service(settings.state_dir)
     results = [await _one(journal, job, settings, running=running) for job in agreed]
-    if any(results) and not running:
+    theirs = [done for job, done in zip(agreed, results, strict=True) if job.origin != "split"]
+    if any(theirs) and not running:
         text.say("The service is not running: they go on when `stemwatch run` is started.")
     return 0 if all(results) else _FAILED
 

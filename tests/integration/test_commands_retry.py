@@ -67,7 +67,9 @@ def test_all_brings_everything_back(home: Home) -> None:
     """Failed separations start anew, without the old remote job."""
     first = home.quarantined("a.mp3", remote_id="job_1", code="separation_failed")
     second = home.quarantined("b.mp3", content=b"other", content_key="b", remote_id="job_2")
-    assert home.run("retry", "--all").returncode == 0
+    told = home.run("retry", "--all")
+    assert told.returncode == 0
+    assert told.stdout.endswith("they go on when `stemwatch run` is started.\n")
     assert home.job(first.id).state is JobState.QUEUED
     assert home.job(first.id).remote_id is None
     assert home.job(second.id).state is JobState.SEPARATING
@@ -111,6 +113,7 @@ def test_a_split_job_keeps_its_file_and_owner(home: Home) -> None:
     told = home.run("retry", str(theirs.id))
     assert told.returncode == 0, told.stderr
     assert "stemwatch split" in told.stdout
+    assert "stemwatch run" not in told.stdout  # the service never takes it up
     now = home.job(theirs.id)
     assert (now.state, now.owner, now.path) == (JobState.SEPARATING, "split-1", os.fspath(song))
     assert song.read_bytes() == b"song"
