@@ -109,18 +109,23 @@ def _require(demo: Demonstration, since: float, job: Job | None) -> None:
 
 async def _conclude(demo: Demonstration, job: Job, facts: SongFacts | None) -> int:
     """Check and show what is there now; the exit code."""
+    where = ""
     try:
         if job.state is not JobState.DONE or job.delivered_to is None:
             text.say(f"{job.name}: {job.state}. {job.message or ''} {job.hint or ''}", err=True)
+            if job.state is JobState.QUARANTINED and job.filed_to:
+                where = f"The song is in {job.filed_to}"
             return _QUARANTINED if job.state is JobState.QUARANTINED else _FAILED
         found = await _verified(job, job.delivered_to)
         _show(demo, job.delivered_to, found, facts)
+        where = f"The stems are in {os.path.join(demo.folder, OUTBOX)}"
         return 0
     finally:
         unicode = text.speaks_unicode()
         for line in tree.lines(demo.folder, closed={STATE}, unicode=unicode):
             text.say(line)
-        text.say(f"The stems are in {os.path.join(demo.folder, OUTBOX)}")
+        if where:
+            text.say(where)
         text.say(f"The service's log is {os.path.join(demo.folder, LOG)}; nothing is running now.")
 
 

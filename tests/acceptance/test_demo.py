@@ -43,7 +43,14 @@ def test_a_given_song_comes_out_as_stems_twice_in_one_folder(tmp_path: Path, son
     assert [stem["id"] for stem in found["stems"]] == ["vocals", "instrumental"]
     assert (folder / "archive" / song.name).read_bytes() == song.read_bytes()
     assert song.exists()
-    for part in ("Dropped: ", ": separating", '"schema"', "Found: ", "└─ stemwatch.yaml"):
+    for part in (
+        "Dropped: ",
+        "The stems are in ",
+        ": separating",
+        '"schema"',
+        "Found: ",
+        "└─ stemwatch.yaml",
+    ):
         assert part in first.stdout
     assert living(folder) == []
     second = run("demo", song.name, "--dir", "demo", "--format", "mp3", cwd=tmp_path)
@@ -58,6 +65,8 @@ def test_a_song_that_is_none_ends_in_quarantine(tmp_path: Path) -> None:
     told = run("demo", "text.mp3", "--dir", "demo", cwd=tmp_path)
     assert told.returncode == 3, told.stdout + told.stderr
     assert "text.mp3: quarantined." in told.stderr
+    assert "The stems are in" not in told.stdout
+    assert f"The song is in {tmp_path}/demo/quarantine/text.mp3" in told.stdout
     assert (tmp_path / "demo" / "quarantine" / "text.mp3").exists()
     assert living(tmp_path / "demo") == []
     (tmp_path / "notes.txt").write_text("no song")
