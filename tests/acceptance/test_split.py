@@ -134,7 +134,7 @@ def test_its_own_results_are_no_songs(home: Home, server: ScenarioServer) -> Non
     assert ["1 delivered, 0 failed." in one.stderr for one in ran] == [True, True]
     shutil.copytree(home.root / "stems" / home.root.name / "a", home.root / "kept")
     estimated = home.command("estimate", ".", "-c", str(home.config))
-    assert "1 files, 0 refused, 1 free" in estimated.stdout
+    assert "1 file, 0 refused, 1 free" in estimated.stdout
     home.command("split", ".", "-o", "others", "-c", str(home.config))
     assert server.paid["total"] == 1
     stem = next((home.root / "kept").glob("*.wav"))
