@@ -18,7 +18,7 @@ from stemwatch import lock
 from stemwatch.compose import intake_of, working_set
 from stemwatch.config import Settings, try_folder, try_folders
 from stemwatch.config.checks import EXTENSIONS
-from stemwatch.errors import ConfigFault, Reject
+from stemwatch.errors import ConfigFault, JournalFault, PauseService, StemwatchError
 from stemwatch.inbox.intake import Candidate, Incomplete, Intake
 from stemwatch.inbox.names import Filter
 from stemwatch.inbox.reading import Changed
@@ -244,7 +244,9 @@ async def _admit(session: _Session, state_dir: str, path: str, relpath: str) -> 
         reason = getattr(fault, "strerror", None) or "it changed while it was read"
         order.tell(f"{relpath}: can't be read: {reason}.", False)
         return
-    except Reject as fault:
+    except (JournalFault, PauseService):  # everybody's trouble
+        raise
+    except StemwatchError as fault:  # also another run that was quicker: one song's end only
         report.failed += 1
         order.tell(f"{relpath}: {fault.message} {fault.hint}".rstrip(), False)
         return
