@@ -24,6 +24,7 @@ from stemwatch.stemsplit.transport import (
     checked_base,
     checked_key,
     place,
+    said,
     shown,
     tls_context,
 )
@@ -110,7 +111,7 @@ class Calls:
             ):
                 return await self._read(response, where)
         except httpx.TransportError as exc:
-            words = str(exc) or type(exc).__name__
+            words = said(exc)
             raise unreachable(f"{where} got no answer: {words}.") from exc
         except TimeoutError:
             raise unreachable(f"{where} got no answer in {self._poll_timeout:g} s.") from None
@@ -142,7 +143,7 @@ class Calls:
                 )
                 return await self._read(await stack.enter_async_context(sending), where)
         except httpx.TransportError as exc:
-            raise _unanswered(body, where, str(exc) or type(exc).__name__) from exc
+            raise _unanswered(body, where, said(exc)) from exc
         except TimeoutError:
             if not clock.expired():  # the hold's own
                 raise
@@ -166,7 +167,7 @@ class Calls:
             ):
                 return await self._read(response, where)
         except httpx.TransportError as exc:
-            words = str(exc) or type(exc).__name__
+            words = said(exc)
             raise unreachable(f"{where} broke off: {words}.", _SLOW_LINE) from exc
         except TimeoutError:
             words = f"{where} was not done in {self.upload_timeout:g} s."

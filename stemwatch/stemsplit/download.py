@@ -14,7 +14,7 @@ from stemwatch.errors import PauseService, RetryLater
 from stemwatch.stemsplit.answers import Answer, bad_answer, download_fault
 from stemwatch.stemsplit.guard import forbidden
 from stemwatch.stemsplit.session import Session
-from stemwatch.stemsplit.transport import place
+from stemwatch.stemsplit.transport import place, said
 
 MAX_REDIRECTS = 3
 _MOVED = frozenset({301, 302, 303, 307, 308})
@@ -80,7 +80,7 @@ async def fetch(
         raise RetryLater(f"{place(url)} broke off before its end.", code="short_body") from None
     except httpx.TransportError as exc:
         raise RetryLater(
-            f"{place(url)} could not be fetched: {exc or type(exc).__name__}.",
+            f"{place(url)} could not be fetched: {said(exc)}.",
             code="network",
             server_down=True,
         ) from exc

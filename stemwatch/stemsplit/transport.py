@@ -141,6 +141,11 @@ def tls_context() -> ssl.SSLContext:
     return context
 
 
+def said(fault: httpx.TransportError) -> str:
+    """Its words, to be followed by a full stop: some bring their own, some have no words."""
+    return str(fault).rstrip(".") or type(fault).__name__
+
+
 def place(url: httpx.URL | str) -> str:
     """A URL for messages: scheme, host and path. Signed URLs carry their secret in the query."""
     try:
