@@ -124,7 +124,7 @@ class Journal:
     async def note(self, name: str, value: str) -> None:
         """Remember a single fact of the service as a whole."""
         sql = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
-        await self._write(lambda db: db.execute(sql, (name, value)).rowcount)
+        await self._write(lambda db: db.execute(sql, (name, rows.text(value))).rowcount)
 
     # -- reading ---------------------------------------------------------------------------
 

@@ -15,6 +15,8 @@ from stemwatch.job import Identity, Job, JobState, Options
 COLUMNS = tuple(f.name for f in fields(Job))
 ALL = ", ".join(COLUMNS)
 _PATHS = frozenset({"path", "relpath", "outbox", "delivered_to", "filed_to"})
+# What is told in words: a file's name may be in it, or whatever a server or a tag said.
+_TEXTS = ("codec", "remote_id", "engine", "key", "code", "message", "hint", "request_id")
 
 
 def encode(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -29,6 +31,14 @@ def encode(values: Mapping[str, Any]) -> dict[str, Any]:
     return encoded
 
 
+def text(words: str) -> str:
+    """`words` as SQLite takes them: what is no Unicode, as of a name that is not UTF-8, escaped.
+
+    It can't raise: it is written where a fault is concluded, and a second one would end the pool.
+    """
+    return words.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def _encode_identity(identity: Identity) -> str:
     return ":".join(map(str, identity))
 
@@ -40,6 +50,7 @@ def _encode_options(options: Options) -> str:
 
 _IN_COLUMN: Mapping[str, Callable[[Any], Any]] = {
     **dict.fromkeys(_PATHS, os.fsencode),
+    **dict.fromkeys(_TEXTS, text),
     "identity": _encode_identity,
     "options": _encode_options,
     "state": str,

@@ -157,4 +157,4 @@ def marks(values: Collection[Any]) -> str:
 
 
 def _remember(db: sqlite3.Connection, job_id: int, state: JobState, note: str, at: float) -> None:
-    db.execute("INSERT INTO history VALUES (?, ?, ?, ?)", (job_id, at, state, note))
+    db.execute("INSERT INTO history VALUES (?, ?, ?, ?)", (job_id, at, state, rows.text(note)))

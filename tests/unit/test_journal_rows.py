@@ -63,6 +63,21 @@ def test_any_job_comes_back_as_it_was(
         assert rows.decode(row) == added == job.evolve(id=added.id, created_at=5.0, updated_at=5.0)
 
 
+def test_a_name_that_is_not_utf8_may_be_in_any_text(tmp_path: Path) -> None:
+    """What is said about such a song is kept readable: as a fault of its own it ended the pool."""
+    name = os.fsdecode(b"caf\xe9.wav")
+    texts = ("codec", "remote_id", "engine", "key", "code", "message", "hint", "request_id")
+    said = dict.fromkeys(texts, f"{name} is gone")
+    with closing(_database(tmp_path / "journal")) as db:
+        job = transactions.add(db, new_job(path=f"/inbox/{name}", relpath=name, **said), 5.0)
+        job = transactions.update(db, job, job.state, said, 6.0)
+        transactions.advance(db, job, JobState.GONE, said["message"], {}, 7.0)
+        stored = rows.decode(db.execute("SELECT * FROM jobs").fetchone())
+        notes = [row[0] for row in db.execute("SELECT note FROM history ORDER BY rowid")]
+    assert {getattr(stored, column) for column in texts} == {r"caf\udce9.wav is gone"}
+    assert (stored.relpath, notes) == (name, [r"caf\udce9.wav is gone"] * 2)
+
+
 def test_every_state_is_one_that_the_database_takes(tmp_path: Path) -> None:
     """The schema's own list of states is the program's list."""
     with closing(_database(tmp_path / "journal")) as db:
