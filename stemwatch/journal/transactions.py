@@ -116,9 +116,15 @@ def intend(
             raise OverBudget(f"{minutes:.2f} minutes more would exceed {limit.minutes:g}.")
     changes = {"idempotency_key": idempotency_key, "submitted_at": at}
     moved = advance(db, job, JobState.SUBMITTING, "", changes, at)
-    # REPLACE: a confirmed retry of the same intent is still one charge
+    # What was refused took its own row along. One that is found may have been charged, whatever
+    # becomes of this try: it stays booked, under a key that no `unbook` will ever ask for.
     db.execute(
-        "INSERT OR REPLACE INTO spend (idempotency_key, job_id, at, minutes, price, inbox)"
+        "UPDATE spend SET idempotency_key = idempotency_key || '#' || rowid"
+        " WHERE idempotency_key = ?",
+        (idempotency_key,),
+    )
+    db.execute(
+        "INSERT INTO spend (idempotency_key, job_id, at, minutes, price, inbox)"
         " VALUES (?, ?, ?, ?, ?, ?)",
         (idempotency_key, job.id, at, minutes, price * minutes, job.inbox),
     )
@@ -126,6 +132,7 @@ def intend(
 
 
 def unbook(db: sqlite3.Connection, job: Job) -> None:
+    """Of its last submission only: an earlier, unconfirmed one may have been charged."""
     db.execute("DELETE FROM spend WHERE idempotency_key = ?", (job.idempotency_key,))
 
 

@@ -371,7 +371,7 @@ def test_an_unconfirmed_file_moved_back_by_hand_is_submitted_with_its_old_key(
     home: Home, server: ScenarioServer
 ) -> None:
     """Moving it back is a person's decision; the same key lets a server that knows it not charge
-    again."""
+    again. The budget counts both: nobody told whether this one does."""
     server.scenario(honour_idempotency=True, post=[{"close": "end", "accept": True}])
     make_song(home.inbox / "song.wav", seconds=2)
     with home.service() as service:
@@ -383,7 +383,7 @@ def test_an_unconfirmed_file_moved_back_by_hand_is_submitted_with_its_old_key(
     assert len(server.requests("post")) == 2
     assert len(keys) == 1
     assert server.paid["total"] == 1
-    assert len(home.rows("SELECT * FROM spend")) == 1
+    assert len(home.rows("SELECT * FROM spend")) == 2
 
 
 # -- one at a time, and the end of --once ---------------------------------------------------

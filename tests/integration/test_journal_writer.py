@@ -312,6 +312,28 @@ def test_a_content_under_way_is_refused_to_every_other_connection(tmp_path: Path
     asyncio.run(main())
 
 
+def test_a_possible_charge_stays_booked_whatever_its_retries_end_as(tmp_path: Path) -> None:
+    """Each try is a booking of its own: a refused one takes back only its own."""
+
+    async def main() -> list[float]:
+        booked = []
+        async with opened(tmp_path / "journal") as journal:
+            job = await journal.add(new_job())
+            for _ in range(3):  # each may have been charged, and a person has it tried again
+                job = await journal.intend(job, idempotency_key="a", minutes=1, price=1, limits=[])
+                job = await journal.advance(job, JobState.QUARANTINED, code="unconfirmed")
+                job = await journal.advance(job, JobState.QUEUED)
+                booked.append((await journal.spent(0))[0])
+            for _ in range(2):
+                job = await journal.intend(job, idempotency_key="a", minutes=1, price=1, limits=[])
+                booked.append((await journal.spent(0))[0])
+                job = await journal.take_back(job, "busy")
+                booked.append((await journal.spent(0))[0])
+        return booked
+
+    assert asyncio.run(main()) == [1.0, 2.0, 3.0, 4.0, 3.0, 4.0, 3.0]
+
+
 def test_only_a_submission_can_be_taken_back(tmp_path: Path) -> None:
     """What is in quarantine as unconfirmed stays booked: it may have been charged."""
 
