@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from stemwatch.job import ACTIVE, CLEARED, Identity, Job, JobState
+from stemwatch.job import ACTIVE, Identity, Job, JobState
 from stemwatch.journal import claiming, rows, schema, transactions
 from stemwatch.journal.claiming import LATER, OPEN
 from stemwatch.journal.reader import Reader
@@ -83,11 +83,13 @@ class Journal:
         minutes: float,
         price: float,
         limits: Sequence[Limit],
+        alike: Collection[Job] = (),
     ) -> Job:
         """Commit the intent to submit: from here on the job may be charged.
 
-        `minutes` of audio at `price` a minute are booked in the same transaction. Raises
-        AlreadyPaid, OverBudget or StaleJob, and then nothing is changed.
+        `minutes` of audio at `price` a minute are booked in the same transaction. `alike`: the
+        ended jobs of this content, as they were when it was found that nothing of theirs can be
+        used again. Raises AlreadyPaid, OverBudget or StaleJob, and then nothing is changed.
         """
         return await self._write(
             lambda db: transactions.intend(
@@ -97,21 +99,14 @@ class Journal:
                 minutes=minutes,
                 price=price,
                 limits=limits,
+                alike=alike,
                 at=self._clock(),
             )
         )
 
     async def take_back(self, job: Job, note: str) -> Job:
         """The server took nothing: submitting -> queued, and the booking is undone."""
-
-        def work(db: sqlite3.Connection) -> Job:
-            if job.state is not JobState.SUBMITTING:  # a quarantined one may have been charged
-                raise StaleJob(f"job {job.id} is {job.state}: there is no submission to undo.")
-            moved = transactions.advance(db, job, JobState.QUEUED, note, CLEARED, self._clock())
-            transactions.unbook(db, job)
-            return moved
-
-        return await self._write(work)
+        return await self._write(lambda db: transactions.take_back(db, job, note, self._clock()))
 
     async def unbook(self, job: Job) -> None:
         """Undo the booking of a submission that was answered with a refusal of this file."""

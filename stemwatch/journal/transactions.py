@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stemwatch.errors import StemwatchError
-from stemwatch.job import TRANSITIONS, Job, JobState
+from stemwatch.job import CLEARED, IN_OUTBOX, TRANSITIONS, Job, JobState
 from stemwatch.journal import rows
 
 
@@ -24,7 +24,7 @@ class StaleJob(StemwatchError):
 
 
 class AlreadyPaid(StemwatchError):
-    """Another job for the same content is under way; this one waits for its stems."""
+    """Another job for the same content is under way, or has ended: its stems come first."""
 
     code = "already_paid"
 
@@ -108,9 +108,13 @@ def intend(
     minutes: float,
     price: float,
     limits: Sequence[Limit],
+    alike: Collection[Job],
     at: float,
 ) -> Job:
     """Book the minutes and move to `submitting`. Raises AlreadyPaid, OverBudget or StaleJob."""
+    # An upload may have waited for minutes: long enough for another owner's whole job.
+    if _ended(db, job) - {_end(other) for other in alike}:
+        raise AlreadyPaid("the same content was separated meanwhile.")
     for limit in limits:
         if spent(db, limit.since, limit.inbox)[0] + minutes > limit.minutes + 1e-9:
             raise OverBudget(f"{minutes:.2f} minutes more would exceed {limit.minutes:g}.")
@@ -128,6 +132,29 @@ def intend(
         " VALUES (?, ?, ?, ?, ?, ?)",
         (idempotency_key, job.id, at, minutes, price * minutes, job.inbox),
     )
+    return moved
+
+
+def _ended(db: sqlite3.Connection, job: Job) -> set[tuple[int, str | None]]:
+    """How the others of this content ended: as deliveries, or in quarantine."""
+    sql = (
+        f"SELECT {rows.ALL} FROM jobs WHERE content_key = ? AND id <> ?"
+        " AND state IN ('delivered', 'done', 'quarantined')"
+    )
+    return {_end(rows.decode(row)) for row in db.execute(sql, (job.content_key, job.id))}
+
+
+def _end(job: Job) -> tuple[int, str | None]:
+    """What stays while its file is filed, and changes where it is tried once more."""
+    return job.id, job.delivered_to if job.state in IN_OUTBOX else job.code
+
+
+def take_back(db: sqlite3.Connection, job: Job, note: str, at: float) -> Job:
+    """submitting -> queued, and the booking is undone."""
+    if job.state is not JobState.SUBMITTING:  # a quarantined one may have been charged
+        raise StaleJob(f"job {job.id} is {job.state}: there is no submission to undo.")
+    moved = advance(db, job, JobState.QUEUED, note, CLEARED, at)
+    unbook(db, job)
     return moved
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from stemwatch.errors import PauseService, Reject, RetryLater
@@ -19,12 +20,16 @@ from stemwatch.workers.context import Context
 QUARANTINED = JobState.QUARANTINED
 
 
-async def reuse(ctx: Context, job: Job) -> Job | None:
-    """Deliver from an earlier folder; None if there is none whose every file is still whole.
+async def ended(ctx: Context, job: Job) -> list[Job]:
+    """The jobs of its content that were delivered, or are in quarantine."""
+    return await ctx.journal.with_content(job.content_key, (*IN_OUTBOX, QUARANTINED))
+
+
+async def reuse(ctx: Context, job: Job, alike: Sequence[Job]) -> Job | None:
+    """Deliver from the folder of one of `alike`; None if no such folder is still whole.
 
     Raises Reject for a content that may have been charged and waits in quarantine for a person.
     """
-    alike = await ctx.journal.with_content(job.content_key, (*IN_OUTBOX, QUARANTINED))
     for earlier in alike:
         if earlier.state is QUARANTINED or earlier.delivered_to is None:
             continue

@@ -13,15 +13,16 @@ from stemwatch.workers.filing import file
 from stemwatch.workers.follow import follow
 from stemwatch.workers.gate import CONFIRM, FETCH, FILE, POLL, SUBMIT
 from stemwatch.workers.lanes import Step
-from stemwatch.workers.reuse import reuse
+from stemwatch.workers.reuse import ended, reuse
 from stemwatch.workers.submit import submit
 
 
 async def _submit_or_reuse(ctx: Context, job: Job) -> Job:
-    delivered = await reuse(ctx, job)
+    alike = await ended(ctx, job)
+    delivered = await reuse(ctx, job, alike)
     if delivered is not None:
         return delivered
-    separating = await submit(ctx, job)
+    separating = await submit(ctx, job, alike)
     for code in ctx.gate.accepted():
         log.info("service.resumed", reason=code)
     return separating

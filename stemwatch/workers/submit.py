@@ -11,7 +11,7 @@ import asyncio
 import errno
 import os
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
 from stemwatch.errors import PauseService, Reject, RetryLater, StemwatchError, Unconfirmed
@@ -33,14 +33,16 @@ class TakenBack(StemwatchError):
     code = "gone"
 
 
-async def submit(ctx: Context, job: Job) -> Job:
+async def submit(ctx: Context, job: Job, alike: Collection[Job]) -> Job:
     """Upload the song and return the job as `separating`.
 
+    `alike`: the ended jobs of its content, which have nothing that could be used again. What ends
+    beside them during the upload is looked at first: AlreadyPaid.
     Raises TakenBack, Reject, Unconfirmed, RetryLater or PauseService; each leaves the journal
     telling the truth about what may have been charged.
     """
     async with _opened(ctx, job) as fd:
-        attempt = _Attempt(ctx, job, fd)
+        attempt = _Attempt(ctx, job, fd, alike)
         try:
             answer = await _send(attempt, Upload(fd=fd, size=job.identity.size, filename=job.name))
         except BaseException as fault:
@@ -68,9 +70,10 @@ async def _send(attempt: _Attempt, upload: Upload) -> Submitted:
 class _Attempt:
     """One try to submit; `job` is what the journal holds."""
 
-    def __init__(self, ctx: Context, job: Job, fd: int) -> None:
+    def __init__(self, ctx: Context, job: Job, fd: int, alike: Collection[Job]) -> None:
         self.ctx = ctx
         self.job = job
+        self._alike = alike
         self._fd = fd
         self._last_bytes = False
         self._sent = 0  # bytes of this attempt: none where the storage still has the song
@@ -154,6 +157,7 @@ class _Attempt:
             minutes=0.0 if ctx.local else minutes,
             price=ctx.budget.price,
             limits=[] if ctx.local else ctx.budget.limits(ctx.now(), self.job.inbox),
+            alike=self._alike,
         )
 
     async def _still_there(self) -> None:

@@ -84,8 +84,8 @@ class JournalMachine(RuleBasedStateMachine):
             return  # `retry`
         self.move(known, to)
 
-    @rule(job_id=jobs, limited=st.booleans())
-    def intend(self, job_id: int, limited: bool) -> None:
+    @rule(job_id=jobs, limited=st.booleans(), looked=st.booleans())
+    def intend(self, job_id: int, limited: bool, looked: bool) -> None:
         known = self.known[job_id]
         job = known.job
         minutes = (job.duration or 0) / 60
@@ -96,8 +96,12 @@ class JournalMachine(RuleBasedStateMachine):
             minutes=minutes,
             price=0.1,
             limits=[Limit(0.0, DAY)] if limited else [],
+            alike=self.ended(job) if looked else (),
         )
-        if limited and self.spent + minutes > DAY:
+        if self.ended(job) and not looked:
+            with pytest.raises(AlreadyPaid):
+                self.run(work)
+        elif limited and self.spent + minutes > DAY:
             with pytest.raises(OverBudget):
                 self.run(work)
         elif job.state is not JobState.QUEUED:
@@ -212,6 +216,12 @@ class JournalMachine(RuleBasedStateMachine):
     @property
     def spent(self) -> float:
         return self.unconfirmed + sum(self.booked.values())
+
+    def ended(self, job: Job) -> list[Job]:
+        """The others of its content that were delivered, or wait for a person."""
+        ended = {JobState.DELIVERED, JobState.DONE, JobState.QUARANTINED}
+        others = [k.job for k in self.known.values() if k.job.id != job.id]
+        return [o for o in others if o.content_key == job.content_key and o.state in ended]
 
     def content_under_way(self, job: Job) -> bool:
         return any(
