@@ -31,6 +31,7 @@ def condition(
     state: JobState,
     *,
     now: float,
+    latest: float,
     owner: str | None,
     busy: Collection[int],
     busy_content: Collection[str],
@@ -39,9 +40,9 @@ def condition(
 ) -> tuple[str, list[Any]]:
     """What follows WHERE for the jobs in `state`, and its values; see `Journal.claim`."""
     # "+" keeps this off the index by time: 20,000 that are due would be sorted to take one
-    where = f"state = ? AND +not_before <= ? AND owner IS ? AND id NOT IN ({marks(busy)})"
-    where += OPEN
-    values: list[Any] = [state, now, owner, *busy]
+    where = "state = ? AND (+not_before <= ? OR +not_before > ?)"
+    where += f" AND owner IS ? AND id NOT IN ({marks(busy)}){OPEN}"
+    values: list[Any] = [state, now, latest, owner, *busy]
     if inboxes:
         where += f" AND ({' OR '.join('inbox IS ?' for _ in inboxes)})"
         values += inboxes

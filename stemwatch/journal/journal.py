@@ -6,6 +6,7 @@ a thread of their own, so that they never wait for an fsync.
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
@@ -133,6 +134,7 @@ class Journal:
         now: float,
         owner: str | None,
         limit: int,
+        latest: float = math.inf,
         busy: Collection[int] = (),
         busy_content: Collection[str] = (),
         longest: float | None = None,
@@ -141,13 +143,15 @@ class Journal:
         """Up to `limit` jobs in `states` that may be worked on, furthest along first.
 
         `busy` ids and contents are at work already; `longest` (seconds of audio) is what may
-        still be paid for; `inboxes` are those whose songs are looked for, none for all.
-        A quarantined job is claimed only while its file is not filed.
+        still be paid for; `inboxes` are those whose songs are looked for, none for all. What is
+        due after `latest` is due now. A quarantined job is claimed only while its file is not
+        filed.
         """
         looks = [
             claiming.condition(
                 state,
                 now=now,
+                latest=latest,
                 owner=owner,
                 busy=busy,
                 busy_content=busy_content,

@@ -15,6 +15,8 @@ STATES: Mapping[str, tuple[JobState, ...]] = {
     CONFIRM: (JobState.SUBMITTING,),
     SUBMIT: (JobState.QUEUED,),
 }
+# Of the longest wait there is: a clock that is put back by minutes cuts no Retry-After short.
+_PATIENCE = 2
 ALL = tuple(state for states in STATES.values() for state in states)
 
 
@@ -37,12 +39,14 @@ class Claims:
         self, name: str, seats: int, *, busy: Collection[int], working: Sequence[Job]
     ) -> list[Job]:
         """Up to `seats` jobs for the step `name`; `busy` ids and `working` jobs are at it."""
-        ctx, turns = self._ctx, self._turns[name]
+        ctx, turns, now = self._ctx, self._turns[name], self._ctx.now()
         offers: dict[str | None, deque[Job]] = {}
         for inbox in [one for one in turns if seats > 0 and ctx.gate.lets(name, one)]:
             jobs = await ctx.journal.claim(
                 STATES[name],
-                now=ctx.now(),
+                now=now,
+                # Nothing waits for so long: that time was written while the clock was ahead.
+                latest=now + _PATIENCE * ctx.timing.retry_after_max,
                 owner=ctx.owner,
                 limit=seats,
                 busy=busy,

@@ -22,15 +22,15 @@ STEPS = 1000  # of SQLite's virtual machine; a look at every row takes more than
 
 ASKED: dict[str, Callable[[Journal], Awaitable[Any]]] = {
     "file": lambda j: j.claim(
-        (JobState.DELIVERED, JobState.QUARANTINED), now=1e18, owner=None, limit=2
+        (JobState.DELIVERED, JobState.QUARANTINED), now=1e17, latest=1e18, owner=None, limit=2
     ),
-    "fetch": lambda j: j.claim((JobState.SEPARATED,), now=1e18, owner=None, limit=3),
-    "submit": lambda j: j.claim((JobState.QUEUED,), now=1e18, owner=None, limit=3),
+    "fetch": lambda j: j.claim((JobState.SEPARATED,), now=1e17, latest=1e18, owner=None, limit=3),
+    "submit": lambda j: j.claim((JobState.QUEUED,), now=1e17, latest=1e18, owner=None, limit=3),
     "submit of the only one": lambda j: j.claim(
-        (JobState.QUEUED,), now=1e18, owner=None, limit=3, inboxes=[None]
+        (JobState.QUEUED,), now=1e17, latest=1e18, owner=None, limit=3, inboxes=[None]
     ),
     "submit of another": lambda j: j.claim(
-        (JobState.QUEUED,), now=1e18, owner=None, limit=3, inboxes=["dj"]
+        (JobState.QUEUED,), now=1e17, latest=1e18, owner=None, limit=3, inboxes=["dj"]
     ),
     "next due": lambda j: j.next_due((JobState.QUEUED, JobState.SEPARATED), None, time.time()),
     "adopt": lambda j: j.claim(

@@ -15,7 +15,9 @@ import pytest
 from stemwatch.errors import Reject
 from stemwatch.job import Identity, Job, JobState, Options
 from stemwatch.stemsplit.client import RemoteJob, Submitted, Upload
+from stemwatch.workers.claims import Claims
 from stemwatch.workers.context import Context
+from stemwatch.workers.gate import FETCH, SUBMIT
 from stemwatch.workers.pool import Pool
 from tests.acceptance.harness import Home
 from tests.context_support import context_of
@@ -257,3 +259,22 @@ def test_a_wrong_clock_does_not_hold_what_is_paid_for(memory: Path) -> None:
             await running
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(("ahead", "waits"), [(5000.0, True), (1e9, False)])
+def test_a_clock_that_was_ahead_keeps_no_song_waiting_for_years(
+    memory: Path, ahead: float, waits: bool
+) -> None:
+    """A time further away than any wait there is was written by a wrong clock: it counts as due."""
+
+    async def scenario() -> list[int]:
+        async with opened(memory, Wire()) as context:
+            (first,) = await context.journal.in_states((JobState.QUEUED,))
+            await context.journal.amend(first, code="network", not_before=time.time() + ahead)
+            second = new_job(2, state=JobState.SEPARATED, not_before=time.time() + ahead)
+            await context.journal.add(second)
+            claims = Claims(context)
+            found = [await claims.next(lane, 5, busy=[], working=[]) for lane in (SUBMIT, FETCH)]
+            return [len(jobs) for jobs in found]
+
+    assert asyncio.run(scenario()) == ([0, 0] if waits else [1, 1])
