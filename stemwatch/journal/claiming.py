@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from stemwatch.job import JobState
-from stemwatch.journal.rows import ALL
+from stemwatch.journal.rows import ALL, decode_path
 from stemwatch.journal.schema import UNDER_WAY
 from stemwatch.journal.transactions import marks
 
@@ -75,9 +75,21 @@ def first(
 
 
 # Of an owner's queued jobs: whether there are any, and who separates the contents that they have.
-WAITS = f"SELECT 1 FROM jobs WHERE state = 'queued' AND owner IS ?{OPEN} LIMIT 1"
-AWAITED = (
+_WAITS = f"SELECT 1 FROM jobs WHERE state = 'queued' AND owner IS ?{OPEN} LIMIT 1"
+_AWAITED = (
     f"SELECT s.owner, min(s.path) FROM jobs s WHERE {UNDER_WAY} AND s.owner IS NOT ?1"
     " AND EXISTS (SELECT 1 FROM jobs q WHERE q.content_key = s.content_key"
     " AND q.state = 'queued' AND q.owner IS ?1) GROUP BY s.owner"
 )
+
+
+def awaited(
+    owner: str | None,
+) -> Callable[[sqlite3.Connection], list[tuple[str | None, str]] | None]:
+    """Who separates what the queued jobs of `owner` wait for; None where none is queued."""
+
+    def work(db: sqlite3.Connection) -> list[tuple[str | None, str]] | None:
+        theirs = [(o, decode_path(p)) for o, p in db.execute(_AWAITED, (owner,))]
+        return theirs if theirs or db.execute(_WAITS, (owner,)).fetchone() else None
+
+    return work

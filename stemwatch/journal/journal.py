@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from typing import Any, TypeVar
 
 from stemwatch.job import ACTIVE, Identity, Job, JobState
-from stemwatch.journal import claiming, rows, schema, transactions
+from stemwatch.journal import claiming, inheriting, rows, schema, transactions
 from stemwatch.journal.claiming import LATER, OPEN
 from stemwatch.journal.reader import Reader
 from stemwatch.journal.transactions import AlreadyPaid, Limit, OverBudget, StaleJob, marks
@@ -113,6 +113,12 @@ class Journal:
         """Undo the booking of a submission that was answered with a refusal of this file."""
         await self._write(lambda db: transactions.unbook(db, job))
 
+    async def inherit(self, dead: Job, *, theirs: bool) -> Job | None:
+        """See `inheriting.inherit`. Raises StaleJob where its owner lives after all."""
+        return await self._write(
+            lambda db: inheriting.inherit(db, dead, self._clock(), theirs=theirs)
+        )
+
     async def sort_in(self, outboxes: Mapping[str, str | None]) -> None:
         """See `transactions.sort_in`: who is served is configured anew at every start."""
         await self._write(lambda db: transactions.sort_in(db, outboxes))
@@ -169,12 +175,7 @@ class Journal:
 
         None where no job of `owner` is queued.
         """
-
-        def work(db: sqlite3.Connection) -> list[tuple[str | None, str]] | None:
-            theirs = [(o, rows.decode_path(p)) for o, p in db.execute(claiming.AWAITED, (owner,))]
-            return theirs if theirs or db.execute(claiming.WAITS, (owner,)).fetchone() else None
-
-        return await self._read(work)
+        return await self._read(claiming.awaited(owner))
 
     async def next_due(
         self, states: Collection[JobState], owner: str | None, now: float

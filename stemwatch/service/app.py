@@ -19,6 +19,7 @@ from stemwatch.lock import SERVICE, InstanceLock
 from stemwatch.log import configure, log
 from stemwatch.notices.service import noticing
 from stemwatch.operations import moves
+from stemwatch.service import orphans
 from stemwatch.service.reload import Read, Reload, again
 from stemwatch.service.report import Report
 from stemwatch.service.served import AllServed, Served
@@ -161,6 +162,9 @@ class Service:
             asyncio.create_task(self._inboxes.run(), name="rounds"),
             asyncio.create_task(self._report.run(), name="report"),
             asyncio.create_task(credit.keep(self._context), name="credit"),
+            asyncio.create_task(
+                orphans.keep(self._context, self._settings.state_dir), name="orphans"
+            ),
         ]
         log.info(
             "service.started",

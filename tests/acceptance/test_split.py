@@ -203,6 +203,26 @@ def test_after_an_interrupt_it_goes_on_where_it_was(home: Home, server: Scenario
     assert server.paid["total"] == 1
 
 
+def test_a_service_goes_on_with_what_an_interrupted_split_has_paid(
+    home: Home, server: ScenarioServer
+) -> None:
+    """Its own song of that content waits for nobody; the `split` gets its stems when run again."""
+    song = drop(home.root / "songs" / "a.wav", 1)
+    server.scenario(job_seconds=3.0)
+    with splitting(home) as process:
+        wait_until_at_the_server(home, server)
+        process.kill()
+        process.wait()
+    (home.inbox / "same.wav").write_bytes(song.read_bytes())
+    with home.scaled_service(0.02) as service:
+        service.wait_for_event("job.taken_over")
+        service.wait_for_event("job.done")
+        assert split(home).returncode == 0
+    assert home.sidecars()["songs/a"]["reused_from"] == "same"
+    assert server.paid["total"] == 1
+    assert len(home.rows("SELECT * FROM spend")) == 1
+
+
 def test_a_song_that_the_service_is_separating_is_waited_for(
     home: Home, server: ScenarioServer
 ) -> None:
