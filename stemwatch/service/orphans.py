@@ -10,7 +10,6 @@ from stemwatch.errors import JournalFault, StemwatchError, Unconfirmed
 from stemwatch.job import Job, JobState
 from stemwatch.journal.journal import StaleJob
 from stemwatch.log import log
-from stemwatch.operations import owners
 from stemwatch.workers.context import Context
 from stemwatch.workers.outcome import reject
 
@@ -41,7 +40,7 @@ async def _dead(ctx: Context, state_dir: str) -> set[str]:
 
 def _lives(state_dir: str, owner: str) -> bool:
     try:
-        return lock.is_held(owners.lock_of(state_dir, owner))
+        return lock.is_held(lock.of_owner(state_dir, owner))
     except OSError:  # another account's: who can't tell takes nothing
         return True
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from stemwatch import lock
 from stemwatch.job import Job, JobState
 from stemwatch.journal.journal import StaleJob
 from stemwatch.lock import InstanceLock
-from stemwatch.operations import owners
 from stemwatch.service import orphans
 from stemwatch.workers.context import Context
 from stemwatch.workers.timing import Timing
@@ -91,12 +91,12 @@ def test_a_split_that_lives_keeps_its_song(tmp_path: Path) -> None:
     async def main() -> None:
         async with left_by_a_split(tmp_path, SEPARATING) as (ctx, _):
             state_dir = str(tmp_path / "state")
-            os.makedirs(owners.folder(state_dir), exist_ok=True)
-            lock = InstanceLock(owners.lock_of(state_dir, OWNER))
+            os.makedirs(lock.owners(state_dir), exist_ok=True)
+            held = InstanceLock(lock.of_owner(state_dir, OWNER))
             try:
                 await looked(ctx, state_dir)
             finally:
-                lock.release()
+                held.release()
             assert await states(ctx) == [SEPARATING, QUEUED, QUEUED, QUEUED]
 
     asyncio.run(main())
