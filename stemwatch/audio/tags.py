@@ -98,12 +98,12 @@ class SourceTags:
 def read_tags(path: str) -> SourceTags:
     """The tags of an MP3, WAV, FLAC, M4A, OGG (Vorbis, Opus) or WEBM file, told by its content.
 
-    Never fails on broken tags: what can't be read is left out and `note` says so.
+    Never fails: what can't be read is left out and `note` says so. Nor where the file itself can't
+    be read any more: its stems are paid for, and tags are a courtesy.
     """
     try:
         return _read(path)
-    except BROKEN as fault:
-        raise_disk_fault(fault)
+    except (OSError, *BROKEN) as fault:
         return SourceTags(
             note=f"The song's tags can't be read ({fault}); its stems get none of them."
         )

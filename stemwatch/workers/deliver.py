@@ -57,7 +57,10 @@ async def add_mixes(ctx: Context, job: Job, staging: Staging) -> None:
 
 
 async def tag(ctx: Context, job: Job, staging: Staging, stem: str) -> None:
-    """Copy the song's tags and cover; tags are a courtesy and never hold up a delivery."""
+    """Copy the song's tags and cover; tags are a courtesy and never hold up a delivery.
+
+    Nor does an original that was taken away meanwhile: what faults here is the outbox's.
+    """
     title = naming.stem_file(naming.song_name(job.name), stem, "x").removesuffix(".x")
     part = staging.part(stem)
     with durable.disk_faults(staging.outbox):

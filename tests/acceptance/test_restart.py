@@ -348,6 +348,22 @@ def test_a_quarantined_file_moved_back_by_hand_resumes_where_it_was_paid(
     assert (home.archive / "song.wav").is_file()
 
 
+def test_an_original_taken_away_once_it_is_paid_for_is_delivered_all_the_same(
+    home: Home, server: ScenarioServer
+) -> None:
+    """Only its tags are missed, and that is told; the stems are worth the song's price."""
+    server.scenario(jobs=[{"seconds": 1.0}])
+    song = make_song(home.inbox / "song.wav", seconds=2)
+    with home.scaled_service(0.02) as service:
+        wait_for(lambda: home.journal_count("separating"))
+        song.unlink()
+        service.wait_for_event("job.done")
+        assert service.events("job.tags")
+        assert not service.events("job.waits")
+    assert list(home.sidecars()) == ["song"]
+    assert server.paid["total"] == 1
+
+
 @SEPARATE
 def test_the_content_of_an_unconfirmed_file_is_held_under_any_name(
     home: Home, server: ScenarioServer

@@ -133,6 +133,22 @@ def test_broken_tags_cost_tags_not_the_delivery(tmp_path: Path) -> None:
     assert "No tags were written" in (note or "")
 
 
+@pytest.mark.parametrize("kind", ["gone", "a folder", "a loop"])
+def test_an_original_that_can_not_be_read_costs_its_tags_only(tmp_path: Path, kind: str) -> None:
+    """Taken away after it was paid for: a note, and the stems get what is known without it."""
+    path = tmp_path / "song.flac"
+    if kind == "a folder":
+        path.mkdir()
+    elif kind == "a loop":
+        path.symlink_to(path)
+    tags = read_tags(os.fspath(path))
+    assert "can't be read" in (tags.note or "")
+    stem = write(tmp_path / "stem.flac")
+    assert write_tags(os.fspath(stem), "flac", tags, title="T", bpm=99.0, key=None) is None
+    written = mutagen.flac.FLAC(stem)
+    assert (written["TITLE"], written["BPM"]) == (["T"], ["99"])
+
+
 def test_a_vanished_stem_is_an_os_error_and_no_note(tmp_path: Path) -> None:
     """A disk's fault is not taken for a broken tag."""
     with pytest.raises(FileNotFoundError):
