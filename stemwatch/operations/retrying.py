@@ -75,6 +75,15 @@ async def bring_back(
     """
     job = await once_filed(journal, job, sleep if running else None)
     await _require_alone(journal, job)
+    try:
+        return await _with_file(journal, job, inbox)
+    except Vanished:
+        if resume_state(job) is JobState.QUEUED:
+            raise
+        return await _without_file(journal, job)
+
+
+async def _with_file(journal: Journal, job: Job, inbox: str) -> Retried:
     if job.origin == "split" or job.filed_to is None or _inside(job.filed_to, inbox):
         path, relpath = in_place(job), job.relpath  # it never left its folder
     else:
@@ -97,6 +106,17 @@ async def bring_back(
     except AlreadyPaid as fault:
         raise _under_way(job) from fault
     return Retried(moved, path, f"goes on as {moved.state}")
+
+
+async def _without_file(journal: Journal, job: Job) -> Retried:
+    """Fetch what is paid for, which needs the remote id only; there is nothing to file then."""
+    try:
+        moved = await journal.advance(job, resume_state(job), "retried", **resumed_fields(job))
+    except StaleJob:
+        return await _taken_up(journal, job, job.path)
+    except AlreadyPaid as fault:
+        raise _under_way(job) from fault
+    return Retried(moved, job.path, f"goes on as {moved.state}, without its original")
 
 
 def inbox_of(settings: Settings, job: Job) -> str:

@@ -230,6 +230,27 @@ def test_forget_leaves_a_split_song_where_it_is(home: Home) -> None:
     assert home.job(theirs[0].id).state is JobState.GONE
 
 
+@pytest.mark.parametrize("place", ["quarantine", "inbox", "another file", "nowhere"])
+def test_what_is_paid_for_is_fetched_without_its_file(home: Home, place: str) -> None:
+    """It needs the remote id only; --forget strikes it all the same."""
+    job = home.quarantined("a.mp3", remote_id="job_1", completed_at=5.0)
+    (home.quarantine / "a.mp3").unlink()
+    if place == "another file":
+        (home.inbox / "a.mp3").write_bytes(b"another song")
+    if place != "quarantine":  # it never left, or was gone when the service came to move it
+        filed_to = "" if place == "nowhere" else job.path
+        job = home.journal(job.evolve(filed_to=filed_to, content_key="x"))[0]
+    told = home.run("retry", str(job.id))
+    assert told.returncode == 0, told.stderr
+    assert "without its original" in told.stdout
+    now = home.job(job.id)
+    assert (now.state, now.remote_id, now.path) == (JobState.SEPARATED, "job_1", job.path)
+    assert (now.identity, now.filed_to, now.code) == (job.identity, None, None)
+    lost = home.journal(job.evolve(path="/b", filed_to="/c/a.mp3", content_key="y"))[0]
+    assert home.run("retry", "--forget", str(lost.id)).returncode == 0
+    assert home.job(lost.id).state is JobState.GONE
+
+
 def test_a_retry_killed_after_the_move_can_be_repeated(home: Home) -> None:
     """The file is back in the inbox already: it is found by its content."""
     job = home.quarantined("a.mp3", remote_id="job_1")
