@@ -36,6 +36,14 @@ class Reserved(NamedTuple):
     size: int
 
 
+class Met(NamedTuple):
+    """The pause that a job met last; `since` as the gate has it. `again`: not only once."""
+
+    code: str
+    since: float | None
+    again: bool
+
+
 @dataclass(slots=True)
 class Context:
     """One service's (or one `split`'s) working set. Everything here lives on one event loop."""
@@ -70,6 +78,7 @@ class Context:
     trial: int | None = None  # the one job that may be submitted to see whether a pause is over
     # Bytes that the song needs which found too little room, by inbox.
     room_wanted: dict[str | None, int] = field(default_factory=dict)
+    met: dict[int, Met] = field(default_factory=dict)  # by job
     job_deadline: float = 300.0  # seconds until a job is reported as late
     wake: Callable[[], None] = lambda: None  # there may be something new to claim
     added: Callable[[Job], None] = lambda job: None  # ... this one

@@ -218,6 +218,11 @@ class Gate:
         pause = self._pauses.get((code, None))
         return 0.0 if pause is None else max(0.0, pause.until - self._clock())
 
+    def since(self, code: str, inbox: str | None) -> float | None:
+        """When the pause `code` that holds this inbox began (monotonic seconds), or None."""
+        pause = self._pauses.get((code, inbox if code in OF_ONE_INBOX else None))
+        return None if pause is None else pause.since
+
     def next_due(self) -> float | None:
         """When the next pause can be tried (monotonic seconds), of those that can't be now."""
         now = self._clock()

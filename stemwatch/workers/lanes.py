@@ -182,6 +182,7 @@ class Lanes:
         if job.state in _ENDED and (
             job.state is not JobState.QUARANTINED or job.filed_to is not None
         ):
+            ctx.met.pop(job_id, None)
             ctx.ended(job)
         return job
 

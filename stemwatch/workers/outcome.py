@@ -13,7 +13,7 @@ from stemwatch.errors import (
 from stemwatch.job import Job, JobState
 from stemwatch.journal.journal import AlreadyPaid, OverBudget, StaleJob
 from stemwatch.log import log, redacted
-from stemwatch.workers.context import Context
+from stemwatch.workers.context import Context, Met
 from stemwatch.workers.gate import OF_ONE_INBOX
 from stemwatch.workers.pace import full_jitter
 from stemwatch.workers.submit import TakenBack
@@ -60,12 +60,7 @@ async def conclude(ctx: Context, job: Job, fault: Exception) -> None:
             await reject(ctx, current, fault)
     elif isinstance(fault, PauseService):
         pause(ctx, fault, current.inbox)
-        if current.state in (JobState.DELIVERED, JobState.QUARANTINED) and fault.code == "disk":
-            # Filing is not held by this pause: without a time it would be tried again at once.
-            recheck = ctx.now() + ctx.timing.disk_recheck
-            await ctx.journal.amend(current, not_before=recheck)
-        if current.id in ctx.polls:
-            ctx.polls.postpone(current.id, ctx.clock(), ctx.timing.disk_recheck)
+        await _hold(ctx, current, fault)
     else:
         await _retry(ctx, current, _as_retry(fault, current))
 
@@ -84,6 +79,36 @@ async def _look_for(ctx: Context, job: Job, fault: Unconfirmed) -> None:
         hint="Nothing to do: the server is asked whether it took the job.",
     )
     log.warning("job.unanswered", name=job.name, message=fault.message)
+
+
+async def _hold(ctx: Context, job: Job, fault: PauseService) -> None:
+    """The pause holds everybody; the job has a time of its own where that is not enough."""
+    again = _met_again(ctx, job, fault.code)
+    gap = ctx.timing.unreadable_gap if again else ctx.timing.disk_recheck
+    if job.id in ctx.polls:
+        ctx.polls.postpone(job.id, ctx.clock(), gap)
+    if job.state in (JobState.DELIVERED, JobState.QUARANTINED):
+        # Filing is not held by a full disk: without a time it would be tried again at once.
+        if again or fault.code == "disk":
+            await ctx.journal.amend(job, not_before=ctx.now() + gap)
+    elif again and job.state in (JobState.QUEUED, JobState.SEPARATED):
+        told = {"code": fault.code, "message": fault.message}
+        await ctx.journal.amend(job, not_before=ctx.now() + gap, hint=fault.hint, **told)
+        log.info("job.waits", name=job.name, **told, seconds=round(gap, 1))
+
+
+def _met_again(ctx: Context, job: Job, code: str) -> bool:
+    """Whether this pause was found to be over since the job met it.
+
+    Then it may be this song's alone, such as a folder of the outbox that can't be written. Being
+    the oldest, it would be the first to go on whenever the gate opens, and close it for all again.
+    A real outage is met once, by those that were on their way, and is not over in between.
+    """
+    since = ctx.gate.since(code, job.inbox)
+    before = ctx.met.get(job.id)
+    again = before is not None and before.code == code and (before.again or before.since != since)
+    ctx.met[job.id] = Met(code, since, again)
+    return again
 
 
 def pause(ctx: Context, fault: PauseService, inbox: str | None = None) -> None:

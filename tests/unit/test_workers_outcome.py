@@ -252,6 +252,52 @@ def test_a_pause_leaves_the_job_alone(tmp_path: Path, code: str) -> None:
     in_context(tmp_path, work)
 
 
+@pytest.mark.parametrize("state", [JobState.QUEUED, S])
+@pytest.mark.parametrize("code", ["auth", "disk"])
+def test_a_song_that_brings_a_pause_back_lets_the_others_go_first(
+    tmp_path: Path, state: JobState, code: str
+) -> None:
+    """Met again after it was found to be over: perhaps it is this song's alone."""
+
+    async def work(ctx: Context, clock: Clock) -> None:
+        job, fault = await a_job(ctx, state), PauseService("no.", code=code, hint="h")
+        for _ in range(3):  # one outage, however often it is met
+            await conclude(ctx, job, fault)
+            clock.now += 60.0
+        assert await ctx.journal.get(job.id) == job
+        for _ in range(2):
+            ctx.gate.reopen(code)
+            await conclude(ctx, job, fault)
+            found = await ctx.journal.get(job.id)
+            assert found is not None
+            assert (found.state, found.attempts) == (state, 0)
+            assert (found.code, found.message, found.hint) == (code, "no.", "h")
+            assert found.not_before == ctx.now() + 300.0
+            clock.now += 300.0
+
+    in_context(tmp_path, work)
+
+
+@pytest.mark.parametrize("state", [JobState.DELIVERED, JobState.QUARANTINED])
+def test_an_original_that_can_not_be_filed_lets_the_others_go_first(
+    tmp_path: Path, state: JobState
+) -> None:
+    """At first in a moment, then after minutes; why it is in quarantine stays told."""
+
+    async def work(ctx: Context, clock: Clock) -> None:
+        job = await ctx.journal.advance(await a_job(ctx, S), state, code="bad_stem", message="m")
+        for gap in (15.0, 300.0, 300.0):
+            await conclude(ctx, job, PauseService("no.", code="disk"))
+            found = await ctx.journal.get(job.id)
+            assert found is not None
+            assert found.not_before == ctx.now() + gap
+            assert (found.code, found.message) == ("bad_stem", "m")
+            clock.now += gap
+            ctx.gate.reopen("disk")
+
+    in_context(tmp_path, work)
+
+
 @pytest.mark.parametrize(
     "fault",
     [StaleJob("moved."), AlreadyPaid("paid."), OverBudget("too much.")],
