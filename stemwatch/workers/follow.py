@@ -51,16 +51,21 @@ async def follow(ctx: Context, job: Job) -> Job:
 
 
 def _still_running(ctx: Context, job: Job, progress: float | None, now: float) -> Job:
-    """Late is not failed: it is paid for, so it is asked for, slower, until the remote forgets."""
-    since = job.submitted_at or job.created_at
-    if ctx.now() - since > ctx.timing.retention:
+    """Late is not failed: it is paid for, so it is asked for, slower, until the remote forgets.
+
+    What it really forgot it answers with 404. How old the job is, only the wall clock can tell, and
+    that may have been weeks behind at the submission: a job that runs is never paid for again.
+    """
+    age = ctx.now() - (job.submitted_at or job.created_at)
+    if age > ctx.timing.retention and ctx.polls.elapsed(job.id, now) > ctx.job_deadline:
         raise Reject(
             "the server has not finished it within the time it keeps results.",
-            code="job_lost",
-            hint="Ask StemSplit's support about the job; `stemwatch retry` submits it again.",
+            code="overdue",
+            hint="Ask StemSplit's support about the job; `stemwatch retry` asks for it again and "
+            "pays nothing.",
         )
     ctx.polls.running(job.id, now)
-    if ctx.now() - since > ctx.job_deadline and job.id not in ctx.reported_late:
+    if age > ctx.job_deadline and job.id not in ctx.reported_late:
         ctx.reported_late.add(job.id)
         log.warning("job.late", name=job.name, remote_id=job.remote_id, still_waited_for=True)
     entry = ctx.progress.running.get(job.id)

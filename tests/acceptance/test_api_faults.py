@@ -368,7 +368,7 @@ def test_a_job_that_never_ends_is_given_up_when_the_remote_forgets_it(
         assert server.paid["total"] == 2
     assert len(home.reasons()) == 2
     for reason in home.reasons().values():
-        assert reason["code"] == "job_lost"
+        assert reason["code"] == "overdue"
         assert waited[reason["job_id"]] >= 2.4
 
 
