@@ -135,8 +135,7 @@ class AudioHelper:
 
     def _retire(self, helper: _Helper) -> None:
         self._free.remove(helper)
-        self._all.discard(helper)
-        helper.stdin.close()  # the end of its input ends it
+        helper.stdin.close()  # the end of its input ends it; until then `close` has to know it
 
     async def _start(self) -> _Helper:
         try:
@@ -151,6 +150,7 @@ class AudioHelper:
             )
         except OSError as fault:  # no memory, too many processes: no file's fault either
             raise _broken(str(fault)) from fault
+        self._all = {one for one in self._all if one.process.returncode is None}  # retired ones
         helper = _Helper(process)
         self._all.add(helper)
         return helper

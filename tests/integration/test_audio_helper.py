@@ -185,6 +185,22 @@ def test_a_cancelled_request_ends_its_helper(tmp_path: Path, stuck: str) -> None
     run(scenario)
 
 
+def test_an_idle_helper_that_is_slow_to_end_does_not_outlive_the_service(tmp_path: Path) -> None:
+    """Told to end for idleness, it is still waited for, or killed, when the service closes."""
+    good = os.fspath(write(tmp_path / "good.wav"))
+
+    async def scenario(audio: AudioHelper) -> None:
+        await audio.probe(good)
+        (slow,) = helpers()
+        slow.suspend()
+        await asyncio.sleep(0.5)  # retired by now, and can't end
+        assert helpers() == [slow]
+        await audio.close()
+        assert helpers() == []
+
+    run(scenario, idle=0.05)
+
+
 def test_idle_helpers_end_and_come_back(tmp_path: Path) -> None:
     """Nothing of the decoder stays in memory while nothing is dropped."""
     good = os.fspath(write(tmp_path / "good.wav"))
