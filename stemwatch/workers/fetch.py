@@ -134,6 +134,10 @@ async def _download(
 
 def _judge_storage(ctx: Context, fault: RetryLater) -> None:
     """Storage is not the API: its faults must not be taken for an outage of the other."""
+    if fault.code == "rate_limited":
+        # It says nothing of what the API takes: this song waits, longer each time, not everybody.
+        ctx.counters.rate_limited += 1
+        fault.code, fault.counts = "storage_busy", True
     if not fault.server_down:
         _storage_answered(ctx)
         return

@@ -29,6 +29,7 @@ PATIENT = frozenset(
         "busy",
         "network",
         "rate_limited",
+        "storage_busy",
         "no_slot",
         "held",
         "unreadable",

@@ -140,6 +140,25 @@ def test_once_waits_for_what_is_paid_for_although_credit_is_out(
     assert server.paid["total"] == 1
 
 
+def test_a_storage_that_asks_for_time_holds_up_its_own_songs_only(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """Its 429 says nothing of what the API takes: songs go on being submitted, and it is spared."""
+    busy = {"download": [{"status": 429, "times": 5}]}
+    server.scenario(by_name={"busy.wav": busy})
+    home = Home(tmp_path, watch=QUICK, base_url=server.url)
+    with home.scaled_service(0.05) as service:
+        drop(home.inbox / "busy.wav", 0)
+        wait_for(lambda: len(service.events("job.waits")) >= 2)
+        drop(home.inbox / "song.wav", 1)
+        wait_until_done(service, 2)
+        assert service.events("service.paused") == []
+        waits = [event for event in service.events("job.waits") if event["name"] == "busy.wav"]
+    assert [event["code"] for event in waits] == ["storage_busy"] * 5
+    assert waits[-1]["seconds"] >= 0.7 > waits[0]["seconds"]  # 16 to 32 s, scaled, after 1 to 2
+    assert home.reasons() == {}
+
+
 def test_a_wrong_address_pauses_and_names_the_key_that_mends_it(
     tmp_path: Path, server: ScenarioServer
 ) -> None:
