@@ -61,8 +61,9 @@ class AudioHelper:
     ) -> list[str]:
         """Copy the song's tags into stems (path -> title), in place; notes say what couldn't be.
 
-        `key` is musical and short, such as `C#m`. Fsync the stems afterwards. A kill in the midst
-        may leave a stem half shifted: fetch it again then. OSError on a full disk.
+        `src_path` is empty where there is no song to read. `key` is musical and short, such as
+        `C#m`. Fsync the stems afterwards. A kill in the midst may leave a stem half shifted: fetch
+        it again then. OSError on a full disk.
         """
         return list(
             await self._ask(

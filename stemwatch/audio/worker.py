@@ -102,9 +102,9 @@ def _tag(
     source: str, files: dict[str, str], format: str, bpm: float | None, key: str | None
 ) -> list[str]:
     from stemwatch.audio.stemtags import write_tags
-    from stemwatch.audio.tags import read_tags
+    from stemwatch.audio.tags import SourceTags, read_tags
 
-    tags = read_tags(source)
+    tags = read_tags(source) if source else SourceTags()
     notes = [
         write_tags(path, format, tags, title=title, bpm=bpm, key=key)
         for path, title in files.items()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from stemwatch import __version__
+from stemwatch.errors import PauseService
 from stemwatch.job import CLEARED, IN_OUTBOX, Job, JobState
 from stemwatch.log import log
 from stemwatch.outbox import delivery, durable, naming, sidecar
@@ -59,13 +60,20 @@ async def add_mixes(ctx: Context, job: Job, staging: Staging) -> None:
 async def tag(ctx: Context, job: Job, staging: Staging, stem: str) -> None:
     """Copy the song's tags and cover; tags are a courtesy and never hold up a delivery.
 
-    Nor does an original that was taken away meanwhile: what faults here is the outbox's.
+    Nor does an original that was taken away meanwhile: what faults here is the outbox's. One on a
+    share that is away is not even asked for: where that hangs, so would the helper.
     """
+    source = job.path
+    try:
+        await ctx.place_of(job).require_inbox()
+    except PauseService as away:
+        source = ""
+        log.info("job.tags", name=job.name, stem=stem, note=away.message)
     title = naming.stem_file(naming.song_name(job.name), stem, "x").removesuffix(".x")
     part = staging.part(stem)
     with durable.disk_faults(staging.outbox):
         notes = await ctx.audio.tag(
-            job.path, {part: title}, job.options.format, job.bpm, tag_key(parse_key(job.key))
+            source, {part: title}, job.options.format, job.bpm, tag_key(parse_key(job.key))
         )
     for note in notes:
         log.info("job.tags", name=job.name, stem=stem, note=note)

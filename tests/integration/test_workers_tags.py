@@ -1,0 +1,39 @@
+"""Tags of an original that can't be reached: the stems are worth more."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import mutagen.flac
+
+from stemwatch.job import Options
+from stemwatch.outbox.staging import Staging
+from stemwatch.workers import deliver
+from stemwatch.workers.place import Anchor, Place
+from tests.acceptance.harness import Home
+from tests.context_support import context_of
+from tests.integration.audio_samples import write
+from tests.unit.journal_support import new_job
+
+
+def test_a_share_that_is_away_is_not_asked_for_tags(tmp_path: Path) -> None:
+    """Where it hangs, each stem would wait for ten minutes, and be downloaded again after them."""
+    home = Home(tmp_path, "http://127.0.0.1:9/v1")
+    home.outbox.mkdir(exist_ok=True)
+    inbox, outbox = os.fspath(home.inbox), os.fspath(home.outbox)
+    os.mkfifo(home.inbox / "song.flac")  # whoever opens it hangs
+    away = Anchor(inbox, None, f"{inbox}/deeper/than/this")
+    place = Place(outbox=outbox, inbox=inbox, anchors={inbox: away})
+    path = f"{inbox}/song.flac"
+    job = new_job(path=path, relpath="song.flac", outbox=outbox, options=Options(2, "flac"))
+    staging = Staging(outbox, "1-x", "flac")
+    write(Path(staging.part("vocals")), format="flac")
+
+    async def scenario() -> None:
+        async with context_of(home, place=place) as ctx, asyncio.timeout(20):
+            await deliver.tag(ctx, job, staging, "vocals")
+
+    asyncio.run(scenario())
+    assert mutagen.flac.FLAC(staging.part("vocals"))["TITLE"] == ["song (Vocals)"]
