@@ -18,7 +18,7 @@ from stemwatch.errors import RetryLater
 from stemwatch.job import Options
 from stemwatch.stemsplit import download
 from stemwatch.stemsplit.calls import Calls
-from stemwatch.stemsplit.client import Upload
+from stemwatch.stemsplit.client import SeparationApi, Upload
 from stemwatch.stemsplit.presigned import PresignedApi
 from stemwatch.stemsplit.separate import SeparateApi
 from stemwatch.stemsplit.sockets import SocketStream
@@ -156,6 +156,17 @@ def test_a_download_costs_h11_its_head_only(tmp_path: Path) -> None:
     assert len(set(work.values())) == 1
 
 
+async def _submit(api: SeparationApi, song: Path, hold: Callable[[], Awaitable[None]]) -> None:
+    with song.open("rb") as file:
+        await api.submit(
+            Upload(file.fileno(), song.stat().st_size, song.name),
+            Options(stems=2, format="wav"),
+            idempotency_key="key",
+            before_last_bytes=hold,
+            on_sent=lambda _: None,
+        )
+
+
 def test_an_upload_is_read_once_in_large_pieces(tmp_path: Path) -> None:
     """One read, one frame of h11 and one look for an early answer per piece.
 
@@ -187,14 +198,7 @@ def test_an_upload_is_read_once_in_large_pieces(tmp_path: Path) -> None:
 
         async with _serving(talk) as origin:
             api = SeparateApi(Calls(origin, "key"))
-            with song.open("rb") as file:
-                await api.submit(
-                    Upload(file.fileno(), len(BODY), "song.wav"),
-                    Options(stems=2, format="wav"),
-                    idempotency_key="key",
-                    before_last_bytes=at_once,
-                    on_sent=lambda _: None,
-                )
+            await _submit(api, song, at_once)
             await api.aclose()
 
     tracemalloc.start()
@@ -257,14 +261,7 @@ def test_an_upload_is_not_copied_on_its_way(
 
         async with _serving(_taking) as origin:
             api = wire(Calls(origin, "key"))
-            with song.open("rb") as file:
-                await api.submit(
-                    Upload(file.fileno(), len(BODY), "song.wav"),
-                    Options(stems=2, format="wav"),
-                    idempotency_key="key",
-                    before_last_bytes=at_once,
-                    on_sent=lambda _: None,
-                )
+            await _submit(api, song, at_once)
             await api.aclose()
 
     asyncio.run(once())
