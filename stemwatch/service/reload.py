@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from stemwatch.config import Settings, load, merged
 from stemwatch.errors import ConfigFault
 from stemwatch.log import log
+from stemwatch.operations.finding import counted
 
 Read = Callable[[], Settings]
 
@@ -67,7 +68,7 @@ class Reload:
         except ConfigFault as fault:
             log.error("config.faulty", faults=list(fault.faults), hint=fault.hint, kept="the old")
             count = len(fault.faults)
-            faults = f"{count} fault{'s' if count != 1 else ''}"
+            faults = counted(count, "fault")
             return f"the new configuration has {faults} (see the log): the old one stays"
         self.settings, changed, waiting = merged(self.settings, found)
         if changed:

@@ -15,6 +15,7 @@ from typing import Any
 from stemwatch.errors import StemwatchError
 from stemwatch.job import JobState
 from stemwatch.log import log, redacted
+from stemwatch.operations.finding import counted
 from stemwatch.service import notify
 from stemwatch.service.vital import Vital
 from stemwatch.workers.budget import start_of_day
@@ -149,8 +150,8 @@ class Manager:
         while self.listens:
             if costly := len(self._context.committed) or len(self._context.critical):
                 notify.extend(_EXTENSION, self._env)
-                songs = "song" if costly == 1 else "songs"
-                self._say(f"stopping; waits for the answer for {costly} {songs} already uploaded")
+                songs = counted(costly, "song")
+                self._say(f"stopping; waits for the answer for {songs} already uploaded")
             else:
                 self._say("stopping")
             if self.watchdog is not None:

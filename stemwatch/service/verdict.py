@@ -7,6 +7,7 @@ import time
 from stemwatch.job import JobState
 from stemwatch.journal.reading import ReadOnlyJournal
 from stemwatch.log import log
+from stemwatch.operations.finding import counted
 from stemwatch.service.served import AllServed
 from stemwatch.workers.context import Context
 
@@ -47,7 +48,7 @@ async def _tell_budget(context: Context, inboxes: AllServed) -> None:
                     "service.held",
                     reason="budget",
                     message=f"{left.key} leaves {left.minutes:.2f} minutes until {until}, "
-                    f"too few for {files} {'song' if files == 1 else 'songs'}.",
+                    f"too few for {counted(files, 'song')}.",
                     hint=f"Raise {left.key}, or run it again then.",
                 )
     finally:
