@@ -28,6 +28,12 @@ _OPTIONS = {
 _RATES = range(4_000, 768_001)
 _CHANNELS = range(1, 33)
 
+# Tags may be in any encoding. PyAV 19 always keeps their bytes as surrogates; 18 has to be told to,
+# or one tag in Latin-1 makes the whole song "not audio".
+_KEEP_TAG_BYTES: dict[str, Any] = (
+    {"metadata_errors": "surrogateescape"} if int(av.__version__.partition(".")[0]) < 19 else {}
+)
+
 # Told what a file is, FFmpeg neither tries every format on it nor looks for DTS inside a WAV: that
 # is two thirds of a short stem's verification.
 _TOLD = {"probesize": "2048"}  # bytes
@@ -62,6 +68,11 @@ class Source:
     def __exit__(self, *_: object) -> None:
         self.container.close()
 
+    def metadata(self) -> dict[str, str]:
+        """The song's own tags by FFmpeg's names; bytes that are not UTF-8 become U+FFFD."""
+        found = {**self.stream.metadata, **self.container.metadata}
+        return {_printable(name): _printable(value) for name, value in found.items()}
+
     def demux(self) -> Iterator[Any]:
         """Packets of the audio stream; what can't be read any further counts as one bad packet."""
         packets = self.container.demux(self.stream)
@@ -95,6 +106,11 @@ class Source:
         return frames
 
 
+def _printable(text: str) -> str:
+    """Surrogates can be written neither into a stem's tags nor into JSON that others read."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def samples_of(frame: AudioFrame) -> np.ndarray:
     """A frame's samples as they are, shape (n, channels), the decoder's own type."""
     data: np.ndarray = frame.to_ndarray()
@@ -106,7 +122,7 @@ def samples_of(frame: AudioFrame) -> np.ndarray:
 def _open(path: str, kind: str | None) -> Any:
     options = _OPTIONS | _TOLD if kind else _OPTIONS
     try:
-        return av.open(path, format=kind, options=options, metadata_errors="replace")
+        return av.open(path, format=kind, options=options, **_KEEP_TAG_BYTES)
     except (FileNotFoundError, PermissionError):
         raise
     except (av.FFmpegError, ValueError, OverflowError) as fault:

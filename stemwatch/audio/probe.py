@@ -49,6 +49,7 @@ def probe(path: str, kind: str | None = None) -> Probe:
     """
     with Source(path, kind) as source:
         container = source.container.format.name
+        codec = source.stream.codec_context.codec.canonical_name
         survey = _survey(source, container)
     if _suspicious(survey):
         survey = _decode_all(path, survey)
@@ -61,7 +62,7 @@ def probe(path: str, kind: str | None = None) -> Probe:
     _refuse_truncated(path, container, survey)
     return Probe(
         duration=round(_length(survey), 6),
-        codec=source.stream.codec_context.codec.canonical_name,
+        codec=codec,
         sample_rate=source.sample_rate,
         channels=source.channels,
         bad_packets=round(lost),
@@ -112,7 +113,7 @@ def _declared(source: Source, container: str, first_packet: int) -> float | None
     if container == "mp3" and not has_length_header(source.path, first_packet):
         return None
     stream = source.stream
-    if stream.duration is not None and stream.time_base is not None:
+    if stream.duration is not None and stream.time_base:  # an unset one: None, or 0/1 in PyAV 19
         return float(stream.duration * stream.time_base)
     total = source.container.duration
     return total / 1_000_000 if total else None

@@ -177,7 +177,7 @@ def _matroska_metadata(path: str) -> dict[str, str]:
     from stemwatch.audio.frames import Source
 
     with Source(path) as source:
-        return {**source.stream.metadata, **source.container.metadata}
+        return source.metadata()
 
 
 def _ogg_pictures(comments: Mapping[str, Any]) -> list[Any]:

@@ -118,7 +118,7 @@ def _probed_seconds(audio: IO[bytes]) -> float | None:
             stream = container.streams.audio[0]
             end = 0.0
             for packet in container.demux(stream):
-                if packet.pts is not None and packet.time_base is not None:
+                if packet.pts is not None and packet.time_base:
                     end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
             return end or None
     except (av.FFmpegError, IndexError):
