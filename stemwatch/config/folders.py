@@ -16,7 +16,7 @@ from stemwatch.errors import ConfigFault
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 CHECK = ".stemwatch-check-"
 _INBOX = "folders.inbox"  # how the keys of all inboxes' own folders end
-_LEFT_AFTER = 60.0  # seconds; a check takes far less, another one may be under way
+_TRIES = 10  # checks that remove each other's files in turn don't all fail as often
 
 
 def try_folders(settings: Settings, below: str = "") -> list[str]:
@@ -101,6 +101,20 @@ def _nearest(path: str) -> str:
 
 def _try(folder: str) -> OSError | None:
     """Write, rename and delete a hidden file: on network mounts permission bits say little."""
+    problem: OSError | None = None
+    for _ in range(_TRIES):
+        try:
+            _write_rename_delete(folder)
+            return None
+        except FileNotFoundError as error:
+            problem = error  # another check may have removed ours, as one that was left behind
+        except OSError as error:
+            return None if error.errno in _FULL else error
+    return problem
+
+
+def _write_rename_delete(folder: str) -> None:
+    """Raises OSError, and leaves nothing behind either way."""
     name = os.path.join(folder, f"{CHECK}{secrets.token_hex(6)}")
     second = f"{name}-renamed"
     try:
@@ -110,30 +124,24 @@ def _try(folder: str) -> OSError | None:
         finally:
             os.close(descriptor)
         os.rename(name, second)
-        _remove_left(folder, os.stat(second).st_mtime)
+        _remove_left(folder, second)
         os.unlink(second)
-    except OSError as error:
-        return None if error.errno in _FULL else error
     finally:
         for left in (name, second):
-            try:
+            with suppress(OSError):
                 os.unlink(left)
-            except OSError:
-                pass
-    return None
 
 
-def _remove_left(folder: str, now: float) -> None:
-    """What a check left that was killed a while ago. Lists the folder: that has to work too.
+def _remove_left(folder: str, mine: str) -> None:
+    """What a killed check left, at once. Lists the folder: that has to work too.
 
-    `now` is by the folder's own clock: a server's may differ from ours.
+    Whether its check still runs can't be known on a share; a running one makes its file anew.
     """
     for entry in os.listdir(folder):
-        if entry.startswith(CHECK):
-            path = os.path.join(folder, entry)
+        path = os.path.join(folder, entry)
+        if entry.startswith(CHECK) and path != mine:
             with suppress(OSError):
-                if now - os.lstat(path).st_mtime > _LEFT_AFTER:
-                    os.unlink(path)
+                os.unlink(path)
 
 
 def _sentence(key: str, path: str, place: str, error: OSError) -> str:

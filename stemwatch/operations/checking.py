@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from stemwatch.config import Settings, folder_faults
+from stemwatch.config.folders import CHECK
 from stemwatch.errors import JournalFault, StemwatchError
 from stemwatch.inbox.mounts import WatchMode, watch_mode
 from stemwatch.inbox.names import Filter
@@ -85,7 +86,7 @@ def clock_finding(now: float, stamps: Mapping[str, float]) -> Finding:
 def _clock(settings: Settings) -> Iterator[Finding]:
     stamps = {}
     for folder in (settings.state_dir, *(i.folders.outbox for i in settings.every_inbox)):
-        name = os.path.join(folder, f".stemwatch-check-{secrets.token_hex(4)}")
+        name = os.path.join(folder, f"{CHECK}{secrets.token_hex(6)}")
         with suppress(OSError):  # a folder that can't be written is another finding
             with open(name, "xb"):
                 pass
