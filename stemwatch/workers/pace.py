@@ -40,7 +40,7 @@ class RequestBudget:
         self._clock = clock
         self._minute = minute
         self._most = self._limit = max(1, per_minute)
-        self._window: deque[float] = deque(maxlen=self._most)
+        self._window: deque[float] = deque(maxlen=self._most)  # the last minute's
         self._empty_until = 0.0
         self._turn = asyncio.Lock()
         self.taken = 0  # places so far
@@ -83,7 +83,10 @@ class RequestBudget:
             # again after the wait: an answer may have told of less meanwhile.
             while (wait := self.delay()) > 0:  # noqa: ASYNC110 - time is all it waits for
                 await asyncio.sleep(wait)
-            self._window.append(self._clock())
+            now = self._clock()
+            while self._window and self._window[0] <= now - self._minute:
+                self._window.popleft()  # else a generous budget grows for hours until it is full
+            self._window.append(now)
             self.taken += 1
 
 

@@ -48,6 +48,21 @@ def test_a_minute_holds_no_more_than_its_requests() -> None:
     asyncio.run(scenario())
 
 
+def test_requests_older_than_a_minute_are_forgotten() -> None:
+    """A generous budget holds what its last minute held, not as many as it might allow."""
+
+    async def scenario() -> None:
+        clock = Clock(50.0)
+        budget = RequestBudget(100_000, clock)
+        for _ in range(1000):
+            await budget.take()
+            clock.now += 1.0
+        assert len(budget._window) <= 60
+        assert budget.taken == 1000
+
+    asyncio.run(scenario())
+
+
 def test_slots_are_given_in_turn_and_back() -> None:
     """Who waits gets the first free slot; a cancelled waiter leaves the row."""
 
