@@ -40,7 +40,9 @@ from stemwatch.stemsplit.client import SeparationApi, Upload
 from stemwatch.stemsplit.presigned import PresignedApi
 from stemwatch.stemsplit.separate import SeparateApi
 from stemwatch.workers.pace import RequestBudget
+from tests.faults import result
 from tests.faults.grammar import API_HOST, KNOWN, OWN, Hostile
+from tests.faults.result import Result
 from tests.scenario.wire import Request, read_request
 
 CANARY = "sk-canary-HOSTILE-0123456789abcdef"
@@ -98,6 +100,19 @@ class Figures:
             f"    memory {self.rss_early:.1f} MB after a tenth, {self.rss_end:.1f} MB at the end; "
             f"{len(self.faults)} faults\n    ends: {ends}"
         )
+
+    @property
+    def result(self) -> Result:
+        attack = (
+            f"{self.cases:,} generated jobs, a third of them on wire B: names, addresses, "
+            f"redirects, bodies; {self.urls:,} URLs; {self.whole_way:,} songs the whole way"
+        )
+        found = (
+            f"{self.outside} writes outside the outbox, {self.forbidden} connections to forbidden "
+            f"addresses, {self.leaked} keys off the API's origin, memory "
+            f"{self.rss_early:.0f} to {self.rss_end:.0f} MB"
+        )
+        return Result("a hostile API harms nobody", attack, found, self.faults)
 
 
 class Net:
@@ -395,6 +410,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--size", type=int, default=10_000, help="cases (default 10,000)")
     parser.add_argument("--seed", type=int, default=1)
+    result.add_option(parser)
     options = parser.parse_args()
     figures, started = Figures(), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="hostile-") as folder:
@@ -404,7 +420,7 @@ def main() -> int:
     print(figures)
     print(*figures.faults, sep="\n")
     print(f"{time.monotonic() - started:.0f} s, seed {options.seed}")
-    return 1 if figures.faults else 0
+    return result.conclude(figures.result, options.json)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,13 @@ off three songs (two of 2 stems in WAV, one of 6 in FLAC with a mix), one conten
 that is no audio. The calls of a thread before the first file is seen, such as the journal's making,
 are points too. The audio helper is another process: it is never killed alone (see `forked`).
 
-Prints the figures that README's table holds; exits 1 if a promise was broken.
+Exits 1 if a promise was broken: an input lost, a result seen half made, a song paid for twice, work
+that the restart did not finish, a hidden file left behind, a song held as `submission_unconfirmed`
+that `status` does not list with its command; after a SIGTERM any such song at all. After SIGKILL
+some have to be: what was sent whole and not yet answered may be paid for or not, and on wire A
+nobody can be asked. At most 5 % of the songs are allowed to be such, over the whole sweep. (Of the
+kills it is a larger share, which says more about the sweep than about the service: it aims at the
+few calls around the charge, such as each of the rare flushes, far more often than chance would.)
 """
 
 from __future__ import annotations
@@ -35,11 +41,15 @@ from typing import Any
 
 from tests.acceptance.harness import KEY, Home
 from tests.acceptance.songs import wav_bytes
+from tests.faults import result
 from tests.faults.forked import Forks, Stuck
 from tests.faults.looking import Observer, litter, originals
+from tests.faults.result import Result
 from tests.scenario.server import ScenarioServer
 
 FACTOR = 0.02  # all waiting times of the service
+MOST_DOUBT = 5.0  # percent of the songs that SIGKILLs may leave unconfirmed
+ENOUGH = 100  # runs, for that share to be one
 PATIENCE = 90.0  # seconds until a run counts as stuck
 # All calls on files and sockets, but not those that only wait or only describe descriptors.
 CALLS = (
@@ -83,6 +93,7 @@ class Figures:
     paid_twice: int = 0
     unfinished: int = 0
     unconfirmed: int = 0
+    charged: int = 0  # of these
     unlisted: int = 0
     litter: Counter[str] = field(default_factory=Counter)  # hidden files, by kind of name
     looks: int = 0
@@ -93,16 +104,18 @@ class Figures:
 
     @property
     def doubt(self) -> float:
-        """At how many of the points something was left unconfirmed, in percent."""
-        return 100.0 * self.held.total() / self.hit if self.hit else 0.0
+        """How many of the songs were left unconfirmed, in percent."""
+        return 100.0 * self.unconfirmed / (SONGS_EACH * self.runs) if self.runs else 0.0
 
     @property
-    def holds(self) -> bool:
-        """Nothing lost, seen half, paid twice, left over or unreported; few left to a person."""
-        return not self.broken and (self.doubt <= 5.0 or self.hit < 100)
+    def faults(self) -> list[str]:
+        """Where a promise was broken: at a point, or over all of them."""
+        found = list(self.broken)
+        if self.doubt > MOST_DOUBT and self.runs >= ENOUGH:
+            found.append(f"{self.doubt:.1f} % of the songs unconfirmed, {MOST_DOUBT:g} allowed")
+        return found
 
     def text(self, signal: str) -> str:
-        songs = 100.0 * self.unconfirmed / (SONGS_EACH * self.runs) if self.runs else 0.0
         return "\n".join(
             (
                 f"{signal} sent at {self.hit} points ({len(self.calls)} different system calls)",
@@ -110,13 +123,35 @@ class Figures:
                 f"partial results seen       {self.partial} (in {self.looks} looks)",
                 f"paid twice                 {self.paid_twice}",
                 f"not finished after restart {self.unfinished}",
-                f"unconfirmed                {self.unconfirmed} songs ({songs:.1f} %) at "
-                f"{self.held.total()} points ({self.doubt:.1f} %); "
-                f"{self.unlisted} not listed by status",
+                f"unconfirmed                {self.unconfirmed} songs ({self.doubt:.1f} %), "
+                f"{self.charged} of them charged, at {self.held.total()} points "
+                f"{dict(self.held) or ''}; {self.unlisted} not listed by status",
                 f"songs delivered            {self.delivered}",
                 f"hidden files left behind   {self.litter.total()} {dict(self.litter) or ''}",
             )
         )
+
+    def result(self, signal: str) -> Result:
+        found = (
+            f"{self.lost} inputs lost, {self.partial} partial results in {self.looks:,} looks, "
+            f"{self.paid_twice} paid twice, {self.unfinished} unfinished after the restart, "
+            f"{self.litter.total()} hidden files left"
+        )
+        if signal == "TERM":
+            attack = f"SIGTERM at {self.hit} of the same calls ({len(self.calls)} kinds)"
+            found += f"; {self.unconfirmed} songs for their owner to confirm"
+            return Result("a stop costs nothing", attack, found, self.faults)
+        attack = (
+            f"SIGKILL at {self.hit} of its file-system and network calls ({len(self.calls)} kinds),"
+            " 2 and 6 stems, restart; an observer hashes what is visible all the time"
+        )
+        at = 100.0 * self.held.total() / self.hit if self.hit else 0.0
+        found += (
+            f"; {self.doubt:.1f} % of the songs (at {at:.1f} % of the kills) were left for their "
+            "owner to confirm (`submission_unconfirmed`, listed by `status` with the command)"
+        )
+        promise = "nothing lost, paid twice or half seen when it is killed"
+        return Result(promise, attack, found, self.faults)
 
 
 class Case:
@@ -156,9 +191,16 @@ class Case:
         return Counter((job["sha256"], job["stems"], job["format"]) for job in jobs)
 
     def rows(self) -> list[dict[str, Any]]:
-        with contextlib.closing(sqlite3.connect(self.home.state / "journal.sqlite3")) as db:
+        journal = self.home.state / "journal.sqlite3"
+        if not journal.exists():
+            return []
+        with contextlib.closing(sqlite3.connect(journal)) as db:
             db.row_factory = sqlite3.Row
             return [dict(row) for row in db.execute("SELECT * FROM jobs")]
+
+    def held(self) -> set[int]:
+        """Ids of the jobs that may be paid for or not."""
+        return {row["id"] for row in self.rows() if row["code"] == "submission_unconfirmed"}
 
     def listed(self) -> set[int]:
         """Ids that `stemwatch status --json` lists, each with the command that resolves it."""
@@ -226,6 +268,8 @@ def strike(forks: Forks, root: Path, point: Point, signal: str, into: Figures) -
             except Stuck as fault:
                 hit, last = True, -1
                 faults.append(f"stuck: {fault}")
+        if hit and signal == "TERM" and case.held():
+            faults.append("a stop left songs unconfirmed")
         _judge(case, observer, hit, last, point, faults, into)
     if not faults:
         shutil.rmtree(root)
@@ -244,8 +288,9 @@ def _judge(
     into: Figures,
 ) -> None:
     home = case.home
-    rows = case.rows() if (home.state / "journal.sqlite3").exists() else []
-    held = {row["id"] for row in rows if row["code"] == "submission_unconfirmed"}
+    rows, held = case.rows(), case.held()
+    charged = {sha256 for sha256, _, _ in case.paid()}
+    left_behind = litter(home.inbox, home.archive, home.quarantine, home.outbox)
     unlisted = held - case.listed() if held else set()
     after = case.originals()
     lost = sum((case.before - after).values()) + sum((after - case.before).values())
@@ -261,6 +306,8 @@ def _judge(
     if left:
         states = [(row["relpath"], row["state"], row["code"]) for row in rows]
         faults.append(f"exit {last}, in the inbox {waiting}, journal {states}")
+    if left_behind:
+        faults.append(f"hidden files left behind: {left_behind}")
     if unlisted:
         faults.append(f"not listed by status: {unlisted}")
     whole = {row["sha256"] for row in rows if row["state"] in ("done", "delivered")}
@@ -275,9 +322,10 @@ def _judge(
         into.paid_twice += twice
         into.unfinished += left
         into.unconfirmed += len(held)
-        into.held[point.call] += bool(held)
+        into.charged += sum(row["id"] in held and row["sha256"] in charged for row in rows)
+        if held:
+            into.held[point.call] += 1
         into.unlisted += len(unlisted)
-        left_behind = litter(home.inbox, home.archive, home.quarantine, home.outbox)
         into.litter.update(re.sub(r"[0-9a-f]{8,}", "*", name) for name in left_behind)
         into.looks += observer.looks
         into.delivered += observer.delivered
@@ -342,8 +390,9 @@ def main() -> int:
     )
     parser.add_argument("--points", "--size", type=int, default=8)
     parser.add_argument("--signal", choices=("KILL", "TERM"), default="KILL")
-    parser.add_argument("--parallel", type=int, default=2)
+    parser.add_argument("--parallel", type=int, default=4, help="runs at a time: half is waiting")
     parser.add_argument("--minutes", type=float, default=600.0, help="no more points after these")
+    result.add_option(parser)
     options = parser.parse_args()
     if shutil.which("strace") is None:
         sys.stdout.write("strace is not installed\n")
@@ -351,11 +400,12 @@ def main() -> int:
     root = Path(tempfile.mkdtemp(prefix="kill-sweep-"))
     figures = sweep(root, options.points, options.signal, options.parallel, options.minutes)
     sys.stdout.write(figures.text(f"SIG{options.signal}") + "\n")
-    for line in figures.broken:
+    for line in figures.faults:
         sys.stdout.write(f"BROKEN {line}\n")
-    if figures.holds:
+    found = figures.result(options.signal)
+    if not found.faults:
         shutil.rmtree(root)
-    return 0 if figures.holds else 1
+    return result.conclude(found, options.json)
 
 
 if __name__ == "__main__":

@@ -117,5 +117,13 @@ def originals(*folders: Path) -> Counter[str]:
 
 
 def litter(*folders: Path) -> list[str]:
-    """Hidden files that kills left behind: seen by nobody, but not nothing either."""
-    return [path.name for root in folders for path in root.rglob(".*") if path.is_file()]
+    """Hidden files, and those in hidden folders, that kills left: seen by nobody, yet not nothing.
+
+    Relative to the folder (inbox, outbox ...) that holds them.
+    """
+    return [
+        str(path.relative_to(root))
+        for root in folders
+        for path in root.rglob("*")
+        if path.is_file() and any(part[0] == "." for part in path.relative_to(root).parts)
+    ]

@@ -37,7 +37,9 @@ import psutil
 
 from tests.acceptance.harness import KEY, SCALED, Home, Service
 from tests.acceptance.songs import wav_bytes
+from tests.faults import result
 from tests.faults.looking import Observer, originals
+from tests.faults.result import Result
 from tests.support import wait_for
 
 FACTOR = 0.02  # all waiting times of the service
@@ -172,6 +174,19 @@ class Figures:
                 f"{self.end.memory / 2**20:.1f} MB ({memory:+.1f} %), {self.between} songs between",
             )
         )
+
+    def result(self, minutes: float) -> Result:
+        descriptors, memory = self.growth
+        attack = (
+            f"{minutes:g} minutes of songs at an API that fails at random, half of them with a "
+            f"kill every few seconds: {self.songs:,} songs, {self.kills} kills"
+        )
+        found = (
+            f"{self.paid_twice} paid twice, {self.lost} lost, {self.stuck} stuck, {self.partial} "
+            f"seen half; descriptors {descriptors:+.0f} %, memory {memory:+.1f} % over "
+            f"{self.between:,} songs"
+        )
+        return Result("it stays so for hours", attack, found, self.broken)
 
 
 class Soak:
@@ -425,6 +440,7 @@ def main() -> int:
     )
     parser.add_argument("--minutes", "--size", type=float, default=0.25)
     parser.add_argument("--seed", type=int, default=1)
+    result.add_option(parser)
     options = parser.parse_args()
     root = Path(tempfile.mkdtemp(prefix="soak-"))
     figures = soak(root, options.minutes * 60.0, options.seed)
@@ -433,7 +449,7 @@ def main() -> int:
         sys.stdout.write(f"BROKEN {line} ({root})\n")
     if not figures.broken:
         shutil.rmtree(root)
-    return 1 if figures.broken else 0
+    return result.conclude(figures.result(options.minutes), options.json)
 
 
 if __name__ == "__main__":
