@@ -9,12 +9,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from stemwatch.audio.client import AudioHelper
 from stemwatch.config import Folders, Settings
+from stemwatch.errors import StemwatchError
 from stemwatch.inbox.intake import Intake, Limits
 from stemwatch.inbox.mounts import WatchMode
 from stemwatch.journal.journal import Journal
 from stemwatch.journal.schema import JOURNAL
 from stemwatch.local.spawn import LocalServer
-from stemwatch.log import hide
+from stemwatch.log import hide, log
 from stemwatch.progress import Progress
 from stemwatch.stemsplit.calls import Calls
 from stemwatch.stemsplit.client import SeparationApi
@@ -58,7 +59,7 @@ async def working_set(
         stack.push_async_callback(api.close)
         if settings.local:
             folder = os.path.join(settings.state_dir, _server_dir(owner))
-            server = LocalServer(folder, jobs=at_once, on_restart=api.moved)
+            server = LocalServer(folder, jobs=at_once, on_restart=api.moved, broken=_local_broken)
             base_url, key = await server.start()
             stack.push_async_callback(server.stop)
             api.open(base_url, key)
@@ -182,6 +183,13 @@ def intake_of(context: Context, place: Place) -> Intake:
         same=place.same,
         demand_disks=lambda job: context.place_of(job).demand_results(),
     )
+
+
+def _local_broken(fault: BaseException) -> None:
+    """Songs wait meanwhile, as for any server that is down."""
+    hint = "It is tried again and again; `stemwatch serve` on this machine shows what it lacks."
+    known = isinstance(fault, StemwatchError | OSError)
+    log.error("local_server.down", message=str(fault), hint=hint, exc_info=None if known else fault)
 
 
 def _server_dir(owner: str | None) -> str:

@@ -57,12 +57,14 @@ def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
 
 def _read(requests: BinaryIO, lines: SimpleQueue[bytes]) -> None:
     """Reads beside the work, so that a decoder that hangs doesn't outlive the service."""
-    while line := requests.readline():
-        lines.put(line)
-    lines.put(b"")
-    timer = threading.Timer(_GRACE, os._exit, (1,))
-    timer.daemon = True
-    timer.start()
+    try:
+        while line := requests.readline():
+            lines.put(line)
+    finally:  # however it ends, nobody asks any more
+        lines.put(b"")
+        timer = threading.Timer(_GRACE, os._exit, (1,))
+        timer.daemon = True
+        timer.start()
 
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from stemwatch import config
 from stemwatch.commands.common import config_option, key_of, settings_of, start_log
 from stemwatch.config import Settings
 from stemwatch.log import log
-from stemwatch.service.ending import leave_soon
+from stemwatch.service.ending import then_leave
 
 
 @click.command("run")
@@ -41,7 +41,4 @@ def command(config_file: str | None, once: bool, local: bool) -> int:
             log.warning("config.needs_restart", keys=["the API key"], hint="Restart it for this.")
         return found
 
-    async def serve() -> int:
-        return leave_soon(await run_service(settings, key=key, once=once, read=read))
-
-    return asyncio.run(serve())
+    return asyncio.run(then_leave(run_service(settings, key=key, once=once, read=read)))

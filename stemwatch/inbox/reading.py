@@ -21,6 +21,8 @@ from stemwatch.errors import Reject, StemwatchError
 from stemwatch.inbox.complete import Lack
 from stemwatch.inbox.examine import Examined, examine
 from stemwatch.job import Identity
+from stemwatch.log import log
+from stemwatch.tasks import supervised
 
 READERS = 6  # files that are hashed at once: more only make a disk seek
 AHEAD = 4  # files that are read, or wait to be asked for, before they have settled
@@ -79,8 +81,7 @@ class FileReader:
         self.forget(path)
         if len(self._ahead) < AHEAD:
             given_up, began = threading.Event(), time.time_ns()
-            task = asyncio.create_task(self._read(path, patient=True, given_up=given_up))
-            task.add_done_callback(_unheard)
+            task = supervised(self._read(path, patient=True, given_up=given_up), _in_vain)
             self._ahead[path] = _Ahead(task, given_up, began)
 
     def forget(self, path: str) -> None:
@@ -107,7 +108,7 @@ class FileReader:
                 reading = await ahead.task
                 if ahead.holds(reading) and await self._is_still(path, reading, to_the_ctime=True):
                     return reading
-            except (Changed, OSError, StemwatchError):
+            except Exception:  # noqa: S110 (what nobody foresaw is told by `_in_vain`)
                 pass  # whatever it was: it is looked at again
         return await self._read(path, patient=patient)
 
@@ -142,7 +143,7 @@ class FileReader:
         return self._same(Identity.of(there), reading.identity)
 
 
-def _unheard(task: asyncio.Task[Reading]) -> None:
+def _in_vain(fault: BaseException) -> None:
     """Nobody may ever ask for what was read ahead, nor for why it failed."""
-    if not task.cancelled():
-        task.exception()
+    if not isinstance(fault, Changed | OSError | StemwatchError):
+        log.error("file.error", exc_info=fault)

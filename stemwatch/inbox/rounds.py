@@ -27,6 +27,7 @@ from stemwatch.inbox.watcher import Watcher
 from stemwatch.job import ACTIVE, Identity, JobState
 from stemwatch.journal.journal import Journal
 from stemwatch.log import log
+from stemwatch.tasks import supervised
 
 CAPACITY = 4096
 AT_ONCE = 16
@@ -62,10 +63,10 @@ class Rounds:
         self.under_way = asyncio.Event()  # the first scan has begun, or has found no inbox
         self._signal = asyncio.Event()
         self._hinted = False  # there is something to look at, not just a free seat
-        self._found: dict[str, Found] = {}  # what is settling, by path
         self._taking: dict[str, asyncio.Task[None]] = {}
         self._kept = Kept()
         self._folders = Folders(clock)
+        self._faults: list[BaseException] = []  # of our own: the rounds end by them
         self._crowded = False  # there was more than could be followed
         self._away = False  # the inbox is not there or hangs: asking more of it would hang too
         self._next_scan = 0.0
@@ -120,6 +121,8 @@ class Rounds:
         """
         gathered = self._looked_at + _SHORTEST_ROUND  # let a storm of hints gather
         while True:
+            if self._faults:
+                raise self._faults[0]
             wait = gathered - self._clock() if self._hinted else self._pause()
             if wait <= 0:
                 return
@@ -216,18 +219,15 @@ class Rounds:
             self._folders = self._folders.anew()
         elif new and found.path not in self._settler:
             self._folders.came(found.path)
-        if not self._settler.track(found, seen):
-            self._crowded = True
-            return False
-        self._found[found.path] = found
-        return True
+        self._crowded |= not (followed := self._settler.track(found, seen))
+        return followed
 
     def _is_known(self, found: Found, rows: list[tuple[JobState, Identity, bool]]) -> bool:
         """Known and where it belongs. One that was filed and is back again is a new drop."""
-        for state, identity, filed in rows:
-            if self._front.same(identity, found.identity) and (state in ACTIVE or not filed):
-                return True
-        return False
+        return any(
+            self._front.same(identity, found.identity) and (state in ACTIVE or not filed)
+            for state, identity, filed in rows
+        )
 
     def _is_finished(self, found: Found, rows: list[tuple[JobState, Identity, bool]]) -> bool:
         """Done, and kept here: of all states, only this one never changes again."""
@@ -260,7 +260,8 @@ class Rounds:
         elif verdict is Verdict.STILL and seen is not None and len(self._settler) <= AT_ONCE:
             self._front.expect(path, seen)  # in a crowd those that have settled come first
         elif verdict is Verdict.SETTLED and path not in self._taking:
-            task = self._taking[path] = asyncio.create_task(self._take(self._found[path]))
+            task = supervised(self._take(self._settler.found(path)), self._faults.append)
+            self._taking[path] = task
             task.add_done_callback(lambda _: self._taken(path))
 
     async def _take(self, found: Found, *, patient: bool = True) -> None:
@@ -290,7 +291,6 @@ class Rounds:
         """No longer followed; `again`: a scan has to find it soon."""
         self._settler.forget(path)
         self._front.forget(path)
-        self._found.pop(path, None)
         if again:
             self._folders.doubt(path)
             self._next_scan = min(self._next_scan, self._clock() + self._rescan_seconds / 4)

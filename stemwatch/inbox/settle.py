@@ -43,6 +43,7 @@ def quiet_seconds(settle_seconds: float, *, network: bool) -> float:
 
 @dataclass(slots=True)
 class _Tracked:
+    found: Found  # as it was seen last
     fingerprint: tuple[int, ...] | None  # None: not seen since it could not be opened
     since: float  # when this fingerprint was first seen
     equal: int  # samples in a row that had it
@@ -84,6 +85,10 @@ class Settler:
     def __contains__(self, path: object) -> bool:
         return path in self._tracked
 
+    def found(self, path: str) -> Found:
+        """One that is followed, as a scan saw it last. Raises KeyError."""
+        return self._tracked[path].found
+
     @property
     def full(self) -> bool:
         """What is followed next takes the place of one that could not be opened, or none."""
@@ -103,9 +108,11 @@ class Settler:
         if tracked is None:
             if self.full and not self._evict():
                 return False
-            tracked = self._tracked[found.path] = _Tracked(None, now, 0, inf)
-        elif tracked.fingerprint in {None, self._fingerprint(found.identity)}:
-            return True
+            tracked = self._tracked[found.path] = _Tracked(found, None, now, 0, inf)
+        else:
+            tracked.found = found
+            if tracked.fingerprint in {None, self._fingerprint(found.identity)}:
+                return True
         self._restart(found.path, tracked, found.identity, now)
         return True
 

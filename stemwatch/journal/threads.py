@@ -71,7 +71,23 @@ class ConnectionThread(ABC):
             else:
                 open_for_work = False
             if group:
-                _answer(group, self._do([work for work, _ in group]))
+                _answer(group, self._answers([work for work, _ in group]))
+
+    def _answers(self, group: Sequence[Work]) -> list[Answer]:
+        """Also where `_do` fails in a way nobody knows: whoever waits would wait for good."""
+        try:
+            return self._do(group)
+        except Exception as fault:
+            told = self.broken(fault)
+            told.__cause__ = fault
+            return [(None, told)] * len(group)
+
+    def broken(self, fault: Exception) -> JournalFault:
+        """What a fault of our own means for all that is asked from now on."""
+        return JournalFault(
+            f"the journal's thread met an unexpected fault: {fault!r}.",
+            hint="Please report it; nothing that was confirmed is lost, and a new start goes on.",
+        )
 
 
 def _answer(group: list[Asked], answers: list[Answer]) -> None:

@@ -47,6 +47,11 @@ class Writer(ConnectionThread):
         except sqlite3.Error as fault:
             return [(None, self._explain(fault))] * len(group)
 
+    def broken(self, fault: Exception) -> JournalFault:
+        """Nobody knows what the transaction under way holds: nothing more is written."""
+        self.failed = told = super().broken(fault)
+        return told
+
     def _wait_for_disk(self, waits: bool) -> None:
         if waits != self._waits:
             self.connection.execute(f"PRAGMA synchronous = {'FULL' if waits else 'NORMAL'}")

@@ -18,7 +18,7 @@ from stemwatch import __version__
 from stemwatch.local.record import Record
 from stemwatch.local.registrations import Registrations
 from stemwatch.local.store import Store
-from stemwatch.local.tasks import watch
+from stemwatch.tasks import supervised
 
 if TYPE_CHECKING:
     import httpx
@@ -83,10 +83,9 @@ class Callbacks:
     def put(self, record: Record) -> None:
         """Tell everybody in its `untold`, some time soon."""
         for target in record.untold:
-            task = asyncio.create_task(self._tell(record.id, target))
+            task = supervised(self._tell(record.id, target), self._broken)
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-            watch(task, self._broken)
 
     def start(self) -> None:
         """Take up what an earlier run of the server left."""

@@ -25,9 +25,9 @@ from stemwatch.local.service import Service
 from stemwatch.local.signing import Signer, load_secret
 from stemwatch.local.store import Store
 from stemwatch.local.submit import Limits, Submissions
-from stemwatch.local.tasks import watch
 from stemwatch.local.tickets import Tickets
 from stemwatch.local.wire_b import UPLOADS
+from stemwatch.tasks import supervised
 
 LEAVING = 4.0  # seconds that a server takes to end once its parent has died
 FILES = "/v1/files"  # where stem URLs point
@@ -61,8 +61,7 @@ async def application(
         ) from fault
     service.queue.start()
     service.callbacks.start()
-    cleaning = asyncio.create_task(service.cleanup.run())
-    watch(cleaning, broken)
+    cleaning = supervised(service.cleanup.run(), broken)
     try:
         yield create_app(service)
     finally:

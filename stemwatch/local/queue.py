@@ -13,7 +13,7 @@ from stemwatch.local.callbacks import Callbacks
 from stemwatch.local.process import TaskFailed, Worker, WorkerDied
 from stemwatch.local.record import Record
 from stemwatch.local.store import Store
-from stemwatch.local.tasks import watch
+from stemwatch.tasks import supervised
 
 MAX_CRASHES = 2  # a worker's death is repeated once: the second time it is the file's doing
 AGAIN = frozenset({"memory", "disk"})  # kinds of errors that may pass
@@ -84,9 +84,7 @@ class Queue:
         for record in self._store.all():
             if record.state == "processing":
                 self.put(record.id)
-        self._tasks = [asyncio.create_task(self._seat()) for _ in range(self._seats)]
-        for task in self._tasks:
-            watch(task, self._broken)
+        self._tasks = [supervised(self._seat(), self._broken) for _ in range(self._seats)]
 
     def put(self, job_id: str) -> None:
         self._waiting.append(job_id)

@@ -19,6 +19,7 @@ from typing import Any
 from stemwatch.errors import AlreadyRunning, ConfigFault, StemwatchError
 from stemwatch.extras import LOCAL
 from stemwatch.local.process import environment
+from stemwatch.tasks import Broken, kept_going, supervised
 
 START_SECONDS = 60.0  # a cold NAS with a slow disk
 STOP_SECONDS = 5.0
@@ -31,7 +32,8 @@ class LocalServer:
     """One server on loopback, with a random key, for as long as this process lives.
 
     `on_restart` is called with the base URL after each restart (the port is kept where it is still
-    free). `options` are further arguments of `python -m stemwatch.local`.
+    free). `options` are further arguments of `python -m stemwatch.local`. `broken` is told why it
+    could not be started again, once for each outage; it is tried again all the same.
     """
 
     def __init__(
@@ -42,12 +44,14 @@ class LocalServer:
         jobs: int | None = None,
         options: Sequence[str] = (),
         on_restart: Callable[[str], None] | None = None,
+        broken: Broken,
     ) -> None:
         self.key = secrets.token_urlsafe(32)
         self._arguments = ["--data-dir", data_dir, "--engine", engine, *options]
         if jobs is not None:
             self._arguments += ["--jobs", str(jobs)]
         self._on_restart = on_restart
+        self._broken = broken
         self._port = 0
         self._base_url = ""
         self._child: Process | None = None
@@ -71,7 +75,7 @@ class LocalServer:
         """
         LOCAL.require()
         await self._launch()
-        self._keep(self._watch())
+        self._keep(kept_going(self._watch, self._broken, pause=BACKOFF[1]))
         return self._base_url, self.key
 
     async def stop(self) -> None:
@@ -96,7 +100,7 @@ class LocalServer:
         await self.stop()
 
     def _keep(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
+        task = supervised(work, self._broken)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
@@ -153,6 +157,7 @@ class LocalServer:
         loop = asyncio.get_running_loop()
         first, longest = BACKOFF
         wait = first
+        told = False
         while True:
             began = loop.time()
             if self._child is not None:
@@ -161,9 +166,13 @@ class LocalServer:
             await asyncio.sleep(wait)
             try:
                 await self._launch()
-            except (StemwatchError, OSError):
+            except (StemwatchError, OSError) as fault:
                 self._port = 0  # somebody may have taken it meanwhile
+                if not told:
+                    self._broken(fault)
+                told = True
                 continue
+            told = False
             if self._on_restart is not None:
                 self._on_restart(self._base_url)
 

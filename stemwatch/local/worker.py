@@ -69,9 +69,15 @@ def _claim_stdout() -> BinaryIO:
 
 
 def _listen(tasks: queue.SimpleQueue[dict[str, Any]]) -> None:
-    for line in sys.stdin.buffer:
-        tasks.put(json.loads(line))
-    os._exit(0)  # at once, whatever the engine is doing
+    code = 1
+    try:
+        for line in sys.stdin.buffer:
+            tasks.put(json.loads(line))
+        code = 0
+    except Exception:
+        traceback.print_exc()
+    finally:  # at once, whatever the engine is doing: nobody would give it work any more
+        os._exit(code)
 
 
 def _do(task: dict[str, Any], place: str | None, say: Say) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from stemwatch.notices.events import Event
 from stemwatch.notices.hooks import Hooks
 from stemwatch.notices.payload import payload
 from stemwatch.notices.sender import INVALID, SENT, Message, Outcome, send
+from stemwatch.tasks import kept_going, supervised
 from stemwatch.workers.context import Context
 from stemwatch.workers.filing import reason_of
 from stemwatch.workers.gate import Pause
@@ -41,8 +42,8 @@ async def noticing(settings: Settings, ctx: Context, env: Mapping[str, str]) -> 
     ctx.ended = notices.job_ended
     ctx.gate.on_change = notices.pause_changed
     tasks = [
-        asyncio.create_task(notices.run(), name="notices"),
-        asyncio.create_task(notices.hooks.run(), name="hooks"),
+        supervised(kept_going(work, _failed, pause=_AFTER_ERROR), _failed, name=name)
+        for name, work in (("notices", notices.run), ("hooks", notices.hooks.run))
     ]
     try:
         yield
@@ -51,6 +52,10 @@ async def noticing(settings: Settings, ctx: Context, env: Mapping[str, str]) -> 
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _failed(fault: BaseException) -> None:
+    log.error("notices.error", exc_info=fault)
 
 
 def usable(settings: Settings) -> dict[str, str]:
@@ -119,7 +124,7 @@ class Notices:
                 await self._look_at_budget()
                 await self._send()
             except Exception as fault:
-                log.error("notices.error", exc_info=fault)
+                _failed(fault)
                 await asyncio.sleep(min(self._every, _AFTER_ERROR))
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._until_due()):

@@ -136,10 +136,10 @@ async def _work(session: _Session, state_dir: str) -> None:
     context.ended = lambda job: _ended(session, job)
     work = asyncio.create_task(session.pool.run())
     admitting = asyncio.create_task(_admit_all(session, state_dir))
-    looking = asyncio.create_task(_look_around(context))
     ends = [
         work,
         asyncio.create_task(stop.wait()),
+        asyncio.create_task(_look_around(context)),
         asyncio.create_task(_finished(session, state_dir, admitting)),
     ]
     try:
@@ -148,10 +148,10 @@ async def _work(session: _Session, state_dir: str) -> None:
             task.result()
     finally:
         report.interrupted = stop.is_set()
-        for task in (admitting, looking, *ends[1:]):
+        for task in (admitting, *ends[1:]):
             task.cancel()
         await session.pool.stop(DRAIN_SECONDS)
-        await asyncio.gather(admitting, looking, *ends, return_exceptions=True)
+        await asyncio.gather(admitting, *ends, return_exceptions=True)
         session.order.show(context, report)
 
 

@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack
 from stemwatch import __version__
 from stemwatch.compose import place_of, working_set
 from stemwatch.config import Settings, try_folders
-from stemwatch.errors import ConfigFault
+from stemwatch.errors import ConfigFault, StemwatchError
 from stemwatch.inbox.mounts import WatchMode, watch_mode
 from stemwatch.lock import SERVICE, InstanceLock
 from stemwatch.log import configure, log
@@ -180,7 +180,7 @@ class Service:
         try:
             done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
-                task.result()  # a journal that failed ends the service here
+                _require_well(task)
         finally:
             looked = self._inboxes.looked  # a drain cuts off whatever is being taken in
             await self._drain([*ends])
@@ -241,3 +241,17 @@ class Service:
             if self._inboxes.looked and (await self._pool.idle() or await self._pool.stuck()):
                 return
             await asyncio.sleep(min(0.2, self._context.timing.status_every))
+
+
+def _require_well(part: asyncio.Task[object]) -> None:
+    """A part that died ends the service, and its manager starts it again: raises its fault."""
+    fault = part.exception()
+    if fault is None:
+        return
+    # Told here too: where a disk hangs, the process may be ended before its caller can tell.
+    if isinstance(fault, StemwatchError):
+        why = {"message": fault.message, "hint": fault.hint}
+        log.critical("service.failed", part=part.get_name(), **why)
+    else:
+        log.critical("service.failed", part=part.get_name(), exc_info=fault)
+    raise fault

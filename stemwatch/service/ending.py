@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Awaitable
 
 _GRACE = 5.0  # seconds; all that matters is on the disk by now
 
 
-def leave_soon(code: int) -> int:
-    """To be called last of all: the process ends with `code`, soon and whatever its threads do.
+async def then_leave(service: Awaitable[int]) -> int:
+    """Await `service`, which comes last of all; returns its exit code, or raises its fault.
 
-    Python waits for its threads without end, and a call into a mount whose server is gone may
-    never return. Returns `code`.
+    Then the process ends soon, whatever its threads do. Python waits for its threads without end,
+    and a call into a mount whose server is gone may never return.
     """
-    timer = threading.Timer(_GRACE, os._exit, (code,))
-    timer.daemon = True
-    timer.start()
+    code = 1  # of a service that ended by a fault: its manager starts it again
+    try:
+        code = await service
+    finally:
+        timer = threading.Timer(_GRACE, os._exit, (code,))
+        timer.daemon = True
+        timer.start()
     return code

@@ -13,6 +13,7 @@ from stemwatch.config import Settings, load, merged
 from stemwatch.errors import ConfigFault
 from stemwatch.log import log
 from stemwatch.operations.finding import counted
+from stemwatch.tasks import supervised
 
 Read = Callable[[], Settings]
 
@@ -45,7 +46,7 @@ class Reload:
 
     def start(self) -> None:
         """For a signal handler: reload in a task, one after another."""
-        task = asyncio.create_task(self.run(), name="reload")
+        task = supervised(self.run(), _failed, name="reload")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -79,3 +80,7 @@ class Reload:
         keys = ", ".join(waiting)
         log.warning("config.needs_restart", keys=waiting, hint="Restart it for these.")
         return f"{keys} {'take' if len(waiting) > 1 else 'takes'} effect at a restart"
+
+
+def _failed(fault: BaseException) -> None:
+    log.error("reload.failed", hint="The old configuration stays.", exc_info=fault)

@@ -18,6 +18,7 @@ from stemwatch.log import log, redacted
 from stemwatch.operations.finding import counted
 from stemwatch.service import notify
 from stemwatch.service.vital import Vital
+from stemwatch.tasks import supervised
 from stemwatch.workers.budget import start_of_day
 from stemwatch.workers.context import Context
 
@@ -139,7 +140,7 @@ class Manager:
     async def _meanwhile(
         asking: Coroutine[Any, Any, None], work: Coroutine[Any, Any, None]
     ) -> None:
-        aside = asyncio.create_task(asking, name="extend")
+        aside = supervised(asking, _not_asked, name="extend")
         try:
             await work
         finally:
@@ -157,3 +158,7 @@ class Manager:
             if self.watchdog is not None:
                 notify.alive(self._env)
             await asyncio.sleep(min(_EXTEND_EVERY, self.watchdog or _EXTEND_EVERY))
+
+
+def _not_asked(fault: BaseException) -> None:
+    log.error("service.not_extended", exc_info=fault)

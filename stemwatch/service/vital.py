@@ -74,6 +74,8 @@ class Vital:
     def _journal_silent(self, now: float) -> float:
         """Seconds that a commit of nothing is waiting for its turn. A full disk is an answer."""
         if self._pulse is None or self._pulse.done():
+            if self._pulse is not None:
+                self._pulse.result()  # a journal that fails in a way nobody knows ends the service
             self._pulsed = now
             self._pulse = asyncio.create_task(self._ask_journal(), name="pulse")
         return now - self._pulsed

@@ -17,6 +17,7 @@ from stemwatch.errors import ConfigFault, PauseService, StemwatchError
 from stemwatch.key import read_secret
 from stemwatch.log import hide, log
 from stemwatch.outbox import durable
+from stemwatch.tasks import kept_going, supervised
 from stemwatch.web.receiver import Receiver, callback_url
 from stemwatch.workers.callbacks import Callbacks
 from stemwatch.workers.context import Context
@@ -86,11 +87,19 @@ def receiver_of(settings: Settings, ctx: Context) -> Called | None:
 @contextlib.contextmanager
 def registered(ctx: Context, called: Called) -> Iterator[None]:
     """Tell the API beside the work, for as long as this is open."""
-    task = asyncio.create_task(_register(ctx, called.secrets, called.url), name="webhooks")
+    telling = kept_going(
+        lambda: _register(ctx, called.secrets, called.url), _failed, pause=ctx.timing.account_max
+    )
+    task = supervised(telling, _failed, name="webhooks")
     try:
         yield
     finally:
         task.cancel()
+
+
+def _failed(fault: BaseException) -> None:
+    hint = "Songs are polled for meanwhile; it is tried again."
+    log.error("webhook.failed", hint=hint, exc_info=fault)
 
 
 async def _register(ctx: Context, secrets: Secrets, url: str) -> None:

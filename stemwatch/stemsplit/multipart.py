@@ -87,7 +87,8 @@ class MultipartBody(Body):
         if not hold.cancelled():
             hold.result()
         if self.dropped:
-            raise httpcore.WriteError("the server answered while the upload waited")
+            lost = None if gone.cancelled() else gone.exception()
+            raise httpcore.WriteError("the server answered while the upload waited") from lost
 
 
 def safe_filename(name: str) -> str:

@@ -11,12 +11,13 @@ from typing import Any, NamedTuple, TypeVar
 
 from stemwatch.audio.client import AudioHelper
 from stemwatch.counters import Counters
-from stemwatch.errors import PauseService
+from stemwatch.errors import PauseService, StemwatchError
 from stemwatch.job import Job
 from stemwatch.journal.journal import Journal
 from stemwatch.log import log
 from stemwatch.progress import Progress
 from stemwatch.stemsplit.client import RemoteJob, SeparationApi
+from stemwatch.tasks import supervise
 from stemwatch.workers.ahead import Ahead
 from stemwatch.workers.budget import Budget
 from stemwatch.workers.credit import Credit
@@ -95,15 +96,14 @@ class Context:
 
     async def unbroken(self, work: Coroutine[Any, Any, T]) -> T:
         """Run `work` to its end even if the caller is cancelled; a drain waits for it."""
-        task = asyncio.ensure_future(work)
+        task = asyncio.create_task(work)
         self.critical.add(task)
-        task.add_done_callback(self._uncritical)
-        return await asyncio.shield(task)
-
-    def _uncritical(self, task: asyncio.Task[Any]) -> None:
-        self.critical.discard(task)
-        if not task.cancelled():
-            task.exception()  # its caller may be cancelled: then nobody else asks for it
+        task.add_done_callback(self.critical.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            supervise(task, _unawaited)  # its caller is gone: nobody else would ask how it ended
+            raise
 
     async def insist(self, commit: Callable[[], Awaitable[T]]) -> T:
         """Commit what must not be forgotten, again and again while the journal's disk is full."""
@@ -123,3 +123,10 @@ class Context:
                     await asyncio.sleep(self.timing.retry_first)
 
         return await self.unbroken(again())
+
+
+def _unawaited(fault: BaseException) -> None:
+    if isinstance(fault, StemwatchError):  # the next start takes it up where it is
+        log.warning("step.unfinished", message=fault.message, hint=fault.hint)
+    else:
+        log.error("step.failed", exc_info=fault)

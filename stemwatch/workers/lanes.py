@@ -14,6 +14,7 @@ from stemwatch.errors import PauseService, RetryLater, StemwatchError
 from stemwatch.job import Job, JobState
 from stemwatch.journal.journal import StaleJob
 from stemwatch.log import log
+from stemwatch.tasks import supervised
 from stemwatch.workers.context import Context
 from stemwatch.workers.gate import FILE, POLL, SUBMIT
 from stemwatch.workers.outcome import conclude, pause
@@ -41,7 +42,7 @@ class Lane:
 
 
 class Lanes:
-    """All lanes of one pool. `fatal` is the fault after which nothing can be remembered."""
+    """All lanes of one pool. `fatal` is the fault after which they can't go on."""
 
     def __init__(self, ctx: Context, lanes: dict[str, Lane], unseen: Unseen) -> None:
         self._ctx = ctx
@@ -113,11 +114,28 @@ class Lanes:
         job = job or self._remote.get(job_id)
         if job is not None:
             lane.jobs[job_id] = job
-        task = asyncio.create_task(self._one(name, job_id, job))
+        task = supervised(self._one(name, job_id, job), self._broken)
         lane.tasks[job_id] = task
         task.add_done_callback(lambda ended: self._ended(name, job_id, ended))
 
+    def fail(self, fault: BaseException) -> None:
+        """A fault of our own: the pool raises it at its next turn, which is now."""
+        self.fatal = self.fatal or fault
+        self._ctx.hurry()
+
+    def _broken(self, fault: BaseException) -> None:
+        if isinstance(fault, PauseService):  # the journal can't be read: nothing is known of it
+            pause(self._ctx, fault)
+        else:
+            self.fail(fault)
+
     def _ended(self, name: str, job_id: int, task: asyncio.Task[Job | None]) -> None:
+        try:
+            self._give_back(name, job_id, task)
+        except Exception as fault:  # asyncio would log it, and a seat or a poll would be lost
+            self.fail(fault)
+
+    def _give_back(self, name: str, job_id: int, task: asyncio.Task[Job | None]) -> None:
         lane = self._lanes[name]
         self.ended += 1
         lane.tasks.pop(job_id, None)
@@ -129,11 +147,8 @@ class Lanes:
             self._ctx.trial = None
         self._left(job_id, task)
         fault = None if task.cancelled() else task.exception()
-        if isinstance(fault, PauseService):  # the journal can't be read: nothing is known of it
-            pause(self._ctx, fault)
+        if isinstance(fault, PauseService):
             self._ctx.polls.postpone(job_id, self._ctx.clock(), self._ctx.timing.disk_recheck)
-        elif fault is not None:
-            self.fatal = fault
         if name == POLL:  # also one whose end the journal had no room for is asked for again
             self._ctx.polls.let_go(job_id, self._ctx.clock(), self._ctx.timing.disk_recheck)
         lane.freed()

@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from stemwatch.errors import PauseService
 from stemwatch.job import Job, JobState
+from stemwatch.tasks import supervised
 from stemwatch.workers import claims, room
 from stemwatch.workers.asking import Asking
 from stemwatch.workers.claims import Claims
@@ -74,7 +75,8 @@ class Pool:
 
     async def run(self) -> None:
         """Work until `stop`. Raises JournalFault when nothing can be remembered any more."""
-        asking = asyncio.create_task(self._asking.run())
+        # Its fault is the pool's: nobody else would ever ask for the jobs that are paid for.
+        asking = supervised(self._asking.run(), self._lanes.fail, name="polls")
         try:
             await self._turns()
         finally:
@@ -82,6 +84,8 @@ class Pool:
 
     async def _turns(self) -> None:
         while not self._stopping:
+            if self._lanes.fatal is not None:
+                raise self._lanes.fatal
             self._wake.clear()
             self._hurry.clear()
             turned = self._turned = self.ctx.clock()
@@ -89,8 +93,6 @@ class Pool:
             self._asking.wake()
             self._turned = None
             took = self.ctx.clock() - turned
-            if self._lanes.fatal is not None:
-                raise self._lanes.fatal
             try:
                 async with asyncio.timeout(timeout):
                     await self._wake.wait()
@@ -183,7 +185,7 @@ class Pool:
         for due in self.ctx.gate.due():
             under_way = self._probes.get(due.inbox)
             if due.code not in BY_TRIAL and (under_way is None or under_way.done()):
-                self._probes[due.inbox] = asyncio.create_task(probe(self.ctx, due))
+                self._probes[due.inbox] = supervised(probe(self.ctx, due), self._lanes.fail)
 
     async def _adopt(self) -> None:
         """Remote jobs that nobody watches: found at the start, or brought back by `retry`."""

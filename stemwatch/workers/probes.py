@@ -8,6 +8,7 @@ import zlib
 from contextlib import suppress
 
 from stemwatch.errors import PauseService, StemwatchError
+from stemwatch.log import log
 from stemwatch.outbox import durable
 from stemwatch.workers import room
 from stemwatch.workers.context import Context
@@ -28,6 +29,10 @@ async def probe(ctx: Context, pause: Pause) -> None:
             ctx.gate.pause(fault)
         else:
             ctx.gate.in_vain(pause, getattr(fault, "after", None))
+        return
+    except Exception as fault:  # ours: this pause must not be for good, nor anybody else's trouble
+        log.error("probe.error", reason=pause.code, inbox=pause.inbox, exc_info=fault)
+        ctx.gate.in_vain(pause)
         return
     if not over:
         ctx.gate.in_vain(pause)

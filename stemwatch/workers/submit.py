@@ -17,10 +17,11 @@ from contextlib import asynccontextmanager
 from stemwatch.errors import PauseService, Reject, RetryLater, StemwatchError, Unconfirmed
 from stemwatch.inbox.sample import NotYet, open_regular
 from stemwatch.job import CLEARED, Identity, Job, JobState
-from stemwatch.log import redacted
+from stemwatch.log import log, redacted
 from stemwatch.progress import SEPARATING, UPLOAD
 from stemwatch.stemsplit.client import NOT_WAITED, Submitted, TooLarge, Upload
 from stemwatch.stemsplit.source import on_a_disk
+from stemwatch.tasks import supervise
 from stemwatch.workers import room
 from stemwatch.workers.context import Context
 from stemwatch.workers.gate import SUBMIT
@@ -244,7 +245,11 @@ async def _opened(ctx: Context, job: Job) -> AsyncIterator[int]:
         yield fd
     finally:
         # Not waited for: on a share that hangs, so does a close.
-        asyncio.get_running_loop().run_in_executor(None, os.close, fd)
+        supervise(asyncio.get_running_loop().run_in_executor(None, os.close, fd), _not_closed)
+
+
+def _not_closed(fault: BaseException) -> None:
+    log.warning("file.not_closed", message=str(fault))  # it was only read: nothing is lost
 
 
 def _open(ctx: Context, job: Job) -> int:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from stemwatch import config, log
 from stemwatch.key import load_key
 from stemwatch.service.app import run_service
-from stemwatch.service.ending import leave_soon
+from stemwatch.service.ending import then_leave
 from stemwatch.workers.timing import Timing
 
 
@@ -26,11 +26,7 @@ def main() -> int:
     single = (argument.split("=") for argument in sys.argv[3:] if "=" in argument)
     timing = replace(Timing().scaled(factor), **{name: float(value) for name, value in single})
     once = "--once" in sys.argv[3:]
-
-    async def serve() -> int:
-        return leave_soon(await run_service(settings, key=key, once=once, timing=timing))
-
-    return asyncio.run(serve())
+    return asyncio.run(then_leave(run_service(settings, key=key, once=once, timing=timing)))
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,7 @@ def keep(inbox: Path, name: str, **changes: object) -> Job:
 
 @asynccontextmanager
 async def _going(
-    inbox: Path, *jobs: Job, settle: float = 0.05
+    inbox: Path, *jobs: Job, settle: float = 0.05, capacity: int = 100
 ) -> AsyncIterator[tuple[Rounds, Service, Journal]]:
     """Rounds that go on through `inbox`, over a journal that has `jobs`."""
     journal, service = Journal(os.fspath(inbox.parent / "journal.sqlite3")), Service()
@@ -68,7 +69,7 @@ async def _going(
     rounds = Rounds(
         os.fspath(inbox),
         filter=Filter(("mp3",), ()),
-        settler=Settler(settle, samples=3, capacity=100, patience=1.0, compare_inode=True),
+        settler=Settler(settle, samples=3, capacity=capacity, patience=1.0, compare_inode=True),
         watcher=Watcher(
             os.fspath(inbox), mode="poll", loop=asyncio.get_running_loop(), wake=lambda: None
         ),
@@ -76,13 +77,16 @@ async def _going(
         front=service,
         rescan_seconds=0.05,
     )
-    task = asyncio.create_task(rounds.run())
+    task = asyncio.create_task(rounds.run(), name="rounds")
     try:
         yield rounds, service, journal
     finally:
         task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        journal.close()
+        try:
+            with suppress(asyncio.CancelledError):
+                await task
+        finally:
+            journal.close()
 
 
 async def _scan(rounds: Rounds, times: int = 3) -> None:
@@ -178,3 +182,40 @@ def test_in_a_crowd_nothing_is_read_ahead(inbox: Path, songs: int, ahead: int) -
             assert len(set(service.expected)) == ahead
 
     asyncio.run(rounds())
+
+
+def test_what_is_evicted_is_forgotten_everywhere(inbox: Path) -> None:
+    """Thousands that nobody may open pass through one place, for years: one is remembered."""
+
+    async def rounds() -> int:
+        async with _going(inbox, capacity=1) as (going, _, _):
+            await _scan(going)
+            for number in range(200):
+                path = inbox / f"{number}.mp3"
+                found = Found(os.fspath(path), path.name, Identity(1, number, 4, 5))
+                assert going._follow(found, 0.0, new=True)
+                going._judge(found.path, NotYet(13, "Permission denied"))  # root may read all
+            del found
+            gc.collect()
+            return sum(isinstance(one, Found) for one in gc.get_objects())
+
+    assert asyncio.run(rounds()) == 1
+
+
+def test_a_fault_of_their_own_ends_the_rounds(inbox: Path) -> None:
+    """Not even what forgets a song may die unheard: it would be taken for under way for good."""
+
+    def fail(path: str) -> None:
+        raise ZeroDivisionError(path)
+
+    def gone() -> bool:
+        return "rounds" not in {task.get_name() for task in asyncio.all_tasks()}
+
+    async def rounds() -> None:
+        async with _going(inbox) as (_, service, _):
+            service.forget = fail  # type: ignore[method-assign]
+            (inbox / "a.mp3").write_bytes(b"song")
+            await wait_for_async(gone)
+
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(rounds())

@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ from stemwatch.errors import JournalFault, PauseService
 from stemwatch.job import Job, JobState
 from stemwatch.journal import schema
 from stemwatch.journal.journal import AlreadyPaid, Journal, StaleJob
+from stemwatch.journal.reader import Reader
 from stemwatch.journal.writer import Writer
 from tests.unit.journal_support import new_job
 
@@ -444,3 +446,31 @@ def test_after_a_failed_flush_nothing_is_written_any_more(tmp_path: Path) -> Non
             return (await journal.counts())["queued"]
 
     assert asyncio.run(count()) >= kept > 0
+
+
+@pytest.mark.parametrize("kind", [Writer, Reader])
+def test_a_fault_of_the_thread_s_own_is_everybody_s_answer(
+    tmp_path: Path, kind: type[Writer | Reader]
+) -> None:
+    """A thread that died would leave them waiting for good; and the service ends by this fault."""
+    path = str(tmp_path / "journal")
+    schema.prepare(path)
+    thread = kind(schema.connect(path))
+
+    def fails(_group: object) -> Any:
+        raise ZeroDivisionError
+
+    async def asked() -> None:
+        well, thread._do = thread._do, fails  # type: ignore[method-assign]
+        for future in [thread.submit(lambda _db: 1) for _ in range(3)]:
+            with pytest.raises(JournalFault, match="ZeroDivisionError"):
+                await asyncio.wait_for(future, 30)
+        thread._do = well  # type: ignore[method-assign]
+        if kind is Reader:
+            assert await thread.submit(lambda _db: 1) == 1
+        else:  # nobody knows what its transaction holds
+            with pytest.raises(JournalFault, match="ZeroDivisionError"):
+                await thread.submit(lambda _db: 1)
+
+    asyncio.run(asked())
+    thread.close()

@@ -34,6 +34,10 @@ def health(server: LocalServer) -> int:
     return httpx.get(f"{server.base_url}/health").status_code
 
 
+def unexpected(fault: BaseException) -> None:
+    raise AssertionError("told of a fault of our own") from fault
+
+
 def known(server: LocalServer, job_id: str) -> str | None:
     headers = {"Authorization": f"Bearer {server.key}"}
     answer = httpx.get(f"{server.base_url}/jobs/{job_id}", headers=headers).json()
@@ -46,7 +50,9 @@ def test_it_comes_back_on_the_same_port(tmp_path: Path) -> None:
 
     async def main() -> None:
         restarts: list[str] = []
-        server = LocalServer(str(tmp_path / "data"), engine=ENGINE, on_restart=restarts.append)
+        server = LocalServer(
+            str(tmp_path / "data"), engine=ENGINE, on_restart=restarts.append, broken=unexpected
+        )
         async with server:
             url, pid = server.base_url, server.pid
             assert pid is not None
@@ -73,7 +79,7 @@ def test_a_new_parent_need_not_wait(tmp_path: Path) -> None:
             assert last.process.stdin is not None
             last.process.stdin.close()  # what the kernel does when the parent is killed
             last.process.stdin = None
-            async with LocalServer(str(data), engine=ENGINE) as server:
+            async with LocalServer(str(data), engine=ENGINE, broken=unexpected) as server:
                 await wait_for_async(lambda: known(server, job) == "completed", what="the job")
             assert last.process.wait(timeout=10) == 0
 
@@ -83,16 +89,17 @@ def test_a_new_parent_need_not_wait(tmp_path: Path) -> None:
 def test_a_start_that_fails_says_why(tmp_path: Path) -> None:
     """The child's own sentence and kind of fault reach the caller; nothing is left running."""
 
+    data = str(tmp_path / "data")
     before = set(psutil.Process().children())  # the tests' own warm processes
 
     async def main() -> None:
         with pytest.raises(ConfigFault, match=r"spektral.*Did you mean 'spectral'"):
-            await LocalServer(str(tmp_path / "data"), engine="spektral").start()
-        async with LocalServer(str(tmp_path / "data"), engine=ENGINE):
+            await LocalServer(data, engine="spektral", broken=unexpected).start()
+        async with LocalServer(data, engine=ENGINE, broken=unexpected):
             with pytest.raises(AlreadyRunning, match="Another separation server"):
-                await LocalServer(str(tmp_path / "data"), engine=ENGINE).start()
+                await LocalServer(data, engine=ENGINE, broken=unexpected).start()
         with pytest.raises(StemwatchError, match="unrecognized arguments"):
-            await LocalServer(str(tmp_path / "data"), options=("--nonsense",)).start()
+            await LocalServer(data, options=("--nonsense",), broken=unexpected).start()
 
     asyncio.run(main())
     assert set(psutil.Process().children()) <= before

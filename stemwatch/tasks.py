@@ -1,0 +1,47 @@
+"""Tasks that run beside whoever started them: a fault that ends one is told, never lost.
+
+asyncio keeps a task's fault until somebody awaits the task. One that nobody awaits dies in silence,
+and its part of the work stands still for good.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+Broken = Callable[[BaseException], None]
+
+
+def supervised(
+    work: Coroutine[Any, Any, T], broken: Broken, *, name: str | None = None
+) -> asyncio.Task[T]:
+    """Start `work` as a task; a fault that ends it goes to `broken`, a cancellation does not."""
+    task = asyncio.create_task(work, name=name)
+    supervise(task, broken)
+    return task
+
+
+def supervise(future: asyncio.Future[T], broken: Broken) -> None:
+    """The same for what was started already, such as a call in a thread."""
+
+    def ended(future: asyncio.Future[T]) -> None:
+        if not future.cancelled() and (fault := future.exception()) is not None:
+            broken(fault)
+
+    future.add_done_callback(ended)
+
+
+async def kept_going(work: Callable[[], Awaitable[None]], broken: Broken, *, pause: float) -> None:
+    """Run `work` until it returns; after a fault, which `broken` is told, again in `pause` seconds.
+
+    For a part that others can do without for a while.
+    """
+    while True:
+        try:
+            await work()
+            return
+        except Exception as fault:
+            broken(fault)
+        await asyncio.sleep(pause)
