@@ -20,6 +20,7 @@ from stemwatch.log import configure, log
 from stemwatch.notices.service import noticing
 from stemwatch.operations import moves
 from stemwatch.service import orphans
+from stemwatch.service.hangup import Hangup
 from stemwatch.service.reload import Read, Reload, again
 from stemwatch.service.report import Report
 from stemwatch.service.served import AllServed, Served
@@ -210,9 +211,12 @@ class Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._signalled)
-        # From a terminal that is closed it means: stop.
-        hangup = self._signalled if os.isatty(0) else self._reload.start
-        loop.add_signal_handler(signal.SIGHUP, hangup)
+        hangup = Hangup(stop=self._hung_up, reload=self._reload.start)
+        loop.add_signal_handler(signal.SIGHUP, hangup.signalled)
+
+    def _hung_up(self) -> None:
+        if not self._stop.is_set():  # told by the kernel and by the shell: never a second signal
+            self._signalled()
 
     def _signalled(self) -> None:
         if self._stop.is_set():

@@ -68,4 +68,5 @@ async def service():
     raise ZeroDivisionError
 asyncio.run(ending.then_leave(service()))
 """
-    assert subprocess.run([sys.executable, "-c", code], timeout=30).returncode == 1
+    ended = subprocess.run([sys.executable, "-c", code], timeout=30, capture_output=True)
+    assert (ended.returncode, ended.stderr) == (1, b"")
