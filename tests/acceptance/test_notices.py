@@ -94,7 +94,7 @@ def test_a_hanging_hook_holds_up_nobody(tmp_path: Path, server: ScenarioServer) 
         wait_for(lambda: pids.exists() and len(pids.read_text().split()) == 2)
         started = time.monotonic()
         assert service.stop() == 0
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 15  # the hook takes ten minutes
         assert service.events("hooks.unfinished")[0]["count"] == 4
         assert "Traceback" not in service.text()
     wait_for(lambda: not any(Path("/proc", pid).exists() for pid in pids.read_text().split()))

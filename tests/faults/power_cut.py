@@ -10,7 +10,8 @@ goes on with the same disk, into the next cut; each life of a disk ends with all
 The processor stops before the disk does. Where it went on, the kernel told 2 of 150 fdatasyncs that
 their data was on the disk after it was off, and a song was submitted on the strength of that.
 
-`--careless` runs a service whose files are not flushed: that many faults the cuts can show.
+`--careless` runs a service whose files are not flushed, and cuts when songs have just been
+delivered: that many faults the cuts can show.
 """
 
 from __future__ import annotations
@@ -132,6 +133,7 @@ class _Life:
         stems: int,
         careless: bool,
     ) -> None:
+        self._careless = careless
         self._command = [sys.executable, "-c", _CARELESS] if careless else SCALED
         self.disk, self.server, self.rng, self.figures = disk, server, rng, figures
         self.stems = stems
@@ -190,6 +192,9 @@ class _Life:
 
     def _await_a_moment(self, service: Service) -> None:
         """Somewhere in the work: after so many requests and log events, and a little later."""
+        if self._careless:  # when a song's folder has just become visible: what shows the most
+            service.wait_for_event("job.done")
+            return
         before = len(self.server.log)
         steps = self.rng.randrange(SONGS_A_CUT * (15 if self.stems == 6 else 10))
         deadline = time.monotonic() + LONGEST

@@ -22,15 +22,10 @@ def test_a_power_cut_loses_nothing_that_was_promised(tmp_path: Path) -> None:
 def test_the_cuts_show_what_was_not_flushed(tmp_path: Path) -> None:
     """The same sweep over a service that does not flush its files finds damage.
 
-    Which it does by chance: what the kernel had written by itself a cut can't take back.
+    Cut at a moment that shows it: a song's folder is on the disk, by the journal's own flush of
+    what came later, and its files are not.
     """
     if (reason := why_not()) is not None:
         pytest.skip(reason)
-
-    def shows(seed: int) -> bool:
-        folder = tmp_path / str(seed)
-        folder.mkdir()
-        faults = sweep(4, folder, seed=seed, careless=True).faults
-        return any("is no JSON" in fault or "bytes, or others" in fault for fault in faults)
-
-    assert any(shows(seed) for seed in range(1, 10)), "beside other tests one in two shows it"
+    faults = sweep(2, tmp_path, seed=1, careless=True).faults
+    assert any("is no JSON" in fault or "bytes, or others" in fault for fault in faults)

@@ -17,7 +17,7 @@ from stemwatch.notices.events import DELIVERED, PAUSED, QUARANTINED, Event
 from stemwatch.notices.hooks import AT_ONCE, MOST, Hooks
 from stemwatch.notices.payload import payload
 from stemwatch.notices.process import Ended, environment, run
-from tests.support import wait_for_async
+from tests.support import wait_for, wait_for_async
 
 PAUSE = Event(PAUSED, code="server", message="the API can't be reached.", hint="Nothing to do.")
 
@@ -33,7 +33,7 @@ def script(tmp_path: Path) -> Iterator[Any]:
         return str(path)
 
     yield make
-    assert left(tmp_path) == []
+    wait_for(lambda: left(tmp_path) == [], what="the end of all that was started")
 
 
 def everything() -> Iterator[psutil.Process]:
@@ -97,11 +97,12 @@ def test_nobody_has_to_read_and_a_file_can_be_read_twice(script: Any) -> None:
 def test_whatever_hangs_is_killed_with_all_that_it_started(script: Any, text: str) -> None:
     """Its time is over: the whole group ends, in the background too."""
     sleep = f"sleep 1000.{os.getpid()}"  # ours, whoever else sleeps on this machine
-    started = time.monotonic()
-    ended = ran(script(text.replace("SLEEP", sleep)), seconds=0.3)
-    assert ended.code is None
-    assert time.monotonic() - started < 5
-    assert sleep not in [" ".join(p.info["cmdline"] or ()) for p in everything()]
+    assert ran(script(text.replace("SLEEP", sleep)), seconds=0.3).code is None
+
+    def over() -> bool:  # what is killed needs its moment of a busy machine
+        return sleep not in [" ".join(p.info["cmdline"] or ()) for p in everything()]
+
+    wait_for(over)
 
 
 def test_what_it_leaves_in_the_background_has_the_rest_of_its_time(script: Any) -> None:
@@ -111,8 +112,8 @@ def test_what_it_leaves_in_the_background_has_the_rest_of_its_time(script: Any) 
 
 def test_a_daemon_that_lets_go_of_the_output_is_nobody_s_hold_up(script: Any) -> None:
     started = time.monotonic()
-    assert ran(script("setsid sleep 5 </dev/null >/dev/null 2>&1 &")).code == 0
-    assert time.monotonic() - started < 4
+    assert ran(script("setsid sleep 20 </dev/null >/dev/null 2>&1 &"), seconds=60.0).code == 0
+    assert time.monotonic() - started < 18
 
 
 def test_a_flood_of_output_costs_next_to_nothing(script: Any) -> None:
@@ -220,9 +221,9 @@ def test_ten_thousand_events_are_bounded(capsys: pytest.CaptureFixture[str]) -> 
             hooks.tell(PAUSE)
         return hooks.left
 
-    started = time.monotonic()
+    cpu = time.process_time()
     assert asyncio.run(go()) == 10_000
-    assert time.monotonic() - started < 1
+    assert time.process_time() - cpu < 1
     err = capsys.readouterr().err
     assert err.count("hooks.dropping") == 1
     assert f"more than {MOST} events" in err

@@ -20,7 +20,7 @@ from stemwatch.stemsplit.client import Submitted, Upload
 from stemwatch.stemsplit.separate import SeparateApi
 from tests.scenario.caller import KEY, Caller, make_song
 from tests.scenario.server import ScenarioServer
-from tests.support import wait_for_async
+from tests.support import wait_for, wait_for_async
 
 BUFFER = 128 * 1024  # bytes that the kernel takes in for the server before it reads
 BIG = 12_000_000  # bytes: more than the buffers of both sides hold
@@ -318,14 +318,18 @@ def test_the_hold_can_abort(server: ScenarioServer, song: Path) -> None:
     """Its exception comes out unchanged, and the server never sees a whole body."""
     stop = TimeoutError("mine")
 
+    posts, before = len(server.requests("post")), server.paid["total"]
+
     async def hold() -> None:
+        await wait_for_async(lambda: len(server.requests("post")) > posts)
         raise stop
 
-    before = server.paid["total"]
     with Caller(song, hold=hold) as caller, pytest.raises(TimeoutError) as caught:
         submit(server, caller)
     assert caught.value is stop
-    assert "finished" not in server.requests("post")[-1]
+    post = server.requests("post")[-1]
+    wait_for(lambda: "received" in post)  # no more of it comes
+    assert "finished" not in post
     assert server.paid["total"] == before
 
 

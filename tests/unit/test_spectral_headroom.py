@@ -12,7 +12,7 @@ from stemwatch.local.spectral.headroom import exact_stems, to_pcm
 SAMPLES = st.floats(-4, 4, width=32)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data(), stems=st.integers(2, 6))
 def test_stems_sum_to_the_mix_and_stay_in_range(data: st.DataObject, stems: int) -> None:
     """Any mix, any stems, up to 12 dB above full scale: the sum is exact in every sample."""
