@@ -128,6 +128,11 @@ class Observer(BaseObserver):
         return self._reader.limit
 
     @property
+    def fault(self) -> Exception | None:
+        """What its reader failed by; None where it did not."""
+        return self._reader.fault
+
+    @property
     def running(self) -> bool:
         """Are the reader, the emitter and the dispatcher alive? (`is_alive` is the last only.)"""
         emitters = list(self.emitters)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from stemwatch.inbox.mounts import Mode
+from stemwatch.log import log
 
 if TYPE_CHECKING:
     from stemwatch.inbox.observer import Observer
@@ -109,14 +110,9 @@ class Watcher:
         observer = self._observer
         if observer is not None and observer.limit is not None:
             self._give_up(observer.limit)
-        elif (
-            observer is None
-            or not observer.running
-            or self._identify() != self._watched
-            or self._canary_is_lost(now)
-        ):
+        elif why := self._why_silent(now):
             if self._unseen < MAX_UNSEEN:
-                self._rebuild()
+                self._rebuild(why)
             else:
                 self._poll(
                     f"no events come from {self._root}, so it is looked through at every rescan; "
@@ -129,6 +125,17 @@ class Watcher:
         """`found`, after a `check` by the thread that asks for it: one trip for both."""
         self.check(now)
         yield from found
+
+    def _why_silent(self, now: float) -> str:
+        """What keeps events from coming; "" while they do."""
+        observer = self._observer
+        if observer is None:
+            return "it could not be watched before"
+        if self._identify() != self._watched:
+            return "it is another folder now"
+        if not observer.running:
+            return "a thread that watches it ended, or its reader failed"
+        return "the events of a test file did not come" if self._canary_is_lost(now) else ""
 
     def _canary_is_lost(self, now: float) -> bool:
         if self._released is None:
@@ -189,10 +196,12 @@ class Watcher:
         self.healthy = True
         self.reason = ""
 
-    def _rebuild(self) -> None:
+    def _rebuild(self, why: str) -> None:
+        fault = None if self._observer is None else self._observer.fault
         self._teardown()
         self._build()
         if self._observer is not None or self.mode == "poll":
+            log.warning("watch.rebuilt", folder=self._root, message=why, exc_info=fault)
             self.rebuilds += 1
             self._on_lost()
 
@@ -218,6 +227,7 @@ class Watcher:
 
     def _poll(self, reason: str) -> None:
         """With some folders unwatched, "inotify" would be a promise that isn't kept."""
+        log.warning("watch.polls", folder=self._root, message=reason)
         self._teardown()
         self.mode = "poll"
         self.healthy = True

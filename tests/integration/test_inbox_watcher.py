@@ -220,7 +220,9 @@ def _silence_quietly(watcher: Watcher) -> None:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("break_it", [_threads_die, _dispatch_dies, _reader_fails, _silence])
-def test_dead_watcher_is_rebuilt(tmp_path: Path, break_it: Callable[[Watcher], None]) -> None:
+def test_dead_watcher_is_rebuilt(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], break_it: Callable[[Watcher], None]
+) -> None:
     """However its events stop, the next checks notice, rebuild, ask for a scan, and events come."""
 
     async def story(inbox: Inbox) -> None:
@@ -237,6 +239,7 @@ def test_dead_watcher_is_rebuilt(tmp_path: Path, break_it: Callable[[Watcher], N
         await inbox.hears("after.mp3")
 
     watching(tmp_path / "inbox", story, grace=20.0)
+    assert "watch.rebuilt" in capfd.readouterr().err
 
 
 def test_root_without_any_events_is_polled(tmp_path: Path) -> None:

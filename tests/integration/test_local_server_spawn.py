@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from pathlib import Path
 
 import httpx
@@ -103,3 +104,29 @@ def test_a_start_that_fails_says_why(tmp_path: Path) -> None:
 
     asyncio.run(main())
     assert set(psutil.Process().children()) <= before
+
+
+def test_one_that_can_not_be_started_again_is_told_once_and_tried_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Songs would wait in silence; it comes back as soon as it can."""
+
+    async def main() -> None:
+        told: list[BaseException] = []
+        restarts: list[str] = []
+        server = LocalServer(
+            str(tmp_path / "data"), engine=ENGINE, on_restart=restarts.append, broken=told.append
+        )
+        async with server:
+            assert server.pid is not None
+            with monkeypatch.context() as broken:
+                broken.setattr(sys, "executable", "/bin/false")
+                last = server.pid
+                os.kill(last, signal.SIGKILL)
+                await wait_for_async(lambda: told)
+                await wait_for_async(lambda: server.pid != last and len(told) == 1)
+            await wait_for_async(lambda: restarts, what="a restart")
+        (fault,) = told
+        assert "did not start" in str(fault)
+
+    asyncio.run(main())
