@@ -10,7 +10,7 @@ import errno
 import os
 from typing import Any
 
-from stemwatch.errors import Reject, RetryLater
+from stemwatch.errors import Reject, RetryLater, StemwatchError
 from stemwatch.outbox import durable, naming, sidecar
 from stemwatch.outbox.staging import Describe, Staging
 
@@ -26,10 +26,14 @@ def publish(staging: Staging, parent: str, song: str, sha256: str, describe: Des
     with durable.disk_faults(parent):
         _make_parent(parent)
         song = naming.fit_song(song, limit=durable.name_max(parent))
-        for name in naming.candidates(song, sha256):
-            if not naming.taken(parent, name) and _show(staging, parent, name, describe):
-                staging.remove()
-                return os.path.join(parent, name)
+        try:
+            for name in naming.candidates(song, sha256):
+                if not naming.taken(parent, name) and _show(staging, parent, name, describe):
+                    staging.remove()
+                    return os.path.join(parent, name)
+        except (OSError, StemwatchError):
+            staging.take_back()
+            raise
     raise AssertionError("candidates never end")
 
 

@@ -113,6 +113,14 @@ class Staging:
             path = os.path.join(self.folder, naming.sidecar_file(song))
             sidecar.write(path, describe(self.stems))
 
+    def take_back(self) -> None:
+        """Undo `arrange`, as far as the disk lets: what is whole must not be fetched again."""
+        self.folder = os.path.join(self.path, "song")
+        for stem_id, stem in self._stems.items():
+            with contextlib.suppress(OSError):
+                os.rename(os.path.join(self.folder, stem.file), self._place(stem_id))
+                self._places[stem_id] = self._place(stem_id)
+
     def move_beside(self, parent: str) -> None:
         """Copy the arranged folder to the destination's own mount, so that one rename can show it.
 

@@ -306,6 +306,31 @@ def test_a_full_disk_pauses_and_what_was_staged_stays(tiny: str) -> None:
     delivery.verify_folder(delivery.publish(made, tiny, "song", SHA, describe(a_job())))
 
 
+def test_what_could_not_be_shown_is_staged_as_before(outbox: str) -> None:
+    """The next try takes up every stem: fetched again each time, they would fill the line."""
+
+    def ill(_: Sequence[StemFile]) -> dict[str, Any]:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    made = staged(outbox)
+    with pytest.raises(PauseService):
+        delivery.publish(made, outbox, "song", SHA, ill)
+    again = Staging(outbox, made.token, "wav")
+    assert all(again.recover(stem) for stem in ("vocals", "instrumental"))
+    delivery.verify_folder(delivery.publish(again, outbox, "song", SHA, describe(a_job())))
+
+
+def test_what_could_not_be_shown_beside_is_staged_as_before(outbox: str, far: str) -> None:
+    """Also after it was copied to the destination's own mount."""
+    os.symlink(far, os.path.join(outbox, "sub"))
+    made = staged(outbox)
+    made.arrange("song", describe(a_job()))
+    made.move_beside(os.path.join(outbox, "sub"))
+    made.take_back()
+    again = Staging(outbox, made.token, "wav")
+    assert all(again.recover(stem) for stem in ("vocals", "instrumental"))
+
+
 def test_a_read_only_disk_pauses(tiny: str) -> None:
     """Naming the path and the system's words; work goes on once it is writable."""
     made = staged(tiny)
