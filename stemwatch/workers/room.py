@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Container
 
 from stemwatch.errors import PauseService
 from stemwatch.job import Job
 from stemwatch.outbox import durable, space
 from stemwatch.workers.context import Context, Reserved
+
+# Uploads begin in threads: two that look before either has reserved would both see the room of one.
+_LOCK = threading.Lock()
 
 
 def reserve(ctx: Context, job: Job) -> None:
@@ -16,25 +21,31 @@ def reserve(ctx: Context, job: Job) -> None:
 
 
 def require(ctx: Context, job: Job) -> None:
-    """Results must have somewhere to go before anything is paid. Raises PauseService."""
+    """Results must have somewhere to go before anything is paid. Raises PauseService.
+
+    The room is reserved in the same step, beside what others have reserved until then.
+    """
     needed = _needed(job)
     durable.require_root(job.outbox)
-    others = _taken(ctx, job.outbox, but=job.id)
-    free = durable.free_bytes(job.outbox)
-    if free < needed + others:
-        ctx.room_wanted[job.inbox] = needed  # the others' need falls as they are delivered
-        raise PauseService(
-            f"{job.outbox} has {free >> 20} MB free, the stems of {job.name} and of what is "
-            f"under way need {(needed + others) >> 20} MB.",
-            code="room",
-            hint="Free some space there; work goes on by itself.",
-        )
-    reserve(ctx, job)
+    # A disk may hang: what asks one is done before the lock is taken.
+    free, apart = durable.free_bytes(job.outbox), _apart(ctx, job.outbox)
+    with _LOCK:
+        others = _taken(ctx, apart, but=job.id)
+        if free >= needed + others:
+            reserve(ctx, job)
+            return
+    ctx.room_wanted[job.inbox] = needed  # the others' need falls as they are delivered
+    raise PauseService(
+        f"{job.outbox} has {free >> 20} MB free, the stems of {job.name} and of what is "
+        f"under way need {(needed + others) >> 20} MB.",
+        code="room",
+        hint="Free some space there; work goes on by itself.",
+    )
 
 
 def is_there(ctx: Context, inbox: str | None, outbox: str) -> bool:
     """For the song of this inbox that found too little, beside what is still under way."""
-    wanted = ctx.room_wanted.get(inbox, 0) + _taken(ctx, outbox)
+    wanted = ctx.room_wanted.get(inbox, 0) + _taken(ctx, _apart(ctx, outbox))
     return durable.free_bytes(outbox) >= wanted
 
 
@@ -43,11 +54,16 @@ def _needed(job: Job) -> int:
     return space.needed_bytes(job.duration or 0.0, job.options)
 
 
-def _taken(ctx: Context, outbox: str, but: int | None = None) -> int:
-    """Bytes that are spoken for on the disk of `outbox`, whichever inbox they are for."""
-    others = [one for job_id, one in list(ctx.reserved.items()) if job_id != but]
-    here = {path: _one_disk(path, outbox) for path in {one.outbox for one in others}}
-    return sum(one.size for one in others if here[one.outbox])
+def _taken(ctx: Context, apart: Container[str], but: int | None = None) -> int:
+    """Bytes that are spoken for on a disk, whichever inbox they are for; `apart` are on others."""
+    reserved = list(ctx.reserved.items())
+    return sum(one.size for job_id, one in reserved if job_id != but and one.outbox not in apart)
+
+
+def _apart(ctx: Context, outbox: str) -> set[str]:
+    """The outboxes with reservations that are on other disks than `outbox`."""
+    paths = {one.outbox for one in list(ctx.reserved.values())}
+    return {path for path in paths if not _one_disk(path, outbox)}
 
 
 def _one_disk(one: str, two: str) -> bool:
