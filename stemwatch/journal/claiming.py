@@ -15,6 +15,7 @@ from stemwatch.journal.transactions import marks
 # would read the whole journal, years of done songs, at every turn of the pool. So is LATER.
 OPEN = " AND state NOT IN ('done', 'gone')"
 LATER = " AND not_before > 0"
+_ENDED = frozenset({JobState.DONE, JobState.GONE})
 # A queued job whose content is under way waits for those stems instead of paying for them again.
 _NOT_UNDER_WAY = (
     " AND NOT EXISTS (SELECT 1 FROM jobs s WHERE s.content_key = jobs.content_key"
@@ -25,6 +26,11 @@ _AFFORDABLE = (
     " AND (coalesce(duration, 0) <= ? OR EXISTS (SELECT 1 FROM jobs s"
     " WHERE s.content_key = jobs.content_key AND s.state IN ('delivered', 'done')))"
 )
+
+
+def among(states: Collection[JobState]) -> str:
+    """OPEN where only such states are asked for."""
+    return "" if _ENDED & set(states) else OPEN
 
 
 def condition(

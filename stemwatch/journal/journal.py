@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from stemwatch.job import ACTIVE, Identity, Job, JobState
 from stemwatch.journal import claiming, inheriting, rows, schema, transactions
-from stemwatch.journal.claiming import LATER, OPEN
+from stemwatch.journal.claiming import LATER, OPEN, among
 from stemwatch.journal.reader import Reader
 from stemwatch.journal.transactions import AlreadyPaid, Limit, OverBudget, StaleJob, marks
 from stemwatch.journal.writer import Later, Writer
@@ -23,7 +23,6 @@ __all__ = ["AlreadyPaid", "Journal", "Limit", "OverBudget", "StaleJob"]
 
 T = TypeVar("T")
 _CLAIM_ORDER = (*ACTIVE, JobState.QUARANTINED)
-_ENDED = frozenset({JobState.DONE, JobState.GONE})
 
 
 class Journal:
@@ -119,6 +118,10 @@ class Journal:
             lambda db: inheriting.inherit(db, dead, self._clock(), theirs=theirs)
         )
 
+    async def wake(self, owner: str | None, jobs: Collection[int] | None = None) -> None:
+        """See `transactions.wake`."""
+        await self._write(lambda db: transactions.wake(db, owner, jobs))
+
     async def sort_in(self, outboxes: Mapping[str, str | None]) -> None:
         """See `transactions.sort_in`: who is served is configured anew at every start."""
         await self._write(lambda db: transactions.sort_in(db, outboxes))
@@ -183,7 +186,7 @@ class Journal:
         """The earliest `not_before` after `now` (Unix seconds) of the jobs in `states`."""
         row = await self._one(
             f"SELECT min(not_before) FROM jobs WHERE owner IS ? AND not_before > ?{LATER}"
-            f" AND state IN ({marks(states)}){_open(states)}",
+            f" AND state IN ({marks(states)}){among(states)}",
             (owner, now, *states),
         )
         return None if row is None else row[0]
@@ -239,7 +242,7 @@ class Journal:
     ) -> list[Job]:
         """A page of the jobs in `states` by id, those after `after`."""
         return await self._select(
-            f"state IN ({marks(states)}) AND id > ?{_open(states)} ORDER BY id LIMIT ?",
+            f"state IN ({marks(states)}) AND id > ?{among(states)} ORDER BY id LIMIT ?",
             (*states, after, limit),
         )
 
@@ -290,10 +293,6 @@ class Journal:
     async def _select(self, where: str, values: Sequence[Any]) -> list[Job]:
         sql = f"SELECT {rows.ALL} FROM jobs WHERE {where}"
         return [rows.decode(row) for row in await self._all(sql, values)]
-
-
-def _open(states: Collection[JobState]) -> str:
-    return "" if _ENDED & set(states) else OPEN
 
 
 def _encoded(paths: Sequence[str]) -> list[bytes]:

@@ -177,6 +177,18 @@ def sort_in(db: sqlite3.Connection, outboxes: Mapping[str, str | None]) -> None:
         db.execute(f"UPDATE jobs SET inbox = '' WHERE inbox IS NULL{own}")
 
 
+def wake(db: sqlite3.Connection, owner: str | None, jobs: Collection[int] | None = None) -> None:
+    """What waits for a disk is due now, originals to be filed too: of `jobs`, or (None) all."""
+    sql = (
+        "UPDATE jobs SET not_before = 0 WHERE not_before > 0 AND state NOT IN ('done', 'gone')"
+        " AND owner IS ? AND (code = 'disk' OR state IN ('delivered', 'quarantined'))"
+    )
+    if jobs is None:
+        db.execute(sql, (owner,))
+    else:
+        db.executemany(f"{sql} AND id = ?", [(owner, job_id) for job_id in jobs])
+
+
 def spent(db: sqlite3.Connection, since: float, inbox: str | None = None) -> tuple[float, float]:
     """Minutes and price booked since the wall-clock time `since`, of one inbox or (None) of all."""
     sql = "SELECT coalesce(sum(minutes), 0), coalesce(sum(price), 0) FROM spend WHERE at >= ?"

@@ -174,7 +174,8 @@ async def _finished(session: _Session, state_dir: str, admitting: asyncio.Task[N
                 report.held = others.in_vain(awaited)
             elif await pool.stuck():
                 pauses = [f"{p.message} {p.hint}" for p in context.gate.pauses]
-                report.held = " ".join(pauses) or "The budget is used up."
+                reasons = [*pauses, *context.troubles.reasons()]
+                report.held = " ".join(reasons) or "The budget is used up."
         await asyncio.sleep(0.1)
 
 

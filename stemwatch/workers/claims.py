@@ -69,17 +69,19 @@ class Claims:
         return picked
 
     async def left(self, name: str) -> bool:
-        """Whether there are jobs for the step `name`, now or later, that no pause holds back."""
+        """Whether there are jobs for the step `name`, now or later, that nothing holds back."""
         open_to = [inbox for inbox in self._turns[name] if self._ctx.gate.lets(name, inbox)]
-        return bool(open_to) and await self.any_left(STATES[name], open_to)
+        but = self._ctx.troubles.waiting()
+        return bool(open_to) and await self.any_left(STATES[name], open_to, but=but)
 
     async def any_left(
         self,
         states: Collection[JobState],
         inboxes: Sequence[str | None] = (),
         longest: float | None = None,
+        but: Collection[int] = (),
     ) -> bool:
-        """Whether a job in one of `states` is to be worked on, now or later."""
+        """Whether a job in one of `states` is to be worked on, now or later; `but` these."""
         ctx = self._ctx
         return bool(
             await ctx.journal.claim(
@@ -87,6 +89,7 @@ class Claims:
                 now=float("inf"),
                 owner=ctx.owner,
                 limit=1,
+                busy=but,
                 longest=longest,
                 inboxes=inboxes,
             )
@@ -99,7 +102,7 @@ class Claims:
             if any(pause.inbox is not None for pause in ctx.gate.holding(SUBMIT, inbox)):
                 continue
             longest = await self._affordable(inbox, ())
-            if await self.any_left(ALL, self._only(inbox), longest):
+            if await self.any_left(ALL, self._only(inbox), longest, ctx.troubles.waiting()):
                 return True
         return False
 

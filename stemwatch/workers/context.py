@@ -25,7 +25,9 @@ from stemwatch.workers.gate import Gate
 from stemwatch.workers.pace import RequestBudget, Slots
 from stemwatch.workers.place import Place
 from stemwatch.workers.polls import Polls
+from stemwatch.workers.rehearsal import Rehearsal
 from stemwatch.workers.timing import Timing
+from stemwatch.workers.troubles import Troubles
 
 T = TypeVar("T")
 
@@ -35,14 +37,6 @@ class Reserved(NamedTuple):
 
     outbox: str
     size: int
-
-
-class Met(NamedTuple):
-    """The pause that a job met last; `since` as the gate has it. `again`: not only once."""
-
-    code: str
-    since: float | None
-    again: bool
 
 
 @dataclass(slots=True)
@@ -79,7 +73,8 @@ class Context:
     trial: int | None = None  # the one job that may be submitted to see whether a pause is over
     # Bytes that the song needs which found too little room, by inbox.
     room_wanted: dict[str | None, int] = field(default_factory=dict)
-    met: dict[int, Met] = field(default_factory=dict)  # by job
+    troubles: Troubles = field(default_factory=Troubles)
+    rehearsals: dict[str, Rehearsal] = field(default_factory=dict)  # by outbox
     job_deadline: float = 300.0  # seconds until a job is reported as late
     wake: Callable[[], None] = lambda: None  # there may be something new to claim
     added: Callable[[Job], None] = lambda job: None  # ... this one

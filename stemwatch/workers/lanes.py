@@ -197,7 +197,7 @@ class Lanes:
         if job.state in _ENDED and (
             job.state is not JobState.QUARANTINED or job.filed_to is not None
         ):
-            ctx.met.pop(job_id, None)
+            ctx.troubles.forget(job_id)
             ctx.ended(job)
         return job
 

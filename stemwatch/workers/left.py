@@ -44,7 +44,8 @@ class Left:
         if any(p.inbox is None for p in held):
             patient = all(p.code != "server" or p.attempts > _OUTAGE_TRIES for p in held)
             return patient and self._same_since(ended)
-        if under_way or not (held or (ctx.budget.limited and not ctx.local)):
+        budgeted = ctx.budget.limited and not ctx.local
+        if under_way or not (held or budgeted or ctx.troubles.waiting()):
             return False
         return not await self._claims.affordable_left() and self._same_since(ended)
 

@@ -13,10 +13,12 @@ from stemwatch.errors import (
 from stemwatch.job import Job, JobState
 from stemwatch.journal.journal import AlreadyPaid, OverBudget, StaleJob
 from stemwatch.log import log, redacted
-from stemwatch.workers.context import Context, Met
+from stemwatch.workers import alone
+from stemwatch.workers.context import Context
 from stemwatch.workers.gate import OF_ONE_INBOX
 from stemwatch.workers.pace import full_jitter
 from stemwatch.workers.submit import TakenBack
+from stemwatch.workers.troubles import Met
 
 # How often a counted fault may happen to one job before a person has to look.
 TRIES = {"job_missing": 3, "bad_answer": 5, "bad_stem": 3, "short_body": 3, "url_expired": 4}
@@ -60,7 +62,6 @@ async def conclude(ctx: Context, job: Job, fault: Exception) -> None:
         else:
             await reject(ctx, current, fault)
     elif isinstance(fault, PauseService):
-        pause(ctx, fault, current.inbox)
         await _hold(ctx, current, fault)
     else:
         await _retry(ctx, current, _as_retry(fault, current))
@@ -83,33 +84,39 @@ async def _look_for(ctx: Context, job: Job, fault: Unconfirmed) -> None:
 
 
 async def _hold(ctx: Context, job: Job, fault: PauseService) -> None:
-    """The pause holds everybody; the job has a time of its own where that is not enough."""
-    again = _met_again(ctx, job, fault.code)
-    gap = ctx.timing.unreadable_gap if again else ctx.timing.disk_recheck
+    """Everybody waits, or this song alone; a row of the journal is written for the latter only."""
+    gap = await _own_gap(ctx, job, fault)
+    waits = ctx.timing.disk_recheck if gap is None else gap
     if job.id in ctx.polls:
-        ctx.polls.postpone(job.id, ctx.clock(), gap)
+        ctx.polls.postpone(job.id, ctx.clock(), waits)
     if job.state in (JobState.DELIVERED, JobState.QUARANTINED):
         # Filing is not held by a full disk: without a time it would be tried again at once.
-        if again or fault.code == "disk":
-            await ctx.journal.amend(job, not_before=ctx.now() + gap)
-    elif again and job.state in (JobState.QUEUED, JobState.SEPARATED):
+        if gap is not None or fault.code == "disk":
+            await ctx.journal.amend(job, not_before=ctx.now() + waits)
+    elif gap is not None and job.state in (JobState.QUEUED, JobState.SEPARATED):
         told = {"code": fault.code, "message": fault.message}
-        await ctx.journal.amend(job, not_before=ctx.now() + gap, hint=fault.hint, **told)
-        log.info("job.waits", name=job.name, **told, seconds=round(gap, 1))
+        await ctx.journal.amend(job, not_before=ctx.now() + waits, hint=fault.hint, **told)
+        log.info("job.waits", name=job.name, **told, seconds=round(waits, 1))
 
 
-def _met_again(ctx: Context, job: Job, code: str) -> bool:
-    """Whether this pause was found to be over since the job met it.
+async def _own_gap(ctx: Context, job: Job, fault: PauseService) -> float | None:
+    """Pause everybody, unless only this song has to wait. Seconds that it waits by itself, if any.
 
-    Then it may be this song's alone, such as a folder of the outbox that can't be written. Being
-    the oldest, it would be the first to go on whenever the gate opens, and close it for all again.
-    A real outage is met once, by those that were on their way, and is not over in between.
+    So does whoever met such a pause before: being the oldest, it would be the first to go on
+    whenever the gate opens, and close it again.
     """
-    since = ctx.gate.since(code, job.inbox)
-    before = ctx.met.get(job.id)
-    again = before is not None and before.code == code and (before.again or before.since != since)
-    ctx.met[job.id] = Met(code, since, again)
-    return again
+    times = alone.pauses_met(ctx, job, fault.code)
+    own = await alone.is_its_own(ctx, job, fault.code, times)
+    if not own:
+        if fault.code == "disk":
+            times = 1  # it is the disk's trouble, however often the song met it
+        # A pause that is on has its next look: each song more would put it off.
+        if fault.code != "disk" or ctx.gate.since("disk", job.inbox) is None:
+            pause(ctx, fault, job.inbox)
+    again = own or times > 1
+    since = ctx.gate.since(fault.code, job.inbox)
+    ctx.troubles.met[job.id] = Met(fault.code, job.state, since, times)
+    return await alone.own_gap(ctx, job, fault, times) if again else None
 
 
 def pause(ctx: Context, fault: PauseService, inbox: str | None = None) -> None:

@@ -11,7 +11,7 @@ from stemwatch.errors import PauseService
 from stemwatch.job import Identity
 from stemwatch.journal.journal import Journal
 from stemwatch.outbox import durable
-from stemwatch.workers.reach import NoAnswer, Reach
+from stemwatch.workers.reach import Look, NoAnswer, Reach
 
 AWAY = (
     "Mount it; work goes on by itself. If the folder is meant to be where it is now, put any file "
@@ -87,6 +87,12 @@ class Place:
     anchors: dict[str, Anchor] = field(default_factory=dict)
     reach: Reach = field(default_factory=Reach)
 
+    @property
+    def roots(self) -> list[str]:
+        """The folders that results and originals go to."""
+        roots = (self.outbox, self.quarantine, self.archive)
+        return [path for path in roots if path is not None]
+
     async def require_inbox(self) -> None:
         """Raise PauseService(code="inbox") while its mount is gone, or does not answer.
 
@@ -106,11 +112,12 @@ class Place:
 
     async def demand_results(self) -> None:
         """`require_results`, which a disk that does not answer can't hold up."""
-        await self._demand(self._results())
+        await self.demand(self._require, *self._results())
 
-    async def _demand(self, paths: list[str]) -> None:
+    async def demand(self, look: Look, *paths: str) -> None:
+        """Raise what `look` raises for these paths, or PauseService for a disk that hangs."""
         try:
-            await self.reach.ask(self._require, *paths)
+            await self.reach.ask(look, *paths)
         except NoAnswer as fault:
             raise PauseService(f"{fault.path} does not answer.", code="disk", hint=HUNG) from None
 
@@ -121,11 +128,10 @@ class Place:
 
     async def demand_outbox(self) -> None:
         """Raise PauseService(code="disk") unless what was delivered there can be looked at."""
-        await self._demand([self.outbox] if self.outbox in self.anchors else [])
+        await self.demand(self._require, *[p for p in (self.outbox,) if p in self.anchors])
 
     def _results(self) -> list[str]:
-        roots = (self.outbox, self.quarantine, self.archive)
-        return [path for path in roots if path is not None and path in self.anchors]
+        return [path for path in self.roots if path in self.anchors]
 
     def _holds(self, path: str) -> bool:
         return self.anchors[path].holds()

@@ -14,6 +14,7 @@ from stemwatch.errors import PauseService
 from stemwatch.job import Job, JobState
 from stemwatch.tasks import supervised
 from stemwatch.workers import claims, room
+from stemwatch.workers.alone import look
 from stemwatch.workers.asking import Asking
 from stemwatch.workers.claims import Claims
 from stemwatch.workers.context import Context
@@ -59,6 +60,7 @@ class Pool:
         self._claims = Claims(ctx)
         self._left = Left(ctx, self._lanes, self._claims)
         self._probes: dict[str | None, asyncio.Task[None]] = {}  # one at a time for each inbox
+        self._looks: dict[str, asyncio.Task[None]] = {}  # at folders that take nothing
         self._wake, self._hurry = asyncio.Event(), asyncio.Event()
         self._news = True  # somebody else than a step of ours woke us, or time did
         self._held = False  # a pause held something back at the last turn
@@ -145,7 +147,7 @@ class Pool:
         In seconds: all of it `patience`, an answer that may have been paid for also `costly`."""
         self._stopping = True
         self._wake.set()
-        for task in self._probes.values():
+        for task in (*self._probes.values(), *self._looks.values()):
             task.cancel()
         await self._lanes.drain(patience, costly)
 
@@ -186,6 +188,9 @@ class Pool:
             under_way = self._probes.get(due.inbox)
             if due.code not in BY_TRIAL and (under_way is None or under_way.done()):
                 self._probes[due.inbox] = supervised(probe(self.ctx, due), self._lanes.fail)
+        for folder in self.ctx.troubles.due(self.ctx.clock()):
+            if (looking := self._looks.get(folder)) is None or looking.done():
+                self._looks[folder] = supervised(look(self.ctx, folder), self._lanes.fail)
 
     async def _adopt(self) -> None:
         """Remote jobs that nobody watches: found at the start, or brought back by `retry`."""
@@ -277,7 +282,7 @@ class Pool:
     def _until_due(self) -> float | None:
         """Seconds until something happens by itself; None: only an event can change anything."""
         ctx, now = self.ctx, self.ctx.clock()
-        times = [ctx.gate.next_due(), ctx.slots.next_rise()]
+        times = [ctx.gate.next_due(), ctx.troubles.next_due(), ctx.slots.next_rise()]
         if self._lanes[SUBMIT].free:
             times.append(ctx.ahead.next_room())
         waits = [time - now for time in times if time is not None]

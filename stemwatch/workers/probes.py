@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import zlib
-from contextlib import suppress
 
 from stemwatch.errors import PauseService, StemwatchError
 from stemwatch.log import log
-from stemwatch.outbox import durable
-from stemwatch.workers import room
+from stemwatch.workers import alone, room
 from stemwatch.workers.context import Context
 from stemwatch.workers.gate import OF_ONE_INBOX, Pause
 from stemwatch.workers.outcome import resumed
@@ -62,27 +58,10 @@ async def _over(ctx: Context, pause: Pause) -> bool:
 
 async def _folders_are_well(ctx: Context, pause: Pause, place: Place) -> bool:
     if pause.code == "disk":
-        await place.demand_results()
-        return await asyncio.to_thread(_disk_is_well, ctx, place)
+        await alone.rehearsal(ctx, place).of_place(place)
+        await alone.wake_all(ctx)
+        return True
     if pause.code == "room":
         return await asyncio.to_thread(room.is_there, ctx, pause.inbox, place.outbox)
     await place.require_inbox()
-    return True
-
-
-def _disk_is_well(ctx: Context, place: Place) -> bool:
-    """A file can be written, flushed and removed."""
-    place.require_results()
-    # One name, so that kills leave one at most; our own, as a neighbour's can't be removed.
-    name = f".stemwatch-probe-{zlib.crc32(os.fsencode(ctx.journal.path)):08x}"
-    roots = (place.outbox, place.archive, place.quarantine)
-    for root in (r for r in roots if r is not None):
-        durable.require_root(root)
-        with durable.disk_faults(root):
-            path = os.path.join(root, name)
-            try:
-                durable.write_file(path, b"\0" * 4096, replace=True)
-            finally:
-                with suppress(FileNotFoundError):
-                    os.unlink(path)
     return True

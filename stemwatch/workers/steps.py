@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from stemwatch.job import Job
 from stemwatch.log import log
+from stemwatch.workers.alone import demand
 from stemwatch.workers.confirm import reconcile
 from stemwatch.workers.context import Context
 from stemwatch.workers.fetch import fetch
@@ -33,6 +34,7 @@ def _placed(step: Step) -> Step:
 
     async def begin(ctx: Context, job: Job) -> Job:
         await ctx.place_of(job).demand_results()
+        await demand(ctx, job)
         return await step(ctx, job)
 
     return begin

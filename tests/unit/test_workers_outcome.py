@@ -78,7 +78,7 @@ async def a_job(ctx: Context, state: JobState = JobState.QUEUED) -> Job:
             sha256="abc",
             content_key="abc:2:wav:api",
             options=Options(),
-            outbox="/out",
+            outbox=ctx.places[None].outbox,
         )
     )
     if state is JobState.QUEUED:
@@ -253,9 +253,13 @@ def test_a_pause_leaves_the_job_alone(tmp_path: Path, code: str) -> None:
 
 
 @pytest.mark.parametrize("state", [JobState.QUEUED, S])
-@pytest.mark.parametrize("code", ["auth", "disk"])
+@pytest.mark.parametrize(
+    ("code", "gaps", "pauses"),
+    # Of the disk it is known that it is well: nobody else waits any more.
+    [("auth", [300.0] * 4, 1), ("disk", [15.0, 30.0, 45.0, 45.0], 0)],
+)
 def test_a_song_that_brings_a_pause_back_lets_the_others_go_first(
-    tmp_path: Path, state: JobState, code: str
+    tmp_path: Path, state: JobState, code: str, gaps: list[float], pauses: int
 ) -> None:
     """Met again after it was found to be over: perhaps it is this song's alone."""
 
@@ -265,15 +269,63 @@ def test_a_song_that_brings_a_pause_back_lets_the_others_go_first(
             await conclude(ctx, job, fault)
             clock.now += 60.0
         assert await ctx.journal.get(job.id) == job
-        for _ in range(2):
+        for gap in gaps:
             ctx.gate.reopen(code)
             await conclude(ctx, job, fault)
             found = await ctx.journal.get(job.id)
             assert found is not None
             assert (found.state, found.attempts) == (state, 0)
             assert (found.code, found.message, found.hint) == (code, "no.", "h")
-            assert found.not_before == ctx.now() + 300.0
-            clock.now += 300.0
+            assert found.not_before == ctx.now() + gap
+            assert len(ctx.gate.pauses) == pauses
+            clock.now += gap
+
+    in_context(tmp_path, work)
+
+
+def test_a_trouble_that_only_a_download_shows_costs_one_an_hour_at_last(tmp_path: Path) -> None:
+    """For a quarter of an hour it is tried like any disk; then ever more rarely."""
+
+    async def work(ctx: Context, clock: Clock) -> None:
+        job, gaps = await a_job(ctx, S), []
+        for _ in range(40):
+            await conclude(ctx, job, PauseService("no.", code="disk"))
+            found = await ctx.journal.get(job.id)
+            assert found is not None
+            gaps.append(found.not_before - ctx.now())
+            clock.now += 60.0
+            ctx.gate.reopen("disk")
+        assert max(gaps[:20]) == 45.0
+        assert gaps[-1] == 3600.0
+
+    in_context(tmp_path, work)
+
+
+def test_a_disk_that_is_ill_again_is_everybodys(tmp_path: Path) -> None:
+    """However often a song meets it: it has no time of its own, and goes on with the others."""
+
+    async def work(ctx: Context, clock: Clock) -> None:
+        ctx.places = {None: Place(outbox=str(tmp_path / "gone"))}
+        job = await a_job(ctx, S)
+        for _ in range(5):
+            await conclude(ctx, job, PauseService("no.", code="disk"))
+            assert await ctx.journal.get(job.id) == job
+            assert [pause.code for pause in ctx.gate.pauses] == ["disk"]
+            clock.now += 60.0
+            ctx.gate.reopen("disk")
+
+    in_context(tmp_path, work)
+
+
+def test_songs_that_meet_a_pause_do_not_put_off_its_next_look(tmp_path: Path) -> None:
+    """Filing goes on trying meanwhile: the look would never come."""
+
+    async def work(ctx: Context, clock: Clock) -> None:
+        jobs = [await a_job(ctx) for _ in range(3)]
+        for job in jobs:
+            await conclude(ctx, job, PauseService("no.", code="disk"))
+            clock.now += 7.0
+        assert [pause.until for pause in ctx.gate.pauses] == [100.0 + 15.0]
 
     in_context(tmp_path, work)
 
@@ -282,11 +334,11 @@ def test_a_song_that_brings_a_pause_back_lets_the_others_go_first(
 def test_an_original_that_can_not_be_filed_lets_the_others_go_first(
     tmp_path: Path, state: JobState
 ) -> None:
-    """At first in a moment, then after minutes; why it is in quarantine stays told."""
+    """For less than a minute each time; why it is in quarantine stays told."""
 
     async def work(ctx: Context, clock: Clock) -> None:
         job = await ctx.journal.advance(await a_job(ctx, S), state, code="bad_stem", message="m")
-        for gap in (15.0, 300.0, 300.0):
+        for gap in (15.0, 15.0, 30.0, 45.0, 45.0):
             await conclude(ctx, job, PauseService("no.", code="disk"))
             found = await ctx.journal.get(job.id)
             assert found is not None
