@@ -9,9 +9,9 @@ ext4 that was shut down (EIO), folders on different disks (EXDEV). *Injected* on
 one system call on one file: each write, fsync, rename, mkdir and open on the way of a song.
 
 Each case: the fault begins, a song is dropped and meets it, a second one is dropped; while it
-lasts the service lives and pauses (or, where an fsync of the journal failed, exits and recovers at
-the next start); after its end, without a restart, both songs are done: whole, in one place, paid
-for once.
+lasts the service lives and pauses once (or, where an fsync of the journal failed, exits and
+recovers at the next start), and where only the first song's files are struck, the second one is
+done; after its end, without a restart, both songs are done: whole, in one place, paid for once.
 """
 
 from __future__ import annotations
@@ -86,6 +86,11 @@ class Case:
     @property
     def real(self) -> bool:
         return self.operation not in _CALLS
+
+    @property
+    def of_one_song(self) -> bool:
+        """Nothing that the second song needs is struck."""
+        return not self.real and self.place != "journal" and self.at != "root"
 
     @property
     def ends_the_service(self) -> bool:
@@ -298,6 +303,12 @@ class _Scene:
             time.sleep(0.05)
         burnt = _cpu_seconds(self.service.process.pid) - cpu
         self._say(burnt < 0.5 * lasting, f"{burnt:.1f} s of CPU in {lasting:.1f} s of waiting")
+        if self.case.of_one_song:
+            done = self._ended_within(SECOND, WORK)
+            self._say(done, f"one song's trouble held the other one: {self._counts()}")
+        if self.case.place != "journal":
+            paused = len(self.service.events("service.paused"))
+            self._say(paused == 1, f"paused {paused} times")
 
     def _recover(self) -> None:
         since = time.monotonic()
@@ -433,6 +444,12 @@ class _Scene:
             return False
         told = [e["name"] for e in self.service.events("job.done")]
         return (self.home.archive / path).is_file() or f"{name}.wav" in told
+
+    def _ended_within(self, name: str, seconds: float) -> bool:
+        until = time.monotonic() + seconds
+        while not (ended := self._ended(name)) and time.monotonic() < until:
+            time.sleep(0.05)
+        return ended
 
     def _sidecars(self) -> dict[str, dict[str, Any]]:
         with contextlib.suppress(OSError):
