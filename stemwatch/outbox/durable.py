@@ -21,6 +21,7 @@ _RENAME_NOREPLACE = 1
 _AT_FDCWD = -100
 # What an old kernel, a network file system or a sandbox answers to renameat2's flag.
 _UNSUPPORTED = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
+_LOOKS = 5  # at a folder whose parent neighbours remove at the same time
 _NO_LINKS = {errno.EPERM, errno.EMLINK, errno.EACCES}
 # A share mounted by a program such as rclone; on a disk that is really ill, all else fails as well.
 _NO_CLAIMS = {errno.EIO, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
@@ -61,6 +62,13 @@ def disk_faults(path: str) -> Iterator[None]:
         yield
     except OSError as fault:
         where = os.fsdecode(fault.filename2 or fault.filename or path)
+        if fault.errno in (errno.ENOTDIR, errno.EEXIST) and (file := _in_the_way(where)):
+            raise RetryLater(
+                f"{file}: a file is where a folder is needed.",
+                code="blocked",
+                hint="Move that file away; nothing is overwritten.",
+                counts=False,
+            ) from fault
         what = f"{where}: {os.strerror(fault.errno) if fault.errno else fault}."
         hint = _HINTS.get(fault.errno or 0)
         if hint is not None:
@@ -68,12 +76,29 @@ def disk_faults(path: str) -> Iterator[None]:
         raise RetryLater(what, code="disk_error", hint=f"Look at {path}.") from fault
 
 
+def _in_the_way(path: str) -> str | None:
+    """The uppermost part of `path` that is there and is no folder."""
+    found = None
+    while path != os.path.dirname(path):
+        if os.path.exists(path) and not os.path.isdir(path):
+            found = path
+        path = os.path.dirname(path)
+    return found
+
+
 def require_root(path: str) -> None:
     """A configured folder must be there: making it would fill the disk under an absent mount."""
-    if not os.path.isdir(path):
+    if os.path.isdir(path):
+        return
+    if (file := _in_the_way(path)) is not None:
         raise PauseService(
-            f"{path}: the folder is missing.", code="disk", hint="Mount it, or create it."
+            f"{path}: {file} is a file, where a folder is needed.",
+            code="disk",
+            hint="Move that file away and create the folder; work goes on by itself.",
         )
+    raise PauseService(
+        f"{path}: the folder is missing.", code="disk", hint="Mount it, or create it."
+    )
 
 
 def free_bytes(path: str) -> int:
@@ -106,7 +131,7 @@ def fsync_path(path: str) -> None:
 
 def make_dirs(path: str, *, flush: bool = True) -> None:
     """Create `path` and its missing parents; `flush`: each one's entry to the disk."""
-    while True:
+    for looks_left in reversed(range(_LOOKS)):
         try:
             os.mkdir(path)
         except FileExistsError:
@@ -115,7 +140,8 @@ def make_dirs(path: str, *, flush: bool = True) -> None:
             return
         except FileNotFoundError:
             parent = os.path.dirname(path)
-            if parent == path:
+            # Its parent is there and it still is ENOENT: so exFAT refuses a name.
+            if parent == path or not looks_left:
                 raise
             make_dirs(parent, flush=flush)  # then again: a neighbour may have removed it meanwhile
         else:

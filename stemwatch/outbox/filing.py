@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 from stemwatch.job import Identity
-from stemwatch.outbox import durable, moving, naming
+from stemwatch.outbox import durable, mirroring, moving
+from stemwatch.outbox.mirroring import Spot
 from stemwatch.outbox.moving import Filed, NotMoved
 
 
@@ -22,7 +21,7 @@ def file_original(
 
     `archived` has its new path; `deleted`; `kept` stays for good (asked for, or its folder is
     read-only: then with a message); `changed` and `gone`: the path is not this job's any more,
-    nothing was touched. Raises PauseService(code="disk") for the archive's faults.
+    nothing was touched. Raises PauseService(code="disk") or RetryLater for the archive's faults.
 
     Whoever calls makes sure that the inbox is mounted: an absent mount looks like `gone`.
     """
@@ -33,26 +32,21 @@ def file_original(
     if archive_root is None:
         raise ValueError("an archive needs a folder")
     durable.require_root(archive_root)
-    folder, name = mirrored(archive_root, relpath)
-    with durable.disk_faults(folder):
-        return _archive(path, identity, folder, name, sha256)
+    with durable.disk_faults(archive_root):
+        return mirroring.put(
+            archive_root, relpath, lambda spot: _archive(path, identity, spot, sha256)
+        )
 
 
-def mirrored(root: str, relpath: str) -> tuple[str, str]:
-    """The folder below `root` that mirrors the inbox's, bytes kept, and the file's name."""
-    parts = [part for part in relpath.split("/") if part not in ("", ".", "..")]
-    return os.path.join(root, *parts[:-1]), parts[-1]
-
-
-def _archive(path: str, identity: Identity, folder: str, name: str, sha256: str) -> Filed:
-    earlier = moving.find_moved(folder, name, identity, sha256, sha256)
+def _archive(path: str, identity: Identity, spot: Spot, sha256: str) -> Filed:
+    earlier = moving.find_moved(spot.folder, spot.names(sha256), identity, sha256)
     try:
         moving.look(path, identity, sha256)
         if moving.finish_copy(path, earlier, identity, sha256):
             return Filed("archived", earlier)
-        durable.make_dirs(folder)
-        names = naming.file_candidates(name, sha256)
-        return Filed("archived", moving.move(path, identity, folder, names, sha256=sha256))
+        durable.make_dirs(spot.folder)
+        names = spot.names(sha256)
+        return Filed("archived", moving.move(path, identity, spot.folder, names, sha256=sha256))
     except NotMoved as stays:
         if stays.filed.outcome in ("gone", "changed") and earlier is not None:
             return Filed("archived", earlier)

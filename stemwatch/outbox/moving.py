@@ -21,7 +21,6 @@ from stemwatch.outbox import durable, naming
 Outcome = Literal["archived", "deleted", "quarantined", "kept", "changed", "gone"]
 _BLOCK = 256 * 1024  # bytes of an original in memory; larger ones copy no faster
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.ETXTBSY}
-_BAD_NAME = {errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +60,12 @@ def look(path: str, identity: Identity, sha256: str | None) -> None:
 
 
 def find_moved(
-    folder: str, name: str, identity: Identity, sha256: str | None, token: str
+    folder: str, names: Iterator[str], identity: Identity, sha256: str | None
 ) -> str | None:
     """Where an earlier, interrupted call put the file: the same inode, or the same content."""
     misses = 0
-    for candidate in naming.file_candidates(name, token):
-        path = os.path.join(folder, candidate)
+    for name in names:
+        path = os.path.join(folder, name)
         if not os.path.lexists(path):
             misses += 1
             if misses == 3:
@@ -136,7 +135,12 @@ def _show(source: str, target: str, identity: Identity, sha256: str | None) -> b
         if fault.errno != errno.EXDEV:
             raise
         part = _copy(source, identity, os.path.dirname(target), sha256)
-        durable.rename_noreplace(part, target)
+        try:
+            durable.rename_noreplace(part, target)
+        except BaseException:  # such as a name that this file system refuses
+            with contextlib.suppress(OSError):
+                os.unlink(part)
+            raise
         return True
     return False
 
@@ -180,7 +184,7 @@ def _rename_away(source: str, target: str) -> None:
         raise NotMoved("gone", source, f"{source} is no longer there.") from fault
     except OSError as fault:
         writable = os.access(os.path.dirname(target), os.W_OK | os.X_OK)
-        if (fault.errno in _REFUSED and writable) or fault.errno in _BAD_NAME:
+        if fault.errno in _REFUSED and writable:
             raise NotMoved("kept", source, f"{source} can't be moved: {fault.strerror}.") from fault
         if os.path.dirname(source) == os.path.dirname(target) and fault.errno in _REFUSED:
             raise NotMoved("kept", source, f"{source} can't be moved: {fault.strerror}.") from fault

@@ -16,6 +16,7 @@ LIMIT = 255
 SIDECAR_SUFFIX = ".stemwatch.json"
 # Room for " [xxxxxxxx-9999]", then for " (Instrumental).flac", the longest that follows a song.
 _RESERVE = len(" [xxxxxxxx-9999]") + len(" (Instrumental).flac")
+_LONGEST_EXT = 16
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*]')
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])( *\.|$)", re.IGNORECASE)
@@ -42,6 +43,15 @@ def component(name: str) -> str:
         return "untitled"
     # A hidden folder would look lost; a device name can't be opened on Windows.
     return f"_{safe.lstrip('.')}" if safe.startswith(".") or _DEVICE.match(safe) else safe
+
+
+def safe_file(name: str, *, limit: int = LIMIT) -> str:
+    """The file name `name` as every file system takes it; its extension stays."""
+    safe = component(name)
+    stem, ext = os.path.splitext(safe)
+    if _length(ext) > _LONGEST_EXT:  # no extension, but the end of a title
+        return _cut(safe, limit)
+    return _cut(stem, limit - _length(ext)) + ext
 
 
 def mirror(relpath: str, *, limit: int = LIMIT) -> str:
@@ -83,7 +93,7 @@ def candidates(song: str, sha256: str) -> Iterator[str]:
         yield f"{song} [{sha256[:8]}-{n}]"
 
 
-def file_candidates(name: str, sha256: str) -> Iterator[str]:
+def file_candidates(name: str, sha256: str, limit: int = LIMIT) -> Iterator[str]:
     """The same for a file that keeps its own bytes: the suffix goes before the extension.
 
     A name too long for a suffix is cut before the extension, with a short hash of the whole.
@@ -92,9 +102,9 @@ def file_candidates(name: str, sha256: str) -> Iterator[str]:
     for candidate in candidates("", sha256):
         tail = os.fsencode(candidate + ext)
         head = os.fsencode(stem)
-        if len(head) + len(tail) > LIMIT and candidate:
+        if len(head) + len(tail) > limit and candidate:
             tail = b"-" + _short_hash(name).encode() + tail
-            head = cut_bytes(head, LIMIT - len(tail))
+            head = cut_bytes(head, limit - len(tail))
         yield os.fsdecode(head + tail)
 
 

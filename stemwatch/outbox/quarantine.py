@@ -11,8 +11,8 @@ from typing import Any
 
 from stemwatch.errors import PauseService, Reject
 from stemwatch.job import Identity
-from stemwatch.outbox import durable, moving, naming
-from stemwatch.outbox.filing import mirrored
+from stemwatch.outbox import durable, mirroring, moving, naming
+from stemwatch.outbox.mirroring import Spot, mirrored
 from stemwatch.outbox.moving import Filed, NotMoved
 from stemwatch.outbox.sidecar import rfc3339
 
@@ -44,46 +44,44 @@ def quarantine(
     `reason` has the keys of `<name>.reason.json` (missing ones become null; times in Unix
     seconds). `sha256` is None for what could not be hashed. Outcomes: `quarantined` with the new
     path; `kept` with a message if it can't leave its folder; `changed` or `gone`: nothing touched.
-    Raises PauseService(code="disk") for the quarantine's faults.
+    Raises PauseService(code="disk") or RetryLater for the quarantine's faults.
     """
     durable.require_root(root)
-    folder, name = mirrored(root, relpath)
     token = sha256 or _token(path, identity)
-    content = reason_bytes(reason)
-    with durable.disk_faults(folder):
-        durable.make_dirs(folder)
+
+    def attempt(spot: Spot) -> Filed:
+        # Where the name has to be another one, the reason keeps the real one.
+        content = reason_bytes({**reason, "name": relpath} if spot.safe else reason)
+        durable.make_dirs(spot.folder)
         # The lock keeps two files of one name from writing each other's reason.
-        with durable.locked(folder):
-            return _quarantine(path, identity, folder, name, sha256, token, content)
+        with durable.locked(spot.folder):
+            return _quarantine(path, identity, spot, sha256, token, content)
+
+    with durable.disk_faults(root):
+        return mirroring.put(root, relpath, attempt)
 
 
 def _quarantine(
-    path: str,
-    identity: Identity,
-    folder: str,
-    name: str,
-    sha256: str | None,
-    token: str,
-    content: bytes,
+    path: str, identity: Identity, spot: Spot, sha256: str | None, token: str, content: bytes
 ) -> Filed:
     claimed: list[str] = []
 
     def claim(candidate: str) -> bool:
         _withdraw(claimed)
-        note = os.path.join(folder, reason_file(candidate))
+        note = os.path.join(spot.folder, reason_file(candidate))
         if os.path.lexists(note) and not _is_reason(note):
             return False  # a person's own file of that name
         claimed.append(note)
         durable.write_file(note, content, replace=True)  # an orphan's: its file is not there
         return True
 
-    earlier = moving.find_moved(folder, name, identity, sha256, token)
+    earlier = moving.find_moved(spot.folder, spot.names(token), identity, sha256)
     try:
         moving.look(path, identity, sha256)
         if earlier is not None and moving.finish_copy(path, earlier, identity, sha256):
             return _found(earlier, content)
-        names = naming.file_candidates(name, token)
-        target = moving.move(path, identity, folder, names, sha256=sha256, claim=claim)
+        names = spot.names(token)
+        target = moving.move(path, identity, spot.folder, names, sha256=sha256, claim=claim)
         return Filed("quarantined", target)
     except NotMoved as stays:
         _withdraw(claimed)
@@ -111,7 +109,7 @@ def restore(path: str, inbox_root: str, relpath: str, sha256: str | None) -> str
     "not_in_quarantine") if the file is in neither place, PauseService(code="disk") for faults.
     """
     durable.require_root(inbox_root)
-    folder, name = mirrored(inbox_root, relpath)
+    folder, name = mirrored(inbox_root, relpath)[:2]
     if os.path.abspath(path) == os.path.join(os.path.abspath(folder), name):
         return path  # it never left: taken for its own copy, it would be removed
     with durable.disk_faults(folder):
@@ -131,7 +129,7 @@ def find(path: str, inbox_root: str, relpath: str, sha256: str | None) -> str | 
     Raises PauseService(code="disk") where that can't be told.
     """
     durable.require_root(inbox_root)
-    folder, name = mirrored(inbox_root, relpath)
+    folder, name = mirrored(inbox_root, relpath)[:2]
     with durable.disk_faults(os.path.dirname(path)):
         try:
             os.lstat(path)
@@ -154,7 +152,8 @@ def _restore(path: str, folder: str, name: str, sha256: str | None) -> str:
         return found
     token = sha256 or _token(path, identity)
     try:
-        earlier = moving.find_moved(folder, name, identity, sha256, token)
+        names = naming.file_candidates(name, token)
+        earlier = moving.find_moved(folder, names, identity, sha256)
         if moving.finish_copy(path, earlier, identity, sha256):
             assert earlier is not None
             return earlier
@@ -187,8 +186,12 @@ def reason_file(name: str) -> str:
 
 
 def reason_bytes(reason: Mapping[str, Any]) -> bytes:
-    """A reason file's content: missing keys become null, Unix seconds RFC 3339."""
-    content = {key: reason.get(key) for key in _REASON}
+    """A reason file's content: missing keys become null, Unix seconds RFC 3339.
+
+    With `name`, the file's path below the inbox, where it has another one here.
+    """
+    named = ("name",) if "name" in reason else ()
+    content = {key: reason.get(key) for key in (*named, *_REASON)}
     for key in ("first_seen", "quarantined_at"):
         if isinstance(content[key], int | float):
             content[key] = rfc3339(content[key])
@@ -207,7 +210,7 @@ def _is_reason(path: str) -> bool:
 
 def _withdraw(claimed: list[str]) -> None:
     while claimed:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):  # what made it fail may make this fail as well
             os.unlink(claimed.pop())
 
 

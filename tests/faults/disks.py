@@ -1,4 +1,7 @@
-"""Real disks that really fail: small tmpfs and loop-mounted ext4. Linux and root only."""
+"""Real disks that really fail: small tmpfs and loop-mounted ext4, exFAT and NTFS by FUSE.
+
+Linux and root only.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ def why_no_mounts(*tools: str) -> str | None:
     missing = [tool for tool in ("mount", "umount", *tools) if shutil.which(tool) is None]
     if missing:
         return f"needs {', '.join(missing)}"
-    kind = Ext4 if "mkfs.ext4" in tools else Tmpfs
+    kind = next((kind for tool, kind in _KINDS.items() if tool in tools), Tmpfs)
     with tempfile.TemporaryDirectory() as folder:
         try:
             with kind(Path(folder) / "try"):
@@ -156,3 +159,53 @@ class Ext4(_Mounted):
         stop()
         self.umount()
         self.mount()
+
+
+class Exfat(_Mounted):
+    """exFAT as a NAS without the kernel's module mounts it: names with `:` or `?` are ENOENT."""
+
+    TOOLS = ("mkfs.exfat", "mount.exfat-fuse", "losetup")
+
+    def __init__(self, path: Path, megabytes: int = 16) -> None:
+        super().__init__(path)
+        self._image = _image(path, megabytes)
+        _call("mkfs.exfat", str(self._image))
+        self._device = ""
+
+    def mount(self) -> None:
+        found = ["losetup", "--find", "--show", str(self._image)]
+        self._device = subprocess.run(
+            found, check=True, capture_output=True, text=True
+        ).stdout.strip()
+        try:
+            _call("mount.exfat-fuse", self._device, str(self.path))
+        finally:
+            _call("losetup", "-d", self._device)  # once it is unmounted
+
+
+class Ntfs(_Mounted):
+    """NTFS with the names that Windows takes: others are EINVAL, bytes that are no text EILSEQ."""
+
+    TOOLS = ("mkfs.ntfs", "ntfs-3g")
+
+    def __init__(self, path: Path, megabytes: int = 16) -> None:
+        super().__init__(path)
+        self._image = _image(path, megabytes)
+        _call("mkfs.ntfs", "-F", "-q", "-f", str(self._image))
+
+    def mount(self) -> None:
+        _call("ntfs-3g", "-o", "windows_names", str(self._image), str(self.path))
+
+
+def _image(path: Path, megabytes: int) -> Path:
+    image = path.with_name(f"{path.name}.img")
+    with image.open("wb") as file:
+        file.truncate(megabytes << 20)
+    return image
+
+
+_KINDS: dict[str, type[Ext4 | Exfat | Ntfs]] = {
+    "mkfs.ext4": Ext4,
+    "mkfs.exfat": Exfat,
+    "mkfs.ntfs": Ntfs,
+}

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
-from stemwatch.errors import PauseService, Reject
+from stemwatch.errors import PauseService, Reject, RetryLater
 from stemwatch.job import Identity
 from stemwatch.outbox import durable, moving, naming, quarantine
 from stemwatch.outbox.filing import file_original
 from stemwatch.outbox.moving import Filed
+from tests.faults.disks import Exfat, Ntfs, why_no_mounts
 
 CONTENT = b"a song " * 1000
 SHA = hashlib.sha256(CONTENT).hexdigest()
@@ -187,6 +189,71 @@ def test_a_kill_between_copy_and_unlink_is_finished(inbox: Path, root: str) -> N
     durable.rename_noreplace(part, os.path.join(root, "song.mp3"))
     assert archive(path, identity, root) == Filed("archived", os.path.join(root, "song.mp3"))
     assert (files(inbox), files(root)) == (set(), {"song.mp3"})
+
+
+@pytest.mark.parametrize("root", ["other disk"], indirect=True)
+def test_a_copy_that_fails_at_its_last_rename_leaves_nothing(inbox: Path, root: str) -> None:
+    """All of it was written, and its name is refused: neither a part nor half a song stays."""
+    path, identity = drop(inbox)
+    with pytest.raises(OSError) as caught:
+        moving.move(path, identity, root, iter(["x" * 300]), sha256=SHA)
+    assert caught.value.errno == errno.ENAMETOOLONG
+    assert files(root) == set()
+    assert Path(path).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("move", [archive, isolate])
+@pytest.mark.parametrize("at", ["Jazz", "Jazz/70s"])
+def test_a_file_where_a_folder_is_needed_is_named(
+    inbox: Path, root: str, move: Callable[..., Filed], at: str
+) -> None:
+    """It stays where it is, and so does the song; taking it away is all there is to do."""
+    path, identity = drop(inbox, "Jazz/70s/song.mp3")
+    blocking = Path(root, at)
+    blocking.parent.mkdir(exist_ok=True)
+    blocking.write_text("mine")
+    with pytest.raises(RetryLater) as caught:
+        move(path, identity, root, "Jazz/70s/song.mp3")
+    assert (caught.value.code, caught.value.counts) == ("blocked", False)
+    assert caught.value.message == f"{blocking}: a file is where a folder is needed."
+    assert (files(root), files(inbox)) == ({at}, {"Jazz/70s/song.mp3"})
+    blocking.unlink()
+    assert move(path, identity, root, "Jazz/70s/song.mp3").path == f"{root}/Jazz/70s/song.mp3"
+
+
+ODD = {  # below the inbox -> below the archive, where the names are refused
+    'a: "b?".mp3': "a_ _b__.mp3",
+    "AC|DC: live/Who? <Me>.mp3": "AC_DC_ live/Who_ _Me_.mp3",
+    os.fsdecode(b"no utf-8 \xff.mp3"): "no utf-8 _.mp3",
+    f"{'n' * 250}:.mp3": None,  # cut, with a hash
+    "plain [live].mp3": "plain [live].mp3",
+}
+
+
+@pytest.mark.parametrize("kind", [Exfat, Ntfs])
+def test_a_name_that_the_target_refuses_is_made_safe(
+    inbox: Path, tmp_path: Path, kind: type[Exfat | Ntfs]
+) -> None:
+    """On exFAT and NTFS: moved once, found again after a kill, nothing left, the real name told."""
+    if (why := why_no_mounts(*kind.TOOLS)) is not None:
+        pytest.skip(why)
+    with kind(tmp_path / "disk") as disk:
+        for move, below in ((archive, "archive"), (isolate, "quarantine")):
+            root = disk.path / below
+            root.mkdir()
+            for relpath, expected in ODD.items():
+                path, identity = drop(inbox, relpath)
+                filed = move(path, identity, str(root), relpath)
+                assert filed.path is not None
+                assert expected in (None, os.path.relpath(filed.path, root))
+                assert Path(filed.path).read_bytes() == CONTENT
+                assert move(path, identity, str(root), relpath) == filed, "again after a kill"
+                if move is isolate:
+                    note = Path(f"{filed.path}.reason.json")
+                    told = json.loads(note.read_text()).get("name", relpath)
+                    assert told == naming.readable(relpath)
+            assert len(files(root)) == len(ODD) * (1 if move is archive else 2)
+            assert files(inbox) == set()
 
 
 def test_a_kill_between_link_and_unlink_is_finished(inbox: Path, tmp_path: Path) -> None:
