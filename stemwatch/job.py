@@ -61,7 +61,7 @@ MAY_BE_CHARGED = frozenset({_S.SUBMITTING, _S.SEPARATING, _S.SEPARATED, _S.DELIV
 
 # A job that came further has no fault to show any more.
 CLEARED: Mapping[str, Any] = MappingProxyType(
-    dict.fromkeys(("code", "message", "hint", "http_status"))
+    dict.fromkeys(("code", "message", "hint", "http_status", "unfiled"))
 )
 
 
@@ -79,6 +79,18 @@ class Identity(NamedTuple):
     @classmethod
     def of(cls, stat: stat_result) -> Identity:
         return cls(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+
+
+class Unfiled(NamedTuple):
+    """Why an original is not in the archive or the quarantine yet, after so many `tries`.
+
+    Beside the job's own `code`: that says why it is in quarantine, whatever the disk does.
+    """
+
+    code: str
+    message: str
+    hint: str
+    tries: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +152,7 @@ class Job:
     hint: str | None = None
     http_status: int | None = None
     request_id: str | None = None
+    unfiled: Unfiled | None = None  # why the original can't be moved; it is tried again
     created_at: float = 0.0
     updated_at: float = 0.0
 
@@ -152,7 +165,7 @@ class Job:
         """A copy with other values. Raises TypeError for what is no field."""
         if not changes.keys() <= _FIELDS:
             raise TypeError(f"a Job has no {', '.join(changes.keys() - _FIELDS)}")
-        # Past __init__, which sets 34 fields one by one: a sixth of what a transition costs.
+        # Past __init__, which sets 35 fields one by one: a sixth of what a transition costs.
         evolved = object.__new__(Job)
         vars(evolved).update(vars(self), **changes)
         return evolved

@@ -16,7 +16,7 @@ from stemwatch.service.ending import then_leave
 
 @click.command("run")
 @config_option
-@click.option("--once", is_flag=True, help="Work off what is there, then exit (3: quarantined).")
+@click.option("--once", is_flag=True, help="Work off what is there, then exit (3: look at status).")
 @click.option("--local", is_flag=True, help="Separate on this machine: no key, preview quality.")
 def command(config_file: str | None, once: bool, local: bool) -> int:
     """Watch the inbox and separate what is dropped there, until it is stopped.

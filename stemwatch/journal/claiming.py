@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from stemwatch.job import JobState
+from stemwatch.job import ACTIVE, JobState
 from stemwatch.journal.rows import ALL, decode_path
 from stemwatch.journal.schema import UNDER_WAY
 from stemwatch.journal.transactions import marks
 
+_ORDER = (*ACTIVE, JobState.QUARANTINED)
 # Said to SQLite in the partial indexes' own words: bound states alone prove nothing to it, and it
 # would read the whole journal, years of done songs, at every turn of the pool. So is LATER.
 OPEN = " AND state NOT IN ('done', 'gone')"
@@ -33,6 +35,11 @@ def among(states: Collection[JobState]) -> str:
     return "" if _ENDED & set(states) else OPEN
 
 
+def looks(states: Collection[JobState], **claimed: Any) -> list[tuple[str, list[Any]]]:
+    """The `condition` of each of `states`, furthest along first."""
+    return [condition(state, **claimed) for state in _ORDER if state in states]
+
+
 def condition(
     state: JobState,
     *,
@@ -43,6 +50,7 @@ def condition(
     busy_content: Collection[str],
     longest: float | None,
     inboxes: Sequence[str | None],
+    unfiled_by: float,
 ) -> tuple[str, list[Any]]:
     """What follows WHERE for the jobs in `state`, and its values; see `Journal.claim`."""
     # "+" keeps this off the index by time: 20,000 that are due would be sorted to take one
@@ -54,6 +62,9 @@ def condition(
         values += inboxes
     if state is JobState.QUARANTINED:
         where += " AND filed_to IS NULL"
+    if unfiled_by < math.inf:
+        where += " AND (unfiled IS NULL OR not_before <= ?)"
+        values.append(unfiled_by)
     if state is JobState.QUEUED:
         where += f" AND content_key NOT IN ({marks(busy_content)})" + _NOT_UNDER_WAY
         values += busy_content

@@ -22,7 +22,6 @@ from stemwatch.journal.writer import Later, Writer
 __all__ = ["AlreadyPaid", "Journal", "Limit", "OverBudget", "StaleJob"]
 
 T = TypeVar("T")
-_CLAIM_ORDER = (*ACTIVE, JobState.QUARANTINED)
 
 
 class Journal:
@@ -64,7 +63,10 @@ class Journal:
         return await self._write(Later(lambda db: transactions.add_new(db, job, self._clock())))
 
     async def advance(self, job: Job, to: JobState, note: str = "", **changes: Any) -> Job:
-        """Move `job` to state `to`, with field changes. Raises StaleJob if it moved already."""
+        """Move `job` to state `to`, with field changes. Raises StaleJob if it moved already.
+
+        ForbiddenTransition for a state that it can't come into from its own.
+        """
         return await self._write(
             lambda db: transactions.advance(db, job, to, note, changes, self._clock())
         )
@@ -148,29 +150,26 @@ class Journal:
         busy_content: Collection[str] = (),
         longest: float | None = None,
         inboxes: Sequence[str | None] = (),
+        unfiled_by: float = math.inf,
     ) -> list[Job]:
         """Up to `limit` jobs in `states` that may be worked on, furthest along first.
 
         `busy` ids and contents are at work already; `longest` (seconds of audio) is what may
         still be paid for; `inboxes` are those whose songs are looked for, none for all. What is
         due after `latest` is due now. A quarantined job is claimed only while its file is not
-        filed.
+        filed, and what could not be filed only if it is due at `unfiled_by`.
         """
-        looks = [
-            claiming.condition(
-                state,
-                now=now,
-                latest=latest,
-                owner=owner,
-                busy=busy,
-                busy_content=busy_content,
-                longest=longest,
-                inboxes=inboxes,
-            )
-            for state in _CLAIM_ORDER
-            if state in states
-        ]
-
+        looks = claiming.looks(
+            states,
+            now=now,
+            latest=latest,
+            owner=owner,
+            busy=busy,
+            busy_content=busy_content,
+            longest=longest,
+            inboxes=inboxes,
+            unfiled_by=unfiled_by,
+        )
         return [rows.decode(row) for row in await self._read(claiming.first(looks, limit))]
 
     async def awaited(self, owner: str | None) -> list[tuple[str | None, str]] | None:
@@ -266,11 +265,6 @@ class Journal:
         """Whose songs the service has not ended yet."""
         sql = f"SELECT DISTINCT inbox FROM jobs WHERE owner IS NULL{OPEN}"
         return [row[0] for row in await self._all(sql, ())]
-
-    async def history(self, job_id: int) -> list[tuple[float, str, str]]:
-        """(time, state, note) of one job, oldest first."""
-        sql = "SELECT at, state, note FROM history WHERE job_id = ? ORDER BY rowid"
-        return [(row[0], row[1], row[2]) for row in await self._all(sql, (job_id,))]
 
     async def fact(self, name: str) -> str | None:
         row = await self._one("SELECT value FROM meta WHERE name = ?", (name,))

@@ -38,9 +38,12 @@ class ReadOnlyJournal(Journal):
         raise JournalFault("this command opened the journal for reading only.")
 
     async def waiting(self, now: float, limit: int) -> list[Job]:
-        """Jobs that are not touched before a time after `now`, the soonest first."""
+        """Jobs that are not touched before a time after `now`, the soonest first.
+
+        Without those whose original can't be moved: see `unfiled`.
+        """
         return await self._select(
-            f"not_before > ?{LATER} AND state IN ({marks(ACTIVE)}){OPEN}"
+            f"not_before > ?{LATER} AND unfiled IS NULL AND state IN ({marks(ACTIVE)}){OPEN}"
             " ORDER BY not_before, id LIMIT ?",
             (now, *ACTIVE, limit),
         )
@@ -58,6 +61,12 @@ class ReadOnlyJournal(Journal):
             (longest, inbox),
         )
         return int(row[0]) if row else 0
+
+    async def unfiled(self, limit: int) -> list[Job]:
+        """The service's songs whose original can't be moved to where it belongs, oldest first."""
+        return await self._select(
+            f"unfiled IS NOT NULL AND owner IS NULL{OPEN} ORDER BY id LIMIT ?", (limit,)
+        )
 
     async def of_splits(self, limit: int) -> list[Job]:
         """The jobs that a `split` has not ended yet, oldest first."""

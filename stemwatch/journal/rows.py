@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from stemwatch.job import Identity, Job, JobState, Options
+from stemwatch.job import Identity, Job, JobState, Options, Unfiled
 
 COLUMNS = tuple(f.name for f in fields(Job))
 ALL = ", ".join(COLUMNS)
@@ -43,6 +43,10 @@ def _encode_identity(identity: Identity) -> str:
     return ":".join(map(str, identity))
 
 
+def _encode_unfiled(unfiled: Unfiled) -> str:
+    return json.dumps(unfiled)
+
+
 def _encode_options(options: Options) -> str:
     mixes = {mix: list(parts) for mix, parts in options.mixes.items()}
     return json.dumps({"stems": options.stems, "format": options.format, "mixes": mixes})
@@ -52,6 +56,7 @@ _IN_COLUMN: Mapping[str, Callable[[Any], Any]] = {
     **dict.fromkeys(_PATHS, os.fsencode),
     **dict.fromkeys(_TEXTS, text),
     "identity": _encode_identity,
+    "unfiled": _encode_unfiled,
     "options": _encode_options,
     "state": str,
 }
@@ -66,6 +71,8 @@ def decode(row: sqlite3.Row) -> Job:
     values["state"] = JobState(values["state"])
     values["identity"] = decode_identity(values["identity"])
     values["options"] = _options(values["options"])
+    if values["unfiled"] is not None:
+        values["unfiled"] = Unfiled(*json.loads(values["unfiled"]))
     return Job(**values)
 
 

@@ -23,6 +23,7 @@ MIGRATIONS: Sequence[Migration] = (
     lambda db: db.execute("ALTER TABLE jobs ADD COLUMN credits REAL"),  # seconds of audio, charged
     lambda db: _add_inboxes(db),
     lambda db: _lighten(db),
+    lambda db: db.execute("ALTER TABLE jobs ADD COLUMN unfiled TEXT"),  # JSON of job.Unfiled
 )
 
 

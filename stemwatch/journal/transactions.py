@@ -23,6 +23,13 @@ class StaleJob(StemwatchError):
     code = "stale_job"
 
 
+class ForbiddenTransition(Exception):
+    """A step asked for a state that its job can't come into: a fault of ours, and told as one.
+
+    No StemwatchError: taken for a job that moved on, it would be claimed again at once, for good.
+    """
+
+
 class AlreadyPaid(StemwatchError):
     """Another job for the same content is under way, or has ended: its stems come first."""
 
@@ -70,9 +77,12 @@ def add_new(db: sqlite3.Connection, job: Job, at: float) -> Job | None:
 def advance(
     db: sqlite3.Connection, job: Job, to: JobState, note: str, changes: Mapping[str, Any], at: float
 ) -> Job:
-    """Move `job` to state `to`. Raises StaleJob, and AlreadyPaid for a content under way."""
+    """Move `job` to state `to`. Raises StaleJob, and AlreadyPaid for a content under way.
+
+    ForbiddenTransition where `TRANSITIONS` has no such way.
+    """
     if to not in TRANSITIONS[job.state]:
-        raise StaleJob(f"job {job.id} can't go from {job.state} to {to}.")
+        raise ForbiddenTransition(f"job {job.id} can't go from {job.state} to {to}.")
     try:
         moved = update(db, job, to, changes, at)
     except sqlite3.IntegrityError as fault:
@@ -85,7 +95,7 @@ def update(
     db: sqlite3.Connection, job: Job, to: JobState, changes: Mapping[str, Any], at: float
 ) -> Job:
     """Change fields, with the state. Raises StaleJob."""
-    given = {**changes, "state": to, "updated_at": at}
+    given = {"updated_at": at, **changes, "state": to}
     moved = job.evolve(**given)
     values = rows.encode(given).values()
     done = db.execute(_updating(tuple(given)), (*values, job.id, job.state, job.owner))
@@ -152,7 +162,7 @@ def _end(job: Job) -> tuple[int, str | None]:
 def take_back(db: sqlite3.Connection, job: Job, note: str, at: float) -> Job:
     """submitting -> queued, and the booking is undone."""
     if job.state is not JobState.SUBMITTING:  # a quarantined one may have been charged
-        raise StaleJob(f"job {job.id} is {job.state}: there is no submission to undo.")
+        raise ForbiddenTransition(f"job {job.id} is {job.state}: no submission is to be undone.")
     moved = advance(db, job, JobState.QUEUED, note, CLEARED, at)
     unbook(db, job)
     return moved

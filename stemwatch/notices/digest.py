@@ -37,6 +37,8 @@ class Digest:
             self._take(event.kind, 1, (_song(event),), {})
         else:
             self.counts[event.kind] += 1  # ten thousand in a second cost no more than this
+        if event.kind == DELIVERED and event.code:  # its original can't be moved
+            self.states[event.kind, event.code] = _state(event)
 
     def merge(self, later: Digest) -> None:
         """Take in what was gathered after this."""
@@ -57,7 +59,8 @@ class Digest:
     @property
     def urgent(self) -> bool:
         """Whether somebody may have to do something."""
-        return any(kind in self.counts for kind in (QUARANTINED, PAUSED, BUDGET))
+        told = any(kind in self.counts for kind in (QUARANTINED, PAUSED, BUDGET))
+        return told or any(kind == DELIVERED for kind, _ in self.states)
 
     def title(self, where: str) -> str:
         """Such as `stemwatch (nas): 12 delivered, 2 quarantined`; `where` is the machine."""
@@ -100,6 +103,9 @@ def _song(event: Event) -> str:
 def _state(event: Event) -> str:
     if event.kind == RESUMED:
         return f"Goes on ({event.code})."
+    if event.kind == DELIVERED:
+        told = f"Not moved from the inbox ({event.code}): {_short(event.name, _NAME)}: "
+        return _short(f"{told}{event.message} {event.hint}".rstrip(), 2 * _LINE)
     head = "Paused" if event.kind == PAUSED else "Budget used up"
     return _short(f"{head} ({event.code}): {event.message} {event.hint}".rstrip(), 2 * _LINE)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stemwatch.job import Job, JobState
+from stemwatch.job import IN_OUTBOX, Job, JobState
 from stemwatch.workers.budget import Left
 from stemwatch.workers.gate import Pause
 
@@ -47,10 +47,22 @@ class Event:
 
 
 def of_job(job: Job, reason: Mapping[str, Any]) -> Event | None:
-    """What the end of this job is; None: nothing to tell (the file was taken back)."""
+    """What the end of this job is; None: nothing to tell (the file was taken back).
+
+    A delivery whose original can't be moved has a code, a message and a hint: why.
+    """
     file = job.path if job.filed_to is None else job.filed_to
-    if job.state is JobState.DONE:
-        return Event(DELIVERED, name=job.name, folder=job.delivered_to or "", file=file)
+    if job.state in IN_OUTBOX:
+        code, message, hint = job.unfiled[:3] if job.unfiled else ("", "", "")
+        return Event(
+            DELIVERED,
+            code=code,
+            message=message,
+            hint=hint,
+            name=job.name,
+            folder=job.delivered_to or "",
+            file=file,
+        )
     if job.state is not JobState.QUARANTINED:
         return None
     return Event(

@@ -6,7 +6,7 @@ import asyncio
 import os
 
 from stemwatch.config import Inbox, Settings
-from stemwatch.job import Job
+from stemwatch.job import Job, JobState
 from stemwatch.journal.journal import Journal
 from stemwatch.operations.retrying import NotNow, Vanished, forget, in_place, once_filed, whose
 from stemwatch.outbox import durable, quarantine
@@ -21,6 +21,8 @@ async def forget_lost(
     Raises NotNow or PauseService where that can't be told: a disk that is away proves nothing.
     """
     job = await once_filed(journal, job, asyncio.sleep if running else None)
+    if job.state is not JobState.QUARANTINED:
+        raise NotNow(f"{job.name} is {job.state} by now.", hint="`stemwatch status` shows it.")
     path = await _where(journal, job, whose(settings, job))
     if path is None:
         await forget(journal, job)

@@ -74,6 +74,8 @@ async def bring_back(
     kill. Raises Vanished, NotNow, or what `outbox.quarantine.restore` does.
     """
     job = await once_filed(journal, job, sleep if running else None)
+    if job.state is not JobState.QUARANTINED:
+        return await _taken_up(journal, job, job.path)
     await _require_alone(journal, job)
     try:
         return await _with_file(journal, job, inbox)
@@ -148,18 +150,24 @@ async def once_filed(
     journal: Journal, job: Job, sleep: Callable[[float], Awaitable[None]] | None
 ) -> Job:
     """The job once its file is in quarantine: retried while it is moved, the file would be lost."""
-    for _ in range(_LOOKS if sleep is not None else 0):
-        if job.filed_to is not None:
-            return job
-        assert sleep is not None
+    if sleep is None:
+        return job
+    for _ in range(_LOOKS):
+        if job.filed_to is not None or job.unfiled is not None:
+            break
         await sleep(_PAUSE)
         job = await journal.get(job.id) or job
-    if sleep is not None and job.filed_to is None:
+    if job.filed_to is not None:
+        return job
+    if job.unfiled is not None:
         raise NotNow(
-            f"{job.name} is still being moved into the quarantine.",
-            hint="Try again in a moment; `stemwatch status` tells what it waits for.",
+            f"{job.name} can't be moved into the quarantine: {job.unfiled.message}",
+            hint=f"{job.unfiled.hint} Then try again, or stop the service for it.",
         )
-    return job
+    raise NotNow(
+        f"{job.name} is still being moved into the quarantine.",
+        hint="Try again in a moment; `stemwatch status` tells what it waits for.",
+    )
 
 
 async def _require_alone(journal: Journal, job: Job) -> None:

@@ -16,6 +16,8 @@ audio):
     credit       null, or seconds (left at the API), at (when it said so)
     inboxes      name (null: the single one), inbox, outbox, watcher, queue, budget, each as above
     waiting      id, name, state, not_before, code, message, hint (the soonest first, at most 100)
+    unfiled      id, name, relpath, path, inbox, state, code, message, hint, tries, next_try: songs
+                 whose original can't be moved to where it belongs (at most 100)
     interrupted  id, name, path, outbox, state: what a `split` left that runs no more (at most 100)
     quarantined  id, name, relpath, path, origin, inbox, code, message, hint, since, retry,
                  may_be_charged_again
@@ -77,6 +79,7 @@ async def standing(settings: Settings, now: float) -> Document:
             "credit": _credit(live.get("credit")),
             "inboxes": await _inboxes(settings, journal, live, now),
             "waiting": [_waiting(job) for job in await journal.waiting(now, _WAITING)],
+            "unfiled": [_unfiled(job) for job in await journal.unfiled(_WAITING)],
             "interrupted": await _interrupted(settings.state_dir, journal),
             "quarantined": [listed(job) async for job in quarantined(journal)],
             "unreadable": [_texts(entry) for entry in live.get("unreadable", [])],
@@ -180,6 +183,26 @@ def _waiting(job: Job) -> Document:
             "code": job.code,
             "message": job.message,
             "hint": job.hint,
+        }
+    )
+
+
+def _unfiled(job: Job) -> Document:
+    """Its own `code`, where it is in quarantine, is told there."""
+    code, message, hint, tries = job.unfiled or (None, None, None, 0)
+    return _texts(
+        {
+            "id": job.id,
+            "name": job.name,
+            "relpath": job.relpath,
+            "path": job.path,
+            "inbox": job.inbox,
+            "state": str(job.state),
+            "code": code,
+            "message": message,
+            "hint": hint,
+            "tries": tries,
+            "next_try": rfc3339(job.not_before),
         }
     )
 

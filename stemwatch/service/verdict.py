@@ -12,6 +12,7 @@ from stemwatch.service.served import AllServed
 from stemwatch.workers.context import Context
 
 UNFINISHED, QUARANTINED = 1, 3
+_NAMED = 100  # songs, one by one; `status` lists as many
 _LEFT = (JobState.QUEUED, JobState.SUBMITTING, JobState.SEPARATING, JobState.SEPARATED)
 
 
@@ -20,6 +21,7 @@ async def verdict(context: Context, inboxes: AllServed, *, since: float, looked:
 
     `since`: the start, Unix seconds; `looked`: whether all that was there came into the journal.
     """
+    unfiled = await _tell_unfiled(context)
     counts = await context.journal.counts(own=True)
     waiting, unreadable = sum(counts[state] for state in _LEFT), len(inboxes.unreadable)
     if waiting or unreadable or inboxes.away or not looked:
@@ -31,7 +33,20 @@ async def verdict(context: Context, inboxes: AllServed, *, since: float, looked:
         log.error("service.unfinished", waiting=waiting, unreadable=unreadable, message=message)
         return UNFINISHED
     quarantined = await context.journal.changed_since(JobState.QUARANTINED, since)
-    return QUARANTINED if quarantined else 0
+    return QUARANTINED if quarantined or unfiled else 0
+
+
+async def _tell_unfiled(context: Context) -> bool:
+    """Name the songs whose original could not be moved; whether there are any."""
+    journal = ReadOnlyJournal(context.journal.path)
+    try:
+        jobs = await journal.unfiled(_NAMED)
+    finally:
+        journal.close()
+    for job in jobs:
+        code, message, hint, _ = job.unfiled or ("", "", "", 0)
+        log.error("service.unfiled", name=job.name, reason=code, message=message, hint=hint)
+    return bool(jobs)
 
 
 async def _tell_budget(context: Context, inboxes: AllServed) -> None:

@@ -24,6 +24,7 @@ def brief(document: Document) -> str:
         "running" if service["running"] else "not running",
         *(f"{queue[state]} {state}" for state in (*QUEUE, "done", "quarantined") if queue[state]),
         *(f"paused: {pause['code']}" for pause in document["pauses"]),
+        *([f"{len(document['unfiled'])} not moved"] if document["unfiled"] else []),
         *(["waits for the budget"] if document["budget"]["holding"] else []),
         *([f"at work: {running}"] if running else []),
     ]

@@ -29,6 +29,7 @@ def lines(document: Document, now: float) -> Iterator[Text]:
     yield from _credit(document, now)
     yield from _inboxes(document, now)
     yield from _waiting(document, now)
+    yield from _unfiled(document, now)
     yield from _unreadable(document)
     yield from _quarantined(document, now)
 
@@ -143,6 +144,19 @@ def _waiting(document: Document, now: float) -> Iterator[Text]:
         moment = f" until {text.when(due, now)}" if due is not None else ""
         yield Text(f"  {job['id']} {job['name']}{moment}: {job['message'] or job['code'] or '?'}")
     yield from _more(waiting)
+
+
+def _unfiled(document: Document, now: float) -> Iterator[Text]:
+    unfiled = document["unfiled"]
+    if unfiled:
+        yield Text(f"Can't be moved from the inbox: {_many(unfiled, 100)}", style=_BAD)
+    for job in unfiled[:_LISTED]:
+        again = unix(job["next_try"])
+        tried = f" Next try {text.when(max(again, now), now)}." if again is not None else ""
+        yield Text(f"  {job['id']} {job['name']} ({job['state']}): {job['message']}{tried}")
+        if job["hint"]:
+            yield Text(f"    {job['hint']}", style=_DIM)
+    yield from _more(unfiled)
 
 
 def _unreadable(document: Document) -> Iterator[Text]:

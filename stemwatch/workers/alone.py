@@ -11,7 +11,7 @@ from collections.abc import Collection
 from stemwatch.errors import PauseService, StemwatchError
 from stemwatch.job import Job, JobState
 from stemwatch.log import log
-from stemwatch.outbox.filing import mirrored
+from stemwatch.outbox.mirroring import mirrored
 from stemwatch.workers.context import Context
 from stemwatch.workers.deliver import parent_of
 from stemwatch.workers.gate import OF_ONE_INBOX
@@ -134,9 +134,9 @@ async def look(ctx: Context, folder: str) -> None:
 
 
 async def wake_all(ctx: Context) -> None:
-    """A disk is well again: songs that wait alone try now, in case it was that."""
+    """A disk is well again: songs and originals that wait alone try now, in case it was that."""
     waiting = list(ctx.troubles.alone)
-    await _wake(ctx, waiting)
+    await ctx.journal.wake(ctx.owner)
     for job_id in waiting:
         ctx.troubles.alone.pop(job_id, None)
 
@@ -176,4 +176,4 @@ def _target(ctx: Context, job: Job) -> tuple[str, str] | None:
         root = place.quarantine
     else:
         return job.outbox, parent_of(job)
-    return None if root is None else (root, mirrored(root, job.relpath)[0])
+    return None if root is None else (root, mirrored(root, job.relpath).folder)

@@ -81,7 +81,11 @@ class Claims:
         longest: float | None = None,
         but: Collection[int] = (),
     ) -> bool:
-        """Whether a job in one of `states` is to be worked on, now or later; `but` these."""
+        """Whether a job in one of `states` is to be worked on, now or later; `but` these.
+
+        An original that can't be moved is left only when it is due: nobody waits for an end of
+        what has none.
+        """
         ctx = self._ctx
         return bool(
             await ctx.journal.claim(
@@ -92,6 +96,7 @@ class Claims:
                 busy=but,
                 longest=longest,
                 inboxes=inboxes,
+                unfiled_by=ctx.now(),
             )
         )
 

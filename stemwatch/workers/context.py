@@ -79,7 +79,8 @@ class Context:
     wake: Callable[[], None] = lambda: None  # there may be something new to claim
     added: Callable[[Job], None] = lambda job: None  # ... this one
     hurry: Callable[[], None] = lambda: None  # ... and a seat, a slot or the line stands idle
-    ended: Callable[[Job], None] = lambda job: None  # told of every job that came to its end
+    # Told of every job that came to its end, or whose original can't be moved; of each once.
+    ended: Callable[[Job], None] = lambda job: None
     reported_late: set[int] = field(default_factory=set)
 
     def place_of(self, job: Job) -> Place:

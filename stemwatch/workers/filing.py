@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 from typing import Any
 
 from stemwatch.errors import RetryLater
@@ -21,7 +22,7 @@ _AWAY = frozenset({errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOW
 async def file(ctx: Context, job: Job) -> Job:
     """Move the original to where its job's end says. Raises PauseService where that can't be.
 
-    The journal, not the move, means done: a file that can't leave its folder is not done again.
+    Raises RetryLater for what is this one file's trouble: its stems are delivered all the same.
     """
     if job.state is JobState.QUARANTINED:
         return await ctx.unbroken(_quarantine(ctx, job))
@@ -41,12 +42,13 @@ async def _finish(ctx: Context, job: Job) -> Job:
         sha256=job.sha256,
     )
     await _require_inbox(ctx, place, filed)
+    if filed.outcome == "kept" and filed.message is not None:
+        raise _stays(job, filed.message)
     moved_to = filed.path if filed.outcome == "archived" else None
     if filed.outcome == "deleted":
         moved_to = ""
-    done = await ctx.journal.advance(job, JobState.DONE, filed.outcome, filed_to=moved_to)
-    if filed.message:
-        log.warning("job.kept", name=job.name, message=filed.message)
+    told = {"filed_to": moved_to, "unfiled": None}
+    done = await ctx.journal.advance(job, JobState.DONE, filed.outcome, **told)
     log.debug("job.done", name=job.name, original=filed.outcome)
     return done
 
@@ -70,9 +72,20 @@ async def _quarantine(ctx: Context, job: Job) -> Job:
     # Its own path says that it stays where it is (or another song has its name by now); nowhere
     # that it is gone. Neither may look like a file that a person moved back.
     stays = "" if filed.outcome == "gone" else job.path
-    moved = await ctx.journal.amend(job, filed_to=filed.path or stays)
     # What is told of it next has the time that its reason file has, not that of this note.
-    return moved.evolve(updated_at=job.updated_at)
+    told = {"filed_to": filed.path or stays, "unfiled": None, "updated_at": job.updated_at}
+    return await ctx.journal.amend(job, **told)
+
+
+def _stays(job: Job, why: str) -> RetryLater:
+    folder = os.path.dirname(job.path)
+    return RetryLater(
+        why,
+        code="original_stays",
+        hint=f"Give uid {os.geteuid()} write permission in {folder}, or move the file away "
+        "yourself: its stems are delivered.",
+        counts=False,
+    )
 
 
 def reason_of(job: Job) -> dict[str, Any]:

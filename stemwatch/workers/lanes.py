@@ -175,6 +175,7 @@ class Lanes:
             ctx.polls.done(job_id, ctx.clock(), learn=False)
             ctx.slots.release(job_id)
             return job
+        before = job
         try:
             job = await self._lanes[name].step(ctx, job)
         except Exception as fault:
@@ -194,16 +195,21 @@ class Lanes:
             ctx.progress.end(job_id)
             ctx.reserved.pop(job_id, None)
         ctx.progress.touch()  # the journal's counts are others now: whoever shows them looks
-        if job.state in _ENDED and (
-            job.state is not JobState.QUARANTINED or job.filed_to is not None
-        ):
+        ended = job.state in _ENDED and not _to_be_filed(job)
+        if ended:
             ctx.troubles.forget(job_id)
+        # What can't be filed is told of then, not once more when it could be after all.
+        if before.unfiled is None and (ended or job.unfiled is not None):
             ctx.ended(job)
         return job
 
     def _server_answered(self) -> None:
         if self._ctx.gate.answered():
             log.info("service.resumed", reason="server")
+
+
+def _to_be_filed(job: Job) -> bool:
+    return job.state is JobState.QUARANTINED and job.filed_to is None
 
 
 def _answered(fault: Exception) -> bool:

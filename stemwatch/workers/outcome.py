@@ -12,10 +12,11 @@ from stemwatch.errors import (
 )
 from stemwatch.job import Job, JobState
 from stemwatch.journal.journal import AlreadyPaid, OverBudget, StaleJob
+from stemwatch.journal.transactions import ForbiddenTransition
 from stemwatch.log import log, redacted
-from stemwatch.workers import alone
+from stemwatch.workers import alone, unfiled
 from stemwatch.workers.context import Context
-from stemwatch.workers.gate import OF_ONE_INBOX
+from stemwatch.workers.gate import FILE, OF_ONE_INBOX
 from stemwatch.workers.pace import full_jitter
 from stemwatch.workers.submit import TakenBack
 from stemwatch.workers.troubles import Met
@@ -23,6 +24,7 @@ from stemwatch.workers.troubles import Met
 # How often a counted fault may happen to one job before a person has to look.
 TRIES = {"job_missing": 3, "bad_answer": 5, "bad_stem": 3, "short_body": 3, "url_expired": 4}
 TRIES_OTHERWISE = 5
+_REPORT = "Please report it with the log of `job.error`."
 # These speak of the way to the server, not of the song: waited for as long as it takes.
 PATIENT = frozenset(
     {
@@ -47,12 +49,21 @@ async def conclude(ctx: Context, job: Job, fault: Exception) -> None:
     if isinstance(fault, StaleJob | AlreadyPaid | OverBudget):
         return  # somebody else moved it on, or the next claim will see why it has to wait
     current = await ctx.journal.get(job.id)
-    if current is None:
-        return
-    if isinstance(fault, StemwatchError) and fault.code in {TakenBack.code, "changed"}:
+    if current is None or current.state in (JobState.DONE, JobState.GONE):
+        return  # somebody else ended it: a file that was replaced is `gone` already
+    try:
+        await _conclude(ctx, current, fault)
+    except ForbiddenTransition as ours:
+        await _stand_still(ctx, current, ours)
+
+
+async def _conclude(ctx: Context, current: Job, fault: Exception) -> None:
+    if current.state in unfiled.STATES:
+        await _file_later(ctx, current, fault)
+    elif isinstance(fault, StemwatchError) and fault.code in {TakenBack.code, "changed"}:
         # What has that name now is another song, and found as one by the next scan.
         await ctx.journal.advance(current, JobState.GONE, fault.message)
-        log.info("job.gone", name=job.name, reason=fault.message)
+        log.info("job.gone", name=current.name, reason=fault.message)
     elif isinstance(fault, Unconfirmed) and _can_be_asked(ctx, current):
         await ctx.insist(lambda: _look_for(ctx, current, fault))
     elif isinstance(fault, Reject):
@@ -65,6 +76,25 @@ async def conclude(ctx: Context, job: Job, fault: Exception) -> None:
         await _hold(ctx, current, fault)
     else:
         await _retry(ctx, current, _as_retry(fault, current))
+
+
+async def _file_later(ctx: Context, job: Job, fault: Exception) -> None:
+    """No try is the last one there: from here, a job can't come into quarantine (once more)."""
+    if not isinstance(fault, PauseService):
+        await unfiled.postpone(ctx, job, _as_retry(fault, job))
+        return
+    gap = await _own_gap(ctx, job, fault)
+    if ctx.gate.closed(FILE, job.inbox) is None:  # else it is tried when that pause is over
+        await unfiled.postpone(ctx, job, fault, ctx.timing.disk_recheck if gap is None else gap)
+
+
+async def _stand_still(ctx: Context, job: Job, fault: ForbiddenTransition) -> None:
+    """A fault of ours: told with its traceback, and the job is not claimed again at once."""
+    log.error("job.error", name=job.name, exc_info=fault)
+    wait = ctx.timing.retry_after_max
+    told = {"code": "internal", "message": f"an unexpected fault: {fault}.", "hint": _REPORT}
+    await ctx.journal.amend(job, not_before=ctx.now() + wait, **told)
+    ctx.polls.postpone(job.id, ctx.clock(), wait)
 
 
 def _can_be_asked(ctx: Context, job: Job) -> bool:
@@ -89,11 +119,7 @@ async def _hold(ctx: Context, job: Job, fault: PauseService) -> None:
     waits = ctx.timing.disk_recheck if gap is None else gap
     if job.id in ctx.polls:
         ctx.polls.postpone(job.id, ctx.clock(), waits)
-    if job.state in (JobState.DELIVERED, JobState.QUARANTINED):
-        # Filing is not held by a full disk: without a time it would be tried again at once.
-        if gap is not None or fault.code == "disk":
-            await ctx.journal.amend(job, not_before=ctx.now() + waits)
-    elif gap is not None and job.state in (JobState.QUEUED, JobState.SEPARATED):
+    if gap is not None and job.state in (JobState.QUEUED, JobState.SEPARATED):
         told = {"code": fault.code, "message": fault.message}
         await ctx.journal.amend(job, not_before=ctx.now() + waits, hint=fault.hint, **told)
         log.info("job.waits", name=job.name, **told, seconds=round(waits, 1))
@@ -244,5 +270,5 @@ def _as_retry(fault: Exception, job: Job) -> RetryLater:
         # Nobody knows what is in its text: a library's may hold a whole signed URL.
         redacted(f"an unexpected fault: {type(fault).__name__}: {fault}."),
         code="internal",
-        hint="Please report it with the log of `job.error`.",
+        hint=_REPORT,
     )

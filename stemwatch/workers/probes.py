@@ -43,7 +43,10 @@ async def _over(ctx: Context, pause: Pause) -> bool:
     if pause.code in OF_ONE_INBOX:
         place = ctx.places.get(pause.inbox)
         # Of one that is configured no more, its next song tells.
-        return place is None or await _folders_are_well(ctx, pause, place)
+        well = place is None or await _folders_are_well(ctx, pause, place)
+        if well:
+            await alone.wake_all(ctx)
+        return well
     match pause.code:
         case "auth" | "server":
             await ctx.requests.take()
@@ -59,7 +62,6 @@ async def _over(ctx: Context, pause: Pause) -> bool:
 async def _folders_are_well(ctx: Context, pause: Pause, place: Place) -> bool:
     if pause.code == "disk":
         await alone.rehearsal(ctx, place).of_place(place)
-        await alone.wake_all(ctx)
         return True
     if pause.code == "room":
         return await asyncio.to_thread(room.is_there, ctx, pause.inbox, place.outbox)

@@ -18,7 +18,7 @@ async def recover(ctx: Context) -> None:
             "stemwatch was stopped between sending the last bytes and reading the answer."
         )
         await reject(ctx, job, fault)
-    await ctx.journal.wake(ctx.owner)  # nothing is known of the disks that these waited for
+    await ctx.journal.wake(ctx.owner)  # who starts it anew may have mended what these waited for
     await _keep_waiting(ctx)
 
 

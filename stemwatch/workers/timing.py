@@ -20,6 +20,7 @@ class Timing:
     account_first: float = 30.0  # probes while the key or the credit is refused
     account_max: float = 3600.0
     disk_recheck: float = 15.0  # a full disk, an absent inbox
+    unfiled_max: float = 3600.0  # the same for one original that can't be moved, at last
     missing_gap: float = 200.0  # a job that the server no longer knows: three asks over 10 minutes
     unreadable_gap: float = 300.0  # a file that can't be opened
     poll_min: float = 0.5

@@ -284,8 +284,9 @@ class _Scene:
             paused = [e["reason"] for e in self.service.events("service.paused")]
             if paused:
                 return f"paused {paused[-1]}"
-            if self.service.events("job.kept"):
-                return "kept"
+            for told in ("kept", "unfiled"):
+                if self.service.events(f"job.{told}"):
+                    return told
             known = not self.case.ends_the_service or self.home.journal_count("done")
             return "unaffected" if known and self._ended(FIRST) else None
 

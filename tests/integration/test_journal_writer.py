@@ -22,6 +22,7 @@ from stemwatch.job import Job, JobState
 from stemwatch.journal import schema
 from stemwatch.journal.journal import AlreadyPaid, Journal, StaleJob
 from stemwatch.journal.reader import Reader
+from stemwatch.journal.transactions import ForbiddenTransition
 from stemwatch.journal.writer import Writer
 from tests.unit.journal_support import new_job
 
@@ -344,7 +345,7 @@ def test_only_a_submission_can_be_taken_back(tmp_path: Path) -> None:
             job = await journal.add(new_job())
             job = await journal.intend(job, idempotency_key="a", minutes=1, price=1, limits=[])
             job = await journal.advance(job, JobState.QUARANTINED, code="submission_unconfirmed")
-            with pytest.raises(StaleJob):
+            with pytest.raises(ForbiddenTransition):
                 await journal.take_back(job, "busy")
             assert await journal.spent(0) == (1.0, 1.0)
             assert (await journal.counts())["quarantined"] == 1

@@ -77,9 +77,8 @@ def test_the_oldest_song_that_waits_goes_on_with_what_is_paid(
                 assert getattr(heir, name) == getattr(dead, name)
             assert (heir.owner, heir.path, heir.outbox) == (None, "/inbox/song-2.wav", "/outbox")
             assert await ctx.journal.spent(0.0) == (1.0, 0.1)
-            assert [note for _, _, note in await ctx.journal.history(1)][-1] == (
-                "taken over by job 2"
-            )
+            notes = await ctx.journal._all("SELECT note FROM history WHERE job_id = 1", ())
+            assert notes[-1]["note"] == "taken over by job 2"
             assert woken == [None]
 
     asyncio.run(main())

@@ -87,6 +87,7 @@ def document(**changes: object) -> dict[str, object]:
         "budget": {"today": spent, "month": {**spent, "limit": None}, "holding": None},
         "credit": None,
         "waiting": [],
+        "unfiled": [],
         "interrupted": [],
         "quarantined": [],
         "unreadable": [],

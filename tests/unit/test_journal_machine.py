@@ -16,6 +16,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from stemwatch.job import TRANSITIONS, Job, JobState, resume_state
 from stemwatch.journal.journal import AlreadyPaid, Journal, Limit, OverBudget, StaleJob
+from stemwatch.journal.transactions import ForbiddenTransition
 from tests.unit.journal_support import new_job
 
 T = TypeVar("T")
@@ -105,7 +106,7 @@ class JournalMachine(RuleBasedStateMachine):
             with pytest.raises(OverBudget):
                 self.run(work)
         elif job.state is not JobState.QUEUED:
-            with pytest.raises(StaleJob):
+            with pytest.raises(ForbiddenTransition):
                 self.run(work)
         elif self.content_under_way(job):
             with pytest.raises(AlreadyPaid):
@@ -126,7 +127,7 @@ class JournalMachine(RuleBasedStateMachine):
         """The server took nothing."""
         known = self.known[job_id]
         if known.job.state is not JobState.SUBMITTING:
-            with pytest.raises(StaleJob):
+            with pytest.raises(ForbiddenTransition):
                 self.run(self.journal.take_back(known.job, "busy"))
             return
         self.now(known, self.run(self.journal.take_back(known.job, "busy")))
@@ -200,8 +201,9 @@ class JournalMachine(RuleBasedStateMachine):
     @invariant()
     def history_tells_every_state(self) -> None:
         for job_id, known in self.known.items():
-            history = self.run(self.journal.history(job_id))
-            assert [state for _, state, _ in history] == [str(state) for state in known.states]
+            sql = "SELECT state FROM history WHERE job_id = ? ORDER BY rowid"
+            history = self.run(self.journal._all(sql, (job_id,)))
+            assert [row["state"] for row in history] == [str(state) for state in known.states]
 
     @invariant()
     def nothing_is_claimed_that_would_pay_twice(self) -> None:
@@ -232,7 +234,7 @@ class JournalMachine(RuleBasedStateMachine):
     def move(self, known: Known, to: JobState, **changes: Any) -> None:
         work = self.journal.advance(known.job, to, **changes)
         if to not in TRANSITIONS[known.job.state]:
-            with pytest.raises(StaleJob):
+            with pytest.raises(ForbiddenTransition):
                 self.run(work)
         elif to in UNDER_WAY and self.content_under_way(known.job):
             with pytest.raises(AlreadyPaid):

@@ -11,8 +11,10 @@ from stemwatch.notices.events import BUDGET, DELIVERED, KINDS, PAUSED, QUARANTIN
 EVERY, HOUR = 60.0, 3600.0
 
 
-def song(number: int, kind: str = DELIVERED) -> Event:
-    return Event(kind, name=f"song {number}.mp3", code="too_large", message="it is over 100 MB.")
+def song(number: int, kind: str = DELIVERED, code: str = "", message: str = "") -> Event:
+    if kind == QUARANTINED:
+        code, message = "too_large", "it is over 100 MB."
+    return Event(kind, name=f"song {number}.mp3", code=code, message=message)
 
 
 def pause(code: str = "server") -> Event:
@@ -128,6 +130,19 @@ def test_each_pause_has_an_hour_of_its_own() -> None:
     assert "paused (disk)" in told(waits, 60)
     waits.add(pause("credit"), 70)
     assert "paused (credit)" in told(waits, 130)
+
+
+def test_a_delivery_whose_original_stays_is_told_with_the_cause() -> None:
+    """It is urgent, and one such cause is one line, however many songs meet it."""
+    waits = batch()
+    for number in range(20):
+        waits.add(song(number, code="blocked", message="/archive/a: a file is in the way."), 0)
+    (digest,) = waits.take(60).values()
+    assert digest.urgent
+    assert digest.body().splitlines() == [
+        "Not moved from the inbox (blocked): song 19.mp3: /archive/a: a file is in the way.",
+        "Delivered: song 0.mp3, song 1.mp3, song 2.mp3, song 3.mp3, song 4.mp3 and 15 more.",
+    ]
 
 
 def test_what_an_address_did_not_take_waits_for_it_alone() -> None:

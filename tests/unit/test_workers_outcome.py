@@ -330,22 +330,100 @@ def test_songs_that_meet_a_pause_do_not_put_off_its_next_look(tmp_path: Path) ->
     in_context(tmp_path, work)
 
 
+FILING: list[Callable[[], Exception]] = [
+    lambda: RetryLater("no.", code="disk_error", hint="h"),
+    lambda: Reject("no.", code="internal", hint="h"),
+    lambda: TypeError("of ours"),
+]
+
+
 @pytest.mark.parametrize("state", [JobState.DELIVERED, JobState.QUARANTINED])
-def test_an_original_that_can_not_be_filed_lets_the_others_go_first(
-    tmp_path: Path, state: JobState
+@pytest.mark.parametrize("fault", FILING, ids=lambda fault: type(fault()).__name__)
+def test_an_original_that_can_not_be_filed_is_never_given_up(
+    tmp_path: Path, state: JobState, fault: Callable[[], Exception]
 ) -> None:
-    """For less than a minute each time; why it is in quarantine stays told."""
+    """After longer and longer waits, to an hour; why and when it came into quarantine stays."""
 
     async def work(ctx: Context, clock: Clock) -> None:
         job = await ctx.journal.advance(await a_job(ctx, S), state, code="bad_stem", message="m")
-        for gap in (15.0, 15.0, 30.0, 45.0, 45.0):
+        for tries in range(1, 13):
+            await conclude(ctx, job, fault())
+            found = await ctx.journal.get(job.id)
+            assert found is not None
+            assert found.unfiled is not None
+            assert found.unfiled.tries == tries
+            longest = min(15.0 * 2.0 ** (tries - 1), 3600.0)
+            assert longest / 2 <= found.not_before - ctx.now() <= longest
+            assert (found.code, found.message, found.attempts) == ("bad_stem", "m", 0)
+            assert (found.state, found.updated_at) == (state, job.updated_at)
+            clock.now += longest
+
+    in_context(tmp_path, work)
+
+
+@pytest.mark.parametrize("state", [JobState.DELIVERED, JobState.QUARANTINED])
+def test_an_original_whose_disk_fails_is_tried_within_a_minute(
+    tmp_path: Path, state: JobState
+) -> None:
+    """It is back soon after the disk is; why it is in quarantine stays told."""
+
+    async def work(ctx: Context, clock: Clock) -> None:
+        job = await ctx.journal.advance(await a_job(ctx, S), state, code="bad_stem", message="m")
+        for tries, gap in enumerate((15.0, 15.0, 30.0, 45.0, 45.0), start=1):
             await conclude(ctx, job, PauseService("no.", code="disk"))
             found = await ctx.journal.get(job.id)
             assert found is not None
+            assert found.unfiled is not None
+            assert found.unfiled.tries == tries
             assert found.not_before == ctx.now() + gap
             assert (found.code, found.message) == ("bad_stem", "m")
             clock.now += gap
             ctx.gate.reopen("disk")
+
+    in_context(tmp_path, work)
+
+
+def test_only_the_first_try_of_an_original_holds_the_others(tmp_path: Path) -> None:
+    """What it goes on to meet once the disk was found to be well is its own folder's."""
+
+    async def work(ctx: Context, _: Clock) -> None:
+        job = await ctx.journal.advance(await a_job(ctx, S), JobState.DELIVERED)
+        await conclude(ctx, job, PauseService("no.", code="disk"))
+        assert ctx.gate.closed(SUBMIT) is not None
+        ctx.gate.reopen("disk")
+        await conclude(ctx, job, PauseService("no.", code="disk"))
+        assert ctx.gate.closed(SUBMIT) is None
+
+    in_context(tmp_path, work)
+
+
+def test_a_forbidden_transition_is_loud_and_not_tried_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A fault of ours, such as a step that takes back what is submitted, is told with its trace."""
+
+    async def work(ctx: Context, _: Clock) -> None:
+        job = await a_job(ctx, JobState.SUBMITTING)
+        await conclude(ctx, job, TakenBack("taken back."))
+        found = await ctx.journal.get(job.id)
+        assert found is not None
+        assert (found.state, found.code) == (JobState.SUBMITTING, "internal")
+        assert found.not_before == ctx.now() + 3600.0
+
+    in_context(tmp_path, work)
+    told = capsys.readouterr().err
+    assert "job.error" in told
+    assert "ForbiddenTransition" in told
+
+
+def test_what_has_ended_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    """The inbox was quicker: a file that was replaced is gone, whatever its step met."""
+
+    async def work(ctx: Context, _: Clock) -> None:
+        job = await a_job(ctx)
+        gone = await ctx.journal.advance(job, JobState.GONE)
+        await conclude(ctx, job, Reject("no.", code="corrupt"))
+        assert await ctx.journal.get(job.id) == gone
 
     in_context(tmp_path, work)
 
