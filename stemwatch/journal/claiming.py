@@ -12,7 +12,7 @@ from stemwatch.journal.rows import ALL, decode_path
 from stemwatch.journal.schema import UNDER_WAY
 from stemwatch.journal.transactions import marks
 
-_ORDER = (*ACTIVE, JobState.QUARANTINED)
+ORDER = (*ACTIVE, JobState.QUARANTINED)
 # Said to SQLite in the partial indexes' own words: bound states alone prove nothing to it, and it
 # would read the whole journal, years of done songs, at every turn of the pool. So is LATER.
 OPEN = " AND state NOT IN ('done', 'gone')"
@@ -37,7 +37,7 @@ def among(states: Collection[JobState]) -> str:
 
 def looks(states: Collection[JobState], **claimed: Any) -> list[tuple[str, list[Any]]]:
     """The `condition` of each of `states`, furthest along first."""
-    return [condition(state, **claimed) for state in _ORDER if state in states]
+    return [condition(state, **claimed) for state in ORDER if state in states]
 
 
 def condition(

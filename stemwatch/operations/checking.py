@@ -13,7 +13,7 @@ from pathlib import Path
 
 from stemwatch.config import Settings, folder_faults
 from stemwatch.config.folders import CHECK
-from stemwatch.errors import JournalFault, StemwatchError
+from stemwatch.errors import JournalFault, PauseService, StemwatchError
 from stemwatch.inbox.mounts import WatchMode, watch_mode
 from stemwatch.inbox.names import Filter
 from stemwatch.journal.reading import ReadOnlyJournal
@@ -23,6 +23,7 @@ from stemwatch.operations.finding import FAULT, OK, WARNING, Finding, counted
 from stemwatch.operations.noticing import notices
 from stemwatch.operations.reaching import reach
 from stemwatch.operations.standing import service
+from stemwatch.outbox import staging
 from stemwatch.outbox.space import needed_bytes
 from stemwatch.web.address import looked_at
 
@@ -54,7 +55,9 @@ def _folders(settings: Settings) -> Iterator[Finding]:
     faults = folder_faults(settings)
     for fault in faults:
         yield Finding(FAULT, fault)
-    if not faults:
+    if not faults and (odd := [*_odd_outboxes(settings)]):
+        yield from odd
+    elif not faults:
         for inbox in settings.every_inbox:
             used = [path for _, path in inbox.folders.used()]
             used += [settings.state_dir] if inbox == settings.every_inbox[-1] else []
@@ -62,6 +65,17 @@ def _folders(settings: Settings) -> Iterator[Finding]:
             yield Finding(OK, f"{key}: written, renamed and deleted in {', '.join(used)}")
         for trap in moves.traps(settings):
             yield Finding(WARNING, f"folders: {trap.sentence}", moves.HINT)
+
+
+def _odd_outboxes(settings: Settings) -> Iterator[Finding]:
+    """What has the name of the hidden folder in which results are made."""
+    for inbox in settings.every_inbox:
+        if not os.path.isdir(inbox.folders.outbox):
+            continue  # not made yet
+        try:
+            staging.require(inbox.folders.outbox)
+        except PauseService as fault:
+            yield Finding(FAULT, f"{inbox.key('folders', 'outbox')}: {fault.message}", fault.hint)
 
 
 def clock_finding(now: float, stamps: Mapping[str, float]) -> Finding:

@@ -26,6 +26,7 @@ from stemwatch.inbox.rounds import AT_ONCE
 from stemwatch.job import IN_OUTBOX, Job, JobState, Options
 from stemwatch.operations import owners
 from stemwatch.operations.songs import made_here, songs
+from stemwatch.outbox import staging
 from stemwatch.workers.context import Context
 from stemwatch.workers.place import Place
 from stemwatch.workers.pool import Pool
@@ -116,6 +117,11 @@ def _open_folders(settings: Settings, out: str) -> None:
     faults = try_folders(settings, below="state_dir")
     if fault := try_folder("-o", out):
         faults.append(fault)
+    else:
+        try:
+            staging.require(out)
+        except PauseService as odd:
+            faults.append(f"-o: {odd.message} Move it away, or choose another folder.")
     if faults:
         raise ConfigFault(*faults)
     os.makedirs(lock.owners(settings.state_dir), mode=0o700, exist_ok=True)

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from stemwatch.errors import PauseService
 from stemwatch.job import STEMS
 from stemwatch.outbox import durable, naming, sidecar
 from stemwatch.outbox.sidecar import StemFile
@@ -25,6 +26,27 @@ HIDDEN = ".stemwatch"
 _TOKEN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 _KNOWN = tuple(dict.fromkeys((*STEMS[2], *STEMS[6])))
 Describe = Callable[[Sequence[StemFile]], dict[str, Any]]
+
+
+def require(outbox: str) -> None:
+    """Raise PauseService(code="disk") unless results can be made in `outbox`, as far as that shows.
+
+    A file, or another account's folder, may have the hidden folder's name: asked before a song is
+    paid for, which could not be fetched then.
+    """
+    durable.require_root(outbox)
+    hidden = os.path.join(outbox, HIDDEN)
+    if not os.path.lexists(hidden) or (
+        os.path.isdir(hidden) and os.access(hidden, os.R_OK | os.W_OK | os.X_OK)
+    ):
+        return
+    what = "can't be written" if os.path.isdir(hidden) else "is no folder"
+    raise PauseService(
+        f"{hidden} {what}: results are made there.",
+        code="disk",
+        hint=f"Move it away, or give uid {os.geteuid()} write permission there; "
+        "work goes on by itself.",
+    )
 
 
 class Staging:
@@ -45,7 +67,7 @@ class Staging:
         self.folder = os.path.join(self.path, "song")
         self._places: dict[str, str] = {}  # id -> where its file is now
         self._stems: dict[str, StemFile] = {}
-        durable.require_root(outbox)
+        require(outbox)
         with durable.disk_faults(outbox):
             _remove_beside(self.path)
             if os.path.lexists(self.folder):  # half-made before a crash

@@ -11,14 +11,14 @@ from typing import Any
 from stemwatch.compose import intake_of
 from stemwatch.config import Inbox, Settings
 from stemwatch.config.settings import Watch
-from stemwatch.errors import PauseService
+from stemwatch.errors import JournalFault, PauseService, StemwatchError
 from stemwatch.inbox.mounts import WatchMode
 from stemwatch.inbox.names import Filter
 from stemwatch.inbox.rounds import CAPACITY, Rounds
 from stemwatch.inbox.settle import Settler, quiet_seconds
 from stemwatch.inbox.watcher import Watcher
 from stemwatch.operations.rebuild import rebuild
-from stemwatch.outbox import staging
+from stemwatch.outbox import durable, staging
 from stemwatch.service.front import Front
 from stemwatch.workers.context import Context
 from stemwatch.workers.outcome import pause
@@ -74,16 +74,20 @@ class Served:
         self.rounds.look_for(Filter(watch.extensions, watch.ignore), watch.rescan_seconds)
 
     async def prepare(self) -> None:
-        """Put in order what an earlier run, or none, left behind; raises what the only one meets.
+        """Put in order what an earlier run, or none, left behind.
 
-        Of several, one whose disk is away is prepared later: the others don't wait for it.
+        One whose folders can't be used is prepared later: told as a pause, and waited for. Raises
+        JournalFault.
         """
         try:
             await self._prepare()
+        except JournalFault:
+            raise
         except PauseService as fault:
-            if self.name is None:
-                raise
             pause(self._context, fault, self.name)
+        except StemwatchError as fault:
+            held = PauseService(fault.message, code="disk", hint=fault.hint)
+            pause(self._context, held, self.name)
 
     async def _prepare(self) -> None:
         journal = self._context.journal
@@ -201,8 +205,9 @@ class AllServed:
 
 def _clear_old_staging(outbox: str, context: Context) -> None:
     """Parts of jobs that the remote has forgotten too; younger ones may be somebody's at work."""
+    staging.require(outbox)
     hidden = os.path.join(outbox, staging.HIDDEN)
-    with suppress(FileNotFoundError):
+    with durable.disk_faults(hidden), suppress(FileNotFoundError):
         tokens = os.listdir(hidden)
         keep = {
             token

@@ -61,6 +61,7 @@ async def _over(ctx: Context, pause: Pause) -> bool:
 
 async def _folders_are_well(ctx: Context, pause: Pause, place: Place) -> bool:
     if pause.code == "disk":
+        await place.demand_staging()
         await alone.rehearsal(ctx, place).of_place(place)
         return True
     if pause.code == "room":

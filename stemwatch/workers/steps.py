@@ -40,10 +40,20 @@ def _placed(step: Step) -> Step:
     return begin
 
 
+def _staged(step: Step) -> Step:
+    """`_placed`, of a step whose results are made in the outbox."""
+
+    async def begin(ctx: Context, job: Job) -> Job:
+        await ctx.place_of(job).demand_staging()
+        return await step(ctx, job)
+
+    return _placed(begin)
+
+
 STEPS: Mapping[str, Step] = {
     FILE: _placed(file),
-    FETCH: _placed(fetch),
+    FETCH: _staged(fetch),
     POLL: follow,
     CONFIRM: reconcile,
-    SUBMIT: _placed(_submit_or_reuse),
+    SUBMIT: _staged(_submit_or_reuse),
 }

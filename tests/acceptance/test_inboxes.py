@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -239,6 +240,84 @@ def test_an_inbox_that_is_not_there_is_waited_for_while_the_other_is_served(
     assert list(shared.karaoke.sidecars()) == ["comes"]
     shutil.rmtree(shared.dj.inbox)
     assert shared.home.command("run", "-c", str(shared.home.config)).returncode == 78
+
+
+ODD = [("at the start", odd) for odd in ("outbox/.stemwatch", *NAMES)]
+ODD += [("later", "outbox/.stemwatch"), ("later", "archive")]
+
+
+@pytest.mark.parametrize(("when", "odd"), ODD)
+def test_a_file_in_a_folders_place_holds_its_own_inbox_only(
+    tmp_path: Path, server: ScenarioServer, odd: str, when: str
+) -> None:
+    """Told as a pause that says what to do, never as a traceback; taken away, work goes on."""
+    shared = Shared(tmp_path, server, watch={**QUICK, "rescan_seconds": 0.3})
+    blocking = shared.karaoke.root / odd
+
+    def block() -> None:
+        blocking.parent.mkdir(exist_ok=True)
+        if blocking.is_dir():
+            shutil.rmtree(blocking)
+        blocking.write_text("a note of mine")
+
+    if when == "at the start":
+        block()
+    with shared.home.scaled_service(0.02) as service:
+        if when == "later":
+            block()
+        if odd != "inbox":
+            drop(shared.karaoke.inbox / "waits.wav", 1)
+        told = paused(service, "inbox" if odd == "inbox" else "disk")
+        drop(shared.dj.inbox / "goes.wav", 2)
+        service.wait_for_event("job.done")
+        assert server.paid["total"] == 1
+        blocking.unlink()
+        if odd in NAMES:
+            blocking.mkdir()
+        drop(shared.karaoke.inbox / "waits.wav", 1)
+        service.wait_for_event("job.done", count=2)
+        assert "Traceback" not in service.text()
+        assert not service.events("job.error")
+    assert told["inbox"] == "karaoke"
+    assert told["hint"]
+    assert list(shared.dj.sidecars()) == ["goes"]
+    assert list(shared.karaoke.sidecars()) == ["waits"]
+
+
+@pytest.mark.parametrize("odd", ["a file", "another account's"])
+def test_an_odd_outbox_pauses_the_only_inbox(
+    tmp_path: Path, server: ScenarioServer, odd: str
+) -> None:
+    """Nothing is paid for meanwhile; `check` names it, `--once` ends, and it goes on by itself."""
+    home = Home(tmp_path, server.url, watch=QUICK)
+    hidden = home.outbox / ".stemwatch"
+    with ExitStack() as stack:
+        if odd == "a file":
+            home.outbox.mkdir()
+            hidden.write_text("a note of mine")
+        else:  # root may write everywhere but on a disk that is read-only
+            if (why := why_no_mounts()) is not None:
+                pytest.skip(why)
+            stack.enter_context(disk := Tmpfs(hidden)).read_only(True)
+        drop(home.inbox / "waits.wav", 1)
+        checked = home.command("check", "-c", str(home.config))
+        once = home.command("run", "--once", "-c", str(home.config))
+        with home.scaled_service(0.02) as service:
+            told = paused(service, "disk")
+            assert server.paid["total"] == 0
+            if odd == "a file":
+                hidden.unlink()
+            else:
+                disk.umount()
+            service.wait_for_event("job.done")
+            assert "Traceback" not in service.text()
+    assert (checked.returncode, once.returncode) == (78, 1)
+    assert str(hidden) in checked.stdout
+    assert str(hidden) in once.stderr
+    assert "Traceback" not in once.stderr
+    assert str(hidden) in told["message"]
+    assert told["hint"]
+    assert list(home.sidecars()) == ["waits"]
 
 
 def test_what_both_drop_is_paid_once_and_delivered_to_both(

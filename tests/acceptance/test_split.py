@@ -146,13 +146,19 @@ def test_its_own_results_are_no_songs(home: Home, server: ScenarioServer) -> Non
 def test_results_that_can_go_nowhere_are_told_before_anything_is_paid(
     home: Home, server: ScenarioServer
 ) -> None:
-    """A file, a place below one, and one nobody can write in: a sentence that names -o, exit 78."""
+    """A file, a place below one, and one nobody can write in: a sentence that names -o, exit 78.
+
+    So is one where a file has the name of the hidden folder that stems are made in.
+    """
     song = drop(home.root / "songs" / "a.wav", 1)
-    for out in (song, song / "stems", Path("/proc/stems")):
+    odd = home.root / "odd"
+    odd.mkdir()
+    (odd / ".stemwatch").write_text("mine")
+    for out in (song, song / "stems", Path("/proc/stems"), odd):
         ran = split(home, str(out))
         assert ran.returncode == 78
         (told,) = ran.stderr.splitlines()
-        assert told.startswith(f"stemwatch: -o: {out} ")
+        assert told.startswith(f"stemwatch: -o: {out}")
     assert server.requests("post") == []
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from stemwatch.job import Identity, Job, JobState
-from stemwatch.journal.journal import _CLAIM_ORDER
+from stemwatch.journal.claiming import ORDER
 from stemwatch.workers.gate import FETCH
 from stemwatch.workers.pool import Pool
 from stemwatch.workers.timing import Timing
@@ -78,9 +78,9 @@ def test_a_song_that_goes_on_while_the_journal_is_asked_is_not_the_end(
                     if len(states) <= 2:  # the pool's own looks
                         return await at_once(states, **which)
                     monkeypatch.setattr(context.journal, "claim", at_once)  # the first time only
-                    found = await at_once(_CLAIM_ORDER[:3], **which)
+                    found = await at_once(ORDER[:3], **which)
                     await wait_for_async(lambda: home.journal_count("separating") == 1)
-                    return found or await at_once(set(states) - set(_CLAIM_ORDER[:3]), **which)
+                    return found or await at_once(set(states) - set(ORDER[:3]), **which)
 
                 monkeypatch.setattr(context.journal, "claim", slowly)
                 pool = Pool(context)
