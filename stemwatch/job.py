@@ -56,6 +56,7 @@ TRANSITIONS: Mapping[JobState, frozenset[JobState]] = MappingProxyType(
 # Furthest along first: finishing what is paid for comes before paying for more.
 ACTIVE = (_S.DELIVERED, _S.SEPARATED, _S.SEPARATING, _S.SUBMITTING, _S.QUEUED)
 IN_OUTBOX = (_S.DELIVERED, _S.DONE)
+TO_BE_FILED = (_S.DELIVERED, _S.QUARANTINED)  # all that is left is to move the original
 MAY_BE_CHARGED = frozenset({_S.SUBMITTING, _S.SEPARATING, _S.SEPARATED, _S.DELIVERED, _S.DONE})
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from stemwatch.errors import PauseService, StemwatchError
-from stemwatch.job import Job, JobState
+from stemwatch.job import TO_BE_FILED, Job, JobState
 from stemwatch.log import log
 from stemwatch.outbox.mirroring import mirrored
 from stemwatch.workers.context import Context
@@ -100,9 +100,12 @@ async def demand(ctx: Context, job: Job) -> None:
     """Raise PauseService(code="disk") if a step is in vain: its folder takes nothing.
 
     Asked before a song is paid for, and before the stems of one that failed there are fetched anew.
+    An original that is to be moved meets the folder's own fault: `status` names it, unchanged.
     """
     ctx.troubles.tries(job.id)
     if (trouble := _trouble(ctx, job)) is not None:
+        if job.state in TO_BE_FILED:
+            raise trouble.fault.with_traceback(None)  # else it grows with each song
         raise PauseService(trouble.fault.message, code="disk", hint=trouble.fault.hint)
     met, target = ctx.troubles.met.get(job.id), _target(ctx, job)
     if met is not None and met.code == "disk" and target is not None:

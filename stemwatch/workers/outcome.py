@@ -10,7 +10,7 @@ from stemwatch.errors import (
     StemwatchError,
     Unconfirmed,
 )
-from stemwatch.job import Job, JobState
+from stemwatch.job import TO_BE_FILED, Job, JobState
 from stemwatch.journal.journal import AlreadyPaid, OverBudget, StaleJob
 from stemwatch.journal.transactions import ForbiddenTransition
 from stemwatch.log import log, redacted
@@ -58,7 +58,7 @@ async def conclude(ctx: Context, job: Job, fault: Exception) -> None:
 
 
 async def _conclude(ctx: Context, current: Job, fault: Exception) -> None:
-    if current.state in unfiled.STATES:
+    if current.state in TO_BE_FILED:
         await _file_later(ctx, current, fault)
     elif isinstance(fault, StemwatchError) and fault.code in {TakenBack.code, "changed"}:
         # What has that name now is another song, and found as one by the next scan.

@@ -8,13 +8,11 @@ told once, listed by `status`, and nobody else waits for it.
 from __future__ import annotations
 
 from stemwatch.errors import RetryLater, StemwatchError
-from stemwatch.job import Job, JobState, Unfiled
+from stemwatch.job import Job, Unfiled
 from stemwatch.log import log
 from stemwatch.workers import alone
 from stemwatch.workers.context import Context
 from stemwatch.workers.pace import full_jitter
-
-STATES = (JobState.DELIVERED, JobState.QUARANTINED)
 
 
 async def postpone(
