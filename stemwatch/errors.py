@@ -7,7 +7,8 @@
     ├── Reject           this one file needs a person: quarantine it with the reason
     │   └── Unconfirmed  ... and it may have been charged: never submitted again by itself
     ├── RetryLater       this one job, again, a little later
-    └── PauseService     nothing more is submitted until this is mended; the inbox is untouched
+    ├── PauseService     nothing more is submitted until this is mended; the inbox is untouched
+    └── TakenBack        the file is gone or another one: this job ends without a word
 
 Every one carries a `hint`: the command, key or file that mends it. Raise them where the fault is
 known, catch them in one place (`workers`), log each outcome once.
@@ -127,8 +128,7 @@ class PauseService(StemwatchError):
     """Submitting stops for everybody; `code` names the pause (`auth`, `credit`, `disk`, ...).
 
     `after` is the number of seconds before the next attempt may be made, None where the policy
-    decides. `until` is a wall-clock time (Unix seconds) where one is known, such as midnight for
-    a daily budget.
+    decides. `http_status` says that it is the word of a server.
     """
 
     code = "paused"
@@ -140,12 +140,16 @@ class PauseService(StemwatchError):
         code: str,
         hint: str = "",
         after: float | None = None,
-        until: float | None = None,
         http_status: int | None = None,
         request_id: str | None = None,
     ) -> None:
         super().__init__(message, hint=hint, code=code)
         self.after = after
-        self.until = until
         self.http_status = http_status
         self.request_id = request_id
+
+
+class TakenBack(StemwatchError):
+    """The file is gone, or another one has its name: nothing was submitted."""
+
+    code = "gone"

@@ -31,8 +31,9 @@ _NAMED = {
     "AUDIO_TOO_SHORT": "too_short",
     "UNSUPPORTED_FORMAT": "unsupported",
 }
-# A gateway's word (524 is Cloudflare's) for an origin that took the request and has not answered.
-_NO_ANSWER = frozenset({504, 524})
+# A gateway's word for an origin that it gave the request to, and from which no usable answer came.
+# The origin may have taken the song all the same. 520, 522 and 524 are Cloudflare's.
+_NO_ANSWER = frozenset({502, 504, 520, 522, 524})
 _ID_LIMIT = 200
 _EXPIRED_URL = frozenset({400, 401, 403, 404, 410})  # storage services differ in their word for it
 
@@ -131,7 +132,7 @@ def post_fault(answer: Answer, *, body_sent: bool) -> StemwatchError:
     if status in {301, 307, 308, 404, 405} or (300 <= status < 400 and not body_sent):
         return _endpoint(answer)
     if status in _NO_ANSWER and body_sent:
-        return _unconfirmed(answer, "a gateway waited in vain for what became of it")
+        return _unconfirmed(answer, "only by a gateway, which got no answer itself")
     if status in {408, 409, 425} or status >= 500:
         down = status >= 500 or status == 408
         return _retry(answer, "server_error" if down else "busy", server_down=down)

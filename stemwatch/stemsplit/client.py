@@ -143,7 +143,16 @@ class SeparationApi(Protocol):
         """What is left to be spent, None where the API can't say; raises as `job` does."""
 
     async def check_key(self) -> None:
-        """Return if the API takes the key; raises PauseService or RetryLater."""
+        """Return if the API is there and takes the key; raises PauseService or RetryLater.
+
+        Like `balance` and `is_here` it costs nothing, whatever the answer is.
+        """
+
+    async def is_here(self) -> bool:
+        """Whether this address certainly takes submissions; False: only one of them can tell.
+
+        Raises PauseService (`endpoint`) where it certainly does not, else as `check_key` does.
+        """
 
     async def download(
         self,

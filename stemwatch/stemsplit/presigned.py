@@ -153,6 +153,16 @@ class PresignedApi:
     async def check_key(self) -> None:
         await self.balance()
 
+    async def is_here(self) -> bool:
+        """GET /jobs: the list is at the very path that jobs are submitted to."""
+        answer = await self._calls.get("/jobs", limit=1)
+        if 300 <= answer.status < 400 or answer.status in {404, 405}:
+            raise post_fault(answer, body_sent=False)
+        if answer.status != 200:
+            raise get_fault(answer)
+        details.parse_page(answer)
+        return True
+
     async def register_webhook(self, url: str, *, known: bool) -> Registered | None:
         """Register once. One whose secret is not `known` (any more) is replaced: it can't be asked.
 

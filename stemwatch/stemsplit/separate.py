@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from http import HTTPStatus
 from urllib.parse import quote
 
 from stemwatch.errors import RetryLater, Unconfirmed
 from stemwatch.job import Options
 from stemwatch.stemsplit import webhooks
-from stemwatch.stemsplit.answers import accepted, get_fault, post_fault
+from stemwatch.stemsplit.answers import accepted, bad_answer, get_fault, post_fault
 from stemwatch.stemsplit.calls import Calls
 from stemwatch.stemsplit.client import (
     NOT_WAITED,
@@ -101,6 +102,17 @@ class SeparateApi:
             raise post_fault(answer, body_sent=False)  # the address is wrong, not a job
         if answer.status not in {200, 404}:
             raise get_fault(answer)
+        if answer.json() is None:  # a proxy's page, while the API itself is away
+            raise bad_answer(answer, "no API's")
+
+    async def is_here(self) -> bool:
+        """GET /separate: "only POST" (405) is said of a path that is there.
+
+        A 404 says nothing: some servers give it for every method that a path does not have.
+        """
+        await self.check_key()
+        await self._calls.permit()
+        return (await self._calls.get("/separate")).status == HTTPStatus.METHOD_NOT_ALLOWED
 
     async def register_webhook(self, url: str, *, known: bool) -> Registered | None:
         """POST /webhooks, once: without a list, each start would add one more.

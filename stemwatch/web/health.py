@@ -23,7 +23,7 @@ _WORDS = {
     "credit": "the account has no credit left",
     "endpoint": "the API's address is wrong",
     "server": "the API can't be reached",
-    "server_error": "the API fails every submission",
+    "server_error": "the API fails to take songs",
     "storage": "the API's storage can't be reached",
     "rate_limited": "the API asked for time (429)",
     "disk": "the results' disk can't be written",

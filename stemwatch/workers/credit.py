@@ -40,6 +40,11 @@ class Credit:
         self._urgent.set()
         self._wanted.set()
 
+    def heard(self, seconds: float, now: float) -> None:
+        """The API says that so much is left, at `now` (Unix seconds)."""
+        self.known = Known(seconds, now)
+        log.debug("credit.known", seconds=seconds)
+
     async def due(self, ctx: Context, earliest: float) -> None:
         """Wait until it is to be asked for; not before `earliest` (monotonic) unless it turned."""
         await self._wanted.wait()
@@ -72,6 +77,5 @@ async def _ask(ctx: Context) -> bool:
         return False
     if found is None:
         return False
-    ctx.credit.known = Known(found.seconds, ctx.now())
-    log.debug("credit.known", seconds=found.seconds)
+    ctx.credit.heard(found.seconds, ctx.now())
     return True

@@ -106,6 +106,7 @@ async def _download(
     with durable.disk_faults(staging.outbox):
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
         fd = await asyncio.to_thread(os.open, part, flags, 0o644)
+    began = ctx.clock()
     try:
         size = await ctx.api.download(
             url,
@@ -115,12 +116,12 @@ async def _download(
             on_received=arrived,
         )
     except RetryLater as fault:
-        _judge_storage(ctx, fault)
+        _judge_storage(ctx, fault, began)
         raise
     finally:
         with durable.disk_faults(staging.outbox):  # shares tell here what they could not write
             await asyncio.to_thread(os.close, fd)
-    _storage_answered(ctx)
+    _storage_answered(ctx, began)
     try:
         await ctx.audio.verify(part, expected=job.duration, format=job.options.format)
     except Reject as fault:
@@ -132,20 +133,20 @@ async def _download(
     return size
 
 
-def _judge_storage(ctx: Context, fault: RetryLater) -> None:
+def _judge_storage(ctx: Context, fault: RetryLater, began: float) -> None:
     """Storage is not the API: its faults must not be taken for an outage of the other."""
     if fault.code == "rate_limited":
         # It says nothing of what the API takes: this song waits, longer each time, not everybody.
         ctx.counters.rate_limited += 1
         fault.code, fault.counts = "storage_busy", True
     if not fault.server_down:
-        _storage_answered(ctx)
+        _storage_answered(ctx, began)
         return
     fault.server_down = False
     if ctx.gate.storage_failed(fault.message, fault.after):
         log.warning("service.paused", reason="storage", message=fault.message)
 
 
-def _storage_answered(ctx: Context) -> None:
-    if ctx.gate.storage_answered():
+def _storage_answered(ctx: Context, began: float) -> None:
+    if ctx.gate.storage_answered(began):
         log.info("service.resumed", reason="storage")

@@ -2,6 +2,11 @@
 
 A pause never touches the inbox. It ends by itself: something is tried again after its backoff,
 one request at a time, and what succeeds opens the gate for everybody.
+
+That something is free wherever the API can tell: a question (`probes`). Two pauses need a song that
+is paid for if it is taken: `credit` on a wire without a balance, and `server_error`, where
+questions are answered and submissions fail. Then one song at a time tries, after waits that grow,
+and for `server_error` only once a question was answered well.
 """
 
 from __future__ import annotations
@@ -31,20 +36,26 @@ _HOLDS = {
 }
 CODES = tuple(_HOLDS)  # every pause that there usually is
 _HOLDS_OTHERWISE = {SUBMIT, FETCH}  # such as an audio helper that can't start
-# What only real work can end: the API has no free way to ask for credit, storage for anything.
+# What real work may have to end; of submitting, only once it is `cleared`.
 _TRIAL = {SUBMIT: {"credit", "endpoint", "server_error"}, FETCH: {"storage"}}
+# Asked about by a question to the API. While the server is down, its own question is enough.
+_ASKED = frozenset({"auth", "credit", "endpoint", "server_error"})
+# What a submission proves to be over.
+_BY_SUBMISSION = ("server", "auth", "credit", "endpoint", "rate_limited", "server_error")
+# Ended by a question or by time: only the next submission shows whether that was right.
+_ON_TRUST = frozenset({"auth", "credit", "endpoint", "rate_limited"})
 # Of the folders of one inbox: where there are several, the others go on.
 OF_ONE_INBOX = frozenset({"disk", "room", "inbox"})
-BY_TRIAL = frozenset(code for codes in _TRIAL.values() for code in codes)
 _IN_A_ROW = 5  # failures that pause
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """One reason why work is held. `since` and `until` are monotonic seconds.
+    """One reason why work is held. `since`, `until` and `met` are monotonic seconds.
 
-    `inbox` is the one whose songs are held, where there are several; None: everybody's. `tried`:
-    somebody is finding out whether it is over.
+    `inbox` is the one whose songs are held, where there are several; None: everybody's. `met`: when
+    a request met it last. `tried`: somebody is finding out whether it is over. `cleared`: a
+    question found nothing against a song that tries, or there is no such question.
     """
 
     code: str
@@ -55,6 +66,8 @@ class Pause:
     attempts: int = 1
     inbox: str | None = None
     tried: bool = False
+    met: float = 0.0
+    cleared: bool = False
 
     @property
     def key(self) -> tuple[str, str | None]:
@@ -76,8 +89,9 @@ class Gate:
         self._failures = 0  # requests in a row that found no working server
         self._refusals = 0  # submissions in a row that did, however well it answers other calls
         self._storage_failures = 0  # downloads in a row
-        # Ends of a pause that no accepted submission has confirmed: the next one waits longer.
-        self._unconfirmed: dict[str, int] = {}
+        # Ends of a pause that no accepted submission has confirmed, with the tries that it took and
+        # the time: the next one waits longer.
+        self._unconfirmed: dict[str, tuple[int, float]] = {}
 
     @property
     def pauses(self) -> list[Pause]:
@@ -91,7 +105,7 @@ class Gate:
         now = self._clock()
         of = inbox if fault.code in OF_ONE_INBOX else None
         before = self._pauses.get((fault.code, of))
-        attempts = 1 + self._unconfirmed.get(fault.code, 0)
+        attempts = 1 + self._unconfirmed.get(fault.code, (0, now))[0]
         if before is not None:
             # What was on its way when the pause began was no try: ten polls that fail at once
             # would pass for ten looks at a server that is down.
@@ -103,7 +117,7 @@ class Gate:
             until = max(until, before.until)  # a later, shorter Retry-After frees nobody
         since = before.since if before else now
         self._pauses[fault.code, of] = Pause(
-            fault.code, fault.message, fault.hint, since, until, attempts, of
+            fault.code, fault.message, fault.hint, since, until, attempts, of, met=now
         )
         if before is None:
             self.on_change(self._pauses[fault.code, of], True)
@@ -112,11 +126,14 @@ class Gate:
     def reopen(self, code: str, inbox: str | None = None) -> bool:
         """The cause is gone, or seems to be. True if there was such a pause."""
         ended = self._pauses.pop((code, inbox), None)
-        if ended is not None and code in {"auth", "rate_limited"}:
-            self._unconfirmed[code] = ended.attempts
-        if ended is not None:
-            self.on_change(ended, False)
-        return ended is not None
+        if ended is None:
+            return False
+        if code == "server":
+            self._failures = 0
+        if code in _ON_TRUST:
+            self._unconfirmed[code] = ended.attempts, self._clock()
+        self.on_change(ended, False)
+        return True
 
     def server_failed(
         self, message: str, *, submitting: bool, after: float | None = None
@@ -134,9 +151,7 @@ class Gate:
             code = "server_error"
         else:
             return None
-        hint = "Nothing to do: it is tried again, and goes on by itself. `api.base_url` names it."
-        new = self.pause(PauseService(message, code=code, hint=hint, after=after))
-        return code if new else None
+        return code if self.pause(outage(message, code, after)) else None
 
     def storage_failed(self, message: str, after: float | None = None) -> bool:
         """A download found no working host; five in a row pause. True if that is new.
@@ -149,23 +164,38 @@ class Gate:
         hint = "Nothing to do: what is paid for is fetched once the storage answers again."
         return self.pause(PauseService(message, code="storage", hint=hint, after=after))
 
-    def storage_answered(self) -> bool:
-        """A download got an answer. True if that ended an outage."""
+    def storage_answered(self, began: float) -> bool:
+        """A download that began at `began` got an answer. True if that ended an outage."""
         self._storage_failures = 0
-        return self.reopen("storage")
+        return self._met_before("storage", began) and self.reopen("storage")
 
-    def answered(self) -> bool:
-        """A request got an answer that made sense. True if that ended an outage."""
+    def answered(self, began: float) -> bool:
+        """A request that began at `began` got an answer that made sense. True if that ended an
+        outage.
+        """
         self._failures = 0
-        return self.reopen("server")
+        return self._met_before("server", began) and self.reopen("server")
 
-    def accepted(self) -> list[str]:
-        """A submission was taken: whatever held submitting back is over. Names what ended."""
+    def accepted(self, began: float) -> list[str]:
+        """A submission that began at `began` was taken. Names the pauses that this ends.
+
+        Those that nobody has met since. Of what a neighbour met while this one was under way it
+        says nothing: the server had let it in already.
+        """
         self._failures = self._refusals = 0
-        over = ("server", "auth", "credit", "endpoint", "rate_limited", "server_error")
-        ended = [code for code in over if self.reopen(code)]
-        self._unconfirmed.clear()
+        ended = [
+            code for code in _BY_SUBMISSION if self._met_before(code, began) and self.reopen(code)
+        ]
+        self._unconfirmed = {
+            code: (tries, at)
+            for code, (tries, at) in self._unconfirmed.items()
+            if at > began and code not in ended
+        }
         return ended
+
+    def _met_before(self, code: str, began: float) -> bool:
+        pause = self._pauses.get((code, None))
+        return pause is not None and pause.met <= began
 
     def closed(self, what: str, inbox: str | None = None) -> Pause | None:
         """The pause that holds `what` back now for this inbox, if any; the longest one first.
@@ -181,7 +211,10 @@ class Gate:
     def trial(self, what: str = SUBMIT, inbox: str | None = None) -> list[Pause]:
         """The pauses that only one real `what` can end, if nothing else holds it back now."""
         holding, now = self.holding(what, inbox), self._clock()
-        ripe = all(p.code in _TRIAL.get(what, ()) and p.until <= now for p in holding)
+        codes = _TRIAL.get(what, set())
+        ripe = all(
+            p.code in codes and p.until <= now and (p.cleared or what != SUBMIT) for p in holding
+        )
         return holding if ripe else []
 
     def holding(self, what: str, inbox: str | None) -> list[Pause]:
@@ -196,14 +229,27 @@ class Gate:
         ]
 
     def due(self) -> list[Pause]:
-        """Pauses whose time is over: whoever can must try whether the cause is gone."""
-        now = self._clock()
-        return [p for p in self._pauses.values() if p.until <= now]
+        """Pauses whose time is over, and for which something other than real work can be tried."""
+        now, down = self._clock(), ("server", None) in self._pauses
+        return [
+            p
+            for p in self._pauses.values()
+            if p.until <= now
+            and not p.cleared
+            and p.code not in _TRIAL[FETCH]
+            # One question for all of them: a server that is down is not to be asked three.
+            and not (down and p.code in _ASKED)
+        ]
 
     def tried(self, pause: Pause) -> None:
         """Somebody tries now: push the next try back, so that nobody else does meanwhile."""
-        wait = self._backoff(pause.code, pause.attempts + 1)
-        self._pauses[pause.key] = replace(pause, until=self._clock() + wait, tried=True)
+        until = self._clock() + self._backoff(pause.code, pause.attempts + 1)
+        self._pauses[pause.key] = replace(pause, until=until, tried=True, cleared=False)
+
+    def clear(self, pause: Pause) -> None:
+        """No question can end it (any more): one song may try, now."""
+        if pause.key in self._pauses:
+            self._pauses[pause.key] = replace(pause, until=self._clock(), tried=False, cleared=True)
 
     def in_vain(self, pause: Pause, after: float | None = None) -> None:
         """The try found it as it was: the next one waits longer, `after` seconds at least."""
@@ -238,3 +284,9 @@ class Gate:
         if code == "rate_limited":
             return full_jitter(attempts, timing.rate_limited_first, timing.rate_limited_max, rng)
         return full_jitter(attempts, timing.account_first, timing.account_max, rng)
+
+
+def outage(message: str, code: str = "server", after: float | None = None) -> PauseService:
+    """The pause of a server that does not answer, or (`server_error`) that takes no song."""
+    hint = "Nothing to do: it is tried again, and goes on by itself. `api.base_url` names it."
+    return PauseService(message, code=code, hint=hint, after=after)

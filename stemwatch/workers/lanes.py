@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from stemwatch.errors import PauseService, RetryLater, StemwatchError
+from stemwatch.errors import PauseService, RetryLater, StemwatchError, Unconfirmed
 from stemwatch.job import Job, JobState
 from stemwatch.journal.journal import StaleJob
 from stemwatch.log import log
@@ -176,11 +176,12 @@ class Lanes:
             ctx.slots.release(job_id)
             return job
         before = job
+        began = ctx.clock()
         try:
             job = await self._lanes[name].step(ctx, job)
         except Exception as fault:
             if name in (SUBMIT, POLL) and _answered(fault):
-                self._server_answered()
+                self._server_answered(began)
             try:
                 await conclude(ctx, job, fault)
             except StaleJob:
@@ -190,7 +191,7 @@ class Lanes:
             job = await ctx.journal.get(job_id) or job
         else:
             if name in (SUBMIT, POLL):
-                self._server_answered()
+                self._server_answered(began)
         if job.state not in (JobState.SEPARATING, JobState.SEPARATED):
             ctx.progress.end(job_id)
             ctx.reserved.pop(job_id, None)
@@ -203,8 +204,8 @@ class Lanes:
             ctx.ended(job)
         return job
 
-    def _server_answered(self) -> None:
-        if self._ctx.gate.answered():
+    def _server_answered(self, began: float) -> None:
+        if self._ctx.gate.answered(began):
             log.info("service.resumed", reason="server")
 
 
@@ -213,7 +214,7 @@ def _to_be_filed(job: Job) -> bool:
 
 
 def _answered(fault: Exception) -> bool:
-    """Whether a fault is the word of a working server."""
-    if isinstance(fault, RetryLater) and fault.server_down:
+    """Whether a fault is the word of a working server, and not of a gateway before it."""
+    if isinstance(fault, Unconfirmed) or (isinstance(fault, RetryLater) and fault.server_down):
         return False
     return isinstance(fault, StemwatchError) and getattr(fault, "http_status", None) is not None

@@ -9,7 +9,8 @@ from stemwatch.workers.context import Context
 from stemwatch.workers.gate import CONFIRM, FETCH, FILE, POLL
 from stemwatch.workers.lanes import Lanes
 
-_OUTAGE_TRIES = 3  # probes of a server that is down before nobody waits for it any more
+_OUTAGES = {"server", "server_error"}
+_OUTAGE_TRIES = 3  # of one of them before nobody waits for its end any more
 
 
 class Left:
@@ -42,7 +43,7 @@ class Left:
                 return False
         held = [p for p in ctx.gate.pauses if p.code != "rate_limited"]
         if any(p.inbox is None for p in held):
-            patient = all(p.code != "server" or p.attempts > _OUTAGE_TRIES for p in held)
+            patient = all(p.code not in _OUTAGES or p.attempts > _OUTAGE_TRIES for p in held)
             return patient and self._same_since(ended)
         budgeted = ctx.budget.limited and not ctx.local
         if under_way or not (held or budgeted or ctx.troubles.waiting()):

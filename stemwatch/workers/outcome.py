@@ -8,6 +8,7 @@ from stemwatch.errors import (
     Reject,
     RetryLater,
     StemwatchError,
+    TakenBack,
     Unconfirmed,
 )
 from stemwatch.job import TO_BE_FILED, Job, JobState
@@ -16,9 +17,8 @@ from stemwatch.journal.transactions import ForbiddenTransition
 from stemwatch.log import log, redacted
 from stemwatch.workers import alone, unfiled
 from stemwatch.workers.context import Context
-from stemwatch.workers.gate import FILE, OF_ONE_INBOX
+from stemwatch.workers.gate import FILE, OF_ONE_INBOX, outage
 from stemwatch.workers.pace import full_jitter
-from stemwatch.workers.submit import TakenBack
 from stemwatch.workers.troubles import Met
 
 # How often a counted fault may happen to one job before a person has to look.
@@ -157,6 +157,26 @@ def pause(ctx: Context, fault: PauseService, inbox: str | None = None) -> None:
             ctx.credit.turned()
 
 
+def hold_others(ctx: Context, job: Job, fault: BaseException) -> None:
+    """What this answer to a submission says to all that are about to be submitted; at once.
+
+    Asking the journal first would take a slow disk long enough for another song to be paid for.
+    """
+    if isinstance(fault, PauseService):
+        pause(ctx, fault, job.inbox)
+    elif isinstance(fault, Unconfirmed):
+        # If the server is failing, the songs in flight are all that this may cost: nobody else is
+        # sent before it answers a question, and then one by one until it takes a song.
+        pause(ctx, outage(fault.message, "server_error"))
+    elif isinstance(fault, RetryLater) and fault.code == "rate_limited":
+        _give_time(ctx, fault)
+
+
+def _give_time(ctx: Context, fault: RetryLater) -> None:
+    hint = "Lower api.max_concurrent to your plan's parallel jobs if this goes on."
+    pause(ctx, PauseService(fault.message, code="rate_limited", hint=hint, after=fault.after))
+
+
 def resumed(ctx: Context, code: str, inbox: str | None = None) -> bool:
     """The cause of this pause is gone: say so once. False if there was no such pause."""
     if not ctx.gate.reopen(code, inbox):
@@ -199,8 +219,7 @@ async def reject(ctx: Context, job: Job, fault: Reject) -> None:
 async def _retry(ctx: Context, job: Job, fault: RetryLater) -> None:
     if fault.code == "rate_limited":
         ctx.counters.rate_limited += 1
-        hint = "Lower api.max_concurrent to your plan's parallel jobs if this goes on."
-        pause(ctx, PauseService(fault.message, code="rate_limited", hint=hint, after=fault.after))
+        _give_time(ctx, fault)
         if job.state is JobState.SEPARATING:  # it is asking that is too much: all polls wait
             ctx.polls.hold(ctx.clock() + ctx.gate.seconds_left("rate_limited"))
     if fault.server_down:

@@ -18,7 +18,7 @@ from stemwatch.workers.alone import look
 from stemwatch.workers.asking import Asking
 from stemwatch.workers.claims import Claims
 from stemwatch.workers.context import Context
-from stemwatch.workers.gate import BY_TRIAL, CONFIRM, FETCH, FILE, POLL, SUBMIT
+from stemwatch.workers.gate import CONFIRM, FETCH, FILE, POLL, SUBMIT
 from stemwatch.workers.lanes import Lane, Lanes
 from stemwatch.workers.left import Left
 from stemwatch.workers.outcome import pause
@@ -186,7 +186,7 @@ class Pool:
     def _probe_pauses(self) -> None:
         for due in self.ctx.gate.due():
             under_way = self._probes.get(due.inbox)
-            if due.code not in BY_TRIAL and (under_way is None or under_way.done()):
+            if under_way is None or under_way.done():
                 self._probes[due.inbox] = supervised(probe(self.ctx, due), self._lanes.fail)
         for folder in self.ctx.troubles.due(self.ctx.clock()):
             if (looking := self._looks.get(folder)) is None or looking.done():
@@ -249,7 +249,7 @@ class Pool:
             for held in trial if lane.tasks else ():
                 ctx.gate.tried(held)
             if not lane.tasks and not await self._claims.left(FETCH):
-                ctx.gate.storage_answered()  # nothing is left to try it with
+                ctx.gate.storage_answered(ctx.clock())  # nothing is left to try it with
 
     async def _fill_submit(self) -> None:
         """Uploads for the free slots, and ahead of those that are about to be free."""

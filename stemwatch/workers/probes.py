@@ -1,45 +1,60 @@
-"""Trying whether the cause of a pause is gone, without a song: one probe at a time."""
+"""Trying whether the cause of a pause is gone, at no cost: one probe at a time."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 
-from stemwatch.errors import PauseService, StemwatchError
+from stemwatch.errors import PauseService, RetryLater, StemwatchError
+from stemwatch.job import JobState
 from stemwatch.log import log
 from stemwatch.workers import alone, room
 from stemwatch.workers.context import Context
-from stemwatch.workers.gate import OF_ONE_INBOX, Pause
+from stemwatch.workers.gate import OF_ONE_INBOX, Pause, outage
+from stemwatch.workers.outcome import pause as hold
 from stemwatch.workers.outcome import resumed
 from stemwatch.workers.place import Place
 
 
 async def probe(ctx: Context, pause: Pause) -> None:
-    """Look whether `pause` is over, and open the gate if so; else it waits longer."""
+    """Look whether `pause` is over, and open the gate if so; else it waits longer.
+
+    Where nothing can be asked that would tell, one song may try.
+    """
     ctx.gate.tried(pause)
     try:
         over = await _over(ctx, pause)
     except StemwatchError as fault:
-        ctx.counters.rate_limited += fault.code == "rate_limited"
-        if pause.code == "server" and isinstance(fault, PauseService):
-            ctx.gate.answered()  # it answers again, if only to refuse the key
-            ctx.gate.pause(fault)
-        else:
-            ctx.gate.in_vain(pause, getattr(fault, "after", None))
+        _told(ctx, pause, fault)
         return
     except Exception as fault:  # ours: this pause must not be for good, nor anybody else's trouble
         log.error("probe.error", reason=pause.code, inbox=pause.inbox, exc_info=fault)
         ctx.gate.in_vain(pause)
         return
-    if not over:
+    if over is None:
+        ctx.gate.clear(pause)
+    elif not over:
         ctx.gate.in_vain(pause)
         return
-    resumed(ctx, pause.code, pause.inbox)
-    if pause.code in {"auth", "server"}:
-        ctx.gate.answered()
+    else:
+        resumed(ctx, pause.code, pause.inbox)
     ctx.wake()
 
 
-async def _over(ctx: Context, pause: Pause) -> bool:
+def _told(ctx: Context, pause: Pause, fault: StemwatchError) -> None:
+    """The question was refused, or got no answer, which may be the news of another pause."""
+    ctx.counters.rate_limited += fault.code == "rate_limited"
+    ctx.gate.in_vain(pause, getattr(fault, "after", None))
+    if isinstance(fault, PauseService) and fault.code != pause.code:
+        if pause.code == "server":  # it answers again, if only to refuse the key
+            resumed(ctx, "server")
+        hold(ctx, fault)
+    elif isinstance(fault, RetryLater) and fault.server_down and pause.code == "server_error":
+        hold(ctx, outage(fault.message))  # it is not the submissions alone
+
+
+async def _over(ctx: Context, pause: Pause) -> bool | None:
+    """Whether it is over; None: nothing that is free can tell."""
     if pause.code in OF_ONE_INBOX:
         place = ctx.places.get(pause.inbox)
         # Of one that is configured no more, its next song tells.
@@ -48,15 +63,43 @@ async def _over(ctx: Context, pause: Pause) -> bool:
             await alone.wake_all(ctx)
         return well
     match pause.code:
-        case "auth" | "server":
+        case "auth" | "server" | "server_error":
             await ctx.requests.take()
             await ctx.api.check_key()
-            return True
+            # Questions may be answered while every submission fails.
+            return None if pause.code == "server_error" else True
+        case "endpoint":
+            await ctx.requests.take()
+            return await ctx.api.is_here() or None
+        case "credit":
+            return await _has_credit(ctx)
         case "journal":
             await ctx.journal.note("probe", f"{ctx.now():.0f}")
             return True
         case _:
             return True
+
+
+async def _has_credit(ctx: Context) -> bool | None:
+    """Whether what is left is enough for one of the songs that wait."""
+    if not ctx.api.tells_credit:
+        return None
+    await ctx.requests.take()
+    balance = await ctx.api.balance()
+    if balance is None:
+        return None
+    ctx.credit.heard(balance.seconds, ctx.now())
+    if await _waits(ctx, None):
+        return await _waits(ctx, balance.seconds)
+    return balance.seconds > 0
+
+
+async def _waits(ctx: Context, longest: float | None) -> bool:
+    """Whether a song of at most so many seconds waits to be submitted (None: of any length)."""
+    queued = (JobState.QUEUED,)
+    return bool(
+        await ctx.journal.claim(queued, now=math.inf, owner=ctx.owner, limit=1, longest=longest)
+    )
 
 
 async def _folders_are_well(ctx: Context, pause: Pause, place: Place) -> bool:

@@ -26,29 +26,39 @@ async def as_flac(ctx: Context, job: Job, fault: TooLarge) -> AsyncIterator[Uplo
     """
     if job.codec not in _LOSSLESS:
         raise fault
-    folder = os.path.dirname(ctx.journal.path)
-    path = os.path.join(folder, f"{_PREFIX}{job.id}.flac")
+    path = os.path.join(os.path.dirname(ctx.journal.path), f"{_PREFIX}{job.id}.flac")
+    try:
+        upload = await _convert(ctx, job, path)
+        try:
+            if upload.size > fault.limit:
+                raise fault
+            instead_of = job.identity.size
+            log.info("job.converted", name=job.name, bytes=upload.size, instead_of=instead_of)
+            # No fault of what is done with it is caught here: an OSError after the paid call, taken
+            # for a full disk, would have the song submitted, and paid for, again.
+            yield upload
+        finally:
+            with suppress(OSError):  # only read from: nothing can be lost, but the answer could
+                os.close(upload.fd)
+    finally:
+        with suppress(OSError):
+            os.unlink(path)
+
+
+async def _convert(ctx: Context, job: Job, path: str) -> Upload:
+    """Write the FLAC to `path` and open it. Raises PauseService for a full disk."""
     try:
         # A sum of one is that one: integer samples come out as they went in.
         await ctx.audio.mix([job.path], path, "flac")
         fd = await asyncio.to_thread(os.open, path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            size = os.fstat(fd).st_size
-            if size > fault.limit:
-                raise fault
-            log.info("job.converted", name=job.name, bytes=size, instead_of=job.identity.size)
-            yield Upload(fd=fd, size=size, filename=f"{os.path.splitext(job.name)[0]}.flac")
-        finally:
-            os.close(fd)
     except OSError as trouble:
         raise PauseService(
-            f"{job.name} can't be converted in {folder}: {trouble.strerror}.",
+            f"{job.name} can't be converted in {os.path.dirname(path)}: {trouble.strerror}.",
             code="disk",
             hint="Free some space there; work goes on by itself.",
         ) from trouble
-    finally:
-        with suppress(OSError):
-            os.unlink(path)
+    size = os.fstat(fd).st_size
+    return Upload(fd=fd, size=size, filename=f"{os.path.splitext(job.name)[0]}.flac")
 
 
 def clean(folder: str) -> None:

@@ -23,8 +23,9 @@ async def _submit_or_reuse(ctx: Context, job: Job) -> Job:
     delivered = await reuse(ctx, job, alike)
     if delivered is not None:
         return delivered
+    began = ctx.clock()
     separating = await submit(ctx, job, alike)
-    for code in ctx.gate.accepted():
+    for code in ctx.gate.accepted(began):
         log.info("service.resumed", reason=code)
     return separating
 

@@ -14,7 +14,14 @@ import uuid
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
-from stemwatch.errors import PauseService, Reject, RetryLater, StemwatchError, Unconfirmed
+from stemwatch.errors import (
+    PauseService,
+    Reject,
+    RetryLater,
+    StemwatchError,
+    TakenBack,
+    Unconfirmed,
+)
 from stemwatch.inbox.sample import NotYet, open_regular
 from stemwatch.job import CLEARED, Identity, Job, JobState
 from stemwatch.log import log, redacted
@@ -25,13 +32,8 @@ from stemwatch.tasks import supervise
 from stemwatch.workers import room
 from stemwatch.workers.context import Context
 from stemwatch.workers.gate import SUBMIT
+from stemwatch.workers.outcome import hold_others
 from stemwatch.workers.smaller import as_flac
-
-
-class TakenBack(StemwatchError):
-    """The file is gone, or another one has its name: nothing was submitted."""
-
-    code = "gone"
 
 
 async def submit(ctx: Context, job: Job, alike: Collection[Job]) -> Job:
@@ -46,9 +48,12 @@ async def submit(ctx: Context, job: Job, alike: Collection[Job]) -> Job:
         attempt = _Attempt(ctx, job, fd, alike)
         try:
             answer = await _send(attempt, Upload(fd=fd, size=job.identity.size, filename=job.name))
-        except BaseException as fault:
+        except BaseException as met:
+            fault = attempt.judged(met)
             await attempt.refused(fault)
-            raise
+            if fault is met:
+                raise
+            raise fault from met
     accepted = ctx.clock()
     attempt.learn(accepted)
     separating = await confirm(ctx, attempt.job, answer)
@@ -177,9 +182,23 @@ class _Attempt:
         if not same(opened, self.job.identity) or not same(path_is, self.job.identity):
             raise TakenBack(f"{self.job.name} was taken back or changed before it was submitted.")
 
+    def judged(self, fault: BaseException) -> BaseException:
+        """`fault`, or Unconfirmed for one after the last bytes that is not the API's own word.
+
+        Whatever raised it, the song may have been taken: a full disk of ours is no refusal.
+        """
+        known = isinstance(fault, StemwatchError) and not (
+            isinstance(fault, PauseService) and fault.http_status is None
+        )
+        sent = self._last_bytes and self.job.state is JobState.SUBMITTING
+        if not sent or known or not isinstance(fault, Exception):
+            return fault
+        return Unconfirmed(redacted(f"an unexpected fault after the last bytes: {fault!r}."))
+
     async def refused(self, fault: BaseException) -> None:
         """The answer was no, or there was none: put the journal right."""
         ctx, job = self.ctx, self.job
+        hold_others(ctx, job, fault)
         if isinstance(fault, RetryLater) and fault.code == NOT_WAITED:
             ctx.ahead.expired(job.id, closed=True)
         if job.state is JobState.SUBMITTING:
@@ -195,10 +214,6 @@ class _Attempt:
         ctx.slots.release(job.id)
         # It stays in `committed` until the pool has concluded it: a drain that stopped a refusal
         # on its way to the journal would leave a `submitting` that nobody is uncertain about.
-        unforeseen = isinstance(fault, Exception) and not isinstance(fault, StemwatchError)
-        if job.state is JobState.SUBMITTING and self._last_bytes and unforeseen:
-            text = redacted(f"an unexpected fault after the last bytes: {fault!r}.")
-            raise Unconfirmed(text) from fault
 
     def _fewer_slots(self) -> None:
         """A 429 for want of a slot: not one to an upload ahead, nor on its way to a storage."""

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.harness import KEY, Home, Service
+from tests.acceptance.harness import KEY, PRESIGNED, SEPARATE, Home, Service
 from tests.acceptance.songs import drop
 from tests.scenario.server import ScenarioServer
 from tests.support import wait_for
@@ -97,10 +97,14 @@ def pairs(values: list[float]) -> list[tuple[float, float]]:
     return list(itertools.pairwise(values))
 
 
+@SEPARATE
 def test_no_credit_pauses_submitting_only_and_one_song_tries_again(
     tmp_path: Path, server: ScenarioServer
 ) -> None:
-    """402 names the seconds that are missing and where to buy them; what is paid for goes on."""
+    """402 names the seconds that are missing and where to buy them; what is paid for goes on.
+
+    Of wire A only a song can tell: there is no question about what is left.
+    """
     shop = "https://stemsplit.example/credits"
     body = {"error": "no credit", "requiredSeconds": 218.5, "purchaseUrl": shop}
     server.scenario(post=[{}, {"status": 402, "body": body, "times": 3}], jobs=[{"seconds": 0.5}])
@@ -118,6 +122,30 @@ def test_no_credit_pauses_submitting_only_and_one_song_tries_again(
     posts = times(server.requests("post"))
     assert len(posts) == 4 + 3
     assert posts[3] - posts[2] > 0.3  # 30 s or more, scaled: one song at a time asks again
+    assert home.reasons() == {}
+    assert server.paid["total"] == 4
+
+
+@PRESIGNED
+def test_credit_that_came_back_is_found_by_asking_for_it(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """No song tries before the balance is enough for one that waits; then all go on."""
+    server.scenario(post=[{"status": 402, "times": "ever"}], balance_seconds=4)
+    home = Home(tmp_path, watch=QUICK, base_url=server.url, api={"max_concurrent": 3})
+    with home.scaled_service(SCALE, "account_max=0.5") as service:
+        drop(home.inbox / "first.wav", 0)
+        assert "402" in paused(service, "credit")["message"]
+        posts = len(server.requests("post"))
+        for number in range(1, 4):
+            drop(home.inbox / f"song{number}.wav", number)
+        asked = len(server.requests("balance"))
+        wait_for(lambda: len(server.requests("balance")) >= asked + 3)
+        assert len(server.requests("post")) == posts == 1
+        assert resumed(service) == []
+        server.scenario(post=[], balance_seconds=60)
+        wait_until_done(service, 4)
+        assert resumed(service) == ["credit"]
     assert home.reasons() == {}
     assert server.paid["total"] == 4
 
@@ -197,6 +225,38 @@ def test_retry_after_is_never_broken(tmp_path: Path, server: ScenarioServer, hea
         over = math.floor(over)  # an HTTP-date has whole seconds
     assert posts[1]["time"] >= over
     assert len(posts) == 6  # no attempt was wasted
+    assert server.paid["total"] == 5
+
+
+@pytest.mark.parametrize("route", ["post", "get"])
+def test_a_retry_after_is_kept_though_a_neighbour_is_accepted(
+    tmp_path: Path, server: ScenarioServer, route: str
+) -> None:
+    """What was in flight when the 429 came was let in before: it frees nobody.
+
+    The 429 may be that of another submission, or of a question about a job.
+    """
+    limited = {"status": 429, "headers": {"Retry-After": "2"}}
+    slow = {"delay": 1.0}
+    if route == "post":
+        server.scenario(post=[slow, limited])
+    else:
+        server.scenario(post=[{}, slow], get=[limited])
+    home = Home(tmp_path, watch=QUICK, base_url=server.url, api={"max_concurrent": 3})
+    with home.scaled_service(SCALE, "creep=0.01") as service:
+        for number in range(2):
+            drop(home.inbox / f"song{number}.wav", number)
+        paused(service, "rate_limited")
+        told = time.time()
+        for number in range(2, 5):
+            drop(home.inbox / f"song{number}.wav", number)
+        wait_until_done(service, 5)
+    refused = next(entry for entry in server.requests(route) if entry["status"] == 429)
+    over = refused.get("finished", refused["time"]) + 2.0
+    posts = server.requests("post")
+    accepted = [post["finished"] for post in posts if post["status"] in {201, 202}]
+    assert min(accepted) < told  # taken by the server, and answered within its time
+    assert [post["time"] for post in posts if told < post["time"] < over] == []
     assert server.paid["total"] == 5
 
 
@@ -312,6 +372,66 @@ def test_an_outage_of_ten_minutes_sees_at_most_one_request_in_30_s(
         assert "server" in resumed(service)
     assert server.paid["total"] == 9
     assert home.reasons() == {}
+
+
+def test_an_outage_costs_at_most_the_songs_in_flight_when_it_began(
+    tmp_path: Path, server: ScenarioServer, wire: str
+) -> None:
+    """Ten minutes of 502 to everything, which may come from a server that took the song.
+
+    Wire A: those in flight are left to their owner. Wire B: they are looked up, and submitted
+    again where they were not taken. Nothing is paid twice, all others are delivered.
+    """
+    at_once, songs = 3, 12
+    gateway: dict[str, Any] = {"status": 502, "html": True}
+    forever: list[dict[str, Any]] = [{**gateway, "times": "ever"}]
+    server.scenario(
+        post=[{}, {**gateway, "accept": True, "delay": 0.1}, *forever],
+        jobs=[{"seconds": 0.3}],
+    )
+    home = Home(tmp_path, watch=QUICK, base_url=server.url, api={"max_concurrent": at_once})
+    with home.scaled_service(SCALE / 2) as service:
+        drop(home.inbox / "before.wav", songs)
+        wait_for(lambda: server.paid["total"] == 1)
+        server.scenario(get=forever, download=forever, ticket=[{}] * at_once + forever)
+        for number in range(songs):
+            drop(home.inbox / f"song{number:02}.wav", number)
+        paused(service, "server_error")
+        paused(service, "server")
+        began, posted = time.time(), len(server.requests("post"))
+        wait_for(lambda: time.time() - began > 3.0)  # ten minutes, scaled
+        assert len(server.requests("post")) == posted  # no song was risked for a try
+        assert posted <= 1 + at_once
+        server.scenario(post=[], get=[], download=[], ticket=[])
+        lost = 0 if wire == "presigned" else posted - 1
+        wait_until_done(service, songs + 1 - lost)
+        wait_for(lambda: len(home.reasons()) == lost)
+        assert {"server", "server_error"} <= set(resumed(service))
+    assert {reason["code"] for reason in home.reasons().values()} <= {"submission_unconfirmed"}
+    assert set(server.paid["by_sha256"].values()) == {1}
+    # Of wire A the one that was taken behind the 502 is paid for, and not delivered.
+    assert server.paid["total"] == songs + 1 - (lost - 1 if lost else 0)
+
+
+def test_submissions_that_all_get_502_cost_one_song_a_try(
+    tmp_path: Path, server: ScenarioServer, wire: str
+) -> None:
+    """Questions are answered all the while: only a song can tell, alone, and ever more rarely."""
+    server.scenario(post=[{"status": 502, "times": "ever"}])
+    home = Home(tmp_path, watch=QUICK, base_url=server.url, api={"max_concurrent": 1})
+    with home.scaled_service(SCALE) as service:
+        for number in range(8):
+            drop(home.inbox / f"song{number}.wav", number)
+        wait_for(lambda: len(server.requests("post")) >= 4)
+        posts = times(server.requests("post"))
+        server.scenario(post=[])
+        lost = len(server.requests("post")) if wire == "separate" else 0
+        wait_until_done(service, 8 - lost)
+        wait_for(lambda: len(home.reasons()) == lost)
+    # 2.5, 5 and 10 s at least, scaled
+    gaps = [b - a for a, b in pairs(posts)]
+    assert all(gap >= least for gap, least in zip(gaps, (0.025, 0.05, 0.1), strict=False))
+    assert set(server.paid["by_sha256"].values()) == {1}
 
 
 def test_a_server_that_is_not_there_is_waited_for(tmp_path: Path, wire: str) -> None:

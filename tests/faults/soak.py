@@ -52,11 +52,15 @@ POST = (
     {"status": 429},
     {"status": 500},
     {"status": 503, "headers": {"Retry-After": "0"}},
-    {"status": 502, "html": True},
     {"reset": "head"},
     {"reset": "body"},
 )
-UNCERTAIN = ({"reset": "end"}, {"reset": "end", "accept": True}, {"html": True})  # of the POSTs
+UNCERTAIN = (  # of the POSTs
+    {"status": 502, "html": True},
+    {"reset": "end"},
+    {"reset": "end", "accept": True},
+    {"html": True},
+)
 GET = (
     {"status": 429},
     {"status": 500},
@@ -254,7 +258,7 @@ class Soak:
             if self.rng.random() < 0.02:
                 content = b"RIFF\x04\x00\x00\x00 no sound" + str(self._names).encode() * 99
             else:
-                content = wav_bytes(number, seconds=0.3)
+                content = wav_bytes(number, seconds=1.0)
             self._put(content, "six" if six else "", f"song {self._names}.wav")
             if b"no sound" not in content[:40]:
                 key = (_sha256(content), *(("6", "flac") if six else ("2", "wav")))

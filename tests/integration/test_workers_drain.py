@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 
-from stemwatch.errors import Reject
+from stemwatch.errors import PauseService, Reject
 from stemwatch.job import Identity, Job, JobState, Options
-from stemwatch.stemsplit.client import RemoteJob, Submitted, Upload
+from stemwatch.stemsplit.client import RemoteJob, Submitted, TooLarge, Upload
 from stemwatch.workers.claims import Claims
 from stemwatch.workers.context import Context
 from stemwatch.workers.gate import FETCH, SUBMIT
@@ -45,6 +47,7 @@ class Wire:
     """An API that tells what it was sent. `fault` is raised instead of an answer."""
 
     lists_jobs = False
+    tells_credit = False
     keeps_uploads = None
 
     def __init__(self, fault: Exception | None = None) -> None:
@@ -82,6 +85,9 @@ class Wire:
         raise AssertionError("nothing is asked for in these tests")
 
     async def check_key(self) -> None: ...
+
+    async def is_here(self) -> bool:
+        return True
 
     async def download(self, *_: object, **__: object) -> int:
         raise AssertionError("nothing is fetched in these tests")
@@ -211,6 +217,46 @@ def test_a_fault_after_the_last_bytes_is_told_at_once(
             return job.code, job.state, spent
 
     assert asyncio.run(main()) == (code, JobState.QUARANTINED, minutes)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        PauseService("No space left.", code="disk"),
+    ],
+    ids=["OSError", "PauseService"],
+)
+def test_a_full_disk_after_the_paid_call_does_not_pay_again(memory: Path, fault: Exception) -> None:
+    """Also while its smaller form is open: it is no fault of the conversion any more."""
+
+    class Converting(Wire):
+        async def submit(self, upload: Upload, *args: Any, **kwargs: Any) -> Submitted:
+            if upload.filename.endswith(".wav"):
+                raise TooLarge(upload.size - 1)
+            return await super().submit(upload, *args, **kwargs)
+
+    async def main() -> tuple[int, str | None, JobState, float]:
+        wire = Converting(fault)
+        async with opened(memory, wire) as context:
+            (job,) = await context.journal.in_states((JobState.QUEUED,))
+            await context.journal.amend(job, codec="pcm_s16le")
+            pool = Pool(context)
+            running = asyncio.create_task(pool.run())
+            await wait_for_async(lambda: wire.charged)
+            state = JobState.SUBMITTING
+            async with asyncio.timeout(20):
+                while state is JobState.SUBMITTING:
+                    await asyncio.sleep(0.01)
+                    state = (await journaled(context))[0].state
+            await pool.stop(20.0)
+            await running
+            assert not list(memory.rglob("upload-*"))
+            job, spent = await journaled(context)
+            return wire.begun, job.code, job.state, spent
+
+    ended = asyncio.run(main())
+    assert ended == (1, "submission_unconfirmed", JobState.QUARANTINED, 1.0)
 
 
 def test_patience_ends_and_nothing_outlives_the_journal(memory: Path) -> None:

@@ -58,14 +58,26 @@ def kind(fault: StemwatchError) -> tuple[type[StemwatchError], str]:
         (425, (RetryLater, "busy")),
         (429, (RetryLater, "rate_limited")),
         (500, (RetryLater, "server_error")),
-        (502, (RetryLater, "server_error")),
+        (502, (Unconfirmed, "submission_unconfirmed")),
         (503, (RetryLater, "server_error")),
+        (504, (Unconfirmed, "submission_unconfirmed")),
+        (520, (Unconfirmed, "submission_unconfirmed")),
+        (521, (RetryLater, "server_error")),  # Cloudflare's: the origin refused the connection
+        (522, (Unconfirmed, "submission_unconfirmed")),
+        (524, (Unconfirmed, "submission_unconfirmed")),
         (599, (RetryLater, "server_error")),
     ],
 )
 def test_a_submission_answered(status: int, expected: tuple[type[StemwatchError], str]) -> None:
     """Every status of the table on POST, after the whole body was sent."""
     assert kind(post_fault(answer(status), body_sent=True)) == expected
+
+
+@pytest.mark.parametrize("status", [502, 504, 520, 522, 524])
+def test_a_gateway_before_the_bodys_end_cost_nothing(status: int) -> None:
+    """Without its last bytes nobody can have taken the song."""
+    fault = post_fault(answer(status), body_sent=False)
+    assert kind(fault) == (RetryLater, "server_error")
 
 
 def test_a_redirect_before_the_bodys_end_cost_nothing() -> None:

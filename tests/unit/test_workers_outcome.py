@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 from stemwatch.audio.client import AudioHelper
-from stemwatch.errors import JournalFault, PauseService, Reject, RetryLater, Unconfirmed
+from stemwatch.errors import (
+    JournalFault,
+    PauseService,
+    Reject,
+    RetryLater,
+    TakenBack,
+    Unconfirmed,
+)
 from stemwatch.job import Identity, Job, JobState, Options
 from stemwatch.journal.journal import AlreadyPaid, Journal, OverBudget, StaleJob
 from stemwatch.progress import Progress
@@ -24,7 +31,6 @@ from stemwatch.workers.outcome import conclude
 from stemwatch.workers.pace import RequestBudget, Slots
 from stemwatch.workers.place import Place
 from stemwatch.workers.polls import Polls
-from stemwatch.workers.submit import TakenBack
 from stemwatch.workers.timing import Timing
 from tests.support import Clock
 
