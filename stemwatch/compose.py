@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from stemwatch.audio.client import AudioHelper
 from stemwatch.config import Folders, Settings
 from stemwatch.errors import StemwatchError
-from stemwatch.inbox.intake import Intake, Limits
+from stemwatch.inbox.intake import Intake
 from stemwatch.inbox.mounts import WatchMode
 from stemwatch.journal.journal import Journal
 from stemwatch.journal.schema import JOURNAL
@@ -29,9 +29,6 @@ from stemwatch.workers.place import Anchor, Place
 from stemwatch.workers.polls import Polls
 from stemwatch.workers.reach import Reach
 from stemwatch.workers.timing import Timing
-
-LARGEST = 4 << 30  # bytes of a file, where only an upload's answer tells what the API takes
-LONGEST = 3601.0  # seconds of audio that the API takes: an hour, and a header's rounding
 
 
 @asynccontextmanager
@@ -176,10 +173,7 @@ def intake_of(context: Context, place: Place) -> Intake:
         context.journal,
         context.audio,
         local=context.local,
-        limits=Limits(
-            max_bytes=context.api.max_bytes or LARGEST,
-            max_duration=None if context.local else LONGEST,
-        ),
+        limits=context.api.limits,
         same=place.same,
         demand_disks=lambda job: context.place_of(job).demand_results(),
     )

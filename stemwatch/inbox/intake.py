@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from stemwatch.audio.client import AudioHelper
-from stemwatch.audio.results import Probe
 from stemwatch.errors import Reject
 from stemwatch.inbox.complete import Lack
 from stemwatch.inbox.reading import FileReader, Reading, Same
@@ -23,9 +22,8 @@ from stemwatch.job import (
     resume_state,
 )
 from stemwatch.journal.journal import Journal
+from stemwatch.limits import Limits
 from stemwatch.log import log
-
-MAX_BYTES = 100 * 1024 * 1024  # what the API takes (wire A)
 
 
 class Incomplete(Exception):
@@ -35,14 +33,6 @@ class Incomplete(Exception):
         super().__init__(lack.message)
         self.message = lack.message
         self.sure = lack.sure
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What the separation takes: bytes, and seconds of audio (None: any length)."""
-
-    max_bytes: int = MAX_BYTES
-    max_duration: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +68,7 @@ class Intake:
         self._local = local
         self._limits = limits
         self._demand_disks = demand_disks
-        self.reader = FileReader(audio, max_bytes=limits.max_bytes, same=same)
+        self.reader = FileReader(audio, max_bytes=limits.largest, same=same)
 
     async def admit(self, candidate: Candidate, *, patient: bool) -> Job:
         """Journal this file; what can't be separated is journaled as `quarantined`.
@@ -98,26 +88,8 @@ class Intake:
         if read.lack is not None:
             return _truncated(read.lack.message)
         if read.sha256 is None:
-            return self._too_large(read.identity.size)
-        return self._too_long(read.probe) if read.probe else read.fault
-
-    def _too_long(self, probe: Probe) -> Reject | None:
-        longest = self._limits.max_duration
-        if longest is None or probe.duration <= longest:
-            return None
-        return Reject(
-            f"it lasts {probe.duration / 60:.1f} minutes, the API takes up to {longest / 60:.0f}.",
-            code="too_long",
-            hint="Cut it into parts, or separate it with `--local`.",
-        )
-
-    def _too_large(self, size: int) -> Reject:
-        return Reject(
-            f"it has {size / 2**20:.1f} MB, the API takes up to "
-            f"{self._limits.max_bytes / 2**20:.0f} MB.",
-            code="too_large",
-            hint="Convert it to FLAC or M4A, or cut it into parts.",
-        )
+            return self._limits.of_file(read.identity.size)
+        return self._limits.of_audio(read.probe.duration) if read.probe else read.fault
 
     async def _accept(self, candidate: Candidate, read: Reading) -> Job:
         sha256, probe = read.sha256, read.probe

@@ -12,17 +12,17 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from stemwatch.audio.client import AudioHelper
-from stemwatch.compose import LONGEST
 from stemwatch.config import Inbox, Settings
 from stemwatch.digest import sha256
 from stemwatch.errors import Reject
 from stemwatch.inbox import complete
-from stemwatch.inbox.intake import MAX_BYTES
 from stemwatch.inbox.names import Filter
 from stemwatch.inbox.sample import open_regular
 from stemwatch.job import MAY_BE_CHARGED, Options, content_key
 from stemwatch.journal.journal import Journal
+from stemwatch.limits import Limits
 from stemwatch.operations.songs import made_here, songs
+from stemwatch.stemsplit.wires import LIMITS
 
 AT_ONCE = 4
 
@@ -118,16 +118,16 @@ async def _look(
     if not filter.wanted(os.path.basename(path)):
         known = ", ".join(sorted(filter.extensions))
         return Estimate(path, None, REFUSED, f"not a name that is taken ({known})"), ""
+    limits = LIMITS[settings.wire]
     try:
-        sha256 = await asyncio.to_thread(_measured, path)
+        sha256 = await asyncio.to_thread(_measured, path, limits)
         seconds = (await audio.probe(path)).duration
     except Reject as fault:
         return Estimate(path, None, REFUSED, fault.message), ""
     except OSError as fault:
         return Estimate(path, None, REFUSED, f"can't be read: {fault.strerror}"), ""
-    if not settings.local and seconds > LONGEST:
-        why = f"lasts {seconds / 60:.1f} minutes; the API takes up to {LONGEST / 60:.0f}"
-        return Estimate(path, seconds, REFUSED, why), ""
+    if (refused := limits.of_audio(seconds)) is not None:
+        return Estimate(path, seconds, REFUSED, refused.message), ""
     key = content_key(sha256, options, local=settings.local)
     if earlier := await journal.with_content(key, MAY_BE_CHARGED):
         why = f"known already as {earlier[0].name} ({earlier[0].state})"
@@ -137,14 +137,13 @@ async def _look(
     return Estimate(path, seconds, COSTS), key
 
 
-def _measured(path: str) -> str:
+def _measured(path: str, limits: Limits) -> str:
     """The content's SHA-256. Raises Reject for what would never be uploaded, OSError."""
     fd = open_regular(path)
     try:
         size = os.fstat(fd).st_size
-        if size > MAX_BYTES:
-            words = f"has {size / 2**20:.1f} MB; the API takes up to {MAX_BYTES / 2**20:.0f} MB"
-            raise Reject(words, code="too_large")
+        if (refused := limits.of_file(size)) is not None:
+            raise refused
         lack = complete.look(fd)
         if lack is not None and lack.sure:
             raise Reject(f"incomplete: {lack.message}", code="truncated")

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from stemwatch.errors import Reject
 from stemwatch.job import Options
+from stemwatch.limits import Limits
 
 NOT_WAITED = "not_waited"  # code of a RetryLater: an upload ahead was closed by the server
 
@@ -103,14 +104,14 @@ class SeparationApi(Protocol):
     """The seam between the workers and a wire. Nothing in it retries: that is the pool's policy.
 
     `lists_jobs`: whether `find_submission` can tell anything. `tells_credit`: whether `balance`
-    can. `max_bytes`: the largest file that this API takes, None where an upload's answer tells.
+    can. `limits`: the songs that it takes, as far as that is known before it is asked.
     `keeps_uploads`: seconds for which one that is done waits for its job at the storage; None
     where a connection has to be held.
     """
 
     lists_jobs: bool
     tells_credit: bool
-    max_bytes: int | None
+    limits: Limits
     keeps_uploads: float | None
 
     async def submit(

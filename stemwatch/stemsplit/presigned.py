@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from stemwatch.errors import PauseService, Reject, RetryLater, Unconfirmed
 from stemwatch.job import Options
+from stemwatch.limits import Limits
 from stemwatch.stemsplit import details, webhooks
 from stemwatch.stemsplit.answers import accepted, bad_answer, get_fault, post_fault, put_fault
 from stemwatch.stemsplit.body import FileBody, JsonBody, content_type, plain_name
@@ -52,7 +53,8 @@ class PresignedApi:
 
     lists_jobs = True
     tells_credit = True
-    max_bytes: int | None = None  # each ticket says it
+    # How large a file may be, each ticket says.
+    limits = Limits(shortest=5.0, longest=3600.0, largest=4 << 30)
     keeps_uploads: float | None = KEPT
     signature = webhooks.Signature("x-webhook-signature", webhooks.BODY)
 

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from stemwatch.errors import RetryLater, Unconfirmed
 from stemwatch.job import Options
+from stemwatch.limits import Limits
 from stemwatch.stemsplit import webhooks
 from stemwatch.stemsplit.answers import accepted, bad_answer, get_fault, post_fault
 from stemwatch.stemsplit.calls import Calls
@@ -36,7 +37,7 @@ class SeparateApi:
 
     lists_jobs = False  # nothing documented tells whether an unanswered submission was taken
     tells_credit = False
-    max_bytes: int | None = 100 * 1024 * 1024
+    limits = Limits(largest=100 * 1024 * 1024)  # how long a song may be is documented nowhere
     keeps_uploads: float | None = None
     signature = webhooks.Signature("x-stemsplit-signature", webhooks.TIMESTAMPED)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from stemwatch.limits import Limits
 from stemwatch.stemsplit.calls import Calls
 from stemwatch.stemsplit.client import SeparationApi
 from stemwatch.stemsplit.presigned import PresignedApi
@@ -13,6 +14,10 @@ SEPARATE, PRESIGNED = "separate", "presigned"
 _WIRES: Mapping[str, Callable[..., SeparationApi]] = {
     SEPARATE: SeparateApi,
     PRESIGNED: PresignedApi,
+}
+LIMITS: Mapping[str, Limits] = {
+    SEPARATE: SeparateApi.limits,
+    PRESIGNED: PresignedApi.limits,
 }
 
 

@@ -57,7 +57,6 @@ class Context:
     timing: Timing
     local: bool  # separates on this machine: nothing is paid
     owner: str | None = None  # whose jobs these are: None for the service, a token for `split`
-    max_duration: float | None = None  # seconds of audio that the API takes
     now: Callable[[], float] = time.time
     clock: Callable[[], float] = time.monotonic
     rng: random.Random = field(default_factory=random.Random)

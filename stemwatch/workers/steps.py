@@ -23,6 +23,9 @@ async def _submit_or_reuse(ctx: Context, job: Job) -> Job:
     delivered = await reuse(ctx, job, alike)
     if delivered is not None:
         return delivered
+    # Queued while another wire was configured, it met that one's limits only.
+    if job.duration is not None and (refused := ctx.api.limits.of_audio(job.duration)) is not None:
+        raise refused
     began = ctx.clock()
     separating = await submit(ctx, job, alike)
     for code in ctx.gate.accepted(began):

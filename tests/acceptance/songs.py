@@ -10,6 +10,8 @@ import numpy as np
 
 from tests.integration.audio_samples import tone, write
 
+SECONDS = 5.0  # the shortest song that both wires take
+
 
 def wav_bytes(number: int = 0, *, seconds: float = 1.0, rate: int = 8000) -> bytes:
     """A mono WAV; `number` sets its pitch, and its first sample so that no two are equal."""
@@ -26,7 +28,7 @@ def wav_bytes(number: int = 0, *, seconds: float = 1.0, rate: int = 8000) -> byt
     return out.getvalue()
 
 
-def drop(path: Path | bytes, number: int = 0, *, seconds: float = 1.0) -> Path:
+def drop(path: Path | bytes, number: int = 0, *, seconds: float = SECONDS) -> Path:
     """Write the WAV of that number at `path`, whatever the name's extension says."""
     path = Path(path if isinstance(path, Path) else path.decode("utf-8", "surrogateescape"))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -34,7 +36,7 @@ def drop(path: Path | bytes, number: int = 0, *, seconds: float = 1.0) -> Path:
     return path
 
 
-def encode(path: Path, seed: int = 1, *, seconds: float = 1.5) -> Path:
+def encode(path: Path, seed: int = 1, *, seconds: float = SECONDS) -> Path:
     """A song that really is of the format its extension names (in any case)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return write(path, tone(seconds, seed=seed), format=path.suffix[1:].lower())

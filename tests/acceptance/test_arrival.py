@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.acceptance.harness import KEY, SETTLE, Home, Service
-from tests.acceptance.songs import drop, encode, wav_bytes
+from tests.acceptance.songs import SECONDS, drop, encode, wav_bytes
 from tests.scenario.server import ScenarioServer
 from tests.support import wait_for
 
@@ -74,7 +74,7 @@ def _moved_in(home: Home, outside: Path) -> list[str]:
 
 def _copied_slowly(home: Home, _: Path) -> list[str]:
     """Bursts with pauses shorter than the settle time."""
-    data = wav_bytes(2, seconds=3)
+    data = wav_bytes(2, seconds=6)
     with (home.inbox / "slow.wav").open("wb", buffering=0) as file:
         for start in range(0, len(data), len(data) // 8 + 1):
             file.write(data[start : start + len(data) // 8 + 1])
@@ -84,7 +84,7 @@ def _copied_slowly(home: Home, _: Path) -> list[str]:
 
 def _closed_and_reopened(home: Home, _: Path) -> list[str]:
     """Each burst closes the file; the pauses are longer than the settle time, the header knows."""
-    data = wav_bytes(3, seconds=2)
+    data = wav_bytes(3, seconds=SECONDS)
     for start in range(0, len(data), len(data) // 3 + 1):
         with (home.inbox / "reopened.wav").open("ab") as file:
             file.write(data[start : start + len(data) // 3 + 1])
@@ -95,9 +95,9 @@ def _closed_and_reopened(home: Home, _: Path) -> list[str]:
 def _renamed_from_a_temp_name(home: Home, _: Path) -> list[str]:
     for number, temp in enumerate([".dl.wav.AbC123", "dl2.wav.part", "dl3.wav.crdownload"]):
         part = home.inbox / temp
-        part.write_bytes(wav_bytes(40 + number)[:100])
+        part.write_bytes(wav_bytes(40 + number, seconds=SECONDS)[:100])
         time.sleep(SETTLE * 1.5)  # long enough to be mistaken for a settled file
-        part.write_bytes(wav_bytes(40 + number))
+        part.write_bytes(wav_bytes(40 + number, seconds=SECONDS))
         os.rename(part, home.inbox / f"dl{number}.wav")
     return ["dl0.wav", "dl1.wav", "dl2.wav"]
 
@@ -174,8 +174,8 @@ def test_each_way_in_is_found_exactly_once(
         assert (home.inbox / folder).is_dir()  # the user's own: emptied, and still there
     assert modes == ({"poll"} if watch.get("mode") else {"inotify"})
     sizes = {s["source"]["relpath"]: s["source"]["bytes"] for s in home.sidecars().values()}
-    assert sizes["slow.wav"] == len(wav_bytes(2, seconds=3))
-    assert sizes["reopened.wav"] == len(wav_bytes(3, seconds=2))
+    assert sizes["slow.wav"] == len(wav_bytes(2, seconds=6))
+    assert sizes["reopened.wav"] == len(wav_bytes(3, seconds=SECONDS))
     uploaded = {post["filename"]: post["time"] for post in server.requests("post")}
     for name in ("slow.wav", "reopened.wav"):  # not before it stood still for settle_seconds
         assert uploaded[name] - (home.archive / name).stat().st_mtime >= SETTLE
@@ -236,7 +236,7 @@ def test_200_songs_at_once_cost_what_20_cost(tmp_path: Path, server: ScenarioSer
         def work_off(first: int, count: int) -> list[str]:
             names = [f"album {n % 7}/song {n:03}.wav" for n in range(first, first + count)]
             for number, name in enumerate(names, first):
-                drop(home.inbox / name, number, seconds=0.3)
+                drop(home.inbox / name, number)
             service.wait_for_event("job.done", count=first + count, timeout=250)
             return names
 
@@ -280,7 +280,7 @@ def _waiting(root: Path, server: ScenarioServer, count: int) -> dict[str, float]
     """Start on `count` files that can't be submitted; what it held once all were in the journal."""
     home = Home(root, server.url, log={"level": "info"})
     for number in range(count):
-        drop(home.inbox / f"{number % 40}" / f"{number}.wav", number, seconds=0.1)
+        drop(home.inbox / f"{number % 40}" / f"{number}.wav", number)
     peak, most = root / "tasks", 0
     with home.counted_service(peak) as service:
         watched = Watched(service, peak)

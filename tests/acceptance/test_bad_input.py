@@ -196,12 +196,12 @@ def test_a_second_instance_refuses_with_75(tmp_path: Path, wire: str) -> None:
 
 
 def _truncated_mp3(path: Path) -> None:
-    encode(path, seconds=3.0)
+    encode(path, seconds=8.0)
     path.write_bytes(path.read_bytes()[:700])
 
 
 def _truncated_wav(path: Path) -> None:
-    path.write_bytes(wav_bytes(7, seconds=2.0)[:-9000])
+    path.write_bytes(wav_bytes(7, seconds=6.0)[:-9000])
 
 
 def _large(path: Path) -> None:
@@ -223,6 +223,11 @@ FILES: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     "truncated.mp3": (_truncated_mp3, ("not_audio", "corrupt", "truncated")),
     "truncated.wav": (_truncated_wav, ("truncated",)),
     "large.wav": (_large, ("too_large",)),
+    "two samples.wav": (
+        lambda path: path.write_bytes(wav_bytes(8, seconds=2 / 8000)),
+        ("too_short",),
+    ),
+    "short.wav": (lambda path: path.write_bytes(wav_bytes(9, seconds=0.99)), ("too_short",)),
 }
 
 
@@ -271,16 +276,16 @@ def test_a_file_that_changes_during_its_upload_is_not_submitted(
             service.wait_for_event("job.done")
             drop(home.inbox / "second.wav", 2)
             wait_for(lambda: server.paid["total"] == 2)
-            song = drop(home.inbox / "third.wav", 3, seconds=3.0)
+            song = drop(home.inbox / "third.wav", 3, seconds=6.0)
             old = server_sha(song)
             sent = server.upload_route
             wait_for(lambda: len(server.requests(sent)) == 3)  # waits for the only slot
             if fate == "vanishes":
                 song.unlink()
             elif fate == "grows":
-                song.write_bytes(wav_bytes(4, seconds=3.5))
+                song.write_bytes(wav_bytes(4, seconds=6.5))
             else:
-                fresh = drop(home.root / "fresh.wav", 5, seconds=2.0)
+                fresh = drop(home.root / "fresh.wav", 5, seconds=5.5)
                 fresh.replace(song)
             service.wait_for_event("job.gone")
             ends = 2 if fate == "vanishes" else 3

@@ -32,7 +32,7 @@ def booked(home: Home) -> list[tuple[Any, ...]]:
 
 def scanned_again(service: Service) -> None:
     """Until whatever could be done has been: the pool had more than one turn since."""
-    drop(service.home.inbox / "again.wav", 5, seconds=30)
+    drop(service.home.inbox / "again.wav", 5, seconds=150)
     before = len(service.events("job.queued"))
     wait_for(lambda: len(service.events("job.queued")) > before)
 
@@ -41,30 +41,30 @@ def test_what_does_not_fit_waits_and_a_shorter_song_goes(
     tmp_path: Path, server: ScenarioServer
 ) -> None:
     """Over the limit a file stays in the inbox; a shorter one that fits goes, each is booked."""
-    budget = {"minutes_per_month": 10 / 60, "price_per_minute": 0.6}
+    budget = {"minutes_per_month": 50 / 60, "price_per_minute": 0.6}
     home = Home(tmp_path, watch=QUICK, base_url=server.url, budget=budget)
     with home.service() as service:
-        drop(home.inbox / "first.wav", 1, seconds=6)
+        drop(home.inbox / "first.wav", 1, seconds=30)
         service.wait_for_event("job.done")
-        drop(home.inbox / "long.wav", 2, seconds=5)
+        drop(home.inbox / "long.wav", 2, seconds=25)
         service.wait_for_event("job.queued", count=2)
-        drop(home.inbox / "short.wav", 3, seconds=3)
+        drop(home.inbox / "short.wav", 3, seconds=15)
         service.wait_for_event("job.done", count=2)
         scanned_again(service)
         assert home.waiting() == ["again.wav", "long.wav"]
         assert home.reasons() == {}
     assert sorted(home.sidecars()) == ["first", "short"]
     assert server.paid["total"] == len(server.requests("post")) == 2
-    assert booked(home) == [pytest.approx((0.1, 0.06)), pytest.approx((0.05, 0.03))]
+    assert booked(home) == [pytest.approx((0.5, 0.3)), pytest.approx((0.25, 0.15))]
     status = home.command("status")
     assert status.returncode == 0, status.stderr
     # a restart remembers what was spent; a higher limit lets the file go
     with home.service() as service:
         scanned = len(service.events("job.queued"))
-        drop(home.inbox / "more.wav", 4, seconds=4)
+        drop(home.inbox / "more.wav", 4, seconds=20)
         wait_for(lambda: len(service.events("job.queued")) > scanned)
         assert len(server.requests("post")) == 2
-    home.configure(server.url, watch=QUICK, budget={**budget, "minutes_per_month": 19 / 60})
+    home.configure(server.url, watch=QUICK, budget={**budget, "minutes_per_month": 95 / 60})
     with home.service() as service:
         service.wait_for_event("job.done", count=2)
         assert sorted(home.sidecars()) == ["first", "long", "more", "short"]
@@ -74,16 +74,16 @@ def test_what_does_not_fit_waits_and_a_shorter_song_goes(
 
 def test_once_names_the_limit_that_holds_songs_back(tmp_path: Path, server: ScenarioServer) -> None:
     """Exit 1, with the key that would be raised and until when it holds; what fits is done."""
-    home = Home(tmp_path, server.url, watch=QUICK, budget={"minutes_per_month": 4 / 60})
-    drop(home.inbox / "long.wav", 1, seconds=6)
-    drop(home.inbox / "longer.wav", 2, seconds=7)
-    drop(home.inbox / "short.wav", 3, seconds=3)
+    home = Home(tmp_path, server.url, watch=QUICK, budget={"minutes_per_month": 20 / 60})
+    drop(home.inbox / "long.wav", 1, seconds=30)
+    drop(home.inbox / "longer.wav", 2, seconds=35)
+    drop(home.inbox / "short.wav", 3, seconds=15)
     with home.service("--once") as service:
         assert service.process.wait(60) == 1
     assert sorted(home.sidecars()) == ["short"]
     (held,) = service.events("service.held")
     until = re.escape(time.strftime("%Y-%m-01", time.localtime(next_month(time.time()))))
-    told = rf"budget.minutes_per_month leaves 0.02 minutes until {until} 00:00, too few for 2 songs"
+    told = rf"budget.minutes_per_month leaves 0.08 minutes until {until} 00:00, too few for 2 songs"
     assert re.match(told, held["message"]), held
     assert held["hint"].startswith("Raise budget.minutes_per_month")
     assert service.events("service.unfinished")[0]["waiting"] == 2
@@ -91,30 +91,30 @@ def test_once_names_the_limit_that_holds_songs_back(tmp_path: Path, server: Scen
 
 def test_many_songs_at_once_never_exceed_the_limit(tmp_path: Path, server: ScenarioServer) -> None:
     """Intents are refused by the journal's own transaction, however many uploads run together."""
-    home = Home(tmp_path, watch=QUICK, base_url=server.url, budget={"minutes_per_day": 3.5 / 60})
+    home = Home(tmp_path, watch=QUICK, base_url=server.url, budget={"minutes_per_day": 17.5 / 60})
     home.configure(
-        server.url, watch=QUICK, budget={"minutes_per_day": 3.5 / 60}, api={"max_concurrent": 8}
+        server.url, watch=QUICK, budget={"minutes_per_day": 17.5 / 60}, api={"max_concurrent": 8}
     )
     with home.service() as service:
         for number in range(8):
-            drop(home.inbox / f"song{number}.wav", number, seconds=1)
+            drop(home.inbox / f"song{number}.wav", number, seconds=5)
         service.wait_for_event("job.queued", count=8)
         service.wait_for_event("job.done", count=3)
         scanned_again(service)
         assert len(home.waiting()) == 5 + 1
     assert server.paid["total"] == 3
-    assert sum(minutes for minutes, _ in booked(home)) <= 3.5 / 60
+    assert sum(minutes for minutes, _ in booked(home)) <= 17.5 / 60
 
 
 def test_a_refused_submission_costs_nothing(tmp_path: Path, server: ScenarioServer) -> None:
     """422 and 500 give their minutes back, so that the next song fits."""
     server.scenario(post=[{"status": 422}, {"status": 500}])
-    home = Home(tmp_path, watch=QUICK, base_url=server.url, budget={"minutes_per_day": 1.5 / 60})
+    home = Home(tmp_path, watch=QUICK, base_url=server.url, budget={"minutes_per_day": 7.5 / 60})
     with home.scaled_service(0.01) as service:
-        drop(home.inbox / "refused.wav", 1, seconds=1)
+        drop(home.inbox / "refused.wav", 1, seconds=5)
         wait_for(lambda: list(home.reasons()) == ["refused.wav"])
         assert booked(home) == []
-        drop(home.inbox / "song.wav", 2, seconds=1)
+        drop(home.inbox / "song.wav", 2, seconds=5)
         service.wait_for_event("job.done")
     assert len(booked(home)) == server.paid["total"] == 1
 

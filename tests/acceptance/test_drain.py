@@ -51,7 +51,7 @@ def test_a_submission_that_may_cost_is_waited_for(
     """All bytes are sent and the server takes its time: its answer is in the journal at the end."""
     server.scenario(post=[{"delay": 1.0}])
     with home.service() as service:
-        make_song(home.inbox / "song.wav")
+        make_song(home.inbox / "song.wav", seconds=5)
         wait_for(lambda: any("finished" in post for post in server.requests("post")))
         assert journaled(home) == [("submitting", None)]
         stopped(service, number)
@@ -64,7 +64,7 @@ def test_a_refusal_that_is_waited_for_is_known_as_one(home: Home, server: Scenar
     left that looks as if it had been charged."""
     server.scenario(post=[{"delay": 0.5, "status": 415}])
     with home.service() as service:
-        make_song(home.inbox / "song.wav")
+        make_song(home.inbox / "song.wav", seconds=5)
         wait_for(lambda: any("finished" in post for post in server.requests("post")))
         stopped(service)
     assert journaled(home) == [("quarantined", None)]
@@ -94,9 +94,9 @@ def test_an_upload_that_waits_for_a_slot_is_aborted_at_once(
     home.configure(server.url, api={"max_concurrent": 1})
     server.scenario(jobs=[{"plan": "never"}])
     with home.service() as service:
-        make_song(home.inbox / "one.wav", name="one")
+        make_song(home.inbox / "one.wav", seconds=5, name="one")
         wait_for(lambda: server.paid["total"] == 1)
-        make_song(home.inbox / "two.wav", name="two")
+        make_song(home.inbox / "two.wav", seconds=5, name="two")
         service.wait_for_event("job.queued", count=2)
         assert stopped(service) < 5
     assert journaled(home) == [("separating", server.paid["jobs"][0]["id"]), ("queued", None)]
@@ -116,7 +116,7 @@ def test_polls_and_downloads_stop_at_once(
     """They cost nothing to ask again: a slow server can't hold up the end."""
     server.scenario(**scenario)
     with home.service() as service:
-        make_song(home.inbox / "song.wav")
+        make_song(home.inbox / "song.wav", seconds=5)
         wait_for(lambda: server.requests(route))
         assert stopped(service) < 5
     assert [row[0] for row in journaled(home)] == [state]
@@ -133,7 +133,7 @@ def test_once_is_not_done_when_it_is_stopped(
 ) -> None:
     """Exit 1 with what is left, whether it came into the journal or not: no script goes on then."""
     server.scenario(jobs=[{"plan": "never"}])
-    make_song(home.inbox / "song.wav")
+    make_song(home.inbox / "song.wav", seconds=5)
     with home.service("--once") as service:
         wait_for(lambda: home.journal_count("separating") == 1)
         service.signal(number)
@@ -151,7 +151,7 @@ def test_a_second_signal_stops_now(home: Home, server: ScenarioServer) -> None:
     """The answer never comes; the second signal gives it up, the next start tells a person."""
     server.scenario(post=[{"hang": "end", "accept": True}])
     with home.service() as service:
-        make_song(home.inbox / "song.wav")
+        make_song(home.inbox / "song.wav", seconds=5)
         wait_for(lambda: any("finished" in post for post in server.requests("post")))
         service.signal(signal.SIGTERM)
         service.wait_for_event("service.stopping")
@@ -172,7 +172,7 @@ def test_what_is_dropped_while_stopped_is_found_at_the_next_start(home: Home) ->
     """Stop, drop, start."""
     with home.service():
         pass
-    make_song(home.inbox / "song.wav")
+    make_song(home.inbox / "song.wav", seconds=5)
     with home.service() as service:
         service.wait_for_event("job.done")
     assert len(home.sidecars()) == 1
@@ -182,7 +182,7 @@ def test_an_idle_service_costs_nothing_between_rescans(home: Home, server: Scena
     """Watched for stretches of four seconds: no CPU to speak of, about one wake-up a second."""
     home.configure(server.url, watch={"rescan_seconds": 3600}, log={"level": "info"})
     with home.service() as service:
-        make_song(home.inbox / "song.wav")
+        make_song(home.inbox / "song.wav", seconds=5)
         service.wait_for_event("job.delivered")
         wait_for(lambda: home.waiting() == [])
         process = psutil.Process(service.process.pid)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.harness import KEY, Home
-from tests.acceptance.songs import drop, encode, wav_bytes
+from tests.acceptance.songs import SECONDS, drop, encode, wav_bytes
 from tests.scenario.server import ScenarioServer
 from tests.support import wait_for
 
@@ -95,7 +95,7 @@ def test_the_same_content_again_is_delivered_from_the_earlier_folder(
     mixes = {"both": ["vocals", "instrumental"]}
     presets = {"same": {"stems": 2, "format": "wav"}, "mixed": {"stems": 2, "mixes": mixes}}
     home = Home(tmp_path, server.url, presets=presets)
-    data = wav_bytes(1)
+    data = wav_bytes(1, seconds=SECONDS)
     drop(home.inbox / "song.wav", 1)
     with home.service() as service:
         service.wait_for_event("job.done")
@@ -238,7 +238,7 @@ def test_what_has_the_name_in_the_outbox_is_not_overwritten(
     done = home.command("run", "--once", "-c", str(home.config))
     assert done.returncode == 0, done.stdout
     expected = {
-        suffixed(name, wav_bytes(number))
+        suffixed(name, wav_bytes(number, seconds=SECONDS))
         for number, name in enumerate(["song", "file", "dangling"])
     }
     assert set(home.sidecars()) == expected

@@ -133,8 +133,8 @@ def test_a_budget_that_is_used_up_holds_its_own_inbox_only(
     shared = Shared(
         tmp_path,
         server,
-        dj={"budget": {"minutes_per_day": 1.5 / 60}},
-        budget={"minutes_per_day": 3.7 / 60},
+        dj={"budget": {"minutes_per_day": 7.5 / 60}},
+        budget={"minutes_per_day": 18.5 / 60},
     )
     with shared.home.service() as service:
         for number in range(2):
@@ -153,7 +153,7 @@ def test_a_budget_that_is_used_up_holds_its_own_inbox_only(
     assert of_dj["holding"]["key"] == "inboxes.dj.budget.minutes_per_day"
     assert of_karaoke["holding"]["key"] == "budget.minutes_per_day"
     assert (of_dj["holding"]["files"], of_karaoke["holding"]["files"]) == (1, 2)
-    assert of_karaoke["today"]["minutes"] == pytest.approx(2 / 60, abs=1e-3)
+    assert of_karaoke["today"]["minutes"] == pytest.approx(10 / 60, abs=1e-3)
 
 
 def test_songs_of_all_are_taken_in_turn_within_one_limit(

@@ -15,7 +15,7 @@ def test_a_dropped_song_is_delivered_with_its_sidecar(tmp_path: Path, wire: str)
     with ScenarioServer(wire=wire, key=KEY, job_seconds=0.3) as server:
         home = Home(tmp_path, server.url)
         with home.service() as service:
-            make_song(home.inbox / "song.wav", seconds=2)
+            make_song(home.inbox / "song.wav", seconds=5)
             service.wait_for_event("job.done")
         (sidecar,) = home.sidecars().values()
         assert sidecar["source"]["name"] == "song.wav"

@@ -71,7 +71,7 @@ def test_told_of_start_life_work_and_end(home: Home, manager: Manager) -> None:
         manager.hear(lambda word: word == "READY=1")
         assert manager.words == ["READY=1"]
         manager.hear(lambda word: word == "WATCHDOG=1")
-        make_song(home.inbox / "song.wav")
+        make_song(home.inbox / "song.wav", seconds=5)
         (home.inbox / "broken.mp3").write_bytes(b"no song at all" * 999)
         manager.hear_status("0 separating, 0 waiting, 1 done today, 1 in quarantine")
         manager.hear(lambda word: word == "WATCHDOG=1")
@@ -89,7 +89,7 @@ def test_a_stop_asks_for_time_while_an_answer_may_cost(
     """All bytes are sent, the answer is late: more time, the reason, and still alive meanwhile."""
     server.scenario(post=[{"delay": 1.5}])
     with home.service() as service:
-        make_song(home.inbox / "song.wav")
+        make_song(home.inbox / "song.wav", seconds=5)
         wait_for(lambda: any("finished" in post for post in server.requests("post")))
         service.signal(signal.SIGTERM)
         manager.hear(lambda word: word == "STOPPING=1")
@@ -110,7 +110,7 @@ def test_a_reload_takes_effect_without_a_restart(
     home.configure(server.url, watch={"ignore": ["*.mp3", "later*"]})
     with home.service() as service:
         manager.hear(lambda word: word == "READY=1")
-        make_song(home.inbox / "later.wav")
+        make_song(home.inbox / "later.wav", seconds=5)
         wait_for(lambda: home.status()["watcher"]["scans"] >= 2)
         before = time.monotonic_ns() // 1000
         home.configure(
@@ -150,7 +150,7 @@ def test_a_faulty_configuration_is_reported_and_the_old_one_stays(
         manager.hear_status("the new configuration has 2 faults .see the log.: the old one stays")
         event = service.wait_for_event("config.faulty")
         assert "did you mean separation?" in " ".join(event["faults"])
-        make_song(home.inbox / "song.wav")
+        make_song(home.inbox / "song.wav", seconds=5)
         manager.hear_status("1 done today; the new configuration has 2 faults")
         home.config.write_text(good)
         hangup(service)

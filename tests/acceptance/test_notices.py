@@ -63,7 +63,7 @@ def test_thirty_songs_are_one_message_and_thirty_hooks(
             hooks={"delivered": [hook], "quarantined": [hook]},
         )
         for number in range(30):
-            drop(home.inbox / f"song {number}.wav", number, seconds=0.2)
+            drop(home.inbox / f"song {number}.wav", number)
         (home.inbox / "broken.wav").write_bytes(b"no audio" * 100)
         with home.service() as service:
             wait_for(lambda: len(list(got.iterdir())) == 31)
@@ -88,7 +88,7 @@ def test_a_hanging_hook_holds_up_nobody(tmp_path: Path, server: ScenarioServer) 
     hook = executable(tmp_path / "hook", f"trap '' TERM; echo $$ >> {pids}; sleep 600 & wait")
     home = Home(tmp_path, server.url, watch=QUICK, hooks={"delivered": [hook]})
     for number in range(4):
-        drop(home.inbox / f"{number}.wav", 100 + number, seconds=0.2)
+        drop(home.inbox / f"{number}.wav", 100 + number)
     with home.scaled_service(0.1) as service:
         service.wait_for_event("job.done", count=4, timeout=30)
         wait_for(lambda: pids.exists() and len(pids.read_text().split()) == 2)
@@ -110,7 +110,7 @@ def test_a_pause_its_end_and_a_dead_address(tmp_path: Path, server: ScenarioServ
             notify={"urls": [url_of(dead), url_of(receiver)], "every": 0.05},
         )
         server.scenario(post=[{"status": 402}] * 4)
-        drop(home.inbox / "song.wav", 200, seconds=0.2)
+        drop(home.inbox / "song.wav", 200)
         with home.scaled_service(0.01) as service:
             wait_for(lambda: len(receiver.calls) == 1)
             wait_for(lambda: any("Goes on (credit)." in text for text in messages(receiver)))
@@ -130,12 +130,12 @@ def test_a_budget_that_is_used_up_is_told_once(tmp_path: Path, server: ScenarioS
             tmp_path,
             server.url,
             watch=QUICK,
-            budget={"minutes_per_month": 2 / 60},
+            budget={"minutes_per_month": 10 / 60},
             notify={"urls": [url_of(receiver)], "every": 600},
         )
-        drop(home.inbox / "long.wav", 300, seconds=3)
+        drop(home.inbox / "long.wav", 300, seconds=15)
         home.command("run", "--once")
         (text,) = messages(receiver)
     assert "budget used up" in text
-    assert "(budget.minutes_per_month): 0.0 minutes are left, 1 song waits until " in text
+    assert "(budget.minutes_per_month): 0.2 minutes are left, 1 song waits until " in text
     assert home.waiting() == ["long.wav"]

@@ -163,6 +163,23 @@ def test_what_stays_too_large_is_quarantined(tmp_path: Path, server: ScenarioSer
     assert server.paid["total"] == 0
 
 
+def test_what_this_wire_does_not_take_is_never_sent(tmp_path: Path, server: ScenarioServer) -> None:
+    """Five seconds and more, also of a song that was queued while another wire was configured."""
+    home = Home(tmp_path, "http://127.0.0.1:9/v1", watch={"settle_seconds": 0.05})
+    with home.service() as service:
+        drop(home.inbox / "queued.wav", 1, seconds=3.0)
+        service.wait_for_event("job.queued")
+    home.configure(server.url, watch={"settle_seconds": 0.05})
+    with home.service() as service:
+        drop(home.inbox / "short.wav", 2, seconds=4.9)
+        drop(home.inbox / "song.wav", 3, seconds=5.0)
+        service.wait_for_event("job.done")
+        wait_for(lambda: len(home.reasons()) == 2, what=service.text())
+    assert {reason["code"] for reason in home.reasons().values()} == {"too_short"}
+    assert "--local" in home.reasons()["queued.wav"]["hint"]
+    assert [len(server.requests(route)) for route in ("ticket", "put", "post")] == [1, 1, 1]
+
+
 def test_every_request_counts_against_the_budget(tmp_path: Path, server: ScenarioServer) -> None:
     """Ticket and job are two requests: with ten a minute, the eleventh waits for its minute."""
     server.scenario(jobs=[{"seconds": 60.0}] * 8)

@@ -69,7 +69,7 @@ def assert_delivered_once(home: Home, server: ScenarioServer, *names: str) -> No
 
 
 def killed_when(
-    home: Home, condition: Callable[[], object], *songs: str, seconds: float = 2
+    home: Home, condition: Callable[[], object], *songs: str, seconds: float = 5
 ) -> None:
     """Drop songs into a running service, and SIGKILL it as soon as `condition` holds."""
     with home.service() as service:
@@ -174,7 +174,7 @@ def test_a_kill_between_publishing_and_filing_ends_in_one_delivery(
     home: Home, server: ScenarioServer, renamed: str, state: str
 ) -> None:
     """SIGKILL at the very rename that shows the folder, or that files the original."""
-    make_song(home.inbox / "song.wav", seconds=2)
+    make_song(home.inbox / "song.wav", seconds=5)
     ran = _killed_at_rename(home, home.root / renamed)
     assert ran.returncode in {-signal.SIGKILL, 128 + signal.SIGKILL}, ran.stderr
     assert states(home) == [state]
@@ -190,7 +190,7 @@ def test_a_kill_after_the_rename_before_the_journal_finds_its_own_folder(
 ) -> None:
     """The folder is there, the journal does not know: it is recognised, not made a second time."""
     with home.service() as service:
-        make_song(home.inbox / "song.wav", seconds=2)
+        make_song(home.inbox / "song.wav", seconds=5)
         service.wait_for_event("job.done")
     # The moment between the two, put together by hand: original back, journal one step earlier.
     os.replace(home.archive / "song.wav", home.inbox / "song.wav")
@@ -227,7 +227,7 @@ def test_many_kills_in_a_row_pay_and_deliver_each_song_once(
     """Killed after every step that the journal tells of, the songs still all arrive."""
     songs = [f"song-{number}.wav" for number in range(4)]
     for number, song in enumerate(songs):
-        make_song(home.inbox / song, seconds=1 + number / 4, name=song)
+        make_song(home.inbox / song, seconds=5 + number / 4, name=song)
     for event in ("job.queued", "job.delivered", "job.delivered"):
         with home.scaled_service(1, *LOOKED_FOR_SOON) as service:
             service.wait_for_event(event)
@@ -248,10 +248,10 @@ def test_many_kills_in_a_row_pay_and_deliver_each_song_once(
 
 def test_a_lost_journal_is_made_again_from_the_sidecars(home: Home, server: ScenarioServer) -> None:
     """What was delivered before is reused when it is dropped again, under any name, unpaid."""
-    make_song(home.inbox / "song.wav", seconds=2)
+    make_song(home.inbox / "song.wav", seconds=5)
     assert finished(home) == 0
     shutil.rmtree(home.state)
-    make_song(home.inbox / "again.wav", seconds=2)
+    make_song(home.inbox / "again.wav", seconds=5)
     assert finished(home) == 0
     again = home.sidecars()["again"]
     assert again["reused_from"] == "song"
@@ -279,7 +279,7 @@ def test_a_journal_that_can_not_be_used_stops_the_service_and_stays_as_it_is(
                 db.execute("PRAGMA user_version = 99")
             db.commit()
     before = path.read_bytes()
-    make_song(home.inbox / "song.wav")
+    make_song(home.inbox / "song.wav", seconds=5)
     ran = home.command("run", "-c", str(home.config), "--once")
     assert ran.returncode == 1
     assert words in ran.stderr
@@ -304,7 +304,7 @@ def test_a_full_journal_disk_pauses_and_ends_by_itself(
         with home.scaled_service(0.02) as service:
             filler = _fill(state)
             for number in range(12):
-                make_song(home.inbox / f"song-{number}.wav", name=f"{number}")
+                make_song(home.inbox / f"song-{number}.wav", seconds=5, name=f"{number}")
             paused = service.wait_for_event("service.paused")
             assert paused["reason"] == "journal"
             assert "state_dir" in paused["hint"]
@@ -335,7 +335,7 @@ def test_a_quarantined_file_moved_back_by_hand_resumes_where_it_was_paid(
 ) -> None:
     """Its stems never came whole; they are fetched again from the remote job that was paid."""
     server.scenario(download=[{"status": 200, "body": "no audio", "times": "ever"}])
-    make_song(home.inbox / "song.wav", seconds=2)
+    make_song(home.inbox / "song.wav", seconds=5)
     with home.scaled_service(0.02) as service:
         service.wait_for_event("job.quarantined")
         server.scenario(download=[])
@@ -353,7 +353,7 @@ def test_an_original_taken_away_once_it_is_paid_for_is_delivered_all_the_same(
 ) -> None:
     """Only its tags are missed, and that is told; the stems are worth the song's price."""
     server.scenario(jobs=[{"seconds": 1.0}])
-    song = make_song(home.inbox / "song.wav", seconds=2)
+    song = make_song(home.inbox / "song.wav", seconds=5)
     with home.scaled_service(0.02) as service:
         wait_for(lambda: home.journal_count("separating"))
         song.unlink()
@@ -370,10 +370,10 @@ def test_the_content_of_an_unconfirmed_file_is_held_under_any_name(
 ) -> None:
     """Dropped again before anybody decided, it would be paid for twice: it waits beside it."""
     server.scenario(post=[{"close": "end", "accept": True}])
-    make_song(home.inbox / "song.wav", seconds=2)
+    make_song(home.inbox / "song.wav", seconds=5)
     with home.service() as service:
         service.wait_for_event("job.quarantined")
-        make_song(home.inbox / "copy.wav", seconds=2)
+        make_song(home.inbox / "copy.wav", seconds=5)
         service.wait_for_event("job.quarantined", count=2)
         wait_for(lambda: len(home.reasons()) == 2)
     codes = {name: reason["code"] for name, reason in home.reasons().items()}
@@ -389,7 +389,7 @@ def test_an_unconfirmed_file_moved_back_by_hand_is_submitted_with_its_old_key(
     """Moving it back is a person's decision; the same key lets a server that knows it not charge
     again. The budget counts both: nobody told whether this one does."""
     server.scenario(honour_idempotency=True, post=[{"close": "end", "accept": True}])
-    make_song(home.inbox / "song.wav", seconds=2)
+    make_song(home.inbox / "song.wav", seconds=5)
     with home.service() as service:
         service.wait_for_event("job.quarantined")
         wait_for(lambda: filed(home))
@@ -428,7 +428,7 @@ def test_once_says_by_its_exit_code_how_it_went(
 ) -> None:
     """0: all delivered. 3: some in quarantine. 1: some held back, by a bad key for example."""
     server.scenario(post=[step] if step else [])
-    make_song(home.inbox / "song.wav", seconds=1)
+    make_song(home.inbox / "song.wav", seconds=5)
     assert finished(home) == code
     assert (home.root / where / "song.wav").is_file()
 
@@ -438,7 +438,7 @@ def test_a_reboot_that_numbers_the_disks_anew_changes_nothing(
 ) -> None:
     """Originals that stay in the inbox are known by inode, size and time, whatever the device."""
     home.configure(server.url, folders={"after_success": "keep"})
-    make_song(home.inbox / "kept.wav")
+    make_song(home.inbox / "kept.wav", seconds=5)
     assert home.command("run", "--once").returncode == 0
     before = home.rows("SELECT id, state, updated_at FROM jobs")
     with closing(sqlite3.connect(home.state / "journal.sqlite3")) as db, db:
@@ -454,7 +454,7 @@ def test_once_does_not_wait_for_an_inbox_whose_disk_is_away(
     home: Home, server: ScenarioServer
 ) -> None:
     """A cron job must end, and say why: the empty folder is where the disk used to be mounted."""
-    make_song(home.inbox / "first.wav")
+    make_song(home.inbox / "first.wav", seconds=5)
     assert home.command("run", "--once").returncode == 0
     noted = quote(f"{home.inbox.stat().st_dev + 1} {home.inbox}")
     with closing(sqlite3.connect(home.state / "journal.sqlite3")) as db, db:

@@ -127,7 +127,7 @@ def test_a_preset_makes_its_mix_and_other_folders_do_not(
 def test_the_sidecar_is_what_the_design_says(tmp_path: Path, server: ScenarioServer) -> None:
     """Every key and no other, with its type; values from the file, the API and the clock."""
     home = Home(tmp_path, server.url)
-    song = encode(home.inbox / "album" / "Song.mp3", seconds=2)
+    song = encode(home.inbox / "album" / "Song.mp3", seconds=6)
     data = song.read_bytes()
     run_once(home)
     ((folder, sidecar),) = home.sidecars().items()
@@ -147,7 +147,7 @@ def test_the_sidecar_is_what_the_design_says(tmp_path: Path, server: ScenarioSer
         "camelot": "12A",
         "open_key": "5m",
     }
-    assert sidecar["duration_seconds"] == pytest.approx(2.0, abs=0.1)
+    assert sidecar["duration_seconds"] == pytest.approx(6.0, abs=0.1)
     assert sidecar["source"] == {
         "name": "Song.mp3",
         "relpath": "album/Song.mp3",
@@ -162,11 +162,11 @@ def test_the_sidecar_is_what_the_design_says(tmp_path: Path, server: ScenarioSer
     assert separation["engine"] == "stemsplit"
     assert separation["job_id"] == paid["id"]
     assert (separation["stems"], separation["format"]) == (2, "wav")
-    assert separation["cost_minutes"] == pytest.approx(2 / 60, abs=0.002)
+    assert separation["cost_minutes"] == pytest.approx(6 / 60, abs=0.002)
     times = [separation["submitted_at"], separation["completed_at"], sidecar["created_at"]]
     assert all(RFC3339.fullmatch(time) for time in times)
     assert times == sorted(times)
-    assert separation["credits_charged"] == (2 if server.wire == "presigned" else None)
+    assert separation["credits_charged"] == (6 if server.wire == "presigned" else None)
     assert [stem["derived_from"] for stem in sidecar["stems"]] == [None, None]
     assert sidecar["stemwatch"] == __version__
 

@@ -114,7 +114,7 @@ def test_a_song_in_quarantine_is_one_however_often_it_is_tried(
     assert home.rows("SELECT state FROM jobs") == [("quarantined",)]
     assert split(home).returncode == 0
     assert home.rows("SELECT state FROM jobs") == [("done",)]
-    drop(home.root / "songs" / "long.wav", 2, seconds=3700)
+    drop(home.root / "songs" / "short.wav", 2, seconds=0.9)
     assert [split(home).returncode for _ in range(2)] == [3, 3]
     assert home.journal_count("quarantined") == 1
     assert server.paid["total"] == 1
@@ -166,7 +166,7 @@ def test_a_preview_does_not_stand_in_for_what_is_paid_for(
     home: Home, server: ScenarioServer
 ) -> None:
     """`--local` first, then the API: its stems are made beside, and then both are there."""
-    drop(home.root / "songs" / "a.wav", 1, seconds=3)
+    drop(home.root / "songs" / "a.wav", 1, seconds=5)
     preview = home.command(*arguments(home), "--local")
     assert preview.returncode == 0, preview.stderr
     assert [split(home).returncode for _ in range(2)] == [0, 0]

@@ -95,7 +95,7 @@ def test_what_is_measured_is_what_happened(tmp_path: Path) -> None:
             again = Scrape(url)
             assert again.states("jobs") == {"done": 2, "quarantined": 1}
             assert again("stage_seconds_count", stage="separating") == 2
-            assert again("spent_minutes", period="total") == pytest.approx((6 + 3) / 60)
+            assert again("spent_minutes", period="total") == pytest.approx((6 + 5) / 60)
             assert again("sent_bytes_total") == 0
             _refused(home, service, server, url)
 
@@ -137,7 +137,7 @@ def _check_and_second_start(home: Home) -> None:
 def _drained(home: Home, service: Service, server: ScenarioServer, url: str) -> None:
     """Stopped while an answer is waited for, it says so, and is alive until that has come."""
     server.scenario(post=[{"delay": 1.0}])
-    drop(home.inbox / "second.wav", 2, seconds=3.0)
+    drop(home.inbox / "second.wav", 2, seconds=5.0)
     wait_for(lambda: home.journal_count("submitting") == 1)
     service.signal(signal.SIGTERM)
     service.wait_for_event("service.stopping")

@@ -114,7 +114,7 @@ class HostileApi:
         if CANARY in f"{request.target}{request.headers}" and "authorization" in request.headers:
             self.figures.leaked += 1
             self.figures.fault(f"the key at a stem's address: {request.target!r}")
-        frames = 22_050
+        frames = 44_100
         body = wav_header(frames) + tone(request.path)[: frames * 4]
         head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n" % len(body)
         return head + b'Content-Disposition: attachment; filename="../../escaped"\r\n\r\n' + body
@@ -135,7 +135,7 @@ def whole_way(songs: int, seed: int, figures: Figures, sandbox: Path) -> None:
     with HostileApi(seed, figures) as api:
         home = Home(root, f"http://127.0.0.1:{api.port}/v1", log={"level": "debug"})
         for number in range(songs):
-            (home.inbox / f"song {number}.wav").write_bytes(wav_bytes(number, seconds=0.5))
+            (home.inbox / f"song {number}.wav").write_bytes(wav_bytes(number, seconds=1.0))
         before = set(_tree(sandbox))
         with Service(home, [*_COMMAND, str(home.config)], CANARY) as service:
 

@@ -62,10 +62,29 @@ def test_too_large_and_nothing_usable(home: Home) -> None:
         file.truncate(101 * 2**20)
     told = home.run("estimate", "big.wav")
     assert told.returncode == 1
-    assert "has 101.0 MB; the API takes up to 100 MB" in told.stdout
+    assert "it has 101.0 MB; files of up to 100 MB are taken." in told.stdout
     (home.root / "empty").mkdir()
     assert home.run("estimate", "empty").returncode == 1
     assert home.run("estimate", "missing.wav").returncode == 2
+
+
+def test_what_is_too_short_is_refused_as_the_service_would(home: Home) -> None:
+    """Below a second everywhere, this machine too; wire B takes five seconds and more."""
+    write(home.root / "sample.wav", TONE[:1])
+    write(home.root / "short.wav", TONE[: 3 * 44100])
+    plain = home.config.read_text()
+    refused = {}
+    for api in ("wire: separate", "base_url: local", "wire: presigned"):
+        home.config.write_text(f"{plain}api: {{{api}}}\n")
+        told = home.run("estimate", "sample.wav", "short.wav").stdout.splitlines()
+        refused[api] = [
+            line.partition("it lasts ")[2].rstrip(")") for line in told if "refused  " in line
+        ]
+    least, five = "0.000 s; only songs of 1 s and more are taken.", "only songs of 5 s and more"
+    assert refused["wire: separate"] == refused["base_url: local"] == [least]
+    assert [words.partition("; ")[2] for words in refused["wire: presigned"]] == [
+        f"{five} are taken."
+    ] * 2
 
 
 def test_this_machine_costs_nothing_and_presets_count(home: Home) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from stemwatch.errors import PauseService, Reject
 from stemwatch.job import Identity, Job, JobState, Options
+from stemwatch.limits import Limits
 from stemwatch.stemsplit.client import RemoteJob, Submitted, TooLarge, Upload
 from stemwatch.workers.claims import Claims
 from stemwatch.workers.context import Context
@@ -48,6 +49,7 @@ class Wire:
 
     lists_jobs = False
     tells_credit = False
+    limits = Limits()
     keeps_uploads = None
 
     def __init__(self, fault: Exception | None = None) -> None:

@@ -15,7 +15,7 @@ from tests.scenario.stems import tone, wav_header
 KEY = "sk-canary-0123456789"
 
 
-def make_song(path: Path, seconds: float = 0.5, name: str = "song") -> Path:
+def make_song(path: Path, seconds: float = 1.0, name: str = "song") -> Path:
     """A WAV of a steady tone; another `name` is another pitch, so other content."""
     frames = round(seconds * 44100)
     second = tone(name)

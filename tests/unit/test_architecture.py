@@ -18,12 +18,13 @@ TO_BE_SPLIT: set[str] = set()
 
 # What each room may import from. What is not named here (commands, service, operations, ...)
 # stands above the rooms: it may import any of them, and none of them may import it.
-GROUND = frozenset({"errors", "job", "digest", "tasks"})
+GROUND = frozenset({"errors", "job", "digest", "limits", "tasks"})
 ROOMS: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "job": frozenset(),
     "digest": frozenset(),
     "tasks": frozenset(),
+    "limits": frozenset({"errors"}),
     "progress": frozenset(),
     "counters": frozenset(),
     "without": frozenset(),

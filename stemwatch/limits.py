@@ -1,0 +1,49 @@
+"""What a separation takes: songs of so many seconds, in files of so many bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stemwatch.errors import Reject
+
+LEAST = 1.0  # seconds: in less there is nothing to separate, wherever that is done
+_ROUNDING = 1.0  # seconds by which a header may be off
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of one way to separate: seconds of audio (`longest` None: any), bytes of a file."""
+
+    shortest: float = LEAST
+    longest: float | None = None
+    largest: int = 100 * 1024 * 1024
+
+    def of_audio(self, seconds: float) -> Reject | None:
+        """Why a song that lasts so long can't be separated; None: it can."""
+        if seconds < self.shortest:
+            return Reject(
+                f"it lasts {seconds:.3f} s; only songs of {self.shortest:g} s and more are taken.",
+                code="too_short",
+                hint="Drop the whole song."
+                if self.shortest <= LEAST
+                else f"Drop the whole song; with `--local` {LEAST:g} s is enough.",
+            )
+        if self.longest is not None and seconds > self.longest + _ROUNDING:
+            return Reject(
+                f"it lasts {seconds / 60:.1f} minutes; songs of up to {self.longest / 60:.0f} "
+                "minutes are taken.",
+                code="too_long",
+                hint="Cut it into parts, or separate it with `--local`.",
+            )
+        return None
+
+    def of_file(self, size: int) -> Reject | None:
+        """Why a file of so many bytes can't be separated; None: it can."""
+        if size <= self.largest:
+            return None
+        return Reject(
+            f"it has {size / 2**20:.1f} MB; files of up to {self.largest / 2**20:.0f} MB are "
+            "taken.",
+            code="too_large",
+            hint="Convert it to FLAC or M4A, or cut it into parts.",
+        )
