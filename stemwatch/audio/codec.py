@@ -12,26 +12,12 @@ from typing import Any
 import av
 import numpy as np
 from av.audio.frame import AudioFrame
-from av.audio.resampler import AudioResampler
 
-from stemwatch.audio.frames import Source, samples_of
+from stemwatch.audio.arrays import stereo
+from stemwatch.audio.frames import Source
 from stemwatch.audio.gapless import mend_padding
 
 BLOCK = 65_536  # samples per channel in one decoded block: 0.5 MB of float32 stereo
-
-# What a channel gives to (left, right): ITU-R BS.775; the LFE is left out, as there.
-_SIDE = 0.7071
-_DOWNMIX: dict[str, tuple[float, float]] = {
-    "FL": (1.0, 0.0),
-    "FR": (0.0, 1.0),
-    "FC": (_SIDE, _SIDE),
-    "LFE": (0.0, 0.0),
-    "LFE2": (0.0, 0.0),
-    **dict.fromkeys(("BL", "SL", "FLC", "WL"), (_SIDE, 0.0)),
-    **dict.fromkeys(("BR", "SR", "FRC", "WR"), (0.0, _SIDE)),
-}
-_SCALES = {"u1": 128.0, "i2": 32768.0, "i4": 2147483648.0}
-_CENTRE = (0.5, 0.5)  # back centre, and names nobody has heard of
 
 # format -> container, then depth -> (codec, sample format); depth 0 is 32-bit float
 _ENCODINGS: dict[str, tuple[str, dict[int, tuple[str, str]]]] = {
@@ -64,55 +50,7 @@ def decode(path: str, *, rate: int = 44_100) -> Iterator[np.ndarray]:
     Raises Reject (`not_audio`, `no_audio_stream`); OSError where the file can't be read.
     """
     with Source(path) as source:
-        yield from _gather(_stereo_at(rate, source.frames()))
-
-
-def _stereo_at(rate: int, frames: Iterable[AudioFrame]) -> Iterator[np.ndarray]:
-    resampler: AudioResampler | None = None
-    shape: tuple[Any, ...] = ()
-    for frame in frames:
-        frame.pts = None
-        if frame.sample_rate == rate and resampler is None:
-            yield _stereo(frame)
-            continue
-        # Chained streams and garbage change rate or layout midway: finish one, begin the next.
-        if shape != (now := (frame.sample_rate, frame.layout.name, frame.format.name)):
-            yield from _drain(resampler)
-            resampler, shape = AudioResampler("fltp", frame.layout.name, rate), now
-        assert resampler is not None
-        for out in resampler.resample(frame):
-            yield _stereo(out)
-    yield from _drain(resampler)
-
-
-def _drain(resampler: AudioResampler | None) -> Iterator[np.ndarray]:
-    if resampler is not None:
-        for out in resampler.resample(None):
-            yield _stereo(out)
-
-
-def _stereo(frame: AudioFrame) -> np.ndarray:
-    samples = _to_float(samples_of(frame))
-    channels = [channel.name for channel in frame.layout.channels]
-    if channels == ["FL", "FR"]:
-        return samples
-    if len(channels) == 1:
-        return np.repeat(samples, 2, axis=1)
-    if len(channels) == 2:
-        return samples  # two channels of any name are left and right
-    matrix = np.array([_DOWNMIX.get(name, _CENTRE) for name in channels], np.float32)
-    mixed: np.ndarray = samples @ (matrix / max(1.0, float(matrix.sum(axis=0).max())))
-    return mixed
-
-
-def _to_float(samples: np.ndarray) -> np.ndarray:
-    """Integer or float samples of any width as float32, full scale at 1.0."""
-    scale = _SCALES.get(samples.dtype.str[1:])
-    if scale is None:
-        return samples.astype(np.float32)
-    if samples.dtype == np.uint8:
-        samples = samples.astype(np.int16) - 128
-    return (samples / np.float32(scale)).astype(np.float32, copy=False)
+        yield from _gather(stereo(source.frames(), rate))
 
 
 def _gather(pieces: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import av
 from av.audio.frame import AudioFrame
 
 from stemwatch.errors import Reject
-
-if TYPE_CHECKING:
-    import numpy as np  # looking at a song's frames needs none
 
 # Playlists (hls, concat, dash) would fetch whatever URL or file a dropped "song" names.
 _CONTAINERS = "aac,aiff,flac,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,ogg,w64,wav"
@@ -109,14 +106,6 @@ class Source:
 def _printable(text: str) -> str:
     """Surrogates can be written neither into a stem's tags nor into JSON that others read."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-def samples_of(frame: AudioFrame) -> np.ndarray:
-    """A frame's samples as they are, shape (n, channels), the decoder's own type."""
-    data: np.ndarray = frame.to_ndarray()
-    if frame.format.is_planar:
-        return data.T
-    return data.reshape(-1, len(frame.layout.channels))
 
 
 def _open(path: str, kind: str | None) -> Any:

@@ -11,9 +11,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
 import numpy as np
+from av.audio.frame import AudioFrame
 
+from stemwatch.audio.arrays import native
 from stemwatch.audio.codec import BLOCK, Encoder
-from stemwatch.audio.frames import Source, samples_of
+from stemwatch.audio.frames import Source
 from stemwatch.audio.results import MixResult
 from stemwatch.errors import Reject
 
@@ -68,10 +70,7 @@ def _blocks(source: Source) -> Iterator[np.ndarray]:
     """Blocks of BLOCK samples but the last; 53 bits of float64 hold any sum of 32-bit stems."""
     held: list[np.ndarray] = []
     count = 0
-    for frame in source.frames():
-        samples = samples_of(frame)
-        if samples.shape[1] != source.channels or frame.sample_rate != source.sample_rate:
-            raise _mismatch(f"{os.path.basename(source.path)!r} changes its layout midway")
+    for samples in native(_alike(source)):
         held.append(_to_double(samples))
         count += len(samples)
         while count >= BLOCK:
@@ -80,6 +79,17 @@ def _blocks(source: Source) -> Iterator[np.ndarray]:
             held, count = [joined[BLOCK:]], count - BLOCK
     if count:
         yield np.concatenate(held)
+
+
+def _alike(source: Source) -> Iterator[AudioFrame]:
+    """The frames of a stem that stays as it began: its samples must meet the others'."""
+    first: tuple[int, str, str] | None = None
+    for frame in source.frames():
+        shape = (frame.sample_rate, frame.layout.name, frame.format.name)
+        first = first or shape
+        if shape != first or frame.layout.nb_channels != source.channels:
+            raise _mismatch(f"{os.path.basename(source.path)!r} changes its layout midway")
+        yield frame
 
 
 def _to_double(samples: np.ndarray) -> np.ndarray:

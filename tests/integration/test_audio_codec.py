@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from av.audio.frame import AudioFrame
+from av.audio.layout import AudioLayout
 
+from stemwatch.audio.arrays import array_of, native, stereo
 from stemwatch.audio.codec import BLOCK, Encoder, decode
 from stemwatch.audio.frames import Source
 from stemwatch.errors import Reject
@@ -62,6 +66,61 @@ def test_mono_is_doubled_without_a_change_of_level(tmp_path: Path) -> None:
     out = decoded(write(tmp_path / "a.wav", mono))
     assert np.array_equal(out[:, 0], out[:, 1])
     assert np.abs(out[:, :1] - mono).max() <= 0.5 / 32768
+
+
+def frames(format: str, layout: str, value: float, rate: int = RATE) -> Iterator[AudioFrame]:
+    """A second of one value in a decoder's own form: 10 frames of a sample format and a layout."""
+    channels, planar = AudioLayout(layout).nb_channels, format.endswith("p")
+    full = {"u8": 128, "s16": 1 << 15, "s32": 1 << 31}.get(format.removesuffix("p"), 1)
+    dtype = {"u8": "u1", "s16": "i2", "s32": "i4", "dbl": "f8"}.get(format.removesuffix("p"), "f4")
+    shape = (channels, rate // 10) if planar else (1, rate // 10 * channels)
+    samples = np.full(shape, value * full + (128 if dtype == "u1" else 0)).astype(dtype)
+    for _ in range(10):
+        frame = AudioFrame.from_ndarray(samples, format=format, layout=layout)
+        frame.sample_rate = rate
+        yield frame
+
+
+FORMATS_OF_DECODERS = ("u8", "s16", "s32", "flt", "dbl", "u8p", "s16p", "s32p", "fltp", "dblp")
+
+
+@pytest.mark.parametrize("layout", ["mono", "stereo"])
+@pytest.mark.parametrize("format", FORMATS_OF_DECODERS)
+def test_whatever_a_decoder_gives_is_packed_before_it_is_an_array(format: str, layout: str) -> None:
+    """The seam takes packed frames only: what came through it, as float or native, was packed."""
+    found = np.concatenate(list(stereo(frames(format, layout, 0.25), RATE)))
+    assert (found.shape, found.dtype) == ((RATE, 2), np.float32)
+    assert np.array_equal(found, np.full((RATE, 2), 0.25, np.float32))
+    channels = AudioLayout(layout).nb_channels
+    as_it_is = np.concatenate(list(native(frames(format, layout, 0.25))))
+    packed = next(frames(format.removesuffix("p"), layout, 0.25)).to_ndarray()
+    assert (as_it_is.shape, as_it_is.dtype) == ((RATE, channels), packed.dtype)
+    assert np.array_equal(as_it_is[:2].ravel(), packed[0, : 2 * channels])
+
+
+def test_a_planar_frame_never_becomes_an_array() -> None:
+    """Whoever forgets to pack it is told, before PyAV has it."""
+    with pytest.raises(TypeError, match="packed"):
+        array_of(next(frames("fltp", "stereo", 0.0)))
+
+
+@pytest.mark.parametrize("rate", [RATE, 48_000])
+def test_a_mix_down_happens_before_the_array_and_never_clips(rate: int) -> None:
+    """More than two channels come out as two, at the level that they had together."""
+    for layout in ("3.0", "5.1", "3C"):
+        blocks = list(stereo(frames("s16", layout, 0.9, rate), RATE))
+        assert {block.shape[1] for block in blocks} == {2}
+        assert np.concatenate(blocks)[RATE // 2] == pytest.approx([0.9, 0.9], abs=1e-3)
+
+
+def test_a_layout_that_changes_midway_loses_nothing() -> None:
+    """Mono, then stereo at another rate, then mono again."""
+    changing = [*frames("s16", "mono", 0.5), *frames("fltp", "stereo", 0.25, 48_000)]
+    changing += frames("s16", "mono", 0.5)
+    found = np.concatenate(list(stereo(changing, RATE)))
+    assert abs(len(found) - 3 * RATE) <= 2
+    assert found[RATE // 2, 1] == found[5 * RATE // 2, 1] == 0.5
+    assert found[3 * RATE // 2] == pytest.approx([0.25, 0.25], abs=1e-3)
 
 
 def test_stems_still_sum_to_the_mix_after_encoding(tmp_path: Path) -> None:

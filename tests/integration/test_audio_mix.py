@@ -8,17 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stemwatch.audio.arrays import native
 from stemwatch.audio.codec import Encoder
-from stemwatch.audio.frames import Source, samples_of
+from stemwatch.audio.frames import Source
 from stemwatch.audio.mix import mix
 from stemwatch.errors import Reject
 from tests.integration.audio_samples import decoded, tone, write
 
 
-def native(path: str) -> tuple[np.ndarray, int, str]:
+def stored(path: str) -> tuple[np.ndarray, int, str]:
     """Samples as stored (in double), the rate and the codec."""
     with Source(path) as source:
-        samples = np.concatenate([samples_of(frame) for frame in source.frames()])
+        samples = np.concatenate(list(native(source.frames())))
         return samples.astype(np.float64), source.sample_rate, source.codec
 
 
@@ -44,8 +45,8 @@ def test_integer_stems_are_summed_exactly(
         inputs.append(path)
     out = os.fspath(tmp_path / f"mix.{format}")
     result = mix(inputs, out, format)
-    total = sum(native(path)[0] for path in inputs)
-    mixed, mixed_rate, mixed_codec = native(out)
+    total = sum(stored(path)[0] for path in inputs)
+    mixed, mixed_rate, mixed_codec = stored(out)
     assert np.array_equal(mixed, total)
     assert (mixed_rate, mixed_codec, result.gain_db) == (rate, codec, 0.0)
 

@@ -127,6 +127,12 @@ def test_a_library_is_imported_in_its_room_only(library: str) -> None:
     assert rooms <= LIBRARIES[library]
 
 
+def test_frames_become_arrays_in_one_place() -> None:
+    """PyAV's own way is sound for packed frames only: `audio.arrays` sees to that for all."""
+    uses = [str(path.relative_to(ROOT)) for path in _modules() if "to_ndarray" in path.read_text()]
+    assert uses == ["audio/arrays.py"]
+
+
 def test_every_module_stays_readable() -> None:
     """At most 300 lines; the ones that wait to be split are named, and nothing else is let in."""
     lines = {
