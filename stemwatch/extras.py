@@ -1,4 +1,4 @@
-"""The optional packages: are they there, asked without importing them, and where to get them."""
+"""The packages: are they there, asked without importing them, and what installs them."""
 
 from __future__ import annotations
 
@@ -41,9 +41,34 @@ def source(*extras: str) -> str | None:
     return f"{path}[{','.join(extras)}]" if path is not None else None
 
 
+def reinstall() -> str:
+    """A command for a shell that puts every library back, in a version that goes with ours."""
+    path = _origin()
+    what = "." if path is None else shlex.quote(path)
+    place = " (in the checkout)" if path is None else ""
+    return f"{_pip()} --upgrade --force-reinstall {what}{place}"
+
+
+def installed(*packages: str) -> str:
+    """These packages with their versions, such as `av 18.1.0, numpy 2.4.6`."""
+    from importlib import metadata
+
+    told = []
+    for package in packages:
+        try:
+            told.append(f"{package} {metadata.version(package)}")
+        except metadata.PackageNotFoundError:
+            told.append(f"no {package}")
+    return ", ".join(told)
+
+
+def _pip() -> str:
+    """With the pip of the environment that runs: another's is of no use."""
+    return f"{shlex.quote(sys.executable)} -m pip install"
+
+
 def _install(extra: str) -> str:
-    """A command for a shell, with the pip of the environment that runs: another's is no use."""
-    pip = f"{shlex.quote(sys.executable)} -m pip install"
+    pip = _pip()
     known = source(extra)
     return (
         f"{pip} '.[{extra}]' (in the checkout)" if known is None else f"{pip} {shlex.quote(known)}"

@@ -7,29 +7,30 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import json
 import os
-import sys
+import tempfile
 from collections import deque
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
+from stemwatch.audio.process import Helper
 from stemwatch.audio.results import MixResult, Probe
-from stemwatch.errors import PauseService, Reject
+from stemwatch.errors import PauseService, Reject, StemwatchError
+from stemwatch.extras import installed, reinstall
 
-# -P: a file named json.py beside the songs must not be imported.
-_COMMAND = (sys.executable, "-P", "-m", "stemwatch.audio")
-_LONGEST_ANSWER = 1 << 20  # bytes
-_END_SECONDS = 5.0
-_SECRETS = frozenset({"STEMSPLIT_API_KEY", "STEMWATCH_SERVE_KEY", "CREDENTIALS_DIRECTORY"})
+# Refusals that may as well be ours: looked into each time. Others only until a helper has shown
+# that it works.
+_DOUBTFUL = frozenset({"decoder_crashed", "internal"})
+_TEST_SECONDS = 60.0  # a cold NAS with a slow disk
 
 
 class AudioHelper:
     """Up to `helpers` processes with one request each at a time; more requests wait, first come
     first served.
 
-    One that can't start raises PauseService(code="audio_helper"): no file is to blame.
+    A file is refused only by a helper that works: before the first refusal, and before each that
+    may be a fault of our own, a fresh one has to pass its test. One that can't start, or fails
+    that, raises PauseService(code="audio_helper") until `test` passes: no file is to blame.
     A helper ends after `idle` seconds without work. A request that takes longer than `timeout`
     seconds, or whose helper dies, raises Reject(code="decoder_crashed"), or OSError (ETIMEDOUT) if
     it did nothing but wait for a disk. The next one gets a fresh process; a cancelled request ends
@@ -39,8 +40,12 @@ class AudioHelper:
     def __init__(self, *, helpers: int = 2, idle: float = 30.0, timeout: float = 600.0) -> None:
         self._seats = asyncio.Semaphore(helpers)
         self._idle_seconds, self._timeout = idle, timeout
-        self._free: deque[_Helper] = deque()
-        self._all: set[_Helper] = set()
+        self._free: deque[Helper] = deque()
+        self._all: set[Helper] = set()
+        self._testing = asyncio.Lock()
+        self._tests = 0  # so far
+        self._works = False  # a helper has answered well, or passed its test
+        self._fault = ""  # why the last test failed; "" while helpers may be asked
 
     async def probe(self, path: str) -> Probe:
         """See `audio.probe.probe`: raises its Reject codes, OSError, and `decoder_crashed`."""
@@ -82,6 +87,25 @@ class AudioHelper:
         answer = await self._ask(out, op="mix", inputs=list(inputs), out=out, format=format)
         return MixResult(**answer)
 
+    async def test(self) -> None:
+        """Have a fresh helper encode and decode a second of made sound.
+
+        Raises PauseService(code="audio_helper") where it can't. Those who ask while a test is
+        under way share its outcome.
+        """
+        before = self._tests
+        async with self._testing:
+            if self._tests == before:
+                self._fault = await self._tested()
+                self._works = not self._fault
+                self._tests += 1
+        self.require_working()
+
+    def require_working(self) -> None:
+        """Raise PauseService while the last test failed: nothing has to be read to know that."""
+        if self._fault:
+            raise _NotWorking(self._fault)
+
     async def close(self) -> None:
         """End every helper, working or not, and wait until they are gone."""
         helpers = list(self._all)
@@ -93,32 +117,73 @@ class AudioHelper:
             await helper.end()
 
     async def _ask(self, subject: str, **request: Any) -> Any:
+        """The answer; a refusal only of a file that is to blame."""
+        self.require_working()
+        try:
+            return await self._answered(subject, request)
+        except Reject as fault:
+            if self._works and fault.code not in _DOUBTFUL:
+                raise
+            await self.test()
+            if fault.code != "internal":
+                raise
+        except _NotWorking:
+            await self.test()
+        # By a fresh helper: an older one may have loaded half of a version that is replaced.
+        return await self._answered(subject, request)
+
+    async def _answered(self, subject: str, request: Mapping[str, Any]) -> Any:
+        answer = _result(await self._request(subject, request, self._timeout), subject)
+        self._works = True
+        return answer
+
+    async def _tested(self) -> str:
+        """Why a fresh helper fails its test; "" where it passes."""
+        for helper in list(self._free):
+            helper.stop_timer()
+            self._retire(helper)
+        try:
+            # Ours to remove: a helper that crashes would leave one behind each time.
+            with tempfile.TemporaryDirectory(prefix="stemwatch-test-") as folder:
+                request = {"op": "test", "folder": folder}
+                answer = await self._request("a made sound", request, _TEST_SECONDS, fresh=True)
+                _result(answer, folder)
+        except OSError as fault:
+            return f"{fault.strerror or fault} in {tempfile.gettempdir()}"
+        except StemwatchError as fault:
+            why = fault.why if isinstance(fault, _NotWorking) else fault.message.rstrip(".")
+            return f"{why} (with {installed('av', 'numpy', 'mutagen')})"
+        return ""
+
+    async def _request(
+        self, subject: str, request: Mapping[str, Any], timeout: float, *, fresh: bool = False
+    ) -> Any:
         async with self._seats:
-            helper = self._take_free() or await self._start()
+            helper = (None if fresh else self._take_free()) or await self._start()
             cpu = helper.cpu_seconds()
             try:
-                async with asyncio.timeout(self._timeout):  # wait_for would cost a task each
+                async with asyncio.timeout(timeout):  # wait_for would cost a task each
                     if not await helper.takes(request):  # it died while idle: not this file's fault
                         await self._end(helper)
                         helper = await self._start()
                         if not await helper.takes(request):
-                            raise _broken("it ended before it took any work")
+                            raise _NotWorking("it ended before it took any work")
                     answer = await helper.answer()
             except (TimeoutError, EOFError, ConnectionError) as fault:
                 waited = isinstance(fault, TimeoutError) and (
-                    helper.cpu_seconds() - cpu < max(1.0, self._timeout / 10)
+                    helper.cpu_seconds() - cpu < max(1.0, timeout / 10)
                 )
                 await self._end(helper)
                 if waited:  # for a disk that hangs: no file is to blame
                     raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT), subject) from fault
-                raise _crashed(subject, fault, self._timeout) from fault
+                raise _crashed(subject, fault, timeout) from fault
             except BaseException:  # cancelled: its answer would be taken for the next request's
                 await self._end(helper)
                 raise
             self._put_free(helper)
-        return _result(answer, subject)
+        return answer
 
-    def _take_free(self) -> _Helper | None:
+    def _take_free(self) -> Helper | None:
         """The one used last, so that the others become idle; one that died meanwhile is dropped."""
         while self._free:
             helper = self._free.pop()
@@ -128,94 +193,29 @@ class AudioHelper:
             self._all.discard(helper)
         return None
 
-    def _put_free(self, helper: _Helper) -> None:
+    def _put_free(self, helper: Helper) -> None:
         if helper in self._all:  # else it was closed meanwhile
             self._free.append(helper)
             loop = asyncio.get_running_loop()
             helper.timer = loop.call_later(self._idle_seconds, self._retire, helper)
 
-    def _retire(self, helper: _Helper) -> None:
+    def _retire(self, helper: Helper) -> None:
         self._free.remove(helper)
         helper.stdin.close()  # the end of its input ends it; until then `close` has to know it
 
-    async def _start(self) -> _Helper:
+    async def _start(self) -> Helper:
         try:
-            process = await asyncio.create_subprocess_exec(
-                *_COMMAND,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL,
-                env=_environment(),
-                limit=_LONGEST_ANSWER,
-                start_new_session=True,  # Ctrl-C is for the service, which drains
-            )
+            helper = await Helper.start()
         except OSError as fault:  # no memory, too many processes: no file's fault either
-            raise _broken(str(fault)) from fault
+            raise _NotWorking(f"it can't be started: {fault}") from fault
         self._all = {one for one in self._all if one.process.returncode is None}  # retired ones
-        helper = _Helper(process)
         self._all.add(helper)
         return helper
 
-    async def _end(self, helper: _Helper) -> None:
+    async def _end(self, helper: Helper) -> None:
         self._all.discard(helper)
         helper.kill()
         await helper.end()
-
-
-class _Helper:
-    """One process and its pipes."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        self.process, self.stdin, self.stdout = process, process.stdin, process.stdout
-        self.timer: asyncio.TimerHandle | None = None
-
-    def alive(self) -> bool:
-        return self.process.returncode is None and not self.stdout.at_eof()
-
-    def stop_timer(self) -> None:
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
-
-    def cpu_seconds(self) -> float:
-        """That it has used so far; 0 where that can't be told."""
-        try:
-            # asked with every request: as text it would cost four times as much
-            with open(f"/proc/{self.process.pid}/stat", "rb", buffering=0) as stat:
-                after_name = stat.read(4096).rpartition(b")")[2]
-        except OSError:
-            return 0.0
-        return sum(map(int, after_name.split()[11:13])) / os.sysconf("SC_CLK_TCK")
-
-    async def end(self) -> None:
-        """Wait until it is gone; not for ever: on a share that hangs not even a kill ends it."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_END_SECONDS):
-                await self.process.wait()
-
-    def kill(self) -> None:
-        self.stop_timer()
-        if self.process.returncode is None:
-            self.process.kill()
-        self.stdin.close()
-
-    async def takes(self, request: Mapping[str, Any]) -> bool:
-        """Hand the request over; False where the helper was gone before it began to work."""
-        # ensure_ascii (the default) carries the surrogates of a name that isn't UTF-8
-        self.stdin.write(json.dumps(request).encode("ascii") + b"\n")
-        try:
-            await self.stdin.drain()
-            return await self.stdout.readline() == b"\n"
-        except ConnectionError:
-            return False
-
-    async def answer(self) -> Any:
-        line = await self.stdout.readline()
-        if not line.endswith(b"\n"):
-            raise EOFError("the helper ended")
-        return json.loads(line)
 
 
 def _result(answer: Mapping[str, Any], subject: str) -> Any:
@@ -238,15 +238,14 @@ def _crashed(subject: str, fault: BaseException, timeout: float) -> Reject:
     )
 
 
-def _environment() -> dict[str, str]:
-    """Ours without the keys: a decoder has no use for them, and its own account may look at it."""
-    return {name: value for name, value in os.environ.items() if name not in _SECRETS}
+class _NotWorking(PauseService):
+    """Everybody's trouble; `why` in a few words."""
 
-
-def _broken(why: str) -> PauseService:
-    return PauseService(
-        f"The audio helper can't be started: {why}.",
-        code="audio_helper",
-        hint=f"Run `{' '.join(_COMMAND)} < /dev/null` to see why; if a package is missing, "
-        "install stemwatch again.",
-    )
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"The audio helper does not work: {why}.",
+            code="audio_helper",
+            hint=f"Install its libraries again: `{reinstall()}`; `stemwatch check` tests them. "
+            "No song is to blame, and work goes on by itself.",
+        )
+        self.why = why

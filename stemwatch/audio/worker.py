@@ -18,7 +18,7 @@ from dataclasses import asdict
 from queue import SimpleQueue
 from typing import Any, BinaryIO, NamedTuple
 
-from stemwatch.errors import Reject, StemwatchError
+from stemwatch.audio.faults import told
 
 MEMORY = 2 << 30  # bytes of address space; a start takes 0.3 GiB, the largest mix 0.5
 _GRACE = 10.0  # seconds that a request may still run once the parent is gone
@@ -45,14 +45,25 @@ def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
     threading.Thread(target=_read, args=(requests, lines), daemon=True).start()
     while line := lines.get():
         request = json.loads(line)
-        # Each operation's libraries are loaded at its first request (most never mix, and numpy
-        # costs 0.1 s), and before it is taken: one that is missing must not be blamed on a song.
-        importlib.import_module(_OPERATIONS[request["op"]].module)
+        missing = _load(request["op"])
         answers.write(b"\n")  # taken: from here on an early end is this request's
         answers.flush()
+        answer = _answer(request) if missing is None else told(missing)
         # ensure_ascii (the default) carries the surrogates of a name that isn't UTF-8
-        answers.write(json.dumps(_answer(request)).encode("ascii") + b"\n")
+        answers.write(json.dumps(answer).encode("ascii") + b"\n")
         answers.flush()
+
+
+def _load(operation: str) -> Exception | None:
+    """Load an operation's libraries at its first request: most never mix, and numpy costs 0.1 s.
+
+    Before the request is taken: a library that ends the process must not be blamed on a song.
+    """
+    try:
+        importlib.import_module(_OPERATIONS[operation].module)
+    except Exception as fault:
+        return fault
+    return None
 
 
 def _read(requests: BinaryIO, lines: SimpleQueue[bytes]) -> None:
@@ -71,21 +82,8 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     operation = _OPERATIONS[request.pop("op")]
     try:
         return {"result": operation.call(**request)}
-    except StemwatchError as fault:
-        return _fault(type(fault).__name__, fault.code, fault.message, fault.hint)
-    except OSError as fault:
-        return {**_fault("OSError", "os", str(fault.strerror), ""), "errno": fault.errno}
-    except Exception as fault:  # a decoder's oddity on one file is this file's fault, not the end
-        return _fault(
-            Reject.__name__,
-            "decoder_crashed",
-            f"The decoder failed with {type(fault).__name__}: {fault}.",
-            "Re-save the song in an audio editor and drop that file.",
-        )
-
-
-def _fault(kind: str, code: str, message: str, hint: str) -> dict[str, Any]:
-    return {"error": kind, "code": code, "message": message, "hint": hint}
+    except Exception as fault:  # an oddity on one file is not the end of the helper
+        return told(fault)
 
 
 def _probe(path: str) -> dict[str, Any]:
@@ -120,6 +118,12 @@ def _mix(inputs: list[str], out: str, format: str) -> dict[str, Any]:
     return asdict(mix(inputs, out, format))
 
 
+def _test(folder: str) -> None:
+    from stemwatch.audio.selftest import self_test
+
+    self_test(folder)
+
+
 class _Operation(NamedTuple):
     call: Callable[..., Any]
     module: str  # that imports all that it needs
@@ -130,4 +134,5 @@ _OPERATIONS = {
     "verify": _Operation(_verify, "stemwatch.audio.verify"),
     "tag": _Operation(_tag, "stemwatch.audio.stemtags"),
     "mix": _Operation(_mix, "stemwatch.audio.mix"),
+    "test": _Operation(_test, "stemwatch.audio.selftest"),
 }

@@ -24,8 +24,9 @@ _MARKS = {OK: ("✓", "ok   "), WARNING: ("!", "warn "), FAULT: ("✗", "FAULT")
 def command(config_file: str | None, local: bool, notify: bool) -> int:
     """Look at everything that the service needs, and say what is wrong and how to mend it.
 
-    Configuration, folders, key (never shown), API, clock, inotify, disks, journal, notices and
-    hooks. Exits 78 on a fault, 0 otherwise. Costs nothing and changes nothing.
+    Configuration, folders, audio libraries (with a second of made sound), key (never shown), API,
+    clock, inotify, disks, journal, notices and hooks. Exits 78 on a fault, 0 otherwise. Costs
+    nothing and changes nothing.
     """
     try:
         settings = settings_of(config_file, local=local)

@@ -100,7 +100,7 @@ class FileReader:
     async def read(self, path: str, *, patient: bool) -> Reading:
         """Everything about this settled file. `patient`: bytes that seem to be missing may come.
 
-        Raises Changed, FileNotFoundError or NotYet.
+        Raises Changed, FileNotFoundError, NotYet, or PauseService where no audio can be read.
         """
         ahead = self._ahead.pop(path, None)
         if ahead is not None:
@@ -115,6 +115,7 @@ class FileReader:
     async def _read(
         self, path: str, *, patient: bool, given_up: threading.Event | None = None
     ) -> Reading:
+        self._audio.require_working()  # or the whole inbox would be hashed at each look
         async with self._seats:
             seen = await asyncio.to_thread(examine, path, self._max_bytes, patient, given_up)
         if seen.sha256 is None:

@@ -1,4 +1,4 @@
-"""Every fault at once, before the service meets it: folders, key, API, clock, limits, disk."""
+"""Every fault at once, before the service meets it: folders, audio, key, API, clock, disks."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from stemwatch.audio.client import AudioHelper
 from stemwatch.config import Settings, folder_faults
 from stemwatch.config.folders import CHECK
 from stemwatch.errors import JournalFault, PauseService, StemwatchError
+from stemwatch.extras import installed
 from stemwatch.inbox.mounts import WatchMode, watch_mode
 from stemwatch.inbox.names import Filter
 from stemwatch.journal.reading import ReadOnlyJournal
@@ -42,6 +44,7 @@ async def check(
     `notify` sends a test message to everybody who is told.
     """
     found = [*_folders(settings)]
+    found.append(await _audio())
     found += await reach(settings, env, cwd)
     found += await asyncio.to_thread(lambda: [*_clock(settings), *_watching(settings)])
     found += await asyncio.to_thread(lambda: [*_room(settings)])
@@ -76,6 +79,19 @@ def _odd_outboxes(settings: Settings) -> Iterator[Finding]:
             staging.require(inbox.folders.outbox)
         except PauseService as fault:
             yield Finding(FAULT, f"{inbox.key('folders', 'outbox')}: {fault.message}", fault.hint)
+
+
+async def _audio() -> Finding:
+    audio = AudioHelper()
+    try:
+        await audio.test()
+    except PauseService as fault:
+        return Finding(FAULT, f"audio: {fault.message}", fault.hint)
+    finally:
+        await audio.close()
+    return Finding(
+        OK, f"audio: WAV, FLAC and MP3 were written and read ({installed('av', 'mutagen')})"
+    )
 
 
 def clock_finding(now: float, stamps: Mapping[str, float]) -> Finding:

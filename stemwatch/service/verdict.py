@@ -24,7 +24,9 @@ async def verdict(context: Context, inboxes: AllServed, *, since: float, looked:
     unfiled = await _tell_unfiled(context)
     counts = await context.journal.counts(own=True)
     waiting, unreadable = sum(counts[state] for state in _LEFT), len(inboxes.unreadable)
-    if waiting or unreadable or inboxes.away or not looked:
+    # What can't be looked into is left in the inbox, and is in no count of the journal.
+    blind = any(held.code == "audio_helper" for held in context.gate.pauses)
+    if waiting or unreadable or inboxes.away or not looked or blind:
         for held in context.gate.pauses:
             log.error("service.held", reason=held.code, message=held.message, hint=held.hint)
         if waiting and context.budget.limited and not context.local:

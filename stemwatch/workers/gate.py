@@ -283,6 +283,8 @@ class Gate:
             return wait if attempts <= 3 else max(wait, timing.outage_min)
         if code == "rate_limited":
             return full_jitter(attempts, timing.rate_limited_first, timing.rate_limited_max, rng)
+        if code in {"audio_helper", "internal"}:  # a test of a second, on this machine
+            return full_jitter(attempts, timing.account_first, timing.unreadable_gap, rng)
         return full_jitter(attempts, timing.account_first, timing.account_max, rng)
 
 

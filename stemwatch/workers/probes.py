@@ -73,6 +73,9 @@ async def _over(ctx: Context, pause: Pause) -> bool | None:
             return await ctx.api.is_here() or None
         case "credit":
             return await _has_credit(ctx)
+        case "audio_helper":
+            await ctx.audio.test()
+            return True
         case "journal":
             await ctx.journal.note("probe", f"{ctx.now():.0f}")
             return True

@@ -155,7 +155,7 @@ class Service:
         self.home = home
         self._log_path = home.root / f"service-{time.monotonic_ns()}.log"
         self._log = self._log_path.open("wb")
-        env = home.env(key) | {"PYTHONPATH": str(Path(__file__).parents[2])}
+        env = {"PYTHONPATH": str(Path(__file__).parents[2])} | home.env(key)
         self.process = warm.popen(
             command, cwd=home.root, env=env, stdout=self._log, stderr=self._log
         )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -19,7 +21,8 @@ import pytest
 
 from stemwatch.audio.client import AudioHelper
 from stemwatch.audio.probe import probe
-from stemwatch.errors import Reject
+from stemwatch.errors import PauseService, Reject
+from tests.broken import CRASH, NO_AUDIO, NO_START, TYPE_ERROR, Broken, no_library
 from tests.integration.audio_samples import cut, decoded, tone, write
 from tests.support import wait_for, wait_for_async
 
@@ -306,5 +309,105 @@ def test_two_hundred_small_files_take_seconds(tmp_path: Path) -> None:
         started = time.monotonic()
         await asyncio.gather(*(audio.probe(path) for _ in range(200)))
         assert time.monotonic() - started < 4.0
+
+    run(scenario)
+
+
+# What is broken, the requests that meet it, and a word that names it.
+BROKEN = {
+    "a wrong version": (TYPE_ERROR.format(of=""), "TypeError: open() got an unexpected"),
+    "no PyAV": (no_library("av"), "import of av halted"),
+    "nothing opens": (NO_AUDIO, "Invalid data found"),
+    "it crashes": (CRASH, "made the decoder crash"),
+    "it does not start": (NO_START, "ended before it took any work"),
+}
+
+
+@pytest.fixture
+def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Broken:
+    found = Broken(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", found.env["PYTHONPATH"])
+    return found
+
+
+@pytest.mark.parametrize(("fault", "words"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_installation_blames_no_file(
+    tmp_path: Path, broken: Broken, fault: str, words: str
+) -> None:
+    """It pauses everybody, names what is wrong and what mends it, and ends when that is done."""
+    good = os.fspath(write(tmp_path / "good.wav"))
+
+    async def scenario(audio: AudioHelper) -> None:
+        broken.by(fault)
+        with pytest.raises(PauseService, match=re.escape(words)) as raised:
+            await audio.probe(good)
+        assert raised.value.code == "audio_helper"
+        assert "av 1" in raised.value.message
+        assert f"{sys.executable} -m pip install" in raised.value.hint
+        with pytest.raises(PauseService, match=re.escape(words)):
+            audio.require_working()  # known now: the next song need not be read
+        with pytest.raises(PauseService):
+            await audio.test()
+        broken.mend()
+        await audio.test()
+        assert (await audio.probe(good)).channels == 2
+
+    run(scenario)
+    assert not list(Path(tempfile.gettempdir()).glob("stemwatch-test-*"))
+
+
+def test_a_library_that_only_the_end_needs_is_missed_there(tmp_path: Path, broken: Broken) -> None:
+    """Songs are probed without mutagen; a stem that can't be tagged for its want waits for it."""
+    song, stem = (os.fspath(write(tmp_path / f"{name}.flac")) for name in ("song", "stem"))
+
+    async def scenario(audio: AudioHelper) -> None:
+        broken.by(no_library("mutagen"))
+        await audio.probe(song)
+        with pytest.raises(PauseService, match="mutagen"):
+            await audio.tag(song, {stem: "T"}, "flac", None, None)
+        broken.mend()
+        await audio.test()
+        assert await audio.tag(song, {stem: "T"}, "flac", None, None) == []
+
+    run(scenario)
+
+
+def test_one_song_that_meets_a_fault_of_ours_stops_nobody(tmp_path: Path, broken: Broken) -> None:
+    """The installation passes its test: this song is the odd one, and asks to be reported."""
+    odd, good = (os.fspath(write(tmp_path / f"{name}.wav")) for name in ("odd", "good"))
+
+    async def scenario(audio: AudioHelper) -> None:
+        broken.by(TYPE_ERROR.format(of="odd.wav"))
+        with pytest.raises(Reject, match="TypeError") as raised:
+            await audio.probe(odd)
+        assert raised.value.code == "internal"
+        assert "report" in raised.value.hint
+        assert (await audio.probe(good)).channels == 2
+
+    run(scenario)
+
+
+def test_a_helper_of_a_version_that_was_replaced_is_asked_no_more(
+    tmp_path: Path, broken: Broken
+) -> None:
+    """An upgrade beside the running service: a fresh helper takes the song, nobody is told."""
+    good = os.fspath(write(tmp_path / "good.wav"))
+
+    async def scenario(audio: AudioHelper) -> None:
+        broken.by(TYPE_ERROR.format(of="good.wav") + f"os.unlink({broken.path!r})")
+        assert (await audio.probe(good)).channels == 2
+
+    run(scenario)
+
+
+def test_a_damaged_file_is_still_its_own_fault(tmp_path: Path) -> None:
+    """Also as the first one of all, which is refused only after the helper has passed its test."""
+    bad = tmp_path / "bad.mp3"
+    bad.write_bytes(b"no audio" * 1000)
+
+    async def scenario(audio: AudioHelper) -> None:
+        with pytest.raises(Reject) as raised:
+            await audio.probe(os.fspath(bad))
+        assert raised.value.code == "not_audio"
 
     run(scenario)

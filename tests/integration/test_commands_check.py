@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.broken import TYPE_ERROR, Broken, no_library
 from tests.commands_support import COMMAND, Home, a_job, environment, run
 from tests.scenario.server import ScenarioServer
 from tests.webhook_receiver import Receiver
@@ -35,11 +36,42 @@ def test_all_well_with_an_api(tmp_path: Path) -> None:
         told = home.run("check")
         assert server.requests("post") == []
     assert told.returncode == 0, told.stdout
-    for subject in ("configuration", "folders", "key", "API", "clock", "watching", "journal"):
+    for subject in (
+        "configuration",
+        "folders",
+        "audio",
+        "key",
+        "API",
+        "clock",
+        "watching",
+        "journal",
+    ):
         assert f"✓ {subject}: " in told.stdout
     assert "(mode 0600)" in told.stdout
     assert "readable and whole, 1 song\n" in told.stdout
     assert KEY not in told.stdout + told.stderr
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (TYPE_ERROR.format(of=""), "TypeError: open() got an unexpected keyword argument"),
+        (no_library("mutagen"), "No module named 'mutagen"),
+    ],
+)
+def test_a_broken_installation_is_told_before_a_song_is(
+    tmp_path: Path, fault: str, words: str
+) -> None:
+    """A second of made sound tells; what is installed and what mends it is named, exit 78."""
+    home, broken = Home(tmp_path, LOCAL), Broken(tmp_path)
+    broken.by(fault)
+    told = home.run("check", env=broken.env)
+    assert told.returncode == 78
+    line = next(line for line in told.stdout.splitlines() if "audio: " in line)
+    assert line.startswith("✗")
+    assert words in line
+    assert "av 1" in line
+    assert "-m pip install --upgrade" in told.stdout
 
 
 def test_every_inbox_is_looked_at(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "extras": frozenset({"errors"}),
     "config": GROUND,
     "key": GROUND | {"config"},
-    "audio": GROUND,
+    "audio": GROUND | {"extras"},
     "journal": GROUND,
     "outbox": GROUND,
     "stemsplit": GROUND | {"without"},

@@ -1,0 +1,78 @@
+"""A fault of our own: the service pauses, the inbox is untouched, nothing is paid meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.harness import KEY, Home
+from tests.acceptance.songs import drop
+from tests.broken import TYPE_ERROR, Broken
+from tests.scenario.server import ScenarioServer
+from tests.support import wait_for
+
+QUICK = {"settle_seconds": 0.05, "rescan_seconds": 1}
+
+
+@pytest.fixture
+def server(wire: str) -> Iterator[ScenarioServer]:
+    with ScenarioServer(wire=wire, key=KEY, job_seconds=0.1) as server:
+        yield server
+
+
+@pytest.fixture
+def home(tmp_path: Path, server: ScenarioServer) -> Home:
+    return Home(tmp_path, watch=QUICK, base_url=server.url)
+
+
+def test_a_wrong_library_pauses_until_it_is_mended(
+    tmp_path: Path, home: Home, server: ScenarioServer
+) -> None:
+    """Every song waits in the inbox, no reason is written; after `pip install` they go through."""
+    broken = Broken(tmp_path)
+    home.extra_env |= broken.env
+    broken.by(TYPE_ERROR.format(of=""))
+    names = [f"song{number}.wav" for number in range(3)]
+    with home.scaled_service(0.01, "account_first=0.3", "unreadable_gap=0.5") as service:
+        for number, name in enumerate(names):
+            drop(home.inbox / name, number)
+        event = service.wait_for_event("service.paused")
+        assert event["reason"] == "audio_helper"
+        assert "TypeError" in event["message"]
+        assert "-m pip install --upgrade" in event["hint"]
+        assert home.waiting() == names
+        assert (home.reasons(), server.requests("post")) == ({}, [])
+        broken.mend()
+        wait_for(lambda: len(home.sidecars()) == 3, what=f"delivered in\n{service.text()}")
+        assert service.wait_for_event("service.resumed")["reason"] == "audio_helper"
+    assert home.reasons() == {}
+
+
+def test_one_run_over_a_broken_installation_says_that_nothing_was_done(
+    tmp_path: Path, home: Home, server: ScenarioServer
+) -> None:
+    """`run --once` exits 1, with what is wrong; the song is where it was."""
+    broken = Broken(tmp_path)
+    home.extra_env |= broken.env
+    broken.by(TYPE_ERROR.format(of=""))
+    drop(home.inbox / "song.wav")
+    told = home.command("run", "-c", str(home.config), "--once")
+    assert told.returncode == 1, told.stdout + told.stderr
+    assert "TypeError" in told.stdout + told.stderr
+    assert (home.waiting(), home.reasons(), server.requests("post")) == (["song.wav"], {}, [])
+
+
+def test_one_song_that_meets_a_fault_of_ours_holds_up_nobody(tmp_path: Path, home: Home) -> None:
+    """With other sound the installation works: this one song is quarantined, to be reported."""
+    broken = Broken(tmp_path)
+    home.extra_env |= broken.env
+    broken.by(TYPE_ERROR.format(of="odd.wav"))
+    for number, name in enumerate(["odd.wav", "one.wav", "two.wav"]):
+        drop(home.inbox / name, number)
+    told = home.command("run", "-c", str(home.config), "--once")
+    assert told.returncode == 3, told.stdout + told.stderr
+    assert len(home.sidecars()) == 2
+    assert home.reasons()["odd.wav"]["code"] == "internal"
+    assert "report" in home.reasons()["odd.wav"]["hint"]
