@@ -67,8 +67,8 @@ class AudioHelper:
         """Copy the song's tags into stems (path -> title), in place; notes say what couldn't be.
 
         `src_path` is empty where there is no song to read. `key` is musical and short, such as
-        `C#m`. Fsync the stems afterwards. A kill in the midst may leave a stem half shifted: fetch
-        it again then. OSError on a full disk.
+        `C#m`. Fsync the stems afterwards. A kill in the midst, or a Reject, may leave a stem half
+        shifted: fetch it again then. OSError on a full disk.
         """
         return list(
             await self._ask(

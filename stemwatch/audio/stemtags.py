@@ -13,7 +13,7 @@ import mutagen.id3
 import mutagen.mp3
 import mutagen.wave
 
-from stemwatch.audio.tags import BROKEN, ID3_FRAMES, Cover, SourceTags, raise_disk_fault
+from stemwatch.audio.tags import ID3_FRAMES, Cover, SourceTags, raise_disk_fault, words
 
 _flac: Any = mutagen.flac  # half of mutagen is typed
 _frames: Any = mutagen.id3.Frames
@@ -39,9 +39,11 @@ def write_tags(
             _write_flac(path, text, tags.cover)
         else:
             _write_id3(_AUDIO[format](path), text, tags.cover, key)
-    except BROKEN as fault:
+    except OSError:
+        raise
+    except Exception as fault:  # paid for already: whatever it is, it costs the tags only
         raise_disk_fault(fault)
-        return f"No tags were written ({fault})."
+        return f"No tags were written ({words(fault)})."
     return None
 
 

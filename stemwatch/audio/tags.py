@@ -6,10 +6,9 @@ Helper process only: this module imports mutagen, and PyAV for WEBM.
 from __future__ import annotations
 
 import base64
-import binascii
 import errno
-import struct
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,8 +18,6 @@ import mutagen.mp4
 import mutagen.oggopus
 import mutagen.oggvorbis
 import mutagen.wave
-
-from stemwatch.errors import Reject
 
 # Half of mutagen is typed.
 _FLAC: Any = mutagen.flac.FLAC
@@ -64,17 +61,6 @@ _MATROSKA = {name: (name,) for name in ID3_FRAMES} | {
     "date": ("date", "date_released", "date_recorded"),
     "key": ("initialkey", "initial_key", "key"),
 }
-# What a damaged tag makes mutagen raise besides its own error.
-BROKEN = (
-    mutagen.MutagenError,
-    Reject,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-    struct.error,
-)
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.ENOENT)
 
 
@@ -99,13 +85,14 @@ def read_tags(path: str) -> SourceTags:
     """The tags of an MP3, WAV, FLAC, M4A, OGG (Vorbis, Opus) or WEBM file, told by its content.
 
     Never fails: what can't be read is left out and `note` says so. Nor where the file itself can't
-    be read any more: its stems are paid for, and tags are a courtesy.
+    be read any more: its stems are paid for, and tags are a courtesy. Damaged ones make mutagen
+    raise nearly anything: a length of 4 GB ends in a MemoryError.
     """
     try:
         return _read(path)
-    except (OSError, *BROKEN) as fault:
+    except Exception as fault:
         return SourceTags(
-            note=f"The song's tags can't be read ({fault}); its stems get none of them."
+            note=f"The song's tags can't be read ({words(fault)}); its stems get none of them."
         )
 
 
@@ -183,10 +170,8 @@ def _matroska_metadata(path: str) -> dict[str, str]:
 def _ogg_pictures(comments: Mapping[str, Any]) -> list[Any]:
     pictures = []
     for encoded in dict(comments).get("metadata_block_picture", []):
-        try:
+        with suppress(Exception):  # a broken cover doesn't cost the other tags
             pictures.append(_PICTURE(base64.b64decode(encoded)))
-        except (binascii.Error, *BROKEN):
-            continue  # a broken cover doesn't cost the other tags
     return pictures
 
 
@@ -196,6 +181,11 @@ def _front(pictures: list[Any]) -> Cover | None:
         if picture.data:
             return Cover(picture.data, picture.mime or "image/jpeg")
     return None
+
+
+def words(fault: Exception) -> str:
+    """What it says; a MemoryError says nothing by itself."""
+    return str(fault) or type(fault).__name__
 
 
 def raise_disk_fault(fault: BaseException) -> None:

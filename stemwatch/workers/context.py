@@ -74,6 +74,7 @@ class Context:
     room_wanted: dict[str | None, int] = field(default_factory=dict)
     troubles: Troubles = field(default_factory=Troubles)
     rehearsals: dict[str, Rehearsal] = field(default_factory=dict)  # by outbox
+    untagged: set[int] = field(default_factory=set)  # jobs whose tags ended the audio helper
     job_deadline: float = 300.0  # seconds until a job is reported as late
     wake: Callable[[], None] = lambda: None  # there may be something new to claim
     added: Callable[[Job], None] = lambda job: None  # ... this one

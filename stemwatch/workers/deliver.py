@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from stemwatch import __version__
-from stemwatch.errors import PauseService
+from stemwatch.errors import PauseService, Reject, RetryLater
 from stemwatch.job import CLEARED, IN_OUTBOX, Job, JobState
 from stemwatch.log import log
 from stemwatch.outbox import delivery, durable, naming, sidecar
@@ -61,8 +61,11 @@ async def tag(ctx: Context, job: Job, staging: Staging, stem: str) -> None:
     """Copy the song's tags and cover; tags are a courtesy and never hold up a delivery.
 
     Nor does an original that was taken away meanwhile: what faults here is the outbox's. One on a
-    share that is away is not even asked for: where that hangs, so would the helper.
+    share that is away is not even asked for: where that hangs, so would the helper. Where tags end
+    the helper, the stem may be half written: RetryLater, and then it is left without them.
     """
+    if job.id in ctx.untagged:
+        return
     source = job.path
     try:
         await ctx.place_of(job).require_inbox()
@@ -71,12 +74,23 @@ async def tag(ctx: Context, job: Job, staging: Staging, stem: str) -> None:
         log.info("job.tags", name=job.name, stem=stem, note=away.message)
     title = naming.stem_file(naming.song_name(job.name), stem, "x").removesuffix(".x")
     part = staging.part(stem)
+    key = tag_key(parse_key(job.key))
     with durable.disk_faults(staging.outbox):
-        notes = await ctx.audio.tag(
-            source, {part: title}, job.options.format, job.bpm, tag_key(parse_key(job.key))
-        )
+        try:
+            notes = await ctx.audio.tag(source, {part: title}, job.options.format, job.bpm, key)
+        except (Reject, TimeoutError) as fault:
+            raise _without_tags(ctx, job, stem, fault) from fault
     for note in notes:
         log.info("job.tags", name=job.name, stem=stem, note=note)
+
+
+def _without_tags(ctx: Context, job: Job, stem: str, fault: Exception) -> RetryLater:
+    """The helper crashed over the tags, or came to no end with them."""
+    ctx.untagged.add(job.id)
+    why = fault.message if isinstance(fault, Reject) else "it takes too long."
+    note = f"the tags cost the helper its life: {why} The stem is fetched again, without them."
+    log.warning("job.tags", name=job.name, stem=stem, note=note)
+    return RetryLater(note, code="untagged", counts=False, after=0.0)
 
 
 async def publish(

@@ -199,6 +199,7 @@ class Lanes:
         ended = job.state in _ENDED and not _to_be_filed(job)
         if ended:
             ctx.troubles.forget(job_id)
+            ctx.untagged.discard(job_id)
         # What can't be filed is told of then, not once more when it could be after all.
         if before.unfiled is None and (ended or job.unfiled is not None):
             ctx.ended(job)

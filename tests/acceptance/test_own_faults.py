@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.harness import KEY, Home
-from tests.acceptance.songs import drop
-from tests.broken import TYPE_ERROR, Broken
+from tests.acceptance.songs import drop, encode
+from tests.broken import TAGS_CRASH, TYPE_ERROR, Broken
+from tests.integration.audio_samples import with_endless_vendor
 from tests.scenario.server import ScenarioServer
 from tests.support import wait_for
 
@@ -76,3 +77,27 @@ def test_one_song_that_meets_a_fault_of_ours_holds_up_nobody(tmp_path: Path, hom
     assert len(home.sidecars()) == 2
     assert home.reasons()["odd.wav"]["code"] == "internal"
     assert "report" in home.reasons()["odd.wav"]["hint"]
+
+
+@pytest.mark.parametrize("kind", ["they crash", "they want all memory"])
+def test_what_is_paid_for_is_delivered_whatever_its_tags_do(
+    tmp_path: Path, home: Home, server: ScenarioServer, kind: str
+) -> None:
+    """A reader that ends its process, or raises MemoryError: they come without, with a note."""
+    if kind == "they crash":
+        broken = Broken(tmp_path)
+        home.extra_env |= broken.env
+        broken.by(TAGS_CRASH)
+        drop(home.inbox / "song.wav")
+    else:
+        with_endless_vendor(encode(home.inbox / "song.flac"))
+    home.configure(
+        server.url, watch=QUICK, separation={"mixes": {"both": ["vocals", "instrumental"]}}
+    )
+    told = home.command("run", "-c", str(home.config), "--once")
+    assert told.returncode == 0, told.stdout + told.stderr
+    (found,) = home.sidecars().values()
+    assert [stem["id"] for stem in found["stems"]] == ["vocals", "instrumental", "both"]
+    assert "job.tags" in told.stdout + told.stderr
+    assert len(server.requests("post")) == 1
+    assert home.reasons() == {}

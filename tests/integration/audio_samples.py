@@ -61,6 +61,25 @@ def cut(path: Path, share: float) -> Path:
     return path
 
 
+def with_endless_vendor(path: Path) -> Path:
+    """A FLAC whose comment block claims a text of 4 GB, on which mutagen runs out of memory.
+
+    Its audio is whole. (Within a helper's limit of memory, that is a MemoryError at once.)
+    """
+    import mutagen.flac
+
+    flac = mutagen.flac.FLAC(path)
+    flac["TITLE"] = "Song"
+    flac.save()
+    data = bytearray(path.read_bytes())
+    at = 4
+    while data[at] & 127 != 4:  # the comment block's type
+        at += 4 + int.from_bytes(data[at + 1 : at + 4], "big")
+    data[at + 4 : at + 8] = b"\xff\xff\xff\xff"
+    path.write_bytes(bytes(data))
+    return path
+
+
 def overwrite(path: Path, start: float, share: float, *, random: bool = True) -> Path:
     """Put garbage (or NULs) over `share` of the bytes, from `start` on."""
     data = bytearray(path.read_bytes())

@@ -23,7 +23,7 @@ from stemwatch.audio.client import AudioHelper
 from stemwatch.audio.probe import probe
 from stemwatch.errors import PauseService, Reject
 from tests.broken import CRASH, NO_AUDIO, NO_START, TYPE_ERROR, Broken, no_library
-from tests.integration.audio_samples import cut, decoded, tone, write
+from tests.integration.audio_samples import cut, decoded, tone, with_endless_vendor, write
 from tests.support import wait_for, wait_for_async
 
 
@@ -112,6 +112,33 @@ def test_stems_are_mixed_and_tagged(tmp_path: Path) -> None:
     run(scenario)
     assert np.array_equal(decoded(out), decoded(stems[0]) + decoded(stems[1]))
     assert mutagen.flac.FLAC(out)["TITLE"] == ["Song (Mix)"]
+
+
+def test_a_song_whose_tags_want_all_memory_costs_them_only(tmp_path: Path) -> None:
+    """The stem is tagged with what is known without it, and a note says why there is no more."""
+    song = with_endless_vendor(write(tmp_path / "song.flac"))
+    stem = os.fspath(write(tmp_path / "stem.flac"))
+
+    async def scenario(audio: AudioHelper) -> None:
+        assert (await audio.probe(os.fspath(song))).channels == 2
+        notes = await audio.tag(os.fspath(song), {stem: "T"}, "flac", 99.0, None)
+        assert [note for note in notes if "can't be read (MemoryError)" in note] == notes != []
+
+    run(scenario)
+    assert mutagen.flac.FLAC(stem)["TITLE"] == ["T"]
+
+
+def test_a_stem_whose_tags_can_not_be_written_is_left_as_it_is(tmp_path: Path) -> None:
+    """Its own comment block is the damaged one: a note, and the audio bit for bit."""
+    stem = with_endless_vendor(write(tmp_path / "stem.flac"))
+    before = stem.read_bytes()
+
+    async def scenario(audio: AudioHelper) -> None:
+        notes = await audio.tag("", {os.fspath(stem): "T"}, "flac", None, None)
+        assert notes == ["No tags were written (MemoryError)."]
+
+    run(scenario)
+    assert stem.read_bytes() == before
 
 
 def test_a_helper_killed_at_work_rejects_that_file_only(tmp_path: Path, stuck: str) -> None:

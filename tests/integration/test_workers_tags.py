@@ -7,7 +7,10 @@ import os
 from pathlib import Path
 
 import mutagen.flac
+import pytest
 
+from stemwatch.audio.client import AudioHelper
+from stemwatch.errors import RetryLater
 from stemwatch.job import Options
 from stemwatch.outbox.staging import Staging
 from stemwatch.workers import deliver
@@ -37,3 +40,28 @@ def test_a_share_that_is_away_is_not_asked_for_tags(tmp_path: Path) -> None:
 
     asyncio.run(scenario())
     assert mutagen.flac.FLAC(staging.part("vocals"))["TITLE"] == ["song (Vocals)"]
+
+
+def test_tags_that_take_for_ever_are_left_out(tmp_path: Path) -> None:
+    """The helper is ended, perhaps in the midst of a stem: that one is fetched again, untagged."""
+    home = Home(tmp_path, "http://127.0.0.1:9/v1")
+    home.outbox.mkdir(exist_ok=True)
+    outbox, path = os.fspath(home.outbox), os.fspath(home.inbox / "song.flac")
+    os.mkfifo(path)  # whoever opens it hangs
+    place = Place(outbox=outbox, inbox=os.fspath(home.inbox))
+    job = new_job(path=path, relpath="song.flac", outbox=outbox, options=Options(2, "flac"))
+    staging = Staging(outbox, "1-x", "flac")
+    write(Path(staging.part("vocals")), format="flac")
+
+    async def scenario() -> None:
+        async with context_of(home, place=place) as ctx, asyncio.timeout(20):
+            impatient = AudioHelper(timeout=0.3)
+            ctx.audio = impatient
+            with pytest.raises(RetryLater) as raised:
+                await deliver.tag(ctx, job, staging, "vocals")
+            assert (raised.value.counts, raised.value.after) == (False, 0.0)
+            await deliver.tag(ctx, job, staging, "vocals")
+            await impatient.close()
+
+    asyncio.run(scenario())
+    assert not mutagen.flac.FLAC(staging.part("vocals")).tags
