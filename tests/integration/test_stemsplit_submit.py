@@ -263,10 +263,16 @@ def test_an_answer_during_the_hold_stops_the_last_bytes(
 def test_half_an_answer_during_the_hold_does_not_last_for_ever(song: Path) -> None:
     """The wait for a slot is not timed; the rest of an answer that ended it is."""
 
-    over = asyncio.Event()
+    holding, over = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        holding.set()
+        await asyncio.Event().wait()
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
+        while not holding.is_set():  # an answer before that is timed as the whole upload is
+            with suppress(TimeoutError):
+                await asyncio.wait_for(reader.read(BUFFER), 0.02)
         with suppress(ConnectionError):
             while not reader.at_eof():  # never silent for as long as a read may take
                 writer.write(b"HTTP/1.1 408 Request Timeout\r\nX: ")
@@ -288,7 +294,7 @@ def test_half_an_answer_during_the_hold_does_not_last_for_ever(song: Path) -> No
                     Upload(file.fileno(), song.stat().st_size, song.name),
                     Options(stems=2, format="wav"),
                     idempotency_key="key",
-                    before_last_bytes=asyncio.Event().wait,  # type: ignore[arg-type]
+                    before_last_bytes=hold,
                     on_sent=lambda _: None,
                 )
         finally:
