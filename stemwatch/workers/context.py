@@ -28,6 +28,7 @@ from stemwatch.workers.polls import Polls
 from stemwatch.workers.rehearsal import Rehearsal
 from stemwatch.workers.timing import Timing
 from stemwatch.workers.troubles import Troubles
+from stemwatch.workers.unforeseen import Unforeseen
 
 T = TypeVar("T")
 
@@ -73,6 +74,7 @@ class Context:
     # Bytes that the song needs which found too little room, by inbox.
     room_wanted: dict[str | None, int] = field(default_factory=dict)
     troubles: Troubles = field(default_factory=Troubles)
+    unforeseen: Unforeseen = field(default_factory=Unforeseen)
     rehearsals: dict[str, Rehearsal] = field(default_factory=dict)  # by outbox
     untagged: set[int] = field(default_factory=set)  # jobs whose tags ended the audio helper
     job_deadline: float = 300.0  # seconds until a job is reported as late

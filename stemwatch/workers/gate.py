@@ -43,7 +43,7 @@ _ASKED = frozenset({"auth", "credit", "endpoint", "server_error"})
 # What a submission proves to be over.
 _BY_SUBMISSION = ("server", "auth", "credit", "endpoint", "rate_limited", "server_error")
 # Ended by a question or by time: only the next submission shows whether that was right.
-_ON_TRUST = frozenset({"auth", "credit", "endpoint", "rate_limited"})
+_ON_TRUST = frozenset({"auth", "credit", "endpoint", "rate_limited", "internal"})
 # Of the folders of one inbox: where there are several, the others go on.
 OF_ONE_INBOX = frozenset({"disk", "room", "inbox"})
 _IN_A_ROW = 5  # failures that pause

@@ -190,6 +190,7 @@ class Lanes:
                 pause(ctx, full)
             job = await ctx.journal.get(job_id) or job
         else:
+            ctx.unforeseen.passed(job_id, before.state)
             if name in (SUBMIT, POLL):
                 self._server_answered(began)
         if job.state not in (JobState.SEPARATING, JobState.SEPARATED):
@@ -200,6 +201,7 @@ class Lanes:
         if ended:
             ctx.troubles.forget(job_id)
             ctx.untagged.discard(job_id)
+            ctx.unforeseen.forget(job_id)
         # What can't be filed is told of then, not once more when it could be after all.
         if before.unfiled is None and (ended or job.unfiled is not None):
             ctx.ended(job)

@@ -14,17 +14,17 @@ from stemwatch.errors import (
 from stemwatch.job import TO_BE_FILED, Job, JobState
 from stemwatch.journal.journal import AlreadyPaid, OverBudget, StaleJob
 from stemwatch.journal.transactions import ForbiddenTransition
-from stemwatch.log import log, redacted
+from stemwatch.log import log
 from stemwatch.workers import alone, unfiled
 from stemwatch.workers.context import Context
 from stemwatch.workers.gate import FILE, OF_ONE_INBOX, outage
 from stemwatch.workers.pace import full_jitter
 from stemwatch.workers.troubles import Met
+from stemwatch.workers.unforeseen import REPORT, judged
 
 # How often a counted fault may happen to one job before a person has to look.
 TRIES = {"job_missing": 3, "bad_answer": 5, "bad_stem": 3, "short_body": 3, "url_expired": 4}
 TRIES_OTHERWISE = 5
-_REPORT = "Please report it with the log of `job.error`."
 # These speak of the way to the server, not of the song: waited for as long as it takes.
 PATIENT = frozenset(
     {
@@ -51,16 +51,17 @@ async def conclude(ctx: Context, job: Job, fault: Exception) -> None:
     current = await ctx.journal.get(job.id)
     if current is None or current.state in (JobState.DONE, JobState.GONE):
         return  # somebody else ended it: a file that was replaced is `gone` already
+    known = fault if isinstance(fault, StemwatchError) else judged(ctx, current, fault)
     try:
-        await _conclude(ctx, current, fault)
+        await _conclude(ctx, current, known)
     except ForbiddenTransition as ours:
         await _stand_still(ctx, current, ours)
 
 
-async def _conclude(ctx: Context, current: Job, fault: Exception) -> None:
+async def _conclude(ctx: Context, current: Job, fault: StemwatchError) -> None:
     if current.state in TO_BE_FILED:
         await _file_later(ctx, current, fault)
-    elif isinstance(fault, StemwatchError) and fault.code in {TakenBack.code, "changed"}:
+    elif fault.code in {TakenBack.code, "changed"}:
         # What has that name now is another song, and found as one by the next scan.
         await ctx.journal.advance(current, JobState.GONE, fault.message)
         log.info("job.gone", name=current.name, reason=fault.message)
@@ -75,13 +76,13 @@ async def _conclude(ctx: Context, current: Job, fault: Exception) -> None:
     elif isinstance(fault, PauseService):
         await _hold(ctx, current, fault)
     else:
-        await _retry(ctx, current, _as_retry(fault, current))
+        await _retry(ctx, current, _as_retry(fault))
 
 
-async def _file_later(ctx: Context, job: Job, fault: Exception) -> None:
+async def _file_later(ctx: Context, job: Job, fault: StemwatchError) -> None:
     """No try is the last one there: from here, a job can't come into quarantine (once more)."""
     if not isinstance(fault, PauseService):
-        await unfiled.postpone(ctx, job, _as_retry(fault, job))
+        await unfiled.postpone(ctx, job, _as_retry(fault))
         return
     gap = await _own_gap(ctx, job, fault)
     if ctx.gate.closed(FILE, job.inbox) is None:  # else it is tried when that pause is over
@@ -92,7 +93,7 @@ async def _stand_still(ctx: Context, job: Job, fault: ForbiddenTransition) -> No
     """A fault of ours: told with its traceback, and the job is not claimed again at once."""
     log.error("job.error", name=job.name, exc_info=fault)
     wait = ctx.timing.retry_after_max
-    told = {"code": "internal", "message": f"an unexpected fault: {fault}.", "hint": _REPORT}
+    told = {"code": "internal", "message": f"an unexpected fault: {fault}.", "hint": REPORT}
     await ctx.journal.amend(job, not_before=ctx.now() + wait, **told)
     ctx.polls.postpone(job.id, ctx.clock(), wait)
 
@@ -278,16 +279,7 @@ def _given_up(job: Job, fault: RetryLater, attempts: int) -> Reject:
     )
 
 
-def _as_retry(fault: Exception, job: Job) -> RetryLater:
-    """Anything unforeseen is this job's trouble only, and is told with its traceback."""
+def _as_retry(fault: StemwatchError) -> RetryLater:
     if isinstance(fault, RetryLater):
         return fault
-    if isinstance(fault, StemwatchError):
-        return RetryLater(fault.message, code=fault.code, hint=fault.hint)
-    log.error("job.error", name=job.name, exc_info=fault)
-    return RetryLater(
-        # Nobody knows what is in its text: a library's may hold a whole signed URL.
-        redacted(f"an unexpected fault: {type(fault).__name__}: {fault}."),
-        code="internal",
-        hint=_REPORT,
-    )
+    return RetryLater(fault.message, code=fault.code, hint=fault.hint)
