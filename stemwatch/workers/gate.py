@@ -37,7 +37,8 @@ _HOLDS = {
 CODES = tuple(_HOLDS)  # every pause that there usually is
 _HOLDS_OTHERWISE = {SUBMIT, FETCH}  # such as an audio helper that can't start
 # What real work may have to end; of submitting, only once it is `cleared`.
-_TRIAL = {SUBMIT: {"credit", "endpoint", "server_error"}, FETCH: {"storage"}}
+MAY_TRY = frozenset({"credit", "endpoint", "server_error"})
+_TRIAL = {SUBMIT: MAY_TRY, FETCH: frozenset({"storage"})}
 # Asked about by a question to the API. While the server is down, its own question is enough.
 _ASKED = frozenset({"auth", "credit", "endpoint", "server_error"})
 # What a submission proves to be over.
@@ -211,7 +212,7 @@ class Gate:
     def trial(self, what: str = SUBMIT, inbox: str | None = None) -> list[Pause]:
         """The pauses that only one real `what` can end, if nothing else holds it back now."""
         holding, now = self.holding(what, inbox), self._clock()
-        codes = _TRIAL.get(what, set())
+        codes = _TRIAL.get(what, frozenset())
         ripe = all(
             p.code in codes and p.until <= now and (p.cleared or what != SUBMIT) for p in holding
         )
@@ -247,17 +248,17 @@ class Gate:
         self._pauses[pause.key] = replace(pause, until=until, tried=True, cleared=False)
 
     def clear(self, pause: Pause) -> None:
-        """No question can end it (any more): one song may try, now."""
-        if pause.key in self._pauses:
-            self._pauses[pause.key] = replace(pause, until=self._clock(), tried=False, cleared=True)
+        """No question can end it (any more): one song may try, now. Unless one met it since."""
+        now = self._pauses.get(pause.key)
+        if now is not None and now.met == pause.met:
+            self._pauses[now.key] = replace(now, until=self._clock(), tried=False, cleared=True)
 
     def in_vain(self, pause: Pause, after: float | None = None) -> None:
         """The try found it as it was: the next one waits longer, `after` seconds at least."""
-        if pause.key in self._pauses:
+        if (now := self._pauses.get(pause.key)) is not None:
             attempts = pause.attempts + 1
-            wait = max(self._backoff(pause.code, attempts), after or 0.0)
-            until = self._clock() + wait
-            self._pauses[pause.key] = replace(pause, attempts=attempts, until=until, tried=False)
+            until = self._clock() + max(self._backoff(pause.code, attempts), after or 0.0)
+            self._pauses[now.key] = replace(now, attempts=attempts, until=until, tried=False)
 
     def seconds_left(self, code: str) -> float:
         """Until everybody's pause `code` is tried again; 0 where there is none."""

@@ -10,7 +10,7 @@ from stemwatch.job import JobState
 from stemwatch.log import log
 from stemwatch.workers import alone, room
 from stemwatch.workers.context import Context
-from stemwatch.workers.gate import OF_ONE_INBOX, Pause, outage
+from stemwatch.workers.gate import MAY_TRY, OF_ONE_INBOX, Pause, outage
 from stemwatch.workers.outcome import pause as hold
 from stemwatch.workers.outcome import resumed
 from stemwatch.workers.place import Place
@@ -26,18 +26,16 @@ async def probe(ctx: Context, pause: Pause) -> None:
         over = await _over(ctx, pause)
     except StemwatchError as fault:
         _told(ctx, pause, fault)
-        return
     except Exception as fault:  # ours: this pause must not be for good, nor anybody else's trouble
         log.error("probe.error", reason=pause.code, inbox=pause.inbox, exc_info=fault)
         ctx.gate.in_vain(pause)
-        return
-    if over is None:
-        ctx.gate.clear(pause)
-    elif not over:
-        ctx.gate.in_vain(pause)
-        return
     else:
-        resumed(ctx, pause.code, pause.inbox)
+        if over is None:
+            ctx.gate.clear(pause)
+        elif over:
+            resumed(ctx, pause.code, pause.inbox)
+        else:
+            ctx.gate.in_vain(pause)
     ctx.wake()
 
 
@@ -49,8 +47,11 @@ def _told(ctx: Context, pause: Pause, fault: StemwatchError) -> None:
         if pause.code == "server":  # it answers again, if only to refuse the key
             resumed(ctx, "server")
         hold(ctx, fault)
-    elif isinstance(fault, RetryLater) and fault.server_down and pause.code == "server_error":
-        hold(ctx, outage(fault.message))  # it is not the submissions alone
+    elif isinstance(fault, RetryLater) and pause.code in MAY_TRY:
+        if fault.code == "bad_answer":  # it may never be one that can be read
+            ctx.gate.clear(pause)
+        elif fault.server_down and pause.code == "server_error":
+            hold(ctx, outage(fault.message))  # it is not the submissions alone
 
 
 async def _over(ctx: Context, pause: Pause) -> bool | None:

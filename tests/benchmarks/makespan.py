@@ -94,7 +94,7 @@ def busiest(log: list[dict[str, Any]], window: float) -> int:
 
 def song(scenario: Scenario, number: int) -> bytes:
     """A WAV of the wanted length and the wanted size: silence, and a chunk that nobody reads."""
-    rate = 8000
+    rate = 4000
     frames = round(scenario.seconds(number) * rate)
     data = number.to_bytes(4, "little") + bytes(frames * 2 - 4)
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate, rate * 2, 2, 16)

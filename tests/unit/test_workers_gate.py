@@ -213,6 +213,22 @@ def test_real_work_is_tried_once_the_time_is_over(gate: Gate, clock: Clock, code
     assert gate.trial(what) == [] or what == FETCH  # each try has a question of its own
 
 
+def test_what_is_met_while_a_question_is_under_way_is_no_leave_to_try(
+    gate: Gate, clock: Clock
+) -> None:
+    """The answer is older than the fault; neither does it take the fault's time away."""
+    gate.pause(fault("server_error"))
+    clock.now += 10
+    (asked,) = gate.due()
+    gate.tried(asked)
+    clock.now += 1
+    gate.pause(fault("server_error"))
+    gate.clear(asked)
+    assert gate.trial() == []
+    gate.in_vain(asked)
+    assert gate.accepted(clock.now - 0.5) == []
+
+
 def test_an_accepted_submission_ends_every_doubt(gate: Gate, clock: Clock) -> None:
     """What it proves to be over is over; a full disk is not."""
     for code in ("auth", "credit", "endpoint", "rate_limited", "disk"):

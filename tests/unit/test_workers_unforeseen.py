@@ -49,7 +49,6 @@ def test_a_fault_of_ours_pauses_and_rejects_nothing(
     in_context(tmp_path, work)
     told = capsys.readouterr().err
     assert "TypeError" in told
-    assert "Traceback" in told
 
 
 def test_one_song_that_fails_where_others_pass_is_set_aside(tmp_path: Path) -> None:
