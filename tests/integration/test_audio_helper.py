@@ -359,10 +359,17 @@ def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Broken:
 
 @pytest.mark.parametrize(("fault", "words"), BROKEN.values(), ids=BROKEN)
 def test_a_broken_installation_blames_no_file(
-    tmp_path: Path, broken: Broken, fault: str, words: str
+    tmp_path: Path,
+    broken: Broken,
+    fault: str,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It pauses everybody, names what is wrong and what mends it, and ends when that is done."""
     good = os.fspath(write(tmp_path / "good.wav"))
+    made = tmp_path / "made"
+    made.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", os.fspath(made))
 
     async def scenario(audio: AudioHelper) -> None:
         broken.by(fault)
@@ -380,7 +387,7 @@ def test_a_broken_installation_blames_no_file(
         assert (await audio.probe(good)).channels == 2
 
     run(scenario)
-    assert not list(Path(tempfile.gettempdir()).glob("stemwatch-test-*"))
+    assert not list(made.iterdir())
 
 
 def test_a_library_that_only_the_end_needs_is_missed_there(tmp_path: Path, broken: Broken) -> None:
