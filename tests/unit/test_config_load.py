@@ -455,10 +455,10 @@ def test_only_what_can_change_under_way_is_taken_over() -> None:
     assert (effective.separation, effective.budget) == (new.separation, new.budget)
 
 
-def test_the_readme_names_what_a_reload_takes_over() -> None:
-    """And every key of that table exists."""
-    told = (ROOT / "README.md").read_text("utf-8")
-    told = told.split("**Changes without a restart**")[1].split("\n\n")[0]
+def test_the_page_of_the_configuration_names_what_a_reload_takes_over() -> None:
+    """And every key of that list exists."""
+    told = (ROOT / "docs/configuration.md").read_text("utf-8")
+    told = told.split("## Changes without a restart\n\n")[1].split("\n\n")[0]
     for key in LIVE:
         section, _, field = key.partition(".")
         assert f"`{section}`" in told
