@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
@@ -63,6 +64,17 @@ def test_the_page_of_the_configuration_has_every_key_once_with_its_default() -> 
     assert [key for key, _ in rows] == list(dict.fromkeys(key for key, _ in rows))
     told = {key: yaml.safe_load(default) for key, default in rows}
     assert told == dict(_defaults(Settings(), ""))
+
+
+def test_every_finding_is_listed_once_by_its_own_words() -> None:
+    """Its name, and the first line of its script: nobody has to open fourteen scripts."""
+    page = (ROOT / "findings/README.md").read_text("utf-8")
+    listed = re.findall(r"^\| \[([\w-]+)\]\(\1\.sh\) \| (.+) \| .+ \|$", page, re.MULTILINE)
+    scripts = sorted((ROOT / "findings").glob("*.sh"))
+    first = {path.stem: path.read_text("utf-8").splitlines()[1] for path in scripts}
+    assert dict(listed) == {name: line.removeprefix("# ") for name, line in first.items()}
+    assert len(listed) == len(scripts)
+    assert [path.name for path in scripts if not os.access(path, os.X_OK)] == []
 
 
 def _defaults(settings: Any, above: str) -> list[tuple[str, Any]]:
