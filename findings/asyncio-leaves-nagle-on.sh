@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # A listening socket made the usual way keeps Nagle's delay on all connections that asyncio accepts.
 #
 # asyncio turns TCP_NODELAY on by itself, but only where `sock.proto` is IPPROTO_TCP. The usual

@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # A ten-second MP3 with a cover in its APEv2 tag lasts 29 seconds, says FFmpeg, and counts noise as frames.
 #
 # The Info frame tells the number of frames. Where what follows the last one is larger than a
@@ -6,7 +6,7 @@
 # frame. What follows is read as sound, too. mutagen says ten seconds.
 set -eu
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
-"${PYTHON:-python3}" -m venv "$work/venv"
+"${PYTHON:-python3}" -m venv "$work/venv" || exit 2
 "$work/venv/bin/pip" install -qq av==18.1.0 numpy==2.4.6 mutagen==1.48.1 || exit 2
 cd "$work" && venv/bin/python - <<'END'
 import sys

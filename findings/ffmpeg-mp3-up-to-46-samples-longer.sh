@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # An MP3 that FFmpeg encodes may decode to up to 46 samples more than went in.
 #
 # The Info frame holds how many samples of padding a player has to cut off at the end. Where the last
@@ -6,7 +6,7 @@
 # (one frame beyond the decoder's delay). So the lengths of stems differ by a millisecond.
 set -eu
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
-"${PYTHON:-python3}" -m venv "$work/venv"
+"${PYTHON:-python3}" -m venv "$work/venv" || exit 2
 "$work/venv/bin/pip" install -qq av==18.1.0 numpy==2.4.6 || exit 2
 cd "$work" && venv/bin/python - <<'END'
 import sys

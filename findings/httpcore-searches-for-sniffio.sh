@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # httpcore looks for a package that nobody needs, on the disk, four times a request.
 #
 # Each lock and each event of its pool asks which async library runs: `import sniffio`, else asyncio.
@@ -6,7 +6,7 @@
 # so each one walks sys.path again. Installing sniffio ends it.
 set -eu
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
-"${PYTHON:-python3}" -m venv "$work/venv"
+"${PYTHON:-python3}" -m venv "$work/venv" || exit 2
 "$work/venv/bin/pip" install -qq httpx==0.28.1 httpcore==1.0.9 || exit 2
 cat >"$work/count.py" <<'END'
 import asyncio, http.server, importlib.metadata, sys, threading, time

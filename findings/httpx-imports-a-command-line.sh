@@ -1,11 +1,11 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # `import httpx` also loads click, rich and pygments, where they happen to be installed.
 #
 # They belong to httpx's command line. A program that has rich for its own progress bars pays for
 # them at each start, also where it shows no bar.
 set -eu
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
-"${PYTHON:-python3}" -m venv "$work/venv"
+"${PYTHON:-python3}" -m venv "$work/venv" || exit 2
 "$work/venv/bin/pip" install -qq httpx==0.28.1 || exit 2
 python=$work/venv/bin/python
 count='import sys, httpx; print(len(sys.modules))'

@@ -1,11 +1,11 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # A key with a newline at its end, as editors and `echo` leave one in a file, is printed by httpx.
 #
 # The header is refused, rightly, and the exception holds its whole value. Whoever logs exceptions
 # logs the key. So keys are stripped and checked before they come near a header.
 set -eu
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
-"${PYTHON:-python3}" -m venv "$work/venv"
+"${PYTHON:-python3}" -m venv "$work/venv" || exit 2
 "$work/venv/bin/pip" install -qq httpx==0.28.1 h11==0.16.0 || exit 2
 "$work/venv/bin/python" - <<'END'
 import http.server, sys, threading

@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # Tags that mutagen saves into some WAVs of Python's `wave` module are gone when they are read back.
 #
 # RIFF wants a pad byte after a chunk of odd size. `wave` writes none (8-bit or 24-bit mono with an
@@ -6,7 +6,7 @@
 # it one byte further on. Nothing fails: `save()` returns, and the file has grown.
 set -eu
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
-"${PYTHON:-python3}" -m venv "$work/venv"
+"${PYTHON:-python3}" -m venv "$work/venv" || exit 2
 "$work/venv/bin/pip" install -qq mutagen==1.48.1 av==18.1.0 || exit 2
 cd "$work" && venv/bin/python - <<'END'
 import os, platform, sys, wave

@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # A WAV whose INFO title is Latin-1 can't be opened by PyAV 18, and PyAV 19 can't take what mended it.
 #
 # PyAV 18 decodes tags strictly when a file is opened: an "É" of a Windows program costs the whole
@@ -35,7 +35,7 @@ print(f"PyAV {av.__version__}: {opened()}; with metadata_errors: {opened(metadat
 END
 cd "$work"
 for version in 18.1.0 19.0.2; do
-    "$python" -m venv "venv$version"
+    "$python" -m venv "venv$version" || exit 2
     "venv$version/bin/pip" install -qq "av==$version" || exit 2
     "venv$version/bin/python" open.py >>seen
 done

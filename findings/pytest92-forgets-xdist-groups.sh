@@ -1,11 +1,11 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # With pytest 9.2 xdist 3.8 spreads the tests of one group over all workers, and says nothing.
 #
 # `--dist loadgroup` promises that tests marked with one xdist_group run in one process, so that
 # they can share a server, or stay out of each other's way. With 9.1 they do.
 set -eu
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
-"${PYTHON:-python3}" -m venv "$work/venv"
+"${PYTHON:-python3}" -m venv "$work/venv" || exit 2
 cat >"$work/test_group.py" <<'END'
 import os, pytest
 pytestmark = pytest.mark.xdist_group("one")

@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # Until Python 3.11 `asyncio.wait_for` swallows a cancellation that meets the end of its wait.
 #
 # What is awaited ends, and before its waiter runs again somebody cancels the waiter: the

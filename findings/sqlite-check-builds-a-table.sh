@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # CHECK (state IN ('a', 'b', 'c')) makes SQLite build and search a table, at each row that is written.
 #
 # Up to two words are compared one by one; from three on an ephemeral b-tree is made and filled for

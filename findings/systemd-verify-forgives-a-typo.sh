@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # `systemd-analyze verify` exits 0 for a unit whose hardening is misspelt.
 #
 # The unknown key is named on stderr and ignored, by the check and by systemd: a service that reads

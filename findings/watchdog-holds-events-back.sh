@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # A file that leaves a watched folder holds up the event of every later file by half a second.
 #
 # watchdog waits for the other half of each "moved from", lest it was moved inside the folder, and
@@ -6,7 +6,7 @@
 # which something is moved away twice a second is always late.
 set -eu
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
-"${PYTHON:-python3}" -m venv "$work/venv"
+"${PYTHON:-python3}" -m venv "$work/venv" || exit 2
 "$work/venv/bin/pip" install -qq watchdog==7.1.0 || exit 2
 cd "$work" && venv/bin/python - <<'END'
 import os, pathlib, sys, threading, time

@@ -1,11 +1,11 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # watchdog's observer says that it is alive, and hears nothing any more.
 #
 # The watched folder is deleted and made again, as an unmount and a mount do. The observer's thread
 # lives, its emitter has ended, and no event ever comes again. Nothing is logged.
 set -eu
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
-"${PYTHON:-python3}" -m venv "$work/venv"
+"${PYTHON:-python3}" -m venv "$work/venv" || exit 2
 "$work/venv/bin/pip" install -qq watchdog==7.1.0 || exit 2
 cd "$work" && venv/bin/python - <<'END'
 import pathlib, shutil, sys, time
