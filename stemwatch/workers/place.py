@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote
 from stemwatch.errors import PauseService
 from stemwatch.job import Identity
 from stemwatch.journal.journal import Journal
-from stemwatch.outbox import durable, staging
+from stemwatch.outbox import durable
 from stemwatch.workers.reach import Look, NoAnswer, Reach
 
 AWAY = (
@@ -125,11 +125,6 @@ class Place:
         """Raise PauseService(code="disk") unless results and originals have somewhere to go."""
         for path in self._results():
             self._require(path)
-
-    async def demand_staging(self) -> None:
-        """`staging.require`, of the service's own outbox, which a hung disk can't hold up."""
-        if self.outbox in self.anchors:
-            await self.demand(staging.require, self.outbox)
 
     async def demand_outbox(self) -> None:
         """Raise PauseService(code="disk") unless what was delivered there can be looked at."""

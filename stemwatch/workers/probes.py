@@ -14,6 +14,7 @@ from stemwatch.workers.gate import MAY_TRY, OF_ONE_INBOX, Pause, outage
 from stemwatch.workers.outcome import pause as hold
 from stemwatch.workers.outcome import resumed
 from stemwatch.workers.place import Place
+from stemwatch.workers.rehearsal import demand_staging
 
 
 async def probe(ctx: Context, pause: Pause) -> None:
@@ -108,7 +109,7 @@ async def _waits(ctx: Context, longest: float | None) -> bool:
 
 async def _folders_are_well(ctx: Context, pause: Pause, place: Place) -> bool:
     if pause.code == "disk":
-        await place.demand_staging()
+        await demand_staging(place)
         await alone.rehearsal(ctx, place).of_place(place)
         return True
     if pause.code == "room":

@@ -6,9 +6,14 @@ import os
 import zlib
 from contextlib import suppress
 
-from stemwatch.outbox import durable
-from stemwatch.outbox.staging import HIDDEN
+from stemwatch.outbox import durable, staging
 from stemwatch.workers.place import Place
+
+
+async def demand_staging(place: Place) -> None:
+    """`staging.require`, of the service's own outbox, which a hung disk can't hold up."""
+    if place.outbox in place.anchors:
+        await place.demand(staging.require, place.outbox)
 
 
 class Rehearsal:
@@ -40,7 +45,7 @@ class Rehearsal:
 
     def _root(self, root: str) -> None:
         durable.require_root(root)
-        hidden = os.path.join(root, HIDDEN)
+        hidden = os.path.join(root, staging.HIDDEN)
         for folder in (root, hidden) if os.path.lexists(hidden) else (root,):
             self._try(folder)
 

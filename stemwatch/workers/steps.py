@@ -14,6 +14,7 @@ from stemwatch.workers.filing import file
 from stemwatch.workers.follow import follow
 from stemwatch.workers.gate import CONFIRM, FETCH, FILE, POLL, SUBMIT
 from stemwatch.workers.lanes import Step
+from stemwatch.workers.rehearsal import demand_staging
 from stemwatch.workers.reuse import ended, reuse
 from stemwatch.workers.submit import submit
 
@@ -48,7 +49,7 @@ def _staged(step: Step) -> Step:
     """`_placed`, of a step whose results are made in the outbox."""
 
     async def begin(ctx: Context, job: Job) -> Job:
-        await ctx.place_of(job).demand_staging()
+        await demand_staging(ctx.place_of(job))
         return await step(ctx, job)
 
     return _placed(begin)
