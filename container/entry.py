@@ -100,7 +100,8 @@ def collect(child: int) -> int | None:
 
 def healthy() -> int:
     """Ask `/healthz` where `web.listen` is; without one, whether a service holds its lock."""
-    from stemwatch import config, lock
+    from stemwatch import config
+    from stemwatch.disks import lock
 
     settings = config.load(os.environ["STEMWATCH_CONFIG"], env=os.environ)
     if settings.web.listen is None:

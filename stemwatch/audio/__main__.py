@@ -1,5 +1,5 @@
 """`python -m stemwatch.audio`: the helper process; started by `client`, never by hand."""
 
-from stemwatch.audio.worker import main
+from stemwatch.audio.helper.answering import main
 
 main()

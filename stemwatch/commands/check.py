@@ -9,8 +9,8 @@ import click
 
 from stemwatch.commands.common import config_option, settings_of
 from stemwatch.errors import ConfigFault
-from stemwatch.operations.checking import check
-from stemwatch.operations.finding import FAULT, OK, WARNING, Finding, counted
+from stemwatch.operations.check.everything import check
+from stemwatch.operations.check.finding import FAULT, OK, WARNING, Finding, counted
 from stemwatch.ui import text
 
 _CONFIGURATION = 78

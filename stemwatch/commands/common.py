@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
-from stemwatch import config, key, log
-from stemwatch.config import Settings
+from stemwatch import config, log
+from stemwatch.config import Settings, api_key
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -44,9 +44,9 @@ def settings_or_defaults(config_file: str | None, *, local: bool = False) -> Set
 
 def key_of(settings: Settings) -> str | None:
     """The API key; None only where this machine separates. Raises ConfigFault without one."""
-    found = key.load_key(settings, env=os.environ, cwd=os.getcwd())
+    found = api_key.load_key(settings, env=os.environ, cwd=os.getcwd())
     if found is None and not settings.local:
-        raise key.no_key_fault()
+        raise api_key.no_key_fault()
     return found
 
 

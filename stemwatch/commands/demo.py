@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stemwatch import progress
-from stemwatch.audio.client import AudioHelper
+from stemwatch.audio.helper.client import AudioHelper
 from stemwatch.errors import StemwatchError
 from stemwatch.extras import LOCAL
 from stemwatch.job import FORMATS, STEMS, Job, JobState
@@ -28,9 +27,10 @@ from stemwatch.operations.demonstration import (
 from stemwatch.outbox import delivery, sidecar
 from stemwatch.ui import text, tree
 from stemwatch.ui.bars import Bars
+from stemwatch.workers import progress
 
 if TYPE_CHECKING:
-    from stemwatch.local.song import SongFacts
+    from stemwatch.server.made_song import SongFacts
 
 _FAILED, _QUARANTINED = 1, 3
 _EVERY = 0.2  # seconds between two looks
@@ -75,7 +75,7 @@ async def _through(
     facts: list[SongFacts] = []
 
     def make(path: str) -> None:
-        from stemwatch.local.song import write_demo_song
+        from stemwatch.server.made_song import write_demo_song
 
         facts.append(write_demo_song(path))
 

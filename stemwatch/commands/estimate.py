@@ -12,17 +12,17 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from stemwatch.audio.client import AudioHelper
+from stemwatch.audio.helper.client import AudioHelper
 from stemwatch.commands.common import config_option, settings_or_defaults
 from stemwatch.config import Inbox, Settings
-from stemwatch.journal.reading import ReadOnlyJournal
+from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
 from stemwatch.log import redacted
+from stemwatch.operations.check.finding import counted
 from stemwatch.operations.estimating import COSTS, REFUSED, Estimate, Totals, estimates
-from stemwatch.operations.finding import counted
-from stemwatch.spending import budget_of
 from stemwatch.ui import text
-from stemwatch.workers.budget import Left
+from stemwatch.wiring.spending import budget_of
+from stemwatch.workers.pacing.budget import Left
 
 
 @click.command("estimate")

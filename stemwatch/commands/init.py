@@ -9,8 +9,8 @@ import click
 
 from stemwatch import config
 from stemwatch.config import Settings
-from stemwatch.key import NAME
-from stemwatch.operations import setup
+from stemwatch.config.api_key import NAME
+from stemwatch.operations import systemd_commands
 from stemwatch.ui import text
 
 FILE = "stemwatch.yaml"
@@ -30,9 +30,13 @@ def command(path: str | None, folders: str | None, systemd: bool, user: bool) ->
         raise click.UsageError("--user goes with --systemd")
     if systemd:
         _refuse_beside_systemd(path, folders)
-        machine = setup.this_machine()
+        machine = systemd_commands.this_machine()
         home = os.path.expanduser("~")
-        for line in setup.for_user(machine, home) if user else setup.for_system(machine):
+        for line in (
+            systemd_commands.for_user(machine, home)
+            if user
+            else systemd_commands.for_system(machine)
+        ):
             text.say(line)
         return 0
     path = path or FILE

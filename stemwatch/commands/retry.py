@@ -14,12 +14,12 @@ from stemwatch.config import Settings
 from stemwatch.errors import StemwatchError
 from stemwatch.job import Job
 from stemwatch.journal.journal import Journal
-from stemwatch.journal.reading import ReadOnlyJournal
+from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
 from stemwatch.operations import retrying
 from stemwatch.operations.forgetting import forget_lost
 from stemwatch.operations.retrying import Vanished, bring_back, chosen, forget, nearest
-from stemwatch.operations.standing import UNCONFIRMED, listed, quarantined, service
+from stemwatch.operations.status import UNCONFIRMED, listed, quarantined, service
 from stemwatch.ui import standing as view
 from stemwatch.ui import text
 

@@ -11,7 +11,7 @@ from stemwatch import config
 from stemwatch.commands.common import config_option, key_of, settings_of, start_log
 from stemwatch.config import Settings
 from stemwatch.log import log
-from stemwatch.service.ending import then_leave
+from stemwatch.service.leave import then_leave
 
 
 @click.command("run")

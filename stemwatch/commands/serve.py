@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 import click
 
 from stemwatch import config
+from stemwatch.config.api_key import load_key
 from stemwatch.config.paths import absolute, state_dir
 from stemwatch.errors import ConfigFault
-from stemwatch.key import load_key
-from stemwatch.local import serve
-from stemwatch.local.options import DAY, Options
+from stemwatch.server import main
+from stemwatch.server.options import DAY, Options
 
 KEY_VARIABLE = "STEMWATCH_SERVE_KEY"
 PORT = 8700
@@ -74,7 +74,7 @@ def command(
     secret = None
     if webhook_secret_file is not None:
         secret = _secret(webhook_secret_file, "--webhook-secret-file")
-    return serve.run(Options(data_dir=_data_dir(data_dir), key=key, webhook_secret=secret, **given))
+    return main.run(Options(data_dir=_data_dir(data_dir), key=key, webhook_secret=secret, **given))
 
 
 def _secret(file: str, option: str) -> str | None:

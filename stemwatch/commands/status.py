@@ -9,7 +9,7 @@ import click
 
 from stemwatch.commands.common import config_option, settings_or_defaults
 from stemwatch.config import Settings
-from stemwatch.operations.standing import Document, standing
+from stemwatch.operations.status import Document, standing
 from stemwatch.ui import plain, text
 
 _EVERY = 1.0  # seconds between two looks

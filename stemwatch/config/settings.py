@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from stemwatch.config import checks, notices
+from stemwatch.config import checks, notify_keys
 from stemwatch.config.checks import Check, maybe, number, one_of, whole
 from stemwatch.config.web import checked_listen, checked_public_url, host_port
 from stemwatch.job import Options
@@ -154,9 +154,9 @@ class Web:
 class Notify:
     """Who is told what. `urls` are secrets; `every` seconds of events become one message."""
 
-    urls: tuple[str, ...] = key((), notices.urls)
+    urls: tuple[str, ...] = key((), notify_keys.urls)
     urls_file: str | None = key(None, maybe(checks.path))
-    events: tuple[str, ...] = key(notices.USUAL, notices.events)
+    events: tuple[str, ...] = key(notify_keys.USUAL, notify_keys.events)
     every: float = key(60.0, number(0.05, 86400, _SECONDS))
 
 
@@ -180,7 +180,7 @@ class Settings:
     budget: Budget = section(Budget)
     web: Web = section(Web)
     notify: Notify = section(Notify)
-    hooks: Mapping[str, tuple[str, ...]] = names(notices.event, notices.command)
+    hooks: Mapping[str, tuple[str, ...]] = names(notify_keys.event, notify_keys.command)
     log: Log = section(Log)
     # The file that these came from, None: built-in defaults. No key: the file can't set it.
     source: str | None = field(default=None, compare=False)

@@ -6,9 +6,9 @@ import os
 import threading
 from typing import NamedTuple
 
-from stemwatch.digest import sha256
-from stemwatch.inbox import complete
-from stemwatch.inbox.sample import open_regular
+from stemwatch.disks.hashing import sha256
+from stemwatch.disks.opening import open_regular
+from stemwatch.inbox import headers
 from stemwatch.job import Identity
 
 
@@ -17,7 +17,7 @@ class Examined(NamedTuple):
 
     identity: Identity
     ctime_ns: int
-    lack: complete.Lack | None
+    lack: headers.Lack | None
     sha256: str | None
 
 
@@ -35,7 +35,7 @@ def examine(
     try:
         status = os.fstat(fd)
         identity, changed = Identity.of(status), status.st_ctime_ns
-        lack = complete.look(fd)
+        lack = headers.look(fd)
         if lack is not None and (patient or lack.sure):
             return Examined(identity, changed, lack, None)
         if identity.size > max_bytes:

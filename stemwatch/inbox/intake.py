@@ -7,9 +7,9 @@ import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from stemwatch.audio.client import AudioHelper
+from stemwatch.audio.helper.client import AudioHelper
 from stemwatch.errors import Reject
-from stemwatch.inbox.complete import Lack
+from stemwatch.inbox.headers import Lack
 from stemwatch.inbox.reading import FileReader, Reading, Same
 from stemwatch.job import (
     ACTIVE,

@@ -15,11 +15,11 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from stemwatch.audio.client import AudioHelper
+from stemwatch.audio.helper.client import AudioHelper
 from stemwatch.audio.results import Probe
 from stemwatch.errors import Reject, StemwatchError
-from stemwatch.inbox.complete import Lack
 from stemwatch.inbox.examine import Examined, examine
+from stemwatch.inbox.headers import Lack
 from stemwatch.job import Identity
 from stemwatch.log import log
 from stemwatch.tasks import supervised

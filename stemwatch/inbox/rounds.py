@@ -11,17 +11,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 
+from stemwatch.disks.opening import NotYet, sample_all
+from stemwatch.disks.patience import patiently
 from stemwatch.errors import PauseService, StemwatchError
-from stemwatch.inbox.folders import Folders
+from stemwatch.inbox.finished import Kept
+from stemwatch.inbox.front import Front
 from stemwatch.inbox.intake import Incomplete
-from stemwatch.inbox.kept import Kept
 from stemwatch.inbox.names import Filter
-from stemwatch.inbox.needs import Front
-from stemwatch.inbox.patience import patiently
 from stemwatch.inbox.reading import Changed
-from stemwatch.inbox.sample import NotYet, sample_all
 from stemwatch.inbox.scan import Found, Offline, find, scan
 from stemwatch.inbox.settle import Settler, Verdict
+from stemwatch.inbox.unchanged_folders import Folders
 from stemwatch.inbox.unreadable import Unreadable
 from stemwatch.inbox.watcher import Watcher
 from stemwatch.job import ACTIVE, Identity, JobState

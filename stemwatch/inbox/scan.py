@@ -13,8 +13,8 @@ from itertools import islice
 from operator import attrgetter
 from typing import NamedTuple
 
-from stemwatch.inbox.folders import Folders
 from stemwatch.inbox.names import Filter, holds_back, temp_siblings
+from stemwatch.inbox.unchanged_folders import Folders
 from stemwatch.job import Identity
 
 SLICE = 4096  # entries of one directory that are sorted and held at a time

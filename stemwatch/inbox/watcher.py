@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from stemwatch.inbox.mounts import Mode
+from stemwatch.disks.mounts import Mode
 from stemwatch.log import log
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from collections.abc import Iterable, MutableMapping
 from types import TracebackType
 from typing import IO, Any, TypeAlias
 
+from stemwatch.lean_imports import without
 from stemwatch.log.redact import Redactor, printable
 from stemwatch.log.render import as_console, as_json
-from stemwatch.without import without
 
 with without("rich"):
     import structlog

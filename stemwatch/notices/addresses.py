@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from stemwatch.config import Settings
-from stemwatch.config.notices import is_url
+from stemwatch.config.api_key import read_secret
+from stemwatch.config.notify_keys import is_url
 from stemwatch.errors import ConfigFault
-from stemwatch.key import read_secret
 from stemwatch.log import hide
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from stemwatch.notices.digest import Digest
 from stemwatch.notices.events import PAUSED, RESUMED, Event
 from stemwatch.notices.pauses import AGAIN, Pauses
+from stemwatch.notices.summary import Digest
 
 _LONGEST = 3600.0  # seconds between two tries
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from stemwatch.job import IN_OUTBOX, Job, JobState
-from stemwatch.workers.budget import Left
-from stemwatch.workers.gate import Pause
+from stemwatch.workers.pacing.budget import Left
+from stemwatch.workers.pacing.gate import Pause
 
 DELIVERED, QUARANTINED, PAUSED, RESUMED, BUDGET = KINDS = (
     "delivered",

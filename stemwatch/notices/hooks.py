@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from stemwatch.log import log
 from stemwatch.notices.events import Event
-from stemwatch.notices.process import Ended, environment, run
+from stemwatch.notices.programs import Ended, environment, run
 
 AT_ONCE = 2
 MOST = 5000  # events that wait

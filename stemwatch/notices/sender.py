@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from stemwatch.notices.process import environment, run
+from stemwatch.notices.programs import environment, run
 
 # -P: a file named like a library in the current folder must not be imported.
 _COMMAND = (sys.executable, "-P", "-m", "stemwatch.notices")

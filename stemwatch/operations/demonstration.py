@@ -21,10 +21,10 @@ from typing import IO
 from stemwatch.errors import ConfigFault, StemwatchError
 from stemwatch.inbox.names import Filter
 from stemwatch.job import Job, JobState
-from stemwatch.journal.reading import ReadOnlyJournal
+from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
-from stemwatch.local.process import environment
 from stemwatch.outbox import naming
+from stemwatch.server.work.process import environment
 
 CONFIGURATION, LOG, STATE = "stemwatch.yaml", "stemwatch.log", "state"
 INBOX, OUTBOX = "inbox", "outbox"

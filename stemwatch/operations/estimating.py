@@ -11,13 +11,13 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from stemwatch.audio.client import AudioHelper
+from stemwatch.audio.helper.client import AudioHelper
 from stemwatch.config import Inbox, Settings
-from stemwatch.digest import sha256
+from stemwatch.disks.hashing import sha256
+from stemwatch.disks.opening import open_regular
 from stemwatch.errors import Reject
-from stemwatch.inbox import complete
+from stemwatch.inbox import headers
 from stemwatch.inbox.names import Filter
-from stemwatch.inbox.sample import open_regular
 from stemwatch.job import MAY_BE_CHARGED, Options, content_key
 from stemwatch.journal.journal import Journal
 from stemwatch.limits import Limits
@@ -144,7 +144,7 @@ def _measured(path: str, limits: Limits) -> str:
         size = os.fstat(fd).st_size
         if (refused := limits.of_file(size)) is not None:
             raise refused
-        lack = complete.look(fd)
+        lack = headers.look(fd)
         if lack is not None and lack.sure:
             raise Reject(f"incomplete: {lack.message}", code="truncated")
         return sha256(fd, size)

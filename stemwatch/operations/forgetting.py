@@ -6,11 +6,12 @@ import asyncio
 import os
 
 from stemwatch.config import Inbox, Settings
+from stemwatch.disks import durable
+from stemwatch.disks.places import Anchor, Place
 from stemwatch.job import Job, JobState
 from stemwatch.journal.journal import Journal
 from stemwatch.operations.retrying import NotNow, Vanished, forget, in_place, once_filed, whose
-from stemwatch.outbox import durable, quarantine
-from stemwatch.workers.place import Anchor, Place
+from stemwatch.outbox import quarantine
 
 
 async def forget_lost(

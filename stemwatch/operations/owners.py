@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Sequence
 
-from stemwatch import lock
+from stemwatch.disks import lock
 from stemwatch.errors import Reject, StemwatchError
 from stemwatch.inbox.intake import Candidate, resumed_fields, undecided
 from stemwatch.job import ACTIVE, IN_OUTBOX, Job, JobState, content_key, resume_state

@@ -13,12 +13,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from stemwatch.config import Inbox, Settings
+from stemwatch.disks import durable
 from stemwatch.errors import Reject, StemwatchError
 from stemwatch.inbox.intake import resumed_fields
 from stemwatch.job import Identity, Job, JobState, resume_state
 from stemwatch.journal.journal import AlreadyPaid, Journal, StaleJob
 from stemwatch.log import printable
-from stemwatch.outbox import durable, quarantine
+from stemwatch.outbox import quarantine
 
 _LOOKS = 25  # at a job that the service is just moving into the quarantine
 _PAUSE = 0.2  # seconds between two of them

@@ -14,10 +14,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from stemwatch import lock
-from stemwatch.compose import intake_of, working_set
 from stemwatch.config import Settings, try_folder, try_folders
 from stemwatch.config.checks import EXTENSIONS
+from stemwatch.disks import lock
+from stemwatch.disks.places import Place
 from stemwatch.errors import ConfigFault, JournalFault, PauseService, StemwatchError
 from stemwatch.inbox.intake import Candidate, Incomplete, Intake
 from stemwatch.inbox.names import Filter
@@ -27,10 +27,10 @@ from stemwatch.job import IN_OUTBOX, Job, JobState, Options
 from stemwatch.operations import owners
 from stemwatch.operations.songs import made_here, songs
 from stemwatch.outbox import staging
+from stemwatch.wiring.working_set import intake_of, working_set
 from stemwatch.workers.context import Context
-from stemwatch.workers.place import Place
-from stemwatch.workers.pool import Pool
-from stemwatch.workers.timing import Timing
+from stemwatch.workers.pacing.timing import Timing
+from stemwatch.workers.pool.turns import Pool
 
 DRAIN_SECONDS = 75.0
 OTHERS_SECONDS = 1.0  # between two looks at what other processes have delivered

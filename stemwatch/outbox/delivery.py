@@ -10,8 +10,9 @@ import errno
 import os
 from typing import Any
 
+from stemwatch.disks import durable
 from stemwatch.errors import Reject, RetryLater, StemwatchError
-from stemwatch.outbox import durable, naming, sidecar
+from stemwatch.outbox import naming, sidecar
 from stemwatch.outbox.staging import Describe, Staging
 
 

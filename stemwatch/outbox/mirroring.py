@@ -11,7 +11,8 @@ import os
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from stemwatch.outbox import durable, naming
+from stemwatch.disks import durable
+from stemwatch.outbox import naming
 from stemwatch.outbox.moving import Filed
 
 # What file systems answer to a name that they don't take: ntfs-3g EINVAL, exfat-fuse ENOENT, both

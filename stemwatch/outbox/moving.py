@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from stemwatch.disks import durable
 from stemwatch.job import Identity
-from stemwatch.outbox import durable, naming
+from stemwatch.outbox import naming
 
 Outcome = Literal["archived", "deleted", "quarantined", "kept", "changed", "gone"]
 _BLOCK = 256 * 1024  # bytes of an original in memory; larger ones copy no faster

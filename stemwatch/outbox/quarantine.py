@@ -9,9 +9,10 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from stemwatch.disks import durable
 from stemwatch.errors import PauseService, Reject
 from stemwatch.job import Identity
-from stemwatch.outbox import durable, mirroring, moving, naming
+from stemwatch.outbox import mirroring, moving, naming
 from stemwatch.outbox.mirroring import Spot, mirrored
 from stemwatch.outbox.moving import Filed, NotMoved
 from stemwatch.outbox.sidecar import rfc3339

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from stemwatch.disks import durable
 from stemwatch.errors import Reject
 from stemwatch.job import Job
-from stemwatch.outbox import durable
-from stemwatch.outbox.keys import parse_key
+from stemwatch.outbox.musical_keys import parse_key
 from stemwatch.outbox.naming import SIDECAR_SUFFIX, readable
 from stemwatch.outbox.untrusted import SCHEMA, fault_of
 

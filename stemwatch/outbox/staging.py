@@ -17,9 +17,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from stemwatch.disks import durable
 from stemwatch.errors import PauseService
 from stemwatch.job import STEMS
-from stemwatch.outbox import durable, naming, sidecar
+from stemwatch.outbox import naming, sidecar
 from stemwatch.outbox.sidecar import StemFile
 
 HIDDEN = ".stemwatch"

@@ -11,31 +11,32 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 
 from stemwatch import __version__
-from stemwatch.compose import place_of, working_set
 from stemwatch.config import Settings, try_folders
+from stemwatch.disks.lock import SERVICE, InstanceLock
+from stemwatch.disks.mounts import WatchMode, watch_mode
 from stemwatch.errors import ConfigFault, StemwatchError
-from stemwatch.inbox.mounts import WatchMode, watch_mode
-from stemwatch.lock import SERVICE, InstanceLock
 from stemwatch.log import configure, log
 from stemwatch.notices.service import noticing
-from stemwatch.operations import moves
+from stemwatch.operations.check import renames
 from stemwatch.service import orphans
 from stemwatch.service.hangup import Hangup
+from stemwatch.service.inboxes import AllServed, Served
 from stemwatch.service.reload import Read, Reload, again
 from stemwatch.service.report import Report
-from stemwatch.service.served import AllServed, Served
 from stemwatch.service.systemd import Manager
 from stemwatch.service.verdict import verdict
-from stemwatch.service.vital import Vital
-from stemwatch.service.webhooks import receiver_of, registered
-from stemwatch.tuning import retune
-from stemwatch.web.address import bound
+from stemwatch.service.watchdog import Vital
+from stemwatch.service.webhook_setup import receiver_of, registered
 from stemwatch.web.health import Health
+from stemwatch.web.listening import bound
 from stemwatch.web.server import serving
-from stemwatch.workers import credit, smaller
+from stemwatch.wiring.tuning import retune
+from stemwatch.wiring.working_set import place_of, working_set
 from stemwatch.workers.context import Context
-from stemwatch.workers.pool import Pool
-from stemwatch.workers.timing import Timing
+from stemwatch.workers.pacing import credit
+from stemwatch.workers.pacing.timing import Timing
+from stemwatch.workers.pool.turns import Pool
+from stemwatch.workers.steps import as_flac
 
 DRAIN_SECONDS = 75.0  # below the unit's TimeoutStopSec
 _THREADS = 64  # made as they are needed; what hangs at once is 16 files and the pool's seats
@@ -58,7 +59,7 @@ async def run_service(
     # So many that calls into a share that hangs leave some for everything else.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS))
     _open_folders(settings)
-    moves.warn(settings)
+    renames.warn(settings)
     lock = InstanceLock(os.path.join(settings.state_dir, SERVICE))
     try:
         every = settings.every_inbox
@@ -195,7 +196,7 @@ class Service:
         every = self._settings.every_inbox
         await context.journal.sort_in({inbox.folders.outbox: inbox.name for inbox in every})
         await self._inboxes.prepare()
-        await asyncio.to_thread(smaller.clean, self._settings.state_dir)
+        await asyncio.to_thread(as_flac.clean, self._settings.state_dir)
         await self._pool.recover()
 
     def _take(self, settings: Settings) -> None:

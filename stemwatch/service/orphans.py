@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from stemwatch import lock
+from stemwatch.disks import lock
 from stemwatch.errors import JournalFault, StemwatchError, Unconfirmed
 from stemwatch.job import Job, JobState
 from stemwatch.journal.journal import StaleJob
 from stemwatch.log import log
 from stemwatch.workers.context import Context
-from stemwatch.workers.outcome import reject
+from stemwatch.workers.pool.outcome import reject
 
 _UNDER_WAY = (JobState.SUBMITTING, JobState.SEPARATING, JobState.SEPARATED)
 

@@ -10,9 +10,10 @@ from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import asdict
 
-from stemwatch import __version__, progress
-from stemwatch.service.served import AllServed
+from stemwatch import __version__
+from stemwatch.service.inboxes import AllServed
 from stemwatch.service.systemd import Manager
+from stemwatch.workers import progress
 from stemwatch.workers.context import Context
 
 # Seconds from a change to its report. What a rescan leaves is asked of the journal just then, and

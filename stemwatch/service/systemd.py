@@ -15,12 +15,12 @@ from typing import Any
 from stemwatch.errors import StemwatchError
 from stemwatch.job import JobState
 from stemwatch.log import log, redacted
-from stemwatch.operations.finding import counted
-from stemwatch.service import notify
-from stemwatch.service.vital import Vital
+from stemwatch.operations.check.finding import counted
+from stemwatch.service import sd_notify
+from stemwatch.service.watchdog import Vital
 from stemwatch.tasks import supervised
-from stemwatch.workers.budget import start_of_day
 from stemwatch.workers.context import Context
+from stemwatch.workers.pacing.budget import start_of_day
 
 _COUNT_EVERY = 2.0  # seconds between two questions to the journal for the status line
 _EXTENSION = 20.0  # seconds that a start or a stop asks for at a time
@@ -46,7 +46,7 @@ class Manager:
         self._vital = vital
         self._env = env
         self.listens = bool(env.get("NOTIFY_SOCKET"))
-        self.watchdog = notify.watchdog_seconds(env, os.getpid()) if self.listens else None
+        self.watchdog = sd_notify.watchdog_seconds(env, os.getpid()) if self.listens else None
         self.is_ready = not self.listens
         self.note = ""  # what the owner should know until it is mended, such as a faulty reload
         self._hung = ""
@@ -66,7 +66,7 @@ class Manager:
         while self.listens and asked < _LONGEST_START:
             await asyncio.sleep(_EXTEND_EVERY)
             asked += _EXTEND_EVERY
-            notify.extend(_EXTENSION, self._env)
+            sd_notify.extend(_EXTENSION, self._env)
             self._say("starting: puts in order what an earlier run left")
 
     # -- a tick of the report --------------------------------------------------------------
@@ -75,7 +75,7 @@ class Manager:
         """Say what is new. `under_way`: the first scan of the inbox is. True if all is said."""
         if under_way and not self.is_ready:
             self.is_ready = True
-            notify.ready(self._env)
+            sd_notify.ready(self._env)
         if not self.listens or not self.is_ready:
             return True
         self._watchdog()
@@ -90,7 +90,7 @@ class Manager:
             log.critical("service.hung", message=f"{hung}: the service manager starts it again")
         self._hung = hung
         if not hung:
-            notify.alive(self._env)
+            sd_notify.alive(self._env)
             self._next_alive = now + self.watchdog / 2
 
     async def _status(self) -> bool:
@@ -114,26 +114,26 @@ class Manager:
     def _say(self, line: str) -> None:
         if line != self._line:
             self._line = line
-            notify.status(line, self._env)
+            sd_notify.status(line, self._env)
 
     # -- a reload --------------------------------------------------------------------------
 
     def reloading(self) -> None:
         if self.is_ready:  # during the start nobody waits for it
-            notify.reloading(self._env, time.monotonic())
+            sd_notify.reloading(self._env, time.monotonic())
 
     def reloaded(self, note: str) -> None:
         """The reload is over, well or not; `note` stays in the status line."""
         self.note = note
         self._context.progress.changed.set()
         if self.is_ready:
-            notify.ready(self._env)
+            sd_notify.ready(self._env)
 
     # -- the end ---------------------------------------------------------------------------
 
     async def drain(self, work: Coroutine[Any, Any, None]) -> None:
         """Run `work`, the end of the service, asking for time while it may be worth a song."""
-        notify.stopping(self._env)
+        sd_notify.stopping(self._env)
         await self._meanwhile(self._ask_for_time(), work)
 
     @staticmethod
@@ -150,13 +150,13 @@ class Manager:
     async def _ask_for_time(self) -> None:
         while self.listens:
             if costly := len(self._context.committed) or len(self._context.critical):
-                notify.extend(_EXTENSION, self._env)
+                sd_notify.extend(_EXTENSION, self._env)
                 songs = counted(costly, "song")
                 self._say(f"stopping; waits for the answer for {songs} already uploaded")
             else:
                 self._say("stopping")
             if self.watchdog is not None:
-                notify.alive(self._env)
+                sd_notify.alive(self._env)
             await asyncio.sleep(min(_EXTEND_EVERY, self.watchdog or _EXTEND_EVERY))
 
 

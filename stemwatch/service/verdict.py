@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 
 from stemwatch.job import JobState
-from stemwatch.journal.reading import ReadOnlyJournal
+from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.log import log
-from stemwatch.operations.finding import counted
-from stemwatch.service.served import AllServed
+from stemwatch.operations.check.finding import counted
+from stemwatch.service.inboxes import AllServed
 from stemwatch.workers.context import Context
 
 UNFINISHED, QUARANTINED = 1, 3

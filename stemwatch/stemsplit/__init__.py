@@ -1,6 +1,6 @@
 """The separation API: uploads, polls and downloads, with the key kept to its own origin."""
 
-from stemwatch.without import without
+from stemwatch.lean_imports import without
 
 with without("httpx._main"):  # its command line
     import httpx  # noqa: F401 - here, before any module of this room imports it

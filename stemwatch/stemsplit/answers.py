@@ -14,8 +14,8 @@ from http import HTTPStatus
 from typing import Any
 
 from stemwatch.errors import PauseService, Reject, RetryLater, StemwatchError, Unconfirmed
-from stemwatch.stemsplit.client import Submitted
-from stemwatch.stemsplit.words import printable, retry_after
+from stemwatch.stemsplit.interface import Submitted
+from stemwatch.stemsplit.rate_headers import printable, retry_after
 
 _ENDPOINT_HINT = "Check api.base_url in the configuration (`stemwatch check`)."
 _REJECTED = {

@@ -15,12 +15,12 @@ import httpx
 from stemwatch import __version__
 from stemwatch.errors import RetryLater, StemwatchError, Unconfirmed
 from stemwatch.stemsplit.answers import Answer
-from stemwatch.stemsplit.body import Body, FileBody
-from stemwatch.stemsplit.download import Trust, fetch
-from stemwatch.stemsplit.guard import Resolver, SocketBackend, resolve
-from stemwatch.stemsplit.session import Session
-from stemwatch.stemsplit.sockets import SocketStream
-from stemwatch.stemsplit.transport import (
+from stemwatch.stemsplit.line.address_guard import Resolver, SocketBackend, resolve
+from stemwatch.stemsplit.line.body import Body, FileBody
+from stemwatch.stemsplit.line.download import Trust, fetch
+from stemwatch.stemsplit.line.session import Session
+from stemwatch.stemsplit.line.sockets import SocketStream
+from stemwatch.stemsplit.line.transport import (
     checked_base,
     checked_key,
     place,
@@ -28,7 +28,7 @@ from stemwatch.stemsplit.transport import (
     shown,
     tls_context,
 )
-from stemwatch.stemsplit.words import RateLimit, rate_limit
+from stemwatch.stemsplit.rate_headers import RateLimit, rate_limit
 
 BODY_LIMIT = 1024 * 1024  # bytes of a JSON answer
 ERROR_PATIENCE = 10.0  # seconds for an error's explanation; its status alone says what to do

@@ -9,7 +9,7 @@ from typing import Any
 from stemwatch.errors import Reject
 from stemwatch.job import STEMS
 from stemwatch.stemsplit.answers import Answer, bad_answer
-from stemwatch.stemsplit.words import printable
+from stemwatch.stemsplit.rate_headers import printable
 
 KEY_LIMIT = 64
 

@@ -18,11 +18,10 @@ from urllib.parse import quote
 from stemwatch.errors import PauseService, Reject, RetryLater, Unconfirmed
 from stemwatch.job import Options
 from stemwatch.limits import Limits
-from stemwatch.stemsplit import details, webhooks
+from stemwatch.stemsplit import answers_presigned, signatures
 from stemwatch.stemsplit.answers import accepted, bad_answer, get_fault, post_fault, put_fault
-from stemwatch.stemsplit.body import FileBody, JsonBody, content_type, plain_name
 from stemwatch.stemsplit.calls import Calls
-from stemwatch.stemsplit.client import (
+from stemwatch.stemsplit.interface import (
     Balance,
     Registered,
     RemoteJob,
@@ -31,7 +30,8 @@ from stemwatch.stemsplit.client import (
     Upload,
     WebhookEvent,
 )
-from stemwatch.stemsplit.words import unix_seconds
+from stemwatch.stemsplit.line.body import FileBody, JsonBody, content_type, plain_name
+from stemwatch.stemsplit.rate_headers import unix_seconds
 
 KEPT = 840.0  # seconds that an upload may be used: a minute less than its ticket lives
 _REMEMBERED = 64  # uploads that wait for their job
@@ -56,7 +56,7 @@ class PresignedApi:
     # How large a file may be, each ticket says.
     limits = Limits(shortest=5.0, longest=3600.0, largest=4 << 30)
     keeps_uploads: float | None = KEPT
-    signature = webhooks.Signature("x-webhook-signature", webhooks.BODY)
+    signature = signatures.Signature("x-webhook-signature", signatures.BODY)
 
     def __init__(
         self,
@@ -123,7 +123,7 @@ class PresignedApi:
             answer = await self._calls.get("/jobs", limit=_PAGE, offset=offset)
             if answer.status != 200:
                 raise get_fault(answer)
-            page = details.parse_page(answer)
+            page = answers_presigned.parse_page(answer)
             for remote_id, name in page.names:
                 if token in name:
                     return Submitted(remote_id, answer.request_id)
@@ -138,7 +138,7 @@ class PresignedApi:
         answer = await self._calls.get(f"/jobs/{quote(remote_id, safe='')}")
         if answer.status != 200:
             raise get_fault(answer)
-        return details.parse_detail(answer, remote_id, stems=stems)
+        return answers_presigned.parse_detail(answer, remote_id, stems=stems)
 
     async def balance(self) -> Balance | None:
         """GET /balance."""
@@ -147,7 +147,7 @@ class PresignedApi:
             raise post_fault(answer, body_sent=False)  # the address is wrong
         if answer.status != 200:
             raise get_fault(answer)
-        seconds = details.seconds((answer.json() or {}).get("balanceSeconds"))
+        seconds = answers_presigned.seconds((answer.json() or {}).get("balanceSeconds"))
         if seconds is None:
             raise bad_answer(answer, "not a balance")
         return Balance(seconds)
@@ -162,7 +162,7 @@ class PresignedApi:
             raise post_fault(answer, body_sent=False)
         if answer.status != 200:
             raise get_fault(answer)
-        details.parse_page(answer)
+        answers_presigned.parse_page(answer)
         return True
 
     async def register_webhook(self, url: str, *, known: bool) -> Registered | None:
@@ -173,7 +173,7 @@ class PresignedApi:
         answer = await self._calls.get("/webhooks")
         if answer.status != 200:
             raise get_fault(answer)
-        for hook_id in details.webhooks_at(answer, url):
+        for hook_id in answers_presigned.webhooks_at(answer, url):
             if known:
                 return None
             await self._calls.permit()
@@ -181,7 +181,7 @@ class PresignedApi:
         events = ["job.completed", "job.failed"]
         await self._calls.permit()
         made = await self._calls.send("POST", "/webhooks", {"url": url, "events": events})
-        return webhooks.registered(made)
+        return signatures.registered(made)
 
     def parse_webhook(
         self,
@@ -193,11 +193,11 @@ class PresignedApi:
         now: float,
     ) -> WebhookEvent:
         """The envelope; its signed `timestamp` says how old it is."""
-        data = webhooks.verified(self.signature.of(scheme), headers, body, secrets, now)
-        webhooks.require_recent(unix_seconds(data.get("timestamp")), now)
+        data = signatures.verified(self.signature.of(scheme), headers, body, secrets, now)
+        signatures.require_recent(unix_seconds(data.get("timestamp")), now)
         inner: Any = data.get("data")
         inner = inner if isinstance(inner, dict) else {}
-        return webhooks.event(inner.get("jobId"), inner.get("status") or data.get("event"))
+        return signatures.event(inner.get("jobId"), inner.get("status") or data.get("event"))
 
     # -- the upload ------------------------------------------------------------------------
 
@@ -228,7 +228,7 @@ class PresignedApi:
         url, key = data.get("uploadUrl"), data.get("uploadKey")
         if not isinstance(url, str) or not isinstance(key, str) or not url or not key:
             raise bad_answer(answer, "not an upload's ticket")
-        most = details.seconds(data.get("maxFileSizeBytes"))
+        most = answers_presigned.seconds(data.get("maxFileSizeBytes"))
         if most is not None and 0 < most < upload.size:
             raise TooLarge(int(most))
         kind = data.get("contentType")

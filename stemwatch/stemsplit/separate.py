@@ -10,10 +10,11 @@ from urllib.parse import quote
 from stemwatch.errors import RetryLater, Unconfirmed
 from stemwatch.job import Options
 from stemwatch.limits import Limits
-from stemwatch.stemsplit import webhooks
+from stemwatch.stemsplit import signatures
 from stemwatch.stemsplit.answers import accepted, get_fault, post_fault
+from stemwatch.stemsplit.answers_separate import parse_job
 from stemwatch.stemsplit.calls import Calls
-from stemwatch.stemsplit.client import (
+from stemwatch.stemsplit.interface import (
     NOT_WAITED,
     Balance,
     Registered,
@@ -22,8 +23,7 @@ from stemwatch.stemsplit.client import (
     Upload,
     WebhookEvent,
 )
-from stemwatch.stemsplit.jobs import parse_job
-from stemwatch.stemsplit.multipart import MultipartBody
+from stemwatch.stemsplit.line.multipart import MultipartBody
 
 KEY_PROBE = "stemwatch-key-check"  # a job that can't exist
 # What servers and proxies say of a body that stands still. Some only call the request bad, or fail:
@@ -39,7 +39,7 @@ class SeparateApi:
     tells_credit = False
     limits = Limits(largest=100 * 1024 * 1024)  # how long a song may be is documented nowhere
     keeps_uploads: float | None = None
-    signature = webhooks.Signature("x-stemsplit-signature", webhooks.TIMESTAMPED)
+    signature = signatures.Signature("x-stemsplit-signature", signatures.TIMESTAMPED)
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
@@ -124,7 +124,7 @@ class SeparateApi:
         """
         made = None
         if not known:
-            made = webhooks.registered(await self._calls.send("POST", "/webhooks", {"url": url}))
+            made = signatures.registered(await self._calls.send("POST", "/webhooks", {"url": url}))
         self._webhook_url = url
         return made
 
@@ -138,8 +138,8 @@ class SeparateApi:
         now: float,
     ) -> WebhookEvent:
         """The tutorial's callback: the job's own JSON."""
-        data = webhooks.verified(self.signature.of(scheme), headers, body, secrets, now)
-        return webhooks.event(data.get("job_id"), data.get("status"))
+        data = signatures.verified(self.signature.of(scheme), headers, body, secrets, now)
+        return signatures.event(data.get("job_id"), data.get("status"))
 
 
 def _only_timed_out(status: int, held: float) -> bool:

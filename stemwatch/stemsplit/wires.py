@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from stemwatch.limits import Limits
 from stemwatch.stemsplit.calls import Calls
-from stemwatch.stemsplit.client import SeparationApi
+from stemwatch.stemsplit.interface import SeparationApi
 from stemwatch.stemsplit.presigned import PresignedApi
 from stemwatch.stemsplit.separate import SeparateApi
 

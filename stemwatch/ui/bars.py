@@ -13,8 +13,8 @@ from rich.table import Column
 from rich.text import Text
 
 from stemwatch.log import redacted
-from stemwatch.progress import DELIVERING, DOWNLOAD, SEPARATING, UPLOAD, Running
 from stemwatch.ui import text
+from stemwatch.workers.progress import DELIVERING, DOWNLOAD, SEPARATING, UPLOAD, Running
 
 Entry = Mapping[str, Any]
 _STAGES = {UPLOAD: "green", SEPARATING: "magenta", DOWNLOAD: "cyan", DELIVERING: "yellow"}

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.text import Text
 
-from stemwatch.credit import LITTLE, minutes
+from stemwatch.operations.credit_words import LITTLE, minutes
 from stemwatch.outbox.sidecar import unix
 from stemwatch.ui import text
 from stemwatch.ui.plain import QUEUE

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from stemwatch.log import redacted
-from stemwatch.progress import DOWNLOAD, SEPARATING, UPLOAD
+from stemwatch.workers.progress import DOWNLOAD, SEPARATING, UPLOAD
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from stemwatch.errors import StemwatchError
 from stemwatch.workers.context import Context
-from stemwatch.workers.pool import Pool
+from stemwatch.workers.pool.turns import Pool
 
 POOL_PATIENCE = 60.0  # seconds that one turn of the pool may take; the journal's lock may need 30
 ENDS_BY_ITSELF = frozenset({"server", "server_error", "storage", "rate_limited"})

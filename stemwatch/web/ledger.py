@@ -10,9 +10,9 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable
 
-from stemwatch.counters import Durations
 from stemwatch.job import JobState
-from stemwatch.journal.reading import ReadOnlyJournal
+from stemwatch.journal.read_only import ReadOnlyJournal
+from stemwatch.workers.counters import Durations
 
 _SLICE = 1000  # transitions at a time: about a millisecond on the event loop
 # Which stage ends when a job comes into the second state, and began when it came into the first.

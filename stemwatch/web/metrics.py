@@ -23,11 +23,11 @@ from prometheus_client.registry import Collector
 from stemwatch import __version__
 from stemwatch.errors import StemwatchError
 from stemwatch.job import JobState
-from stemwatch.journal.reading import ReadOnlyJournal
+from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.web.health import Health
 from stemwatch.web.ledger import Ledger
-from stemwatch.workers.budget import start_of_day, start_of_month
-from stemwatch.workers.gate import CODES
+from stemwatch.workers.pacing.budget import start_of_day, start_of_month
+from stemwatch.workers.pacing.gate import CODES
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

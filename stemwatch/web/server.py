@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from stemwatch.config.web import is_loopback
-from stemwatch.journal.reading import ReadOnlyJournal
+from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.log import log
-from stemwatch.web.address import BACKLOG, url_of
 from stemwatch.web.health import Health
+from stemwatch.web.listening import BACKLOG, url_of
 from stemwatch.web.receiver import Receiver
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Server:
         # Imported here: a service without a listener never pays for them.
         from uvicorn.server import ServerState
 
-        from stemwatch.web.guard import protocol_of
+        from stemwatch.web.connection_limits import protocol_of
         from stemwatch.web.metrics import Metrics
         from stemwatch.web.routes import create_app
 

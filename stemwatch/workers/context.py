@@ -9,26 +9,26 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
-from stemwatch.audio.client import AudioHelper
-from stemwatch.counters import Counters
+from stemwatch.audio.helper.client import AudioHelper
+from stemwatch.disks.places import Place
 from stemwatch.errors import PauseService, StemwatchError
 from stemwatch.job import Job
 from stemwatch.journal.journal import Journal
 from stemwatch.log import log
-from stemwatch.progress import Progress
-from stemwatch.stemsplit.client import RemoteJob, SeparationApi
+from stemwatch.stemsplit.interface import RemoteJob, SeparationApi
 from stemwatch.tasks import supervise
-from stemwatch.workers.ahead import Ahead
-from stemwatch.workers.budget import Budget
-from stemwatch.workers.credit import Credit
-from stemwatch.workers.gate import Gate
-from stemwatch.workers.pace import RequestBudget, Slots
-from stemwatch.workers.place import Place
-from stemwatch.workers.polls import Polls
-from stemwatch.workers.rehearsal import Rehearsal
-from stemwatch.workers.timing import Timing
-from stemwatch.workers.troubles import Troubles
-from stemwatch.workers.unforeseen import Unforeseen
+from stemwatch.workers.counters import Counters
+from stemwatch.workers.pacing.budget import Budget
+from stemwatch.workers.pacing.credit import Credit
+from stemwatch.workers.pacing.gate import Gate
+from stemwatch.workers.pacing.pace import RequestBudget, Slots
+from stemwatch.workers.pacing.polls import Polls
+from stemwatch.workers.pacing.rehearsal import Rehearsal
+from stemwatch.workers.pacing.timing import Timing
+from stemwatch.workers.pacing.troubles import Troubles
+from stemwatch.workers.pacing.unforeseen import Unforeseen
+from stemwatch.workers.pacing.uploads_ahead import Ahead
+from stemwatch.workers.progress import Progress
 
 T = TypeVar("T")
 

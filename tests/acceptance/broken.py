@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from stemwatch.stemsplit.separate import SeparateApi
-from stemwatch.workers.polls import Polls
+from stemwatch.workers.pacing.polls import Polls
 from tests.acceptance.scaled import main
 
 

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from stemwatch import config, log
-from stemwatch.key import load_key
+from stemwatch.config.api_key import load_key
 from stemwatch.service.app import run_service
 
 

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests import warm
-from tests.support import wait_for
+from tests.support import warm
+from tests.support.waiting import wait_for
 
 # Tests of what only one wire can meet, such as an answer that nobody can ask for again.
 SEPARATE = pytest.mark.parametrize("wire", ["separate"])

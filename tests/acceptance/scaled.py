@@ -12,10 +12,10 @@ import sys
 from dataclasses import replace
 
 from stemwatch import config, log
-from stemwatch.key import load_key
+from stemwatch.config.api_key import load_key
 from stemwatch.service.app import run_service
-from stemwatch.service.ending import then_leave
-from stemwatch.workers.timing import Timing
+from stemwatch.service.leave import then_leave
+from stemwatch.workers.pacing.timing import Timing
 
 
 def main() -> int:

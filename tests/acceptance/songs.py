@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.integration.audio_samples import tone, write
+from tests.support.audio_samples import tone, write
 
 SECONDS = 5.0  # the shortest song that both wires take
 

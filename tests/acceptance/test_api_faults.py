@@ -12,9 +12,9 @@ from typing import Any
 
 from tests.acceptance.harness import KEY, SEPARATE, Home, Service
 from tests.acceptance.songs import SECONDS, drop
-from tests.scenario.jobs import sign
-from tests.scenario.server import ScenarioServer
-from tests.support import wait_for
+from tests.support.scenario.jobs import sign
+from tests.support.scenario.server import ScenarioServer
+from tests.support.waiting import wait_for
 
 SCALE = 0.01
 EVER = "ever"

@@ -14,8 +14,8 @@ import pytest
 
 from tests.acceptance.harness import KEY, SETTLE, Home, Service
 from tests.acceptance.songs import SECONDS, drop, encode, wav_bytes
-from tests.scenario.server import ScenarioServer
-from tests.support import wait_for
+from tests.support.scenario.server import ScenarioServer
+from tests.support.waiting import wait_for
 
 # Songs that wait in the inbox while the API is paused; the full sweep is
 #   STEMWATCH_TEST_WAITING=20000 pytest tests/acceptance/test_arrival.py -k waiting

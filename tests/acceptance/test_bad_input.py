@@ -13,9 +13,9 @@ import pytest
 
 from tests.acceptance.harness import KEY, Home
 from tests.acceptance.songs import drop, encode, wav_bytes
-from tests.scenario.server import ScenarioServer
-from tests.scenario.stems import wav_header
-from tests.support import wait_for
+from tests.support.scenario.server import ScenarioServer
+from tests.support.scenario.stems import wav_header
+from tests.support.waiting import wait_for
 
 NOWHERE = "http://127.0.0.1:9/v1"
 CONFIGURATION, ALREADY_RUNNING = 78, 75

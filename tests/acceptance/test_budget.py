@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from stemwatch.workers.budget import next_month
+from stemwatch.workers.pacing.budget import next_month
 from tests.acceptance.harness import KEY, Home, Service
 from tests.acceptance.songs import drop
-from tests.scenario.server import ScenarioServer
-from tests.support import wait_for
+from tests.support.scenario.server import ScenarioServer
+from tests.support.waiting import wait_for
 
 QUICK = {"settle_seconds": 0.05}  # the songs are written in one go
 

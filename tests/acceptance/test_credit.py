@@ -11,8 +11,8 @@ import pytest
 
 from tests.acceptance.harness import KEY, PRESIGNED, Home
 from tests.acceptance.songs import drop
-from tests.scenario.server import ScenarioServer
-from tests.support import wait_for
+from tests.support.scenario.server import ScenarioServer
+from tests.support.waiting import wait_for
 
 SHOP = "https://stemsplit.example/credits"
 

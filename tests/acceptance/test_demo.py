@@ -11,10 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from stemwatch.local.song import write_song
-from stemwatch.progress import read
-from tests.commands_support import COMMAND, environment, run
-from tests.support import wait_for
+from stemwatch.server.made_song import write_song
+from stemwatch.workers.progress import read
+from tests.support.commands import COMMAND, environment, run
+from tests.support.waiting import wait_for
 
 
 @pytest.fixture

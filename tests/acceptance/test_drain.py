@@ -12,9 +12,9 @@ import psutil
 import pytest
 
 from tests.acceptance.harness import KEY, Home, Service
-from tests.scenario.caller import make_song
-from tests.scenario.server import ScenarioServer
-from tests.support import wait_for
+from tests.support.scenario.caller import make_song
+from tests.support.scenario.server import ScenarioServer
+from tests.support.waiting import wait_for
 
 BOTH = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 

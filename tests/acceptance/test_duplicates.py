@@ -13,8 +13,8 @@ import pytest
 
 from tests.acceptance.harness import KEY, Home
 from tests.acceptance.songs import SECONDS, drop, encode, wav_bytes
-from tests.scenario.server import ScenarioServer
-from tests.support import wait_for
+from tests.support.scenario.server import ScenarioServer
+from tests.support.waiting import wait_for
 
 
 @pytest.fixture

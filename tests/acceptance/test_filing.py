@@ -13,9 +13,9 @@ import pytest
 from tests.acceptance.harness import KEY, SCALED, SEPARATE, Home, Service
 from tests.acceptance.songs import drop
 from tests.faults.disks import Exfat, Ntfs, why_no_mounts
-from tests.scenario.server import ScenarioServer
-from tests.support import wait_for
-from tests.warm import run as run_warm
+from tests.support.scenario.server import ScenarioServer
+from tests.support.waiting import wait_for
+from tests.support.warm import run as run_warm
 
 pytestmark = SEPARATE  # what becomes of an original never reaches the wire
 

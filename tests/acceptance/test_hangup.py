@@ -16,8 +16,8 @@ import pytest
 
 from tests.acceptance.harness import KEY, STEMWATCH, Home, Service
 from tests.acceptance.songs import drop
-from tests.scenario.server import ScenarioServer
-from tests.support import wait_for
+from tests.support.scenario.server import ScenarioServer
+from tests.support.waiting import wait_for
 
 
 class Terminal:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.acceptance.harness import KEY, Home
-from tests.scenario.caller import make_song
-from tests.scenario.server import ScenarioServer
-from tests.support import wait_for
+from tests.support.scenario.caller import make_song
+from tests.support.scenario.server import ScenarioServer
+from tests.support.waiting import wait_for
 
 
 def test_a_dropped_song_is_delivered_with_its_sidecar(tmp_path: Path, wire: str) -> None:

@@ -12,9 +12,9 @@ import pytest
 
 from tests.acceptance.harness import KEY, Home
 from tests.acceptance.songs import drop
-from tests.scenario.server import ScenarioServer
-from tests.support import wait_for
-from tests.webhook_receiver import Receiver
+from tests.support.scenario.server import ScenarioServer
+from tests.support.waiting import wait_for
+from tests.support.webhook_receiver import Receiver
 
 QUICK = {"settle_seconds": 0.05}
 EVERYTHING = ["delivered", "quarantined", "paused", "resumed", "budget"]

@@ -9,10 +9,10 @@ import pytest
 
 from tests.acceptance.harness import KEY, Home
 from tests.acceptance.songs import drop, encode
-from tests.broken import TAGS_CRASH, TYPE_ERROR, Broken
-from tests.integration.audio_samples import with_endless_vendor
-from tests.scenario.server import ScenarioServer
-from tests.support import wait_for
+from tests.support.audio_samples import with_endless_vendor
+from tests.support.broken import TAGS_CRASH, TYPE_ERROR, Broken
+from tests.support.scenario.server import ScenarioServer
+from tests.support.waiting import wait_for
 
 QUICK = {"settle_seconds": 0.05, "rescan_seconds": 1}
 

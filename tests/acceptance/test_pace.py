@@ -10,8 +10,8 @@ import pytest
 
 from tests.acceptance.harness import SEPARATE, Home
 from tests.acceptance.songs import drop
-from tests.scenario.server import ScenarioServer
-from tests.support import wait_for
+from tests.support.scenario.server import ScenarioServer
+from tests.support.waiting import wait_for
 
 SONGS = 10
 QUICK = 0.02

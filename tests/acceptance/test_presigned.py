@@ -11,8 +11,8 @@ import pytest
 from tests.acceptance.harness import KEY, PRESIGNED, Home
 from tests.acceptance.songs import drop
 from tests.acceptance.test_bad_input import _large
-from tests.scenario.server import ScenarioServer
-from tests.support import wait_for
+from tests.support.scenario.server import ScenarioServer
+from tests.support.waiting import wait_for
 
 pytestmark = PRESIGNED
 QUICK = 0.02  # all waiting times; a second look at the list of jobs comes after 1.2 s

@@ -15,11 +15,11 @@ from urllib.parse import quote
 
 import pytest
 
-from tests import warm
 from tests.acceptance.harness import KEY, SCALED, SEPARATE, STEMWATCH, Home
-from tests.scenario.caller import make_song
-from tests.scenario.server import ScenarioServer
-from tests.support import wait_for
+from tests.support import warm
+from tests.support.scenario.caller import make_song
+from tests.support.scenario.server import ScenarioServer
+from tests.support.waiting import wait_for
 
 LOOKED_FOR_SOON = ("confirm_first=1", "confirm_again=3")
 

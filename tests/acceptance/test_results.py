@@ -18,8 +18,8 @@ import pytest
 from stemwatch import __version__
 from tests.acceptance.harness import KEY, Home
 from tests.acceptance.songs import drop, encode
-from tests.scenario.server import ScenarioServer
-from tests.support import wait_for
+from tests.support.scenario.server import ScenarioServer
+from tests.support.waiting import wait_for
 
 STEMS = {
     2: ["vocals", "instrumental"],

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tests.acceptance.harness import KEY, Home
 from tests.acceptance.songs import drop
-from tests.scenario.server import ScenarioServer
-from tests.support import wait_for
+from tests.support.scenario.server import ScenarioServer
+from tests.support.waiting import wait_for
 
 
 def test_what_is_retried_beside_an_idle_service_is_worked_on(tmp_path: Path, wire: str) -> None:

@@ -21,12 +21,12 @@ from stemwatch.job import Job, Options
 from stemwatch.operations import owners
 from stemwatch.operations.split import Order, Report, run_split
 from stemwatch.workers.context import Context
-from stemwatch.workers.timing import Timing
-from tests import warm
+from stemwatch.workers.pacing.timing import Timing
 from tests.acceptance.harness import KEY, STEMWATCH, Home
 from tests.acceptance.songs import drop
-from tests.scenario.server import ScenarioServer
-from tests.support import wait_for, wait_for_async
+from tests.support import warm
+from tests.support.scenario.server import ScenarioServer
+from tests.support.waiting import wait_for, wait_for_async
 
 LONG = 120.0  # seconds a job takes that nobody waits for
 

@@ -11,8 +11,8 @@ import pytest
 
 from tests.acceptance.harness import KEY, Home, Service
 from tests.acceptance.songs import drop
-from tests.scenario.server import ScenarioServer
-from tests.support import wait_for
+from tests.support.scenario.server import ScenarioServer
+from tests.support.waiting import wait_for
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_a_service_that_fails_ends_though_a_disk_hangs() -> None:
     """Python waits for its threads without end: nobody would start it again."""
     code = """
 import asyncio, threading
-from stemwatch.service import ending
+from stemwatch.service import leave as ending
 ending._GRACE = 0.2
 async def service():
     asyncio.get_running_loop().run_in_executor(None, threading.Event().wait)

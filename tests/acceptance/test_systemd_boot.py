@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.scenario.server import ScenarioServer
+from tests.support.scenario.server import ScenarioServer
 from tests.systemd.boot import KEY, STEPS, Booted
 from tests.systemd.machine import Machine, borrowed, why_not
 

@@ -13,8 +13,8 @@ import pytest
 from tests.acceptance.harness import KEY, SEPARATE, Home, Service
 from tests.acceptance.songs import drop
 from tests.faults.disks import Tmpfs, why_no_mounts
-from tests.scenario.server import ScenarioServer
-from tests.support import wait_for
+from tests.support.scenario.server import ScenarioServer
+from tests.support.waiting import wait_for
 
 SCALE = 0.02
 QUICK = {"settle_seconds": 0.05}

@@ -15,9 +15,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.acceptance.harness import KEY, Home, Service
 from tests.acceptance.songs import drop
-from tests.scenario.server import ScenarioServer
-from tests.scenario.stems import wav_header
-from tests.support import wait_for
+from tests.support.scenario.server import ScenarioServer
+from tests.support.scenario.stems import wav_header
+from tests.support.waiting import wait_for
 
 PER_MINUTE = 0.5
 

@@ -17,7 +17,7 @@ import pytest
 
 from tests.acceptance.harness import KEY, Home
 from tests.acceptance.songs import drop
-from tests.local_support import Server
+from tests.support.server import Server
 
 pytestmark = pytest.mark.xdist_group("webhooks")  # they share a server
 

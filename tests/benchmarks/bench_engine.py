@@ -16,9 +16,9 @@ import time
 from pathlib import Path
 
 from stemwatch.audio.codec import Encoder
-from stemwatch.local.song import make_song
+from stemwatch.server.made_song import make_song
 from tests.benchmarks.looking import load, peak
-from tests.local_support import Server
+from tests.support.server import Server
 
 PIECE = 60  # seconds of song, repeated: what costs is the length, not the tune
 LOOKS = 400
@@ -35,7 +35,7 @@ def make_mix(path: Path, minutes: int) -> Path:
 
 def separated(path: str, folder: str) -> None:
     """Run in a process of its own: prints x realtime and its peak memory in MB."""
-    from stemwatch.local.engine import separate
+    from stemwatch.server.engines.spectral.separation import separate
 
     started = time.process_time()
     made = separate(path, folder, stems=2, format="wav", progress=lambda _: None)

@@ -24,7 +24,7 @@ from stemwatch.job import Job, JobState
 from stemwatch.journal import schema, transactions
 from stemwatch.journal.journal import Journal
 from tests.benchmarks.looking import Stalls, load
-from tests.unit.journal_support import new_job
+from tests.support.journal import new_job
 
 TASKS = 16
 ROUNDS = 5

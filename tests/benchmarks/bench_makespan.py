@@ -41,7 +41,7 @@ from tests.benchmarks.makespan import (
     song,
 )
 from tests.benchmarks.serving import ROOT, scenario_server, seen
-from tests.support import wait_for
+from tests.support.waiting import wait_for
 
 MB = 1_000_000
 SCENARIOS = [

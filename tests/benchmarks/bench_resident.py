@@ -28,7 +28,7 @@ from typing import NamedTuple
 from stemwatch.job import Identity, Job, JobState
 from stemwatch.journal.journal import Journal
 from tests.acceptance.harness import Home
-from tests.commands_support import a_job
+from tests.support.commands import a_job
 
 ROUNDS = 7
 RESCAN = 30.0  # seconds, the default

@@ -23,12 +23,12 @@ import numpy as np
 
 from stemwatch.audio.codec import Encoder, decode
 from stemwatch.job import STEMS
-from stemwatch.local.engine import separate
-from stemwatch.local.song import make_song, write_song
-from stemwatch.local.spectral import bands
-from stemwatch.local.spectral.cues import NAMES, listen
-from stemwatch.local.spectral.stft import Array, istft
-from stemwatch.local.spectral.stream import separate_stream
+from stemwatch.server.engines.spectral import bands
+from stemwatch.server.engines.spectral.cues import NAMES, listen
+from stemwatch.server.engines.spectral.separation import separate
+from stemwatch.server.engines.spectral.stft import Array, istft
+from stemwatch.server.engines.spectral.stream import separate_stream
+from stemwatch.server.made_song import make_song, write_song
 
 RATE = 44_100
 PARTS = {

@@ -33,11 +33,11 @@ from pathlib import Path
 
 from stemwatch.job import Options
 from stemwatch.stemsplit.calls import Calls
-from stemwatch.stemsplit.client import SeparationApi, Upload
+from stemwatch.stemsplit.interface import SeparationApi, Upload
 from stemwatch.stemsplit.presigned import PresignedApi
 from stemwatch.stemsplit.separate import SeparateApi
 from tests.benchmarks.looking import Stalls, load, peak_growth
-from tests.certificates import self_signed
+from tests.support.certificates import self_signed
 
 UP = 100_000_000
 DOWN = 80_000_000

@@ -28,13 +28,13 @@ from statistics import fmean, median
 
 from watchdog.utils.dirsnapshot import DirectorySnapshot, DirectorySnapshotDiff
 
-from stemwatch.inbox.folders import Folders
-from stemwatch.inbox.kept import Kept
-from stemwatch.inbox.mounts import Mode
+from stemwatch.disks.mounts import Mode
+from stemwatch.inbox.finished import Kept
 from stemwatch.inbox.names import Filter
 from stemwatch.inbox.rounds import CAPACITY, Rounds
 from stemwatch.inbox.scan import Found, scan
 from stemwatch.inbox.settle import Settler
+from stemwatch.inbox.unchanged_folders import Folders
 from stemwatch.inbox.watcher import Watcher
 from stemwatch.job import Identity
 from stemwatch.journal.journal import Journal
@@ -42,8 +42,8 @@ from tests.acceptance.harness import KEY, Home
 from tests.acceptance.songs import wav_bytes
 from tests.benchmarks.looking import load
 from tests.benchmarks.serving import scenario_server, seen
-from tests.rounds_support import Front
-from tests.support import wait_for, wait_for_async
+from tests.support.rounds import Front
+from tests.support.waiting import wait_for, wait_for_async
 
 ROUNDS = 7
 A_FOLDER = 200  # songs: a large album box

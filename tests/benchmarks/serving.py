@@ -19,7 +19,13 @@ def scenario_server(
     settings: Mapping[str, Any], scenario: Mapping[str, Any] | None = None, *options: str
 ) -> Iterator[str]:
     """Its origin. `settings` and `scenario` are those of `ScenarioServer`."""
-    command = [sys.executable, "-m", "tests.scenario.server", "--settings", json.dumps(settings)]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.support.scenario.server",
+        "--settings",
+        json.dumps(settings),
+    ]
     command += ["--scenario", json.dumps(scenario or {}), *options]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:

@@ -23,9 +23,9 @@ from pathlib import Path
 import yaml
 
 from tests.container.containerfile import Stage, read
-from tests.scenario.caller import make_song
-from tests.scenario.server import ScenarioServer
-from tests.support import wait_for
+from tests.support.scenario.caller import make_song
+from tests.support.scenario.server import ScenarioServer
+from tests.support.waiting import wait_for
 from tests.systemd.machine import REPO, debian_tree, within
 
 KEY = "sk-container-canary-0123456789"

@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 
 from stemwatch import config, log
+from stemwatch.config.api_key import load_key
 from stemwatch.inbox.watcher import Watcher
-from stemwatch.key import load_key
 from stemwatch.service.app import run_service
 
 

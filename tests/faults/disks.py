@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from tests.support import wait_for
+from tests.support.waiting import wait_for
 
 _EXT4_IOC_SHUTDOWN = 0x8004587D
 NOLOGFLUSH = 2  # the harshest: what the file system's own journal has not committed is lost

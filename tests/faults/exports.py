@@ -20,7 +20,7 @@ from types import TracebackType
 
 import psutil
 
-from tests.support import wait_for
+from tests.support.waiting import wait_for
 
 _SFTP_SERVER = "/usr/lib/openssh/sftp-server"
 _PACKAGES = {

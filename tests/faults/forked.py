@@ -24,9 +24,9 @@ from pathlib import Path
 from types import TracebackType
 
 from stemwatch import config, log
-from stemwatch.key import load_key
+from stemwatch.config.api_key import load_key
 from stemwatch.service.app import run_service
-from stemwatch.workers.timing import Timing
+from stemwatch.workers.pacing.timing import Timing
 
 _ANY_TRACER = (0x59616D61, ctypes.c_ulong(-1))  # prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY)
 ROOT = Path(__file__).parents[2]

@@ -36,14 +36,14 @@ from typing import Any
 from stemwatch.errors import StemwatchError
 from stemwatch.job import Options
 from stemwatch.stemsplit.calls import Calls
-from stemwatch.stemsplit.client import SeparationApi, Upload
+from stemwatch.stemsplit.interface import SeparationApi, Upload
 from stemwatch.stemsplit.presigned import PresignedApi
 from stemwatch.stemsplit.separate import SeparateApi
-from stemwatch.workers.pace import RequestBudget
+from stemwatch.workers.pacing.pace import RequestBudget
 from tests.faults import result
 from tests.faults.grammar import API_HOST, KNOWN, OWN, Hostile
 from tests.faults.result import Result
-from tests.scenario.wire import Request, read_request
+from tests.support.scenario.wire import Request, read_request
 
 CANARY = "sk-canary-HOSTILE-0123456789abcdef"
 GROWTH = 16.0  # MB of resident memory that may come after the first tenth

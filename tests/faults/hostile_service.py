@@ -17,16 +17,16 @@ from typing import Any
 from urllib.parse import unquote
 
 from stemwatch import config, log
-from stemwatch.key import load_key
+from stemwatch.config.api_key import load_key
 from stemwatch.service.app import run_service
-from stemwatch.workers.timing import Timing
+from stemwatch.workers.pacing.timing import Timing
 from tests.acceptance.harness import Home, Service
 from tests.acceptance.songs import wav_bytes
 from tests.faults.grammar import ESCAPED, KNOWN, Hostile
 from tests.faults.hostile import CANARY, Figures
-from tests.scenario.stems import tone, wav_header
-from tests.scenario.wire import Request, read_request
-from tests.support import wait_for
+from tests.support.scenario.stems import tone, wav_header
+from tests.support.scenario.wire import Request, read_request
+from tests.support.waiting import wait_for
 
 FACTOR = 0.01
 _COMMAND = [sys.executable, "-m", "tests.faults.hostile_service"]

@@ -39,8 +39,8 @@ from tests.acceptance.songs import wav_bytes
 from tests.faults import result as common
 from tests.faults.disks import Ext4, Tmpfs, why_no_mounts
 from tests.faults.looking import PASSING
-from tests.scenario.server import ScenarioServer
-from tests.support import wait_for
+from tests.support.scenario.server import ScenarioServer
+from tests.support.waiting import wait_for
 
 FACTOR = 0.05  # of the service's own waiting times
 LIMIT = 60.0  # seconds from the fault's end to the end of all work, unscaled

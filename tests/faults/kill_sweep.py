@@ -45,7 +45,7 @@ from tests.faults import result
 from tests.faults.forked import Forks, Stuck
 from tests.faults.looking import Observer, litter, originals
 from tests.faults.result import Result
-from tests.scenario.server import ScenarioServer
+from tests.support.scenario.server import ScenarioServer
 
 FACTOR = 0.02  # all waiting times of the service
 MOST_DOUBT = 5.0  # percent of the songs that SIGKILLs may leave unconfirmed

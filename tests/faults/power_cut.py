@@ -40,8 +40,8 @@ from tests.faults import result
 from tests.faults.disks import Ext4, why_no_mounts
 from tests.faults.looking import PASSING
 from tests.faults.result import Result
-from tests.scenario.server import ScenarioServer
-from tests.support import wait_for
+from tests.support.scenario.server import ScenarioServer
+from tests.support.waiting import wait_for
 
 CUTS_A_LIFE = 8  # then all work is done and a fresh disk begins
 SONGS_A_CUT = 3

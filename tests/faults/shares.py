@@ -47,7 +47,7 @@ from tests.faults.exports import (
 from tests.faults.looking import originals
 from tests.faults.result import Result, several
 from tests.faults.soak import Server
-from tests.support import wait_for
+from tests.support.waiting import wait_for
 
 FOLDERS = ("inbox", "outbox", "quarantine", "archive")
 FACTOR = 0.03  # of the service's waiting times: 15 s between two looks at a disk are 0.45 s

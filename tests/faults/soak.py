@@ -40,7 +40,7 @@ from tests.acceptance.songs import wav_bytes
 from tests.faults import result
 from tests.faults.looking import Observer, originals
 from tests.faults.result import Result
-from tests.support import wait_for
+from tests.support.waiting import wait_for
 
 FACTOR = 0.02  # all waiting times of the service
 BACKLOG = 40  # songs that wait at most: dropping goes on as fast as they are worked off
@@ -86,7 +86,7 @@ class Server:
 
     def __init__(self, ledger: Path) -> None:
         settings = json.dumps({"key": KEY, "job_seconds": 0.02})
-        command = [sys.executable, "-m", "tests.scenario.server", "--settings", settings]
+        command = [sys.executable, "-m", "tests.support.scenario.server", "--settings", settings]
         self._process = subprocess.Popen(
             [*command, "--ledger", str(ledger)],
             cwd=Path(__file__).parents[2],

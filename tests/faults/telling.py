@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from stemwatch.cli import main
-from stemwatch.local.spawn import LocalServer
+from stemwatch.server.spawn import LocalServer
 
 TOKEN = "tok-canary-0a1b2c3d4e5f6789"  # noqa: S105
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stemwatch.stemsplit.guard import is_public
+from stemwatch.stemsplit.line.address_guard import is_public
 from tests.faults.grammar import FORBIDDEN, PUBLIC
 from tests.faults.hostile import is_special
 

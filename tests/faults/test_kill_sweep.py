@@ -12,7 +12,7 @@ from tests.acceptance.harness import KEY
 from tests.faults.forked import Forks
 from tests.faults.kill_sweep import Case, points, profile, sweep
 from tests.faults.looking import Observer
-from tests.scenario.server import ScenarioServer
+from tests.support.scenario.server import ScenarioServer
 
 
 def _can_trace() -> bool:

@@ -19,8 +19,8 @@ import pytest
 from tests.acceptance.harness import SCALED, Home, Service
 from tests.acceptance.songs import drop
 from tests.faults.telling import TOKEN
-from tests.scenario.server import ScenarioServer
-from tests.support import wait_for
+from tests.support.scenario.server import ScenarioServer
+from tests.support.waiting import wait_for
 
 KEY = "sk-canary-SECRETS+/0123456789=abcdef"
 SIGNED = f"https://storage.example/a.wav?X-Amz-Signature={TOKEN}&X-Amz-Expires=3600"
@@ -243,6 +243,6 @@ def test_the_local_server_s_key_stays_with_it(tmp_path: Path, command: str) -> N
     assert home.sidecars(), service.text()
     key = secrets.read_text()
     assert len(key) > 30
-    assert any(b"stemwatch.local" in data for data in processes.seen.values()), processes.seen
+    assert any(b"stemwatch.server" in data for data in processes.seen.values()), processes.seen
     more = [(f"process {pid}", data) for pid, data in processes.seen.items()]
     assert_nowhere(home.root, [key, KEY], *more)

@@ -41,7 +41,7 @@ from tests.acceptance.songs import wav_bytes
 from tests.faults import result
 from tests.faults.disks import Ext4, why_no_mounts
 from tests.faults.result import Result, several
-from tests.support import wait_for
+from tests.support.waiting import wait_for
 
 NOWHERE = "http://127.0.0.1:9/v1"  # never called: the budget lets nothing through
 LEAST = 0.01  # minutes a day: the smallest budget, and every song is longer

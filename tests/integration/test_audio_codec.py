@@ -15,7 +15,7 @@ from stemwatch.audio.arrays import array_of, native, stereo
 from stemwatch.audio.codec import BLOCK, Encoder, decode
 from stemwatch.audio.frames import Source
 from stemwatch.errors import Reject
-from tests.integration.audio_samples import FORMATS, RATE, decoded, overwrite, tone, write
+from tests.support.audio_samples import FORMATS, RATE, decoded, overwrite, tone, write
 
 
 @pytest.mark.parametrize("format", ["wav", "flac"])

@@ -19,12 +19,12 @@ import numpy as np
 import psutil
 import pytest
 
-from stemwatch.audio.client import AudioHelper
+from stemwatch.audio.helper.client import AudioHelper
 from stemwatch.audio.probe import probe
 from stemwatch.errors import PauseService, Reject
-from tests.broken import CRASH, NO_AUDIO, NO_START, TYPE_ERROR, Broken, no_library
-from tests.integration.audio_samples import cut, decoded, tone, with_endless_vendor, write
-from tests.support import wait_for, wait_for_async
+from tests.support.audio_samples import cut, decoded, tone, with_endless_vendor, write
+from tests.support.broken import CRASH, NO_AUDIO, NO_START, TYPE_ERROR, Broken, no_library
+from tests.support.waiting import wait_for, wait_for_async
 
 
 def helpers() -> list[psutil.Process]:
@@ -298,7 +298,7 @@ def test_a_helper_ends_with_its_service(tmp_path: Path) -> None:
             sys.executable,
             "-c",
             "import asyncio, sys\n"
-            "from stemwatch.audio.client import AudioHelper\n"
+            "from stemwatch.audio.helper.client import AudioHelper\n"
             "async def main():\n"
             "    audio = AudioHelper()\n"
             "    await audio.probe(sys.argv[1])\n"
@@ -320,7 +320,7 @@ def test_a_helper_ends_with_its_service(tmp_path: Path) -> None:
 def test_the_client_loads_no_decoder() -> None:
     """The idle service holds neither PyAV nor numpy nor mutagen."""
     code = (
-        "import sys, stemwatch.audio, stemwatch.audio.client\n"
+        "import sys, stemwatch.audio, stemwatch.audio.helper.client\n"
         "print(sorted({'av', 'numpy', 'mutagen'} & set(sys.modules)))"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -13,7 +13,7 @@ from stemwatch.audio.codec import Encoder
 from stemwatch.audio.frames import Source
 from stemwatch.audio.mix import mix
 from stemwatch.errors import Reject
-from tests.integration.audio_samples import decoded, tone, write
+from tests.support.audio_samples import decoded, tone, write
 
 
 def stored(path: str) -> tuple[np.ndarray, int, str]:

@@ -15,7 +15,7 @@ import pytest
 from stemwatch.audio.probe import probe
 from stemwatch.audio.verify import verify
 from stemwatch.errors import Reject
-from tests.integration.audio_samples import FORMATS, cut, overwrite, tone, write
+from tests.support.audio_samples import FORMATS, cut, overwrite, tone, write
 
 CODECS = {
     "wav": "pcm_s16le",

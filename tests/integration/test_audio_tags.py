@@ -18,7 +18,7 @@ import pytest
 
 from stemwatch.audio.stemtags import write_tags
 from stemwatch.audio.tags import Cover, SourceTags, read_tags
-from tests.integration.audio_samples import decoded, overwrite, tone, write
+from tests.support.audio_samples import decoded, overwrite, tone, write
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(200))
 TEXT = {

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.broken import TYPE_ERROR, Broken, no_library
-from tests.commands_support import COMMAND, Home, a_job, environment, run
-from tests.scenario.server import ScenarioServer
-from tests.webhook_receiver import Receiver
+from tests.support.broken import TYPE_ERROR, Broken, no_library
+from tests.support.commands import COMMAND, Home, a_job, environment, run
+from tests.support.scenario.server import ScenarioServer
+from tests.support.webhook_receiver import Receiver
 
 KEY = "canary-key-0123456789"
 LOCAL = "api: {base_url: local}\n"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from stemwatch.job import JobState, Options, content_key
-from tests.commands_support import Home, a_job
-from tests.integration.audio_samples import tone, write
+from tests.support.audio_samples import tone, write
+from tests.support.commands import Home, a_job
 
 TONE = tone(6.0)
 

@@ -12,7 +12,7 @@ import pytest
 from stemwatch.job import JobState
 from stemwatch.journal.journal import Journal
 from stemwatch.operations.retrying import NotNow, bring_back
-from tests.commands_support import Home
+from tests.support.commands import Home
 
 
 @pytest.fixture

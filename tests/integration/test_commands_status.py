@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from stemwatch import progress
+from stemwatch.disks.lock import InstanceLock
 from stemwatch.job import JobState
-from stemwatch.lock import InstanceLock
-from stemwatch.operations.standing import SCHEMA
-from tests.commands_support import COMMAND, SHA, Home, a_job, environment
-from tests.support import wait_for
+from stemwatch.operations.status import SCHEMA
+from stemwatch.workers import progress
+from tests.support.commands import COMMAND, SHA, Home, a_job, environment
+from tests.support.waiting import wait_for
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stemwatch.service.notify import (
+from stemwatch.service.sd_notify import (
     alive,
     extend,
     notify,

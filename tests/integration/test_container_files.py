@@ -18,10 +18,10 @@ import pytest
 import yaml
 
 from stemwatch.config import load
-from stemwatch.lock import InstanceLock
-from tests.commands_support import Home
+from stemwatch.disks.lock import InstanceLock
 from tests.container.containerfile import read
-from tests.support import namespaces, wait_for
+from tests.support.commands import Home
+from tests.support.waiting import namespaces, wait_for
 
 REPO = Path(__file__).resolve().parents[2]
 FOLDER = REPO / "container"

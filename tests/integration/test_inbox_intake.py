@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from stemwatch.audio.client import AudioHelper
-from stemwatch.compose import intake_of
+from stemwatch.audio.helper.client import AudioHelper
+from stemwatch.disks.places import Anchor, Place
 from stemwatch.errors import PauseService
 from stemwatch.inbox.intake import Candidate, Intake, Limits
 from stemwatch.job import Job, JobState, Options
 from stemwatch.journal.journal import Journal
-from stemwatch.workers.place import Anchor, Place
+from stemwatch.wiring.working_set import intake_of
 from tests.acceptance.harness import Home
-from tests.context_support import context_of
-from tests.scenario.caller import make_song
+from tests.support.context import context_of
+from tests.support.scenario.caller import make_song
 
 UNCONFIRMED = {"code": "submission_unconfirmed", "message": "no answer.", "hint": "look."}
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from stemwatch.audio.client import AudioHelper
+from stemwatch.audio.helper.client import AudioHelper
 from stemwatch.audio.results import Probe
 from stemwatch.inbox.examine import examine
 from stemwatch.inbox.reading import AHEAD, FileReader, Reading, _Ahead
 from stemwatch.job import Identity
-from tests.scenario.caller import make_song
-from tests.support import wait_for_async
+from tests.support.scenario.caller import make_song
+from tests.support.waiting import wait_for_async
 
 SECONDS = 1.0
 

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pytest
 
+from stemwatch.disks.opening import NotYet
 from stemwatch.inbox.names import Filter
 from stemwatch.inbox.rounds import AT_ONCE, Rounds
-from stemwatch.inbox.sample import NotYet
 from stemwatch.inbox.scan import Found
 from stemwatch.inbox.settle import Settler
 from stemwatch.inbox.watcher import Watcher
 from stemwatch.job import Identity, Job, JobState
 from stemwatch.journal.journal import Journal
-from tests.commands_support import a_job
-from tests.rounds_support import Front
-from tests.support import wait_for_async
+from tests.support.commands import a_job
+from tests.support.rounds import Front
+from tests.support.waiting import wait_for_async
 
 
 class Service(Front):

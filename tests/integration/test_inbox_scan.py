@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from stemwatch.disks.opening import NotYet, open_regular, sample
 from stemwatch.inbox import scan as scanning
 from stemwatch.inbox.names import Filter
-from stemwatch.inbox.sample import NotYet, open_regular, sample
 from stemwatch.inbox.scan import Found, Offline, find, root_device, scan
 from stemwatch.job import Identity
 
@@ -166,7 +166,7 @@ def test_unreadable_folders_are_reported_once(tmp_path: Path) -> None:
     code = """
         import os, sys
         from stemwatch.inbox.names import Filter
-        from stemwatch.inbox.sample import NotYet, sample
+        from stemwatch.disks.opening import NotYet, sample
         from stemwatch.inbox.scan import scan
         os.setgroups([]), os.setgid(65534), os.setuid(65534)
         root = sys.argv[1]

@@ -17,7 +17,7 @@ from watchdog.observers.inotify_c import InotifyEvent, Mask
 
 from stemwatch.inbox.names import Filter
 from stemwatch.inbox.watcher import CANARY, MAX_HINTS, Hints, Watcher
-from tests.support import wait_for_async
+from tests.support.waiting import wait_for_async
 
 SONGS = Filter(["mp3", "wav"])
 

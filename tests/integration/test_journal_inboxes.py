@@ -10,7 +10,7 @@ import pytest
 
 from stemwatch.job import Job, JobState
 from stemwatch.journal.journal import Journal, Limit, OverBudget
-from tests.unit.journal_support import new_job
+from tests.support.journal import new_job
 
 Scenario = Callable[[Journal], Awaitable[None]]
 

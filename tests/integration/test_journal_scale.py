@@ -15,7 +15,7 @@ import pytest
 from stemwatch.job import JobState
 from stemwatch.journal import schema, transactions
 from stemwatch.journal.journal import Journal
-from tests.unit.journal_support import new_job
+from tests.support.journal import new_job
 
 ROWS = 5000
 STEPS = 1000  # of SQLite's virtual machine; a look at every row takes more than ROWS of them

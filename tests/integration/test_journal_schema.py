@@ -16,7 +16,7 @@ from stemwatch.errors import JournalFault
 from stemwatch.job import Job, JobState
 from stemwatch.journal import rows, schema
 from stemwatch.journal.journal import Journal
-from tests.unit.journal_support import new_job
+from tests.support.journal import new_job
 
 NOW = len(schema.MIGRATIONS) + 1  # this version
 
@@ -175,7 +175,7 @@ def test_any_name_of_a_state_folder_can_be_opened_again(tmp_path: Path, name: st
 _WRITE_AND_DIE = """
 import asyncio, os, signal, sys
 from stemwatch.journal.journal import Journal
-from tests.unit.journal_support import new_job
+from tests.support.journal import new_job
 
 async def main():
     journal = Journal(sys.argv[1])

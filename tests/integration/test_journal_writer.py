@@ -24,7 +24,7 @@ from stemwatch.journal.journal import AlreadyPaid, Journal, StaleJob
 from stemwatch.journal.reader import Reader
 from stemwatch.journal.transactions import ForbiddenTransition
 from stemwatch.journal.writer import Writer
-from tests.unit.journal_support import new_job
+from tests.support.journal import new_job
 
 
 @asynccontextmanager
@@ -407,7 +407,7 @@ _FAIL_FLUSHES = """
 import asyncio, sys
 from stemwatch.errors import JournalFault
 from stemwatch.journal.journal import Journal
-from tests.unit.journal_support import new_job
+from tests.support.journal import new_job
 
 async def main():
     journal = Journal(sys.argv[1])

@@ -16,8 +16,8 @@ import pytest
 from stemwatch.notices.events import DELIVERED, PAUSED, QUARANTINED, Event
 from stemwatch.notices.hooks import AT_ONCE, MOST, Hooks
 from stemwatch.notices.payload import payload
-from stemwatch.notices.process import Ended, environment, run
-from tests.support import wait_for, wait_for_async
+from stemwatch.notices.programs import Ended, environment, run
+from tests.support.waiting import wait_for, wait_for_async
 
 PAUSE = Event(PAUSED, code="server", message="the API can't be reached.", hint="Nothing to do.")
 

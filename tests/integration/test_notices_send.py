@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from stemwatch.notices.sender import FAILED, INVALID, SENT, Message, Outcome, send
-from tests.webhook_receiver import Receiver
+from tests.support.webhook_receiver import Receiver
 
 
 def url_of(receiver: Receiver, path: str = "") -> str:

@@ -13,11 +13,11 @@ from stemwatch.job import Identity, JobState, Options, content_key
 from stemwatch.journal.journal import Journal
 from stemwatch.journal.schema import JOURNAL
 from stemwatch.operations.split import Order, run_split
-from stemwatch.workers.timing import Timing
+from stemwatch.workers.pacing.timing import Timing
 from tests.acceptance.harness import KEY, Home
-from tests.scenario.caller import make_song
-from tests.scenario.server import ScenarioServer
-from tests.unit.journal_support import new_job
+from tests.support.journal import new_job
+from tests.support.scenario.caller import make_song
+from tests.support.scenario.server import ScenarioServer
 
 
 def test_a_song_that_another_run_is_at_ends_no_other(tmp_path: Path) -> None:

@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
+from stemwatch.disks import durable
 from stemwatch.errors import PauseService, Reject, RetryLater
 from stemwatch.job import Identity, Job, JobState, Options
-from stemwatch.outbox import delivery, durable, naming, reuse, sidecar, staging
+from stemwatch.outbox import delivery, earlier, naming, sidecar, staging
 from stemwatch.outbox.sidecar import StemFile
 from stemwatch.outbox.staging import Staging
 
@@ -398,7 +399,7 @@ def test_paid_stems_are_reused_under_a_new_name(outbox: str) -> None:
     """Stems and mixes of the same recipe are taken over; other mixes remain to be made."""
     folder = earlier_delivery(outbox)
     new = Staging(outbox, "2", "wav")
-    stems = reuse.relink(folder, sidecar.read(sidecar.locate(folder) or ""), new, MIXED)
+    stems = earlier.relink(folder, sidecar.read(sidecar.locate(folder) or ""), new, MIXED)
     assert stems is not None
     assert [(s.id, s.derived_from, s.gain_db) for s in stems] == [
         ("vocals", None, None),
@@ -416,7 +417,7 @@ def test_a_mix_of_another_recipe_is_made_anew(outbox: str) -> None:
     folder = earlier_delivery(outbox)
     new = Staging(outbox, "2", "wav")
     options = Options(mixes={"solo": ("instrumental",)})
-    stems = reuse.relink(folder, delivery.verify_folder(folder), new, options)
+    stems = earlier.relink(folder, delivery.verify_folder(folder), new, options)
     assert stems is not None
     assert [stem.id for stem in stems] == ["vocals", "instrumental"]
 
@@ -439,7 +440,7 @@ def test_what_is_not_whole_is_not_reused(outbox: str, damage: str) -> None:
     elif damage == "fifo":
         os.mkfifo(stem)
     new = Staging(outbox, "2", "wav")
-    assert reuse.relink(folder, found, new, options) is None
+    assert earlier.relink(folder, found, new, options) is None
     assert new.stems == []
     assert os.listdir(new.path) == []
 
@@ -448,7 +449,7 @@ def test_reuse_across_devices_copies(outbox: str, far: str) -> None:
     """Where no link is possible the bytes are copied."""
     folder = deliver(outbox)
     new = Staging(far, "2", "wav")
-    stems = reuse.relink(folder, delivery.verify_folder(folder), new, Options())
+    stems = earlier.relink(folder, delivery.verify_folder(folder), new, Options())
     assert stems is not None
     assert os.stat(new.file_of("vocals")).st_nlink == 1
     assert json.loads(Path(folder, "song.stemwatch.json").read_text())["bpm"] == 124.0

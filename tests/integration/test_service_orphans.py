@@ -12,16 +12,16 @@ from typing import Any
 
 import pytest
 
-from stemwatch import lock
+from stemwatch.disks import lock
+from stemwatch.disks.lock import InstanceLock
 from stemwatch.job import Job, JobState
 from stemwatch.journal.journal import StaleJob
-from stemwatch.lock import InstanceLock
 from stemwatch.service import orphans
 from stemwatch.workers.context import Context
-from stemwatch.workers.timing import Timing
+from stemwatch.workers.pacing.timing import Timing
 from tests.acceptance.harness import Home
-from tests.context_support import context_of
-from tests.unit.journal_support import new_job
+from tests.support.context import context_of
+from tests.support.journal import new_job
 
 QUEUED, SUBMITTING, GONE = JobState.QUEUED, JobState.SUBMITTING, JobState.GONE
 SEPARATING, SEPARATED = JobState.SEPARATING, JobState.SEPARATED

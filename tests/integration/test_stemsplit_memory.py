@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 from tests.benchmarks.serving import ROOT
-from tests.scenario.server import ScenarioServer
+from tests.support.scenario.server import ScenarioServer
 
 UPLOADER = """
 import asyncio, json, os, sys, time
 from stemwatch.job import Options
-from stemwatch.stemsplit.client import Upload
+from stemwatch.stemsplit.interface import Upload
 from stemwatch.stemsplit.calls import Calls
 from stemwatch.stemsplit.separate import SeparateApi
 from tests.benchmarks.looking import peak_growth

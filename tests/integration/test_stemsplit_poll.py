@@ -10,11 +10,11 @@ import pytest
 
 from stemwatch.errors import PauseService, RetryLater, StemwatchError
 from stemwatch.stemsplit.calls import Calls
-from stemwatch.stemsplit.client import RemoteJob, RemoteStatus
+from stemwatch.stemsplit.interface import RemoteJob, RemoteStatus
 from stemwatch.stemsplit.separate import SeparateApi
-from tests.scenario.caller import KEY, Caller, make_song
-from tests.scenario.server import ScenarioServer
-from tests.support import wait_for
+from tests.support.scenario.caller import KEY, Caller, make_song
+from tests.support.scenario.server import ScenarioServer
+from tests.support.waiting import wait_for
 
 T = TypeVar("T")
 

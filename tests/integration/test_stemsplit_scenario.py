@@ -19,11 +19,11 @@ import pytest
 from stemwatch.errors import RetryLater
 from stemwatch.job import Options
 from stemwatch.stemsplit.calls import Calls
-from stemwatch.stemsplit.client import RemoteStatus
+from stemwatch.stemsplit.interface import RemoteStatus
 from stemwatch.stemsplit.separate import SeparateApi
-from tests.scenario.caller import Caller, make_song
-from tests.scenario.server import ScenarioServer
-from tests.support import wait_for
+from tests.support.scenario.caller import Caller, make_song
+from tests.support.scenario.server import ScenarioServer
+from tests.support.waiting import wait_for
 
 
 def get(url: str) -> bytes:
@@ -68,7 +68,7 @@ def test_stems_are_real_audio(tmp_path: Path, kind: str) -> None:
 
 def test_a_song_that_is_not_wav_is_measured(tmp_path: Path) -> None:
     """Its stems must have its length, or nobody could verify them."""
-    from tests.scenario.stems import encoded
+    from tests.support.scenario.stems import encoded
 
     (tmp_path / "a.mp3").write_bytes(encoded("x", "mp3", 1.2))
     with ScenarioServer(job_seconds=0.0) as server:
@@ -79,7 +79,13 @@ def test_a_song_that_is_not_wav_is_measured(tmp_path: Path) -> None:
 
 def test_a_process_of_its_own_with_a_ledger(tmp_path: Path) -> None:
     """It prints its URL, takes scenarios, shows its log and ledger, and remembers its jobs."""
-    command = [sys.executable, "-m", "tests.scenario.server", "--ledger", str(tmp_path / "l")]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.support.scenario.server",
+        "--ledger",
+        str(tmp_path / "l"),
+    ]
     command += ["--settings", '{"job_seconds": 0}']
     song = make_song(tmp_path / "a.wav")
     job_id = ""

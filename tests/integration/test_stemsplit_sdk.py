@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 import stemsplit_python as sdk
 
-from tests.local_support import Server, tone
-from tests.openapi import validate
-from tests.support import wait_for
-from tests.webhook_receiver import Call, Receiver
+from tests.support.openapi import validate
+from tests.support.server import Server, tone
+from tests.support.waiting import wait_for
+from tests.support.webhook_receiver import Call, Receiver
 
 pytestmark = pytest.mark.xdist_group("sdk")  # they share a server
 

@@ -16,11 +16,11 @@ from stemwatch import __version__
 from stemwatch.errors import PauseService, Reject, RetryLater, StemwatchError, Unconfirmed
 from stemwatch.job import Options
 from stemwatch.stemsplit.calls import Calls
-from stemwatch.stemsplit.client import Submitted, Upload
+from stemwatch.stemsplit.interface import Submitted, Upload
 from stemwatch.stemsplit.separate import SeparateApi
-from tests.scenario.caller import KEY, Caller, make_song
-from tests.scenario.server import ScenarioServer
-from tests.support import wait_for, wait_for_async
+from tests.support.scenario.caller import KEY, Caller, make_song
+from tests.support.scenario.server import ScenarioServer
+from tests.support.waiting import wait_for, wait_for_async
 
 BUFFER = 128 * 1024  # bytes that the kernel takes in for the server before it reads
 BIG = 12_000_000  # bytes: more than the buffers of both sides hold

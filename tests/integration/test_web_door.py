@@ -16,22 +16,22 @@ import httpx
 import pytest
 
 from stemwatch import config
-from stemwatch.compose import working_set
 from stemwatch.config import Settings, Web
+from stemwatch.disks.mounts import WatchMode
+from stemwatch.disks.places import Place
 from stemwatch.errors import ConfigFault, JournalFault, PauseService
-from stemwatch.inbox.mounts import WatchMode
 from stemwatch.job import Job
 from stemwatch.journal.journal import Journal
 from stemwatch.service.app import Service
-from stemwatch.web.address import bound, looked_at, url_of
-from stemwatch.web.guard import MOST
+from stemwatch.web.connection_limits import MOST
 from stemwatch.web.health import POOL_PATIENCE
+from stemwatch.web.listening import bound, looked_at, url_of
 from stemwatch.web.receiver import MAX_BODY, PATH, callback_url
 from stemwatch.web.server import serving
-from stemwatch.workers.place import Place
-from stemwatch.workers.timing import Timing
+from stemwatch.wiring.working_set import working_set
+from stemwatch.workers.pacing.timing import Timing
 from tests.acceptance.harness import KEY, Home
-from tests.support import NO_TLS, wait_for_async
+from tests.support.waiting import NO_TLS, wait_for_async
 
 PATIENCE = 0.5  # seconds, where the service has five
 

@@ -17,16 +17,16 @@ import pytest
 from stemwatch.errors import PauseService, Reject
 from stemwatch.job import Identity, Job, JobState, Options
 from stemwatch.limits import Limits
-from stemwatch.stemsplit.client import RemoteJob, Submitted, TooLarge, Upload
-from stemwatch.workers.claims import Claims
+from stemwatch.stemsplit.interface import RemoteJob, Submitted, TooLarge, Upload
 from stemwatch.workers.context import Context
-from stemwatch.workers.gate import FETCH, SUBMIT
-from stemwatch.workers.pool import Pool
+from stemwatch.workers.pacing.gate import FETCH, SUBMIT
+from stemwatch.workers.pool.claims import Claims
+from stemwatch.workers.pool.turns import Pool
 from tests.acceptance.harness import Home
-from tests.context_support import context_of
-from tests.scenario.caller import make_song
-from tests.support import wait_for_async
-from tests.unit.journal_support import new_job
+from tests.support.context import context_of
+from tests.support.journal import new_job
+from tests.support.scenario.caller import make_song
+from tests.support.waiting import wait_for_async
 
 # When the stop comes: so many turns of the event loop after the wire reached this point.
 MOMENTS = [

@@ -14,13 +14,13 @@ import pytest
 from stemwatch.job import Identity, Job, JobState
 from stemwatch.journal.journal import Journal
 from stemwatch.workers.context import Context
-from stemwatch.workers.pool import Pool
-from stemwatch.workers.timing import Timing
+from stemwatch.workers.pacing.timing import Timing
+from stemwatch.workers.pool.turns import Pool
 from tests.acceptance.harness import Home
-from tests.context_support import context_of
-from tests.scenario.server import ScenarioServer
-from tests.support import wait_for_async
-from tests.unit.journal_support import new_job
+from tests.support.context import context_of
+from tests.support.journal import new_job
+from tests.support.scenario.server import ScenarioServer
+from tests.support.waiting import wait_for_async
 
 SONGS = 20
 _LOOKS = 8  # at the journal, for a song from its claim to its end; 26 before turns were choosy

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from stemwatch.job import Job, JobState, Options
-from stemwatch.stemsplit.client import Submitted, Upload
+from stemwatch.stemsplit.interface import Submitted, Upload
 from stemwatch.workers.context import Context
-from stemwatch.workers.pool import Pool
+from stemwatch.workers.pool.turns import Pool
 from tests.integration.test_workers_drain import Wire, opened
 
 QUEUED = JobState.QUEUED

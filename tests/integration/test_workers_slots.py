@@ -12,14 +12,14 @@ import pytest
 
 from stemwatch.job import Identity, Job, JobState
 from stemwatch.journal.claiming import ORDER
-from stemwatch.workers.gate import FETCH
-from stemwatch.workers.pool import Pool
-from stemwatch.workers.timing import Timing
+from stemwatch.workers.pacing.gate import FETCH
+from stemwatch.workers.pacing.timing import Timing
+from stemwatch.workers.pool.turns import Pool
 from tests.acceptance.harness import Home
-from tests.context_support import context_of
-from tests.scenario.server import ScenarioServer
-from tests.support import wait_for_async
-from tests.unit.journal_support import new_job
+from tests.support.context import context_of
+from tests.support.journal import new_job
+from tests.support.scenario.server import ScenarioServer
+from tests.support.waiting import wait_for_async
 
 SONGS = 12
 

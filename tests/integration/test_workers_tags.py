@@ -9,16 +9,16 @@ from pathlib import Path
 import mutagen.flac
 import pytest
 
-from stemwatch.audio.client import AudioHelper
+from stemwatch.audio.helper.client import AudioHelper
+from stemwatch.disks.places import Anchor, Place
 from stemwatch.errors import RetryLater
 from stemwatch.job import Options
 from stemwatch.outbox.staging import Staging
-from stemwatch.workers import deliver
-from stemwatch.workers.place import Anchor, Place
+from stemwatch.workers.steps import deliver
 from tests.acceptance.harness import Home
-from tests.context_support import context_of
-from tests.integration.audio_samples import write
-from tests.unit.journal_support import new_job
+from tests.support.audio_samples import write
+from tests.support.context import context_of
+from tests.support.journal import new_job
 
 
 def test_a_share_that_is_away_is_not_asked_for_tags(tmp_path: Path) -> None:

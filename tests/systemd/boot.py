@@ -19,9 +19,9 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from tests.scenario.caller import make_song
-from tests.scenario.server import ScenarioServer
-from tests.support import wait_for
+from tests.support.scenario.caller import make_song
+from tests.support.scenario.server import ScenarioServer
+from tests.support.waiting import wait_for
 from tests.systemd.machine import Machine, debian
 
 KEY = "sk-boot-canary-0123456789abcdef"

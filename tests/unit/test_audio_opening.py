@@ -13,7 +13,7 @@ from stemwatch.audio.frames import Source
 from stemwatch.audio.probe import probe
 from stemwatch.audio.stemtags import write_tags
 from stemwatch.audio.tags import read_tags
-from tests.integration.audio_samples import FORMATS, tone, write
+from tests.support.audio_samples import FORMATS, tone, write
 
 LATIN_1 = "Söng".encode("latin-1")
 

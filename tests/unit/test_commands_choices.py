@@ -2,11 +2,11 @@
 
 import pytest
 
-from stemwatch.inbox.mounts import WatchMode
-from stemwatch.operations.checking import clock_finding, watch_finding
-from stemwatch.operations.finding import FAULT, OK, WARNING
+from stemwatch.disks.mounts import WatchMode
+from stemwatch.operations.check.everything import clock_finding, watch_finding
+from stemwatch.operations.check.finding import FAULT, OK, WARNING
 from stemwatch.operations.retrying import chosen, nearest
-from tests.commands_support import a_job
+from tests.support.commands import a_job
 
 NOW = 1_800_000_000.0
 JOBS = [

@@ -5,11 +5,11 @@ import io
 import pytest
 from rich.console import Console
 
-from stemwatch.progress import Running
 from stemwatch.ui import plain, text
 from stemwatch.ui import standing as view
 from stemwatch.ui.bars import Bars
-from tests.commands_support import a_job
+from stemwatch.workers.progress import Running
+from tests.support.commands import a_job
 
 ODD = "[bold]x{task.id}\x1b[2J\n\udcff%s :smile:.mp3"
 
@@ -160,7 +160,7 @@ def test_the_view_tells_what_each_of_several_inboxes_does() -> None:
 
 def test_the_view_names_the_command_for_each_quarantined_song() -> None:
     """What may be charged again is said to be so."""
-    from stemwatch.operations.standing import listed
+    from stemwatch.operations.status import listed
 
     one = listed(a_job("a.mp3", id=4, code="submission_unconfirmed", message="no answer."))
     told = shown(document(quarantined=[one]))

@@ -17,7 +17,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 from stemwatch.job import TRANSITIONS, Job, JobState, resume_state
 from stemwatch.journal.journal import AlreadyPaid, Journal, Limit, OverBudget, StaleJob
 from stemwatch.journal.transactions import ForbiddenTransition
-from tests.unit.journal_support import new_job
+from tests.support.journal import new_job
 
 T = TypeVar("T")
 UNDER_WAY = {JobState.SUBMITTING, JobState.SEPARATING, JobState.SEPARATED}

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from stemwatch.job import Identity, JobState, Options
 from stemwatch.journal import rows, schema, transactions
-from tests.unit.journal_support import new_job
+from tests.support.journal import new_job
 
 NAMES = st.binary(min_size=1, max_size=60).filter(lambda raw: not {0, 0x2F} & set(raw))
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)

@@ -10,7 +10,7 @@ import pytest
 
 from stemwatch.job import JobState
 from stemwatch.journal.journal import Journal
-from tests.unit.journal_support import new_job
+from tests.support.journal import new_job
 
 WAITING: list[tuple[dict[str, Any], bool]] = [
     ({"state": JobState.QUEUED, "code": "disk"}, True),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from stemwatch.notices.batch import Batch
-from stemwatch.notices.digest import Digest
 from stemwatch.notices.events import BUDGET, DELIVERED, KINDS, PAUSED, QUARANTINED, RESUMED, Event
+from stemwatch.notices.summary import Digest
 
 EVERY, HOUR = 60.0, 3600.0
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stemwatch.disks import space
 from stemwatch.job import Options
-from stemwatch.outbox import naming, space
+from stemwatch.outbox import naming
 
 SHA = "1a2b3c4d" + "0" * 56
 ANY_NAME = st.text(

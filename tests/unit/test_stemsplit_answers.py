@@ -10,13 +10,8 @@ from typing import Any
 import pytest
 
 from stemwatch.errors import PauseService, Reject, RetryLater, StemwatchError, Unconfirmed
-from stemwatch.stemsplit.answers import (
-    Answer,
-    download_fault,
-    get_fault,
-    post_fault,
-)
-from stemwatch.stemsplit.words import printable, retry_after
+from stemwatch.stemsplit.answers import Answer, download_fault, get_fault, post_fault
+from stemwatch.stemsplit.rate_headers import printable, retry_after
 
 NOW = 1_800_000_000.0
 KEY = "sk-canary-0123456789"

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stemwatch.stemsplit.body import JsonBody
+from stemwatch.stemsplit.line.body import JsonBody
+from stemwatch.stemsplit.line.sockets import SocketStream
 from stemwatch.stemsplit.presigned import named_with, token_of
-from stemwatch.stemsplit.sockets import SocketStream
 
 KEY = "0123456789abcdef0123456789abcdef"
 TOKEN = "sw-0123456789abcdef0123"  # noqa: S105 - in a file name for all to see

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import warm
+from tests.support import warm
 
 ENV = {"PATH": os.environ["PATH"], "PYTHONPATH": os.fspath(warm.ROOT)}
 CHILD = [sys.executable, "-m", "tests.unit.test_warm"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stemwatch.counters import BOUNDS, Bytes, Durations
 from stemwatch.web.ledger import Ledger
+from stemwatch.workers.counters import BOUNDS, Bytes, Durations
 
 Row = tuple[int, int, float, str]
 

@@ -9,10 +9,10 @@ import numpy as np
 import soundfile
 from scipy.signal import butter, sosfilt, sosfiltfilt
 
-from stemwatch.local.spectral import bands
-from stemwatch.local.spectral.cues import NAMES, listen
-from stemwatch.local.spectral.network import SOURCES
-from stemwatch.local.spectral.stft import stft
+from stemwatch.server.engines.spectral import bands
+from stemwatch.server.engines.spectral.cues import NAMES, listen
+from stemwatch.server.engines.spectral.network import SOURCES
+from stemwatch.server.engines.spectral.stft import stft
 
 RATE = bands.RATE
 CELLS = 16_000  # from each variation of a song

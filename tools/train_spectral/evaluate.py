@@ -9,11 +9,11 @@ import numpy as np
 from cells import load
 
 from stemwatch.job import STEMS
-from stemwatch.local.spectral import bands
-from stemwatch.local.spectral.cues import listen
-from stemwatch.local.spectral.masks import GROUPS, stem_masks
-from stemwatch.local.spectral.network import SOURCES, Network
-from stemwatch.local.spectral.stft import Array, istft
+from stemwatch.server.engines.spectral import bands
+from stemwatch.server.engines.spectral.cues import listen
+from stemwatch.server.engines.spectral.masks import GROUPS, stem_masks
+from stemwatch.server.engines.spectral.network import SOURCES, Network
+from stemwatch.server.engines.spectral.stft import Array, istft
 
 
 def sdr(true: Any, made: Any) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from cells import Cells
 
-from stemwatch.local.spectral.network import CLIP, SOURCES, softmax
+from stemwatch.server.engines.spectral.network import CLIP, SOURCES, softmax
 
 HIDDEN = 32
 BATCH = 8192

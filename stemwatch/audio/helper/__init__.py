@@ -1,0 +1,1 @@
+"""The helper process that decodes: asked by the service, and what it answers with."""

@@ -1,0 +1,138 @@
+"""The helper process: JSON requests in, a line each; for each an empty line when it is taken and a
+JSON line when it is done; until stdin ends.
+
+A decoder that crashes on a damaged file, or wants all memory, takes this process with it and not
+the service.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import resource
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import asdict
+from queue import SimpleQueue
+from typing import Any, BinaryIO, NamedTuple
+
+from stemwatch.audio.helper.fault_kinds import told
+
+MEMORY = 2 << 30  # bytes of address space; a start takes 0.3 GiB, the largest mix 0.5
+_GRACE = 10.0  # seconds that a request may still run once the parent is gone
+
+
+def main() -> None:
+    """Serve requests until stdin ends; no core dumps, limited memory, one thread for arithmetic."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _limit_memory()
+    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")  # before numpy is imported
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints must not end up among the answers
+    _serve(sys.stdin.buffer, answers)
+
+
+def _limit_memory() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limit = MEMORY if hard == resource.RLIM_INFINITY else min(MEMORY, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+
+
+def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
+    lines: SimpleQueue[bytes] = SimpleQueue()
+    threading.Thread(target=_read, args=(requests, lines), daemon=True).start()
+    while line := lines.get():
+        request = json.loads(line)
+        missing = _load(request["op"])
+        answers.write(b"\n")  # taken: from here on an early end is this request's
+        answers.flush()
+        answer = _answer(request) if missing is None else told(missing)
+        # ensure_ascii (the default) carries the surrogates of a name that isn't UTF-8
+        answers.write(json.dumps(answer).encode("ascii") + b"\n")
+        answers.flush()
+
+
+def _load(operation: str) -> Exception | None:
+    """Load an operation's libraries at its first request: most never mix, and numpy costs 0.1 s.
+
+    Before the request is taken: a library that ends the process must not be blamed on a song.
+    """
+    try:
+        importlib.import_module(_OPERATIONS[operation].module)
+    except Exception as fault:
+        return fault
+    return None
+
+
+def _read(requests: BinaryIO, lines: SimpleQueue[bytes]) -> None:
+    """Reads beside the work, so that a decoder that hangs doesn't outlive the service."""
+    try:
+        while line := requests.readline():
+            lines.put(line)
+    finally:  # however it ends, nobody asks any more
+        lines.put(b"")
+        timer = threading.Timer(_GRACE, os._exit, (1,))
+        timer.daemon = True
+        timer.start()
+
+
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
+    operation = _OPERATIONS[request.pop("op")]
+    try:
+        return {"result": operation.call(**request)}
+    except Exception as fault:  # an oddity on one file is not the end of the helper
+        return told(fault)
+
+
+def _probe(path: str) -> dict[str, Any]:
+    from stemwatch.audio.probe import probe
+
+    return asdict(probe(path))
+
+
+def _verify(path: str, expected: float | None, format: str | None) -> dict[str, Any]:
+    from stemwatch.audio.verify import verify
+
+    return asdict(verify(path, expected=expected, format=format))
+
+
+def _tag(
+    source: str, files: dict[str, str], format: str, bpm: float | None, key: str | None
+) -> list[str]:
+    from stemwatch.audio.stemtags import write_tags
+    from stemwatch.audio.tags import SourceTags, read_tags
+
+    tags = read_tags(source) if source else SourceTags()
+    notes = [
+        write_tags(path, format, tags, title=title, bpm=bpm, key=key)
+        for path, title in files.items()
+    ]
+    return list(dict.fromkeys(note for note in (tags.note, *notes) if note))
+
+
+def _mix(inputs: list[str], out: str, format: str) -> dict[str, Any]:
+    from stemwatch.audio.mix import mix
+
+    return asdict(mix(inputs, out, format))
+
+
+def _test(folder: str) -> None:
+    from stemwatch.audio.helper.selftest import self_test
+
+    self_test(folder)
+
+
+class _Operation(NamedTuple):
+    call: Callable[..., Any]
+    module: str  # that imports all that it needs
+
+
+_OPERATIONS = {
+    "probe": _Operation(_probe, "stemwatch.audio.probe"),
+    "verify": _Operation(_verify, "stemwatch.audio.verify"),
+    "tag": _Operation(_tag, "stemwatch.audio.stemtags"),
+    "mix": _Operation(_mix, "stemwatch.audio.mix"),
+    "test": _Operation(_test, "stemwatch.audio.helper.selftest"),
+}

@@ -1,0 +1,251 @@
+"""The service's side of the audio helper: ask for a probe, a check, tags or a mix.
+
+Imports neither PyAV nor numpy: helpers start on demand, end when idle, and end with the service.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import tempfile
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from stemwatch.audio.helper.pipes import Helper
+from stemwatch.audio.results import MixResult, Probe
+from stemwatch.errors import PauseService, Reject, StemwatchError
+from stemwatch.extras import installed, reinstall
+
+# Refusals that may as well be ours: looked into each time. Others only until a helper has shown
+# that it works.
+_DOUBTFUL = frozenset({"decoder_crashed", "internal"})
+_TEST_SECONDS = 60.0  # a cold NAS with a slow disk
+
+
+class AudioHelper:
+    """Up to `helpers` processes with one request each at a time; more requests wait, first come
+    first served.
+
+    A file is refused only by a helper that works: before the first refusal, and before each that
+    may be a fault of our own, a fresh one has to pass its test. One that can't start, or fails
+    that, raises PauseService(code="audio_helper") until `test` passes: no file is to blame.
+    A helper ends after `idle` seconds without work. A request that takes longer than `timeout`
+    seconds, or whose helper dies, raises Reject(code="decoder_crashed"), or OSError (ETIMEDOUT) if
+    it did nothing but wait for a disk. The next one gets a fresh process; a cancelled request ends
+    its helper at once.
+    """
+
+    def __init__(self, *, helpers: int = 2, idle: float = 30.0, timeout: float = 600.0) -> None:
+        self._seats = asyncio.Semaphore(helpers)
+        self._idle_seconds, self._timeout = idle, timeout
+        self._free: deque[Helper] = deque()
+        self._all: set[Helper] = set()
+        self._testing = asyncio.Lock()
+        self._tests = 0  # so far
+        self._works = False  # a helper has answered well, or passed its test
+        self._fault = ""  # why the last test failed; "" while helpers may be asked
+
+    async def probe(self, path: str) -> Probe:
+        """See `audio.probe.probe`: raises its Reject codes, OSError, and `decoder_crashed`."""
+        return Probe(**await self._ask(path, op="probe", path=path))
+
+    async def verify(self, path: str, expected: float | None, format: str | None) -> Probe:
+        """See `audio.verify.verify`: Reject `bad_stem` where it isn't what was asked for."""
+        answer = await self._ask(path, op="verify", path=path, expected=expected, format=format)
+        return Probe(**answer)
+
+    async def tag(
+        self,
+        src_path: str,
+        files: Mapping[str, str],
+        format: str,
+        bpm: float | None,
+        key: str | None,
+    ) -> list[str]:
+        """Copy the song's tags into stems (path -> title), in place; notes say what couldn't be.
+
+        `src_path` is empty where there is no song to read. `key` is musical and short, such as
+        `C#m`. Fsync the stems afterwards. A kill in the midst, or a Reject, may leave a stem half
+        shifted: fetch it again then. OSError on a full disk.
+        """
+        return list(
+            await self._ask(
+                src_path,
+                op="tag",
+                source=src_path,
+                files=dict(files),
+                format=format,
+                bpm=bpm,
+                key=key,
+            )
+        )
+
+    async def mix(self, inputs: Sequence[str], out: str, format: str) -> MixResult:
+        """See `audio.mix.mix`: writes the sum of `inputs` to `out`. OSError on a full disk."""
+        answer = await self._ask(out, op="mix", inputs=list(inputs), out=out, format=format)
+        return MixResult(**answer)
+
+    async def test(self) -> None:
+        """Have a fresh helper encode and decode a second of made sound.
+
+        Raises PauseService(code="audio_helper") where it can't. Those who ask while a test is
+        under way share its outcome.
+        """
+        before = self._tests
+        async with self._testing:
+            if self._tests == before:
+                self._fault = await self._tested()
+                self._works = not self._fault
+                self._tests += 1
+        self.require_working()
+
+    def require_working(self) -> None:
+        """Raise PauseService while the last test failed: nothing has to be read to know that."""
+        if self._fault:
+            raise _NotWorking(self._fault)
+
+    async def close(self) -> None:
+        """End every helper, working or not, and wait until they are gone."""
+        helpers = list(self._all)
+        self._free.clear()
+        self._all.clear()
+        for helper in helpers:
+            helper.kill()
+        for helper in helpers:
+            await helper.end()
+
+    async def _ask(self, subject: str, **request: Any) -> Any:
+        """The answer; a refusal only of a file that is to blame."""
+        self.require_working()
+        try:
+            return await self._answered(subject, request)
+        except Reject as fault:
+            if self._works and fault.code not in _DOUBTFUL:
+                raise
+            await self.test()
+            if fault.code != "internal":
+                raise
+        except _NotWorking:
+            await self.test()
+        # By a fresh helper: an older one may have loaded half of a version that is replaced.
+        return await self._answered(subject, request)
+
+    async def _answered(self, subject: str, request: Mapping[str, Any]) -> Any:
+        answer = _result(await self._request(subject, request, self._timeout), subject)
+        self._works = True
+        return answer
+
+    async def _tested(self) -> str:
+        """Why a fresh helper fails its test; "" where it passes."""
+        for helper in list(self._free):
+            helper.stop_timer()
+            self._retire(helper)
+        try:
+            # Ours to remove: a helper that crashes would leave one behind each time.
+            with tempfile.TemporaryDirectory(prefix="stemwatch-test-") as folder:
+                request = {"op": "test", "folder": folder}
+                answer = await self._request("a made sound", request, _TEST_SECONDS, fresh=True)
+                _result(answer, folder)
+        except OSError as fault:
+            return f"{fault.strerror or fault} in {tempfile.gettempdir()}"
+        except StemwatchError as fault:
+            why = fault.why if isinstance(fault, _NotWorking) else fault.message.rstrip(".")
+            return f"{why} (with {installed('av', 'numpy', 'mutagen')})"
+        return ""
+
+    async def _request(
+        self, subject: str, request: Mapping[str, Any], timeout: float, *, fresh: bool = False
+    ) -> Any:
+        async with self._seats:
+            helper = (None if fresh else self._take_free()) or await self._start()
+            cpu = helper.cpu_seconds()
+            try:
+                async with asyncio.timeout(timeout):  # wait_for would cost a task each
+                    if not await helper.takes(request):  # it died while idle: not this file's fault
+                        await self._end(helper)
+                        helper = await self._start()
+                        if not await helper.takes(request):
+                            raise _NotWorking("it ended before it took any work")
+                    answer = await helper.answer()
+            except (TimeoutError, EOFError, ConnectionError) as fault:
+                waited = isinstance(fault, TimeoutError) and (
+                    helper.cpu_seconds() - cpu < max(1.0, timeout / 10)
+                )
+                await self._end(helper)
+                if waited:  # for a disk that hangs: no file is to blame
+                    raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT), subject) from fault
+                raise _crashed(subject, fault, timeout) from fault
+            except BaseException:  # cancelled: its answer would be taken for the next request's
+                await self._end(helper)
+                raise
+            self._put_free(helper)
+        return answer
+
+    def _take_free(self) -> Helper | None:
+        """The one used last, so that the others become idle; one that died meanwhile is dropped."""
+        while self._free:
+            helper = self._free.pop()
+            if helper.alive():
+                helper.stop_timer()
+                return helper
+            self._all.discard(helper)
+        return None
+
+    def _put_free(self, helper: Helper) -> None:
+        if helper in self._all:  # else it was closed meanwhile
+            self._free.append(helper)
+            loop = asyncio.get_running_loop()
+            helper.timer = loop.call_later(self._idle_seconds, self._retire, helper)
+
+    def _retire(self, helper: Helper) -> None:
+        self._free.remove(helper)
+        helper.stdin.close()  # the end of its input ends it; until then `close` has to know it
+
+    async def _start(self) -> Helper:
+        try:
+            helper = await Helper.start()
+        except OSError as fault:  # no memory, too many processes: no file's fault either
+            raise _NotWorking(f"it can't be started: {fault}") from fault
+        self._all = {one for one in self._all if one.process.returncode is None}  # retired ones
+        self._all.add(helper)
+        return helper
+
+    async def _end(self, helper: Helper) -> None:
+        self._all.discard(helper)
+        helper.kill()
+        await helper.end()
+
+
+def _result(answer: Mapping[str, Any], subject: str) -> Any:
+    """The answer's value, or its error raised again as what it was in the helper."""
+    if "result" in answer:
+        return answer["result"]
+    if answer["error"] == "OSError":
+        raise OSError(answer["errno"], answer["message"], subject)
+    raise Reject(answer["message"], code=answer["code"], hint=answer["hint"])
+
+
+def _crashed(subject: str, fault: BaseException, timeout: float) -> Reject:
+    slow = isinstance(fault, TimeoutError)
+    what = f"kept the decoder busy for over {timeout:g} s" if slow else "made the decoder crash"
+    return Reject(
+        f"{os.path.basename(subject)!r} {what}.",
+        code="decoder_crashed",
+        hint="Re-save it in an audio editor and drop that file, or `stemwatch retry` if the "
+        "machine was short of memory.",
+    )
+
+
+class _NotWorking(PauseService):
+    """Everybody's trouble; `why` in a few words."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"The audio helper does not work: {why}.",
+            code="audio_helper",
+            hint=f"Install its libraries again: `{reinstall()}`; `stemwatch check` tests them. "
+            "No song is to blame, and work goes on by itself.",
+        )
+        self.why = why

@@ -1,0 +1,1 @@
+"""Disks: durable writes, safe opening, mounts that go away or hang, and free space."""

@@ -1,0 +1,271 @@
+"""Durable, never overwriting: fsync, rename without replacing, and what a disk's refusal means.
+
+Measured on ext4 (facts/failures.md): a rename without fsync lost the file in every power cut.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import functools
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Iterator
+
+from stemwatch.disks.hashing import sha256
+from stemwatch.errors import PauseService, RetryLater
+
+_RENAME_NOREPLACE = 1
+_AT_FDCWD = -100
+# What an old kernel, a network file system or a sandbox answers to renameat2's flag.
+_UNSUPPORTED = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
+_LOOKS = 5  # at a folder whose parent neighbours remove at the same time
+_NO_LINKS = {errno.EPERM, errno.EMLINK, errno.EACCES}
+# A share mounted by a program such as rclone; on a disk that is really ill, all else fails as well.
+_NO_CLAIMS = {errno.EIO, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+# A disk or a share that is ill or away, whatever file was asked for.
+UNREACHABLE = frozenset(
+    {
+        errno.EIO,
+        errno.ESTALE,
+        errno.ENOTCONN,
+        errno.ETIMEDOUT,
+        errno.EHOSTDOWN,
+        errno.ENODEV,
+    }
+)
+_HINTS = {
+    errno.ENOSPC: "Free some space there; work goes on by itself.",
+    errno.EDQUOT: "Free some space there or raise the quota; work goes on by itself.",
+    errno.EROFS: "Mount it read-write, or choose another folder in `folders:`.",
+    errno.EACCES: "Give uid {uid} write permission there, or choose another folder in `folders:`.",
+    errno.EPERM: "Give uid {uid} write permission there, or choose another folder in `folders:`.",
+    errno.EIO: "Check the disk and the kernel's log (`dmesg`).",
+    errno.ESTALE: "Check the network mount; work goes on by itself.",
+    errno.ENOTCONN: "Check the network mount; work goes on by itself.",
+    errno.ETIMEDOUT: "Check the network mount; work goes on by itself.",
+    errno.EHOSTDOWN: "Check the network mount; work goes on by itself.",
+    errno.ENODEV: "Check that the disk is connected and mounted.",
+    errno.ENXIO: "Check that the disk is connected and mounted.",
+}
+
+
+@contextlib.contextmanager
+def disk_faults(path: str) -> Iterator[None]:
+    """Turn a disk's refusal under `path` into PauseService(code="disk"), the rest into RetryLater.
+
+    Wrap whatever writes there, downloads included: a full disk must stop submitting, not lose jobs.
+    """
+    try:
+        yield
+    except OSError as fault:
+        where = os.fsdecode(fault.filename2 or fault.filename or path)
+        if fault.errno in (errno.ENOTDIR, errno.EEXIST) and (file := _in_the_way(where)):
+            raise RetryLater(
+                f"{file}: a file is where a folder is needed.",
+                code="blocked",
+                hint="Move that file away; nothing is overwritten.",
+                counts=False,
+            ) from fault
+        what = f"{where}: {os.strerror(fault.errno) if fault.errno else fault}."
+        hint = _HINTS.get(fault.errno or 0)
+        if hint is not None:
+            raise PauseService(what, code="disk", hint=hint.format(uid=os.geteuid())) from fault
+        raise RetryLater(what, code="disk_error", hint=f"Look at {path}.") from fault
+
+
+def _in_the_way(path: str) -> str | None:
+    """The uppermost part of `path` that is there and is no folder."""
+    found = None
+    while path != os.path.dirname(path):
+        if os.path.exists(path) and not os.path.isdir(path):
+            found = path
+        path = os.path.dirname(path)
+    return found
+
+
+def require_root(path: str) -> None:
+    """A configured folder must be there: making it would fill the disk under an absent mount."""
+    if os.path.isdir(path):
+        return
+    if (file := _in_the_way(path)) is not None:
+        raise PauseService(
+            f"{path}: {file} is a file, where a folder is needed.",
+            code="disk",
+            hint="Move that file away and create the folder; work goes on by itself.",
+        )
+    raise PauseService(
+        f"{path}: the folder is missing.", code="disk", hint="Mount it, or create it."
+    )
+
+
+def free_bytes(path: str) -> int:
+    """Bytes that this user may still write to the file system of `path`."""
+    with disk_faults(path):
+        found = os.statvfs(path)
+    return found.f_bavail * found.f_frsize
+
+
+def name_max(path: str) -> int:
+    """Longest file name in bytes; encrypted folders of some NAS allow 143 only."""
+    try:
+        return min(255, os.pathconf(path, "PC_NAME_MAX"))
+    except (OSError, ValueError):
+        return 255
+
+
+def fsync_path(path: str) -> None:
+    """Flush a file, or a directory's entries, to the disk."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    except OSError as fault:
+        # Some network file systems can't fsync a directory; theirs are written through anyway.
+        if fault.errno != errno.EINVAL or not stat.S_ISDIR(os.fstat(fd).st_mode):
+            raise
+    finally:
+        os.close(fd)
+
+
+def make_dirs(path: str, *, flush: bool = True) -> None:
+    """Create `path` and its missing parents; `flush`: each one's entry to the disk."""
+    for looks_left in reversed(range(_LOOKS)):
+        try:
+            os.mkdir(path)
+        except FileExistsError:
+            if not os.path.isdir(path):
+                raise
+            return
+        except FileNotFoundError:
+            parent = os.path.dirname(path)
+            # Its parent is there and it still is ENOENT: so exFAT refuses a name.
+            if parent == path or not looks_left:
+                raise
+            make_dirs(parent, flush=flush)  # then again: a neighbour may have removed it meanwhile
+        else:
+            if flush:
+                fsync_path(os.path.dirname(path) or ".")
+            return
+
+
+def rename_noreplace(source: str, target: str) -> None:
+    """Rename, or raise FileExistsError; nothing that is there is ever replaced.
+
+    OSError with EXDEV if the two are on different mounts.
+    """
+    call = _renameat2()
+    failed = call(source, target) if call else errno.ENOSYS
+    if failed in _UNSUPPORTED:
+        _rename_without_flag(source, target)
+    elif failed:
+        raise OSError(failed, os.strerror(failed), source, None, target)
+
+
+def _rename_without_flag(source: str, target: str) -> None:
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
+    if stat.S_ISDIR(os.lstat(source).st_mode):
+        # rename(2) of a directory refuses files and folders with anything inside by itself.
+        try:
+            os.rename(source, target)
+        except OSError as fault:
+            if fault.errno in (errno.ENOTEMPTY, errno.ENOTDIR):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from fault
+            raise
+        return
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError as fault:
+        if fault.errno in _NO_CLAIMS:
+            # An empty file made there is uploaded seconds later: over the song that has its name
+            # by then. The instant since the look above is what remains without it.
+            os.rename(source, target)
+            return
+        if fault.errno not in _NO_LINKS:
+            raise
+        # No hard links either (FAT, some shares): claim the name, then replace only our claim.
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        try:
+            os.rename(source, target)
+        except OSError:
+            os.unlink(target)
+            raise
+    else:
+        os.unlink(source)
+
+
+@functools.cache
+def _renameat2() -> Callable[[str, str], int] | None:
+    try:
+        import ctypes
+
+        call = ctypes.CDLL(None, use_errno=True).renameat2
+    except (ImportError, AttributeError, OSError, MemoryError):  # musl, or a sandbox without ffi
+        return None
+    call.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint]
+
+    def rename(source: str, target: str) -> int:
+        """0 or the errno."""
+        pair = os.fsencode(source), os.fsencode(target)
+        if call(_AT_FDCWD, pair[0], _AT_FDCWD, pair[1], _RENAME_NOREPLACE) == 0:
+            return 0
+        return ctypes.get_errno()
+
+    return rename
+
+
+def write_file(path: str, data: bytes, *, replace: bool = False, mode: int = 0o666) -> None:
+    """Write a small file whole and durably; FileExistsError if it is there and not `replace`.
+
+    Two writers of one path need a lock between them. `mode` less the umask is that of a new file.
+    """
+    folder, name = os.path.split(path)
+    # Named after the file, so that what a kill left is taken away by the next try.
+    part = os.path.join(
+        folder, f".stemwatch-{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}.part"
+    )
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(part)
+    try:
+        with open(part, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as out:
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())
+        if replace:
+            os.replace(part, path)
+        else:
+            rename_noreplace(part, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(part)
+        raise
+    fsync_path(folder)
+
+
+def sha256_of(path: str) -> tuple[str, int]:
+    """SHA-256 (hex) and length in bytes of a regular file; never follows a link, never blocks."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", path)
+        return sha256(fd, found.st_size), found.st_size
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def locked(folder: str) -> Iterator[None]:
+    """Hold `folder`'s lock against other threads and processes that look before they rename.
+
+    Best effort: where a share can't lock, the rename itself still refuses to replace.
+    """
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)

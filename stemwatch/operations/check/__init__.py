@@ -1,0 +1,1 @@
+"""What `stemwatch check` looks at, one subject a module."""

@@ -1,0 +1,63 @@
+"""The original, once its stems are delivered: to the archive, deleted, or kept where it is."""
+
+from __future__ import annotations
+
+from stemwatch.disks import durable
+from stemwatch.job import Identity
+from stemwatch.outbox import mirroring, moving
+from stemwatch.outbox.mirroring import Spot
+from stemwatch.outbox.moving import Filed, NotMoved
+
+
+def file_original(
+    path: str,
+    identity: Identity,
+    *,
+    how: str,
+    archive_root: str | None,
+    relpath: str,
+    sha256: str,
+) -> Filed:
+    """File the original as `how` (archive | delete | keep) says; may be called again after a kill.
+
+    `archived` has its new path; `deleted`; `kept` stays for good (asked for, or its folder is
+    read-only: then with a message); `changed` and `gone`: the path is not this job's any more,
+    nothing was touched. Raises PauseService(code="disk") or RetryLater for the archive's faults.
+
+    Whoever calls makes sure that the inbox is mounted: an absent mount looks like `gone`.
+    """
+    if how == "keep":
+        return Filed("kept", path)
+    if how == "delete":
+        return _delete(path, identity, sha256)
+    if archive_root is None:
+        raise ValueError("an archive needs a folder")
+    durable.require_root(archive_root)
+    with durable.disk_faults(archive_root):
+        return mirroring.put(
+            archive_root, relpath, lambda spot: _archive(path, identity, spot, sha256)
+        )
+
+
+def _archive(path: str, identity: Identity, spot: Spot, sha256: str) -> Filed:
+    earlier = moving.find_moved(spot.folder, spot.names(sha256), identity, sha256)
+    try:
+        moving.look(path, identity, sha256)
+        if moving.finish_copy(path, earlier, identity, sha256):
+            return Filed("archived", earlier)
+        durable.make_dirs(spot.folder)
+        names = spot.names(sha256)
+        return Filed("archived", moving.move(path, identity, spot.folder, names, sha256=sha256))
+    except NotMoved as stays:
+        if stays.filed.outcome in ("gone", "changed") and earlier is not None:
+            return Filed("archived", earlier)
+        return stays.filed
+
+
+def _delete(path: str, identity: Identity, sha256: str) -> Filed:
+    try:
+        with durable.disk_faults(path):
+            moving.remove(path, identity, sha256)
+    except NotMoved as stays:
+        return stays.filed
+    return Filed("deleted")

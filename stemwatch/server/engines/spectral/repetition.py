@@ -1,0 +1,56 @@
+"""REPET-SIM (Rafii and Pardo 2012): what comes again and again is accompaniment, not voice.
+
+For each frame, the median over the frames that sound most alike keeps what they share.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.ndimage import maximum_filter1d
+
+from stemwatch.server.engines.spectral.percussive import TINY
+from stemwatch.server.engines.spectral.stft import Array
+
+SIMILAR = 15  # frames in a median
+APART = 0.8  # seconds: neighbours are alike because a note lasts, not because it comes again
+PITCHES = 64  # log-spaced bands in which frames are compared
+
+
+def background(magnitude: Array, frames_per_second: float) -> Array:
+    """The repeating part of `magnitude` (bands, frames), never more than it."""
+    _, frames = magnitude.shape
+    likeness = _likeness(magnitude)
+    gap = max(1, int(APART * frames_per_second))
+    number = np.arange(frames)
+    likeness[np.abs(number[:, None] - number) < gap] = -1
+    near = 2 * max(1, gap // 4) + 1
+    peaks = likeness >= maximum_filter1d(likeness, near, axis=1, mode="nearest")
+    likeness[~peaks] = -1
+    return _median_of_alike(magnitude, likeness)
+
+
+def _likeness(magnitude: Array) -> Array:
+    """Cosine similarity of every two frames: (frames, frames)."""
+    edges = np.unique(np.round(np.geomspace(3, len(magnitude) - 1, PITCHES + 1)).astype(int))
+    coarse = np.add.reduceat(magnitude[: edges[-1]], edges[:-1], axis=0)
+    coarse = np.log1p(coarse / (coarse.mean() + TINY) * 5)
+    coarse /= np.linalg.norm(coarse, axis=0) + TINY
+    alike: Array = coarse.T @ coarse
+    return alike
+
+
+def _median_of_alike(magnitude: Array, likeness: Array) -> Array:
+    frames = len(likeness)
+    count = min(SIMILAR, frames)
+    number = np.arange(frames)[:, None]
+    best = np.argpartition(-likeness, count - 1, axis=1)[:, :count]
+    # Where fewer frames are alike, the frame itself takes the place: no repetition, no background
+    best = np.where(np.take_along_axis(likeness, best, 1) > 0, best, number)
+    best = np.concatenate([best, number], 1)
+    by_frame = np.ascontiguousarray(magnitude.T)
+    out = np.empty_like(by_frame)
+    middle = (count + 1) // 2
+    for frame in range(frames):
+        out[frame] = np.partition(by_frame[best[frame]], middle, axis=0)[middle]
+    least: Array = np.minimum(out.T, magnitude)
+    return least

@@ -1,0 +1,48 @@
+"""Wire A's words for a job: what the answers and the webhooks say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stemwatch.server.http.links import Links
+from stemwatch.server.work.record import Record
+
+
+def accepted(record: Record) -> dict[str, Any]:
+    return {"job_id": record.id, "status": record.state}
+
+
+def described(
+    record: Record, links: Links, base: str, *, progress: float, position: int | None
+) -> dict[str, Any]:
+    """Everything: `progress` 0 to 1, `position` in the queue (None: not waiting)."""
+    return {
+        **accepted(record),
+        "progress": 1.0 if record.state == "completed" else progress,
+        "queue_position": position,
+        "stems": _stems(record, links, base),
+        "bpm": record.bpm,
+        "key": record.key,
+        "bpm_confidence": record.bpm_confidence,
+        "key_confidence": record.key_confidence,
+        "duration_seconds": record.duration,
+        "error": record.error,
+        "engine": record.engine,
+    }
+
+
+def payload(record: Record, links: Links) -> dict[str, Any]:
+    """A webhook's body for a job that has ended."""
+    if record.state == "failed":
+        return {**accepted(record), "error": record.error}
+    return {
+        **accepted(record),
+        "stems": _stems(record, links, record.origin),
+        "bpm": record.bpm,
+        "key": record.key,
+        "duration_seconds": record.duration,
+    }
+
+
+def _stems(record: Record, links: Links, base: str) -> dict[str, str]:
+    return {stem: one.path for stem, one in links.stems(record, base).items()}

@@ -1,0 +1,56 @@
+"""A JSON body of bounded size, and its fields, each refused by its name when it is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Collection
+from typing import Any
+
+from starlette.requests import ClientDisconnect, Request
+
+from stemwatch.server.http.streaming import STALL
+from stemwatch.server.refusal import Refused
+
+MAX_BODY = 65_536  # bytes
+
+
+async def read_object(request: Request) -> dict[str, Any]:
+    """The body as a JSON object; refused with 408, 413 above 64 KiB, 422 when it is none."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(STALL):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_BODY:
+                    raise Refused(413, "The body is larger than 64 KiB.", code="INVALID_REQUEST")
+    except TimeoutError:
+        raise Refused(408, f"The body did not come within {STALL:.0f} s.") from None
+    except ClientDisconnect:
+        raise Refused(400, "The connection broke.") from None  # nobody reads it
+    try:
+        value = json.loads(body)
+        # What has no form in an answer (infinity, half a surrogate pair) must not get into a job.
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise Refused(422, "The body must be a JSON object.")
+    return value
+
+
+def text(body: dict[str, Any], name: str, default: str | None = None) -> str:
+    """A field of 1 to 4,096 characters; None and missing take the default, where there is one."""
+    value = body.get(name)
+    value = default if value is None else value
+    if not isinstance(value, str) or not 0 < len(value) <= 4_096:
+        raise Refused(422, f"The field {name!r} must be text.")
+    return value
+
+
+def choice(body: dict[str, Any], name: str, known: Collection[str], default: str) -> str:
+    """A field that is one of these words."""
+    value = text(body, name, default)
+    if value not in known:
+        raise Refused(422, f"The field {name!r} must be one of {', '.join(known)}.")
+    return value

@@ -1,0 +1,36 @@
+"""Absolute URLs of this server, as its client can reach it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from stemwatch.server.http.signing import Signed, Signer
+from stemwatch.server.refusal import Refused
+from stemwatch.server.work.record import Record
+
+_HOST = re.compile(r"[A-Za-z0-9._-]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """`public_url`: the base to hand out, with or without a wire's path; None means Host."""
+
+    signer: Signer
+    public_url: str | None
+
+    def base(self, request: Request) -> str:
+        """Such as `http://gpubox.lan:8700`: where the client reached us, which only it knows."""
+        if self.public_url is not None:
+            return self.public_url.rstrip("/").removesuffix("/v1").removesuffix("/api")
+        host = request.headers.get("host", "")
+        if not _HOST.fullmatch(host):
+            raise Refused(400, "The Host header is missing or malformed.")
+        return f"{request.url.scheme}://{host}"
+
+    def stems(self, record: Record, base: str) -> dict[str, Signed]:
+        """A fresh URL for each stem."""
+        signed = {stem: self.signer.mint(record.id, name) for stem, name in record.files.items()}
+        return {stem: one._replace(path=base + one.path) for stem, one in signed.items()}

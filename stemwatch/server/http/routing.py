@@ -1,0 +1,41 @@
+"""The HTTP face: which wire answers where, each an application with errors of its own form."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount
+
+from stemwatch.server.http.presigned.wire_b import WireB
+from stemwatch.server.http.requests import Service
+from stemwatch.server.http.wire_a import WireA
+
+
+def create_app(service: Service) -> Starlette:
+    """The ASGI application: wire B below `/api/v1`, wire A below `/v1`."""
+    wire_a, wire_b = WireA(service), WireB(service)
+    mounts = [
+        Mount("/api/v1", app=_application(wire_b.routes(), wire_b.refused)),
+        Mount("/v1", app=_application(wire_a.routes(), wire_a.refused)),
+    ]
+    return _application(mounts, wire_a.refused)
+
+
+def _application(
+    routes: Sequence[BaseRoute], answer: Callable[[HTTPException], Response]
+) -> Starlette:
+    async def refused(_: Request, fault: Exception) -> Response:
+        assert isinstance(fault, HTTPException)
+        return answer(fault)
+
+    async def broken(_: Request, fault: Exception) -> Response:
+        traceback.print_exception(fault, limit=-5, file=sys.stderr)
+        return answer(HTTPException(500, "The server failed; its log says why."))
+
+    return Starlette(routes=routes, exception_handlers={HTTPException: refused, Exception: broken})

@@ -1,0 +1,167 @@
+"""From a received file to a job: checked, durable, and made once for each idempotency key."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stemwatch.server.http.multipart_in import Form, receive
+from stemwatch.server.http.quota import Credit, credits_for
+from stemwatch.server.http.tickets import gone
+from stemwatch.server.refusal import Refused
+from stemwatch.server.work.probing import Prober
+from stemwatch.server.work.record import Record, input_name
+from stemwatch.server.work.store import Store
+
+RETRY_AFTER = 2  # seconds; a seat may get free at any moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a client asks for; the fields are the record's."""
+
+    name: str
+    stems: int
+    format: str
+    origin: str
+    idempotency_key: str | None
+    only: str | None = None
+    quality: str = "BEST"
+    metadata: Mapping[str, Any] | None = None
+    webhook_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`jobs`: more at once are refused, None: they queue. The others in seconds of audio."""
+
+    jobs: int | None = None
+    shortest: float = 0.0
+    longest: float | None = None
+
+    def check(self, name: str, seconds: float) -> None:
+        """Refused when this is too short or too long."""
+        if seconds < self.shortest:
+            raise Refused(
+                422,
+                f"{name!r} lasts {seconds:.1f} s; this server takes {self.shortest:g} s and more.",
+                code="AUDIO_TOO_SHORT",
+            )
+        if self.longest is not None and seconds > self.longest:
+            raise Refused(
+                422,
+                f"{name!r} lasts {seconds:.1f} s; this server takes up to {self.longest:g} s.",
+                code="AUDIO_TOO_LONG",
+            )
+
+
+class Submissions:
+    """Turns files into jobs, whichever wire they came by."""
+
+    def __init__(self, store: Store, *, engine: str, limits: Limits, credit: Credit) -> None:
+        self._store = store
+        self._engine = engine
+        self._limits = limits
+        self._credit = credit
+        self._under_way = 0
+        self._commit = asyncio.Lock()
+        self._prober = Prober()
+
+    @contextlib.contextmanager
+    def seat(self, busy: int) -> Iterator[None]:
+        """Count a submission from its start: several at once can't pass the cap together."""
+        cap = self._limits.jobs
+        if cap is not None and busy + self._under_way >= cap:
+            raise Refused(429, f"All {cap} jobs are taken.", {"Retry-After": str(RETRY_AFTER)})
+        self._under_way += 1
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+
+    async def receive(
+        self,
+        chunks: AsyncIterator[bytes],
+        content_type: str,
+        describe: Callable[[Form], Wanted],
+    ) -> tuple[Record, bool]:
+        """The job of a multipart body, and whether it is new; `describe` may refuse the form.
+
+        Until its last byte came, nothing of it is kept. Refused with 503 when the disk can't take
+        it now, and as `uploads` refuses.
+        """
+        folder = ""
+        try:
+            _, folder = self._store.begin()
+            path = os.path.join(folder, "upload")
+            wanted = describe(await receive(chunks, content_type, path))
+            return await self._job(path, wanted)
+        except OSError as fault:
+            raise _disk(fault) from None
+        finally:
+            if folder:
+                await asyncio.to_thread(self._store.discard, os.path.basename(folder))
+
+    async def adopt(self, path: str, wanted: Wanted) -> tuple[Record, bool]:
+        """The job of a file that lies here already; it stays where it is when it is refused."""
+        try:
+            return await self._job(path, wanted)
+        except OSError as fault:
+            raise _disk(fault) from None
+
+    async def stop(self) -> None:
+        await self._prober.stop()
+
+    async def _job(self, path: str, wanted: Wanted) -> tuple[Record, bool]:
+        try:
+            seconds = await self._prober.duration(path, wanted.name)
+            self._limits.check(wanted.name, seconds)
+            size = os.path.getsize(path)
+        except (Refused, FileNotFoundError):
+            if os.path.exists(path):
+                raise
+            if (known := self._store.by_key(wanted.idempotency_key)) is not None:
+                return known, False  # the same request, only quicker
+            raise gone() from None
+        async with self._commit:
+            # Another request with this key may have come to its end while we received.
+            if (known := self._store.by_key(wanted.idempotency_key)) is not None:
+                return known, False
+            self._credit.check(credits_for(seconds))
+            return await asyncio.to_thread(self._make, path, wanted, seconds, size), True
+
+    def _make(self, path: str, wanted: Wanted, seconds: float, size: int) -> Record:
+        job_id, folder = self._store.begin()
+        record = Record(
+            id=job_id,
+            input=input_name(wanted.name),
+            engine=self._engine,
+            created_at=time.time(),
+            size=size,
+            duration=seconds,
+            credits=credits_for(seconds),
+            **{name: getattr(wanted, name) for name in Wanted.__slots__},
+        )
+        source = os.path.join(folder, record.input)
+        try:
+            os.rename(path, source)
+            self._store.commit(record)
+        except FileNotFoundError:
+            raise gone() from None
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.rename(source, path)  # the client may try again with the same upload
+            raise
+        finally:
+            self._store.discard(job_id)
+        return record
+
+
+def _disk(fault: OSError) -> Refused:
+    message = f"The server can't store the file now: {fault.strerror or fault}."
+    return Refused(503, message, {"Retry-After": "60"})

@@ -1,0 +1,151 @@
+"""Wire A, `/v1`: the tutorial's API. Each call, and how it is answered; no work."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from stemwatch import __version__
+from stemwatch.job import FORMATS, STEMS
+from stemwatch.server.http import json_body
+from stemwatch.server.http.answers_a import accepted, described
+from stemwatch.server.http.multipart_in import OVERHEAD, Form
+from stemwatch.server.http.requests import Service, idempotency_key, keyed, no_such_job
+from stemwatch.server.http.streaming import MAX_FILE, declared_length
+from stemwatch.server.http.submission import Wanted
+from stemwatch.server.refusal import Refused, no_room
+from stemwatch.server.webhooks.registrations import check_url
+
+MEDIA_TYPES = {"wav": "audio/wav", "flac": "audio/flac", "mp3": "audio/mpeg"}
+UNSIGNED = (
+    "The field 'webhook_url' can't be served: nothing signs for it, and nothing is sent unsigned. "
+    "Register the URL with POST /v1/webhooks, or start the server with --webhook-secret-file."
+)
+
+
+class WireA:
+    """One method for each call; every error is `{"error": "<sentence>"}`."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def routes(self) -> list[Route]:
+        key = self._service.key
+        return [
+            Route("/separate", keyed(key, self.separate), methods=["POST"]),
+            Route("/jobs/{job_id}", keyed(key, self.job), methods=["GET"]),
+            Route("/files/{job_id}/{name}", self.file, methods=["GET"]),
+            Route("/webhooks", keyed(key, self.register), methods=["POST"]),
+            Route("/webhooks/{webhook_id}", keyed(key, self.unregister), methods=["DELETE"]),
+            Route("/health", self.health, methods=["GET"]),
+        ]
+
+    @staticmethod
+    def refused(fault: HTTPException) -> Response:
+        return JSONResponse({"error": fault.detail}, fault.status_code, headers=fault.headers)
+
+    async def separate(self, request: Request) -> Response:
+        service = self._service
+        key = idempotency_key(request)
+        if (known := service.store.by_key(key)) is not None:
+            return JSONResponse(accepted(known))
+        length = declared_length(request.headers, limit=MAX_FILE + OVERHEAD)
+        base = service.links.base(request)
+        with service.submissions.seat(service.busy):
+            if not await service.cleanup.has_room(length or 0):
+                raise no_room()
+            content_type = request.headers.get("content-type", "")
+            try:
+                record, new = await service.submissions.receive(
+                    request.stream(), content_type, lambda form: self._wanted(form, base, key)
+                )
+            except ClientDisconnect:
+                return Response(status_code=400)  # nobody reads it
+            if new:
+                service.queue.put(record.id)
+        return JSONResponse(accepted(record), status_code=202 if new else 200)
+
+    async def job(self, request: Request) -> Response:
+        service, record = self._service, self._service.job(request)
+        if record.state == "expired":
+            raise no_such_job()
+        answer = described(
+            record,
+            service.links,
+            service.links.base(request),
+            progress=service.queue.progress(record.id),
+            position=service.queue.position(record.id),
+        )
+        return JSONResponse(answer)
+
+    async def file(self, request: Request) -> Response:
+        """A stem, for whoever holds its signed URL; the outputs of wire B lie here as well."""
+        service = self._service
+        job_id, name = request.path_params["job_id"], request.path_params["name"]
+        fault = service.links.signer.fault(job_id, name, request.query_params)
+        if fault is not None:
+            raise Refused(403, fault)
+        record = service.store.get(job_id)
+        path = service.store.stem_path(record, name) if record else None
+        if record is None or path is None or not os.path.isfile(path):
+            raise Refused(404, "There is no such file any more.")
+        return FileResponse(path, media_type=MEDIA_TYPES[record.format])
+
+    async def register(self, request: Request) -> Response:
+        """A URL that is told of every job's end; the same URL again is the same registration."""
+        url = json_body.text(await json_body.read_object(request), "url")
+        check_url(url, "url")
+        registrations = self._service.registrations
+        same = [one for one in registrations.of("separate") if one.url == url]
+        known = same[0] if same else await asyncio.to_thread(registrations.add, "separate", url)
+        answer = {"id": known.id, "url": known.url, "secret": known.secret}
+        return JSONResponse(answer, status_code=200 if same else 201)
+
+    async def unregister(self, request: Request) -> Response:
+        """Not in the tutorial, but else a dead URL would be called for ever."""
+        registrations, known = self._service.registrations, request.path_params["webhook_id"]
+        if known not in {one.id for one in registrations.of("separate")}:
+            raise Refused(404, "There is no such webhook.")
+        await asyncio.to_thread(registrations.remove, known)
+        return JSONResponse({"deleted": True})
+
+    async def health(self, _: Request) -> Response:
+        service = self._service
+        return JSONResponse(
+            {
+                "status": "ok",
+                "version": __version__,
+                "engine": service.engine,
+                "queued": service.queue.waiting,
+                "running": service.queue.running,
+            }
+        )
+
+    def _wanted(self, form: Form, base: str, key: str | None) -> Wanted:
+        if form.filename is None:
+            raise Refused(422, "The file is missing: send it in the field 'audio'.")
+        if form.size == 0:
+            raise Refused(422, f"{form.filename!r} is empty.")
+        stems, file_format = form.fields.get("stems"), form.fields.get("format")
+        if stems not in {str(number) for number in STEMS}:
+            raise Refused(422, "The field 'stems' must be 2, 4 or 6.")
+        if file_format not in FORMATS:
+            raise Refused(422, f"The field 'format' must be one of {', '.join(FORMATS)}.")
+        webhook_url = form.fields.get("webhook_url") or None
+        if webhook_url is not None:
+            check_url(webhook_url, "webhook_url")
+            if not self._service.callbacks.signs_for(webhook_url):
+                raise Refused(422, UNSIGNED)
+        return Wanted(
+            name=form.filename,
+            stems=int(stems),
+            format=file_format,
+            origin=base,
+            idempotency_key=key,
+            webhook_url=webhook_url,
+        )

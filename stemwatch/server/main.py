@@ -1,0 +1,102 @@
+"""The separation server as a whole: put together, started, stopped by signals or by its parent."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from stemwatch.errors import ConfigFault, StemwatchError
+from stemwatch.extras import LOCAL
+from stemwatch.server.engines import locate
+from stemwatch.server.listening_socket import base_url, is_loopback, listen, urls_elsewhere
+from stemwatch.server.options import Options
+
+if TYPE_CHECKING:
+    import socket
+
+OPEN_TO_ALL = (
+    "warning: {} can be reached by others and no key is set: anybody may separate songs here. "
+    "Set --key-file or $STEMWATCH_SERVE_KEY, or serve on 127.0.0.1."
+)
+
+
+def run(options: Options) -> int:
+    """Serve until SIGTERM, SIGINT or (`exit_with_stdin`) the end of standard input; exit code 0.
+
+    Prints one line to standard output once it listens:
+    `stemwatch serve: http://127.0.0.1:8700/v1 engine spectral jobs 1`; the presigned wire answers
+    at `/api/v1` of the same address. On every address (0.0.0.0) another line says what other
+    machines call it by.
+    Raises ConfigFault (extra missing, unknown engine), AlreadyRunning (data_dir taken) and
+    StemwatchError `listen` (address taken; exit code 1).
+    """
+    LOCAL.require()
+    place = locate(options.engine)
+    if options.jobs is not None and options.jobs < 1:
+        raise ConfigFault(f"--jobs must be at least 1, not {options.jobs}.")
+    with listen(options.host, options.port) as listener:
+        if options.key is None and not is_loopback(options.host):
+            _say(OPEN_TO_ALL.format(options.host))
+        return asyncio.run(_serve(options, place, listener))
+
+
+async def _serve(options: Options, place: str, listener: socket.socket) -> int:
+    from stemwatch.server.assembly import application
+    from stemwatch.server.listen import serve_until
+
+    stop = asyncio.Event()
+    broken: list[BaseException] = []
+
+    def give_up(fault: BaseException) -> None:
+        broken.append(fault)
+        stop.set()
+
+    _stop_on_signals(stop)
+    if options.exit_with_stdin:
+        _stop_with_stdin(stop)
+    seats = options.jobs or max(1, (os.cpu_count() or 2) - 1)
+    ready = [f"stemwatch serve: {base_url(listener)} engine {options.engine} jobs {seats}"]
+    if elsewhere := urls_elsewhere(listener):
+        ready.append(f"stemwatch serve: from other machines: {' or '.join(elsewhere)}")
+    whole = application(options, place=place, seats=seats, report=_say, broken=give_up)
+    async with whole as app:
+        await serve_until(app, listener, stop, lambda: print(*ready, sep="\n", flush=True))
+    if broken:
+        raise StemwatchError(f"The separation server failed: {broken[0]!r}", code="server")
+    return 0
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    """The first asks, the second insists."""
+    loop = asyncio.get_running_loop()
+
+    def ask(number: int) -> None:
+        if stop.is_set():
+            os._exit(128 + number)  # the workers see the end of their standard input
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ask, number)
+
+
+def _stop_with_stdin(stop: asyncio.Event) -> None:
+    """End with the parent, however it dies: then the other end of our standard input closes."""
+    loop = asyncio.get_running_loop()
+
+    def watch() -> None:
+        with contextlib.suppress(OSError):  # a terminal that has ended: so has the parent
+            while os.read(0, 4096):
+                pass
+        with contextlib.suppress(RuntimeError):  # the loop has ended already
+            loop.call_soon_threadsafe(stop.set)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _say(line: str) -> None:
+    print(f"stemwatch serve: {line}", file=sys.stderr, flush=True)

@@ -1,0 +1,1 @@
+"""Webhooks that the separation server sends: who registered, and the calls with their retries."""

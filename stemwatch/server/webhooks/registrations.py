@@ -1,0 +1,130 @@
+"""The webhooks that clients have registered, in one file that only its owner can read."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from threading import Lock
+from urllib.parse import urlsplit
+
+from stemwatch.errors import ConfigFault
+from stemwatch.server.listening_socket import is_loopback
+from stemwatch.server.refusal import Refused
+
+EVENTS = ("job.completed", "job.failed")
+MAX_URL = 2048  # characters
+MAX_REGISTRATIONS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """Told of the end of every job, whichever wire that came by, in the form of its own wire.
+
+    Times are Unix seconds; `fail_count` counts calls that were not taken since the last that was.
+    """
+
+    id: str
+    wire: str  # separate | presigned
+    url: str
+    events: tuple[str, ...]
+    secret: str
+    created_at: float
+    fail_count: int = 0
+    last_error: str | None = None
+    last_called_at: float | None = None
+
+
+def check_url(url: str, field: str) -> None:
+    """Refused unless it is https, or http to this very machine."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        raise Refused(422, f"The field {field!r} is no URL.") from None
+    secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
+    if not host or not secure:
+        raise Refused(422, f"The field {field!r} must be an https URL (or http on this machine).")
+    if parts.username is not None or len(url) > MAX_URL or not url.isprintable() or " " in url:
+        raise Refused(422, f"The field {field!r} holds a password, a blank, or is too long.")
+
+
+class Registrations:
+    """`path` is the file; `now` gives Unix seconds. Every change is on disk when it returns."""
+
+    def __init__(self, path: str, *, now: Callable[[], float]) -> None:
+        self._path = path
+        self._now = now
+        self._lock = Lock()
+        self._known = {one.id: one for one in _load(path)}
+
+    def of(self, wire: str) -> list[Registration]:
+        return [one for one in self._known.values() if one.wire == wire]
+
+    def all(self) -> list[Registration]:
+        return list(self._known.values())
+
+    def get(self, registration_id: str) -> Registration | None:
+        return self._known.get(registration_id)
+
+    def add(self, wire: str, url: str, events: Sequence[str] = EVENTS) -> Registration:
+        """A new one with a secret of its own. Refused when there are a hundred."""
+        with self._lock:
+            if len(self._known) >= MAX_REGISTRATIONS:
+                raise Refused(409, "There are too many webhooks; delete some first.")
+            new = Registration(
+                f"wh_{secrets.token_hex(12)}", wire, url, tuple(events),
+                f"whsec_{secrets.token_hex(24)}", self._now(),
+            )  # fmt: skip
+            self._write({**self._known, new.id: new})
+            return new
+
+    def remove(self, registration_id: str) -> None:
+        with self._lock:
+            self._write({key: one for key, one in self._known.items() if key != registration_id})
+
+    def called(self, registration_id: str, error: str | None) -> None:
+        """Note a call: None where it was taken."""
+        with self._lock:
+            if (one := self._known.get(registration_id)) is None:
+                return
+            failed = 0 if error is None else one.fail_count + 1
+            noted = replace(one, fail_count=failed, last_error=error, last_called_at=self._now())
+            self._write({**self._known, one.id: noted})
+
+    def _write(self, known: dict[str, Registration]) -> None:
+        part = f"{self._path}.part"
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            os.fchmod(descriptor, 0o600)  # one that a kill left may have had another mode
+            json.dump([asdict(one) for one in known.values()], file, indent=1)
+            file.flush()
+            os.fsync(descriptor)
+        os.replace(part, self._path)
+        self._known = known
+
+
+def _load(path: str) -> list[Registration]:
+    """Raises OSError where the file can't be read, ConfigFault where it is damaged."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            entries = json.load(file)
+    except FileNotFoundError:
+        return []
+    except ValueError:
+        raise _damaged(path) from None
+    known = {one.name for one in fields(Registration)}
+    try:
+        kept = [Registration(**{key: one[key] for key in one if key in known}) for one in entries]
+        return [replace(one, events=tuple(one.events)) for one in kept]
+    except (TypeError, AttributeError):
+        raise _damaged(path) from None
+
+
+def _damaged(path: str) -> ConfigFault:
+    return ConfigFault(
+        f"The registered webhooks in {path} can't be understood.",
+        hint="Move the file away; clients must register their webhooks again.",
+    )

@@ -1,0 +1,177 @@
+"""A worker process: `python -m stemwatch.server.work.worker [ENGINE]`, one task at a time.
+
+Tasks come as JSON lines on standard input, answers go as JSON lines to standard output:
+
+    -> {"task": "separate", "source", "out_dir", "stems", "format", "name"}
+    -> {"task": "probe", "source", "name"}
+    <- {"progress": 0.25}
+    <- {"done": {...}}  or  {"error": {"kind", "message"}}
+
+The end of standard input is the end of the server, however it died: the worker ends at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gc
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+from stemwatch.errors import Reject, StemwatchError
+
+NICENESS = 5
+PROGRESS_EVERY = 0.2  # seconds
+
+Say = Callable[[dict[str, Any]], None]
+
+
+def main(place: str | None) -> None:
+    answers = _claim_stdout()
+    # Ctrl-C reaches the whole terminal group; the server decides when its workers end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    with contextlib.suppress(OSError):  # the hardened unit's system call filter refuses it
+        os.nice(NICENESS)
+    tasks: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(tasks,), daemon=True).start()
+
+    def say(answer: dict[str, Any]) -> None:
+        answers.write(json.dumps(answer).encode() + b"\n")
+        answers.flush()
+
+    while True:
+        task = tasks.get()
+        try:
+            say({"done": _do(task, place, say)})
+        except BrokenPipeError:
+            return
+        except Exception as fault:
+            if not isinstance(fault, StemwatchError):
+                traceback.print_exc()  # the client gets a sentence, the server's log the rest
+            say({"error": {"kind": _kind(fault), "message": _message(fault, task)}})
+        gc.collect()  # a mix of an hour must not linger until the next task
+
+
+def _claim_stdout() -> BinaryIO:
+    """Keep standard output for the answers: what a library prints goes to standard error."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return answers
+
+
+def _listen(tasks: queue.SimpleQueue[dict[str, Any]]) -> None:
+    code = 1
+    try:
+        for line in sys.stdin.buffer:
+            tasks.put(json.loads(line))
+        code = 0
+    except Exception:
+        traceback.print_exc()
+    finally:  # at once, whatever the engine is doing: nobody would give it work any more
+        os._exit(code)
+
+
+def _do(task: dict[str, Any], place: str | None, say: Say) -> dict[str, Any]:
+    if task["task"] == "probe":
+        return _probe(task["source"])
+    assert place is not None
+    return _separate(task, place, say)
+
+
+def _probe(source: str) -> dict[str, Any]:
+    """Is it audio at all? Its content says so, never its name; damage is the engine's to judge."""
+    from stemwatch.audio.frames import Source
+
+    with Source(source) as opened:
+        if next(opened.frames(), None) is None:  # long text named .mp3 opens, and decodes nothing
+            raise Reject(
+                f"{os.path.basename(source)!r} opens as audio, but nothing in it decodes.",
+                code="not_audio",
+                hint="Send a whole MP3, WAV, FLAC, M4A, OGG or WEBM file.",
+            )
+        return {"codec": opened.codec, "duration": _duration(opened)}
+
+
+def _duration(opened: Any) -> float:
+    """Seconds as the header declares; where it doesn't (a live WEBM), as the packets' times say."""
+    base = float(opened.stream.time_base or 0)
+    if opened.stream.duration:
+        return max(0.0, float(opened.stream.duration) * base)
+    if opened.container.duration:
+        return max(0.0, float(opened.container.duration) / 1_000_000)
+    times = (float(packet.pts) for packet in opened.demux() if packet.pts is not None)
+    return max(0.0, base * max(times, default=0.0))
+
+
+def _separate(task: dict[str, Any], place: str, say: Say) -> dict[str, Any]:
+    from stemwatch.server.engines import load
+
+    last = 0.0
+
+    def progress(fraction: float) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= PROGRESS_EVERY:
+            last = now
+            say({"progress": min(max(float(fraction), 0.0), 1.0)})
+
+    result = load(place)(
+        task["source"],
+        task["out_dir"],
+        stems=task["stems"],
+        format=task["format"],
+        progress=progress,
+    )
+    return {
+        "files": {name: _inside(task["out_dir"], path) for name, path in result.stems.items()},
+        "bpm": _number(result.bpm),
+        "key": result.key,
+        "bpm_confidence": _number(result.bpm_confidence),
+        "key_confidence": _number(result.key_confidence),
+        "duration": _number(result.duration),
+    }
+
+
+def _inside(folder: str, path: str) -> str:
+    """The name of a stem's file; an engine that writes elsewhere is at fault."""
+    name = os.path.basename(path)
+    if not os.path.samefile(os.path.join(folder, name), os.path.join(folder, path)):
+        raise ValueError(f"the engine wrote {path!r} outside of its folder")
+    return name
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)  # numpy's scalars are not JSON
+
+
+def _kind(fault: Exception) -> str:
+    if isinstance(fault, MemoryError):
+        return "memory"
+    if isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "disk"
+    return "rejected" if isinstance(fault, Reject) else "failed"
+
+
+def _message(fault: Exception, task: dict[str, Any]) -> str:
+    """One sentence for the client: its own file's name in place of the server's path."""
+    if isinstance(fault, StemwatchError):
+        text = str(fault)
+    elif isinstance(fault, MemoryError):
+        text = "The server has not enough memory for this file."
+    else:
+        text = f"The engine failed: {type(fault).__name__}: {fault}"
+    source = task["source"]
+    return text.replace(source, task["name"]).replace(os.path.basename(source), task["name"])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else None)

@@ -1,0 +1,74 @@
+"""What the rounds through an inbox see of the service: files in, trouble out."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from stemwatch.config import Inbox
+from stemwatch.disks.places import Place
+from stemwatch.errors import PauseService, StemwatchError
+from stemwatch.inbox.intake import Candidate, Intake
+from stemwatch.inbox.scan import Found
+from stemwatch.job import Identity
+from stemwatch.log import log
+from stemwatch.workers.context import Context
+from stemwatch.workers.pool.outcome import pause, resumed
+
+
+class Front:
+    """What the rounds through one inbox see of the service. `ahead`: files may be read early."""
+
+    def __init__(
+        self, inbox: Inbox, context: Context, place: Place, intake: Intake, *, ahead: bool
+    ) -> None:
+        self.inbox = inbox  # replaced at a reload: presets and options of what comes next
+        self._context = context
+        self._place = place
+        self._intake = intake
+        self._ahead = ahead
+
+    async def admit(self, found: Found, *, patient: bool) -> None:
+        candidate = Candidate(
+            path=found.path,
+            relpath=found.relpath,
+            options=self.inbox.options_for(found.relpath),
+            outbox=self.inbox.folders.outbox,
+            inbox=self.inbox.name,
+        )
+        self._context.added(await self._intake.admit(candidate, patient=patient))
+
+    def expect(self, path: str, seen: Identity) -> None:
+        with suppress(OSError):  # the inbox has just gone: the next look tells
+            # A disk of another kind may be mounted inside it, and tell less by its ctimes.
+            if self._ahead and seen.device == os.stat(self.inbox.folders.inbox).st_dev:
+                self._intake.reader.expect(path)
+
+    def forget(self, path: str) -> None:
+        self._intake.reader.forget(path)
+
+    async def close(self) -> None:
+        await self._intake.reader.close()
+
+    async def require_online(self) -> None:
+        await self._place.require_inbox()
+        if resumed(self._context, "inbox", self.inbox.name):
+            self._context.wake()
+
+    def same(self, one: Identity | None, other: Identity) -> bool:
+        return self._place.same(one, other)
+
+    def scanned(self) -> None:
+        # `retry` is another process: what it brought back is due.
+        self._context.wake()
+        self._context.progress.changed.set()
+
+    def offline(self, fault: PauseService) -> None:
+        pause(self._context, fault, self.inbox.name)
+
+    def trouble(self, fault: StemwatchError) -> None:
+        self._context.wake()  # the pool ends the service where the journal failed
+        if isinstance(fault, PauseService):
+            pause(self._context, fault, self.inbox.name)
+        else:
+            log.error("inbox.trouble", code=fault.code, message=fault.message, hint=fault.hint)

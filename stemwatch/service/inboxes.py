@@ -1,0 +1,219 @@
+"""The inboxes of a running service: each is watched and looked through by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from stemwatch.config import Inbox, Settings
+from stemwatch.config.settings import Watch
+from stemwatch.disks import durable
+from stemwatch.disks.mounts import WatchMode
+from stemwatch.errors import JournalFault, PauseService, StemwatchError
+from stemwatch.inbox.names import Filter
+from stemwatch.inbox.rounds import CAPACITY, Rounds
+from stemwatch.inbox.settle import Settler, quiet_seconds
+from stemwatch.inbox.watcher import Watcher
+from stemwatch.operations.rebuild import rebuild
+from stemwatch.outbox import staging
+from stemwatch.service.admission import Front
+from stemwatch.wiring.working_set import intake_of
+from stemwatch.workers.context import Context
+from stemwatch.workers.pool.outcome import pause
+
+_PATIENCE = 20  # quiet windows that a file with missing bytes is waited for
+
+
+class Served:
+    """One inbox: from its folder into the journal."""
+
+    def __init__(self, inbox: Inbox, watch: Watch, context: Context, mode: WatchMode) -> None:
+        self.name = inbox.name
+        self.root = inbox.folders.inbox
+        self._outbox = inbox.folders.outbox
+        self._context = context
+        self._place = context.places[inbox.name]
+        self._mode = mode
+        self._prepared = False
+        self.watcher = Watcher(
+            self.root,
+            mode=mode.mode,
+            reason=mode.reason,
+            loop=asyncio.get_running_loop(),
+            wake=lambda: self.rounds.wake(),
+            canary_seconds=watch.rescan_seconds * 2,
+            grace=min(10.0, watch.rescan_seconds / 2),
+        )
+        quiet = quiet_seconds(watch.settle_seconds, network=mode.network)
+        self._settler = Settler(
+            quiet,
+            samples=3,
+            capacity=CAPACITY,
+            patience=quiet * _PATIENCE,
+            compare_inode=not mode.network,
+        )
+        intake = intake_of(context, self._place)
+        self._front = Front(inbox, context, self._place, intake, ahead=mode.ctimes)
+        self.rounds = Rounds(
+            self.root,
+            filter=Filter(watch.extensions, watch.ignore),
+            settler=self._settler,
+            watcher=self.watcher,
+            journal=context.journal,
+            front=self._front,
+            rescan_seconds=watch.rescan_seconds,
+        )
+
+    def take(self, inbox: Inbox, watch: Watch) -> None:
+        """A configuration that was read again: all of it that can change under way."""
+        self._front.inbox = inbox
+        quiet = quiet_seconds(watch.settle_seconds, network=self._mode.network)
+        self._settler.repace(quiet, quiet * _PATIENCE)
+        self.rounds.look_for(Filter(watch.extensions, watch.ignore), watch.rescan_seconds)
+
+    async def prepare(self) -> None:
+        """Put in order what an earlier run, or none, left behind.
+
+        One whose folders can't be used is prepared later: told as a pause, and waited for. Raises
+        JournalFault.
+        """
+        try:
+            await self._prepare()
+        except JournalFault:
+            raise
+        except PauseService as fault:
+            pause(self._context, fault, self.name)
+        except StemwatchError as fault:
+            held = PauseService(fault.message, code="disk", hint=fault.hint)
+            pause(self._context, held, self.name)
+
+    async def _prepare(self) -> None:
+        journal = self._context.journal
+        if self.name is not None:
+            await self._place.demand_results()  # one that hangs must not hold up the others' start
+        await self._place.recall(journal)
+        # Without its disk there is nothing to rebuild from, and songs would be paid for again.
+        require = self._place.require_results
+        await rebuild(journal, self._outbox, require=require, inbox=self.name)
+        await asyncio.to_thread(_clear_old_staging, self._outbox, self._context)
+        self._prepared = True
+
+    async def run(self) -> None:
+        """Look through the inbox until cancelled."""
+        while not self._prepared:
+            self.rounds.under_way.set()  # as far as it goes: nobody must wait for a disk to start
+            await asyncio.sleep(self._context.timing.disk_recheck)
+            await self.prepare()
+        try:
+            await self.rounds.run()
+        finally:
+            await self._front.close()
+
+    def standstill(self) -> float:
+        """Seconds since the last sign that it goes on; one that waits for its disk does."""
+        return self.rounds.standstill() if self._prepared else 0.0
+
+    @property
+    def away(self) -> bool:
+        """Whether the inbox is not there, or its results' disk was not there yet."""
+        pauses = self._context.gate.pauses
+        return not self._prepared or any((p.code, p.inbox) == ("inbox", self.name) for p in pauses)
+
+    @property
+    def watching(self) -> dict[str, Any]:
+        """How it is watched, for others to see."""
+        return {
+            "mode": self.watcher.mode,
+            "reason": self.watcher.reason,
+            "healthy": self.watcher.healthy,
+            "rebuilds": self.watcher.rebuilds,
+            "scans": self.rounds.completed,
+        }
+
+
+class AllServed:
+    """All inboxes of one service, seen as one."""
+
+    def __init__(self, every: Sequence[Served]) -> None:
+        self.every = every
+
+    def take(self, settings: Settings) -> None:
+        for served in self.every:
+            if (inbox := settings.inbox(served.name)) is not None:
+                served.take(inbox, settings.watch)
+
+    async def prepare(self) -> None:
+        for served in self.every:
+            await served.prepare()
+
+    async def run(self) -> None:
+        """Look through all of them until cancelled; raises what any of them meets."""
+        tasks = [asyncio.create_task(served.run(), name="rounds") for served in self.every]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def standstill(self) -> float:
+        return max(served.standstill() for served in self.every)
+
+    @property
+    def completed(self) -> int:
+        """Whole scans, of the one that has the fewest."""
+        return min(served.rounds.completed for served in self.every)
+
+    @property
+    def looked(self) -> bool:
+        """Whether all that was found is in the journal, wherever an inbox is there."""
+        return all(served.rounds.idle or served.away for served in self.every)
+
+    @property
+    def away(self) -> bool:
+        return any(served.away for served in self.every)
+
+    @property
+    def healthy(self) -> bool:
+        return all(served.watcher.healthy for served in self.every)
+
+    @property
+    def unreadable(self) -> dict[str, str]:
+        """Paths that can't be read, with why."""
+        return {p: why for served in self.every for p, why in served.rounds.unreadable.items()}
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether the first scan of each has begun, or has found no inbox."""
+        return all(served.rounds.under_way.is_set() for served in self.every)
+
+    async def under_way(self) -> None:
+        """Return once `is_under_way`."""
+        for served in self.every:
+            await served.rounds.under_way.wait()
+
+    @property
+    def watching(self) -> dict[str, Any]:
+        """As of one inbox: of several, the first that is not watched as it should be."""
+        shown = min(
+            self.every, key=lambda served: (served.watcher.healthy, not served.watcher.reason)
+        )
+        return {**shown.watching, "healthy": self.healthy, "scans": self.completed}
+
+
+def _clear_old_staging(outbox: str, context: Context) -> None:
+    """Parts of jobs that the remote has forgotten too; younger ones may be somebody's at work."""
+    staging.require(outbox)
+    hidden = os.path.join(outbox, staging.HIDDEN)
+    with durable.disk_faults(hidden), suppress(FileNotFoundError):
+        tokens = os.listdir(hidden)
+        keep = {
+            token
+            for token in tokens
+            if context.now() - os.lstat(os.path.join(hidden, token)).st_mtime
+            < context.timing.retention
+        }
+        staging.clean(outbox, keep)

@@ -1,0 +1,92 @@
+"""Whether the service really goes on: the rounds with their watcher, the journal, the workers.
+
+A timer that answers proves that the event loop turns, and nothing else. Whoever asks does so on
+that loop, so a loop that hangs is silent by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol
+
+from stemwatch.errors import StemwatchError
+from stemwatch.journal.journal import Journal
+from stemwatch.workers.pool.turns import Pool
+
+# Seconds: slow is not hung. A sleeping disk takes 20 s to turn, a share that went away a minute.
+ROUNDS_PATIENCE = 300.0  # beyond a rescan; the watcher is looked after in every round
+JOURNAL_PATIENCE = 120.0
+TURN_PATIENCE = 300.0
+STEP_PATIENCE = 600.0  # beyond the longest single call that is allowed
+
+
+class Looking(Protocol):
+    """What it asks of the rounds through the inboxes."""
+
+    def standstill(self) -> float:
+        """Seconds since the last sign that they go on."""
+
+
+class Vital:
+    """The signs of life. `rescan` and `longest_call` give seconds, as configured now."""
+
+    def __init__(
+        self,
+        rounds: Looking,
+        journal: Journal,
+        pool: Pool,
+        *,
+        rescan: Callable[[], float],
+        longest_call: Callable[[], float],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._rounds = rounds
+        self._journal = journal
+        self._pool = pool
+        self._rescan = rescan
+        self._longest_call = longest_call
+        self._clock = clock
+        self._pulse: asyncio.Task[None] | None = None
+        self._pulsed = clock()  # when the journal was last asked, or last answered
+        self._moves = -1
+        self._moved = clock()
+
+    def hung(self) -> str:
+        """What stands still, in words; "" while everything goes on. Call it now and then."""
+        now = self._clock()
+        for what, silent, patience in (
+            ("the look through the inbox", self._rounds.standstill(), self.rounds_patience()),
+            ("the journal", self._journal_silent(now), JOURNAL_PATIENCE),
+            ("the plan of the work", self._pool.standstill(), TURN_PATIENCE),
+            ("the work", self._motionless(now), self._longest_call() + STEP_PATIENCE),
+        ):
+            if silent > patience:
+                return f"{what} has not moved for {silent:.0f} s"
+        return ""
+
+    def rounds_patience(self) -> float:
+        """Seconds that the rounds through the inboxes may be silent."""
+        return self._rescan() + ROUNDS_PATIENCE
+
+    def _journal_silent(self, now: float) -> float:
+        """Seconds that a commit of nothing is waiting for its turn. A full disk is an answer."""
+        if self._pulse is None or self._pulse.done():
+            if self._pulse is not None:
+                self._pulse.result()  # a journal that fails in a way nobody knows ends the service
+            self._pulsed = now
+            self._pulse = asyncio.create_task(self._ask_journal(), name="pulse")
+        return now - self._pulsed
+
+    async def _ask_journal(self) -> None:
+        with suppress(StemwatchError):
+            await self._journal.pulse()
+
+    def _motionless(self, now: float) -> float:
+        """Seconds in which steps were under way and not one ended or moved a byte."""
+        moves = self._pool.moves
+        if moves != self._moves or not self._pool.busy:
+            self._moves, self._moved = moves, now
+        return now - self._moved

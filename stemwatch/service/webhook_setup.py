@@ -1,0 +1,133 @@
+"""Webhooks turned on: have the API call us, keep the secrets that its calls are signed with.
+
+Until the API is told, and wherever that fails, polling goes on as if there were no webhooks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from stemwatch.config import Settings
+from stemwatch.config.api_key import read_secret
+from stemwatch.disks import durable
+from stemwatch.errors import ConfigFault, PauseService, StemwatchError
+from stemwatch.log import hide, log
+from stemwatch.tasks import kept_going, supervised
+from stemwatch.web.receiver import Receiver, callback_url
+from stemwatch.workers.context import Context
+from stemwatch.workers.pacing.pace import full_jitter
+from stemwatch.workers.pool.webhook_calls import Callbacks
+
+FILE = "webhook-secrets.json"
+_KEPT = 2  # the newest, and the one before it: a rotation must not refuse what is on its way
+
+
+class Secrets:
+    """The user's own secrets, and those that the API gave when it was told our address.
+
+    Raises ConfigFault for a `web.webhook_secret_file` that can't be used.
+    """
+
+    def __init__(self, state_dir: str, user_file: str | None) -> None:
+        self._path = os.path.join(state_dir, FILE)
+        self._own: list[str] = []
+        if user_file is not None:
+            self._own = read_secret(user_file, "web.webhook_secret_file: ").split()
+            if not self._own:
+                raise ConfigFault(f"web.webhook_secret_file: {user_file} is empty.")
+        self._given: dict[str, list[str]] = self._read()
+        for secret in self.all():
+            hide(secret)
+
+    def all(self) -> Sequence[str]:
+        """Every secret that a call may be signed with now."""
+        return [*self._own, *(secret for given in self._given.values() for secret in given)]
+
+    def known(self, url: str) -> bool:
+        """Whether calls to `url` can be verified already."""
+        return bool(self._own or self._given.get(url))
+
+    def keep(self, url: str, secret: str) -> None:
+        """Add one that is told only once; on disk (mode 600) before this returns."""
+        hide(secret)
+        self._given = {url: [secret, *self._given.get(url, [])][:_KEPT]}
+        durable.write_file(self._path, json.dumps(self._given).encode(), replace=True, mode=0o600)
+
+    def _read(self) -> dict[str, list[str]]:
+        try:
+            with open(self._path, encoding="utf-8") as file:
+                found = json.load(file)
+            return {str(url): [str(one) for one in given] for url, given in found.items()}
+        except (OSError, ValueError, AttributeError, TypeError):
+            return {}  # it can't be asked for again, but a new one can be made
+
+
+class Called(NamedTuple):
+    """What takes the API's calls, the secrets they are checked with, and where it is called."""
+
+    receive: Receiver
+    secrets: Secrets
+    url: str
+
+
+def receiver_of(settings: Settings, ctx: Context) -> Called | None:
+    """How this service is called; None: no webhooks. Raises ConfigFault."""
+    if settings.web.public_url is None or settings.local:
+        return None
+    secrets = Secrets(settings.state_dir, settings.web.webhook_secret_file)
+    callbacks = Callbacks(ctx, secrets.all, settings.web.webhook_scheme)
+    return Called(callbacks.receive, secrets, callback_url(settings.web.public_url))
+
+
+@contextlib.contextmanager
+def registered(ctx: Context, called: Called) -> Iterator[None]:
+    """Tell the API beside the work, for as long as this is open."""
+    telling = kept_going(
+        lambda: _register(ctx, called.secrets, called.url), _failed, pause=ctx.timing.account_max
+    )
+    task = supervised(telling, _failed, name="webhooks")
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+def _failed(fault: BaseException) -> None:
+    hint = "Songs are polled for meanwhile; it is tried again."
+    log.error("webhook.failed", hint=hint, exc_info=fault)
+
+
+async def _register(ctx: Context, secrets: Secrets, url: str) -> None:
+    attempt = 0
+    while not await _told(ctx, secrets, url, first=attempt == 0):
+        attempt += 1
+        wait = full_jitter(attempt, ctx.timing.account_first, ctx.timing.account_max, ctx.rng)
+        await asyncio.sleep(wait)
+    if secrets.all():
+        log.info("webhook.registered", url=url)
+    else:
+        log.warning(
+            "webhook.no_secret",
+            message="the API gave no secret to check its calls with: all of them are refused.",
+            hint="Put the secret from your StemSplit dashboard into web.webhook_secret_file.",
+        )
+
+
+async def _told(ctx: Context, secrets: Secrets, url: str, *, first: bool) -> bool:
+    """One try. True if there is no more to be done."""
+    try:
+        await ctx.requests.take()
+        made = await ctx.api.register_webhook(url, known=secrets.known(url))
+        if made is not None and made.secret is not None:
+            await asyncio.to_thread(secrets.keep, url, made.secret)
+        return True
+    except StemwatchError as fault:
+        never = isinstance(fault, PauseService) and fault.code == "endpoint"
+        if first or never:
+            log.warning("webhook.unregistered", message=fault.message, hint=fault.hint)
+        return never

@@ -1,0 +1,115 @@
+"""Wire B's JSON, checked field by field: whatever comes in, what goes out is safe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from stemwatch.errors import Reject
+from stemwatch.stemsplit.answers import Answer, bad_answer, usable_id
+from stemwatch.stemsplit.fields import error, positive, progress, stem_urls, text
+from stemwatch.stemsplit.interface import RemoteJob, RemoteStatus
+from stemwatch.stemsplit.rate_headers import unix_seconds
+
+_ENDED = {"completed": RemoteStatus.COMPLETED, "failed": RemoteStatus.FAILED}
+# Jobs that ours can be told apart from by age only with room for two clocks that differ.
+_CLOCKS = 900.0
+
+
+def parse_detail(answer: Answer, remote_id: str, *, stems: int) -> RemoteJob:
+    """A 200 to `GET /jobs/{remote_id}`; raises RetryLater (`bad_answer`) or Reject.
+
+    A job whose results are deleted (`EXPIRED`) is a Reject: asking again would never end.
+    """
+    data = answer.json()
+    if data is None:
+        raise bad_answer(answer, "not JSON")
+    word = data.get("status")
+    if not isinstance(word, str):
+        raise bad_answer(answer, "without a status")
+    named = data.get("id")
+    if named is not None and usable_id(named) != remote_id:
+        raise bad_answer(answer, "about another job")
+    word = word.strip().lower()
+    if word == "expired":
+        raise Reject(
+            "The job is expired: its stems are deleted at the server.",
+            code="job_lost",
+            hint="`stemwatch retry` submits it again (and it is charged again).",
+            http_status=answer.status,
+            request_id=answer.request_id,
+        )
+    status = _ENDED.get(word, RemoteStatus.RUNNING)
+    done = status is RemoteStatus.COMPLETED
+    heard = data.get("audioMetadata")
+    heard = heard if isinstance(heard, dict) else {}
+    given = data.get("input")
+    return RemoteJob(
+        id=remote_id,
+        status=status,
+        stems=stem_urls(answer, _addresses(data.get("outputs")), stems) if done else {},
+        bpm=positive(heard.get("bpm")),
+        key=text(answer, heard.get("key")),
+        duration=positive(given.get("durationSeconds")) if isinstance(given, dict) else None,
+        error=error(answer, data.get("errorMessage")) if status is RemoteStatus.FAILED else None,
+        progress=progress(data.get("progress"), whole=100.0),
+        engine=text(answer, data.get("engine")),
+        credits=seconds(data.get("creditsCharged")),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of `GET /jobs`: (id, file name) of each, when each was made, and is it the last."""
+
+    names: list[tuple[str, str]]
+    times: list[float]
+    last: bool
+
+    def all_before(self, since: float) -> bool:
+        """Can nothing after this page be as young as `since`? Only in a list that is in order."""
+        in_order = self.times == sorted(self.times, reverse=True)
+        return in_order and bool(self.times) and self.times[-1] < since - _CLOCKS
+
+
+def parse_page(answer: Answer) -> Page:
+    """A 200 to `GET /jobs`; raises RetryLater where it does not tell what each job's file is."""
+    data = answer.json() or {}
+    items, pages = data.get("jobs"), data.get("pagination")
+    if not isinstance(items, list):
+        raise bad_answer(answer, "not a list of jobs")
+    names: list[tuple[str, str]] = []
+    times: list[float] = []
+    for item in items:
+        given = item.get("input") if isinstance(item, dict) else None
+        name = given.get("fileName") if isinstance(given, dict) else None
+        remote_id = usable_id(item.get("id")) if isinstance(item, dict) else None
+        if remote_id is None or not isinstance(name, str):
+            raise bad_answer(answer, "a list with a job that has no name")
+        names.append((remote_id, name))
+        times.append(unix_seconds(item.get("createdAt")) or float("inf"))
+    more = pages.get("hasMore") if isinstance(pages, dict) else None
+    return Page(names, times, last=not names or more is False)
+
+
+def webhooks_at(answer: Answer, url: str) -> list[str]:
+    """Ids of the active webhooks at `url`, in the answer to `GET /webhooks`."""
+    items = (answer.json() or {}).get("webhooks")
+    found = [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+    ids = [usable_id(i.get("id")) for i in found if i.get("url") == url]
+    return [hook_id for hook_id in ids if hook_id is not None]
+
+
+def seconds(value: Any) -> float | None:
+    """A count that is not negative; None for anything else."""
+    return 0.0 if value == 0 and not isinstance(value, bool) else positive(value)
+
+
+def _addresses(outputs: Any) -> Any:
+    """{stem: {url, ...}} as {stem: url}."""
+    if not isinstance(outputs, dict):
+        return outputs
+    return {
+        name: place.get("url") if isinstance(place, dict) else place
+        for name, place in outputs.items()
+    }

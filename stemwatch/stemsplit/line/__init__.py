@@ -1,0 +1,1 @@
+"""Bytes to and from the API: sockets, guarded addresses, uploads and downloads."""

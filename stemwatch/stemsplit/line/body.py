@@ -1,0 +1,97 @@
+"""Request bodies that are sent once, and know whether the bytes that cost money went out."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+import httpcore
+import httpx
+
+from stemwatch.stemsplit.interface import Upload
+from stemwatch.stemsplit.line.sockets import SocketStream
+from stemwatch.stemsplit.line.source import Source
+
+_TYPES = {
+    "mp3": "audio/mpeg",
+    "wav": "audio/wav",
+    "flac": "audio/flac",
+    "m4a": "audio/mp4",
+    "ogg": "audio/ogg",
+    "webm": "audio/webm",
+}
+
+
+class Body(httpx.AsyncByteStream):
+    """A body whose last bytes make the request acceptable. A retry makes a new one.
+
+    `stream` must be set to the connection before the last bytes are due.
+    """
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self.headers = dict(headers)
+        self.stream: SocketStream | None = None
+        self._tail_from: int | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Has the socket taken any byte of the tail? From then on it may cost money."""
+        return (
+            self._tail_from is not None
+            and self.stream is not None
+            and self.stream.sent > self._tail_from
+        )
+
+    def _begin_tail(self) -> None:
+        """To be called right before the tail is yielded."""
+        self._tail_from = self._check_alive().sent
+
+    def _check_alive(self) -> SocketStream:
+        """Don't send the bytes that cost to a server that has answered already or has gone."""
+        if self.stream is None or self.stream.answered():
+            raise httpcore.WriteError("the server answered before the request's end")
+        return self.stream
+
+
+class JsonBody(Body):
+    """A small JSON object; without its last brace nobody can have accepted it."""
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self._raw = json.dumps(data).encode()
+        super().__init__(
+            {"Content-Type": "application/json", "Content-Length": str(len(self._raw))}
+        )
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._raw[:-1]
+        self._begin_tail()
+        yield self._raw[-1:]
+
+
+class FileBody(httpx.AsyncByteStream):
+    """An upload as it is, for a PUT."""
+
+    def __init__(self, upload: Upload, content_type: str, on_sent: Callable[[int], None]) -> None:
+        self._source = Source(upload)
+        self._on_sent = on_sent
+        self.headers = {"Content-Type": content_type, "Content-Length": str(upload.size)}
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        sent = 0
+        async for chunk in self._source.chunks():
+            yield chunk
+            sent += len(chunk)
+            self._on_sent(sent)
+        await self._source.require_same()
+
+
+def content_type(name: str) -> str:
+    """By the file's extension; for any other, bytes."""
+    return _TYPES.get(name.rpartition(".")[2].lower(), "application/octet-stream")
+
+
+def plain_name(name: str) -> str:
+    """A file's own name as text, whatever its bytes: what is not UTF-8 becomes U+FFFD."""
+    return os.fsencode(name.rsplit("/", 1)[-1]).decode("utf-8", "replace")

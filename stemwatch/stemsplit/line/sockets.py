@@ -1,0 +1,295 @@
+"""A network stream for httpcore, straight on a non-blocking socket, plain or TLS.
+
+Stock httpcore moves 64 KiB at a time through three layers of copies; this one moves what the
+socket has, and can give a body out past h11 (`body_follows`). It also sees what they can't: an
+answer that arrives while the request is still being sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import select
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import httpcore
+
+from stemwatch.stemsplit.line.send_buffer import Unsent
+
+READ_BYTES = 256 * 1024
+FAIR_BYTES = 1024 * 1024  # a socket that never blocks would starve the loop: yield this often
+_TLS_RECORD = 16 * 1024
+# OpenSSL takes a part whole or not at all, and for as long a slow line looks like one that stands
+# still: parts grow only where each took no time.
+_TLS_PART = 64 * 1024
+_NO_TIME = 0.1  # seconds
+_WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+_HEAD_END = re.compile(rb"\n\r?\n")  # as h11 finds it
+
+T = TypeVar("T")
+
+
+class SocketStream(httpcore.AsyncNetworkStream):
+    """One connection. `sent` counts the bytes that the socket (or OpenSSL) has taken.
+
+    One task reads or writes at a time, as HTTP/1.1 does.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._early = b""  # what arrived while we were still writing, or behind a head
+        self._ended = False
+        self._head_begins = False
+        self._incoming = select.poll()
+        self._incoming.register(sock, select.POLLIN)
+        self.body_follows = False  # all that was read is whole heads: nobody has a byte of the body
+        self._since_yield = 0
+        self._part = FAIR_BYTES  # what is given to the socket at a time
+        self._unsent = Unsent(sock)
+        self.sent = 0
+
+    async def read(
+        self,
+        max_bytes: int,  # noqa: ARG002 - h11 takes any amount
+        timeout: float | None = None,
+    ) -> bytes:
+        """The next bytes, b"" at the end; of an answer first its head alone."""
+        data = await self._next(READ_BYTES, timeout)
+        if self._head_begins:
+            end = _HEAD_END.search(data)
+            self.body_follows = end is not None
+            if end is not None:
+                data, self._early = data[: end.end()], data[end.end() :]
+            # After a "100 Continue" comes the real one.
+            self._head_begins = end is not None and data[8:10] == b" 1"
+        else:
+            self.body_follows = False
+        return data
+
+    async def read_body(self, left: int, timeout: float | None = None) -> bytes:
+        """At most `left` bytes, past h11; b"" at the end. Only where `body_follows` was seen."""
+        if len(self._early) > left:
+            data, self._early = self._early[:left], self._early[left:]
+            return data
+        return await self._next(min(left, READ_BYTES), timeout)
+
+    async def _next(self, most: int, timeout: float | None) -> bytes:
+        if self._early:
+            early, self._early = self._early, b""
+            return early
+        if self._ended:
+            return b""
+        try:
+            data = await self._when_ready(lambda: self._receive(most), select.POLLIN, timeout)
+        except TimeoutError as exc:
+            raise httpcore.ReadTimeout("no data in time") from exc
+        except OSError as exc:
+            raise httpcore.ReadError(reason(exc)) from exc
+        await self._be_fair(len(data))
+        return data
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Send everything, unless the peer has answered or hung up: then it is a WriteError.
+
+        httpcore takes a WriteError as "stop sending, read the answer", which spares the rest of a
+        100 MB upload and can't deadlock against a server that answers and stops reading.
+        `timeout` is for each part that the socket takes: a slow line is no stalled one.
+        """
+        view = memoryview(buffer)
+        self._head_begins = True
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        try:
+            while view:
+                count = await self._send_some(view, clock, timeout)
+                self.sent += count
+                view = view[count:]
+                await self._be_fair(count)
+            self._unsent.sent(self._sock, len(buffer), clock() - began)
+        except TimeoutError as exc:
+            raise httpcore.WriteTimeout("the server takes no more data") from exc
+        except OSError as exc:
+            raise httpcore.WriteError(reason(exc)) from exc
+
+    def answered(self) -> bool:
+        """Has the peer sent data or hung up? Never blocks; what came is kept for `read`."""
+        if not self._early and not self._ended:
+            if not self._incoming.poll(0) and not self._pending():
+                return False  # asking first is cheaper than an exception for each piece sent
+            try:
+                self._early = self._receive(READ_BYTES)
+            except _WOULD_BLOCK:
+                return False
+            except OSError:
+                self._ended = True  # reset: reading again says the same
+        return True
+
+    async def until_answered(self) -> None:
+        """Return once the peer has sent data or hung up. Nothing may be written meanwhile."""
+        while not self.answered():
+            await self._wait(select.POLLIN)
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> SocketStream:
+        try:
+            self._sock = tls = ssl_context.wrap_socket(
+                self._sock, server_hostname=server_hostname, do_handshake_on_connect=False
+            )
+            self._part = _TLS_PART
+            await self._when_ready(tls.do_handshake, select.POLLIN, timeout)
+        except TimeoutError as exc:
+            await self.aclose()
+            raise httpcore.ConnectTimeout("TLS handshake took too long") from exc
+        except OSError as exc:
+            await self.aclose()
+            raise httpcore.ConnectError(reason(exc)) from exc
+        except BaseException:
+            await self.aclose()
+            raise
+        return self
+
+    async def aclose(self) -> None:
+        self._ended = True
+        self._sock.close()
+
+    def get_extra_info(self, info: str) -> Any:
+        if info == "is_readable":  # httpcore: an idle connection that is readable was closed
+            return self._ended or self.answered()
+        if info == "ssl_object":
+            return self._sock if isinstance(self._sock, ssl.SSLSocket) else None
+        if info == "socket":
+            return self._sock
+        if info == "server_addr":
+            return self._sock.getpeername()
+        return None
+
+    def _pending(self) -> bool:
+        """Bytes that OpenSSL has taken from the socket and nobody from OpenSSL."""
+        return isinstance(self._sock, ssl.SSLSocket) and self._sock.pending() > 0
+
+    def _receive(self, most: int) -> bytes:
+        if not isinstance(self._sock, ssl.SSLSocket):
+            data = self._sock.recv(most)
+        else:
+            data = self._receive_records(self._sock, most)
+        self._ended = not data
+        return data
+
+    @staticmethod
+    def _receive_records(tls: ssl.SSLSocket, most: int) -> bytes:
+        """Drain several TLS records per wake-up: one at a time costs a loop turn for 16 KiB."""
+        records: list[bytes] = []
+        size = 0
+        try:
+            while size < most:
+                record = tls.recv(min(_TLS_RECORD, most - size))
+                if not record:
+                    break
+                records.append(record)
+                size += len(record)
+        except (ssl.SSLZeroReturnError, ssl.SSLWantReadError, ssl.SSLWantWriteError) as exc:
+            if not records and not isinstance(exc, ssl.SSLZeroReturnError):
+                raise
+        except OSError:
+            if not records:  # what was received whole is still worth reading
+                raise
+        return b"".join(records)
+
+    async def _send_some(
+        self, view: memoryview, clock: Callable[[], float], timeout: float | None
+    ) -> int:
+        """Send a part. Wakes for an early answer too, as the peer may never read again."""
+        part = view[: self._part]  # the same each time: OpenSSL asks for that
+
+        def send() -> int:
+            if self.answered():
+                raise httpcore.WriteError("the server answered before the request's end")
+            return self._sock.send(part)
+
+        began = clock()
+        count = await self._when_ready(send, select.POLLIN | select.POLLOUT, timeout)
+        quick = clock() - began < _NO_TIME
+        self._part = min(2 * self._part, FAIR_BYTES) if quick else _TLS_PART
+        return count
+
+    async def _when_ready(
+        self, operation: Callable[[], T], events: int, timeout: float | None
+    ) -> T:
+        """What it returns, at once or after any of the events; TimeoutError after so many seconds.
+
+        A timer is set only to wait: one for each piece of a quick transfer is a tenth of its CPU.
+        """
+        try:
+            return operation()
+        except _WOULD_BLOCK as exc:
+            wanted = _wanted(exc, events)
+        async with asyncio.timeout(timeout):
+            while True:
+                await self._wait(wanted)
+                try:
+                    return operation()
+                except _WOULD_BLOCK as exc:
+                    wanted = _wanted(exc, events)
+
+    async def _wait(self, events: int) -> None:
+        self._since_yield = 0
+        loop = asyncio.get_running_loop()
+        ready: asyncio.Future[None] = loop.create_future()
+        descriptor = self._sock.fileno()
+
+        def wake() -> None:
+            if not ready.done():
+                ready.set_result(None)
+
+        if events & select.POLLIN:
+            loop.add_reader(descriptor, wake)
+        if events & select.POLLOUT:
+            loop.add_writer(descriptor, wake)
+        try:
+            await ready
+        finally:
+            loop.remove_reader(descriptor)
+            loop.remove_writer(descriptor)
+
+    async def _be_fair(self, count: int) -> None:
+        self._since_yield += count
+        if self._since_yield >= FAIR_BYTES:
+            self._since_yield = 0
+            await asyncio.sleep(0)
+
+
+def _wanted(exc: OSError, events: int) -> int:
+    """What to wait for: `events`, unless OpenSSL must read to send, or send to read."""
+    if isinstance(exc, ssl.SSLWantReadError):
+        return select.POLLIN
+    if isinstance(exc, ssl.SSLWantWriteError) and not events & select.POLLOUT:
+        return select.POLLOUT
+    return events
+
+
+async def connect(address: str, port: int) -> SocketStream:
+    """Connect to one numeric address; raises OSError."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        await asyncio.get_running_loop().sock_connect(sock, (address, port))
+    except BaseException:
+        sock.close()
+        raise
+    return SocketStream(sock)
+
+
+def reason(exc: OSError) -> str:
+    """A system error in words, with nothing of the request in them."""
+    if isinstance(exc, ssl.SSLCertVerificationError):
+        return f"certificate: {exc.verify_message}"
+    return exc.strerror or type(exc).__name__

@@ -1,0 +1,44 @@
+"""What of the configuration paces a run: taken at the start, and again at every reload."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from stemwatch.config import Settings
+from stemwatch.wiring.spending import budget_of
+from stemwatch.workers.context import Context
+from stemwatch.workers.pacing.budget import Budget
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """`at_once` songs separated at a time, `interval` seconds between two polls of one."""
+
+    at_once: int
+    interval: float
+    per_minute: int
+    budget: Budget
+
+
+def tuning(settings: Settings) -> Tuning:
+    """What `settings` ask for; where this machine separates, nobody's quota and no price."""
+    api, local = settings.api, settings.local
+    return Tuning(
+        at_once=max(1, (os.cpu_count() or 2) - 1) if local else api.max_concurrent,
+        interval=min(api.poll_interval, 0.5) if local else api.poll_interval,
+        per_minute=6000 if local else api.requests_per_minute,
+        budget=budget_of(settings),
+    )
+
+
+def retune(context: Context, settings: Settings) -> None:
+    """Give a running service the pace of `settings`; what is under way goes on."""
+    chosen, timing = tuning(settings), context.timing
+    deadline = settings.api.job_deadline
+    context.budget = chosen.budget
+    context.job_deadline = deadline
+    context.slots.resize(chosen.at_once)
+    context.requests.resize(chosen.per_minute)
+    context.polls.repace(chosen.interval, timing.poll_min, deadline, timing.late_poll)
+    context.wake()

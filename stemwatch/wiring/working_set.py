@@ -1,0 +1,191 @@
+"""Puts the rooms together for one run: `run` and `split` differ only in what they are given."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from stemwatch.audio.helper.client import AudioHelper
+from stemwatch.config import Folders, Settings
+from stemwatch.disks.hanging import Reach
+from stemwatch.disks.mounts import WatchMode
+from stemwatch.disks.places import Anchor, Place
+from stemwatch.errors import StemwatchError
+from stemwatch.inbox.intake import Intake
+from stemwatch.journal.journal import Journal
+from stemwatch.journal.schema import JOURNAL
+from stemwatch.log import hide, log
+from stemwatch.server.spawn import LocalServer
+from stemwatch.stemsplit.calls import Calls
+from stemwatch.stemsplit.interface import SeparationApi
+from stemwatch.stemsplit.wires import open_api
+from stemwatch.wiring.tuning import tuning
+from stemwatch.workers.context import Context
+from stemwatch.workers.pacing.gate import Gate
+from stemwatch.workers.pacing.pace import RequestBudget, Slots
+from stemwatch.workers.pacing.polls import Polls
+from stemwatch.workers.pacing.timing import Timing
+from stemwatch.workers.pacing.uploads_ahead import Ahead
+from stemwatch.workers.progress import Progress
+
+
+@asynccontextmanager
+async def working_set(
+    settings: Settings,
+    *,
+    key: str | None,
+    places: Mapping[str | None, Place],
+    timing: Timing,
+    owner: str | None = None,
+    jobs: int | None = None,
+) -> AsyncIterator[Context]:
+    """Everything that moves jobs, open; closed again in the end.
+
+    `jobs` overrides how many songs are separated at once. Raises StemwatchError.
+    """
+    os.makedirs(settings.state_dir, mode=0o700, exist_ok=True)
+    async with AsyncExitStack() as stack:
+        journal = Journal(os.path.join(settings.state_dir, JOURNAL))
+        stack.callback(journal.close)
+        chosen = tuning(settings)
+        at_once = jobs or chosen.at_once
+        requests = RequestBudget(chosen.per_minute, time.monotonic, timing.minute)
+        api = _Api(settings, timing, requests)
+        stack.push_async_callback(api.close)
+        if settings.local:
+            folder = os.path.join(settings.state_dir, _server_dir(owner))
+            server = LocalServer(folder, jobs=at_once, on_restart=api.moved, broken=_local_broken)
+            base_url, key = await server.start()
+            stack.push_async_callback(server.stop)
+            api.open(base_url, key)
+        else:
+            api.open(settings.api.base_url, key)
+        audio = AudioHelper(idle=timing.helper_idle)
+        stack.push_async_callback(audio.close)
+        yield _context(settings, journal, api, requests, audio, places, timing, owner, at_once)
+
+
+class _Api:
+    """The API of this run: one that stays, or a local server that may come back elsewhere."""
+
+    def __init__(self, settings: Settings, timing: Timing, requests: RequestBudget) -> None:
+        self._settings = settings
+        self._timing = timing
+        self._requests = requests
+        self._key: str | None = None
+        self._all: list[SeparationApi] = []
+        self.context: Context | None = None
+
+    @property
+    def now(self) -> SeparationApi:
+        return self._all[-1]
+
+    def open(self, base_url: str, key: str | None) -> None:
+        if key:
+            hide(key)
+        self._key = key
+        calls = Calls(
+            base_url,
+            key,
+            upload_timeout=self._settings.api.upload_timeout,
+            answer_timeout=self._timing.answer,
+            poll_timeout=self._timing.poll_answer,
+            on_rate_limit=self._requests.told,
+            permit=self._requests.take,
+        )
+        self._all.append(open_api(self._settings.wire, calls))
+
+    def moved(self, base_url: str) -> None:
+        """The local server crashed and is back, perhaps on another port."""
+        self.open(base_url, self._key)
+        if self.context is not None:
+            self.context.api = self.now
+            self.context.wake()
+
+    async def close(self) -> None:
+        for api in self._all:
+            await api.aclose()
+
+
+def _context(
+    settings: Settings,
+    journal: Journal,
+    api: _Api,
+    requests: RequestBudget,
+    audio: AudioHelper,
+    places: Mapping[str | None, Place],
+    timing: Timing,
+    owner: str | None,
+    at_once: int,
+) -> Context:
+    clock = time.monotonic
+    chosen = tuning(settings)
+    slots = Slots(at_once, timing.creep, clock)
+    polls = Polls(
+        chosen.interval,
+        timing.poll_min,
+        settings.api.job_deadline,
+        timing.late_poll,
+        rate=lambda: requests.rate,
+    )
+    context = Context(
+        journal=journal,
+        api=api.now,
+        audio=audio,
+        places=places,
+        budget=chosen.budget,
+        gate=Gate(timing, clock),
+        slots=slots,
+        polls=polls,
+        ahead=Ahead(timing, slots, polls, clock, keeps=lambda: api.now.keeps_uploads),
+        requests=requests,
+        progress=Progress(),
+        timing=timing,
+        local=settings.local,
+        owner=owner,
+        job_deadline=settings.api.job_deadline,
+        clock=clock,
+    )
+    api.context = context
+    return context
+
+
+def place_of(folders: Folders, mode: WatchMode, patience: float) -> Place:
+    """Where one inbox's files are; each disk is known by what it was at the start."""
+    archive = folders.archive if folders.after_success == "archive" else None
+    return Place(
+        outbox=folders.outbox,
+        inbox=folders.inbox,
+        quarantine=folders.quarantine,
+        archive=archive,
+        after_success=folders.after_success,
+        network=mode.network,
+        anchors={path: Anchor(path) for _, path in folders.used()},
+        reach=Reach(patience),
+    )
+
+
+def intake_of(context: Context, place: Place) -> Intake:
+    """The way into the journal, with the limits of what separates."""
+    return Intake(
+        context.journal,
+        context.audio,
+        local=context.local,
+        limits=context.api.limits,
+        same=place.same,
+        demand_disks=lambda job: context.place_of(job).demand_results(),
+    )
+
+
+def _local_broken(fault: BaseException) -> None:
+    """Songs wait meanwhile, as for any server that is down."""
+    hint = "It is tried again and again; `stemwatch serve` on this machine shows what it lacks."
+    known = isinstance(fault, StemwatchError | OSError)
+    log.error("local_server.down", message=str(fault), hint=hint, exc_info=None if known else fault)
+
+
+def _server_dir(owner: str | None) -> str:
+    """A `split` beside the service has a server, and so a job store, of its own."""
+    return "local" if owner is None else "local-split"

@@ -1,0 +1,212 @@
+"""How many uploads run, and how far ahead of free slots: the line is kept busy, nothing is wasted.
+
+An upload ahead is all but sent when its slot frees. It pays where uploads take their time, and
+costs an upload where it comes too early: a wire that holds a connection for it lets it wait for
+seconds only, and a server that refuses at the request's head admits none. No I/O; monotonic
+seconds.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from stemwatch.workers.pacing.pace import Slots
+from stemwatch.workers.pacing.polls import Polls
+from stemwatch.workers.pacing.timing import Timing
+
+_RATE, _SIZE = 5e6, 8_000_000  # bytes a second, bytes: until the first upload is through
+_LATELY = 8  # uploads that the line's speed is judged by
+_CHEAP = 0.05  # of the lookahead: quicker uploads may all be begun on a guess, of others a few
+_TOO_SOON = 0.8  # of the time after which a server closed a waiting upload
+
+
+@dataclass(slots=True)
+class _Running:
+    """An upload that has no slot yet."""
+
+    size: int
+    began: float
+    ahead: bool  # begun while every slot was taken
+    sent: int = 0
+    moved: float = 0.0  # when it last sent anything
+    whole: float | None = None  # since when only its last bytes are left
+
+
+class Ahead:
+    """The uploads under way that hold no slot. `keeps`: seconds that the wire lets one wait."""
+
+    def __init__(
+        self,
+        timing: Timing,
+        slots: Slots,
+        polls: Polls,
+        clock: Callable[[], float],
+        keeps: Callable[[], float | None],
+    ) -> None:
+        self._timing = timing
+        self._slots = slots
+        self._polls = polls
+        self._clock = clock
+        self._keeps = keeps
+        self._running: dict[int, _Running] = {}
+        self._rates: deque[float] = deque(maxlen=_LATELY)
+        self._sizes: deque[int] = deque(maxlen=_LATELY)
+        self._closed_after: float | None = None  # a server lets uploads wait for less than we would
+        self._closed_until = 0.0  # as long as that is believed: it may have been the line
+        self._blips = 0  # uploads in a row that were closed as soon as they waited
+        self._rest_until = 0.0
+        self._in_vain = False  # one waited to no end: no other before a slot is given
+
+    # -- may another begin? ----------------------------------------------------------------
+
+    @property
+    def longest_hold(self) -> float:
+        """Seconds that an upload may wait for its slot."""
+        keeps = self._keeps()
+        return self._held_for if keeps is None else keeps
+
+    @property
+    def _held_for(self) -> float:
+        most = self._timing.hold_max
+        if self._closed_after is None or self._clock() >= self._closed_until:
+            return most
+        return min(most, self._closed_after)
+
+    def room(self) -> int:
+        """How many more uploads may begin now."""
+        now, count = self._clock(), 0
+        while count < self._slots.limit:
+            wait = self._wait(now, count)
+            if wait is None or wait > 0.0 or not self._line_is_free(now, count):
+                break
+            count += 1
+        return count
+
+    def next_room(self) -> float | None:
+        """When there may be room by the mere course of time (monotonic seconds)."""
+        now = self._clock()
+        wait = self._wait(now, 0)
+        if wait is None:
+            return None
+        if wait > 0.0:
+            return now + wait
+        stalls = [run.moved for run in self._running.values() if run.whole is None]
+        return max(now, min(stalls) + self._timing.line) if stalls else None
+
+    def _wait(self, now: float, more: int) -> float | None:
+        """Seconds until one is wanted beside `more`, were the line free; None: time won't tell."""
+        over = len(self._running) + more - self._slots.vacant
+        if over < 0:
+            return 0.0
+        if self._in_vain or over >= self._slots.limit:
+            return None
+        if now < self._rest_until:
+            return self._rest_until - now
+        ends = self._polls.expected_ends(now, self._timing.job_guess)
+        if over >= len(ends):
+            return None
+        if (keeps := self._keeps()) is not None:  # it waits at the storage, at nobody's cost
+            return 0.0 if ends[over] <= keeps / 2 else None
+        takes = self._takes()
+        if not self._polls.estimate:
+            # A wrong guess costs uploads: few of those that take their time.
+            few = over < (self._slots.limit + 1) // 2
+            if not few and takes >= self._timing.lookahead * _CHEAP:
+                return None
+        return ends[over] - takes - min(self._timing.lookahead, self._held_for / 2)
+
+    def _takes(self) -> float:
+        """Seconds that an upload is likely to take; the slowest of late, to be in time."""
+        return self._size() / min(self._rates, default=_RATE)
+
+    def _size(self) -> float:
+        sizes = [*self._sizes] or [run.size for run in self._running.values()] or [_SIZE]
+        return sum(sizes) / len(sizes)
+
+    def _line_is_free(self, now: float, more: int = 0) -> bool:
+        """One after another is as quick as all at once, and the first has its slot sooner.
+
+        Those that stand still don't hold up the others.
+        """
+        left = more * self._size()
+        for run in self._running.values():
+            if run.whole is None and now - run.moved < self._timing.line:
+                left += run.size - run.sent
+        return left <= self._timing.line * max(self._rates, default=_RATE)
+
+    # -- what becomes of them --------------------------------------------------------------
+
+    def began(self, job_id: int, size: int) -> None:
+        now = self._clock()
+        ahead = len(self._running) >= self._slots.vacant
+        self._running[job_id] = _Running(size, now, ahead, moved=now)
+
+    def sends(self, job_id: int, size: int) -> None:
+        """So many bytes after all: what is too large for the API goes as FLAC."""
+        if (run := self._running.get(job_id)) is not None:
+            run.size = size
+
+    def sent(self, job_id: int, count: int) -> bool:
+        """So many of its bytes are sent. True if that may have made room."""
+        run = self._running.get(job_id)
+        if run is None:
+            return False
+        now = self._clock()
+        before = self._line_is_free(now)
+        run.sent, run.moved = count, now
+        return not before and self._line_is_free(now)
+
+    def whole(self, job_id: int) -> None:
+        """All but its last bytes are sent: it waits for a slot."""
+        run = self._running.get(job_id)
+        if run is not None:
+            run.whole = self._clock()
+
+    def admitted(self, job_id: int) -> None:
+        """It has its slot, and is none of ours any more."""
+        self._in_vain = False
+        run = self._running.get(job_id)
+        now = self._clock()
+        if run is not None and now - (run.whole or now) >= self._timing.line:
+            self._blips = 0  # this server does let them wait
+        self.ended(job_id)
+
+    def answered(self, size: int, seconds: float) -> None:
+        """An upload was taken: it took so long, without its wait for a slot."""
+        self._sizes.append(size)
+        self._rates.append(max(1.0, size) / max(1e-6, seconds))
+
+    def ended(self, job_id: int) -> None:
+        self._running.pop(job_id, None)
+
+    def refused(self, job_id: int) -> bool:
+        """It was refused (429). True if it was ahead of its slot: then that says nothing of them.
+
+        A server that refuses there will do so again: none is sent ahead for a long while.
+        """
+        run = self._running.get(job_id)
+        if run is None or not run.ahead or self._keeps() is not None:
+            return False
+        self._rest_until = self._clock() + self._timing.ahead_again
+        return True
+
+    def expired(self, job_id: int, *, closed: bool) -> None:
+        """It waited to no end; `closed`: the server did not wait as long as we would have.
+
+        Believed for a while: a router that restarts closes connections too. One that closes them
+        at once, twice running, lets none wait.
+        """
+        now, run = self._clock(), self._running.get(job_id)
+        self._in_vain = True
+        if not closed or run is None or run.whole is None:
+            return
+        waited = now - run.whole
+        if waited < self._timing.line:
+            self._blips += 1
+            if self._blips > 1:
+                self._rest_until = now + self._timing.ahead_again
+        else:
+            self._closed_after = min(waited * _TOO_SOON, self._held_for)
+            self._closed_until = now + self._timing.ahead_again

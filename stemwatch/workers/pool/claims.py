@@ -1,0 +1,124 @@
+"""Who is next: songs of every inbox in turn, within its own pauses and its own minutes."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from stemwatch.job import Job, JobState
+from stemwatch.workers.context import Context
+from stemwatch.workers.pacing.gate import CONFIRM, FETCH, FILE, SUBMIT
+
+STATES: Mapping[str, tuple[JobState, ...]] = {
+    FILE: (JobState.DELIVERED, JobState.QUARANTINED),
+    FETCH: (JobState.SEPARATED,),
+    CONFIRM: (JobState.SUBMITTING,),
+    SUBMIT: (JobState.QUEUED,),
+}
+# Of the longest wait there is: a clock that is put back by minutes cuts no Retry-After short.
+_PATIENCE = 2
+ALL = tuple(state for states in STATES.values() for state in states)
+
+
+class Claims:
+    """Gives out the jobs of all inboxes. Two hundred songs of one don't keep another waiting."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        # For each kind of step, who was served longest ago comes first.
+        self._turns = {name: deque(ctx.places) for name in STATES}
+
+    async def recall(self) -> None:
+        """Serve inboxes too that are configured no more, as long as they have songs under way."""
+        for inbox in await self._ctx.journal.inboxes():
+            for turns in self._turns.values():
+                if inbox not in turns:
+                    turns.append(inbox)
+
+    async def next(
+        self, name: str, seats: int, *, busy: Collection[int], working: Sequence[Job]
+    ) -> list[Job]:
+        """Up to `seats` jobs for the step `name`; `busy` ids and `working` jobs are at it."""
+        ctx, turns, now = self._ctx, self._turns[name], self._ctx.now()
+        offers: dict[str | None, deque[Job]] = {}
+        for inbox in [one for one in turns if seats > 0 and ctx.gate.lets(name, one)]:
+            jobs = await ctx.journal.claim(
+                STATES[name],
+                now=now,
+                # Nothing waits for so long: that time was written while the clock was ahead.
+                latest=now + _PATIENCE * ctx.timing.retry_after_max,
+                owner=ctx.owner,
+                limit=seats,
+                busy=busy,
+                busy_content=[job.content_key for job in working],
+                longest=await self._affordable(inbox, working) if name == SUBMIT else None,
+                inboxes=self._only(inbox),
+            )
+            offers[inbox] = deque(jobs)
+        picked: list[Job] = []
+        contents: set[str] = set()
+        while len(picked) < seats and any(offers.values()):
+            inbox = next(one for one in turns if offers.get(one))
+            job = offers[inbox].popleft()
+            # Twice the same content in one claim: the second waits for the first one's stems.
+            if name != SUBMIT or job.content_key not in contents:
+                contents.add(job.content_key)
+                picked.append(job)
+                turns.remove(inbox)
+                turns.append(inbox)
+        return picked
+
+    async def left(self, name: str) -> bool:
+        """Whether there are jobs for the step `name`, now or later, that nothing holds back."""
+        open_to = [inbox for inbox in self._turns[name] if self._ctx.gate.lets(name, inbox)]
+        but = self._ctx.troubles.waiting()
+        return bool(open_to) and await self.any_left(STATES[name], open_to, but=but)
+
+    async def any_left(
+        self,
+        states: Collection[JobState],
+        inboxes: Sequence[str | None] = (),
+        longest: float | None = None,
+        but: Collection[int] = (),
+    ) -> bool:
+        """Whether a job in one of `states` is to be worked on, now or later; `but` these.
+
+        An original that can't be moved is left only when it is due: nobody waits for an end of
+        what has none.
+        """
+        ctx = self._ctx
+        return bool(
+            await ctx.journal.claim(
+                states,
+                now=float("inf"),
+                owner=ctx.owner,
+                limit=1,
+                busy=but,
+                longest=longest,
+                inboxes=inboxes,
+                unfiled_by=ctx.now(),
+            )
+        )
+
+    async def affordable_left(self) -> bool:
+        """Whether anything is left that no pause of a single inbox and no budget holds back."""
+        ctx = self._ctx
+        for inbox in self._turns[SUBMIT]:
+            if any(pause.inbox is not None for pause in ctx.gate.holding(SUBMIT, inbox)):
+                continue
+            longest = await self._affordable(inbox, ())
+            if await self.any_left(ALL, self._only(inbox), longest, ctx.troubles.waiting()):
+                return True
+        return False
+
+    async def _affordable(self, inbox: str | None, working: Iterable[Job]) -> float | None:
+        """Seconds of audio that may still be submitted; None: any."""
+        ctx = self._ctx
+        if ctx.local:
+            return None
+        uploading = [job for job in working if job.id not in ctx.committed]
+        return await ctx.budget.affordable(ctx.journal, ctx.now(), inbox, uploading)
+
+    def _only(self, inbox: str | None) -> list[str | None]:
+        """For the journal: a single inbox needs no distinction."""
+        return [inbox] if len(self._turns[SUBMIT]) > 1 else []

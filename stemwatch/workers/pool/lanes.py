@@ -1,0 +1,223 @@
+"""Lanes: the seats of the pool, what sits in them, and how they are emptied.
+
+A lane holds one kind of step. A seat is one task, which does one step of one job and ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from stemwatch.errors import PauseService, RetryLater, StemwatchError, Unconfirmed
+from stemwatch.job import Job, JobState
+from stemwatch.journal.journal import StaleJob
+from stemwatch.log import log
+from stemwatch.tasks import supervised
+from stemwatch.workers.context import Context
+from stemwatch.workers.pacing.gate import FILE, POLL, SUBMIT
+from stemwatch.workers.pool.lanes_to_ask import Unseen
+from stemwatch.workers.pool.outcome import conclude, pause
+
+_ENDED = (JobState.DONE, JobState.QUARANTINED, JobState.GONE)
+_GRACE = 1.0  # seconds that a commit under way has, when all must stop now
+
+Step = Callable[[Context, Job], Awaitable[Job]]
+
+
+@dataclass(slots=True)
+class Lane:
+    """One kind of step; `jobs` are those of `tasks` whose row was known when they began."""
+
+    step: Step
+    seats: int
+    tasks: dict[int, asyncio.Task[Job | None]] = field(default_factory=dict)
+    jobs: dict[int, Job] = field(default_factory=dict)
+    freed: Callable[[], None] = lambda: None  # told when a seat was given back
+
+    @property
+    def free(self) -> int:
+        return self.seats - len(self.tasks)
+
+
+class Lanes:
+    """All lanes of one pool. `fatal` is the fault after which they can't go on."""
+
+    def __init__(self, ctx: Context, lanes: dict[str, Lane], unseen: Unseen) -> None:
+        self._ctx = ctx
+        self._lanes = lanes
+        self._unseen = unseen
+        # Rows of jobs at the remote, as their last step left them: a poll needs no look.
+        self._remote: dict[int, Job] = {}
+        self._stopping = False
+        self.fatal: BaseException | None = None
+        self.ended = 0  # steps so far: while some sit and none ends, something hangs
+
+    def __getitem__(self, name: str) -> Lane:
+        return self._lanes[name]
+
+    @property
+    def busy(self) -> bool:
+        return any(lane.tasks for lane in self._lanes.values())
+
+    async def drain(self, patience: float, costly: float = 0.0) -> None:
+        """Polls and downloads stop at once; a submission that may cost is waited for.
+
+        All of it `patience` seconds at most, such a submission `costly` seconds if that is longer.
+        """
+        self._stopping = True
+        waited = set(self._ctx.critical)
+        for name, lane in self._lanes.items():
+            for job_id, task in lane.tasks.items():
+                waited.add(task)
+                if name != FILE and not (name == SUBMIT and job_id in self._ctx.committed):
+                    task.cancel()
+        while waited:
+            done, left = await asyncio.wait(waited, timeout=patience)
+            if left and costly > patience:
+                left = await self._wait_for_answers(left, costly - patience)
+            if left:
+                # Nothing may outlive the rooms that it works with: they are closed next.
+                self.abort()
+                await asyncio.wait(left, timeout=2 * _GRACE)
+                break
+            waited = set(self._ctx.critical) - done
+
+    async def _wait_for_answers(
+        self, left: set[asyncio.Task[Any]], seconds: float
+    ) -> set[asyncio.Task[Any]]:
+        """Only what may have cost something is worth more patience; returns what is left then."""
+        submitting = self._lanes[SUBMIT].tasks
+        costly = {submitting[job_id] for job_id in self._ctx.committed if job_id in submitting}
+        for task in left - costly - self._ctx.critical:
+            task.cancel()
+        return (await asyncio.wait(left, timeout=seconds))[1]
+
+    def abort(self) -> None:
+        """Stop now; the next start sorts out what that leaves."""
+        for lane in self._lanes.values():
+            for task in lane.tasks.values():
+                task.cancel()
+        # A remote id on its way to the disk is worth a song's price, and takes milliseconds.
+        asyncio.get_running_loop().call_later(_GRACE, self._cancel_critical)
+
+    def _cancel_critical(self) -> None:
+        for critical in self._ctx.critical:
+            critical.cancel()
+
+    def start(self, name: str, job_id: int, job: Job | None) -> None:
+        """Give the job a seat; `job` None: its row is read first, unless a step just left it."""
+        if self._stopping:  # `stop` came while this turn asked the journal: it has looked already
+            return
+        lane = self._lanes[name]
+        job = job or self._remote.get(job_id)
+        if job is not None:
+            lane.jobs[job_id] = job
+        task = supervised(self._one(name, job_id, job), self._broken)
+        lane.tasks[job_id] = task
+        task.add_done_callback(lambda ended: self._ended(name, job_id, ended))
+
+    def fail(self, fault: BaseException) -> None:
+        """A fault of our own: the pool raises it at its next turn, which is now."""
+        self.fatal = self.fatal or fault
+        self._ctx.hurry()
+
+    def _broken(self, fault: BaseException) -> None:
+        if isinstance(fault, PauseService):  # the journal can't be read: nothing is known of it
+            pause(self._ctx, fault)
+        else:
+            self.fail(fault)
+
+    def _ended(self, name: str, job_id: int, task: asyncio.Task[Job | None]) -> None:
+        try:
+            self._give_back(name, job_id, task)
+        except Exception as fault:  # asyncio would log it, and a seat or a poll would be lost
+            self.fail(fault)
+
+    def _give_back(self, name: str, job_id: int, task: asyncio.Task[Job | None]) -> None:
+        lane = self._lanes[name]
+        self.ended += 1
+        lane.tasks.pop(job_id, None)
+        lane.jobs.pop(job_id, None)
+        if name == SUBMIT:
+            self._ctx.committed.discard(job_id)
+            self._ctx.ahead.ended(job_id)
+        if self._ctx.trial == job_id:
+            self._ctx.trial = None
+        self._left(job_id, task)
+        fault = None if task.cancelled() else task.exception()
+        if isinstance(fault, PauseService):
+            self._ctx.polls.postpone(job_id, self._ctx.clock(), self._ctx.timing.disk_recheck)
+        if name == POLL:  # also one whose end the journal had no room for is asked for again
+            self._ctx.polls.let_go(job_id, self._ctx.clock(), self._ctx.timing.disk_recheck)
+        lane.freed()
+        self._ctx.hurry()
+
+    def _left(self, job_id: int, task: asyncio.Task[Job | None]) -> None:
+        """Note how the step left the job: who can go on with it, and its row for the next poll."""
+        job = None if task.cancelled() or task.exception() is not None else task.result()
+        if job is not None:
+            self._unseen.left(job, watched=job_id in self._ctx.polls)
+        if job is not None and job.state is JobState.SEPARATING and job.code is None:
+            self._remote[job_id] = job
+        else:
+            self._remote.pop(job_id, None)
+
+    async def _one(self, name: str, job_id: int, job: Job | None) -> Job | None:
+        """One step of one job; whatever goes wrong is concluded here, once.
+
+        Returns the job as the journal has it now; None where it is none of this lane's any more.
+        """
+        ctx = self._ctx
+        job = job or await ctx.journal.get(job_id)
+        if job is None or (name == POLL and job.state is not JobState.SEPARATING):
+            ctx.polls.done(job_id, ctx.clock(), learn=False)
+            ctx.slots.release(job_id)
+            return job
+        before = job
+        began = ctx.clock()
+        try:
+            job = await self._lanes[name].step(ctx, job)
+        except Exception as fault:
+            if name in (SUBMIT, POLL) and _answered(fault):
+                self._server_answered(began)
+            try:
+                await conclude(ctx, job, fault)
+            except StaleJob:
+                pass  # the inbox was quicker: a file that was replaced is `gone` already
+            except PauseService as full:
+                pause(ctx, full)
+            job = await ctx.journal.get(job_id) or job
+        else:
+            ctx.unforeseen.passed(job_id, before.state)
+            if name in (SUBMIT, POLL):
+                self._server_answered(began)
+        if job.state not in (JobState.SEPARATING, JobState.SEPARATED):
+            ctx.progress.end(job_id)
+            ctx.reserved.pop(job_id, None)
+        ctx.progress.touch()  # the journal's counts are others now: whoever shows them looks
+        ended = job.state in _ENDED and not _to_be_filed(job)
+        if ended:
+            ctx.troubles.forget(job_id)
+            ctx.untagged.discard(job_id)
+            ctx.unforeseen.forget(job_id)
+        # What can't be filed is told of then, not once more when it could be after all.
+        if before.unfiled is None and (ended or job.unfiled is not None):
+            ctx.ended(job)
+        return job
+
+    def _server_answered(self, began: float) -> None:
+        if self._ctx.gate.answered(began):
+            log.info("service.resumed", reason="server")
+
+
+def _to_be_filed(job: Job) -> bool:
+    return job.state is JobState.QUARANTINED and job.filed_to is None
+
+
+def _answered(fault: Exception) -> bool:
+    """Whether a fault is the word of a working server, and not of a gateway before it."""
+    if isinstance(fault, Unconfirmed) or (isinstance(fault, RetryLater) and fault.server_down):
+        return False
+    return isinstance(fault, StemwatchError) and getattr(fault, "http_status", None) is not None

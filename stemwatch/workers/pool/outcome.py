@@ -1,0 +1,286 @@
+"""What a fault means for its job, for the queue and for the service: the one place that decides."""
+
+from __future__ import annotations
+
+from stemwatch.errors import (
+    JournalFault,
+    PauseService,
+    Reject,
+    RetryLater,
+    StemwatchError,
+    TakenBack,
+    Unconfirmed,
+)
+from stemwatch.job import TO_BE_FILED, Job, JobState
+from stemwatch.journal.journal import AlreadyPaid, OverBudget, StaleJob
+from stemwatch.journal.transactions import ForbiddenTransition
+from stemwatch.log import log
+from stemwatch.workers.context import Context
+from stemwatch.workers.pacing.gate import FILE, OF_ONE_INBOX, outage
+from stemwatch.workers.pacing.pace import full_jitter
+from stemwatch.workers.pacing.troubles import Met
+from stemwatch.workers.pacing.unforeseen import REPORT, judged
+from stemwatch.workers.pool import unfiled
+from stemwatch.workers.steps import own_trouble
+
+# How often a counted fault may happen to one job before a person has to look.
+TRIES = {"job_missing": 3, "bad_answer": 5, "bad_stem": 3, "short_body": 3, "url_expired": 4}
+TRIES_OTHERWISE = 5
+# These speak of the way to the server, not of the song: waited for as long as it takes.
+PATIENT = frozenset(
+    {
+        "unreachable",
+        "server_error",
+        "busy",
+        "network",
+        "rate_limited",
+        "storage_busy",
+        "no_slot",
+        "held",
+        "unreadable",
+        "not_listed",
+    }
+)
+
+
+async def conclude(ctx: Context, job: Job, fault: Exception) -> None:
+    """Write down what `fault` means for `job`. Raises JournalFault, which ends the service."""
+    if isinstance(fault, JournalFault):
+        raise fault
+    if isinstance(fault, StaleJob | AlreadyPaid | OverBudget):
+        return  # somebody else moved it on, or the next claim will see why it has to wait
+    current = await ctx.journal.get(job.id)
+    if current is None or current.state in (JobState.DONE, JobState.GONE):
+        return  # somebody else ended it: a file that was replaced is `gone` already
+    known = fault if isinstance(fault, StemwatchError) else judged(ctx, current, fault)
+    try:
+        await _conclude(ctx, current, known)
+    except ForbiddenTransition as ours:
+        await _stand_still(ctx, current, ours)
+
+
+async def _conclude(ctx: Context, current: Job, fault: StemwatchError) -> None:
+    if current.state in TO_BE_FILED:
+        await _file_later(ctx, current, fault)
+    elif fault.code in {TakenBack.code, "changed"}:
+        # What has that name now is another song, and found as one by the next scan.
+        await ctx.journal.advance(current, JobState.GONE, fault.message)
+        log.info("job.gone", name=current.name, reason=fault.message)
+    elif isinstance(fault, Unconfirmed) and _can_be_asked(ctx, current):
+        await ctx.insist(lambda: _look_for(ctx, current, fault))
+    elif isinstance(fault, Reject):
+        if current.state is JobState.SUBMITTING:
+            # Nobody looks at it again before the next start: a full journal must not hide it.
+            await ctx.insist(lambda: reject(ctx, current, fault))
+        else:
+            await reject(ctx, current, fault)
+    elif isinstance(fault, PauseService):
+        await _hold(ctx, current, fault)
+    else:
+        await _retry(ctx, current, _as_retry(fault))
+
+
+async def _file_later(ctx: Context, job: Job, fault: StemwatchError) -> None:
+    """No try is the last one there: from here, a job can't come into quarantine (once more)."""
+    if not isinstance(fault, PauseService):
+        await unfiled.postpone(ctx, job, _as_retry(fault))
+        return
+    gap = await _own_gap(ctx, job, fault)
+    if ctx.gate.closed(FILE, job.inbox) is None:  # else it is tried when that pause is over
+        await unfiled.postpone(ctx, job, fault, ctx.timing.disk_recheck if gap is None else gap)
+
+
+async def _stand_still(ctx: Context, job: Job, fault: ForbiddenTransition) -> None:
+    """A fault of ours: told with its traceback, and the job is not claimed again at once."""
+    log.error("job.error", name=job.name, exc_info=fault)
+    wait = ctx.timing.retry_after_max
+    told = {"code": "internal", "message": f"an unexpected fault: {fault}.", "hint": REPORT}
+    await ctx.journal.amend(job, not_before=ctx.now() + wait, **told)
+    ctx.polls.postpone(job.id, ctx.clock(), wait)
+
+
+def _can_be_asked(ctx: Context, job: Job) -> bool:
+    """Whether the API's list of jobs may still tell if this submission was taken."""
+    return ctx.api.lists_jobs and job.state is JobState.SUBMITTING and job.code != "unanswered"
+
+
+async def _look_for(ctx: Context, job: Job, fault: Unconfirmed) -> None:
+    await ctx.journal.amend(
+        job,
+        not_before=ctx.now() + ctx.timing.confirm_first,
+        code="unanswered",
+        message=fault.message,
+        hint="Nothing to do: the server is asked whether it took the job.",
+    )
+    log.warning("job.unanswered", name=job.name, message=fault.message)
+
+
+async def _hold(ctx: Context, job: Job, fault: PauseService) -> None:
+    """Everybody waits, or this song alone; a row of the journal is written for the latter only."""
+    gap = await _own_gap(ctx, job, fault)
+    waits = ctx.timing.disk_recheck if gap is None else gap
+    if job.id in ctx.polls:
+        ctx.polls.postpone(job.id, ctx.clock(), waits)
+    if gap is not None and job.state in (JobState.QUEUED, JobState.SEPARATED):
+        told = {"code": fault.code, "message": fault.message}
+        await ctx.journal.amend(job, not_before=ctx.now() + waits, hint=fault.hint, **told)
+        log.info("job.waits", name=job.name, **told, seconds=round(waits, 1))
+
+
+async def _own_gap(ctx: Context, job: Job, fault: PauseService) -> float | None:
+    """Pause everybody, unless only this song has to wait. Seconds that it waits by itself, if any.
+
+    So does whoever met such a pause before: being the oldest, it would be the first to go on
+    whenever the gate opens, and close it again.
+    """
+    times = own_trouble.pauses_met(ctx, job, fault.code)
+    own = await own_trouble.is_its_own(ctx, job, fault.code, times)
+    if not own:
+        if fault.code == "disk":
+            times = 1  # it is the disk's trouble, however often the song met it
+        # A pause that is on has its next look: each song more would put it off.
+        if fault.code != "disk" or ctx.gate.since("disk", job.inbox) is None:
+            pause(ctx, fault, job.inbox)
+    again = own or times > 1
+    since = ctx.gate.since(fault.code, job.inbox)
+    ctx.troubles.met[job.id] = Met(fault.code, job.state, since, times)
+    return await own_trouble.own_gap(ctx, job, fault, times) if again else None
+
+
+def pause(ctx: Context, fault: PauseService, inbox: str | None = None) -> None:
+    """Hold what this fault concerns, and say so once. `inbox`: whose song or folders met it."""
+    if ctx.gate.pause(fault, inbox):
+        whose = {"inbox": inbox} if inbox is not None and fault.code in OF_ONE_INBOX else {}
+        log.warning(
+            "service.paused", reason=fault.code, message=fault.message, hint=fault.hint, **whose
+        )
+        ctx.progress.changed.set()  # an idle report looks by itself only now and then
+        if fault.code == "credit":
+            ctx.credit.turned()
+
+
+def hold_others(ctx: Context, job: Job, fault: BaseException) -> None:
+    """What this answer to a submission says to all that are about to be submitted; at once.
+
+    Asking the journal first would take a slow disk long enough for another song to be paid for.
+    """
+    if isinstance(fault, PauseService):
+        pause(ctx, fault, job.inbox)
+    elif isinstance(fault, Unconfirmed):
+        # If the server is failing, the songs in flight are all that this may cost: nobody else is
+        # sent before it answers a question, and then one by one until it takes a song.
+        pause(ctx, outage(fault.message, "server_error"))
+    elif isinstance(fault, RetryLater) and fault.code == "rate_limited":
+        _give_time(ctx, fault)
+
+
+def _give_time(ctx: Context, fault: RetryLater) -> None:
+    hint = "Lower api.max_concurrent to your plan's parallel jobs if this goes on."
+    pause(ctx, PauseService(fault.message, code="rate_limited", hint=hint, after=fault.after))
+
+
+def resumed(ctx: Context, code: str, inbox: str | None = None) -> bool:
+    """The cause of this pause is gone: say so once. False if there was no such pause."""
+    if not ctx.gate.reopen(code, inbox):
+        return False
+    log.info("service.resumed", reason=code, **({"inbox": inbox} if inbox is not None else {}))
+    ctx.progress.changed.set()
+    return True
+
+
+async def reject(ctx: Context, job: Job, fault: Reject) -> None:
+    """Into quarantine: first in the journal, then (by the pool) on disk.
+
+    `job` as it was before the attempt that ends here.
+    """
+    quarantined = await ctx.journal.advance(
+        job,
+        JobState.QUARANTINED,
+        fault.code,
+        code=fault.code,
+        message=fault.message,
+        hint=fault.hint,
+        http_status=fault.http_status,
+        request_id=fault.request_id or job.request_id,
+        attempts=job.attempts + 1,
+        # `split` leaves the user's files where they are
+        filed_to=job.path if job.origin == "split" else None,
+    )
+    ctx.slots.release(job.id)
+    ctx.polls.done(job.id, ctx.clock(), learn=False)
+    log.error(
+        "job.quarantined",
+        name=job.name,
+        code=fault.code,
+        message=fault.message,
+        hint=fault.hint,
+        id=quarantined.id,
+    )
+
+
+async def _retry(ctx: Context, job: Job, fault: RetryLater) -> None:
+    if fault.code == "rate_limited":
+        ctx.counters.rate_limited += 1
+        _give_time(ctx, fault)
+        if job.state is JobState.SEPARATING:  # it is asking that is too much: all polls wait
+            ctx.polls.hold(ctx.clock() + ctx.gate.seconds_left("rate_limited"))
+    if fault.server_down:
+        submitting = job.state is JobState.QUEUED
+        code = ctx.gate.server_failed(fault.message, submitting=submitting, after=fault.after)
+        if code is not None:
+            log.warning("service.paused", reason=code, message=fault.message)
+    attempts = job.attempts + (1 if fault.counts else 0)
+    if _exhausted(fault, attempts):
+        await reject(ctx, job, _given_up(job, fault, attempts))
+        return
+    delay = _delay(ctx, fault, attempts)
+    await ctx.journal.amend(
+        job,
+        attempts=attempts,
+        not_before=ctx.now() + delay,
+        code=fault.code,
+        message=fault.message,
+        hint=fault.hint,
+        http_status=fault.http_status,
+    )
+    ctx.polls.postpone(job.id, ctx.clock(), delay)
+    log.info(
+        "job.waits", name=job.name, code=fault.code, message=fault.message, seconds=round(delay, 1)
+    )
+
+
+def _delay(ctx: Context, fault: RetryLater, attempts: int) -> float:
+    if fault.after is not None:
+        return min(fault.after, ctx.timing.retry_after_max)
+    if fault.code == "job_missing":
+        return ctx.timing.missing_gap
+    if fault.code == "url_expired":
+        return 0.0  # fresh addresses are there for the asking
+    if fault.code == "rate_limited":
+        return ctx.gate.seconds_left("rate_limited")  # of the pause that this very fault made
+    return full_jitter(attempts, ctx.timing.retry_first, ctx.timing.retry_max, ctx.rng)
+
+
+def _exhausted(fault: RetryLater, attempts: int) -> bool:
+    if not fault.counts or fault.server_down or fault.code in PATIENT:
+        return False
+    return attempts >= TRIES.get(fault.code, TRIES_OTHERWISE)
+
+
+def _given_up(job: Job, fault: RetryLater, attempts: int) -> Reject:
+    if job.state is JobState.SUBMITTING:  # nobody could tell whether it was taken
+        return Unconfirmed(f"given up after {attempts} attempts: {fault.message}")
+    code = "job_lost" if fault.code == "job_missing" else fault.code
+    return Reject(
+        f"given up after {attempts} attempts: {fault.message}",
+        code=code,
+        hint=fault.hint or "`stemwatch retry` goes on from where it is; nothing is paid again.",
+        http_status=fault.http_status,
+        request_id=fault.request_id,
+    )
+
+
+def _as_retry(fault: StemwatchError) -> RetryLater:
+    if isinstance(fault, RetryLater):
+        return fault
+    return RetryLater(fault.message, code=fault.code, hint=fault.hint)

@@ -1,0 +1,118 @@
+"""Trying whether the cause of a pause is gone, at no cost: one probe at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+
+from stemwatch.disks.places import Place
+from stemwatch.errors import PauseService, RetryLater, StemwatchError
+from stemwatch.job import JobState
+from stemwatch.log import log
+from stemwatch.workers.context import Context
+from stemwatch.workers.pacing.gate import MAY_TRY, OF_ONE_INBOX, Pause, outage
+from stemwatch.workers.pacing.rehearsal import demand_staging
+from stemwatch.workers.pool.outcome import pause as hold
+from stemwatch.workers.pool.outcome import resumed
+from stemwatch.workers.steps import own_trouble, room
+
+
+async def probe(ctx: Context, pause: Pause) -> None:
+    """Look whether `pause` is over, and open the gate if so; else it waits longer.
+
+    Where nothing can be asked that would tell, one song may try.
+    """
+    ctx.gate.tried(pause)
+    try:
+        over = await _over(ctx, pause)
+    except StemwatchError as fault:
+        _told(ctx, pause, fault)
+    except Exception as fault:  # ours: this pause must not be for good, nor anybody else's trouble
+        log.error("probe.error", reason=pause.code, inbox=pause.inbox, exc_info=fault)
+        ctx.gate.in_vain(pause)
+    else:
+        if over is None:
+            ctx.gate.clear(pause)
+        elif over:
+            resumed(ctx, pause.code, pause.inbox)
+        else:
+            ctx.gate.in_vain(pause)
+    ctx.wake()
+
+
+def _told(ctx: Context, pause: Pause, fault: StemwatchError) -> None:
+    """The question was refused, or got no answer, which may be the news of another pause."""
+    ctx.counters.rate_limited += fault.code == "rate_limited"
+    ctx.gate.in_vain(pause, getattr(fault, "after", None))
+    if isinstance(fault, PauseService) and fault.code != pause.code:
+        if pause.code == "server":  # it answers again, if only to refuse the key
+            resumed(ctx, "server")
+        hold(ctx, fault)
+    elif isinstance(fault, RetryLater) and pause.code in MAY_TRY:
+        if fault.code == "bad_answer":  # it may never be one that can be read
+            ctx.gate.clear(pause)
+        elif fault.server_down and pause.code == "server_error":
+            hold(ctx, outage(fault.message))  # it is not the submissions alone
+
+
+async def _over(ctx: Context, pause: Pause) -> bool | None:
+    """Whether it is over; None: nothing that is free can tell."""
+    if pause.code in OF_ONE_INBOX:
+        place = ctx.places.get(pause.inbox)
+        # Of one that is configured no more, its next song tells.
+        well = place is None or await _folders_are_well(ctx, pause, place)
+        if well:
+            await own_trouble.wake_all(ctx)
+        return well
+    match pause.code:
+        case "auth" | "server" | "server_error":
+            await ctx.requests.take()
+            await ctx.api.check_key()
+            # Questions may be answered while every submission fails.
+            return None if pause.code == "server_error" else True
+        case "endpoint":
+            await ctx.requests.take()
+            return await ctx.api.is_here() or None
+        case "credit":
+            return await _has_credit(ctx)
+        case "audio_helper":
+            await ctx.audio.test()
+            return True
+        case "journal":
+            await ctx.journal.note("probe", f"{ctx.now():.0f}")
+            return True
+        case _:
+            return True
+
+
+async def _has_credit(ctx: Context) -> bool | None:
+    """Whether what is left is enough for one of the songs that wait."""
+    if not ctx.api.tells_credit:
+        return None
+    await ctx.requests.take()
+    balance = await ctx.api.balance()
+    if balance is None:
+        return None
+    ctx.credit.heard(balance.seconds, ctx.now())
+    if await _waits(ctx, None):
+        return await _waits(ctx, balance.seconds)
+    return balance.seconds > 0
+
+
+async def _waits(ctx: Context, longest: float | None) -> bool:
+    """Whether a song of at most so many seconds waits to be submitted (None: of any length)."""
+    queued = (JobState.QUEUED,)
+    return bool(
+        await ctx.journal.claim(queued, now=math.inf, owner=ctx.owner, limit=1, longest=longest)
+    )
+
+
+async def _folders_are_well(ctx: Context, pause: Pause, place: Place) -> bool:
+    if pause.code == "disk":
+        await demand_staging(place)
+        await own_trouble.rehearsal(ctx, place).of_place(place)
+        return True
+    if pause.code == "room":
+        return await asyncio.to_thread(room.is_there, ctx, pause.inbox, place.outbox)
+    await place.require_inbox()
+    return True

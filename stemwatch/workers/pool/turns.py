@@ -1,0 +1,292 @@
+"""The bounded pool: a lane for each kind of step, a seat before a claim, one step at a time.
+
+What waits is in the journal, never in a task: 20,000 files waiting cost what three cost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable
+from contextlib import suppress
+
+from stemwatch.errors import PauseService
+from stemwatch.job import Job, JobState
+from stemwatch.tasks import supervised
+from stemwatch.workers.context import Context
+from stemwatch.workers.pacing.gate import CONFIRM, FETCH, FILE, POLL, SUBMIT
+from stemwatch.workers.pool import claims
+from stemwatch.workers.pool.claims import Claims
+from stemwatch.workers.pool.lanes import Lane, Lanes
+from stemwatch.workers.pool.lanes_to_ask import Unseen
+from stemwatch.workers.pool.outcome import pause
+from stemwatch.workers.pool.pause_probes import probe
+from stemwatch.workers.pool.polling import Asking
+from stemwatch.workers.pool.recovery import recover
+from stemwatch.workers.pool.remaining import Left
+from stemwatch.workers.steps import room
+from stemwatch.workers.steps.own_trouble import look
+from stemwatch.workers.steps.table import STEPS
+
+_SHORTEST_TURN = 0.02  # seconds; the first one after a rest is at once
+_POLLS = 8  # at once: as many as the API's client has connections
+_ADOPTED = 1000  # at once
+
+
+async def _together(*looks: Awaitable[None]) -> None:
+    """All of it, even where one fails: their questions to the journal are one trip to its thread.
+
+    A lane that was still being filled when the next turn fills it would start a job twice.
+    """
+    for fault in await asyncio.gather(*looks, return_exceptions=True):
+        if fault is not None:
+            raise fault
+
+
+class Pool:
+    """Moves jobs until it is told to stop.
+
+    `fetches`: how many songs are downloaded at once beside uploads; without any, twice as many.
+    """
+
+    def __init__(self, ctx: Context, *, fetches: int = 3) -> None:
+        self.ctx = ctx
+        self._fetches = fetches
+        most = {FILE: 2, FETCH: fetches, POLL: _POLLS, CONFIRM: 1, SUBMIT: 2 * ctx.slots.most}
+        self._unseen = Unseen(ctx.clock)
+        self._lanes = Lanes(
+            ctx, {name: Lane(STEPS[name], most[name]) for name in most}, self._unseen
+        )
+        self._asking = Asking(ctx, self._lanes)
+        self._claims = Claims(ctx)
+        self._left = Left(ctx, self._lanes, self._claims)
+        self._probes: dict[str | None, asyncio.Task[None]] = {}  # one at a time for each inbox
+        self._looks: dict[str, asyncio.Task[None]] = {}  # at folders that take nothing
+        self._wake, self._hurry = asyncio.Event(), asyncio.Event()
+        self._news = True  # somebody else than a step of ours woke us, or time did
+        self._held = False  # a pause held something back at the last turn
+        self._stopping = False
+        self._turned: float | None = None  # when the turn under way began
+        ctx.wake = self._for_news
+        ctx.added = self._for_one
+        ctx.hurry = self._in_a_hurry
+
+    async def recover(self) -> None:
+        """After a start: what an earlier run left undecided, or waiting."""
+        await self._claims.recall()
+        await recover(self.ctx)
+
+    async def run(self) -> None:
+        """Work until `stop`. Raises JournalFault when nothing can be remembered any more."""
+        # Its fault is the pool's: nobody else would ever ask for the jobs that are paid for.
+        asking = supervised(self._asking.run(), self._lanes.fail, name="polls")
+        try:
+            await self._turns()
+        finally:
+            asking.cancel()
+
+    async def _turns(self) -> None:
+        while not self._stopping:
+            if self._lanes.fatal is not None:
+                raise self._lanes.fatal
+            self._wake.clear()
+            self._hurry.clear()
+            turned = self._turned = self.ctx.clock()
+            timeout = await self._turn()
+            self._asking.wake()
+            self._turned = None
+            took = self.ctx.clock() - turned
+            try:
+                async with asyncio.timeout(timeout):
+                    await self._wake.wait()
+            except TimeoutError:
+                self._news = True
+            await asyncio.sleep(turned + max(_SHORTEST_TURN, took) - self.ctx.clock())
+            # Thousands of files that are taken in at once must not be a turn each: in a storm,
+            # turns get a fifth of the time. A slot, a seat or the line that is free can't wait.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, turned + 5 * took - self.ctx.clock())):
+                    await self._hurry.wait()
+
+    def _for_news(self) -> None:
+        self._news = True
+        self._wake.set()
+
+    def _for_one(self, job: Job) -> None:
+        self._unseen.left(job, watched=False)
+        self._wake.set()
+
+    def _in_a_hurry(self) -> None:
+        self._hurry.set()
+        self._wake.set()
+
+    def standstill(self) -> float:
+        """Seconds that the turn under way has taken; 0 between turns."""
+        return 0.0 if self._turned is None else self.ctx.clock() - self._turned
+
+    async def idle(self) -> bool:
+        """Whether nothing is left to do, now or later."""
+        return await self._left.nothing()
+
+    async def stuck(self) -> bool:
+        """Whether what is left waits for a person (a key, credit, room) or for another day."""
+        return await self._left.only_what_waits()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a step of any job is under way."""
+        return self._lanes.busy
+
+    @property
+    def moves(self) -> int:
+        """A number that grows while work goes on: steps that ended, bytes that went through."""
+        return self._lanes.ended + self.ctx.progress.changes
+
+    async def stop(self, patience: float, costly: float = 0.0) -> None:
+        """Drain: what can't cost stops at once, a submission that may is waited for.
+
+        In seconds: all of it `patience`, an answer that may have been paid for also `costly`."""
+        self._stopping = True
+        self._wake.set()
+        for task in (*self._probes.values(), *self._looks.values()):
+            task.cancel()
+        await self._lanes.drain(patience, costly)
+
+    def abort(self) -> None:
+        """A second signal: stop now; the next start sorts out what that leaves."""
+        self._lanes.abort()
+
+    # -- one turn --------------------------------------------------------------------------
+
+    async def _turn(self) -> float | None:
+        """Fill the free seats; returns the seconds until there may be more to do."""
+        ctx = self.ctx
+        try:
+            # Also when only the inbox's rounds or a probe met it: nothing is remembered any more.
+            ctx.journal.require_sound()
+            self._probe_pauses()
+            held = bool(ctx.gate.pauses)
+            # One time for the whole turn: what is not due for a claim has to be due later.
+            now = ctx.now()
+            self._unseen.turn(now, everything=self._news or held or self._held)
+            self._news = False
+            await _together(
+                self._adopt(),
+                self._fill(FILE, self._lanes[FILE].free),
+                self._fill_fetch(),
+                self._fill(CONFIRM, self._lanes[CONFIRM].free),
+                self._fill_submit(),
+                self._look_ahead(now),
+            )
+            self._held = held or bool(ctx.gate.pauses)
+            return self._until_due()
+        except PauseService as fault:
+            pause(ctx, fault)
+            return ctx.timing.retry_first
+
+    def _probe_pauses(self) -> None:
+        for due in self.ctx.gate.due():
+            under_way = self._probes.get(due.inbox)
+            if under_way is None or under_way.done():
+                self._probes[due.inbox] = supervised(probe(self.ctx, due), self._lanes.fail)
+        for folder in self.ctx.troubles.due(self.ctx.clock()):
+            if (looking := self._looks.get(folder)) is None or looking.done():
+                self._looks[folder] = supervised(look(self.ctx, folder), self._lanes.fail)
+
+    async def _adopt(self) -> None:
+        """Remote jobs that nobody watches: found at the start, or brought back by `retry`."""
+        if not self._unseen.take(POLL):
+            return
+        found = await self.ctx.journal.claim(
+            (JobState.SEPARATING,),
+            now=math.inf,
+            owner=self.ctx.owner,
+            limit=_ADOPTED,
+            # One that was watched when the journal was asked may have ended when its answer comes:
+            # with a slot held for it again, that slot would be lost for good.
+            busy=self._watched(),
+        )
+        for job in found:
+            if job.id not in self._watched():
+                self.ctx.slots.hold(job.id)
+                wait = max(0.0, job.not_before - self.ctx.now())
+                wait = min(wait, self.ctx.timing.retry_after_max)
+                self.ctx.polls.resumed(
+                    job.id, self.ctx.clock(), wait, job.remote_id or "", job.duration
+                )
+                room.reserve(self.ctx, job)
+        if len(found) == _ADOPTED:
+            self._unseen.more(POLL)
+
+    def _watched(self) -> set[int]:
+        """The jobs that are at the remote, or on their way there, as far as this run knows."""
+        return {*self.ctx.polls, *self._lanes[POLL].tasks, *self._lanes[SUBMIT].tasks}
+
+    async def _fill(self, name: str, seats: int) -> None:
+        if seats <= 0 or not self._unseen.take(name):
+            return
+        lane = self._lanes[name]
+        # What is being submitted is `submitting` too, or soon will be: only the rest has to be
+        # asked about. Looked at before and after: uploads begin while the journal answers.
+        uploads = self._lanes[SUBMIT].tasks if name == CONFIRM else {}
+        busy, working = [*lane.tasks, *uploads], list(lane.jobs.values())
+        found = await self._claims.next(name, seats, busy=busy, working=working)
+        for job in found:
+            if job.id not in uploads:
+                self._lanes.start(name, job.id, job)
+        if len(found) >= seats:
+            self._unseen.more(name)
+
+    async def _fill_fetch(self) -> None:
+        """Downloads; a single one where only that can tell whether the storage is back."""
+        ctx, lane = self.ctx, self._lanes[FETCH]
+        # Downloads beside uploads hold up the next job; when there are none, they are the last.
+        lane.seats = self._fetches if self._lanes[SUBMIT].tasks else 2 * self._fetches
+        trial = ctx.gate.trial(FETCH)
+        if not trial:
+            await self._fill(FETCH, lane.free)
+        elif not lane.tasks:
+            await self._fill(FETCH, 1)
+            for held in trial if lane.tasks else ():
+                ctx.gate.tried(held)
+            if not lane.tasks and not await self._claims.left(FETCH):
+                ctx.gate.storage_answered(ctx.clock())  # nothing is left to try it with
+
+    async def _fill_submit(self) -> None:
+        """Uploads for the free slots, and ahead of those that are about to be free."""
+        ctx, lane = self.ctx, self._lanes[SUBMIT]
+        lane.seats = 2 * ctx.slots.most  # a reload may have changed it
+        if trial := ctx.gate.trial():
+            if lane.tasks:
+                return
+            await self._start_uploads(1)
+            ctx.trial = next(iter(lane.tasks), None)
+            for held in trial if lane.tasks else ():
+                ctx.gate.tried(held)
+            return
+        await self._start_uploads(min(lane.free, ctx.ahead.room()))
+
+    async def _start_uploads(self, seats: int) -> None:
+        """Songs that today's budget allows, if there are any."""
+        ctx, lane = self.ctx, self._lanes[SUBMIT]
+        if seats <= 0:
+            return
+        before = set(lane.tasks)
+        await self._fill(SUBMIT, seats)
+        for job_id in lane.tasks.keys() - before:
+            ctx.ahead.began(job_id, lane.jobs[job_id].identity.size)
+
+    async def _look_ahead(self, now: float) -> None:
+        if self._unseen.all:
+            self._unseen.due = await self.ctx.journal.next_due(claims.ALL, self.ctx.owner, now)
+
+    def _until_due(self) -> float | None:
+        """Seconds until something happens by itself; None: only an event can change anything."""
+        ctx, now = self.ctx, self.ctx.clock()
+        times = [ctx.gate.next_due(), ctx.troubles.next_due(), ctx.slots.next_rise()]
+        if self._lanes[SUBMIT].free:
+            times.append(ctx.ahead.next_room())
+        waits = [time - now for time in times if time is not None]
+        if self._unseen.due is not None:
+            waits.append(self._unseen.due - ctx.now())
+        return max(0.001, min(waits)) if waits else None

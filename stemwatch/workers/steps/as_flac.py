@@ -1,0 +1,69 @@
+"""A song that is too large for the API, in a smaller form that sounds the same to the last bit."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from stemwatch.disks import durable
+from stemwatch.errors import PauseService
+from stemwatch.job import Job
+from stemwatch.log import log
+from stemwatch.stemsplit.interface import TooLarge, Upload
+from stemwatch.workers.context import Context
+
+_LOSSLESS = frozenset({"pcm_s16le", "pcm_s24le"})  # what FLAC holds as it is
+_PREFIX = "upload-"
+
+
+@asynccontextmanager
+async def as_flac(ctx: Context, job: Job, fault: TooLarge) -> AsyncIterator[Upload]:
+    """The WAV of `job` as FLAC, in the state directory for as long as this is open.
+
+    Raises `fault` where that is impossible or of no use, PauseService for a full disk.
+    """
+    if job.codec not in _LOSSLESS:
+        raise fault
+    path = os.path.join(os.path.dirname(ctx.journal.path), f"{_PREFIX}{job.id}.flac")
+    try:
+        upload = await _convert(ctx, job, path)
+        try:
+            if upload.size > fault.limit:
+                raise fault
+            instead_of = job.identity.size
+            log.info("job.converted", name=job.name, bytes=upload.size, instead_of=instead_of)
+            # No fault of what is done with it is caught here: an OSError after the paid call, taken
+            # for a full disk, would have the song submitted, and paid for, again.
+            yield upload
+        finally:
+            with suppress(OSError):  # only read from: nothing can be lost, but the answer could
+                os.close(upload.fd)
+    finally:
+        with suppress(OSError):
+            os.unlink(path)
+
+
+async def _convert(ctx: Context, job: Job, path: str) -> Upload:
+    """Write the FLAC to `path` and open it. Raises PauseService for a full disk."""
+    try:
+        # A sum of one is that one: integer samples come out as they went in.
+        await ctx.audio.mix([job.path], path, "flac")
+        fd = await asyncio.to_thread(os.open, path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as trouble:
+        raise PauseService(
+            f"{job.name} can't be converted in {os.path.dirname(path)}: {trouble.strerror}.",
+            code="disk",
+            hint="Free some space there; work goes on by itself.",
+        ) from trouble
+    size = os.fstat(fd).st_size
+    return Upload(fd=fd, size=size, filename=f"{os.path.splitext(job.name)[0]}.flac")
+
+
+def clean(folder: str) -> None:
+    """Remove what a kill left; before the first job is submitted."""
+    with durable.disk_faults(folder):
+        for name in os.listdir(folder):
+            if name.startswith(_PREFIX) and name.endswith(".flac"):
+                os.unlink(os.path.join(folder, name))

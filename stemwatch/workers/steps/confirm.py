@@ -1,0 +1,44 @@
+"""submitting -> separating or queued: was a submission taken whose answer nobody read?
+
+Where the API lists its jobs it is asked before anything else. Found: the job is adopted. Absent,
+twice and some time apart (a request may still be under way to it): submitted again. Never both.
+"""
+
+from __future__ import annotations
+
+from stemwatch.errors import RetryLater, Unconfirmed
+from stemwatch.job import Job
+from stemwatch.log import log
+from stemwatch.workers.context import Context
+from stemwatch.workers.progress import SEPARATING
+from stemwatch.workers.steps.submit import confirm
+
+NOT_LISTED = "not_listed"
+
+
+async def reconcile(ctx: Context, job: Job) -> Job:
+    """One look. Returns the job as `separating` or `queued`.
+
+    Raises RetryLater where it has to be looked for again, Unconfirmed where nobody can tell.
+    """
+    if job.idempotency_key is None:
+        raise Unconfirmed("the journal holds no key to look for it with.")
+    await ctx.requests.take()
+    since = job.submitted_at or job.created_at
+    found = await ctx.api.find_submission(job.idempotency_key, since=since)
+    if found is not None:
+        log.info("job.found", name=job.name, remote_id=found.remote_id)
+        separating = await confirm(ctx, job, found)
+        ctx.slots.hold(job.id)
+        ctx.progress.stage(job.id, job.name, SEPARATING, ctx.polls.estimate.typical)
+        ctx.polls.resumed(job.id, ctx.clock(), remote_id=found.remote_id)
+        return separating
+    if job.code != NOT_LISTED:
+        raise RetryLater(
+            "the server's list has no job from this submission; it is looked for once more.",
+            code=NOT_LISTED,
+            after=ctx.timing.confirm_again,
+            counts=False,
+        )
+    log.info("job.not_taken", name=job.name)
+    return await ctx.insist(lambda: ctx.journal.take_back(job, NOT_LISTED))

@@ -1,0 +1,155 @@
+"""What both ways to a result share: mixes, tags, the sidecar, and the folder in the outbox."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from stemwatch import __version__
+from stemwatch.disks import durable
+from stemwatch.errors import PauseService, Reject, RetryLater
+from stemwatch.job import CLEARED, IN_OUTBOX, Job, JobState
+from stemwatch.log import log
+from stemwatch.outbox import delivery, naming, sidecar
+from stemwatch.outbox.musical_keys import parse_key, tag_key
+from stemwatch.outbox.sidecar import StemFile
+from stemwatch.outbox.staging import Staging
+from stemwatch.workers.context import Context
+
+Received = Callable[[int], None]
+
+
+def parent_of(job: Job) -> str:
+    """The outbox folder that mirrors the song's place in the inbox."""
+    return os.path.join(job.outbox, naming.mirror(job.relpath)).rstrip("/")
+
+
+async def published(ctx: Context, job: Job) -> str | None:
+    """The folder that this very job published before a crash, if it did."""
+    folder = await asyncio.to_thread(
+        delivery.find_published,
+        parent_of(job),
+        naming.song_name(job.name),
+        job.sha256,
+        remote_id=job.remote_id,
+        relpath=job.relpath,
+        since=job.created_at,
+    )
+    if folder is None:
+        return None
+    others = await ctx.journal.with_content(job.content_key, IN_OUTBOX)
+    return None if folder in {other.delivered_to for other in others} else folder
+
+
+async def add_mixes(ctx: Context, job: Job, staging: Staging) -> None:
+    """Make the mixes that are not staged yet, from the stems, without changing their levels."""
+    have = {stem.id for stem in staging.stems}
+    for mix, sources in job.options.mixes.items():
+        if mix in have:
+            continue
+        inputs = [staging.file_of(source) for source in sources]
+        with durable.disk_faults(staging.outbox):
+            made = await ctx.audio.mix(inputs, staging.part(mix), job.options.format)
+        await tag(ctx, job, staging, mix)
+        await asyncio.to_thread(
+            staging.commit_part, mix, derived_from=sources, gain_db=made.gain_db
+        )
+
+
+async def tag(ctx: Context, job: Job, staging: Staging, stem: str) -> None:
+    """Copy the song's tags and cover; tags are a courtesy and never hold up a delivery.
+
+    Nor does an original that was taken away meanwhile: what faults here is the outbox's. One on a
+    share that is away is not even asked for: where that hangs, so would the helper. Where tags end
+    the helper, the stem may be half written: RetryLater, and then it is left without them.
+    """
+    if job.id in ctx.untagged:
+        return
+    source = job.path
+    try:
+        await ctx.place_of(job).require_inbox()
+    except PauseService as away:
+        source = ""
+        log.info("job.tags", name=job.name, stem=stem, note=away.message)
+    title = naming.stem_file(naming.song_name(job.name), stem, "x").removesuffix(".x")
+    part = staging.part(stem)
+    key = tag_key(parse_key(job.key))
+    with durable.disk_faults(staging.outbox):
+        try:
+            notes = await ctx.audio.tag(source, {part: title}, job.options.format, job.bpm, key)
+        except (Reject, TimeoutError) as fault:
+            raise _without_tags(ctx, job, stem, fault) from fault
+    for note in notes:
+        log.info("job.tags", name=job.name, stem=stem, note=note)
+
+
+def _without_tags(ctx: Context, job: Job, stem: str, fault: Exception) -> RetryLater:
+    """The helper crashed over the tags, or came to no end with them."""
+    ctx.untagged.add(job.id)
+    why = fault.message if isinstance(fault, Reject) else "it takes too long."
+    note = f"the tags cost the helper its life: {why} The stem is fetched again, without them."
+    log.warning("job.tags", name=job.name, stem=stem, note=note)
+    return RetryLater(note, code="untagged", counts=False, after=0.0)
+
+
+async def publish(
+    ctx: Context,
+    job: Job,
+    staging: Staging,
+    *,
+    cost_minutes: float,
+    reused_from: str | None = None,
+    **changes: Any,
+) -> Job:
+    """Show the staged files as the song's folder and commit `delivered`."""
+    told = job.evolve(**changes)
+
+    def describe(stems: Sequence[StemFile]) -> dict[str, Any]:
+        return sidecar.build(
+            told,
+            stems,
+            bpm=told.bpm,
+            key=told.key,
+            version=__version__,
+            now=ctx.now(),
+            reused_from=reused_from,
+            cost_minutes=cost_minutes,
+        )
+
+    folder = await asyncio.to_thread(
+        delivery.publish,
+        staging,
+        parent_of(job),
+        naming.song_name(job.name),
+        job.sha256,
+        describe,
+    )
+    return await record(ctx, job, folder, reused_from=reused_from, **changes)
+
+
+async def record(
+    ctx: Context, job: Job, folder: str, *, reused_from: str | None = None, **changes: Any
+) -> Job:
+    """Commit that the folder is there, and tell it."""
+    delivered = await ctx.journal.advance(
+        job,
+        JobState.DELIVERED,
+        f"reused from {reused_from}" if reused_from else "",
+        delivered_to=folder,
+        attempts=0,
+        not_before=0.0,
+        **CLEARED,
+        **changes,
+    )
+    log.info(
+        "job.delivered",
+        name=job.name,
+        seconds=round(ctx.now() - job.created_at, 1),
+        bpm=delivered.bpm,
+        key=delivered.key,
+        folder=folder,
+        reused=reused_from is not None,
+    )
+    return delivered

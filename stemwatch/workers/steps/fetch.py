@@ -1,0 +1,152 @@
+"""separated -> delivered: download the stems, verify them, and show the song's folder whole."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+
+from stemwatch.disks import durable, space
+from stemwatch.errors import Reject, RetryLater
+from stemwatch.job import STEMS, Job, Options
+from stemwatch.log import log
+from stemwatch.outbox.staging import HIDDEN, Staging, remove_staging
+from stemwatch.stemsplit.interface import RemoteJob, RemoteStatus
+from stemwatch.workers.context import Context
+from stemwatch.workers.pacing.gate import POLL
+from stemwatch.workers.progress import DELIVERING, DOWNLOAD
+from stemwatch.workers.steps import deliver
+
+_TYPICAL = {"wav": 176_400, "flac": 110_000, "mp3": 40_000}  # bytes a second, for the bars
+
+
+async def fetch(ctx: Context, job: Job) -> Job:
+    """Download, verify, tag, mix and publish; returns the job as `delivered`.
+
+    Parts that were committed before a crash or a retry are kept. Raises Reject, RetryLater or
+    PauseService with everything that is whole still staged.
+    """
+    remote = ctx.fresh.pop(job.id, None)
+    # What this very run has just seen done was never published: the outbox need not be listed.
+    if remote is None and (folder := await deliver.published(ctx, job)) is not None:
+        # The call that published it was killed, or its disk failed, before it had tidied up.
+        left = os.path.join(job.outbox, HIDDEN, _token(job))
+        await asyncio.to_thread(remove_staging, left)
+        return await ctx.unbroken(deliver.record(ctx, job, folder))
+    staging, missing = await asyncio.to_thread(_staged, job)
+    if missing:
+        await _download_all(ctx, job, staging, missing, remote or await _addresses(ctx, job))
+    ctx.progress.stage(job.id, job.name, DELIVERING)
+    await deliver.add_mixes(ctx, job, staging)
+    minutes = 0.0 if ctx.local else (job.duration or 0.0) / 60.0
+    return await ctx.unbroken(deliver.publish(ctx, job, staging, cost_minutes=round(minutes, 4)))
+
+
+def _token(job: Job) -> str:
+    """Names the separation: stems of two remote jobs must never end up in one folder."""
+    return f"{job.id}-{hashlib.sha256((job.remote_id or '').encode()).hexdigest()[:12]}"
+
+
+def _staged(job: Job) -> tuple[Staging, list[str]]:
+    """Where the result is made, and which stems it does not hold yet."""
+    staging = Staging(job.outbox, _token(job), job.options.format)
+    return staging, [stem for stem in STEMS[job.options.stems] if staging.recover(stem) is None]
+
+
+async def _download_all(
+    ctx: Context, job: Job, staging: Staging, missing: list[str], remote: RemoteJob
+) -> None:
+    stems = STEMS[job.options.stems]
+    typical = int((job.duration or 0.0) * _TYPICAL[job.options.format])
+    entry = ctx.progress.stage(job.id, job.name, DOWNLOAD, typical * len(stems) or None)
+    before = typical * (len(stems) - len(missing))
+    for stem in missing:
+
+        def received(count: int, before: int = before) -> None:
+            entry.done = before + count
+            ctx.progress.touch()
+
+        before += await _download(ctx, job, staging, stem, remote.stems[stem], received)
+
+
+async def _addresses(ctx: Context, job: Job) -> RemoteJob:
+    """The remote job, asked for again: the addresses of its stems are good for an hour only."""
+    if job.remote_id is None:
+        raise Reject("the journal holds no remote id for it.", code="job_lost")
+    if (held := ctx.gate.closed(POLL)) is not None:
+        # Its storage may be well while the API is down, but only the API has the addresses.
+        raise RetryLater(
+            held.message, code="held", counts=False, after=ctx.gate.seconds_left(held.code)
+        )
+    await ctx.requests.take()
+    remote = await ctx.api.job(job.remote_id, stems=job.options.stems)
+    if remote.status is RemoteStatus.FAILED:
+        raise Reject(
+            f"the separation failed after all: {remote.error or 'no reason was given'}.",
+            code="separation_failed",
+            hint="`stemwatch retry` submits it again.",
+        )
+    if remote.status is not RemoteStatus.COMPLETED:
+        raise RetryLater("the server says that it is running again.", code="bad_answer")
+    return remote
+
+
+async def _download(
+    ctx: Context, job: Job, staging: Staging, stem: str, url: str, received: deliver.Received
+) -> int:
+    """One stem: streamed into its part, verified, tagged, committed. Returns its bytes."""
+    limit = space.needed_bytes(job.duration or 600.0, Options(1, job.options.format)) * 3
+    part = staging.part(stem)
+    counted = ctx.counters.received.transfer()
+
+    def arrived(count: int) -> None:
+        counted(count)
+        received(count)
+
+    with durable.disk_faults(staging.outbox):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        fd = await asyncio.to_thread(os.open, part, flags, 0o644)
+    began = ctx.clock()
+    try:
+        size = await ctx.api.download(
+            url,
+            fd,
+            limit=limit,
+            deadline=ctx.timing.download_stall + limit / 1e6 * ctx.timing.download_megabyte,
+            on_received=arrived,
+        )
+    except RetryLater as fault:
+        _judge_storage(ctx, fault, began)
+        raise
+    finally:
+        with durable.disk_faults(staging.outbox):  # shares tell here what they could not write
+            await asyncio.to_thread(os.close, fd)
+    _storage_answered(ctx, began)
+    try:
+        await ctx.audio.verify(part, expected=job.duration, format=job.options.format)
+    except Reject as fault:
+        raise RetryLater(
+            f"the {stem} stem is damaged: {fault.message}", code="bad_stem", hint=fault.hint
+        ) from fault
+    await deliver.tag(ctx, job, staging, stem)
+    await asyncio.to_thread(staging.commit_part, stem)
+    return size
+
+
+def _judge_storage(ctx: Context, fault: RetryLater, began: float) -> None:
+    """Storage is not the API: its faults must not be taken for an outage of the other."""
+    if fault.code == "rate_limited":
+        # It says nothing of what the API takes: this song waits, longer each time, not everybody.
+        ctx.counters.rate_limited += 1
+        fault.code, fault.counts = "storage_busy", True
+    if not fault.server_down:
+        _storage_answered(ctx, began)
+        return
+    fault.server_down = False
+    if ctx.gate.storage_failed(fault.message, fault.after):
+        log.warning("service.paused", reason="storage", message=fault.message)
+
+
+def _storage_answered(ctx: Context, began: float) -> None:
+    if ctx.gate.storage_answered(began):
+        log.info("service.resumed", reason="storage")

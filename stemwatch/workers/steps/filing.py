@@ -1,0 +1,117 @@
+"""delivered -> done, and quarantined files: the original leaves the inbox, last of all."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from typing import Any
+
+from stemwatch.disks.places import Place
+from stemwatch.errors import RetryLater
+from stemwatch.job import Job, JobState
+from stemwatch.log import log
+from stemwatch.outbox import archiving, quarantine
+from stemwatch.outbox.moving import Filed
+from stemwatch.workers.context import Context
+
+# A share that is away. EIO is one too on a share, but a bad sector on a disk: that stays bad.
+_AWAY = frozenset({errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN})
+
+
+async def file(ctx: Context, job: Job) -> Job:
+    """Move the original to where its job's end says. Raises PauseService where that can't be.
+
+    Raises RetryLater for what is this one file's trouble: its stems are delivered all the same.
+    """
+    if job.state is JobState.QUARANTINED:
+        return await ctx.unbroken(_quarantine(ctx, job))
+    return await ctx.unbroken(_finish(ctx, job))
+
+
+async def _finish(ctx: Context, job: Job) -> Job:
+    place = ctx.place_of(job)
+    how = "keep" if job.origin == "split" else place.after_success
+    filed = await asyncio.to_thread(
+        archiving.file_original,
+        job.path,
+        job.identity,
+        how=how,
+        archive_root=place.archive,
+        relpath=job.relpath,
+        sha256=job.sha256,
+    )
+    await _require_inbox(ctx, place, filed)
+    if filed.outcome == "kept" and filed.message is not None:
+        raise _stays(job, filed.message)
+    moved_to = filed.path if filed.outcome == "archived" else None
+    if filed.outcome == "deleted":
+        moved_to = ""
+    told = {"filed_to": moved_to, "unfiled": None}
+    done = await ctx.journal.advance(job, JobState.DONE, filed.outcome, **told)
+    log.debug("job.done", name=job.name, original=filed.outcome)
+    return done
+
+
+async def _quarantine(ctx: Context, job: Job) -> Job:
+    place = ctx.place_of(job)
+    if place.quarantine is None:
+        return await ctx.journal.amend(job, filed_to=job.path)
+    filed = await asyncio.to_thread(
+        quarantine.quarantine,
+        job.path,
+        job.identity,
+        root=place.quarantine,
+        relpath=job.relpath,
+        sha256=job.sha256 or None,
+        reason=reason_of(job),
+    )
+    await _require_inbox(ctx, place, filed)
+    if filed.outcome == "kept":
+        log.warning("job.kept", name=job.name, message=filed.message)
+    # Its own path says that it stays where it is (or another song has its name by now); nowhere
+    # that it is gone. Neither may look like a file that a person moved back.
+    stays = "" if filed.outcome == "gone" else job.path
+    # What is told of it next has the time that its reason file has, not that of this note.
+    told = {"filed_to": filed.path or stays, "unfiled": None, "updated_at": job.updated_at}
+    return await ctx.journal.amend(job, **told)
+
+
+def _stays(job: Job, why: str) -> RetryLater:
+    folder = os.path.dirname(job.path)
+    return RetryLater(
+        why,
+        code="original_stays",
+        hint=f"Give uid {os.geteuid()} write permission in {folder}, or move the file away "
+        "yourself: its stems are delivered.",
+        counts=False,
+    )
+
+
+def reason_of(job: Job) -> dict[str, Any]:
+    """Why a job is in quarantine, with the keys of a reason file."""
+    return {
+        "code": job.code,
+        "message": job.message,
+        "hint": job.hint,
+        "http_status": job.http_status,
+        "attempts": job.attempts,
+        "job_id": job.remote_id,
+        "request_id": job.request_id,
+        "first_seen": job.created_at,
+        "quarantined_at": job.updated_at,
+    }
+
+
+async def _require_inbox(ctx: Context, place: Place, filed: Filed) -> None:
+    """What is missing from an inbox whose mount is gone was not taken back by anybody.
+
+    Nor does a file stay where it is for good because its share was away for a moment.
+    """
+    if filed.outcome == "gone":
+        await place.require_inbox()
+    if filed.errno in _AWAY or (filed.errno == errno.EIO and place.network):
+        await place.require_inbox()
+        message = filed.message or "the original can't be reached."
+        after = ctx.timing.disk_recheck
+        raise RetryLater(message, code="unreadable", after=after, counts=False)

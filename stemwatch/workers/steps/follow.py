@@ -1,0 +1,79 @@
+"""separating -> separated: ask the remote how a job is, and believe only what can be read."""
+
+from __future__ import annotations
+
+from stemwatch.errors import Reject
+from stemwatch.job import CLEARED, Job, JobState
+from stemwatch.log import log
+from stemwatch.stemsplit.interface import RemoteStatus
+from stemwatch.workers.context import Context
+
+
+async def follow(ctx: Context, job: Job) -> Job:
+    """One poll. Returns the job, `separated` if it is done, else as it was (asked again later).
+
+    Raises Reject (the remote failed, or lost it), RetryLater or PauseService.
+    """
+    if job.remote_id is None:
+        raise Reject("the journal holds no remote id for it.", code="job_lost")
+    await ctx.requests.take()
+    remote = await ctx.api.job(job.remote_id, stems=job.options.stems)
+    now = ctx.clock()
+    if remote.status is RemoteStatus.RUNNING:
+        if job.attempts:  # "so many times" means in a row: a good answer forgives the bad ones
+            job = await ctx.journal.amend(job, attempts=0, **CLEARED)
+        return _still_running(ctx, job, remote.progress, now)
+    ctx.polls.over(job.id)
+    ctx.slots.release(job.id)  # whatever our own disk takes
+    if remote.status is RemoteStatus.FAILED:
+        ctx.polls.done(job.id, now, learn=False)
+        raise Reject(
+            f"the separation failed: {remote.error or 'no reason was given'}.",
+            code="separation_failed",
+            hint="`stemwatch retry` submits it again (and it is charged again if this was).",
+        )
+    separated = await ctx.journal.advance(
+        job,
+        JobState.SEPARATED,
+        completed_at=ctx.now(),
+        bpm=remote.bpm,
+        key=remote.key,
+        engine=remote.engine or "stemsplit",
+        credits=remote.credits,
+        attempts=0,
+        not_before=0.0,
+        **CLEARED,
+    )
+    ctx.polls.done(job.id, now, learn=job.code is None)
+    ctx.reported_late.discard(job.id)
+    ctx.fresh[job.id] = remote
+    return separated
+
+
+def _still_running(ctx: Context, job: Job, progress: float | None, now: float) -> Job:
+    """Late is not failed: it is paid for, so it is asked for, slower, until the remote forgets.
+
+    What it really forgot it answers with 404. How old the job is, only the wall clock can tell, and
+    that may have been weeks behind at the submission: a job that runs is never paid for again.
+    """
+    age = ctx.now() - (job.submitted_at or job.created_at)
+    if age > ctx.timing.retention and ctx.polls.elapsed(job.id, now) > ctx.job_deadline:
+        raise Reject(
+            "the server has not finished it within the time it keeps results.",
+            code="overdue",
+            hint="Ask StemSplit's support about the job; `stemwatch retry` asks for it again and "
+            "pays nothing.",
+        )
+    ctx.polls.running(job.id, now)
+    if age > ctx.job_deadline and job.id not in ctx.reported_late:
+        ctx.reported_late.add(job.id)
+        log.warning("job.late", name=job.name, remote_id=job.remote_id, still_waited_for=True)
+    entry = ctx.progress.running.get(job.id)
+    if entry is not None:
+        typical = ctx.polls.estimate.typical
+        entry.total = typical
+        entry.done = ctx.polls.elapsed(job.id, now)
+        if progress is not None:
+            entry.done, entry.total = progress, 1.0
+        ctx.progress.touch()
+    return job

@@ -1,0 +1,98 @@
+"""queued -> delivered without paying: the same content was separated before, with these options."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from stemwatch.errors import PauseService, Reject, RetryLater
+from stemwatch.inbox.intake import undecided
+from stemwatch.job import IN_OUTBOX, Job, JobState
+from stemwatch.outbox import sidecar
+from stemwatch.outbox.earlier import relink
+from stemwatch.outbox.staging import Staging
+from stemwatch.workers.context import Context
+from stemwatch.workers.progress import DELIVERING
+from stemwatch.workers.steps import deliver
+
+QUARANTINED = JobState.QUARANTINED
+
+
+async def ended(ctx: Context, job: Job) -> list[Job]:
+    """The jobs of its content that were delivered, or are in quarantine."""
+    return await ctx.journal.with_content(job.content_key, (*IN_OUTBOX, QUARANTINED))
+
+
+async def reuse(ctx: Context, job: Job, alike: Sequence[Job]) -> Job | None:
+    """Deliver from the folder of one of `alike`; None if no such folder is still whole.
+
+    Raises Reject for a content that may have been charged and waits in quarantine for a person.
+    """
+    for earlier in alike:
+        if earlier.state is QUARANTINED or earlier.delivered_to is None:
+            continue
+        told = {
+            name: getattr(earlier, name)
+            for name in ("remote_id", "engine", "bpm", "key", "submitted_at", "completed_at")
+        }
+        if (folder := await deliver.published(ctx, job.evolve(**told))) is not None:
+            # published before a crash, from this same earlier delivery
+            return await ctx.unbroken(
+                deliver.record(ctx, job, folder, reused_from=earlier.delivered_to, **told)
+            )
+        staging = await _relink(ctx, job, earlier, earlier.delivered_to)
+        if staging is None:
+            continue
+        ctx.progress.stage(job.id, job.name, DELIVERING)
+        source = os.path.relpath(earlier.delivered_to, job.outbox)
+        await deliver.add_mixes(ctx, job.evolve(**told), staging)
+        return await ctx.unbroken(
+            deliver.publish(ctx, job, staging, cost_minutes=0.0, reused_from=source, **told)
+        )
+    # It waited for stems that ended in quarantine: intake could not know that yet.
+    if (held := undecided([other for other in alike if other.state is QUARANTINED])) is not None:
+        raise held
+    return None
+
+
+async def _relink(ctx: Context, job: Job, earlier: Job, folder: str) -> Staging | None:
+    """`_relinked`; from another inbox's outbox only while its disk is there.
+
+    What is on a disk that is away is not gone, and is not paid for again. Raises RetryLater: the
+    trouble is the other's, and no pause of this one.
+    """
+    if earlier.outbox == job.outbox:
+        return await asyncio.to_thread(_relinked, job, folder)
+    other = next((p for p in ctx.places.values() if p.outbox == earlier.outbox), None)
+    try:
+        if other is not None:
+            await other.demand_outbox()
+        return await asyncio.to_thread(_relinked, job, folder)
+    except PauseService as fault:
+        raise RetryLater(
+            f"its stems were delivered to {folder} before: {fault.message}",
+            code="held",
+            hint=fault.hint,
+            after=ctx.timing.disk_recheck,
+            counts=False,
+        ) from fault
+
+
+def _relinked(job: Job, folder: str) -> Staging | None:
+    """The earlier stems in a staging of their own; None if they are gone or altered."""
+    found: dict[str, Any]
+    path = sidecar.locate(folder)
+    if path is None:
+        return None
+    try:
+        found = sidecar.read(path)
+    except Reject:
+        return None
+    token = f"{job.id}-{job.sha256[:12]}-reuse"
+    staging = Staging(job.outbox, token, job.options.format)
+    if relink(folder, found, staging, job.options) is None:
+        staging.remove()
+        return None
+    return staging

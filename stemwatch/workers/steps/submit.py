@@ -1,0 +1,300 @@
+"""queued -> submitting -> separating: the one step that costs money.
+
+Everything but the multipart's closing boundary is sent first; then the upload waits for a free
+slot at the remote, commits the intent, and sends the last bytes. What is cut off before was not
+accepted by anybody; only between those bytes and the answer is anything uncertain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import uuid
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+
+from stemwatch.disks.opening import NotYet, open_regular
+from stemwatch.errors import (
+    PauseService,
+    Reject,
+    RetryLater,
+    StemwatchError,
+    TakenBack,
+    Unconfirmed,
+)
+from stemwatch.job import CLEARED, Identity, Job, JobState
+from stemwatch.log import log, redacted
+from stemwatch.stemsplit.interface import NOT_WAITED, Submitted, TooLarge, Upload
+from stemwatch.stemsplit.line.source import on_a_disk
+from stemwatch.tasks import supervise
+from stemwatch.workers.context import Context
+from stemwatch.workers.pacing.gate import SUBMIT
+from stemwatch.workers.pool.outcome import hold_others
+from stemwatch.workers.progress import SEPARATING, UPLOAD
+from stemwatch.workers.steps import room
+from stemwatch.workers.steps.as_flac import as_flac
+
+
+async def submit(ctx: Context, job: Job, alike: Collection[Job]) -> Job:
+    """Upload the song and return the job as `separating`.
+
+    `alike`: the ended jobs of its content, which have nothing that could be used again. What ends
+    beside them during the upload is looked at first: AlreadyPaid.
+    Raises TakenBack, Reject, Unconfirmed, RetryLater or PauseService; each leaves the journal
+    telling the truth about what may have been charged.
+    """
+    async with _opened(ctx, job) as fd:
+        attempt = _Attempt(ctx, job, fd, alike)
+        try:
+            answer = await _send(attempt, Upload(fd=fd, size=job.identity.size, filename=job.name))
+        except BaseException as met:
+            fault = attempt.judged(met)
+            await attempt.refused(fault)
+            if fault is met:
+                raise
+            raise fault from met
+    accepted = ctx.clock()
+    attempt.learn(accepted)
+    separating = await confirm(ctx, attempt.job, answer)
+    if any(pause.code == "credit" for pause in ctx.gate.pauses):
+        ctx.credit.turned()  # this very song ends that pause
+    ctx.progress.stage(job.id, job.name, SEPARATING, ctx.polls.estimate.typical)
+    ctx.polls.started(job.id, accepted, answer.remote_id, job.duration)
+    return separating
+
+
+async def _send(attempt: _Attempt, upload: Upload) -> Submitted:
+    """Send the song; what is too large for the API only as it is goes as FLAC."""
+    try:
+        return await attempt.send(upload)
+    except TooLarge as fault:
+        async with as_flac(attempt.ctx, attempt.job, fault) as smaller:
+            return await attempt.send(smaller)
+
+
+class _Attempt:
+    """One try to submit; `job` is what the journal holds."""
+
+    def __init__(self, ctx: Context, job: Job, fd: int, alike: Collection[Job]) -> None:
+        self.ctx = ctx
+        self.job = job
+        self._alike = alike
+        self._fd = fd
+        self._last_bytes = False
+        self._sent = 0  # bytes of this attempt: none where the storage still has the song
+        self.began = self._whole = self._let_go = ctx.clock()
+        # One key for one intent: a retry after an answer that may have been lost repeats it.
+        self.idempotency_key = job.idempotency_key or uuid.uuid4().hex
+
+    async def send(self, upload: Upload) -> Submitted:
+        ctx, job = self.ctx, self.job
+        entry = ctx.progress.stage(job.id, job.name, UPLOAD, upload.size)
+        counted = ctx.counters.sent.transfer()
+
+        def sent(count: int) -> None:
+            counted(count)
+            self._sent = entry.done = count
+            ctx.progress.touch()
+            if ctx.ahead.sent(job.id, count):
+                ctx.hurry()
+
+        ctx.ahead.sends(job.id, upload.size)
+        await ctx.requests.take()
+        _require_open(ctx, job)  # claimed before a pause, it must not begin after it
+        self.began = ctx.clock()
+        return await ctx.api.submit(
+            upload,
+            job.options,
+            idempotency_key=self.idempotency_key,
+            before_last_bytes=self.intend,
+            on_sent=sent,
+        )
+
+    async def intend(self) -> None:
+        """All but the last bytes are sent: wait for a slot, look once more, commit the intent."""
+        ctx = self.ctx
+        self._whole = ctx.clock()
+        ctx.counters.upload.add(self._whole - self.began)
+        ctx.ahead.whole(self.job.id)
+        ctx.hurry()
+        try:
+            async with asyncio.timeout(ctx.ahead.longest_hold):
+                await ctx.slots.acquire(self.job.id)
+        except TimeoutError as fault:
+            ctx.ahead.expired(self.job.id, closed=False)
+            raise RetryLater(
+                "no slot at the server became free in time; the upload starts again later.",
+                code="no_slot",
+                counts=False,
+                after=0.0,
+            ) from fault
+        ctx.ahead.admitted(self.job.id)
+        _require_open(ctx, self.job)
+        await self._still_there()
+        ctx.committed.add(self.job.id)
+        commit = asyncio.ensure_future(self._commit())
+        stopped = False
+        while not commit.done():
+            try:
+                await asyncio.shield(commit)
+            except asyncio.CancelledError:
+                stopped = True  # how it ends takes milliseconds, and `refused` has to know
+        self.job = commit.result()
+        if stopped:
+            raise asyncio.CancelledError
+        self._last_bytes = True
+        self._let_go = ctx.clock()
+
+    def learn(self, now: float) -> None:
+        """It was accepted at `now`: how quick is the line? Its wait for a slot doesn't count.
+
+        What the last bytes had to wait for in the buffers of a slow line is part of it.
+        """
+        if self._sent:
+            took = self._whole - self.began + now - self._let_go
+            self.ctx.ahead.answered(self._sent, took)
+
+    async def _commit(self) -> Job:
+        ctx, minutes = self.ctx, (self.job.duration or 0.0) / 60.0
+        return await ctx.journal.intend(
+            self.job,
+            idempotency_key=self.idempotency_key,
+            minutes=0.0 if ctx.local else minutes,
+            price=ctx.budget.price,
+            limits=[] if ctx.local else ctx.budget.limits(ctx.now(), self.job.inbox),
+            alike=self._alike,
+        )
+
+    async def _still_there(self) -> None:
+        """A user can take a file back until it is submitted; a changed one is another song."""
+        place = self.ctx.place_of(self.job)
+        same = place.same
+        try:
+            if on_a_disk(self._fd):  # a slot stands empty meanwhile: no trip to a thread
+                opened, path_is = _looks(self._fd, self.job.path)
+            else:
+                opened, path_is = await asyncio.to_thread(_looks, self._fd, self.job.path)
+        except OSError as fault:
+            raise _unreadable(self.ctx, self.job, fault) from fault
+        if path_is is None:  # or its share went away while it was uploaded
+            await place.require_inbox()
+        if not same(opened, self.job.identity) or not same(path_is, self.job.identity):
+            raise TakenBack(f"{self.job.name} was taken back or changed before it was submitted.")
+
+    def judged(self, fault: BaseException) -> BaseException:
+        """`fault`, or Unconfirmed for one after the last bytes that is not the API's own word.
+
+        Whatever raised it, the song may have been taken: a full disk of ours is no refusal.
+        """
+        known = isinstance(fault, StemwatchError) and not (
+            isinstance(fault, PauseService) and fault.http_status is None
+        )
+        sent = self._last_bytes and self.job.state is JobState.SUBMITTING
+        if not sent or known or not isinstance(fault, Exception):
+            return fault
+        return Unconfirmed(redacted(f"an unexpected fault after the last bytes: {fault!r}."))
+
+    async def refused(self, fault: BaseException) -> None:
+        """The answer was no, or there was none: put the journal right."""
+        ctx, job = self.ctx, self.job
+        hold_others(ctx, job, fault)
+        if isinstance(fault, RetryLater) and fault.code == NOT_WAITED:
+            ctx.ahead.expired(job.id, closed=True)
+        if job.state is JobState.SUBMITTING:
+            took_nothing = isinstance(fault, RetryLater | PauseService) or not self._last_bytes
+            if took_nothing:
+                code = getattr(fault, "code", "stopped")
+                await ctx.insist(lambda: ctx.journal.take_back(job, code))
+            elif isinstance(fault, Reject) and not isinstance(fault, Unconfirmed):
+                await ctx.insist(lambda: ctx.journal.unbook(job))
+            # else: the uncertain instant; it stays `submitting` until somebody decides
+        if isinstance(fault, RetryLater) and fault.code == "rate_limited":
+            self._fewer_slots()  # before its own is given on: the next would be refused as well
+        ctx.slots.release(job.id)
+        # It stays in `committed` until the pool has concluded it: a drain that stopped a refusal
+        # on its way to the journal would leave a `submitting` that nobody is uncertain about.
+
+    def _fewer_slots(self) -> None:
+        """A 429 for want of a slot: not one to an upload ahead, nor on its way to a storage."""
+        ctx = self.ctx
+        asked = self._last_bytes or ctx.api.keeps_uploads is None
+        if asked and not ctx.ahead.refused(self.job.id):
+            ctx.slots.refused()
+
+
+def _require_open(ctx: Context, job: Job) -> None:
+    pause = ctx.gate.closed(SUBMIT, job.inbox)
+    if pause is not None and ctx.trial != job.id:
+        # a code of its own: as a `rate_limited` it would count as one more 429
+        raise RetryLater(pause.message, code="held", counts=False, after=0.0)
+
+
+async def confirm(ctx: Context, job: Job, answer: Submitted) -> Job:
+    """Put the remote id on disk, however long the disk takes: it is worth the song's price."""
+    ctx.credit.spent()
+    return await ctx.insist(
+        lambda: ctx.journal.advance(
+            job,
+            JobState.SEPARATING,
+            remote_id=answer.remote_id,
+            request_id=answer.request_id,
+            attempts=0,
+            not_before=0.0,
+            **CLEARED,
+        )
+    )
+
+
+@asynccontextmanager
+async def _opened(ctx: Context, job: Job) -> AsyncIterator[int]:
+    """The descriptor that is uploaded: the very file that was hashed, if its stems have room."""
+    try:
+        fd = await asyncio.to_thread(_open, ctx, job)
+    except FileNotFoundError as fault:
+        await ctx.place_of(job).require_inbox()
+        raise TakenBack(f"{job.name} was taken back before it was submitted.") from fault
+    except NotYet as fault:
+        raise _unreadable(ctx, job, fault) from fault
+    try:
+        yield fd
+    finally:
+        # Not waited for: on a share that hangs, so does a close.
+        supervise(asyncio.get_running_loop().run_in_executor(None, os.close, fd), _not_closed)
+
+
+def _not_closed(fault: BaseException) -> None:
+    log.warning("file.not_closed", message=str(fault))  # it was only read: nothing is lost
+
+
+def _open(ctx: Context, job: Job) -> int:
+    """One trip to a thread for all that needs a disk before an upload."""
+    room.require(ctx, job)
+    fd = open_regular(job.path)
+    try:
+        if not ctx.place_of(job).same(Identity.of(os.fstat(fd)), job.identity):
+            raise TakenBack(f"{job.name} was changed before it was submitted.")
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _looks(fd: int, path: str) -> tuple[Identity, Identity | None]:
+    """What was opened, and what has its name now (None: nothing)."""
+    try:
+        path_is = Identity.of(os.lstat(path))
+    except (FileNotFoundError, NotADirectoryError):
+        path_is = None
+    return Identity.of(os.fstat(fd)), path_is
+
+
+def _unreadable(ctx: Context, job: Job, fault: OSError) -> RetryLater:
+    permission = fault.errno in (errno.EACCES, errno.EPERM)
+    return RetryLater(
+        f"{job.name} can't be read: {fault.strerror}.",
+        code="unreadable",
+        hint="Give the service read permission for the file." if permission else "Check its disk.",
+        after=ctx.timing.unreadable_gap if permission else ctx.timing.disk_recheck,
+        counts=False,
+    )

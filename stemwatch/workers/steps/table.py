@@ -1,0 +1,64 @@
+"""What each lane does with a job: one step of its path, begun only where its result can go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from stemwatch.job import Job
+from stemwatch.log import log
+from stemwatch.workers.context import Context
+from stemwatch.workers.pacing.gate import CONFIRM, FETCH, FILE, POLL, SUBMIT
+from stemwatch.workers.pacing.rehearsal import demand_staging
+from stemwatch.workers.pool.lanes import Step
+from stemwatch.workers.steps.confirm import reconcile
+from stemwatch.workers.steps.fetch import fetch
+from stemwatch.workers.steps.filing import file
+from stemwatch.workers.steps.follow import follow
+from stemwatch.workers.steps.own_trouble import demand
+from stemwatch.workers.steps.reuse import ended, reuse
+from stemwatch.workers.steps.submit import submit
+
+
+async def _submit_or_reuse(ctx: Context, job: Job) -> Job:
+    alike = await ended(ctx, job)
+    delivered = await reuse(ctx, job, alike)
+    if delivered is not None:
+        return delivered
+    # Queued while another wire was configured, it met that one's limits only.
+    if job.duration is not None and (refused := ctx.api.limits.of_audio(job.duration)) is not None:
+        raise refused
+    began = ctx.clock()
+    separating = await submit(ctx, job, alike)
+    for code in ctx.gate.accepted(began):
+        log.info("service.resumed", reason=code)
+    return separating
+
+
+def _placed(step: Step) -> Step:
+    """`step`, begun only while its results have somewhere to go."""
+
+    async def begin(ctx: Context, job: Job) -> Job:
+        await ctx.place_of(job).demand_results()
+        await demand(ctx, job)
+        return await step(ctx, job)
+
+    return begin
+
+
+def _staged(step: Step) -> Step:
+    """`_placed`, of a step whose results are made in the outbox."""
+
+    async def begin(ctx: Context, job: Job) -> Job:
+        await demand_staging(ctx.place_of(job))
+        return await step(ctx, job)
+
+    return _placed(begin)
+
+
+STEPS: Mapping[str, Step] = {
+    FILE: _placed(file),
+    FETCH: _staged(fetch),
+    POLL: follow,
+    CONFIRM: reconcile,
+    SUBMIT: _staged(_submit_or_reuse),
+}

@@ -1,0 +1,81 @@
+"""Disks that are away, told from folders that are empty; real folders, no mounts needed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from stemwatch.disks.places import Anchor, Place, top_of
+from stemwatch.errors import PauseService
+from stemwatch.journal.journal import Journal
+
+
+def looked(path: Path) -> Anchor:
+    anchor = Anchor(str(path))
+    assert anchor.holds()
+    return anchor
+
+
+def test_an_empty_folder_whose_disk_was_deeper_is_awaited(tmp_path: Path) -> None:
+    """An earlier run knew a disk mounted here; now there is the bare mount point."""
+    anchor = looked(tmp_path)
+    anchor.recall(f"{(anchor.device or 0) + 1} {tmp_path}")
+    assert not anchor.holds()
+    assert anchor.top == str(tmp_path)
+
+
+@pytest.mark.parametrize("case", ["the same disk", "not empty", "not deeper", "elsewhere"])
+def test_what_is_no_sign_of_an_absent_disk(tmp_path: Path, case: str) -> None:
+    """Bind mounts of the same disk come and go; a file says that the folder is meant."""
+    anchor = looked(tmp_path)
+    device, top = (anchor.device or 0) + 1, str(tmp_path)
+    if case == "the same disk":
+        device -= 1
+    elif case == "not empty":
+        (tmp_path / "a file").touch()
+    elif case == "not deeper":
+        top = anchor.top
+    else:
+        top = f"{tmp_path}-and-more"
+    anchor.recall(f"{device} {top}")
+    assert anchor.holds()
+
+
+def test_a_missing_folder_is_awaited_until_it_is_there(tmp_path: Path) -> None:
+    """A full disk may keep the service from making it: no reason to end."""
+    anchor = Anchor(str(tmp_path / "outbox"))
+    assert not anchor.holds()
+    (tmp_path / "outbox").mkdir()
+    assert anchor.holds()
+    assert anchor.top == top_of(str(tmp_path))
+
+
+def test_what_one_run_saw_the_next_one_is_told(tmp_path: Path) -> None:
+    """Over the journal, also for folders whose names are not UTF-8."""
+    outbox = os.fsdecode(os.path.join(os.fsencode(tmp_path), b"out\xff"))
+    os.mkdir(outbox)
+
+    async def scenario() -> None:
+        journal = Journal(str(tmp_path / "journal.sqlite3"))
+        first = Place(outbox=outbox, anchors={outbox: Anchor(outbox)})
+        await first.recall(journal)
+        first.require_results()
+        seen = first.anchors[outbox]
+        seen.device, seen.top = (seen.device or 0) + 1, outbox  # as if it were a disk of its own
+        await journal.note(f"disk of {_quoted(outbox)}", _quoted(seen.fact))
+        second = Place(outbox=outbox, anchors={outbox: Anchor(outbox)})
+        await second.recall(journal)
+        with pytest.raises(PauseService, match="is not mounted"):
+            second.require_results()
+        journal.close()
+
+    asyncio.run(scenario())
+
+
+def _quoted(text: str) -> str:
+    from urllib.parse import quote
+
+    return quote(text, errors="surrogateescape")

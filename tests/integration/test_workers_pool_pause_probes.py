@@ -1,0 +1,101 @@
+"""What a free question makes of a pause: over, not over, or one song may try."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stemwatch.errors import PauseService
+from stemwatch.workers.pool.pause_probes import probe
+from tests.acceptance.harness import Home
+from tests.support.context import context_of
+from tests.support.journal import new_job
+from tests.support.scenario.server import ScenarioServer
+
+OVER, WAITS, MAY_TRY = "over", "waits", "may try"
+GATEWAY: Mapping[str, Any] = {"get": [{"status": 502, "html": True}] * 3}
+LATE = {"get": [{"status": 429, "headers": {"Retry-After": "7"}}]}
+
+
+def probed(
+    root: Path, wire: str, code: str, changes: Mapping[str, Any], waiting: float | None = None
+) -> tuple[str, set[str], int]:
+    """What became of the pause `code`, the codes of the others, and how often was asked.
+
+    `waiting`: the seconds of the one song that is queued.
+    """
+
+    async def main() -> tuple[str, set[str], int]:
+        with ScenarioServer(wire=wire) as server:
+            server.scenario(**changes)
+            async with context_of(Home(root, server.url)) as context:
+                if waiting is not None:
+                    await context.journal.add(new_job(duration=waiting))
+                gate = context.gate
+                gate.pause(PauseService("held.", code=code, after=0.0))
+                (pause,) = gate.due()
+                await probe(context, pause)
+                left = {pause.code: pause for pause in gate.pauses}
+                end = OVER
+                if (now := left.pop(code, None)) is not None:
+                    end = MAY_TRY if now.cleared else WAITS
+                    assert now.cleared or now.until > context.clock()
+                assert server.requests("post") == []
+                return end, set(left), len(server.log)
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("code", "changes", "expected"),
+    [
+        ("server", {}, (OVER, set(), 1)),
+        ("server", GATEWAY, (WAITS, set(), 1)),
+        ("server", {"get": [{"status": 401}]}, (OVER, {"auth"}, 1)),
+        ("server_error", {}, (MAY_TRY, set(), 1)),
+        ("server_error", GATEWAY, (WAITS, {"server"}, 1)),
+        ("server_error", LATE, (WAITS, set(), 1)),
+        ("server_error", {"get": [{"status": 418}]}, (MAY_TRY, set(), 1)),
+        ("endpoint", {}, (MAY_TRY, set(), 2)),
+        ("endpoint", GATEWAY, (WAITS, set(), 1)),
+        ("endpoint", {"get": [{"redirect": "{origin}/", "status": 308}]}, (WAITS, set(), 1)),
+        ("credit", {}, (MAY_TRY, set(), 0)),
+    ],
+)
+def test_wire_a(
+    tmp_path: Path, code: str, changes: dict[str, Any], expected: tuple[str, set[str], int]
+) -> None:
+    """Nothing tells what is left, or whether songs are taken: then one tries."""
+    assert probed(tmp_path, "separate", code, changes) == expected
+
+
+@pytest.mark.parametrize(
+    ("code", "changes", "waiting", "expected"),
+    [
+        ("server", {}, None, (OVER, set())),
+        ("server_error", {}, None, (MAY_TRY, set())),
+        ("server_error", {"balance": [{"status": 502}]}, None, (WAITS, {"server"})),
+        ("server_error", {"balance": [{"html": True}]}, None, (MAY_TRY, set())),
+        ("endpoint", {}, None, (OVER, set())),
+        ("endpoint", {"get": [{"status": 404}]}, None, (WAITS, set())),
+        ("credit", {"balance_seconds": 0}, None, (WAITS, set())),
+        ("credit", {"balance_seconds": 30}, None, (OVER, set())),
+        ("credit", {"balance_seconds": 30}, 60.0, (WAITS, set())),
+        ("credit", {"balance_seconds": 60}, 60.0, (OVER, set())),
+        ("credit", {"balance": [{"status": 502}]}, None, (WAITS, set())),
+    ],
+)
+def test_wire_b(
+    tmp_path: Path,
+    code: str,
+    changes: dict[str, Any],
+    waiting: float | None,
+    expected: tuple[str, set[str]],
+) -> None:
+    """Its balance and its list tell, but for a server that answers questions only."""
+    end, others, asked = probed(tmp_path, "presigned", code, changes, waiting)
+    assert (end, others, asked) == (*expected, 1)

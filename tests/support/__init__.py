@@ -1,0 +1,1 @@
+"""What tests share: servers, made sounds, waiting for conditions, a service to drive."""

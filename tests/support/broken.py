@@ -1,0 +1,77 @@
+"""An installation that is broken in real helper processes, until it is mended.
+
+Before anything else they run what the file `fault.py` of a folder holds; without one they are
+sound. `Broken.env` takes it to whatever is started with it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+_AT_START = """
+import os, sys
+if "stemwatch.audio" in sys.orig_argv or "stemwatch.server.work.worker" in sys.orig_argv:
+    try:
+        fault = open({path!r}).read()
+    except FileNotFoundError:
+        fault = ""
+    exec(fault)
+"""
+# What PyAV 19 did to 0.1.0: an argument that it does not know. `{of}`: what the path must hold.
+TYPE_ERROR = """
+import av
+def fail(path, *_, **__):
+    if {of!r} in str(path):
+        raise TypeError("open() got an unexpected keyword argument")
+    return real(path, *_, **__)
+real, av.open = av.open, fail
+"""
+NO_AUDIO = """
+import av
+def fail(*_, **__):
+    raise av.error.InvalidDataError(1, "Invalid data found")
+av.open = fail
+"""
+CRASH = """
+import av, os, signal
+def fail(*_, **__):
+    os.kill(os.getpid(), signal.SIGSEGV)
+av.open = fail
+"""
+# A tag reader that ends the process, at the songs of an inbox.
+TAGS_CRASH = """
+import mutagen.wave, os, signal
+class Crash(mutagen.wave.WAVE):
+    def __init__(self, path):
+        if "/inbox/" in path:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        super().__init__(path)
+mutagen.wave.WAVE = Crash
+"""
+NO_START = "os._exit(3)"
+
+
+def no_library(name: str) -> str:
+    """One that can't be imported."""
+    return f"sys.modules[{name!r}] = None"
+
+
+class Broken:
+    """A folder below `root` that breaks every helper that is started with `env`."""
+
+    def __init__(self, root: Path) -> None:
+        folder = root / "broken-installation"
+        folder.mkdir()
+        self.path = os.fspath(folder / "fault.py")
+        code = _AT_START.format(path=self.path)
+        (folder / "sitecustomize.py").write_text(code)
+        self.env = {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
+
+    def by(self, fault: str) -> None:
+        """The helpers that start from now on have it."""
+        Path(self.path).write_text(fault)
+
+    def mend(self) -> None:
+        os.unlink(self.path)

@@ -1,0 +1,12 @@
+"""A separation API that misbehaves on demand: wire A on loopback, for every test of the team.
+
+    from tests.support.scenario.server import ScenarioServer
+
+    with ScenarioServer(job_seconds=0.2) as server:
+        server.scenario(post=[{"status": 429, "headers": {"Retry-After": "1"}}])
+        ...  # base_url: server.url
+        server.log, server.paid
+
+`python -m tests.support.scenario.server --help` runs it as a process of its own.
+`script.py` lists what it can be told to do.
+"""

@@ -1,0 +1,84 @@
+"""A fault of our own in a step: a pause for everybody, unless it is one song's alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stemwatch.job import Job, JobState
+from stemwatch.workers.context import Context
+from stemwatch.workers.pacing.gate import FETCH, SUBMIT
+from stemwatch.workers.pool.outcome import conclude
+from tests.unit.test_workers_pool_outcome import Clock, a_job, in_context
+
+PAID = (JobState.SEPARATING, JobState.SEPARATED)
+
+
+async def met(ctx: Context, job: Job) -> Job:
+    """The job after one more such fault."""
+    await conclude(ctx, job, TypeError("an argument that the library does not know"))
+    found = await ctx.journal.get(job.id)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("state", [JobState.QUEUED, *PAID])
+def test_a_fault_of_ours_pauses_and_rejects_nothing(
+    tmp_path: Path, state: JobState, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """However often it is met: the song stays where it is, and its tries are not counted."""
+
+    async def work(ctx: Context, clock: Clock) -> None:
+        job = await a_job(ctx, state)
+        ends = []
+        for _ in range(8):
+            found = await met(ctx, job)
+            assert (found.state, found.attempts, found.filed_to) == (state, 0, None)
+            for lane in (SUBMIT, FETCH):
+                pause = ctx.gate.closed(lane)
+                assert pause is not None
+                assert pause.code == "internal"
+                assert "job.error" in pause.hint
+            ends.append(ctx.gate.seconds_left("internal"))
+            clock.now += ends[-1]
+            ctx.gate.reopen("internal")
+        assert ends[0] <= 30.0
+        assert 150.0 <= ends[-1] <= 300.0, "more rarely, every five minutes at last"
+
+    in_context(tmp_path, work)
+    told = capsys.readouterr().err
+    assert "TypeError" in told
+
+
+def test_one_song_that_fails_where_others_pass_is_set_aside(tmp_path: Path) -> None:
+    """A few tries, none of which holds the others; then quarantine, to be reported."""
+
+    async def work(ctx: Context, clock: Clock) -> None:
+        job = await met(ctx, await a_job(ctx))
+        ctx.gate.reopen("internal")
+        for tries in range(1, 6):
+            ctx.unforeseen.passed(99, JobState.QUEUED)
+            job = await met(ctx, job)
+            assert ctx.gate.closed(SUBMIT) is None
+            if tries < 5:
+                assert (job.state, job.attempts) == (JobState.QUEUED, tries)
+            clock.now = job.not_before
+        assert (job.state, job.code) == (JobState.QUARANTINED, "internal")
+        assert "report" in (job.hint or "")
+
+    in_context(tmp_path, work)
+
+
+def test_others_that_pass_another_step_prove_nothing(tmp_path: Path) -> None:
+    """Uploads that work do not show that downloads do."""
+
+    async def work(ctx: Context, _: Clock) -> None:
+        job = await a_job(ctx, JobState.SEPARATED)
+        for _ in range(3):
+            ctx.unforeseen.passed(99, JobState.QUEUED)
+            await met(ctx, job)
+            assert ctx.gate.closed(FETCH) is not None
+            ctx.gate.reopen("internal")
+
+    in_context(tmp_path, work)

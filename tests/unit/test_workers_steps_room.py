@@ -1,0 +1,65 @@
+"""Too little room for one song more must not hold back what is paid for; room is given once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from stemwatch.errors import PauseService
+from stemwatch.job import Options
+from stemwatch.workers.pacing.gate import FETCH, FILE, POLL, SUBMIT, Gate
+from stemwatch.workers.pacing.timing import Timing
+from stemwatch.workers.steps import room
+from tests.acceptance.harness import Home
+from tests.support.context import context_of
+from tests.support.journal import new_job
+
+
+def test_too_little_room_holds_back_submitting_only() -> None:
+    """Stems that wait to be fetched would otherwise keep their room reserved for ever."""
+    gate = Gate(Timing(), lambda: 0.0)
+    gate.pause(PauseService("46 MB free, 47 MB needed.", code="room"))
+    assert gate.closed(SUBMIT) is not None
+    assert [what for what in (POLL, FETCH, FILE) if gate.closed(what)] == []
+
+
+def test_room_is_looked_for_as_often_as_a_disk() -> None:
+    """Whoever frees some space waits for seconds, not for an account's backoff of up to an hour."""
+    timing = Timing()
+    gate = Gate(timing, lambda: 0.0)
+    for _ in range(9):
+        gate.pause(PauseService("46 MB free, 47 MB needed.", code="room"))
+    assert [pause.until for pause in gate.pauses] == [timing.disk_recheck]
+
+
+def test_two_uploads_never_see_the_room_of_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both look at the disk before either has reserved: one of them gets the room."""
+    both = threading.Barrier(2)
+    statvfs = os.statvfs
+
+    def at_the_same_time(path: str) -> os.statvfs_result:
+        both.wait(10)
+        return statvfs(path)
+
+    async def scenario() -> None:
+        home = Home(tmp_path, "http://127.0.0.1:1/v1")
+        async with context_of(home) as ctx:
+            found = statvfs(home.outbox)
+            free = found.f_bavail * found.f_frsize
+            song = new_job(1).evolve(outbox=str(home.outbox), options=Options(2, "wav"))
+            half = song.evolve(duration=free * 0.6 / 2 / 384_000)
+            monkeypatch.setattr(os, "statvfs", at_the_same_time)
+            jobs = [half.evolve(id=1), half.evolve(id=2)]
+            tries = [asyncio.to_thread(room.require, ctx, job) for job in jobs]
+            answers = await asyncio.gather(*tries, return_exceptions=True)
+            refused = [answer for answer in answers if answer is not None]
+            assert [getattr(answer, "code", answer) for answer in refused] == ["room"]
+            assert len(ctx.reserved) == 1
+
+    asyncio.run(scenario())
