@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from stemwatch.errors import PauseService
 from stemwatch.job import Job, JobState
 from stemwatch.workers.context import Context
-from stemwatch.workers.pacing.gate import FETCH, SUBMIT
+from stemwatch.workers.pacing.gate import CONFIRM, FETCH, POLL, SUBMIT
 from stemwatch.workers.pool.outcome import conclude
 from tests.unit.test_workers_pool_outcome import Clock, a_job, in_context
 
@@ -35,7 +36,7 @@ def test_a_fault_of_ours_pauses_and_rejects_nothing(
         for _ in range(8):
             found = await met(ctx, job)
             assert (found.state, found.attempts, found.filed_to) == (state, 0, None)
-            for lane in (SUBMIT, FETCH):
+            for lane in (SUBMIT, CONFIRM, POLL, FETCH):
                 pause = ctx.gate.closed(lane)
                 assert pause is not None
                 assert pause.code == "internal"
@@ -80,5 +81,19 @@ def test_others_that_pass_another_step_prove_nothing(tmp_path: Path) -> None:
             await met(ctx, job)
             assert ctx.gate.closed(FETCH) is not None
             ctx.gate.reopen("internal")
+
+    in_context(tmp_path, work)
+
+
+def test_a_pause_that_is_met_again_and_again_is_tested_all_the_same(tmp_path: Path) -> None:
+    """The inbox meets a broken helper at each look: its test must not be put off each time."""
+
+    async def work(ctx: Context, clock: Clock) -> None:
+        fault = PauseService("no helper.", code="audio_helper", hint="pip")
+        ctx.gate.pause(fault)
+        for _ in range(30):
+            clock.now += 1.0
+            ctx.gate.pause(fault)
+        assert [pause.code for pause in ctx.gate.due()] == ["audio_helper"]
 
     in_context(tmp_path, work)

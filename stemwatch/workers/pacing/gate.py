@@ -33,6 +33,7 @@ _HOLDS = {
     "room": {SUBMIT},  # too little for one song more: what is paid for still has its own
     "inbox": {SUBMIT, FILE},
     "journal": {SUBMIT, CONFIRM, POLL, FETCH, FILE},
+    "internal": {SUBMIT, CONFIRM, POLL, FETCH},  # any step may have it; an original waits alone
 }
 CODES = tuple(_HOLDS)  # every pause that there usually is
 _HOLDS_OTHERWISE = {SUBMIT, FETCH}  # such as an audio helper that can't start
@@ -47,6 +48,7 @@ _BY_SUBMISSION = ("server", "auth", "credit", "endpoint", "rate_limited", "serve
 _ON_TRUST = frozenset({"auth", "credit", "endpoint", "rate_limited", "internal"})
 # Of the folders of one inbox: where there are several, the others go on.
 OF_ONE_INBOX = frozenset({"disk", "room", "inbox"})
+_TESTED_HERE = frozenset({"audio_helper", "internal"})  # within a second, on this machine
 _IN_A_ROW = 5  # failures that pause
 
 
@@ -116,6 +118,8 @@ class Gate:
         until = now + wait
         if before is not None and fault.code == "rate_limited":
             until = max(until, before.until)  # a later, shorter Retry-After frees nobody
+        if before is not None and not before.tried and fault.code in _TESTED_HERE:
+            until = min(until, before.until)  # met again and again, it would never be tested
         since = before.since if before else now
         self._pauses[fault.code, of] = Pause(
             fault.code, fault.message, fault.hint, since, until, attempts, of, met=now
@@ -284,7 +288,7 @@ class Gate:
             return wait if attempts <= 3 else max(wait, timing.outage_min)
         if code == "rate_limited":
             return full_jitter(attempts, timing.rate_limited_first, timing.rate_limited_max, rng)
-        if code in {"audio_helper", "internal"}:  # a test of a second, on this machine
+        if code in _TESTED_HERE:
             return full_jitter(attempts, timing.account_first, timing.unreadable_gap, rng)
         return full_jitter(attempts, timing.account_first, timing.account_max, rng)
 

@@ -9,8 +9,9 @@ from stemwatch.workers.pool import claims
 from stemwatch.workers.pool.claims import Claims
 from stemwatch.workers.pool.lanes import Lanes
 
-_OUTAGES = {"server", "server_error"}
-_OUTAGE_TRIES = 3  # of one of them before nobody waits for its end any more
+# These may end by themselves; `internal` as soon as other songs pass.
+_MAY_PASS = {"server", "server_error", "internal"}
+_TRIES = 3  # of one of them before nobody waits for its end any more
 
 
 class Left:
@@ -43,7 +44,7 @@ class Left:
                 return False
         held = [p for p in ctx.gate.pauses if p.code != "rate_limited"]
         if any(p.inbox is None for p in held):
-            patient = all(p.code not in _OUTAGES or p.attempts > _OUTAGE_TRIES for p in held)
+            patient = all(p.code not in _MAY_PASS or p.attempts > _TRIES for p in held)
             return patient and self._same_since(ended)
         budgeted = ctx.budget.limited and not ctx.local
         if under_way or not (held or budgeted or ctx.troubles.waiting()):

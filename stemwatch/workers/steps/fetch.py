@@ -123,7 +123,8 @@ async def _download(
             await asyncio.to_thread(os.close, fd)
     _storage_answered(ctx, began)
     try:
-        await ctx.audio.verify(part, expected=job.duration, format=job.options.format)
+        with durable.disk_faults(staging.outbox):  # a part that can't be read is the disk's fault
+            await ctx.audio.verify(part, expected=job.duration, format=job.options.format)
     except Reject as fault:
         raise RetryLater(
             f"the {stem} stem is damaged: {fault.message}", code="bad_stem", hint=fault.hint
