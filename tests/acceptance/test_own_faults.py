@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.harness import KEY, Home
+from tests.acceptance.harness import KEY, SEPARATE, Home, Service
 from tests.acceptance.songs import drop, encode
 from tests.support.audio_samples import with_endless_vendor
-from tests.support.broken import TAGS_CRASH, TYPE_ERROR, Broken
+from tests.support.broken import STEP, TAGS_CRASH, TYPE_ERROR, Broken
 from tests.support.scenario.server import ScenarioServer
 from tests.support.waiting import wait_for
 
@@ -28,6 +30,7 @@ def home(tmp_path: Path, server: ScenarioServer) -> Home:
     return Home(tmp_path, watch=QUICK, base_url=server.url)
 
 
+@SEPARATE
 def test_a_wrong_library_pauses_until_it_is_mended(
     tmp_path: Path, home: Home, server: ScenarioServer
 ) -> None:
@@ -51,6 +54,7 @@ def test_a_wrong_library_pauses_until_it_is_mended(
     assert home.reasons() == {}
 
 
+@SEPARATE
 def test_one_run_over_a_broken_installation_says_that_nothing_was_done(
     tmp_path: Path, home: Home, server: ScenarioServer
 ) -> None:
@@ -65,6 +69,7 @@ def test_one_run_over_a_broken_installation_says_that_nothing_was_done(
     assert (home.waiting(), home.reasons(), server.requests("post")) == (["song.wav"], {}, [])
 
 
+@SEPARATE
 def test_one_song_that_meets_a_fault_of_ours_holds_up_nobody(tmp_path: Path, home: Home) -> None:
     """With other sound the installation works: this one song is quarantined, to be reported."""
     broken = Broken(tmp_path)
@@ -101,3 +106,54 @@ def test_what_is_paid_for_is_delivered_whatever_its_tags_do(
     assert "job.tags" in told.stdout + told.stderr
     assert len(server.requests("post")) == 1
     assert home.reasons() == {}
+
+
+@contextmanager
+def service(home: Home, *options: str) -> Iterator[Service]:
+    """The service in a Python of its own: it runs what breaks it at its very start."""
+    command = [sys.executable, "-X", "utf8", "-m", "tests.acceptance.scaled", "0.001"]
+    with Service(home, [*command, str(home.config), *options], KEY) as running:
+        yield running
+
+
+@SEPARATE
+def test_a_fault_in_a_step_pauses_and_rejects_nobody(
+    tmp_path: Path, home: Home, server: ScenarioServer
+) -> None:
+    """It is told with its traceback; a service that is mended delivers what was paid for, once."""
+    broken = Broken(tmp_path)
+    home.extra_env |= broken.env
+    broken.by(STEP.format(of=""))
+    with service(home) as running:
+        for number in range(2):
+            drop(home.inbox / f"song{number}.wav", number)
+        running.wait_for_event("job.error", count=6)
+        told = running.wait_for_event("service.paused")
+        assert told["reason"] == "internal"
+        assert "AttributeError" in told["message"]
+        assert "_staged" in running.events("job.error")[0]["exception"]
+        assert (home.reasons(), len(home.waiting())) == ({}, 2)
+    broken.mend()
+    with service(home) as running:
+        wait_for(lambda: len(home.sidecars()) == 2, what=f"delivered in\n{running.text()}")
+    assert (home.reasons(), len(server.requests("post"))) == ({}, 2)
+
+
+@SEPARATE
+def test_one_song_that_a_step_fails_for_lets_the_others_go_on(
+    tmp_path: Path, home: Home, server: ScenarioServer
+) -> None:
+    """They show that the step works: it is quarantined, and nothing is paid again for it.
+
+    One run over the inbox waits for that, too: the pause is not its end.
+    """
+    broken = Broken(tmp_path)
+    home.extra_env |= broken.env
+    broken.by(STEP.format(of="odd.wav"))
+    for number, name in enumerate(["odd.wav", "one.wav", "two.wav"]):
+        drop(home.inbox / name, number)
+    with service(home, "--once") as running:
+        assert running.process.wait(timeout=60) == 3, running.text()
+    assert len(home.sidecars()) == 2
+    assert home.reasons()["odd.wav"]["code"] == "internal"
+    assert len(server.requests("post")) == 3

@@ -1,4 +1,4 @@
-"""An installation that is broken in real helper processes, until it is mended.
+"""An installation that is broken in real processes of ours, until it is mended.
 
 Before anything else they run what the file `fault.py` of a folder holds; without one they are
 sound. `Broken.env` takes it to whatever is started with it.
@@ -9,15 +9,18 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 _AT_START = """
 import os, sys
-if "stemwatch.audio" in sys.orig_argv or "stemwatch.server.work.worker" in sys.orig_argv:
+helper = "stemwatch.audio" in sys.orig_argv or "stemwatch.server.work.worker" in sys.orig_argv
+service = "tests.acceptance.scaled" in sys.orig_argv
+if helper or service:
     try:
         fault = open({path!r}).read()
     except FileNotFoundError:
         fault = ""
-    exec(fault)
+    if ("# in the service" in fault) is service:
+        exec(fault)
 """
 # What PyAV 19 did to 0.1.0: an argument that it does not know. `{of}`: what the path must hold.
 TYPE_ERROR = """
@@ -49,6 +52,16 @@ class Crash(mutagen.wave.WAVE):
             os.kill(os.getpid(), signal.SIGSEGV)
         super().__init__(path)
 mutagen.wave.WAVE = Crash
+"""
+# A step of the service, for the songs whose names hold `{of}`.
+STEP = """
+# in the service
+import stemwatch.workers.steps.fetch as fetch
+def fail(job):
+    if {of!r} in job.name:
+        raise AttributeError("no such attribute")
+    return real(job)
+real, fetch._staged = fetch._staged, fail
 """
 NO_START = "os._exit(3)"
 

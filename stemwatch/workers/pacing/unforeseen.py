@@ -36,9 +36,16 @@ class Unforeseen:
         self._met.pop(job_id, None)
 
     def is_its_own(self, job_id: int, state: JobState) -> bool:
-        """The step from `state` failed for this job: did others pass it since it last did?"""
-        before, self._met[job_id] = self._met.get(job_id), (state, self._passed[state])
-        return before is not None and before[0] is state and before[1] < self._passed[state]
+        """The step from `state` failed for this job: did others pass it since it first did?
+
+        Since the first time: once the others are through, nobody is left to show it again.
+        """
+        passed = self._passed[state]
+        before = self._met.get(job_id)
+        if before is None or before[0] is not state:
+            self._met[job_id] = (state, passed)
+            return False
+        return before[1] < passed
 
     def forget(self, job_id: int) -> None:
         """The job has come to its end."""
