@@ -41,12 +41,12 @@ def source(*extras: str) -> str | None:
     return f"{path}[{','.join(extras)}]" if path is not None else None
 
 
-def reinstall() -> str:
+def reinstall(*extras: str) -> str:
     """A command for a shell that puts every library back, in a version that goes with ours."""
     path = _origin()
-    what = "." if path is None else shlex.quote(path)
+    what = ("." if path is None else path) + (f"[{','.join(extras)}]" if extras else "")
     place = " (in the checkout)" if path is None else ""
-    return f"{_pip()} --upgrade --force-reinstall {what}{place}"
+    return f"{_pip()} --upgrade --force-reinstall {shlex.quote(what)}{place}"
 
 
 def installed(*packages: str) -> str:

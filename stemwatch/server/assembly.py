@@ -28,6 +28,7 @@ from stemwatch.server.webhooks.registrations import Registrations
 from stemwatch.server.work.cleanup import Cleanup
 from stemwatch.server.work.queue import Queue
 from stemwatch.server.work.store import Store
+from stemwatch.server.work.trial import Trial
 from stemwatch.tasks import supervised
 
 LEAVING = 4.0  # seconds that a server takes to end once its parent has died
@@ -99,11 +100,13 @@ def _service(
         broken=broken,
     )
     credit = Credit(store, options.credits)
+    trial = Trial(place, store, report)
     return Service(
         store=store,
         queue=Queue(
             store,
             place=place,
+            trial=trial,
             seats=seats,
             room=cleanup.wait_for_room,
             callbacks=callbacks,
@@ -117,7 +120,9 @@ def _service(
                 seats if options.strict_limit else None, options.min_seconds, options.max_seconds
             ),
             credit=credit,
+            trial=trial,
         ),
+        trial=trial,
         cleanup=cleanup,
         links=links,
         tickets=tickets,

@@ -16,6 +16,7 @@ import httpx
 import psutil
 import pytest
 
+from tests.support.broken import Broken, no_library
 from tests.support.server import Server, environment, tone
 from tests.support.waiting import wait_for
 
@@ -171,6 +172,44 @@ def test_an_engine_that_refuses_fails_the_job(moody: Server, mood: str, words: s
     assert (job["status"], words in job["error"]) == ("failed", True)
     folder = moody.data_dir / "jobs" / job["job_id"]
     assert [path.name for path in folder.iterdir() if path.is_file()] == ["job.json"]
+
+
+def test_one_song_that_an_engine_fails_for_is_failed(moody: Server) -> None:
+    """With a made sound it works, so it is this song; the server goes on."""
+    job, _ = in_mood(moody, "odd")
+    assert (job["status"], "TypeError" in job["error"]) == ("failed", True)
+    assert moody.http.get("/health").status_code == 200
+
+
+@pytest.mark.parametrize("mood", ["broken by type", "broken by crash"])
+def test_a_broken_engine_fails_no_job(moody: Server, mood: str) -> None:
+    """The server says that it is unable, takes nothing, and does all of it once it is mended."""
+    (moody.room / "mood").write_text(mood)
+    jobs = [moody.submit(key=f"{mood} {number}").json()["job_id"] for number in range(2)]
+    wait_for(lambda: moody.http.get("/health").status_code == 503, what="its word that it can't")
+    assert moody.http.get("/health").json()["status"] == "unable"
+    refused = moody.submit(key="one more")
+    assert (refused.status_code, int(refused.headers["retry-after"]) > 0) == (503, True)
+    assert "no song at all" in refused.json()["error"]
+    assert "-m pip install --upgrade" in refused.json()["error"]
+    assert [moody.job(job)["status"] for job in jobs] == ["processing", "processing"]
+    (moody.room / "mood").write_text("0")
+    assert [moody.ended(job)["status"] for job in jobs] == ["completed", "completed"]
+    assert moody.http.get("/health").json()["status"] == "ok"
+    for death in moody.room.glob("death-*"):
+        death.unlink()
+
+
+def test_a_decoder_that_is_missing_blames_no_upload(tmp_path: Path) -> None:
+    """It is not refused as unsupported, which a client would take for its last word."""
+    broken = Broken(tmp_path)
+    broken.by(no_library("av"))
+    with Server(tmp_path / "data", env=broken.env) as server:
+        refused = server.submit()
+        assert refused.status_code == 503
+        assert "av" in refused.json()["error"]
+        broken.mend()
+        assert wait_for(lambda: server.submit().status_code == 202, what="it mended")
 
 
 def test_a_stem_url_expires(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import wave
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,12 @@ class Server:
     """
 
     def __init__(
-        self, data_dir: Path, *options: str, engine: str | None = "copy", key: str | None = None
+        self,
+        data_dir: Path,
+        *options: str,
+        engine: str | None = "copy",
+        key: str | None = None,
+        env: Mapping[str, str] | None = None,
     ) -> None:
         self.room = data_dir.parent / f"{data_dir.name}-room"
         self.room.mkdir(exist_ok=True)
@@ -56,7 +62,7 @@ class Server:
             if engine is None
             else ["--engine", f"tests.support.server_engines:{engine}", *options]
         )
-        self.env = environment(self.room)
+        self.env = environment(self.room) | dict(env or {})
         if key is not None:
             self.env["STEMWATCH_SERVE_KEY"] = key
         self.process = subprocess.Popen(

@@ -21,6 +21,7 @@ from stemwatch.server.work.cleanup import Cleanup
 from stemwatch.server.work.queue import Queue
 from stemwatch.server.work.record import Record
 from stemwatch.server.work.store import Store
+from stemwatch.server.work.trial import Trial
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -32,6 +33,7 @@ class Service:
     store: Store
     queue: Queue
     submissions: Submissions
+    trial: Trial
     cleanup: Cleanup
     links: Links
     tickets: Tickets

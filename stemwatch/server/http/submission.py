@@ -17,6 +17,7 @@ from stemwatch.server.refusal import Refused
 from stemwatch.server.work.probing import Prober
 from stemwatch.server.work.record import Record, input_name
 from stemwatch.server.work.store import Store
+from stemwatch.server.work.trial import Trial
 
 RETRY_AFTER = 2  # seconds; a seat may get free at any moment
 
@@ -63,14 +64,16 @@ class Limits:
 class Submissions:
     """Turns files into jobs, whichever wire they came by."""
 
-    def __init__(self, store: Store, *, engine: str, limits: Limits, credit: Credit) -> None:
+    def __init__(
+        self, store: Store, *, engine: str, limits: Limits, credit: Credit, trial: Trial
+    ) -> None:
         self._store = store
         self._engine = engine
         self._limits = limits
         self._credit = credit
         self._under_way = 0
         self._commit = asyncio.Lock()
-        self._prober = Prober()
+        self._prober = Prober(trial)
 
     @contextlib.contextmanager
     def seat(self, busy: int) -> Iterator[None]:

@@ -115,15 +115,18 @@ class WireA:
         return JSONResponse({"deleted": True})
 
     async def health(self, _: Request) -> Response:
+        """503 where the engine works with no song at all; why, is for those who have the key."""
         service = self._service
+        able = service.trial.why is None
         return JSONResponse(
             {
-                "status": "ok",
+                "status": "ok" if able else "unable",
                 "version": __version__,
                 "engine": service.engine,
                 "queued": service.queue.waiting,
                 "running": service.queue.running,
-            }
+            },
+            status_code=200 if able else 503,
         )
 
     def _wanted(self, form: Form, base: str, key: str | None) -> Wanted:

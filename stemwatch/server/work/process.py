@@ -26,7 +26,9 @@ class WorkerDied(Exception):
 
 
 class TaskFailed(Exception):
-    """The worker answered with an error. `kind`: rejected, failed, memory or disk."""
+    """The worker answered with an error. `kind`: rejected, failed, internal (a fault of
+    our own, or the engine's), memory or disk.
+    """
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)

@@ -13,6 +13,7 @@ from stemwatch.server.webhooks.outgoing import Callbacks
 from stemwatch.server.work.process import TaskFailed, Worker, WorkerDied
 from stemwatch.server.work.record import Record
 from stemwatch.server.work.store import Store
+from stemwatch.server.work.trial import Trial
 from stemwatch.tasks import supervised
 
 MAX_CRASHES = 2  # a worker's death is repeated once: the second time it is the file's doing
@@ -31,8 +32,9 @@ class Pace:
 class Queue:
     """Works off the store's jobs.
 
-    `room` waits until the disk has room for results; `callbacks` tell of each end; `report` gets a
-    line for each outcome;
+    `trial` tells a file's fault from the engine's, for which no job is failed; `room` waits until
+    the disk has room for results; `callbacks` tell of each end; `report` gets a line for each
+    outcome;
     `broken` is told of a fault of our own, after which a seat is lost and the server should end.
     """
 
@@ -41,6 +43,7 @@ class Queue:
         store: Store,
         *,
         place: str,
+        trial: Trial,
         seats: int,
         room: Callable[[], Awaitable[None]],
         callbacks: Callbacks,
@@ -50,6 +53,7 @@ class Queue:
     ) -> None:
         self._store = store
         self._place = place
+        self._trial = trial
         self._seats = seats
         self._room = room
         self._callbacks = callbacks
@@ -100,6 +104,7 @@ class Queue:
         worker: Worker | None = None
         try:
             while True:
+                await self._trial.wait()
                 try:
                     async with asyncio.timeout(self._pace.idle if worker else None):
                         await self._tickets.acquire()
@@ -122,6 +127,9 @@ class Queue:
                     del self._progress[job_id]
                 if disturbed:
                     self.put(job_id)
+                if self._trial.why is not None:
+                    await _end(worker)  # what it has loaded may be what is broken
+                    worker = None
         finally:
             await _end(worker)
 
@@ -142,6 +150,8 @@ class Queue:
             if fault.kind in AGAIN:
                 await asyncio.sleep(self._pace.pause)
                 return await self._crashed(record, str(fault))
+            if fault.kind != "rejected" and not await self._trial.passes():
+                return True
             await self._fail(record, str(fault))
             return False
         self._report(f"{record.id} {record.name!r} done in {time.monotonic() - started:.1f} s")
@@ -174,6 +184,8 @@ class Queue:
     async def _crashed(self, record: Record, message: str) -> bool:
         record = record.evolve(crashes=record.crashes + 1)
         if record.crashes >= MAX_CRASHES:
+            if not await self._trial.passes():
+                return True
             await self._fail(record, message)
             return False
         await asyncio.to_thread(self._store.save, record)

@@ -4,6 +4,7 @@ Tasks come as JSON lines on standard input, answers go as JSON lines to standard
 
     -> {"task": "separate", "source", "out_dir", "stems", "format", "name"}
     -> {"task": "probe", "source", "name"}
+    -> {"task": "test", "folder"}
     <- {"progress": 0.25}
     <- {"done": {...}}  or  {"error": {"kind", "message"}}
 
@@ -26,10 +27,13 @@ import traceback
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
+from stemwatch.audio.helper.fault_kinds import INTERNAL, told
 from stemwatch.errors import Reject, StemwatchError
 
 NICENESS = 5
 PROGRESS_EVERY = 0.2  # seconds
+
+MADE, MADE_SECONDS = "made.wav", 3.0
 
 Say = Callable[[dict[str, Any]], None]
 
@@ -84,6 +88,8 @@ def _do(task: dict[str, Any], place: str | None, say: Say) -> dict[str, Any]:
     if task["task"] == "probe":
         return _probe(task["source"])
     assert place is not None
+    if task["task"] == "test":
+        return _test(task["folder"], place, say)
     return _separate(task, place, say)
 
 
@@ -141,6 +147,19 @@ def _separate(task: dict[str, Any], place: str, say: Say) -> dict[str, Any]:
     }
 
 
+def _test(folder: str, place: str, say: Say) -> dict[str, Any]:
+    """Probe and separate a made song; what the engine refuses it has at least looked into."""
+    from stemwatch.server.made_song import write_song
+
+    source = os.path.join(folder, MADE)
+    write_song(source, seconds=MADE_SECONDS)
+    _probe(source)
+    task = {"source": source, "out_dir": folder, "stems": 2, "format": "wav"}
+    with contextlib.suppress(Reject):
+        _separate(task, place, say)
+    return {}
+
+
 def _inside(folder: str, path: str) -> str:
     """The name of a stem's file; an engine that writes elsewhere is at fault."""
     name = os.path.basename(path)
@@ -158,7 +177,9 @@ def _kind(fault: Exception) -> str:
         return "memory"
     if isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT):
         return "disk"
-    return "rejected" if isinstance(fault, Reject) else "failed"
+    if isinstance(fault, Reject):
+        return "rejected"
+    return "internal" if told(fault)["code"] == INTERNAL else "failed"
 
 
 def _message(fault: Exception, task: dict[str, Any]) -> str:
@@ -169,6 +190,8 @@ def _message(fault: Exception, task: dict[str, Any]) -> str:
         text = "The server has not enough memory for this file."
     else:
         text = f"The engine failed: {type(fault).__name__}: {fault}"
+    if "source" not in task:
+        return text
     source = task["source"]
     return text.replace(source, task["name"]).replace(os.path.basename(source), task["name"])
 

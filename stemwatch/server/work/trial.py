@@ -1,0 +1,100 @@
+"""Is it the file, or the engine? A fresh worker separates a few seconds of made sound.
+
+What can't be done with those can be done with no song: then jobs wait in the queue and nothing is
+taken, until the same trial passes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from stemwatch.extras import reinstall
+from stemwatch.server.refusal import Refused
+from stemwatch.server.work.process import TaskFailed, Worker, WorkerDied
+from stemwatch.server.work.store import Store
+
+SILENCE = 300.0  # seconds: a large model is loaded from a slow disk
+AGAIN = (1.0, 60.0)  # seconds between two trials that fail: at first, and at most
+
+
+class Trial:
+    """Of the engine `place` (`module:function`). `why`: why the last trial failed, or None."""
+
+    def __init__(
+        self,
+        place: str,
+        store: Store,
+        report: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.why: str | None = None
+        self._place = place
+        self._store = store
+        self._report = report
+        self._clock = clock
+        self._under_way = asyncio.Lock()
+        self._made = 0  # trials so far
+        self._gap, self._next = AGAIN[0], 0.0
+
+    async def passes(self) -> bool:
+        """Have a trial; those who ask for one while it is under way share its outcome.
+
+        Raises OSError where the disk has no room for it.
+        """
+        before = self._made
+        async with self._under_way:
+            if self._made == before:
+                self._next = self._clock() + self._gap  # also where the disk has no room for it
+                self._note(await self._fault())
+                self._made += 1
+        return self.why is None
+
+    async def require(self) -> None:
+        """Refused with 503 while the engine doesn't work; now and then that is tried again."""
+        if self.why is not None and self._clock() >= self._next:
+            await self.passes()
+        if self.why is not None:
+            wait = max(1, math.ceil(self._next - self._clock()))
+            raise Refused(503, self.why, {"Retry-After": str(wait)})
+
+    async def wait(self) -> None:
+        """Return once the engine works, as far as is known."""
+        while self.why is not None:
+            await asyncio.sleep(max(0.0, self._next - self._clock()))
+            if self._clock() >= self._next:  # else somebody else has just tried
+                with suppress(OSError):
+                    await self.passes()
+
+    async def _fault(self) -> str | None:
+        trial, folder = await asyncio.to_thread(self._store.begin)
+        try:
+            worker = await Worker.start(self._place)
+            try:
+                await worker.call({"task": "test", "folder": folder}, silence=SILENCE)
+            except (WorkerDied, TaskFailed) as fault:
+                return str(fault).rstrip(".")
+            finally:
+                await worker.stop()
+        finally:
+            await asyncio.to_thread(self._store.discard, trial)
+        return None
+
+    def _note(self, fault: str | None) -> None:
+        if fault is None:
+            if self.why is not None:
+                self._report("the engine works again")
+            self.why, self._gap = None, AGAIN[0]
+            return
+        news = self.why is None
+        self.why = (
+            f"The separation engine works with no song at all: {fault}. Install its libraries "
+            f"again: `{reinstall('local')}`; jobs wait meanwhile."
+        )
+        if news:
+            self._report(self.why)
+        self._next = self._clock() + self._gap
+        self._gap = min(2 * self._gap, AGAIN[1])
