@@ -58,6 +58,7 @@ def test_all_well_with_an_api(tmp_path: Path) -> None:
         (TYPE_ERROR.format(of=""), "TypeError: open() got an unexpected keyword argument"),
         (no_library("mutagen"), "No module named 'mutagen"),
     ],
+    ids=["a wrong version", "a missing library"],
 )
 def test_a_broken_installation_is_told_before_a_song_is(
     tmp_path: Path, fault: str, words: str
