@@ -19,7 +19,7 @@ import psutil
 
 from tests.support.waiting import NO_TLS, wait_for
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 READY = re.compile(r"stemwatch serve: (http://(\S+):(\d+)/v1) engine ")
 
 
