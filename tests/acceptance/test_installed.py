@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import wheel as wheels
+from tests.support import wheel as wheels
 
 REPO = Path(__file__).resolve().parents[2]
 pytestmark = [
