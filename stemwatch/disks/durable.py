@@ -129,8 +129,15 @@ def fsync_path(path: str) -> None:
         os.close(fd)
 
 
-def make_dirs(path: str, *, flush: bool = True) -> None:
-    """Create `path` and its missing parents; `flush`: each one's entry to the disk."""
+def make_dirs(path: str, *, root: str, flush: bool = True) -> None:
+    """Create `path` and its missing parents below `root`; `flush`: each one's entry to the disk.
+
+    Raises PauseService(code="disk") where `root` is missing. It was there a moment ago: its mount
+    is away since, and what is made below a mount point is hidden when the mount comes back.
+    """
+    if path.rstrip("/") == root.rstrip("/"):
+        require_root(root)
+        return
     for looks_left in reversed(range(_LOOKS)):
         try:
             os.mkdir(path)
@@ -143,7 +150,8 @@ def make_dirs(path: str, *, flush: bool = True) -> None:
             # Its parent is there and it still is ENOENT: so exFAT refuses a name.
             if parent == path or not looks_left:
                 raise
-            make_dirs(parent, flush=flush)  # then again: a neighbour may have removed it meanwhile
+            # Then again: a neighbour may have removed it meanwhile.
+            make_dirs(parent, root=root, flush=flush)
         else:
             if flush:
                 fsync_path(os.path.dirname(path) or ".")

@@ -35,17 +35,17 @@ def file_original(
     durable.require_root(archive_root)
     with durable.disk_faults(archive_root):
         return mirroring.put(
-            archive_root, relpath, lambda spot: _archive(path, identity, spot, sha256)
+            archive_root, relpath, lambda spot: _archive(path, identity, archive_root, spot, sha256)
         )
 
 
-def _archive(path: str, identity: Identity, spot: Spot, sha256: str) -> Filed:
+def _archive(path: str, identity: Identity, root: str, spot: Spot, sha256: str) -> Filed:
     earlier = moving.find_moved(spot.folder, spot.names(sha256), identity, sha256)
     try:
         moving.look(path, identity, sha256)
         if moving.finish_copy(path, earlier, identity, sha256):
             return Filed("archived", earlier)
-        durable.make_dirs(spot.folder)
+        durable.make_dirs(spot.folder, root=root)
         names = spot.names(sha256)
         return Filed("archived", moving.move(path, identity, spot.folder, names, sha256=sha256))
     except NotMoved as stays:

@@ -25,7 +25,7 @@ def publish(staging: Staging, parent: str, song: str, sha256: str, describe: Des
     """
     durable.require_root(staging.outbox)
     with durable.disk_faults(parent):
-        _make_parent(parent)
+        _make_parent(staging.outbox, parent)
         song = naming.fit_song(song, limit=durable.name_max(parent))
         try:
             for name in naming.candidates(song, sha256):
@@ -66,9 +66,9 @@ def _rename(folder: str, target: str) -> bool:
     return True
 
 
-def _make_parent(parent: str) -> None:
+def _make_parent(outbox: str, parent: str) -> None:
     try:
-        durable.make_dirs(parent)
+        durable.make_dirs(parent, root=outbox)
     except (FileExistsError, NotADirectoryError) as fault:
         raise RetryLater(
             f"{fault.filename}: a file is where a folder is needed.",

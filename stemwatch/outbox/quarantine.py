@@ -53,7 +53,7 @@ def quarantine(
     def attempt(spot: Spot) -> Filed:
         # Where the name has to be another one, the reason keeps the real one.
         content = reason_bytes({**reason, "name": relpath} if spot.safe else reason)
-        durable.make_dirs(spot.folder)
+        durable.make_dirs(spot.folder, root=root)
         # The lock keeps two files of one name from writing each other's reason.
         with durable.locked(spot.folder):
             return _quarantine(path, identity, spot, sha256, token, content)
@@ -114,7 +114,7 @@ def restore(path: str, inbox_root: str, relpath: str, sha256: str | None) -> str
     if os.path.abspath(path) == os.path.join(os.path.abspath(folder), name):
         return path  # it never left: taken for its own copy, it would be removed
     with durable.disk_faults(folder):
-        durable.make_dirs(folder)
+        durable.make_dirs(folder, root=inbox_root)
         restored = _restore(path, folder, name, sha256)
         quarantined, final = os.path.split(path)
         note = os.path.join(quarantined, reason_file(final))

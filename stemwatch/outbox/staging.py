@@ -73,7 +73,8 @@ class Staging:
             _remove_beside(self.path)
             if os.path.lexists(self.folder):  # half-made before a crash
                 shutil.rmtree(self.folder)
-            durable.make_dirs(self.path, flush=False)  # what is lost is fetched again
+            # What is lost is fetched again: not flushed.
+            durable.make_dirs(self.path, root=outbox, flush=False)
 
     @property
     def stems(self) -> list[StemFile]:
@@ -123,7 +124,8 @@ class Staging:
         limit = durable.name_max(self.folder if os.path.isdir(self.folder) else self.path)
         files = naming.stem_files(song, list(self._stems), self.ext, limit=limit)
         with durable.disk_faults(self.outbox):
-            durable.make_dirs(self.folder, flush=False)  # flushed later, with its entries
+            # Flushed later, with its entries.
+            durable.make_dirs(self.folder, root=self.outbox, flush=False)
             earlier = sidecar.locate(self.folder)
             if earlier is not None:
                 os.unlink(earlier)
@@ -155,7 +157,7 @@ class Staging:
             durable.write_file(note, os.fsencode(hidden), replace=True)
             shutil.rmtree(hidden, ignore_errors=True)
             target = os.path.join(hidden, "song")
-            durable.make_dirs(target)
+            durable.make_dirs(target, root=parent)
             for name in sorted(os.listdir(self.folder)):
                 copy = os.path.join(target, name)
                 shutil.copyfile(os.path.join(self.folder, name), copy)
@@ -171,7 +173,7 @@ class Staging:
         self._stems.clear()
         with durable.disk_faults(self.outbox):
             shutil.rmtree(self.path)
-            durable.make_dirs(self.path, flush=False)
+            durable.make_dirs(self.path, root=self.outbox, flush=False)
 
     def remove(self) -> None:
         """Nothing of it is left; after `publish` only the empty hidden folder was."""

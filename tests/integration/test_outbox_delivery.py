@@ -291,6 +291,26 @@ def test_a_missing_outbox_is_never_made(tmp_path: Path) -> None:
     assert not (tmp_path / "absent").exists()
 
 
+@pytest.mark.parametrize("parent", ["", "album/disc 1"])
+def test_an_outbox_that_goes_away_while_it_is_written_to_is_never_made(
+    outbox: str, parent: str
+) -> None:
+    """What is made below a mount point is hidden when the mount comes back: paid for, and lost."""
+    made = staged(outbox)
+    os.rename(outbox, f"{outbox}-elsewhere")
+    for attempt in (
+        lambda: made.arrange("song", describe(a_job())),
+        lambda: durable.make_dirs(os.path.join(outbox, parent), root=outbox),
+    ):
+        with pytest.raises(PauseService) as caught:
+            attempt()
+        assert caught.value.code == "disk"
+        assert not os.path.exists(outbox)
+    os.rename(f"{outbox}-elsewhere", outbox)
+    folder = delivery.publish(made, os.path.join(outbox, parent), "song", SHA, describe(a_job()))
+    assert folder == os.path.join(outbox, parent, "song")
+
+
 def test_a_full_disk_pauses_and_what_was_staged_stays(tiny: str) -> None:
     """With room again, the same staging is published."""
     made = staged(tiny)

@@ -27,6 +27,7 @@ class Rehearsal:
     def __init__(self, journal: str, outbox: str) -> None:
         """`journal`: its path, which no other service has."""
         told = os.fsencode(journal) + b"\0" + os.fsencode(outbox)
+        self._root_of: dict[str, str] = {}  # folders that are not roots themselves
         self._name = f".stemwatch-probe-{zlib.crc32(told):08x}"
 
     async def of_place(self, place: Place) -> None:
@@ -42,6 +43,7 @@ class Rehearsal:
         The folder is made if need be: ask only for one that a song is to be put into.
         """
         await place.demand(durable.require_root, root)
+        self._root_of[folder] = root
         await place.demand(self._folder, folder)
 
     def _root(self, root: str) -> None:
@@ -52,7 +54,7 @@ class Rehearsal:
 
     def _folder(self, folder: str) -> None:
         with durable.disk_faults(folder):
-            durable.make_dirs(folder)
+            durable.make_dirs(folder, root=self._root_of[folder])
         self._try(folder)
 
     def _try(self, folder: str) -> None:

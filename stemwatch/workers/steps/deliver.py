@@ -126,6 +126,8 @@ async def publish(
         job.sha256,
         describe,
     )
+    # If its mount went away meanwhile, this lies below the mount point, and is delivered anew.
+    await ctx.place_of(job).demand_outbox()
     return await record(ctx, job, folder, reused_from=reused_from, **changes)
 
 
