@@ -1,4 +1,4 @@
-"""`python -m stemwatch.audio`: the helper process; started by `client`, never by hand."""
+"""`python -m stemwatch.audio`: the helper process; started by `helper.client`, never by hand."""
 
 from stemwatch.audio.helper.answering import main
 

@@ -32,7 +32,7 @@ async def serving(
 ) -> AsyncIterator[None]:
     """Answer on `listener` meanwhile; None: do nothing. Never raises anything of its own.
 
-    `receive` None: there is no door for webhooks. `patience`: what `guard.Guard` says.
+    `receive` None: there is no door for webhooks. `patience`: what `connection_limits.Guard` says.
     Its faults are logged, once each: a service without its web page separates just as well.
     """
     if listener is None:

@@ -1,4 +1,4 @@
-"""Every sweep at its full size, and the rows of README's table from what each of them found.
+"""Every sweep at its full size, and the rows of docs/promises.md from what each found.
 
     python -m tests.faults.all --out FOLDER      all of it: about 50 minutes on two cores (root)
     python -m tests.faults.all --size small      whether each one works here: two minutes

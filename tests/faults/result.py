@@ -1,4 +1,4 @@
-"""What a sweep found, in one shape: a row of README's table, and where the promise fell short.
+"""What a sweep found, in one shape: a row of docs/promises.md, and where it fell short.
 
 Each sweep writes it to the file of its option `--json`, and `tests.faults.all` reads it there.
 """
@@ -28,7 +28,7 @@ class Result:
 
     @property
     def row(self) -> str:
-        """As README's table "What it promises and how that was tested" has it."""
+        """As the table of docs/promises.md has it."""
         found = self.found
         if self.faults:
             found = (
