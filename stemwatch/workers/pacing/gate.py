@@ -3,7 +3,7 @@
 A pause never touches the inbox. It ends by itself: something is tried again after its backoff,
 one request at a time, and what succeeds opens the gate for everybody.
 
-That something is free wherever the API can tell: a question (`pause_probes`). Two pauses need a song that
+That something is free wherever the API can tell: a question (a probe). Two pauses need a song that
 is paid for if it is taken: `credit` on a wire without a balance, and `server_error`, where
 questions are answered and submissions fail. Then one song at a time tries, after waits that grow,
 and for `server_error` only once a question was answered well.
