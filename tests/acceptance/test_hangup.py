@@ -29,6 +29,7 @@ class Terminal:
     def take(self) -> None:
         """In the child, before it becomes the service: a session of its own, on this terminal."""
         os.setsid()
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a suite under nohup would hand that on
         fcntl.ioctl(self.slave, termios.TIOCSCTTY, 0)
 
     def close(self) -> None:
