@@ -60,8 +60,8 @@ class Reach:
         self._asked: dict[tuple[Look, tuple[str, ...]], _Asked] = {}
         self._idle: list[_Looker] = []
 
-    async def ask(self, look: Look, *paths: str) -> list[Any]:
-        """What `look` returns or raises for each path; NoAnswer after `patience` seconds.
+    async def ask(self, look: Look, *paths: str, times: int = 1) -> list[Any]:
+        """What `look` returns or raises for each path; NoAnswer after `times` the patience.
 
         Whoever asks the same while a look is under way shares it: ten songs that end at the same
         moment are one look at the outbox.
@@ -78,7 +78,7 @@ class Reach:
         waiting = asyncio.wrap_future(asked.answer)
         waiting.add_done_callback(_forget)
         # Not cancelled with whoever waits: others may wait for it too.
-        done, _ = await asyncio.wait({waiting}, timeout=self._patience)
+        done, _ = await asyncio.wait({waiting}, timeout=self._patience * times)
         if not done:
             asked.hangs = True
             raise NoAnswer(asked.at)

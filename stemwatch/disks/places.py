@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote
@@ -21,6 +22,7 @@ HUNG = (
     "Look at that disk or at the server of that network mount; nothing is forgotten, and work goes "
     "on by itself once it answers."
 )
+_LONG_LISTING = 6  # 60 s: a cloud's folder of 20,000 songs is asked for page by page
 _RAW = "surrogateescape"  # names of folders need not be UTF-8, what the journal notes has to be
 
 
@@ -94,7 +96,7 @@ class Place:
         return [path for path in roots if path is not None]
 
     async def require_inbox(self) -> None:
-        """Raise PauseService(code="inbox") while its mount is gone, or does not answer.
+        """Raise PauseService(code="inbox") while its mount is gone, or can't be listed.
 
         What is missing then proves nothing: files of a vanished mount must not be taken for files
         that the user took back.
@@ -103,10 +105,14 @@ class Place:
             return
         try:
             holds = all(await self.reach.ask(self._holds, self.inbox))
+            if holds:
+                await self.reach.ask(require_listing, self.inbox, times=_LONG_LISTING)
         except NoAnswer:
             raise PauseService(
                 f"the inbox {self.inbox} does not answer.", code="inbox", hint=HUNG
             ) from None
+        except OSError as fault:
+            raise unlisted(self.inbox, fault) from fault
         if not holds:
             raise PauseService(f"the inbox {self.inbox} is not there.", code="inbox", hint=AWAY)
 
@@ -167,6 +173,26 @@ class Place:
         if not self.network and one.inode != other.inode:
             return False
         return (one.size, one.mtime_ns) == (other.size, other.mtime_ns)
+
+
+def require_listing(folder: str) -> None:
+    """Raise OSError unless the folder's entries can be read.
+
+    A `stat` proves less: for the top of a share, `rclone mount` answers it from memory, for as long
+    as its server is away.
+    """
+    with os.scandir(folder) as entries:
+        next(entries, None)
+
+
+def unlisted(inbox: str, fault: OSError) -> PauseService:
+    """What holds an inbox that is there and can't be listed: the songs in it are not gone."""
+    hint = HUNG
+    if fault.errno in (errno.EACCES, errno.EPERM):
+        hint = f"Give uid {os.geteuid()} read permission there; work goes on by itself."
+    return PauseService(
+        f"the inbox {inbox} can't be listed: {fault.strerror}.", code="inbox", hint=hint
+    )
 
 
 def top_of(path: str) -> str:

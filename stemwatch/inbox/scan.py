@@ -64,8 +64,8 @@ def scan(
     can't be read, `on_held` for each song that waits for the temp file beside it. The songs of what
     `folders` passes over are left out.
 
-    Raises `Offline`, before the first or after the last, when the root is missing or not a
-    directory, or its `st_dev` is not `device`.
+    Raises `Offline`, before the first or after the last, when the root is missing, not a directory
+    or can't be listed, or its `st_dev` is not `device`.
     """
     sink = _Sink(filter, on_error, on_held)
     device = root_device(root, device)
@@ -85,6 +85,8 @@ def scan(
             elif (yield from _songs(directory, prefix, sink, below_it)) and folders is not None:
                 folders.looked_through(directory, below_it)
         except OSError as error:
+            if directory == root:  # an inbox that can't be listed only looks empty
+                raise Offline(f"{root}: {error.strerror}") from error
             _report(directory, error, sink)
         if recursive:
             below_it.sort(reverse=True)

@@ -9,7 +9,7 @@ from itertools import groupby
 
 from stemwatch.config import Settings
 from stemwatch.inbox.names import Filter
-from stemwatch.inbox.scan import scan
+from stemwatch.inbox.scan import Offline, scan
 from stemwatch.outbox import sidecar
 
 
@@ -25,8 +25,11 @@ def songs(paths: Sequence[str], filter: Filter, apart: Iterable[str]) -> Iterato
             yield path, os.path.basename(path)
             continue
         top = os.path.basename(path.rstrip("/"))
-        for found, relpath in _in_folder(path, filter, aside):
-            yield found, f"{top}/{relpath}" if top else relpath
+        try:
+            for found, relpath in _in_folder(path, filter, aside):
+                yield found, f"{top}/{relpath}" if top else relpath
+        except Offline:  # told as a named file that can't be read is, not taken for empty
+            yield path, top
 
 
 def made_here(settings: Settings) -> list[str]:

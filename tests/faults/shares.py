@@ -288,7 +288,7 @@ def smb(story: Story, root: Path, *, full: bool) -> None:
             story.finished()
             for trouble in TROUBLES if full else ("dies",):
                 samba.do(f"put - inbox/{trouble}.wav", story.song(f"{trouble}.wav", seconds=LONG))
-                _trouble(story, mount, trouble, told=trouble != "dies")
+                _trouble(story, mount, trouble)
                 story.finished()
     story.judge(story.home.outbox, story.home.archive, story.real / "inbox", story.home.quarantine)
 
@@ -325,8 +325,8 @@ def _reach(story: Story, stage: str, name: str) -> None:
         wait_for(lambda: story.home.journal_count(stage), what=f"{name} {stage}")
 
 
-def _trouble(story: Story, mount: SmbMount | SftpMount, how: str, *, told: bool = True) -> None:
-    """The share goes away until the service says so (`told`), or for some rescans; and comes back.
+def _trouble(story: Story, mount: SmbMount | SftpMount, how: str) -> None:
+    """The share goes away until the service says so, and comes back.
 
     The service has to be alive meanwhile: it writes its status, and goes on by itself afterwards.
     """
@@ -334,9 +334,8 @@ def _trouble(story: Story, mount: SmbMount | SftpMount, how: str, *, told: bool 
     began = time.monotonic()
     {"hangs": mount.freeze, "dies": mount.kill, "unmounted": mount.umount}[how]()
     try:
-        if told:
-            wait_for(lambda: story.paused("inbox", "disk"), timeout=45, what=f"a pause: {how}")
-            story.figures.paused.append(time.monotonic() - began)
+        wait_for(lambda: story.paused("inbox", "disk"), timeout=45, what=f"a pause: {how}")
+        story.figures.paused.append(time.monotonic() - began)
         until = time.monotonic() + 3 * RESCAN
         while time.monotonic() < until:
             assert story.service is not None
@@ -344,7 +343,7 @@ def _trouble(story: Story, mount: SmbMount | SftpMount, how: str, *, told: bool 
                 story.fault(f"{how}: the service ended")
             time.sleep(0.1)
         stopped_at = story.home.status()["written_at"]
-        if told and not story.paused("inbox", "disk"):
+        if not story.paused("inbox", "disk"):
             story.fault(f"{how}: no pause is told any more")
         wait_for(
             lambda: story.home.status()["written_at"] > stopped_at,

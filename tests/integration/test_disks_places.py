@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from stemwatch.disks.hanging import Reach
 from stemwatch.disks.places import Anchor, Place, top_of
 from stemwatch.errors import PauseService
+from stemwatch.inbox.names import Filter
+from stemwatch.inbox.scan import Offline, scan
 from stemwatch.journal.journal import Journal
 
 
@@ -71,6 +77,59 @@ def test_what_one_run_saw_the_next_one_is_told(tmp_path: Path) -> None:
         with pytest.raises(PauseService, match="is not mounted"):
             second.require_results()
         journal.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EACCES])
+def test_an_inbox_that_can_not_be_listed_is_no_empty_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """Its `stat` works all the time: so a cached mount answers for a server that hangs."""
+    inbox = str(tmp_path)
+
+    def refused(path: str) -> None:
+        raise OSError(code, os.strerror(code), path)
+
+    async def scenario() -> None:
+        place = Place(outbox=inbox, inbox=inbox, anchors={inbox: looked(tmp_path)})
+        await place.require_inbox()
+        with monkeypatch.context() as away:
+            away.setattr(os, "scandir", refused)
+            with pytest.raises(PauseService, match=f"can't be listed: {os.strerror(code)}") as told:
+                await place.require_inbox()
+            with pytest.raises(Offline, match=os.strerror(code)):
+                list(scan(inbox, Filter(["wav"])))
+        assert told.value.code == "inbox"
+        await place.require_inbox()
+
+    asyncio.run(scenario())
+
+
+def test_an_inbox_whose_listing_hangs_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inbox, back = str(tmp_path), threading.Event()
+    listing = os.scandir
+
+    def hangs(path: str) -> object:
+        back.wait(30)
+        return listing(path)
+
+    async def scenario() -> None:
+        place = Place(outbox=inbox, inbox=inbox, anchors={inbox: looked(tmp_path)})
+        place.reach = Reach(0.02)
+        monkeypatch.setattr(os, "scandir", hangs)
+        for _ in range(2):
+            with pytest.raises(PauseService, match="does not answer"):
+                await place.require_inbox()
+        back.set()
+        async with asyncio.timeout(30):
+            while True:
+                with suppress(PauseService):
+                    await place.require_inbox()
+                    return
+                await asyncio.sleep(0.01)
 
     asyncio.run(scenario())
 
