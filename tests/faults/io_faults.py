@@ -26,7 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -325,7 +325,7 @@ class _Scene:
             raise AssertionError(f"the service ended with {ended}: {_last_error(self.service)}")
         limit = LIMIT * self.case.factor + WORK
         wait_for(
-            lambda: self._ended(FIRST) and self._ended(SECOND),
+            lambda: self._ended(FIRST) and self._ended(SECOND) and self._settled(),
             timeout=limit,
             every=0.05,
             what=f"all work done after the fault: {self._counts()}",
@@ -446,6 +446,11 @@ class _Scene:
         told = [e["name"] for e in self.service.events("job.done")]
         return (self.home.archive / path).is_file() or f"{name}.wav" in told
 
+    def _settled(self) -> bool:
+        """Nothing is under way: a copy to another disk is shown before its original is removed."""
+        under_way = "SELECT count(*) FROM jobs WHERE filed_to IS NULL AND state NOT IN (?, ?)"
+        return self.home.rows(under_way, "done", "gone") == [(0,)]
+
     def _ended_within(self, name: str, seconds: float) -> bool:
         until = time.monotonic() + seconds
         while not (ended := self._ended(name)) and time.monotonic() < until:
@@ -491,15 +496,16 @@ class _Scene:
         self._say(not left, f"left in the outbox's hidden folder: {left}")
 
     def _judge_songs(self) -> None:
-        found: Counter[str] = Counter()
+        found: defaultdict[str, list[str]] = defaultdict(list)
         for root in (self.home.inbox, self.home.archive, self.home.quarantine):
             for path in root.rglob("*"):
                 # The service may be trying whether the disk is well at this very moment.
                 passing = PASSING.match(path.name)
                 if path.is_file() and not passing and not path.name.endswith(".reason.json"):
-                    found[hashlib.sha256(path.read_bytes()).hexdigest()] += 1
+                    where = str(path.relative_to(self.home.root))
+                    found[hashlib.sha256(path.read_bytes()).hexdigest()].append(where)
         for name, sha256 in self._contents.items():
-            self._say(found[sha256] == 1, f"{name} is in {found[sha256]} places")
+            self._say(len(found[sha256]) == 1, f"{name} is not in one place: {found[sha256]}")
         strange = found.keys() - set(self._contents.values())
         self._say(not strange, f"{len(strange)} files of unknown content")
 
