@@ -3,8 +3,9 @@
     python -m tests.faults.soak --minutes 10          (hours: --minutes 240; about 100 kB a song)
     python -m tests.faults.soak --minutes 0.25        as CI runs it
 
-Half of the time one service lives through the server's faults: what it holds at idle (file
-descriptors, resident memory) is measured after a warm-up and at the end. In the other half it is
+Half of the time one service lives through the server's faults, in the environment that the shipped
+unit gives it: what it holds at idle (file descriptors, resident memory) is measured after a warm-up
+and at the end. In the other half it is
 killed (SIGKILL) every few seconds and started again. All of it is drawn from `--seed`. Batches
 hold new songs, old ones under new names, songs for 6 stems, and some files that are no audio.
 
@@ -42,6 +43,7 @@ from tests.faults.looking import Observer, originals
 from tests.faults.result import Result
 from tests.support.waiting import wait_for
 
+UNIT = Path(__file__).parents[2] / "systemd" / "stemwatch.service"
 FACTOR = 0.02  # all waiting times of the service
 BACKLOG = 40  # songs that wait at most: dropping goes on as fast as they are worked off
 FAULTY = 0.06  # of the requests of a route
@@ -188,7 +190,7 @@ class Figures:
         found = (
             f"{self.paid_twice} paid twice, {self.lost} lost, {self.stuck} stuck, {self.partial} "
             f"seen half; descriptors {descriptors:+.0f} %, memory {memory:+.1f} % over "
-            f"{self.between:,} songs"
+            f"{self.between:,} songs in the shipped unit's environment"
         )
         return Result("it stays so for hours", attack, found, self.broken)
 
@@ -214,9 +216,13 @@ class Soak:
 
     # -- the service -----------------------------------------------------------------------
 
-    def start(self) -> None:
+    def start(self, *, as_shipped: bool = False) -> None:
+        """`as_shipped`: started by `env`, since glibc reads its settings when a program begins."""
         soon = "helper_idle=0.6"  # `held` waits for the helpers' end
-        self._service = Service(self.home, [*SCALED, str(FACTOR), str(self.home.config), soon], KEY)
+        command = [*SCALED, str(FACTOR), str(self.home.config), soon]
+        if as_shipped:
+            command = ["env", *assignments(UNIT), *command]
+        self._service = Service(self.home, command, KEY)
         wait_for(lambda: (self.home.state / "journal.sqlite3").exists(), timeout=60)
 
     def end(self, *, kill: bool) -> None:
@@ -402,6 +408,12 @@ class Soak:
         return figures
 
 
+def assignments(unit: Path) -> list[str]:
+    """The `NAME=value`s of a unit's `Environment=` lines."""
+    lines = unit.read_text().splitlines()
+    return [line.removeprefix("Environment=") for line in lines if line.startswith("Environment=")]
+
+
 def _key(row: dict[str, Any]) -> tuple[str, str, str]:
     options = json.loads(row["options"])
     return row["sha256"], str(options["stems"]), options["format"]
@@ -416,7 +428,7 @@ def soak(root: Path, seconds: float, seed: int = 1) -> Figures:
     with Server(root / "ledger") as server:
         run = Soak(root, server, seed)
         with Observer(run.home.outbox, mirrors={"six"}, every=0.2) as observer:
-            run.start()
+            run.start(as_shipped=True)
             run.work(seconds * 0.2, kills=False)
             while run.figures.songs < WARM:
                 run.work(0.5, kills=False)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.soak import UNIT, assignments
+
 UNITS = Path(__file__).resolve().parents[2] / "systemd"
 SYSTEM = ("stemwatch.service", "stemwatch@.service")
 ALL = (*SYSTEM, "user/stemwatch.service")
@@ -73,6 +75,16 @@ def test_what_the_program_counts_on(unit: str) -> None:
         "RestartPreventExitStatus=78", "KillMode=mixed", "TimeoutStopSec=90", "UMask=0027",
     ):  # fmt: skip
         assert lines.count(line) == 1, line
+
+
+@pytest.mark.parametrize("unit", ALL)
+def test_each_has_the_settings_of_memory_that_the_soak_measures(unit: str) -> None:
+    """Flat memory is promised for services by these files; the container is started likewise."""
+    measured = assignments(UNIT)
+    assert [name.partition("=")[0] for name in measured] == ["GLIBC_TUNABLES"]
+    assert assignments(UNITS / unit) == measured
+    image = (UNITS.parent / "container/Containerfile").read_text("utf-8").splitlines()
+    assert f"ENV {measured[0]}" in image
 
 
 @pytest.mark.parametrize("unit", SYSTEM)
