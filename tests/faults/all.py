@@ -5,9 +5,9 @@
     python -m tests.faults.all --only soak hostile --out FOLDER
 
 FOLDER keeps of each sweep what it printed (NAME.log), what it found (NAME.json), and all rows
-(table.md). The soak lasts as long as it is told to, on one core; beside it, one after another, run
-those whose verdict does not depend on the time that anything takes. The disks and the watcher, who
-are held to seconds, have the machine to themselves, after the others.
+(table.md). The soak lasts as long as it is told to, on little more than one core; beside it, one
+after another, run those that are not held to seconds, at idle priority: they get what it leaves.
+Shares, disks and the watcher, who are held to seconds, have the machine to themselves, afterwards.
 
 Exits 0 where every promise held, 1 where one fell short or a sweep came to no end, 2 where this
 machine lacks what one needs.
@@ -48,37 +48,44 @@ _MOUNTS = ("mkfs.ext4", "losetup")
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """One command of this folder; `alone`: it is held to seconds, so nothing runs beside it."""
+    """One command of this folder.
+
+    `alone`: it is held to seconds, so nothing runs beside it. `idle`: it takes nothing from others.
+    """
 
     name: str
     full: str
     small: str
     needs: tuple[str, ...] = ()
     alone: bool = False
+    idle: bool = False
 
     def command(self, size: str, file: Path) -> list[str]:
         module, *arguments = shlex.split(self.full if size == "full" else self.small)
         module = f"tests.faults.{module}"
-        return [sys.executable, "-m", module, *arguments, result.OPTION, str(file)]
+        priority = ["chrt", "--idle", "0"] if self.idle else []
+        return [*priority, sys.executable, "-m", module, *arguments, result.OPTION, str(file)]
 
 
-# In the order in which they begin: the longest first, so that the others fit beside it.
+# In the order in which they begin: the soak first, so that the others fit beside it.
 SWEEPS = (
     Sweep("soak", "soak --minutes 30", "soak --minutes 0.1"),
-    Sweep("kill", "kill_sweep --points 400", "kill_sweep --points 4", ("strace",)),
+    Sweep("kill", "kill_sweep --points 400", "kill_sweep --points 4", ("strace",), idle=True),
     Sweep(
         "stop",
         "kill_sweep --points 60 --signal TERM",
         "kill_sweep --points 2 --signal TERM",
         ("strace",),
+        idle=True,
     ),
-    Sweep("power", "power_cut --size 104", "power_cut --size 2", _MOUNTS),
-    Sweep("hostile", "hostile --size 10000", "hostile --size 100"),
+    Sweep("power", "power_cut --size 104", "power_cut --size 2", _MOUNTS, idle=True),
+    Sweep("hostile", "hostile --size 10000", "hostile --size 100", idle=True),
     Sweep(
         "shares",
         "shares --full",
         "shares --only exported --only sftp",
         ("rclone", "sshfs", "smbd", "smbclient", "/usr/lib/openssh/sftp-server"),
+        alone=True,
     ),
     Sweep("disks", "io_faults --size all", "io_faults --size 6", ("strace", *_MOUNTS), alone=True),
     Sweep(

@@ -22,6 +22,7 @@ import hashlib
 import json
 import random
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -235,6 +236,12 @@ class Soak:
         self._service.__exit__(None, None, None)
         self._service = None
 
+    def close(self) -> None:
+        """End what still runs: a soak that is stopped or fails leaves no service behind."""
+        if self._service is not None:
+            self._service.kill()
+            self._service.__exit__(None, None, None)
+
     def held(self) -> Held:
         """At idle: every helper has ended, and the number of descriptors stands still.
 
@@ -427,7 +434,8 @@ def soak(root: Path, seconds: float, seed: int = 1) -> Figures:
     """`seconds` of dropping: half in one life, half with kills; then everything is worked off."""
     with Server(root / "ledger") as server:
         run = Soak(root, server, seed)
-        with Observer(run.home.outbox, mirrors={"six"}, every=0.2) as observer:
+        watching = Observer(run.home.outbox, mirrors={"six"}, every=0.2)
+        with contextlib.closing(run), watching as observer:
             run.start(as_shipped=True)
             run.work(seconds * 0.2, kills=False)
             while run.figures.songs < WARM:
@@ -458,6 +466,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     result.add_option(parser)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends its processes on its way out
     root = Path(tempfile.mkdtemp(prefix="soak-"))
     figures = soak(root, options.minutes * 60.0, options.seed)
     sys.stdout.write(figures.text() + "\n")
