@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 
+from stemwatch.codes import Code
 from stemwatch.disks.opening import NotYet, sample_all
 from stemwatch.disks.patience import patiently
 from stemwatch.errors import PauseService, StemwatchError
@@ -164,12 +165,12 @@ class Rounds:
         except Offline as fault:
             self._folders = self._folders.anew()
             hint = "Mount it again, or make the folder; nothing is forgotten meanwhile."
-            self._front.offline(PauseService(f"{fault}.", code="inbox", hint=hint))
+            self._front.offline(PauseService(f"{fault}.", code=Code.INBOX, hint=hint))
             self._next_scan = now + self._rescan_seconds
         except StemwatchError as fault:
             self._front.trouble(fault)
             self._folders = self._folders.anew()
-            self._away = fault.code == "inbox"  # nothing to look through before the next rescan
+            self._away = fault.code == Code.INBOX  # nothing to look through before the next rescan
             later = now + self._rescan_seconds
             self._next_scan = later if self._away else min(self._next_scan, later)
         finally:
@@ -239,8 +240,7 @@ class Rounds:
     async def _sample_due(self) -> None:
         """Look at what may have settled by now, and take what has."""
         while (room := AT_ONCE - len(self._taking)) >= _SEATS and not self._away:
-            paths = self._settler.due(self._clock(), room)
-            if not paths:
+            if not (paths := self._settler.due(self._clock(), room)):
                 return
             for path, seen in await patiently(self._answers, sample_all, paths):
                 self._judge(path, seen)

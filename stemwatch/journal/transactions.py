@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stemwatch.codes import Code
 from stemwatch.errors import StemwatchError
 from stemwatch.job import CLEARED, IN_OUTBOX, TRANSITIONS, Job, JobState
 from stemwatch.journal import rows
@@ -20,7 +21,7 @@ from stemwatch.journal import rows
 class StaleJob(StemwatchError):
     """The job moved on since it was read: another process or task was there first."""
 
-    code = "stale_job"
+    code = Code.STALE_JOB
 
 
 class ForbiddenTransition(Exception):
@@ -33,13 +34,13 @@ class ForbiddenTransition(Exception):
 class AlreadyPaid(StemwatchError):
     """Another job for the same content is under way, or has ended: its stems come first."""
 
-    code = "already_paid"
+    code = Code.ALREADY_PAID
 
 
 class OverBudget(StemwatchError):
     """The intent would exceed the minutes that the owner allows."""
 
-    code = "budget"
+    code = Code.BUDGET
 
 
 @dataclass(frozen=True, slots=True)

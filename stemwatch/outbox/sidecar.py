@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from stemwatch.codes import Code
 from stemwatch.disks import durable
 from stemwatch.errors import Reject
 from stemwatch.job import Job
@@ -228,6 +229,6 @@ def _no_constant(word: str) -> float:
 def _invalid(path: str, what: str) -> Reject:
     return Reject(
         f"{path} {what}.",
-        code="sidecar",
+        code=Code.SIDECAR,
         hint="Move that folder out of the outbox; the song can then be dropped again.",
     )

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from stemwatch.codes import Code
 from stemwatch.disks import durable
 from stemwatch.errors import PauseService
 from stemwatch.job import STEMS
@@ -44,7 +45,7 @@ def require(outbox: str) -> None:
     what = "can't be written" if os.path.isdir(hidden) else "is no folder"
     raise PauseService(
         f"{hidden} {what}: results are made there.",
-        code="disk",
+        code=Code.DISK,
         hint=f"Move it away, or give uid {os.geteuid()} write permission there; "
         "work goes on by itself.",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
+from stemwatch.codes import Code
 from stemwatch.config import Inbox
 from stemwatch.disks.places import Place
 from stemwatch.errors import PauseService, StemwatchError
@@ -52,7 +53,7 @@ class Front:
 
     async def require_online(self) -> None:
         await self._place.require_inbox()
-        if resumed(self._context, "inbox", self.inbox.name):
+        if resumed(self._context, Code.INBOX, self.inbox.name):
             self._context.wake()
 
     def same(self, one: Identity | None, other: Identity) -> bool:

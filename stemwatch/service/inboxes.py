@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+from stemwatch.codes import Code
 from stemwatch.config import Inbox, Settings
 from stemwatch.config.settings import Watch
 from stemwatch.disks import durable
@@ -87,7 +88,7 @@ class Served:
         except PauseService as fault:
             pause(self._context, fault, self.name)
         except StemwatchError as fault:
-            held = PauseService(fault.message, code="disk", hint=fault.hint)
+            held = PauseService(fault.message, code=Code.DISK, hint=fault.hint)
             pause(self._context, held, self.name)
 
     async def _prepare(self) -> None:
@@ -120,7 +121,9 @@ class Served:
     def away(self) -> bool:
         """Whether the inbox is not there, or its results' disk was not there yet."""
         pauses = self._context.gate.pauses
-        return not self._prepared or any((p.code, p.inbox) == ("inbox", self.name) for p in pauses)
+        return not self._prepared or any(
+            (p.code, p.inbox) == (Code.INBOX, self.name) for p in pauses
+        )
 
     @property
     def watching(self) -> dict[str, Any]:

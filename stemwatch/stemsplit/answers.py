@@ -13,23 +13,24 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+from stemwatch.codes import Code
 from stemwatch.errors import PauseService, Reject, RetryLater, StemwatchError, Unconfirmed
 from stemwatch.stemsplit.interface import Submitted
 from stemwatch.stemsplit.rate_headers import printable, retry_after
 
 _ENDPOINT_HINT = "Check api.base_url in the configuration (`stemwatch check`)."
 _REJECTED = {
-    400: ("bad_request", "The API refused the file"),
-    413: ("too_large", "The file is too large for the API"),
-    415: ("unsupported", "The API can't read this kind of file"),
-    422: ("unprocessable", "The API can't process this file"),
+    400: (Code.BAD_REQUEST, "The API refused the file"),
+    413: (Code.TOO_LARGE, "The file is too large for the API"),
+    415: (Code.UNSUPPORTED, "The API can't read this kind of file"),
+    422: (Code.UNPROCESSABLE, "The API can't process this file"),
 }
 # Wire B's words for a 400, which say more than the status.
 _NAMED = {
-    "FILE_TOO_LARGE": "too_large",
-    "AUDIO_TOO_LONG": "too_long",
-    "AUDIO_TOO_SHORT": "too_short",
-    "UNSUPPORTED_FORMAT": "unsupported",
+    "FILE_TOO_LARGE": Code.TOO_LARGE,
+    "AUDIO_TOO_LONG": Code.TOO_LONG,
+    "AUDIO_TOO_SHORT": Code.TOO_SHORT,
+    "UNSUPPORTED_FORMAT": Code.UNSUPPORTED,
 }
 # A gateway's word for an origin that it gave the request to, and from which no usable answer came.
 # The origin may have taken the song all the same. 520, 522 and 524 are Cloudflare's.
@@ -135,9 +136,9 @@ def post_fault(answer: Answer, *, body_sent: bool) -> StemwatchError:
         return _unconfirmed(answer, "only by a gateway, which got no answer itself")
     if status in {408, 409, 425} or status >= 500:
         down = status >= 500 or status == 408
-        return _retry(answer, "server_error" if down else "busy", server_down=down)
+        return _retry(answer, Code.SERVER_ERROR if down else Code.BUSY, server_down=down)
     if 400 <= status < 500:
-        return _reject(answer, "refused", "The API refused the file")
+        return _reject(answer, Code.REFUSED, "The API refused the file")
     return _unconfirmed(answer, "the answer names no job")
 
 
@@ -149,14 +150,14 @@ def get_fault(answer: Answer) -> StemwatchError:
     if status in {404, 410}:
         return _retry(
             answer,
-            "job_missing",
+            Code.JOB_MISSING,
             words="The API does not know this job",
             hint="If it stays unknown, look for it in your StemSplit dashboard.",
         )
     if 300 <= status < 400:
-        return _retry(answer, "redirected", server_down=True, hint=_ENDPOINT_HINT)
+        return _retry(answer, Code.REDIRECTED, server_down=True, hint=_ENDPOINT_HINT)
     if status >= 500 or status == 408:
-        return _retry(answer, "server_error", server_down=True)
+        return _retry(answer, Code.SERVER_ERROR, server_down=True)
     return bad_answer(answer, "not a job's status")
 
 
@@ -164,27 +165,27 @@ def download_fault(answer: Answer) -> StemwatchError:
     """What a storage host's answer, other than a 200, means. It never speaks about the key."""
     status = answer.status
     if status in _EXPIRED_URL:
-        return _retry(answer, "url_expired", words="The stem's address has expired")
+        return _retry(answer, Code.URL_EXPIRED, words="The stem's address has expired")
     if status == 429:
-        return _retry(answer, "rate_limited", counts=False)
+        return _retry(answer, Code.RATE_LIMITED, counts=False)
     if status >= 500 or status == 408:
-        return _retry(answer, "server_error", server_down=True)
+        return _retry(answer, Code.SERVER_ERROR, server_down=True)
     return bad_answer(answer, "not a stem")
 
 
 def put_fault(answer: Answer) -> StemwatchError:
     """What a storage host's answer to an upload, other than a 2xx, means: nothing was submitted."""
     if answer.status == 413:
-        return _reject(answer, "too_large", "The file is too large for the API")
+        return _reject(answer, Code.TOO_LARGE, "The file is too large for the API")
     if answer.status == 429:
-        return _retry(answer, "rate_limited", counts=False)
+        return _retry(answer, Code.RATE_LIMITED, counts=False)
     words = "The storage did not take the upload"
-    return _retry(answer, "server_error", words=words, server_down=True)
+    return _retry(answer, Code.SERVER_ERROR, words=words, server_down=True)
 
 
 def bad_answer(answer: Answer, what: str) -> RetryLater:
     """A 2xx (or an odd status) whose content can't be used."""
-    return _retry(answer, "bad_answer", words=f"The answer is {what}")
+    return _retry(answer, Code.BAD_ANSWER, words=f"The answer is {what}")
 
 
 def _shared(answer: Answer) -> StemwatchError | None:
@@ -193,7 +194,7 @@ def _shared(answer: Answer) -> StemwatchError | None:
         case 401 | 403:
             return _pause(
                 answer,
-                "auth",
+                Code.AUTH,
                 "The API does not accept the key",
                 "Check the API key (api.key_file, $STEMSPLIT_API_KEY); "
                 "nothing was lost, work resumes once it is accepted.",
@@ -201,9 +202,9 @@ def _shared(answer: Answer) -> StemwatchError | None:
         case 402:
             return _no_credit(answer)
         case 407 | 511:
-            return _retry(answer, "server_error", server_down=True)
+            return _retry(answer, Code.SERVER_ERROR, server_down=True)
         case 429:
-            return _retry(answer, "rate_limited", counts=False)
+            return _retry(answer, Code.RATE_LIMITED, counts=False)
     return None
 
 
@@ -217,14 +218,14 @@ def _no_credit(answer: Answer) -> PauseService:
     if isinstance(link, str) and re.fullmatch(r"https://[!-~]{1,190}", link):
         # Without its query: that would be cut out as if it were a signature, and the link broken.
         shop = f"at {printable(link.partition('?')[0], answer.secret)}"
-    return _pause(answer, "credit", "No credit left" + needs, f"Buy credit {shop}.")
+    return _pause(answer, Code.CREDIT, "No credit left" + needs, f"Buy credit {shop}.")
 
 
 def _endpoint(answer: Answer) -> PauseService:
     words = "The API has no such endpoint"
     if 300 <= answer.status < 400:
         words = "The API's address redirects elsewhere, which is not followed with a key"
-    return _pause(answer, "endpoint", words, _ENDPOINT_HINT)
+    return _pause(answer, Code.ENDPOINT, words, _ENDPOINT_HINT)
 
 
 def _pause(answer: Answer, code: str, words: str, hint: str) -> PauseService:
@@ -265,7 +266,7 @@ def _retry(
     counts: bool = True,
     server_down: bool = False,
 ) -> RetryLater:
-    if code == "rate_limited":
+    if code == Code.RATE_LIMITED:
         words = "Too many requests or jobs at once"
     return RetryLater(
         f"{words}: {answer.where}{answer.said()}.",

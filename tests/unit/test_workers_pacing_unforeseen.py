@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from stemwatch.codes import CONFIRM, FETCH, POLL, SUBMIT
 from stemwatch.errors import PauseService
 from stemwatch.job import Job, JobState
 from stemwatch.workers.context import Context
-from stemwatch.workers.pacing.gate import CONFIRM, FETCH, POLL, SUBMIT
 from stemwatch.workers.pool.outcome import conclude
 from tests.unit.test_workers_pool_outcome import Clock, a_job, in_context
 

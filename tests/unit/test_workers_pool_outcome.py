@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from stemwatch.audio.helper.client import AudioHelper
+from stemwatch.codes import SUBMIT
 from stemwatch.disks.places import Place
 from stemwatch.errors import JournalFault, PauseService, Reject, RetryLater, TakenBack, Unconfirmed
 from stemwatch.job import Identity, Job, JobState, Options
@@ -18,7 +19,7 @@ from stemwatch.stemsplit.calls import Calls
 from stemwatch.stemsplit.separate import SeparateApi
 from stemwatch.workers.context import Context
 from stemwatch.workers.pacing.budget import Budget
-from stemwatch.workers.pacing.gate import SUBMIT, Gate
+from stemwatch.workers.pacing.gate import Gate
 from stemwatch.workers.pacing.pace import RequestBudget, Slots
 from stemwatch.workers.pacing.polls import Polls
 from stemwatch.workers.pacing.timing import Timing

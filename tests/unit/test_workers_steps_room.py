@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from stemwatch.codes import FETCH, FILE, POLL, SUBMIT
 from stemwatch.errors import PauseService
 from stemwatch.job import Options
-from stemwatch.workers.pacing.gate import FETCH, FILE, POLL, SUBMIT, Gate
+from stemwatch.workers.pacing.gate import Gate
 from stemwatch.workers.pacing.timing import Timing
 from stemwatch.workers.steps import room
 from tests.acceptance.harness import Home

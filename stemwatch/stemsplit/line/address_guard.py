@@ -18,6 +18,7 @@ from typing import Any
 
 import httpcore
 
+from stemwatch.codes import Code
 from stemwatch.errors import Reject
 from stemwatch.stemsplit.line.sockets import SocketStream, connect, reason
 
@@ -133,7 +134,7 @@ def forbidden(why: str) -> Reject:
     """A stem's URL that must not be fetched."""
     return Reject(
         f"The stem's download address was refused: {why}",
-        code="forbidden_url",
+        code=Code.FORBIDDEN_URL,
         hint="Stems are fetched over https from public addresses only, or from the API's own host "
         "where that is a private one (api.base_url); then `stemwatch retry`.",
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from stemwatch.codes import Code
 from stemwatch.errors import PauseService, RetryLater
 from stemwatch.job import TO_BE_FILED, Job, JobState
 from stemwatch.log import log, redacted
@@ -62,5 +63,5 @@ def judged(ctx: Context, job: Job, fault: Exception) -> PauseService | RetryLate
     # Nobody knows what is in its text: a library's may hold a whole signed URL.
     message = redacted(f"an unexpected fault: {type(fault).__name__}: {fault}.")
     if job.state in TO_BE_FILED or ctx.unforeseen.is_its_own(job.id, job.state):
-        return RetryLater(message, code="internal", hint=REPORT)
-    return PauseService(message, code="internal", hint=_PAUSED)
+        return RetryLater(message, code=Code.INTERNAL, hint=REPORT)
+    return PauseService(message, code=Code.INTERNAL, hint=_PAUSED)

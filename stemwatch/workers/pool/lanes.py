@@ -10,13 +10,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from stemwatch.codes import FILE, POLL, SUBMIT, Code
 from stemwatch.errors import PauseService, RetryLater, StemwatchError, Unconfirmed
 from stemwatch.job import Job, JobState
 from stemwatch.journal.journal import StaleJob
 from stemwatch.log import log
 from stemwatch.tasks import supervised
 from stemwatch.workers.context import Context
-from stemwatch.workers.pacing.gate import FILE, POLL, SUBMIT
 from stemwatch.workers.pool.lanes_to_ask import Unseen
 from stemwatch.workers.pool.outcome import conclude, pause
 
@@ -209,7 +209,7 @@ class Lanes:
 
     def _server_answered(self, began: float) -> None:
         if self._ctx.gate.answered(began):
-            log.info("service.resumed", reason="server")
+            log.info("service.resumed", reason=Code.SERVER)
 
 
 def _to_be_filed(job: Job) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import math
 
+from stemwatch.codes import SUBMIT, Code
 from stemwatch.disks.places import Place
 from stemwatch.errors import PauseService, RetryLater, StemwatchError
 from stemwatch.job import JobState
 from stemwatch.log import log
 from stemwatch.workers.context import Context
-from stemwatch.workers.pacing.gate import MAY_TRY, OF_ONE_INBOX, Pause, outage
+from stemwatch.workers.pacing.gate import Pause, outage
 from stemwatch.workers.pacing.rehearsal import demand_staging
 from stemwatch.workers.pool.outcome import pause as hold
 from stemwatch.workers.pool.outcome import resumed
@@ -42,22 +43,22 @@ async def probe(ctx: Context, pause: Pause) -> None:
 
 def _told(ctx: Context, pause: Pause, fault: StemwatchError) -> None:
     """The question was refused, or got no answer, which may be the news of another pause."""
-    ctx.counters.rate_limited += fault.code == "rate_limited"
+    ctx.counters.rate_limited += fault.code == Code.RATE_LIMITED
     ctx.gate.in_vain(pause, getattr(fault, "after", None))
     if isinstance(fault, PauseService) and fault.code != pause.code:
-        if pause.code == "server":  # it answers again, if only to refuse the key
-            resumed(ctx, "server")
+        if pause.code == Code.SERVER:  # it answers again, if only to refuse the key
+            resumed(ctx, Code.SERVER)
         hold(ctx, fault)
-    elif isinstance(fault, RetryLater) and pause.code in MAY_TRY:
-        if fault.code == "bad_answer":  # it may never be one that can be read
+    elif isinstance(fault, RetryLater) and pause.rule.trial == SUBMIT:
+        if fault.code == Code.BAD_ANSWER:  # it may never be one that can be read
             ctx.gate.clear(pause)
-        elif fault.server_down and pause.code == "server_error":
+        elif fault.server_down and pause.code == Code.SERVER_ERROR:
             hold(ctx, outage(fault.message))  # it is not the submissions alone
 
 
 async def _over(ctx: Context, pause: Pause) -> bool | None:
     """Whether it is over; None: nothing that is free can tell."""
-    if pause.code in OF_ONE_INBOX:
+    if pause.rule.one_inbox:
         place = ctx.places.get(pause.inbox)
         # Of one that is configured no more, its next song tells.
         well = place is None or await _folders_are_well(ctx, pause, place)
@@ -65,20 +66,20 @@ async def _over(ctx: Context, pause: Pause) -> bool | None:
             await own_trouble.wake_all(ctx)
         return well
     match pause.code:
-        case "auth" | "server" | "server_error":
+        case Code.AUTH | Code.SERVER | Code.SERVER_ERROR:
             await ctx.requests.take()
             await ctx.api.check_key()
             # Questions may be answered while every submission fails.
-            return None if pause.code == "server_error" else True
-        case "endpoint":
+            return None if pause.code == Code.SERVER_ERROR else True
+        case Code.ENDPOINT:
             await ctx.requests.take()
             return await ctx.api.is_here() or None
-        case "credit":
+        case Code.CREDIT:
             return await _has_credit(ctx)
-        case "audio_helper":
+        case Code.AUDIO_HELPER:
             await ctx.audio.test()
             return True
-        case "journal":
+        case Code.JOURNAL:
             await ctx.journal.note("probe", f"{ctx.now():.0f}")
             return True
         case _:
@@ -108,11 +109,11 @@ async def _waits(ctx: Context, longest: float | None) -> bool:
 
 
 async def _folders_are_well(ctx: Context, pause: Pause, place: Place) -> bool:
-    if pause.code == "disk":
+    if pause.code == Code.DISK:
         await demand_staging(place)
         await own_trouble.rehearsal(ctx, place).of_place(place)
         return True
-    if pause.code == "room":
+    if pause.code == Code.ROOM:
         return await asyncio.to_thread(room.is_there, ctx, pause.inbox, place.outbox)
     await place.require_inbox()
     return True

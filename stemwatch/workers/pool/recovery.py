@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stemwatch.codes import Code
 from stemwatch.errors import PauseService, Unconfirmed
 from stemwatch.job import Job, JobState
 from stemwatch.workers.context import Context
@@ -30,10 +31,10 @@ async def mine(ctx: Context, state: JobState) -> list[Job]:
 async def _keep_waiting(ctx: Context) -> None:
     """A restart is no way round a Retry-After: what a 429 held back stays held."""
     longest = ctx.timing.retry_after_max
-    asked = await ctx.journal.held_until("rate_limited", ctx.owner)
+    asked = await ctx.journal.held_until(Code.RATE_LIMITED, ctx.owner)
     # Bounded: a clock that was wrong at the start must not hold what is paid for.
     waits = {state: min(until - ctx.now(), longest) for state, until in asked.items()}
     if (wait := max(waits.values(), default=0.0)) > 0:
         message = "the server asked for time (429) before stemwatch was started again."
-        pause(ctx, PauseService(message, code="rate_limited", after=wait))
+        pause(ctx, PauseService(message, code=Code.RATE_LIMITED, after=wait))
     ctx.polls.hold(ctx.clock() + waits.get(JobState.SEPARATING, 0.0))

@@ -10,11 +10,11 @@ import math
 from collections.abc import Awaitable
 from contextlib import suppress
 
+from stemwatch.codes import CONFIRM, FETCH, FILE, POLL, SUBMIT
 from stemwatch.errors import PauseService
 from stemwatch.job import Job, JobState
 from stemwatch.tasks import supervised
 from stemwatch.workers.context import Context
-from stemwatch.workers.pacing.gate import CONFIRM, FETCH, FILE, POLL, SUBMIT
 from stemwatch.workers.pool import claims
 from stemwatch.workers.pool.claims import Claims
 from stemwatch.workers.pool.lanes import Lane, Lanes

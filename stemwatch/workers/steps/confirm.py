@@ -6,6 +6,7 @@ twice and some time apart (a request may still be under way to it): submitted ag
 
 from __future__ import annotations
 
+from stemwatch.codes import Code
 from stemwatch.errors import RetryLater, Unconfirmed
 from stemwatch.job import Job
 from stemwatch.log import log
@@ -13,7 +14,7 @@ from stemwatch.workers.context import Context
 from stemwatch.workers.progress import SEPARATING
 from stemwatch.workers.steps.submit import confirm
 
-NOT_LISTED = "not_listed"
+NOT_LISTED = Code.NOT_LISTED
 
 
 async def reconcile(ctx: Context, job: Job) -> Job:

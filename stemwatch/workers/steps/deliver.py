@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from stemwatch import __version__
+from stemwatch.codes import Code
 from stemwatch.disks import durable
 from stemwatch.errors import PauseService, Reject, RetryLater
 from stemwatch.job import CLEARED, IN_OUTBOX, Job, JobState
@@ -91,7 +92,7 @@ def _without_tags(ctx: Context, job: Job, stem: str, fault: Exception) -> RetryL
     why = fault.message if isinstance(fault, Reject) else "it takes too long."
     note = f"the tags cost the helper its life: {why} The stem is fetched again, without them."
     log.warning("job.tags", name=job.name, stem=stem, note=note)
-    return RetryLater(note, code="untagged", counts=False, after=0.0)
+    return RetryLater(note, code=Code.UNTAGGED, counts=False, after=0.0)
 
 
 async def publish(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stemwatch.codes import Code
 from stemwatch.errors import Reject
 from stemwatch.job import CLEARED, Job, JobState
 from stemwatch.log import log
@@ -15,7 +16,7 @@ async def follow(ctx: Context, job: Job) -> Job:
     Raises Reject (the remote failed, or lost it), RetryLater or PauseService.
     """
     if job.remote_id is None:
-        raise Reject("the journal holds no remote id for it.", code="job_lost")
+        raise Reject("the journal holds no remote id for it.", code=Code.JOB_LOST)
     await ctx.requests.take()
     remote = await ctx.api.job(job.remote_id, stems=job.options.stems)
     now = ctx.clock()
@@ -29,7 +30,7 @@ async def follow(ctx: Context, job: Job) -> Job:
         ctx.polls.done(job.id, now, learn=False)
         raise Reject(
             f"the separation failed: {remote.error or 'no reason was given'}.",
-            code="separation_failed",
+            code=Code.SEPARATION_FAILED,
             hint="`stemwatch retry` submits it again (and it is charged again if this was).",
         )
     separated = await ctx.journal.advance(
@@ -60,7 +61,7 @@ def _still_running(ctx: Context, job: Job, progress: float | None, now: float) -
     if age > ctx.timing.retention and ctx.polls.elapsed(job.id, now) > ctx.job_deadline:
         raise Reject(
             "the server has not finished it within the time it keeps results.",
-            code="overdue",
+            code=Code.OVERDUE,
             hint="Ask StemSplit's support about the job; `stemwatch retry` asks for it again and "
             "pays nothing.",
         )

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from stemwatch.codes import Code
 from stemwatch.disks.places import Place
 from stemwatch.errors import PauseService, StemwatchError
 from stemwatch.job import TO_BE_FILED, Job, JobState
 from stemwatch.log import log
 from stemwatch.outbox.mirroring import mirrored
 from stemwatch.workers.context import Context
-from stemwatch.workers.pacing.gate import OF_ONE_INBOX
 from stemwatch.workers.pacing.rehearsal import Rehearsal
 from stemwatch.workers.pacing.troubles import Trouble
 from stemwatch.workers.steps.deliver import parent_of
@@ -28,7 +28,7 @@ def pauses_met(ctx: Context, job: Job, code: str) -> int:
     A real outage is met once, by those that were on their way, and is not over in between.
     """
     before = ctx.troubles.met.get(job.id)
-    if before is None or (before.code, before.state) != (code, job.state) or code == "journal":
+    if before is None or (before.code, before.state) != (code, job.state) or code == Code.JOURNAL:
         return 1
     since = ctx.gate.since(code, job.inbox)
     return before.times + (since is None or since != before.since)
@@ -40,7 +40,7 @@ async def is_its_own(ctx: Context, job: Job, code: str, times: int) -> bool:
     The first time it is everybody's, until the next look: a disk that begins to fail may still
     take the small file of a rehearsal, and what is bought meanwhile would have nowhere to go.
     """
-    if code != "disk":
+    if code != Code.DISK:
         return False
     if _trouble(ctx, job) is not None:
         return True
@@ -56,12 +56,12 @@ async def is_its_own(ctx: Context, job: Job, code: str, times: int) -> bool:
 
 async def own_gap(ctx: Context, job: Job, fault: PauseService, times: int) -> float:
     """Seconds that the song waits by itself, unless it is woken."""
-    if fault.code == "disk":
+    if fault.code == Code.DISK:
         if await watch(ctx, job):
             return ctx.timing.retry_after_max
         ctx.troubles.alone[job.id] = str(fault)
     timing = ctx.timing
-    if fault.code not in OF_ONE_INBOX:  # a try is a whole upload
+    if not fault.rule.one_inbox:  # a try is a whole upload
         return timing.unreadable_gap
     # What no rehearsal shows may be over in a moment, but each try may cost a download.
     longest = min(timing.outage_max, timing.disk_recheck * (times - 1))
@@ -106,9 +106,9 @@ async def demand(ctx: Context, job: Job) -> None:
     if (trouble := _trouble(ctx, job)) is not None:
         if job.state in TO_BE_FILED:
             raise trouble.fault.with_traceback(None)  # else it grows with each song
-        raise PauseService(trouble.fault.message, code="disk", hint=trouble.fault.hint)
+        raise PauseService(trouble.fault.message, code=Code.DISK, hint=trouble.fault.hint)
     met, target = ctx.troubles.met.get(job.id), _target(ctx, job)
-    if met is not None and met.code == "disk" and target is not None:
+    if met is not None and met.code == Code.DISK and target is not None:
         place = ctx.place_of(job)
         await rehearsal(ctx, place).of_place(place)
         await rehearsal(ctx, place).of_folder(place, *target)

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Container
 
+from stemwatch.codes import Code
 from stemwatch.disks import durable, space
 from stemwatch.errors import PauseService
 from stemwatch.job import Job
@@ -38,7 +39,7 @@ def require(ctx: Context, job: Job) -> None:
     raise PauseService(
         f"{job.outbox} has {free >> 20} MB free, the stems of {job.name} and of what is "
         f"under way need {(needed + others) >> 20} MB.",
-        code="room",
+        code=Code.ROOM,
         hint="Free some space there; work goes on by itself.",
     )
 
