@@ -2,7 +2,7 @@
 
 A code is a fault's stable word: in the journal, in reason files, in `status --json`, in messages
 and in the log. Whoever decides by a code reads its rule here. HTTP answers become codes in
-`stemsplit/answers.py`: a 429 is RATE_LIMITED.
+`stemsplit/statuses.py`: a 429 is RATE_LIMITED.
 
 A pause and a wait may share their code. `server_error` is what one song waits for after a 503, and
 it is the pause that five of them in a row begin.
