@@ -65,6 +65,7 @@ class Gate:
         self._pauses: dict[tuple[str, str | None], Pause] = {}
         # Told of each pause that begins (True) or ends.
         self.on_change: Callable[[Pause, bool], None] = lambda pause, begins: None
+        self.on_trial: int | None = None  # the job that may be submitted to see if a pause is over
         self._failures = 0  # requests in a row that found no working server
         self._refusals = 0  # submissions in a row that did, however well it answers other calls
         self._storage_failures = 0  # downloads in a row

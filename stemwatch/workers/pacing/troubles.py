@@ -9,6 +9,7 @@ from typing import NamedTuple
 from stemwatch.disks.places import Place
 from stemwatch.errors import StemwatchError
 from stemwatch.job import JobState
+from stemwatch.workers.pacing.rehearsal import Rehearsal
 
 
 class Met(NamedTuple):
@@ -40,6 +41,7 @@ class Troubles:
     def __init__(self) -> None:
         self.met: dict[int, Met] = {}  # by job
         self.folders: dict[str, Trouble] = {}
+        self.rehearsals: dict[str, Rehearsal] = {}  # by outbox
         # Jobs that wait alone for a disk, for longer each time, and why.
         self.alone: dict[int, str] = {}
 

@@ -62,6 +62,6 @@ def judged(ctx: Context, job: Job, fault: Exception) -> PauseService | RetryLate
     log.error("job.error", name=job.name, exc_info=fault)
     # Nobody knows what is in its text: a library's may hold a whole signed URL.
     message = redacted(f"an unexpected fault: {type(fault).__name__}: {fault}.")
-    if job.state in TO_BE_FILED or ctx.unforeseen.is_its_own(job.id, job.state):
+    if job.state in TO_BE_FILED or ctx.memory.unforeseen.is_its_own(job.id, job.state):
         return RetryLater(message, code=Code.INTERNAL, hint=REPORT)
     return PauseService(message, code=Code.INTERNAL, hint=_PAUSED)

@@ -15,7 +15,7 @@ from stemwatch.workers.pacing.gate import Pause, outage
 from stemwatch.workers.pacing.rehearsal import demand_staging
 from stemwatch.workers.pool.outcome import pause as hold
 from stemwatch.workers.pool.outcome import resumed
-from stemwatch.workers.steps import own_trouble, room
+from stemwatch.workers.steps import own_trouble
 
 
 async def probe(ctx: Context, pause: Pause) -> None:
@@ -38,7 +38,7 @@ async def probe(ctx: Context, pause: Pause) -> None:
             resumed(ctx, pause.code, pause.inbox)
         else:
             ctx.gate.in_vain(pause)
-    ctx.wake()
+    ctx.bell.wake()
 
 
 def _told(ctx: Context, pause: Pause, fault: StemwatchError) -> None:
@@ -114,6 +114,6 @@ async def _folders_are_well(ctx: Context, pause: Pause, place: Place) -> bool:
         await own_trouble.rehearsal(ctx, place).of_place(place)
         return True
     if pause.code == Code.ROOM:
-        return await asyncio.to_thread(room.is_there, ctx, pause.inbox, place.outbox)
+        return await asyncio.to_thread(ctx.space.is_there, pause.inbox, place.outbox)
     await place.require_inbox()
     return True

@@ -24,7 +24,6 @@ from stemwatch.workers.pool.pause_probes import probe
 from stemwatch.workers.pool.polling import Asking
 from stemwatch.workers.pool.recovery import recover
 from stemwatch.workers.pool.remaining import Left
-from stemwatch.workers.steps import room
 from stemwatch.workers.steps.own_trouble import look
 from stemwatch.workers.steps.table import STEPS
 
@@ -67,9 +66,7 @@ class Pool:
         self._held = False  # a pause held something back at the last turn
         self._stopping = False
         self._turned: float | None = None  # when the turn under way began
-        ctx.wake = self._for_news
-        ctx.added = self._for_one
-        ctx.hurry = self._in_a_hurry
+        ctx.bell.answered_by(self)
 
     async def recover(self) -> None:
         """After a start: what an earlier run left undecided, or waiting."""
@@ -108,15 +105,16 @@ class Pool:
                 async with asyncio.timeout(max(0.0, turned + 5 * took - self.ctx.clock())):
                     await self._hurry.wait()
 
-    def _for_news(self) -> None:
+    def wake(self) -> None:
+        """See `bell.Listener`, for these three."""
         self._news = True
         self._wake.set()
 
-    def _for_one(self, job: Job) -> None:
+    def added(self, job: Job) -> None:
         self._unseen.left(job, watched=False)
         self._wake.set()
 
-    def _in_a_hurry(self) -> None:
+    def hurry(self) -> None:
         self._hurry.set()
         self._wake.set()
 
@@ -214,7 +212,7 @@ class Pool:
                 self.ctx.polls.resumed(
                     job.id, self.ctx.clock(), wait, job.remote_id or "", job.duration
                 )
-                room.reserve(self.ctx, job)
+                self.ctx.space.reserve(job)
         if len(found) == _ADOPTED:
             self._unseen.more(POLL)
 
@@ -260,7 +258,7 @@ class Pool:
             if lane.tasks:
                 return
             await self._start_uploads(1)
-            ctx.trial = next(iter(lane.tasks), None)
+            ctx.gate.on_trial = next(iter(lane.tasks), None)
             for held in trial if lane.tasks else ():
                 ctx.gate.tried(held)
             return

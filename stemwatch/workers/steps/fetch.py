@@ -26,7 +26,7 @@ async def fetch(ctx: Context, job: Job) -> Job:
     Parts that were committed before a crash or a retry are kept. Raises Reject, RetryLater or
     PauseService with everything that is whole still staged.
     """
-    remote = ctx.fresh.pop(job.id, None)
+    remote = ctx.memory.fresh.pop(job.id, None)
     # What this very run has just seen done was never published: the outbox need not be listed.
     if remote is None and (folder := await deliver.published(ctx, job)) is not None:
         # The call that published it was killed, or its disk failed, before it had tidied up.

@@ -46,8 +46,8 @@ async def follow(ctx: Context, job: Job) -> Job:
         **CLEARED,
     )
     ctx.polls.done(job.id, now, learn=job.code is None)
-    ctx.reported_late.discard(job.id)
-    ctx.fresh[job.id] = remote
+    ctx.memory.reported_late.discard(job.id)
+    ctx.memory.fresh[job.id] = remote
     return separated
 
 
@@ -58,7 +58,7 @@ def _still_running(ctx: Context, job: Job, progress: float | None, now: float) -
     that may have been weeks behind at the submission: a job that runs is never paid for again.
     """
     age = ctx.now() - (job.submitted_at or job.created_at)
-    if age > ctx.timing.retention and ctx.polls.elapsed(job.id, now) > ctx.job_deadline:
+    if age > ctx.timing.retention and ctx.polls.elapsed(job.id, now) > ctx.polls.late_after:
         raise Reject(
             "the server has not finished it within the time it keeps results.",
             code=Code.OVERDUE,
@@ -66,8 +66,8 @@ def _still_running(ctx: Context, job: Job, progress: float | None, now: float) -
             "pays nothing.",
         )
     ctx.polls.running(job.id, now)
-    if age > ctx.job_deadline and job.id not in ctx.reported_late:
-        ctx.reported_late.add(job.id)
+    if age > ctx.polls.late_after and job.id not in ctx.memory.reported_late:
+        ctx.memory.reported_late.add(job.id)
         log.warning("job.late", name=job.name, remote_id=job.remote_id, still_waited_for=True)
     entry = ctx.progress.running.get(job.id)
     if entry is not None:

@@ -133,7 +133,7 @@ async def look(ctx: Context, folder: str) -> None:
         ctx.troubles.folders[folder] = trouble
         return
     log.info("folder.well", folder=folder, songs=len(trouble.jobs))
-    ctx.wake()
+    ctx.bell.wake()
 
 
 async def wake_all(ctx: Context) -> None:
@@ -162,7 +162,9 @@ async def _is_waited_for(ctx: Context, trouble: Trouble) -> bool:
 
 def rehearsal(ctx: Context, place: Place) -> Rehearsal:
     """That of this place: looks are shared only where they are the same one's."""
-    return ctx.rehearsals.setdefault(place.outbox, Rehearsal(ctx.journal.path, place.outbox))
+    return ctx.troubles.rehearsals.setdefault(
+        place.outbox, Rehearsal(ctx.journal.path, place.outbox)
+    )
 
 
 def _trouble(ctx: Context, job: Job) -> Trouble | None:

@@ -32,7 +32,6 @@ from stemwatch.tasks import supervise
 from stemwatch.workers.context import Context
 from stemwatch.workers.pool.outcome import hold_others
 from stemwatch.workers.progress import SEPARATING, UPLOAD
-from stemwatch.workers.steps import room
 from stemwatch.workers.steps.as_flac import as_flac
 
 
@@ -97,7 +96,7 @@ class _Attempt:
             self._sent = entry.done = count
             ctx.progress.touch()
             if ctx.ahead.sent(job.id, count):
-                ctx.hurry()
+                ctx.bell.hurry()
 
         ctx.ahead.sends(job.id, upload.size)
         await ctx.requests.take()
@@ -117,7 +116,7 @@ class _Attempt:
         self._whole = ctx.clock()
         ctx.counters.upload.add(self._whole - self.began)
         ctx.ahead.whole(self.job.id)
-        ctx.hurry()
+        ctx.bell.hurry()
         try:
             async with asyncio.timeout(ctx.ahead.longest_hold):
                 await ctx.slots.acquire(self.job.id)
@@ -225,7 +224,7 @@ class _Attempt:
 
 def _require_open(ctx: Context, job: Job) -> None:
     pause = ctx.gate.closed(SUBMIT, job.inbox)
-    if pause is not None and ctx.trial != job.id:
+    if pause is not None and ctx.gate.on_trial != job.id:
         # a code of its own: as a `rate_limited` it would count as one more 429
         raise RetryLater(pause.message, code=Code.HELD, counts=False, after=0.0)
 
@@ -269,7 +268,7 @@ def _not_closed(fault: BaseException) -> None:
 
 def _open(ctx: Context, job: Job) -> int:
     """One trip to a thread for all that needs a disk before an upload."""
-    room.require(ctx, job)
+    ctx.space.require(job)
     fd = open_regular(job.path)
     try:
         if not ctx.place_of(job).same(Identity.of(os.fstat(fd)), job.identity):
