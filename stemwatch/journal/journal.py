@@ -22,6 +22,7 @@ from stemwatch.journal.writer import Later, Writer
 __all__ = ["AlreadyPaid", "Journal", "Limit", "OverBudget", "StaleJob"]
 
 T = TypeVar("T")
+_PAGE = 500  # jobs that a look at states gives at a time
 
 
 class Journal:
@@ -236,13 +237,11 @@ class Journal:
             f"content_key = ? AND state IN ({marks(wanted)}) ORDER BY id DESC", (key, *wanted)
         )
 
-    async def in_states(
-        self, states: Collection[JobState], *, after: int = 0, limit: int = 500
-    ) -> list[Job]:
+    async def in_states(self, states: Collection[JobState], *, after: int = 0) -> list[Job]:
         """A page of the jobs in `states` by id, those after `after`."""
         return await self._select(
             f"state IN ({marks(states)}) AND id > ?{among(states)} ORDER BY id LIMIT ?",
-            (*states, after, limit),
+            (*states, after, _PAGE),
         )
 
     async def counts(self, *, own: bool = False) -> dict[str, int]:

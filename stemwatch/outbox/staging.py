@@ -101,17 +101,11 @@ class Staging:
             os.replace(part, self._place(stem_id))
         return self._note(stem_id, derived_from, gain_db)
 
-    def recover(
-        self,
-        stem_id: str,
-        *,
-        derived_from: Sequence[str] | None = None,
-        gain_db: float | None = None,
-    ) -> StemFile | None:
+    def recover(self, stem_id: str) -> StemFile | None:
         """The stem, if it was committed under this token before a crash or a retry."""
         if not os.path.isfile(self._place(stem_id)):
             return None
-        return self._note(stem_id, derived_from, gain_db)
+        return self._note(stem_id)
 
     def file_of(self, stem_id: str) -> str:
         """Path of a committed stem, to mix from."""
@@ -191,7 +185,10 @@ class Staging:
         return os.path.join(self.path, f"{name}.{self.ext}")
 
     def _note(
-        self, stem_id: str, derived_from: Sequence[str] | None, gain_db: float | None
+        self,
+        stem_id: str,
+        derived_from: Sequence[str] | None = None,
+        gain_db: float | None = None,
     ) -> StemFile:
         place = self._place(stem_id)
         with durable.disk_faults(self.outbox):

@@ -22,11 +22,12 @@ from stemwatch.extras import installed, reinstall
 # Refusals that may as well be ours: looked into each time. Others only until a helper has shown
 # that it works.
 _DOUBTFUL = frozenset({Code.DECODER_CRASHED, Code.INTERNAL})
+_HELPERS = 2
 _TEST_SECONDS = 60.0  # a cold NAS with a slow disk
 
 
 class AudioHelper:
-    """Up to `helpers` processes with one request each at a time; more requests wait, first come
+    """Up to two processes with one request each at a time; more requests wait, first come
     first served.
 
     A file is refused only by a helper that works: before the first refusal, and before each that
@@ -38,8 +39,8 @@ class AudioHelper:
     its helper at once.
     """
 
-    def __init__(self, *, helpers: int = 2, idle: float = 30.0, timeout: float = 600.0) -> None:
-        self._seats = asyncio.Semaphore(helpers)
+    def __init__(self, *, idle: float = 30.0, timeout: float = 600.0) -> None:
+        self._seats = asyncio.Semaphore(_HELPERS)
         self._idle_seconds, self._timeout = idle, timeout
         self._free: deque[Helper] = deque()
         self._all: set[Helper] = set()

@@ -30,6 +30,7 @@ from stemwatch.workers.steps.table import STEPS
 _SHORTEST_TURN = 0.02  # seconds; the first one after a rest is at once
 _POLLS = 8  # at once: as many as the API's client has connections
 _ADOPTED = 1000  # at once
+_FETCHES = 3  # songs downloaded at once beside uploads; without any, twice as many
 
 
 async def _together(*looks: Awaitable[None]) -> None:
@@ -43,15 +44,11 @@ async def _together(*looks: Awaitable[None]) -> None:
 
 
 class Pool:
-    """Moves jobs until it is told to stop.
+    """Moves jobs until it is told to stop."""
 
-    `fetches`: how many songs are downloaded at once beside uploads; without any, twice as many.
-    """
-
-    def __init__(self, ctx: Context, *, fetches: int = 3) -> None:
+    def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
-        self._fetches = fetches
-        most = {FILE: 2, FETCH: fetches, POLL: _POLLS, CONFIRM: 1, SUBMIT: 2 * ctx.slots.most}
+        most = {FILE: 2, FETCH: _FETCHES, POLL: _POLLS, CONFIRM: 1, SUBMIT: 2 * ctx.slots.most}
         self._unseen = Unseen(ctx.clock)
         self._lanes = Lanes(
             ctx, {name: Lane(STEPS[name], most[name]) for name in most}, self._unseen
@@ -239,7 +236,7 @@ class Pool:
         """Downloads; a single one where only that can tell whether the storage is back."""
         ctx, lane = self.ctx, self._lanes[FETCH]
         # Downloads beside uploads hold up the next job; when there are none, they are the last.
-        lane.seats = self._fetches if self._lanes[SUBMIT].tasks else 2 * self._fetches
+        lane.seats = _FETCHES if self._lanes[SUBMIT].tasks else 2 * _FETCHES
         trial = ctx.gate.trial(FETCH)
         if not trial:
             await self._fill(FETCH, lane.free)
