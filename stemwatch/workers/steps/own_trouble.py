@@ -80,7 +80,7 @@ async def watch(ctx: Context, job: Job) -> bool:
         try:
             await rehearsal(ctx, place).of_folder(place, root, folder)
         except StemwatchError as fault:
-            trouble = _begin(ctx, Trouble(place, root, fault, 0.0), folder)
+            trouble = _begin(ctx, Trouble(place, root, fault, None), folder)
     if trouble is not None:
         trouble.jobs.add(job.id)
     return trouble is not None
@@ -117,7 +117,15 @@ async def demand(ctx: Context, job: Job) -> None:
 async def look(ctx: Context, folder: str) -> None:
     """See whether `folder` is well again, and wake who waits for it."""
     trouble = ctx.troubles.folders[folder]
-    trouble.due = ctx.clock() + ctx.timing.disk_recheck
+    trouble.due = None  # a slow disk takes longer than the gap: nothing else is due meanwhile
+    try:
+        await _look(ctx, folder, trouble)
+    finally:
+        trouble.due = ctx.clock() + ctx.timing.disk_recheck
+    ctx.wake()  # the pool's next turn sees when the next look is due
+
+
+async def _look(ctx: Context, folder: str, trouble: Trouble) -> None:
     try:
         if await _is_waited_for(ctx, trouble):
             await rehearsal(ctx, trouble.place).of_place(trouble.place)
@@ -133,7 +141,6 @@ async def look(ctx: Context, folder: str) -> None:
         ctx.troubles.folders[folder] = trouble
         return
     log.info("folder.well", folder=folder, songs=len(trouble.jobs))
-    ctx.wake()
 
 
 async def wake_all(ctx: Context) -> None:
