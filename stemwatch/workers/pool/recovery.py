@@ -7,6 +7,20 @@ from stemwatch.job import Job, JobState
 from stemwatch.workers.context import Context
 from stemwatch.workers.pool.outcome import pause, reject
 
+# What whoever starts the service anew may have mended: disks, permissions, the installation, and
+# stemwatch itself. Not the word of a server.
+_MENDED = (
+    "disk",
+    "room",
+    "inbox",
+    "blocked",
+    "outbox_blocked",
+    "disk_error",
+    "unreadable",
+    "audio_helper",
+    "internal",
+)
+
 
 async def recover(ctx: Context) -> None:
     """An intent without an answer may have been charged.
@@ -18,7 +32,7 @@ async def recover(ctx: Context) -> None:
             "stemwatch was stopped between sending the last bytes and reading the answer."
         )
         await reject(ctx, job, fault)
-    await ctx.journal.wake(ctx.owner)  # who starts it anew may have mended what these waited for
+    await ctx.journal.wake(ctx.owner, _MENDED)
     await _keep_waiting(ctx)
 
 

@@ -20,6 +20,7 @@ from stemwatch.workers.pacing.troubles import Trouble
 from stemwatch.workers.steps.deliver import parent_of
 
 _PATIENT_TRIES = 20  # a quarter of an hour
+_WAKES = ("disk",)  # what a song waits for whose folder or disk is well again
 
 
 def pauses_met(ctx: Context, job: Job, code: str) -> int:
@@ -146,14 +147,14 @@ async def _look(ctx: Context, folder: str, trouble: Trouble) -> None:
 async def wake_all(ctx: Context) -> None:
     """A disk is well again: songs and originals that wait alone try now, in case it was that."""
     waiting = list(ctx.troubles.alone)
-    await ctx.journal.wake(ctx.owner)
+    await ctx.journal.wake(ctx.owner, _WAKES)
     for job_id in waiting:
         ctx.troubles.alone.pop(job_id, None)
 
 
 async def _wake(ctx: Context, jobs: Collection[int]) -> None:
     """Have these songs tried again now. Raises PauseService for a full journal."""
-    await ctx.journal.wake(ctx.owner, list(jobs))
+    await ctx.journal.wake(ctx.owner, _WAKES, list(jobs))
 
 
 async def _is_waited_for(ctx: Context, trouble: Trouble) -> bool:
