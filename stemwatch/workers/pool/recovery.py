@@ -6,6 +6,7 @@ from stemwatch.errors import PauseService, Unconfirmed
 from stemwatch.job import Job, JobState
 from stemwatch.workers.context import Context
 from stemwatch.workers.pool.outcome import pause, reject
+from stemwatch.workers.steps import room
 
 # What whoever starts the service anew may have mended: disks, permissions, the installation, and
 # stemwatch itself. Not the word of a server.
@@ -33,12 +34,23 @@ async def recover(ctx: Context) -> None:
         )
         await reject(ctx, job, fault)
     await ctx.journal.wake(ctx.owner, _MENDED)
+    await _keep_room(ctx)
     await _keep_waiting(ctx)
 
 
 async def mine(ctx: Context, state: JobState) -> list[Job]:
     """Jobs in this state that are ours to move."""
     return [job for job in await ctx.journal.in_states((state,)) if job.owner == ctx.owner]
+
+
+async def _keep_room(ctx: Context) -> None:
+    """What is to be fetched has its room before anything is paid for, however long it waits."""
+    last = 0
+    while page := await ctx.journal.in_states((JobState.SEPARATED,), after=last):
+        for job in page:
+            if job.owner == ctx.owner:
+                room.reserve(ctx, job)
+        last = page[-1].id
 
 
 async def _keep_waiting(ctx: Context) -> None:

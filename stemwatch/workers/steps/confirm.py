@@ -11,6 +11,7 @@ from stemwatch.job import Job
 from stemwatch.log import log
 from stemwatch.workers.context import Context
 from stemwatch.workers.progress import SEPARATING
+from stemwatch.workers.steps import room
 from stemwatch.workers.steps.submit import confirm
 
 NOT_LISTED = "not_listed"
@@ -29,6 +30,8 @@ async def reconcile(ctx: Context, job: Job) -> Job:
     if found is not None:
         log.info("job.found", name=job.name, remote_id=found.remote_id)
         separating = await confirm(ctx, job, found)
+        # Its upload gave its room back, or was an earlier run's.
+        room.reserve(ctx, separating)
         ctx.slots.hold(job.id)
         ctx.progress.stage(job.id, job.name, SEPARATING, ctx.polls.estimate.typical)
         ctx.polls.resumed(job.id, ctx.clock(), remote_id=found.remote_id)

@@ -15,7 +15,7 @@ from stemwatch.stemsplit.interface import RemoteJob, RemoteStatus
 from stemwatch.workers.context import Context
 from stemwatch.workers.pacing.gate import POLL
 from stemwatch.workers.progress import DELIVERING, DOWNLOAD
-from stemwatch.workers.steps import deliver
+from stemwatch.workers.steps import deliver, room
 
 _TYPICAL = {"wav": 176_400, "flac": 110_000, "mp3": 40_000}  # bytes a second, for the bars
 
@@ -26,6 +26,7 @@ async def fetch(ctx: Context, job: Job) -> Job:
     Parts that were committed before a crash or a retry are kept. Raises Reject, RetryLater or
     PauseService with everything that is whole still staged.
     """
+    room.reserve(ctx, job)  # one that `retry` brought back has none yet
     remote = ctx.fresh.pop(job.id, None)
     # What this very run has just seen done was never published: the outbox need not be listed.
     if remote is None and (folder := await deliver.published(ctx, job)) is not None:
