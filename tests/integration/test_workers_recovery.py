@@ -1,4 +1,4 @@
-"""What a start makes of what an earlier run left: who is due at once, and whose room is kept."""
+"""What others decided, before a start or beside it: who is due, whose room is kept, who is over."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from stemwatch.errors import PauseService
 from stemwatch.job import JobState
 from stemwatch.workers.pacing.timing import Timing
+from stemwatch.workers.pool.outcome import conclude
 from stemwatch.workers.pool.turns import Pool
 from tests.acceptance.harness import Home
 from tests.integration.test_workers_slots import _queued as queued_song
@@ -68,6 +70,54 @@ def test_an_adopted_job_has_its_room_again(tmp_path: Path) -> None:
                 await wait_for_async(lambda: home.journal_count("separating") == 1)
                 await wait_for_async(lambda: len(context.polls) == 1)
                 assert len(context.reserved) == 1
+                await pool.stop(20.0)
+                await running
+
+    asyncio.run(scenario())
+
+
+def test_a_song_that_the_inbox_closed_is_forgotten(tmp_path: Path) -> None:
+    """Taken back or replaced while it waited: for years, each of these would be kept in memory."""
+
+    async def scenario() -> None:
+        home = Home(tmp_path, "http://127.0.0.1:9/v1")
+        async with context_of(home, timing=Timing().scaled(0.01)) as context:
+            pool = Pool(context)
+            for number in (1, 2):
+                job = await context.journal.add(queued_song(home, number))
+                context.unforeseen.is_its_own(job.id, job.state)
+                for _ in range(2):  # the second one is its own: it waits alone
+                    context.gate.reopen("disk")
+                    await conclude(context, job, PauseService("no.", code="disk"))
+                waiting = await context.journal.get(job.id)
+                assert waiting is not None
+                await context.journal.advance(waiting, JobState.GONE)
+            troubles, unforeseen = context.troubles, context.unforeseen
+            assert len(troubles.waiting()) == len(troubles.met) == len(unforeseen._met) == 2
+            running = asyncio.create_task(pool.run())
+            await wait_for_async(
+                lambda: not (troubles.waiting() or troubles.met or unforeseen._met), timeout=20.0
+            )
+            await pool.stop(20.0)
+            await running
+
+    asyncio.run(scenario())
+
+
+def test_what_a_song_met_before_a_step_passed_is_over(tmp_path: Path) -> None:
+    """Else the next outage, months later, would be its second in a row, and it would wait alone."""
+
+    async def scenario() -> None:
+        with ScenarioServer(job_seconds=300.0) as server:
+            home = Home(tmp_path, server.url)
+            async with context_of(home, timing=Timing().scaled(0.01)) as context:
+                job = await context.journal.add(queued_song(home, 1))
+                await conclude(context, job, PauseService("no.", code="disk"))
+                assert list(context.troubles.met) == [job.id]
+                pool = Pool(context)
+                running = asyncio.create_task(pool.run())
+                await wait_for_async(lambda: home.journal_count("separating") == 1)
+                await wait_for_async(lambda: not context.troubles.met, timeout=20.0)
                 await pool.stop(20.0)
                 await running
 

@@ -72,11 +72,19 @@ class Troubles:
         faults = [str(trouble.fault) for trouble in self.folders.values()]
         return list(dict.fromkeys([*faults, *self.alone.values()]))
 
+    def remembered(self) -> set[int]:
+        """Jobs that anything is kept of."""
+        return {*self.met, *self.waiting()}
+
     def tries(self, job_id: int) -> None:
         """The job waits no more: a step of it begins."""
         self.alone.pop(job_id, None)
         for trouble in self.folders.values():
             trouble.jobs.discard(job_id)
+
+    def passed(self, job_id: int) -> None:
+        """A step of the job did what it should: what it met before is over."""
+        self.met.pop(job_id, None)
 
     def forget(self, job_id: int) -> None:
         """The job has come to its end."""

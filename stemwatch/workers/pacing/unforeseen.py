@@ -47,6 +47,10 @@ class Unforeseen:
             return False
         return before[1] < passed
 
+    def remembered(self) -> set[int]:
+        """Jobs that anything is kept of."""
+        return set(self._met)
+
     def forget(self, job_id: int) -> None:
         """The job has come to its end."""
         self._met.pop(job_id, None)
