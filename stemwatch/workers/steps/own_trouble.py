@@ -9,18 +9,19 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from stemwatch.disks.places import Place
-from stemwatch.errors import PauseService, StemwatchError
+from stemwatch.errors import PauseService, RetryLater, StemwatchError
 from stemwatch.job import TO_BE_FILED, Job, JobState
 from stemwatch.log import log
 from stemwatch.outbox.mirroring import mirrored
 from stemwatch.workers.context import Context
 from stemwatch.workers.pacing.gate import OF_ONE_INBOX
 from stemwatch.workers.pacing.rehearsal import Rehearsal
-from stemwatch.workers.pacing.troubles import Trouble
+from stemwatch.workers.pacing.troubles import Met, Trouble
 from stemwatch.workers.steps.deliver import parent_of
 
 _PATIENT_TRIES = 20  # a quarter of an hour
-_WAKES = ("disk",)  # what a song waits for whose folder or disk is well again
+BLOCKED = ("blocked", "outbox_blocked")  # a file is where the song's folder should be
+_WAKES = ("disk", *BLOCKED)  # what a song waits for whose folder or disk is well again
 
 
 def pauses_met(ctx: Context, job: Job, code: str) -> int:
@@ -33,6 +34,26 @@ def pauses_met(ctx: Context, job: Job, code: str) -> int:
         return 1
     since = ctx.gate.since(code, job.inbox)
     return before.times + (since is None or since != before.since)
+
+
+def times_met(ctx: Context, job: Job, code: str) -> int:
+    """How often in a row the song has met this in its present state, this time included."""
+    before = ctx.troubles.met.get(job.id)
+    same = before is not None and (before.code, before.state) == (code, job.state)
+    times = before.times + 1 if same and before is not None else 1
+    ctx.troubles.met[job.id] = Met(code, job.state, None, times)
+    return times
+
+
+async def blocked_gap(ctx: Context, job: Job, fault: RetryLater, seconds: float) -> float:
+    """How long a song waits that a person has to make way for; `seconds` where no look can tell.
+
+    It is paid for, so it is never given up; but nobody waits for the end of that.
+    """
+    if await watch(ctx, job):
+        return ctx.timing.retry_after_max
+    ctx.troubles.alone[job.id] = str(fault)
+    return seconds
 
 
 async def is_its_own(ctx: Context, job: Job, code: str, times: int) -> bool:
