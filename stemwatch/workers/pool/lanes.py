@@ -17,7 +17,7 @@ from stemwatch.log import log
 from stemwatch.tasks import supervised
 from stemwatch.workers.context import Context
 from stemwatch.workers.pacing.gate import FILE, POLL, SUBMIT
-from stemwatch.workers.pool.forgetting import forget, has_ended
+from stemwatch.workers.pool.ended_songs import forget, has_ended
 from stemwatch.workers.pool.lanes_to_ask import Unseen
 from stemwatch.workers.pool.outcome import conclude, pause
 

@@ -17,7 +17,7 @@ from stemwatch.workers.context import Context
 from stemwatch.workers.pacing.gate import CONFIRM, FETCH, FILE, POLL, SUBMIT
 from stemwatch.workers.pool import claims
 from stemwatch.workers.pool.claims import Claims
-from stemwatch.workers.pool.forgetting import Forgetting
+from stemwatch.workers.pool.ended_songs import Forgetting
 from stemwatch.workers.pool.lanes import Lane, Lanes
 from stemwatch.workers.pool.lanes_to_ask import Unseen
 from stemwatch.workers.pool.outcome import pause
