@@ -9,6 +9,7 @@ from stemwatch.disks.places import Place
 from stemwatch.errors import PauseService, RetryLater, StemwatchError
 from stemwatch.job import JobState
 from stemwatch.log import log
+from stemwatch.outbox.sidecar import require_listed
 from stemwatch.workers.context import Context
 from stemwatch.workers.pacing.gate import MAY_TRY, OF_ONE_INBOX, Pause, outage
 from stemwatch.workers.pacing.rehearsal import demand_staging
@@ -111,6 +112,8 @@ async def _folders_are_well(ctx: Context, pause: Pause, place: Place) -> bool:
     if pause.code == "disk":
         await demand_staging(place)
         await own_trouble.rehearsal(ctx, place).of_place(place)
+        if place.unlisted is not None:  # no write shows that something can't be read
+            await place.demand(require_listed, place.unlisted)
         return True
     if pause.code == "room":
         return await asyncio.to_thread(room.is_there, ctx, pause.inbox, place.outbox)
