@@ -30,11 +30,16 @@ LATE = {"get": [{"status": 429, "headers": {"Retry-After": "7"}}]}
 
 
 def probed(
-    root: Path, wire: str, code: str, changes: Mapping[str, Any], waiting: float | None = None
+    root: Path,
+    wire: str,
+    code: str,
+    changes: Mapping[str, Any],
+    waiting: float | None = None,
+    in_vain: int = 0,
 ) -> tuple[str, set[str], int]:
     """What became of the pause `code`, the codes of the others, and how often was asked.
 
-    `waiting`: the seconds of the one song that is queued.
+    `waiting`: the seconds of the one song that is queued; `in_vain`: tries before.
     """
 
     async def main() -> tuple[str, set[str], int]:
@@ -46,6 +51,9 @@ def probed(
                 gate = context.gate
                 gate.pause(PauseService("held.", code=code, after=0.0))
                 (pause,) = gate.due()
+                for _ in range(in_vain):
+                    gate.in_vain(pause)
+                    (pause,) = gate.pauses
                 await probe(context, pause)
                 left = {pause.code: pause for pause in gate.pauses}
                 end = OVER
@@ -107,6 +115,33 @@ def test_wire_b(
     """Its balance and its list tell, but for a server that answers questions only."""
     end, others, asked = probed(tmp_path, "presigned", code, changes, waiting)
     assert (end, others, asked) == (*expected, 1)
+
+
+NEVER: Mapping[str, Any] = {"balance": [{"status": 502}] * 9}
+
+
+@pytest.mark.parametrize(
+    ("code", "changes", "expected"),
+    [
+        ("credit", NEVER, (MAY_TRY, set(), 2)),
+        ("server", NEVER, (OVER, set(), 2)),
+        ("server_error", NEVER, (MAY_TRY, set(), 2)),
+        ("auth", NEVER, (OVER, set(), 2)),
+        ("endpoint", GATEWAY, (MAY_TRY, set(), 2)),
+        ("credit", {**NEVER, **GATEWAY}, (WAITS, set(), 2)),
+        ("server", {**NEVER, **GATEWAY}, (WAITS, set(), 2)),
+        ("credit", {**NEVER, "get": [{"status": 401}]}, (WAITS, {"auth"}, 2)),
+        ("credit", {"balance_seconds": 0}, (WAITS, set(), 1)),
+    ],
+)
+def test_a_call_that_is_broken_for_good_ends_in_another_question(
+    tmp_path: Path, code: str, changes: Mapping[str, Any], expected: tuple[str, set[str], int]
+) -> None:
+    """What 402 paused was held for ever behind a balance that is never told.
+
+    Nothing is risked while the API answers nothing at all, nor while it says that none is left.
+    """
+    assert probed(tmp_path, "presigned", code, changes, in_vain=3) == expected
 
 
 def test_an_outbox_that_can_not_be_read_stays_paused(
