@@ -47,6 +47,9 @@ class Rule:
     awaited: bool = False  # `run --once` and `split` wait for a few of its tries before they end
     # -- of a RetryLater: counted tries of one song before a person has to look; `inf`: patient
     tries: float = 5
+    # -- of either
+    by_folder: bool = False  # over as soon as the song's folder is well: a look there wakes it
+    mended: bool = False  # a start tries at once: whoever starts the service may have mended it
     # -- of a song in quarantine
     lasting: bool = False  # found in the content itself: the same bytes are as bad the next time
     anew: bool = False  # the remote job is lost: `retry` submits the song again
@@ -62,6 +65,7 @@ _SONG = Rule()
 _LASTING = Rule(lasting=True)
 _ANEW = Rule(anew=True)
 _PATIENT = Rule(tries=inf)  # it speaks of the way to the server or of a disk, not of the song
+_BLOCKED = Rule(tries=inf, by_folder=True, mended=True)  # a file is where its folder should be
 _ELSE = Rule(shown=False)  # no song's: it ends a command, or goes to the log only
 # Of a code that is not in the table: an engine of somebody else's has words of its own.
 _UNKNOWN = Rule(holds=frozenset({SUBMIT, FETCH}))
@@ -112,17 +116,22 @@ class Code(StrEnum):
         ),
     )
     STORAGE = "storage", _pause(SUBMIT, FETCH, again=Again.OUTAGE, trial=FETCH, passes=True)
-    DISK = "disk", _pause(SUBMIT, FETCH, again=Again.DISK, one_inbox=True)
+    DISK = (
+        "disk",
+        _pause(SUBMIT, FETCH, again=Again.DISK, one_inbox=True, by_folder=True, mended=True),
+    )
     # Too little for one song more: what is paid for still has its own.
-    ROOM = "room", _pause(SUBMIT, again=Again.DISK, one_inbox=True)
-    INBOX = "inbox", _pause(SUBMIT, FILE, again=Again.DISK, one_inbox=True)
+    ROOM = "room", _pause(SUBMIT, again=Again.DISK, one_inbox=True, mended=True)
+    INBOX = "inbox", _pause(SUBMIT, FILE, again=Again.DISK, one_inbox=True, mended=True)
     JOURNAL = "journal", _pause(SUBMIT, CONFIRM, POLL, FETCH, FILE, again=Again.DISK)
     # Any step may have it, but an original waits alone. One odd song's own is quarantined at last.
     INTERNAL = (
         "internal",
-        _pause(SUBMIT, CONFIRM, POLL, FETCH, again=Again.HERE, on_trust=True, awaited=True),
+        _pause(
+            SUBMIT, CONFIRM, POLL, FETCH, again=Again.HERE, on_trust=True, awaited=True, mended=True
+        ),
     )
-    AUDIO_HELPER = "audio_helper", _pause(SUBMIT, FETCH, again=Again.HERE)
+    AUDIO_HELPER = "audio_helper", _pause(SUBMIT, FETCH, again=Again.HERE, mended=True)
 
     # One song waits, as long as it takes.
     UNREACHABLE = "unreachable", _PATIENT
@@ -132,12 +141,12 @@ class Code(StrEnum):
     NO_SLOT = "no_slot", _PATIENT  # its upload was whole, and no slot became free
     NOT_WAITED = "not_waited", _PATIENT  # the server closed an upload that waited for a slot
     HELD = "held", _PATIENT  # a pause began after it was claimed
-    UNREADABLE = "unreadable", _PATIENT
+    UNREADABLE = "unreadable", Rule(tries=inf, mended=True)
     UNANSWERED = "unanswered", _PATIENT  # the server's list of jobs is going to be asked
     NOT_LISTED = "not_listed", _PATIENT  # ... had no such job, and is asked once more
     UNTAGGED = "untagged", _PATIENT
-    BLOCKED = "blocked", _PATIENT
-    OUTBOX_BLOCKED = "outbox_blocked", _PATIENT
+    BLOCKED = "blocked", _BLOCKED
+    OUTBOX_BLOCKED = "outbox_blocked", _BLOCKED
     ORIGINAL_STAYS = "original_stays", _PATIENT
 
     # One song waits, and is given up after so many tries.
@@ -149,7 +158,7 @@ class Code(StrEnum):
     REDIRECTED = "redirected", _SONG
     OVERSIZED_BODY = "oversized_body", _SONG
     TOO_SLOW = "too_slow", _SONG
-    DISK_ERROR = "disk_error", _SONG
+    DISK_ERROR = "disk_error", Rule(mended=True)
 
     # One song needs a person.
     NOT_AUDIO = "not_audio", _LASTING

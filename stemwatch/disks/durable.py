@@ -43,6 +43,7 @@ _HINTS = {
     errno.EROFS: "Mount it read-write, or choose another folder in `folders:`.",
     errno.EACCES: "Give uid {uid} write permission there, or choose another folder in `folders:`.",
     errno.EPERM: "Give uid {uid} write permission there, or choose another folder in `folders:`.",
+    errno.EXDEV: "Mount it and what is below it as one; a result is shown by a rename.",
     errno.EIO: "Check the disk and the kernel's log (`dmesg`).",
     errno.ESTALE: "Check the network mount; work goes on by itself.",
     errno.ENOTCONN: "Check the network mount; work goes on by itself.",

@@ -86,6 +86,7 @@ class Place:
     after_success: str = "keep"
     network: bool = False  # inodes may be made up there: they are not compared
     anchors: dict[str, Anchor] = field(default_factory=dict)
+    unlisted: str | None = None  # a folder of the outbox that a start could not read
     reach: Reach = field(default_factory=Reach)
 
     @property

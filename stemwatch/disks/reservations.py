@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from typing import NamedTuple
 
 from stemwatch.codes import Code
@@ -33,6 +33,9 @@ class Space:
 
     def __len__(self) -> int:
         return len(self._reserved)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(list(self._reserved))
 
     def reserve(self, job: Job) -> None:
         """What is paid for has its room, whoever comes later."""

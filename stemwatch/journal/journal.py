@@ -121,9 +121,11 @@ class Journal:
             lambda db: inheriting.inherit(db, dead, self._clock(), theirs=theirs)
         )
 
-    async def wake(self, owner: str | None, jobs: Collection[int] | None = None) -> None:
+    async def wake(
+        self, owner: str | None, codes: Sequence[str], jobs: Collection[int] | None = None
+    ) -> None:
         """See `transactions.wake`."""
-        await self._write(lambda db: transactions.wake(db, owner, jobs))
+        await self._write(lambda db: transactions.wake(db, owner, codes, jobs))
 
     async def sort_in(self, outboxes: Mapping[str, str | None]) -> None:
         """See `transactions.sort_in`: who is served is configured anew at every start."""

@@ -188,16 +188,18 @@ def sort_in(db: sqlite3.Connection, outboxes: Mapping[str, str | None]) -> None:
         db.execute(f"UPDATE jobs SET inbox = '' WHERE inbox IS NULL{own}")
 
 
-def wake(db: sqlite3.Connection, owner: str | None, jobs: Collection[int] | None = None) -> None:
-    """What waits for a disk is due now, originals to be filed too: of `jobs`, or (None) all."""
+def wake(
+    db: sqlite3.Connection, owner: str | None, codes: Sequence[str], jobs: Collection[int] | None
+) -> None:
+    """What waits for one of `codes`, or to be filed, is due now: of `jobs`, or (None) all."""
     sql = (
         "UPDATE jobs SET not_before = 0 WHERE not_before > 0 AND state NOT IN ('done', 'gone')"
-        " AND owner IS ? AND (code = 'disk' OR state IN ('delivered', 'quarantined'))"
+        f" AND owner IS ? AND (code IN ({marks(codes)}) OR state IN ('delivered', 'quarantined'))"
     )
     if jobs is None:
-        db.execute(sql, (owner,))
+        db.execute(sql, (owner, *codes))
     else:
-        db.executemany(f"{sql} AND id = ?", [(owner, job_id) for job_id in jobs])
+        db.executemany(f"{sql} AND id = ?", [(owner, *codes, job_id) for job_id in jobs])
 
 
 def spent(db: sqlite3.Connection, since: float, inbox: str | None = None) -> tuple[float, float]:

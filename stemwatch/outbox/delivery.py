@@ -48,7 +48,7 @@ def _show(staging: Staging, parent: str, name: str, describe: Describe) -> bool:
     except OSError as fault:
         if fault.errno != errno.EXDEV:
             raise
-        staging.move_beside(parent)  # the subfolder is a mount of its own
+        staging.move_beside(parent)  # the subfolder, or the hidden one, is a mount of its own
         shown = _rename(staging.folder, target)
     return shown
 

@@ -3,7 +3,8 @@
 outbox/.stemwatch/<token>/vocals.wav.part     being written
 outbox/.stemwatch/<token>/vocals.wav          whole, verified, flushed: kept after a crash
 outbox/.stemwatch/<token>/song/               the folder as it will be seen, sidecar included
-outbox/.stemwatch/<token>/beside              the second staging, where the first was far away
+outbox/.stemwatch/<token>/beside              names the second staging, where this is another mount
+<destination>/.stemwatch-beside/<token>/song/ the second staging
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from stemwatch.outbox import naming, sidecar
 from stemwatch.outbox.sidecar import StemFile
 
 HIDDEN = ".stemwatch"
+BESIDE = ".stemwatch-beside"  # not HIDDEN: that may be a mount of its own, too
 _TOKEN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 _KNOWN = tuple(dict.fromkeys((*STEMS[2], *STEMS[6])))
 Describe = Callable[[Sequence[StemFile]], dict[str, Any]]
@@ -146,7 +148,7 @@ class Staging:
 
         The note is written first: `clean` finds the copy by it after a crash.
         """
-        hidden = os.path.join(parent, HIDDEN, self.token)
+        hidden = os.path.join(parent, BESIDE, self.token)
         with durable.disk_faults(parent):
             note = os.path.join(self.path, "beside")
             durable.write_file(note, os.fsencode(hidden), replace=True)
@@ -231,7 +233,7 @@ def _remove_beside(path: str) -> None:
         return
     # Only a hidden staging of the same token, whatever the note says.
     hidden = os.path.dirname(beside)
-    if os.path.isabs(beside) and beside.endswith(f"/{HIDDEN}/{os.path.basename(path)}"):
+    if os.path.isabs(beside) and beside.endswith(f"/{BESIDE}/{os.path.basename(path)}"):
         shutil.rmtree(beside, ignore_errors=True)
         with contextlib.suppress(OSError):
             os.rmdir(hidden)  # only if no neighbour uses it

@@ -14,6 +14,7 @@ from stemwatch.inbox.scan import Found
 from stemwatch.job import Identity
 from stemwatch.log import log
 from stemwatch.workers.context import Context
+from stemwatch.workers.pacing.unforeseen import as_pause
 from stemwatch.workers.pool.outcome import pause, resumed
 
 
@@ -66,6 +67,9 @@ class Front:
 
     def offline(self, fault: PauseService) -> None:
         pause(self._context, fault, self.inbox.name)
+
+    def unforeseen(self, fault: Exception) -> None:
+        pause(self._context, as_pause(fault), self.inbox.name)
 
     def trouble(self, fault: StemwatchError) -> None:
         self._context.bell.wake()  # the pool ends the service where the journal failed

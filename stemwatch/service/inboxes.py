@@ -20,6 +20,7 @@ from stemwatch.inbox.settle import Settler, quiet_seconds
 from stemwatch.inbox.watcher import Watcher
 from stemwatch.operations.rebuild import rebuild
 from stemwatch.outbox import staging
+from stemwatch.outbox.sidecar import Unlisted
 from stemwatch.service.admission import Front
 from stemwatch.wiring.working_set import intake_of
 from stemwatch.workers.context import Context
@@ -86,6 +87,7 @@ class Served:
         except JournalFault:
             raise
         except PauseService as fault:
+            self._place.unlisted = fault.folder if isinstance(fault, Unlisted) else None
             pause(self._context, fault, self.name)
         except StemwatchError as fault:
             held = PauseService(fault.message, code=Code.DISK, hint=fault.hint)
@@ -100,6 +102,7 @@ class Served:
         require = self._place.require_results
         await rebuild(journal, self._outbox, require=require, inbox=self.name)
         await asyncio.to_thread(_clear_old_staging, self._outbox, self._context)
+        self._place.unlisted = None
         self._prepared = True
 
     async def run(self) -> None:

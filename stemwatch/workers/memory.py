@@ -18,6 +18,11 @@ class Memory:
     reported_late: set[int] = field(default_factory=set)
     unforeseen: Unforeseen = field(default_factory=Unforeseen)
 
+    def remembered(self) -> set[int]:
+        """Jobs that anything is kept of."""
+        kept = self.unforeseen.remembered()
+        return {*self.fresh, *self.untagged, *self.reported_late, *kept}
+
     def forget(self, job_id: int) -> None:
         """The job has come to its end."""
         self.fresh.pop(job_id, None)

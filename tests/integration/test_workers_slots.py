@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from stemwatch.codes import FETCH
 from stemwatch.job import Identity, Job, JobState
 from stemwatch.journal.claiming import ORDER
-from stemwatch.workers.pacing.gate import FETCH
 from stemwatch.workers.pacing.timing import Timing
 from stemwatch.workers.pool.turns import Pool
 from tests.acceptance.harness import Home

@@ -206,6 +206,24 @@ def test_a_429_without_a_time_never_storms(tmp_path: Path, state: JobState) -> N
     in_context(tmp_path, work)
 
 
+@pytest.mark.parametrize("code", ["blocked", "outbox_blocked"])
+def test_a_file_in_the_way_is_waited_for_ever_more_rarely(tmp_path: Path, code: str) -> None:
+    """A person has to move it away: never given up, and not tried every two seconds for years."""
+
+    async def work(ctx: Context, clock: Clock) -> None:
+        job = await a_job(ctx, S)
+        ended, waits = await after_faults(
+            ctx, clock, job, lambda: RetryLater("no.", code=code, counts=False), 12
+        )
+        found = await ctx.journal.get(job.id)
+        assert found is not None
+        assert (ended, found.attempts) == (S, 0)
+        assert 1 <= waits[0] <= 2
+        assert all(30 <= wait <= 60 for wait in waits[6:])
+
+    in_context(tmp_path, work)
+
+
 def test_a_refusal_quarantines_with_its_words(tmp_path: Path) -> None:
     """The reason keeps code, message, hint, status, request id and the one attempt."""
 

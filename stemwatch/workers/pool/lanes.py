@@ -17,10 +17,10 @@ from stemwatch.journal.journal import StaleJob
 from stemwatch.log import log
 from stemwatch.tasks import supervised
 from stemwatch.workers.context import Context
+from stemwatch.workers.pool.ended_songs import forget, has_ended
 from stemwatch.workers.pool.lanes_to_ask import Unseen
 from stemwatch.workers.pool.outcome import conclude, pause
 
-_ENDED = (JobState.DONE, JobState.QUARANTINED, JobState.GONE)
 _GRACE = 1.0  # seconds that a commit under way has, when all must stop now
 
 Step = Callable[[Context, Job], Awaitable[Job]]
@@ -191,16 +191,15 @@ class Lanes:
             job = await ctx.journal.get(job_id) or job
         else:
             ctx.memory.unforeseen.passed(job_id, before.state)
+            ctx.troubles.passed(job_id)
             if name in (SUBMIT, POLL):
                 self._server_answered(began)
         if job.state not in (JobState.SEPARATING, JobState.SEPARATED):
             ctx.progress.end(job_id)
             ctx.space.release(job_id)
         ctx.progress.touch()  # the journal's counts are others now: whoever shows them looks
-        ended = job.state in _ENDED and not _to_be_filed(job)
-        if ended:
-            ctx.troubles.forget(job_id)
-            ctx.memory.forget(job_id)
+        if ended := has_ended(job):
+            forget(ctx, job_id)
         # What can't be filed is told of then, not once more when it could be after all.
         if before.unfiled is None and (ended or job.unfiled is not None):
             ctx.bell.ended(job)
@@ -209,10 +208,6 @@ class Lanes:
     def _server_answered(self, began: float) -> None:
         if self._ctx.gate.answered(began):
             log.info("service.resumed", reason=Code.SERVER)
-
-
-def _to_be_filed(job: Job) -> bool:
-    return job.state is JobState.QUARANTINED and job.filed_to is None
 
 
 def _answered(fault: Exception) -> bool:

@@ -215,7 +215,12 @@ async def _retry(ctx: Context, job: Job, fault: RetryLater) -> None:
     if _exhausted(fault, attempts):
         await reject(ctx, job, _given_up(job, fault, attempts))
         return
-    delay = _delay(ctx, fault, attempts)
+    if fault.counts or fault.after is not None:
+        delay = _delay(ctx, fault, attempts)
+    else:  # no try is counted, but each is rarer than the one before
+        delay = _delay(ctx, fault, own_trouble.times_met(ctx, job, fault.code))
+        if fault.rule.by_folder:
+            delay = await own_trouble.blocked_gap(ctx, job, fault, delay)
     await ctx.journal.amend(
         job,
         attempts=attempts,

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 from stemwatch.codes import SUBMIT, Code
 from stemwatch.disks.places import Place
 from stemwatch.errors import PauseService, RetryLater, StemwatchError
 from stemwatch.job import JobState
 from stemwatch.log import log
+from stemwatch.outbox.sidecar import require_listed
 from stemwatch.workers.context import Context
 from stemwatch.workers.pacing.gate import Pause, outage
 from stemwatch.workers.pacing.rehearsal import demand_staging
 from stemwatch.workers.pool.outcome import pause as hold
 from stemwatch.workers.pool.outcome import resumed
 from stemwatch.workers.steps import own_trouble
+
+T = TypeVar("T")
+_IN_VAIN = 3  # tries of a question that gets no answer, before another one is asked as well
 
 
 async def probe(ctx: Context, pause: Pause) -> None:
@@ -67,15 +73,13 @@ async def _over(ctx: Context, pause: Pause) -> bool | None:
         return well
     match pause.code:
         case Code.AUTH | Code.SERVER | Code.SERVER_ERROR:
-            await ctx.requests.take()
-            await ctx.api.check_key()
+            await _answer(ctx, pause, ctx.api.check_key, ctx.api.is_here)
             # Questions may be answered while every submission fails.
             return None if pause.code == Code.SERVER_ERROR else True
         case Code.ENDPOINT:
-            await ctx.requests.take()
-            return await ctx.api.is_here() or None
+            return await _answer(ctx, pause, ctx.api.is_here, ctx.api.check_key) or None
         case Code.CREDIT:
-            return await _has_credit(ctx)
+            return await _has_credit(ctx, pause)
         case Code.AUDIO_HELPER:
             await ctx.audio.test()
             return True
@@ -86,12 +90,30 @@ async def _over(ctx: Context, pause: Pause) -> bool | None:
             return True
 
 
-async def _has_credit(ctx: Context) -> bool | None:
+async def _answer(
+    ctx: Context, pause: Pause, ask: Callable[[], Awaitable[T]], other: Callable[[], Awaitable[Any]]
+) -> T | None:
+    """What `ask` gives; None where its call alone has failed for long, and `other` is answered.
+
+    One call of an API may be broken for good while all else works: paid jobs, and songs that could
+    be separated, must not wait for its end. Raises what `ask` or `other` does.
+    """
+    await ctx.requests.take()
+    try:
+        return await ask()
+    except RetryLater as fault:
+        if not fault.server_down or pause.attempts <= _IN_VAIN:
+            raise
+    await ctx.requests.take()
+    await other()
+    return None
+
+
+async def _has_credit(ctx: Context, pause: Pause) -> bool | None:
     """Whether what is left is enough for one of the songs that wait."""
     if not ctx.api.tells_credit:
         return None
-    await ctx.requests.take()
-    balance = await ctx.api.balance()
+    balance = await _answer(ctx, pause, ctx.api.balance, ctx.api.is_here)
     if balance is None:
         return None
     ctx.credit.heard(balance.seconds, ctx.now())
@@ -112,6 +134,8 @@ async def _folders_are_well(ctx: Context, pause: Pause, place: Place) -> bool:
     if pause.code == Code.DISK:
         await demand_staging(place)
         await own_trouble.rehearsal(ctx, place).of_place(place)
+        if place.unlisted is not None:  # no write shows that something can't be read
+            await place.demand(require_listed, place.unlisted)
         return True
     if pause.code == Code.ROOM:
         return await asyncio.to_thread(ctx.space.is_there, pause.inbox, place.outbox)

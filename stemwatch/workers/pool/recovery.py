@@ -19,13 +19,25 @@ async def recover(ctx: Context) -> None:
             "stemwatch was stopped between sending the last bytes and reading the answer."
         )
         await reject(ctx, job, fault)
-    await ctx.journal.wake(ctx.owner)  # who starts it anew may have mended what these waited for
+    # Disks, permissions, the installation, or stemwatch itself. Not the word of a server.
+    await ctx.journal.wake(ctx.owner, [code for code in Code if code.rule.mended])
+    await _keep_room(ctx)
     await _keep_waiting(ctx)
 
 
 async def mine(ctx: Context, state: JobState) -> list[Job]:
     """Jobs in this state that are ours to move."""
     return [job for job in await ctx.journal.in_states((state,)) if job.owner == ctx.owner]
+
+
+async def _keep_room(ctx: Context) -> None:
+    """What is to be fetched has its room before anything is paid for, however long it waits."""
+    last = 0
+    while page := await ctx.journal.in_states((JobState.SEPARATED,), after=last):
+        for job in page:
+            if job.owner == ctx.owner:
+                ctx.space.reserve(job)
+        last = page[-1].id
 
 
 async def _keep_waiting(ctx: Context) -> None:

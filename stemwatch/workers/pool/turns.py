@@ -17,6 +17,7 @@ from stemwatch.tasks import supervised
 from stemwatch.workers.context import Context
 from stemwatch.workers.pool import claims
 from stemwatch.workers.pool.claims import Claims
+from stemwatch.workers.pool.ended_songs import Forgetting
 from stemwatch.workers.pool.lanes import Lane, Lanes
 from stemwatch.workers.pool.lanes_to_ask import Unseen
 from stemwatch.workers.pool.outcome import pause
@@ -56,6 +57,7 @@ class Pool:
         self._asking = Asking(ctx, self._lanes)
         self._claims = Claims(ctx)
         self._left = Left(ctx, self._lanes, self._claims)
+        self._forgetting = Forgetting(ctx)
         self._probes: dict[str | None, asyncio.Task[None]] = {}  # one at a time for each inbox
         self._looks: dict[str, asyncio.Task[None]] = {}  # at folders that take nothing
         self._wake, self._hurry = asyncio.Event(), asyncio.Event()
@@ -274,6 +276,7 @@ class Pool:
     async def _look_ahead(self, now: float) -> None:
         if self._unseen.all:
             self._unseen.due = await self.ctx.journal.next_due(claims.ALL, self.ctx.owner, now)
+            await self._forgetting.now_and_then()
 
     def _until_due(self) -> float | None:
         """Seconds until something happens by itself; None: only an event can change anything."""

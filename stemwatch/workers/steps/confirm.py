@@ -30,6 +30,8 @@ async def reconcile(ctx: Context, job: Job) -> Job:
     if found is not None:
         log.info("job.found", name=job.name, remote_id=found.remote_id)
         separating = await confirm(ctx, job, found)
+        # Its upload gave its room back, or was an earlier run's.
+        ctx.space.reserve(separating)
         ctx.slots.hold(job.id)
         ctx.progress.stage(job.id, job.name, SEPARATING, ctx.polls.estimate.typical)
         ctx.polls.resumed(job.id, ctx.clock(), remote_id=found.remote_id)

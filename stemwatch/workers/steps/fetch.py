@@ -26,6 +26,7 @@ async def fetch(ctx: Context, job: Job) -> Job:
     Parts that were committed before a crash or a retry are kept. Raises Reject, RetryLater or
     PauseService with everything that is whole still staged.
     """
+    ctx.space.reserve(job)  # one that `retry` brought back has none yet
     remote = ctx.memory.fresh.pop(job.id, None)
     # What this very run has just seen done was never published: the outbox need not be listed.
     if remote is None and (folder := await deliver.published(ctx, job)) is not None:
