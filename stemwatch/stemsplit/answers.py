@@ -1,4 +1,4 @@
-"""From an HTTP answer to what to do next, for submissions, polls, uploads and stems.
+"""Maps HTTP answers to faults that say what to do next, for POST, GET, PUT and download.
 
 `statuses.py` has the table of statuses. Pure. The server's own words are kept, because they are
 often the best explanation there is, but only after they were made safe to show and stripped of
@@ -46,7 +46,8 @@ _HINTS = {
 class Answer:
     """A whole answer; `headers` have lower-case names, `body` is at most 1 MiB.
 
-    `where` names the call for messages (method and path, no query); `secret` must not be repeated.
+    `where` names the call for messages (method and path, no query). `secret` is the key, which no
+    message may repeat.
     """
 
     status: int
@@ -89,7 +90,7 @@ class Answer:
             return f" ({self.status})"
 
     def field(self, *names: str) -> Any:
-        """The first of these keys, beside `error` or inside it."""
+        """The value of the first of these keys inside `error`, else beside it; None if none is."""
         data = self.json() or {}
         inner = data.get("error")
         for place in (inner if isinstance(inner, dict) else {}, data):
@@ -100,7 +101,10 @@ class Answer:
 
 
 def usable_id(value: Any) -> str | None:
-    """An id that is printable, at most 200 characters, and can't leave its place in a path."""
+    """`value` as an id that can't leave its place in a path (printable, up to 200 characters).
+
+    None where it is no such id.
+    """
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str) or not value.isprintable() or len(value) > _ID_LIMIT:
@@ -109,7 +113,7 @@ def usable_id(value: Any) -> str | None:
 
 
 def accepted(answer: Answer, *, body_sent: bool) -> Submitted:
-    """The job that a submission's answer names; raises what any other answer means."""
+    """The job that a submission's answer names; raises the fault that any other answer means."""
     data = answer.json() or {} if 200 <= answer.status < 300 else {}
     named = usable_id(data.get("job_id", data.get("id")))
     # A server that repeats the key there would put it into the journal and the sidecar.
@@ -143,7 +147,7 @@ def get_fault(answer: Answer) -> StemwatchError:
 
 
 def download_fault(answer: Answer) -> StemwatchError:
-    """What a storage host's answer, other than a 200, means. It never speaks about the key."""
+    """What a storage host's answer, other than a 200, means. A 401 there is not about our key."""
     code = statuses.of_stem(answer.status)
     return bad_answer(answer, "not a stem") if code is Code.BAD_ANSWER else _fault(answer, code)
 
@@ -192,7 +196,7 @@ def _no_credit(answer: Answer) -> PauseService:
     link = answer.field("purchaseUrl", "purchase_url")
     shop = "in your StemSplit dashboard"
     if isinstance(link, str) and re.fullmatch(r"https://[!-~]{1,190}", link):
-        # Without its query: that would be cut out as if it were a signature, and the link broken.
+        # Without its query: `printable` would cut it out like a signature and break the link.
         shop = f"at {printable(link.partition('?')[0], answer.secret)}"
     return _pause(answer, Code.CREDIT, "No credit left" + needs, f"Buy credit {shop}.")
 

@@ -32,7 +32,7 @@ _SUBMISSION = _CALL | {
     425: Code.BUSY,
 }
 _QUESTION = _CALL | {404: Code.JOB_MISSING, 408: Code.SERVER_ERROR, 410: Code.JOB_MISSING}
-# A storage host never sees the key. Storage services differ in their word for an expired address.
+# A storage host never sees the key. Storage services differ in their status for an expired one.
 _STEM = {
     400: Code.URL_EXPIRED,
     401: Code.URL_EXPIRED,
@@ -43,10 +43,10 @@ _STEM = {
     429: Code.RATE_LIMITED,
 }
 _UPLOAD = {413: Code.TOO_LARGE, 429: Code.RATE_LIMITED}
-# A gateway's word for an origin that it gave the request to, and from which no usable answer came.
+# Statuses of a gateway that passed the request on and got no usable answer from the origin.
 # The origin may have taken the song all the same. 520, 522 and 524 are Cloudflare's.
 NO_ANSWER = frozenset({502, 504, 520, 522, 524})
-# Wire B's words for a refused song, which say more than the status.
+# Wire B's error codes, which say more than the status.
 NAMED = {
     "FILE_TOO_LARGE": Code.TOO_LARGE,
     "AUDIO_TOO_LONG": Code.TOO_LONG,
