@@ -16,15 +16,18 @@ known, catch them in one place (`workers`), log each outcome once.
 
 from __future__ import annotations
 
+from stemwatch.codes import Code, Rule, rule_of
+
 
 class StemwatchError(Exception):
     """Base of every fault that stemwatch knows how to report.
 
-    `code` is a stable word for logs, reason files and tests; `message` says what happened and
-    where, in one sentence; `hint` says what to do.
+    `code` is a stable word for logs, reason files and tests: a `Code`, whose rule says what follows
+    (or the own word of an engine of somebody else's). `message` says what happened and where, in
+    one sentence; `hint` says what to do.
     """
 
-    code = "failed"
+    code: str = Code.FAILED
 
     def __init__(self, message: str, *, hint: str = "", code: str | None = None) -> None:
         super().__init__(message)
@@ -33,6 +36,10 @@ class StemwatchError(Exception):
         if code is not None:
             self.code = code
 
+    @property
+    def rule(self) -> Rule:
+        return rule_of(self.code)
+
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
 
@@ -40,7 +47,7 @@ class StemwatchError(Exception):
 class ConfigFault(StemwatchError):
     """One or more faults in the configuration; `faults` lists all of them, one sentence each."""
 
-    code = "configuration"
+    code = Code.CONFIGURATION
 
     def __init__(self, *faults: str, hint: str = "") -> None:
         self.faults = faults
@@ -50,19 +57,17 @@ class ConfigFault(StemwatchError):
 class AlreadyRunning(StemwatchError):
     """Another process holds the lock of this state directory."""
 
-    code = "already_running"
+    code = Code.ALREADY_RUNNING
 
 
 class JournalFault(StemwatchError):
     """The journal is corrupt, newer than this program, or can't be written."""
 
-    code = "journal"
+    code = Code.JOURNAL
 
 
 class Reject(StemwatchError):
     """This file can't be done without a person; it goes to quarantine with this reason."""
-
-    code = "rejected"
 
     def __init__(
         self,
@@ -86,7 +91,7 @@ class Unconfirmed(Reject):
     ) -> None:
         super().__init__(
             message,
-            code="submission_unconfirmed",
+            code=Code.SUBMISSION_UNCONFIRMED,
             hint="Look in your StemSplit dashboard whether this job ran; "
             "`stemwatch retry` submits it again (and may be charged again).",
             http_status=http_status,
@@ -102,13 +107,13 @@ class RetryLater(StemwatchError):
     whole; several in a row pause submitting.
     """
 
-    code = "retry"
+    code = Code.RETRY
 
     def __init__(
         self,
         message: str,
         *,
-        code: str = "retry",
+        code: str = Code.RETRY,
         hint: str = "",
         after: float | None = None,
         counts: bool = True,
@@ -131,8 +136,6 @@ class PauseService(StemwatchError):
     decides. `http_status` says that it is the word of a server.
     """
 
-    code = "paused"
-
     def __init__(
         self,
         message: str,
@@ -152,4 +155,4 @@ class PauseService(StemwatchError):
 class TakenBack(StemwatchError):
     """The file is gone, or another one has its name: nothing was submitted."""
 
-    code = "gone"
+    code = Code.GONE

@@ -13,6 +13,8 @@ from os import stat_result
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from stemwatch.codes import rule_of
+
 # What each number of stems gives back, in the order of the API's documentation.
 STEMS: Mapping[int, tuple[str, ...]] = MappingProxyType(
     {
@@ -180,6 +182,6 @@ def resume_state(job: Job) -> JobState:
 
     A job that the remote reported as failed (or lost) has nothing left to fetch and starts anew.
     """
-    if job.remote_id is None or job.code in {"separation_failed", "job_lost"}:
+    if job.remote_id is None or (job.code is not None and rule_of(job.code).anew):
         return JobState.QUEUED
     return JobState.SEPARATED if job.completed_at is not None else JobState.SEPARATING

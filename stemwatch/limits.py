@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from stemwatch.codes import Code
 from stemwatch.errors import Reject
 
 LEAST = 1.0  # seconds: in less there is nothing to separate, wherever that is done
@@ -23,7 +24,7 @@ class Limits:
         if seconds < self.shortest:
             return Reject(
                 f"it lasts {seconds:.3f} s; only songs of {self.shortest:g} s and more are taken.",
-                code="too_short",
+                code=Code.TOO_SHORT,
                 hint="Drop the whole song."
                 if self.shortest <= LEAST
                 else f"Drop the whole song; with `--local` {LEAST:g} s is enough.",
@@ -32,7 +33,7 @@ class Limits:
             return Reject(
                 f"it lasts {seconds / 60:.1f} minutes; songs of up to {self.longest / 60:.0f} "
                 "minutes are taken.",
-                code="too_long",
+                code=Code.TOO_LONG,
                 hint="Cut it into parts, or separate it with `--local`.",
             )
         return None
@@ -44,6 +45,6 @@ class Limits:
         return Reject(
             f"it has {size / 2**20:.1f} MB; files of up to {self.largest / 2**20:.0f} MB are "
             "taken.",
-            code="too_large",
+            code=Code.TOO_LARGE,
             hint="Convert it to FLAC or M4A, or cut it into parts.",
         )

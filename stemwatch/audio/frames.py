@@ -12,6 +12,7 @@ from typing import Any
 import av
 from av.audio.frame import AudioFrame
 
+from stemwatch.codes import Code
 from stemwatch.errors import Reject
 
 # Playlists (hls, concat, dash) would fetch whatever URL or file a dropped "song" names.
@@ -118,7 +119,7 @@ def _open(path: str, kind: str | None) -> Any:
         raise Reject(
             f"{os.path.basename(path)!r} is not audio that can be opened "
             f"({getattr(fault, 'strerror', None) or fault}).",
-            code="not_audio",
+            code=Code.NOT_AUDIO,
             hint="Drop a whole MP3, WAV, FLAC, M4A, OGG or WEBM file.",
         ) from fault
 
@@ -127,7 +128,7 @@ def _audio_stream(container: Any) -> Any:
     if not container.streams.audio:
         raise Reject(
             f"{os.path.basename(container.name)!r} has no audio stream.",
-            code="no_audio_stream",
+            code=Code.NO_AUDIO_STREAM,
             hint="Drop a file that has sound, not only pictures.",
         )
     stream = container.streams.audio[0]
@@ -148,6 +149,6 @@ def _check_shape(path: str, rate: int, channels: int) -> None:
 def _unusable(path: str, why: str) -> Reject:
     return Reject(
         f"{os.path.basename(path)!r} can't be decoded: {why}.",
-        code="not_audio",
+        code=Code.NOT_AUDIO,
         hint="Convert it to WAV, FLAC or MP3 and drop it again.",
     )

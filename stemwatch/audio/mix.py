@@ -17,6 +17,7 @@ from stemwatch.audio.arrays import native
 from stemwatch.audio.codec import BLOCK, Encoder
 from stemwatch.audio.frames import Source
 from stemwatch.audio.results import MixResult
+from stemwatch.codes import Code
 from stemwatch.errors import Reject
 
 _FLOAT = 0
@@ -144,6 +145,6 @@ def _limit(format: str, depth: int) -> float:
 def _mismatch(what: str) -> Reject:
     return Reject(
         f"A mix can't be made: {what}.",
-        code="mix_mismatch",
+        code=Code.MIX_MISMATCH,
         hint="Take `mixes` out of the settings, and `stemwatch retry`.",
     )

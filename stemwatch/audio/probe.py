@@ -13,6 +13,7 @@ from typing import Any
 from stemwatch.audio.ends import has_length_header, missing_share
 from stemwatch.audio.frames import Source
 from stemwatch.audio.results import Probe
+from stemwatch.codes import Code
 from stemwatch.errors import Reject
 
 # Decoders conceal a lost packet (20 to 100 ms) here and there; beyond one in a hundred the damage
@@ -56,9 +57,9 @@ def probe(path: str, kind: str | None = None) -> Probe:
     lost = survey.bad + survey.skipped
     share = lost / max(1.0, survey.packets + survey.skipped)
     if not survey.decoded or share > _NOISE_SHARE:
-        raise _reject(path, "not_audio", "is no audio file: next to nothing in it decodes")
+        raise _reject(path, Code.NOT_AUDIO, "is no audio file: next to nothing in it decodes")
     if lost > 1 and share > BAD_SHARE:
-        raise _reject(path, "corrupt", f"is damaged: {share:.1%} of it can't be decoded")
+        raise _reject(path, Code.CORRUPT, f"is damaged: {share:.1%} of it can't be decoded")
     _refuse_truncated(path, container, survey)
     return Probe(
         duration=round(_length(survey), 6),
@@ -156,10 +157,12 @@ def _short(survey: _Survey) -> float:
 def _refuse_truncated(path: str, container: str, survey: _Survey) -> None:
     missing = missing_share(path, container)
     if container == "ogg" and missing:
-        raise _reject(path, "truncated", "stops before its end-of-stream mark")
+        raise _reject(path, Code.TRUNCATED, "stops before its end-of-stream mark")
     missing = max(missing, _short(survey))
     if missing > SHORT_SHARE:
-        raise _reject(path, "truncated", f"is incomplete: {100 * missing:.0f} % of it is missing")
+        raise _reject(
+            path, Code.TRUNCATED, f"is incomplete: {100 * missing:.0f} % of it is missing"
+        )
 
 
 def _reject(path: str, code: str, what: str) -> Reject:

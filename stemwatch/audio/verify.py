@@ -6,6 +6,7 @@ import os
 
 from stemwatch.audio.probe import probe
 from stemwatch.audio.results import Probe
+from stemwatch.codes import Code
 from stemwatch.errors import Reject
 
 _CODECS = {"wav": "pcm_", "flac": "flac", "mp3": "mp3"}
@@ -43,6 +44,6 @@ def _has_magic(path: str, format: str) -> bool:
 def _bad_stem(message: str) -> Reject:
     return Reject(
         message,
-        code="bad_stem",
+        code=Code.BAD_STEM,
         hint="`stemwatch retry` fetches it again; the separation is already paid for.",
     )

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import click
 
+from stemwatch.codes import Code
 from stemwatch.commands.common import config_option, settings_or_defaults
 from stemwatch.config import Settings
 from stemwatch.errors import StemwatchError
@@ -19,7 +20,7 @@ from stemwatch.journal.schema import JOURNAL
 from stemwatch.operations import retrying
 from stemwatch.operations.forgetting import forget_lost
 from stemwatch.operations.retrying import Vanished, bring_back, chosen, forget, nearest
-from stemwatch.operations.status import UNCONFIRMED, listed, quarantined, service
+from stemwatch.operations.status import listed, quarantined, service
 from stemwatch.ui import standing as view
 from stemwatch.ui import text
 
@@ -154,7 +155,7 @@ async def _unknown(journal: ReadOnlyJournal, jobs: Sequence[Job], name: str) -> 
 
 def _agreed(jobs: Sequence[Job], *, yes: bool) -> list[Job] | None:
     """Those that may be retried; None: somebody has to decide who can't be asked here."""
-    doubtful = [job for job in jobs if job.code == UNCONFIRMED]
+    doubtful = [job for job in jobs if job.code == Code.SUBMISSION_UNCONFIRMED]
     if not doubtful or yes:
         return list(jobs)
     if not text.can_ask():

@@ -14,6 +14,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 
+from stemwatch.codes import Code
 from stemwatch.disks.hashing import sha256
 from stemwatch.errors import PauseService, RetryLater
 
@@ -42,6 +43,7 @@ _HINTS = {
     errno.EROFS: "Mount it read-write, or choose another folder in `folders:`.",
     errno.EACCES: "Give uid {uid} write permission there, or choose another folder in `folders:`.",
     errno.EPERM: "Give uid {uid} write permission there, or choose another folder in `folders:`.",
+    errno.EXDEV: "Mount it and what is below it as one; a result is shown by a rename.",
     errno.EIO: "Check the disk and the kernel's log (`dmesg`).",
     errno.ESTALE: "Check the network mount; work goes on by itself.",
     errno.ENOTCONN: "Check the network mount; work goes on by itself.",
@@ -65,15 +67,15 @@ def disk_faults(path: str) -> Iterator[None]:
         if fault.errno in (errno.ENOTDIR, errno.EEXIST) and (file := _in_the_way(where)):
             raise RetryLater(
                 f"{file}: a file is where a folder is needed.",
-                code="blocked",
+                code=Code.BLOCKED,
                 hint="Move that file away; nothing is overwritten.",
                 counts=False,
             ) from fault
         what = f"{where}: {os.strerror(fault.errno) if fault.errno else fault}."
         hint = _HINTS.get(fault.errno or 0)
         if hint is not None:
-            raise PauseService(what, code="disk", hint=hint.format(uid=os.geteuid())) from fault
-        raise RetryLater(what, code="disk_error", hint=f"Look at {path}.") from fault
+            raise PauseService(what, code=Code.DISK, hint=hint.format(uid=os.geteuid())) from fault
+        raise RetryLater(what, code=Code.DISK_ERROR, hint=f"Look at {path}.") from fault
 
 
 def _in_the_way(path: str) -> str | None:
@@ -93,11 +95,11 @@ def require_root(path: str) -> None:
     if (file := _in_the_way(path)) is not None:
         raise PauseService(
             f"{path}: {file} is a file, where a folder is needed.",
-            code="disk",
+            code=Code.DISK,
             hint="Move that file away and create the folder; work goes on by itself.",
         )
     raise PauseService(
-        f"{path}: the folder is missing.", code="disk", hint="Mount it, or create it."
+        f"{path}: the folder is missing.", code=Code.DISK, hint="Mount it, or create it."
     )
 
 

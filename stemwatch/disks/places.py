@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote
 
+from stemwatch.codes import Code
 from stemwatch.disks import durable
 from stemwatch.disks.hanging import Look, NoAnswer, Reach
 from stemwatch.errors import PauseService
@@ -87,6 +88,7 @@ class Place:
     after_success: str = "keep"
     network: bool = False  # inodes may be made up there: they are not compared
     anchors: dict[str, Anchor] = field(default_factory=dict)
+    unlisted: str | None = None  # a folder of the outbox that a start could not read
     reach: Reach = field(default_factory=Reach)
 
     @property
@@ -109,12 +111,12 @@ class Place:
                 await self.reach.ask(require_listing, self.inbox, times=_LONG_LISTING)
         except NoAnswer:
             raise PauseService(
-                f"the inbox {self.inbox} does not answer.", code="inbox", hint=HUNG
+                f"the inbox {self.inbox} does not answer.", code=Code.INBOX, hint=HUNG
             ) from None
         except OSError as fault:
             raise unlisted(self.inbox, fault) from fault
         if not holds:
-            raise PauseService(f"the inbox {self.inbox} is not there.", code="inbox", hint=AWAY)
+            raise PauseService(f"the inbox {self.inbox} is not there.", code=Code.INBOX, hint=AWAY)
 
     async def demand_results(self) -> None:
         """`require_results`, which a disk that does not answer can't hold up."""
@@ -125,7 +127,9 @@ class Place:
         try:
             await self.reach.ask(look, *paths)
         except NoAnswer as fault:
-            raise PauseService(f"{fault.path} does not answer.", code="disk", hint=HUNG) from None
+            raise PauseService(
+                f"{fault.path} does not answer.", code=Code.DISK, hint=HUNG
+            ) from None
 
     def require_results(self) -> None:
         """Raise PauseService(code="disk") unless results and originals have somewhere to go."""
@@ -147,7 +151,7 @@ class Place:
         if not self._holds(path):
             raise PauseService(
                 f"{path}: its disk, {self.anchors[path].top}, is not mounted.",
-                code="disk",
+                code=Code.DISK,
                 hint=AWAY,
             )
 

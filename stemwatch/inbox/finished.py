@@ -6,12 +6,15 @@ cost. They are remembered by the slice: one number for 500 songs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from stemwatch.inbox.scan import Found
+from stemwatch.job import ACTIVE, Identity, JobState
 
 SLICE = 500  # songs in one question to the journal
+Known = Mapping[str, Sequence[tuple[JobState, Identity, bool]]]  # of `Journal.known`, by path
+Same = Callable[[Identity, Identity], bool]
 _PASSED = 20  # slices that are passed over without a rest: 70 ms
 
 
@@ -44,3 +47,19 @@ class Kept:
     def add(self, found: list[Found]) -> None:
         """All of this slice is done and kept: no state of a job that ever changes again."""
         self._now.add(hash(tuple(found)))
+
+
+def is_known(found: Found, known: Known, same: Same) -> bool:
+    """Known and where it belongs. One that was filed and is back again is a new drop."""
+    return any(
+        same(identity, found.identity) and (state in ACTIVE or not filed)
+        for state, identity, filed in known.get(found.path, ())
+    )
+
+
+def is_finished(found: Found, known: Known, same: Same) -> bool:
+    """Done, and kept here: of all states, only this one never changes again."""
+    return any(
+        state is JobState.DONE and not filed and same(identity, found.identity)
+        for state, identity, filed in known.get(found.path, ())
+    )

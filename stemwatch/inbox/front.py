@@ -33,5 +33,8 @@ class Front(Protocol):
     def offline(self, fault: PauseService) -> None:
         """The inbox is not there."""
 
+    def unforeseen(self, fault: Exception) -> None:
+        """A fault of our own, over a file that may be any."""
+
     def trouble(self, fault: StemwatchError) -> None:
         """A fault that is not one file's own, such as a full journal."""

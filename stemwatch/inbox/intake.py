@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from stemwatch.audio.helper.client import AudioHelper
+from stemwatch.codes import Code
 from stemwatch.errors import Reject
 from stemwatch.inbox.headers import Lack
 from stemwatch.inbox.reading import FileReader, Reading, Same
@@ -221,14 +222,14 @@ def undecided(quarantined: list[Job]) -> Reject | None:
     `quarantined`: the jobs in quarantine that have it.
     """
     for other in quarantined:
-        if other.remote_id is None and other.code != "submission_unconfirmed":
+        if other.remote_id is None and other.code != Code.SUBMISSION_UNCONFIRMED:
             continue
-        if other.code == "separation_failed":
+        if other.code == Code.SEPARATION_FAILED:
             continue  # known to have failed: dropping it again asks for another try
         return Reject(
             f"the same content is in quarantine as {other.name} ({other.code}), and may be "
             "paid for already.",
-            code="duplicate_in_quarantine",
+            code=Code.DUPLICATE_IN_QUARANTINE,
             hint=f"Decide about that one first: `stemwatch retry {other.id}`.",
         )
     return None
@@ -236,7 +237,7 @@ def undecided(quarantined: list[Job]) -> Reject | None:
 
 def resumed_fields(job: Job) -> dict[str, object]:
     """What a retry resets. The idempotency key stays only where the same charge is asked again."""
-    unconfirmed = job.code == "submission_unconfirmed"
+    unconfirmed = job.code == Code.SUBMISSION_UNCONFIRMED
     anew = resume_state(job) is JobState.QUEUED
     fields: dict[str, object] = {"filed_to": None, "attempts": 0, "not_before": 0.0, **CLEARED}
     if anew:
@@ -265,6 +266,6 @@ def _job(candidate: Candidate, identity: Identity, sha256: str, state: JobState)
 def _truncated(message: str) -> Reject:
     return Reject(
         f"It is incomplete: {message}.",
-        code="truncated",
+        code=Code.TRUNCATED,
         hint="Copy the whole file again, then drop it once more.",
     )

@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 
+from stemwatch.codes import Code
 from stemwatch.disks.opening import NotYet, sample_all
 from stemwatch.disks.patience import patiently
 from stemwatch.errors import PauseService, StemwatchError
-from stemwatch.inbox.finished import Kept
+from stemwatch.inbox.finished import Kept, is_finished, is_known
 from stemwatch.inbox.front import Front
 from stemwatch.inbox.intake import Incomplete
 from stemwatch.inbox.names import Filter
@@ -22,11 +23,10 @@ from stemwatch.inbox.reading import Changed
 from stemwatch.inbox.scan import Found, Offline, find, scan
 from stemwatch.inbox.settle import Settler, Verdict
 from stemwatch.inbox.unchanged_folders import Folders
-from stemwatch.inbox.unreadable import Unreadable
+from stemwatch.inbox.unreadable import OwnFaults, Unreadable
 from stemwatch.inbox.watcher import Watcher
-from stemwatch.job import ACTIVE, Identity, JobState
+from stemwatch.job import Identity
 from stemwatch.journal.journal import Journal
-from stemwatch.log import log
 from stemwatch.tasks import supervised
 
 CAPACITY = 4096
@@ -59,6 +59,7 @@ class Rounds:
         self._rescan_seconds = rescan_seconds
         self._clock = clock
         self._unreadable = Unreadable()
+        self._own_faults = OwnFaults(settler, self._unreadable)
         self.completed = 0  # whole scans so far
         self.under_way = asyncio.Event()  # the first scan has begun, or has found no inbox
         self._signal = asyncio.Event()
@@ -99,7 +100,8 @@ class Rounds:
     def idle(self) -> bool:
         """Everything that was there at the last whole scan is in the journal."""
         waiting = len(self._settler) - self._settler.busy_count
-        return self.completed > 0 and not self._crowded and waiting <= 0 and not self._taking
+        settled = waiting <= 0 or self._own_faults.rests(self._clock())
+        return self.completed > 0 and not self._crowded and settled and not self._taking
 
     async def run(self) -> None:
         """Go round until cancelled."""
@@ -140,8 +142,7 @@ class Rounds:
 
     def _pause(self) -> float:
         """Seconds until the next thing to do by itself."""
-        can_look = AT_ONCE - len(self._taking) >= _SEATS and not self._away
-        due = self._settler.next_due() if can_look else None
+        due = self._settler.next_due() if self._free_seats() >= _SEATS else None
         next_ = self._next_scan if due is None else min(self._next_scan, due)
         return max(0.01, next_ - self._clock())
 
@@ -164,12 +165,12 @@ class Rounds:
         except Offline as fault:
             self._folders = self._folders.anew()
             hint = "Mount it again, or make the folder; nothing is forgotten meanwhile."
-            self._front.offline(PauseService(f"{fault}.", code="inbox", hint=hint))
+            self._front.offline(PauseService(f"{fault}.", code=Code.INBOX, hint=hint))
             self._next_scan = now + self._rescan_seconds
         except StemwatchError as fault:
             self._front.trouble(fault)
             self._folders = self._folders.anew()
-            self._away = fault.code == "inbox"  # nothing to look through before the next rescan
+            self._away = fault.code == Code.INBOX  # nothing to look through before the next rescan
             later = now + self._rescan_seconds
             self._next_scan = later if self._away else min(self._next_scan, later)
         finally:
@@ -205,11 +206,11 @@ class Rounds:
                 continue
             known = await self._journal.known([found.path for found in slice_])
             for found in slice_:
-                if found.path in self._taking or self._is_known(found, known.get(found.path, [])):
+                if found.path in self._taking or is_known(found, known, self._front.same):
                     continue
                 if not self._follow(found, seen, new=found.path not in known):
                     return
-            if all(self._is_finished(found, known.get(found.path, [])) for found in slice_):
+            if all(is_finished(found, known, self._front.same) for found in slice_):
                 self._kept.add(slice_)
         self._looked_at = self._clock()
 
@@ -222,25 +223,15 @@ class Rounds:
         self._crowded |= not (followed := self._settler.track(found, seen))
         return followed
 
-    def _is_known(self, found: Found, rows: list[tuple[JobState, Identity, bool]]) -> bool:
-        """Known and where it belongs. One that was filed and is back again is a new drop."""
-        return any(
-            self._front.same(identity, found.identity) and (state in ACTIVE or not filed)
-            for state, identity, filed in rows
-        )
-
-    def _is_finished(self, found: Found, rows: list[tuple[JobState, Identity, bool]]) -> bool:
-        """Done, and kept here: of all states, only this one never changes again."""
-        return any(
-            state is JobState.DONE and not filed and self._front.same(identity, found.identity)
-            for state, identity, filed in rows
-        )
+    def _free_seats(self) -> int:
+        """How many files may be looked at; none of an inbox that is away, or that rests."""
+        rests = self._away or self._own_faults.rests(self._clock())
+        return 0 if rests else AT_ONCE - len(self._taking)
 
     async def _sample_due(self) -> None:
         """Look at what may have settled by now, and take what has."""
-        while (room := AT_ONCE - len(self._taking)) >= _SEATS and not self._away:
-            paths = self._settler.due(self._clock(), room)
-            if not paths:
+        while (room := self._free_seats()) >= _SEATS:
+            if not (paths := self._settler.due(self._clock(), room)):
                 return
             for path, seen in await patiently(self._answers, sample_all, paths):
                 self._judge(path, seen)
@@ -251,7 +242,8 @@ class Rounds:
             self._front.forget(path)
             self._unreadable.note(path, seen)
             return
-        self._unreadable.was_read(path)
+        if path not in self._own_faults:
+            self._unreadable.was_read(path)
         verdict = self._settler.sample(path, seen, self._clock())
         if verdict is Verdict.GONE:
             self._forget(path, again=False)
@@ -282,14 +274,17 @@ class Rounds:
             self._front.trouble(fault)
             self._forget(path, again=True)
         except Exception as fault:
-            log.error("file.error", path=found.relpath, exc_info=fault)
-            self._forget(path, again=True)
+            if self._own_faults.met(found, fault, self._clock()):
+                self._front.unforeseen(fault)
         else:
+            self._own_faults.passed(path)
             self._forget(path, again=False)
 
     def _forget(self, path: str, *, again: bool) -> None:
         """No longer followed; `again`: a scan has to find it soon."""
         self._settler.forget(path)
+        self._own_faults.forget(path)
+        self._unreadable.was_read(path)
         self._front.forget(path)
         if again:
             self._folders.doubt(path)

@@ -175,6 +175,12 @@ class Settler:
         waited = now - tracked.busy_since
         self._schedule(path, tracked, now + min(max(self._interval, waited), SLOWEST_BUSY))
 
+    def later(self, path: str, seconds: float, now: float) -> None:
+        """It has settled and could not be taken in: its next sample is in so many seconds."""
+        if (tracked := self._tracked.get(path)) is not None:
+            self._busy[path] = None
+            self._schedule(path, tracked, now + seconds)
+
     def incomplete(self, path: str, now: float) -> bool:
         """It stands still and bytes are missing: wait on, ever more seldom (to 60 s).
 

@@ -40,9 +40,9 @@ class Hints(NamedTuple):
 class Watcher:
     """Watches `root`; `wake` is called on `loop` once for all hints until `take_hints`.
 
-    `mode` "poll" does nothing at all: the rescan is all there is. `wanted` (a name's test) keeps
-    junk from waking anybody. Every `canary_seconds` a canary file is made and removed in the root;
-    unseen for `grace` seconds, the observer is rebuilt. All of `check` is cheap between canaries.
+    `mode` "poll" does nothing at all: the rescan is all there is. Every `canary_seconds` a canary
+    file is made and removed in the root; unseen for `grace` seconds, the observer is rebuilt. All
+    of `check` is cheap between canaries.
     """
 
     def __init__(
@@ -53,7 +53,6 @@ class Watcher:
         loop: asyncio.AbstractEventLoop,
         wake: Callable[[], None],
         reason: str = "",
-        wanted: Callable[[str], bool] | None = None,
         canary_seconds: float = 60.0,
         grace: float = 10.0,
     ) -> None:
@@ -65,7 +64,6 @@ class Watcher:
         self._real = self._root  # watchdog would watch a symlink itself, not where it leads
         self._loop = loop
         self._wake = wake
-        self._wanted = wanted
         self._canary_seconds = canary_seconds
         self._grace = grace
         self._lock = threading.Lock()
@@ -248,8 +246,6 @@ class Watcher:
         if name == CANARY:
             if folder == self._real:
                 self._seen.set()
-            return
-        if not is_directory and self._wanted is not None and not self._wanted(name):
             return
         path = os.path.join(self._root, os.path.relpath(path, self._real))
         with self._lock:

@@ -22,6 +22,7 @@ from stemwatch.journal.writer import Later, Writer
 __all__ = ["AlreadyPaid", "Journal", "Limit", "OverBudget", "StaleJob"]
 
 T = TypeVar("T")
+_PAGE = 500  # jobs that a look at states gives at a time
 
 
 class Journal:
@@ -120,9 +121,11 @@ class Journal:
             lambda db: inheriting.inherit(db, dead, self._clock(), theirs=theirs)
         )
 
-    async def wake(self, owner: str | None, jobs: Collection[int] | None = None) -> None:
+    async def wake(
+        self, owner: str | None, codes: Sequence[str], jobs: Collection[int] | None = None
+    ) -> None:
         """See `transactions.wake`."""
-        await self._write(lambda db: transactions.wake(db, owner, jobs))
+        await self._write(lambda db: transactions.wake(db, owner, codes, jobs))
 
     async def sort_in(self, outboxes: Mapping[str, str | None]) -> None:
         """See `transactions.sort_in`: who is served is configured anew at every start."""
@@ -236,13 +239,11 @@ class Journal:
             f"content_key = ? AND state IN ({marks(wanted)}) ORDER BY id DESC", (key, *wanted)
         )
 
-    async def in_states(
-        self, states: Collection[JobState], *, after: int = 0, limit: int = 500
-    ) -> list[Job]:
+    async def in_states(self, states: Collection[JobState], *, after: int = 0) -> list[Job]:
         """A page of the jobs in `states` by id, those after `after`."""
         return await self._select(
             f"state IN ({marks(states)}) AND id > ?{among(states)} ORDER BY id LIMIT ?",
-            (*states, after, limit),
+            (*states, after, _PAGE),
         )
 
     async def counts(self, *, own: bool = False) -> dict[str, int]:

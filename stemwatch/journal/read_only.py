@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 from urllib.parse import quote
@@ -26,9 +25,8 @@ class ReadOnlyJournal(Journal):
     Raises JournalFault for a file that can't be read as a journal of this version.
     """
 
-    def __init__(self, path: str, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, path: str) -> None:
         self.path = path
-        self._clock = clock
         self._reader = Reader(_open(path))
 
     def close(self) -> None:

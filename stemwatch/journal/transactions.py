@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stemwatch.codes import Code
 from stemwatch.errors import StemwatchError
 from stemwatch.job import CLEARED, IN_OUTBOX, TRANSITIONS, Job, JobState
 from stemwatch.journal import rows
@@ -20,7 +21,7 @@ from stemwatch.journal import rows
 class StaleJob(StemwatchError):
     """The job moved on since it was read: another process or task was there first."""
 
-    code = "stale_job"
+    code = Code.STALE_JOB
 
 
 class ForbiddenTransition(Exception):
@@ -33,13 +34,13 @@ class ForbiddenTransition(Exception):
 class AlreadyPaid(StemwatchError):
     """Another job for the same content is under way, or has ended: its stems come first."""
 
-    code = "already_paid"
+    code = Code.ALREADY_PAID
 
 
 class OverBudget(StemwatchError):
     """The intent would exceed the minutes that the owner allows."""
 
-    code = "budget"
+    code = Code.BUDGET
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,16 +188,18 @@ def sort_in(db: sqlite3.Connection, outboxes: Mapping[str, str | None]) -> None:
         db.execute(f"UPDATE jobs SET inbox = '' WHERE inbox IS NULL{own}")
 
 
-def wake(db: sqlite3.Connection, owner: str | None, jobs: Collection[int] | None = None) -> None:
-    """What waits for a disk is due now, originals to be filed too: of `jobs`, or (None) all."""
+def wake(
+    db: sqlite3.Connection, owner: str | None, codes: Sequence[str], jobs: Collection[int] | None
+) -> None:
+    """What waits for one of `codes`, or to be filed, is due now: of `jobs`, or (None) all."""
     sql = (
         "UPDATE jobs SET not_before = 0 WHERE not_before > 0 AND state NOT IN ('done', 'gone')"
-        " AND owner IS ? AND (code = 'disk' OR state IN ('delivered', 'quarantined'))"
+        f" AND owner IS ? AND (code IN ({marks(codes)}) OR state IN ('delivered', 'quarantined'))"
     )
     if jobs is None:
-        db.execute(sql, (owner,))
+        db.execute(sql, (owner, *codes))
     else:
-        db.executemany(f"{sql} AND id = ?", [(owner, job_id) for job_id in jobs])
+        db.executemany(f"{sql} AND id = ?", [(owner, *codes, job_id) for job_id in jobs])
 
 
 def spent(db: sqlite3.Connection, since: float, inbox: str | None = None) -> tuple[float, float]:

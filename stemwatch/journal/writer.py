@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
+from stemwatch.codes import Code
 from stemwatch.errors import JournalFault, PauseService, StemwatchError
 from stemwatch.journal.threads import Answer, ConnectionThread, Work
 
@@ -120,6 +121,6 @@ def explained(fault: sqlite3.Error) -> StemwatchError:
         )
     return PauseService(
         f"the journal can't be used: {fault}.",
-        code="journal",
+        code=Code.JOURNAL,
         hint="Make room on the disk of `state_dir`; work goes on by itself then.",
     )

@@ -39,7 +39,7 @@ async def noticing(settings: Settings, ctx: Context, env: Mapping[str, str]) -> 
         yield
         return
     notices = Notices(settings, ctx, urls, env)
-    ctx.ended = notices.job_ended
+    ctx.bell.at_the_end(notices.job_ended)
     ctx.gate.on_change = notices.pause_changed
     tasks = [
         supervised(kept_going(work, _failed, pause=_AFTER_ERROR), _failed, name=name)

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from stemwatch.audio.helper.client import AudioHelper
+from stemwatch.codes import Code
 from stemwatch.config import Inbox, Settings
 from stemwatch.disks.hashing import sha256
 from stemwatch.disks.opening import open_regular
@@ -146,7 +147,7 @@ def _measured(path: str, limits: Limits) -> str:
             raise refused
         lack = headers.look(fd)
         if lack is not None and lack.sure:
-            raise Reject(f"incomplete: {lack.message}", code="truncated")
+            raise Reject(f"incomplete: {lack.message}", code=Code.TRUNCATED)
         return sha256(fd, size)
     finally:
         os.close(fd)

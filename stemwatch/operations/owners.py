@@ -6,15 +6,13 @@ import asyncio
 import os
 from collections.abc import Sequence
 
+from stemwatch.codes import Code, rule_of
 from stemwatch.disks import lock
 from stemwatch.errors import Reject, StemwatchError
 from stemwatch.inbox.intake import Candidate, resumed_fields, undecided
 from stemwatch.job import ACTIVE, IN_OUTBOX, Job, JobState, content_key, resume_state
 from stemwatch.outbox import delivery
 from stemwatch.workers.context import Context
-
-# What the intake found in the content itself.
-_LASTING = frozenset({"truncated", "not_audio", "no_audio_stream", "corrupt"})
 
 
 async def taken_up(context: Context, state_dir: str, candidate: Candidate) -> Job | None:
@@ -27,10 +25,10 @@ async def taken_up(context: Context, state_dir: str, candidate: Candidate) -> Jo
             return job
         if job.owner is not None and lock.is_held(lock.of_owner(state_dir, job.owner)):
             continue  # another `split` is at it: ours waits for its stems
-        if job.state is JobState.SUBMITTING or job.code == "submission_unconfirmed":
+        if job.state is JobState.SUBMITTING or job.code == Code.SUBMISSION_UNCONFIRMED:
             raise Reject(
                 "an earlier run was stopped just when it was submitted, so it may be paid for.",
-                code="submission_unconfirmed",
+                code=Code.SUBMISSION_UNCONFIRMED,
                 hint=f"Decide with `stemwatch retry {job.id}`, then run this again.",
             )
         if job.state in ACTIVE:
@@ -47,7 +45,7 @@ async def _once_more(context: Context, job: Job, candidate: Candidate) -> Job | 
     content may be paid for already.
     """
     journal, again = context.journal, "run again"
-    if job.code in _LASTING:
+    if job.code is not None and rule_of(job.code).lasting:
         return job  # the same bytes are as broken as before
     if job.duration is None:  # a limit refused it, which may be another one now
         await journal.advance(job, JobState.GONE, f"{again}: looked at again")

@@ -12,6 +12,7 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from stemwatch.codes import Code
 from stemwatch.config import Inbox, Settings
 from stemwatch.disks import durable
 from stemwatch.errors import Reject, StemwatchError
@@ -29,13 +30,13 @@ _UNDER_WAY = (JobState.SUBMITTING, JobState.SEPARATING, JobState.SEPARATED)
 class Vanished(StemwatchError):
     """The original is in neither place: there is nothing to retry with."""
 
-    code = "gone"
+    code = Code.GONE
 
 
 class NotNow(StemwatchError):
     """Somebody is at this job, or at its content; a little later it can be retried."""
 
-    code = "not_now"
+    code = Code.NOT_NOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +215,7 @@ async def _restored(job: Job, filed_to: str, inbox: str) -> str:
             quarantine.restore, filed_to, inbox, job.relpath, job.sha256 or None
         )
     except Reject as fault:
-        if fault.code != "not_in_quarantine":
+        if fault.code != Code.NOT_IN_QUARANTINE:
             raise
         raise _vanished(job, filed_to) from fault
 

@@ -139,7 +139,7 @@ async def _work(session: _Session, state_dir: str) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, signalled)
-    context.ended = lambda job: _ended(session, job)
+    context.bell.at_the_end(lambda job: _ended(session, job))
     work = asyncio.create_task(session.pool.run())
     admitting = asyncio.create_task(_admit_all(session, state_dir))
     ends = [
@@ -188,7 +188,7 @@ async def _finished(session: _Session, state_dir: str, admitting: asyncio.Task[N
 async def _look_around(context: Context) -> None:
     """Nobody else tells the pool what another process has delivered."""
     while True:
-        context.wake()
+        context.bell.wake()
         await asyncio.sleep(OTHERS_SECONDS)
 
 
@@ -260,4 +260,4 @@ async def _admit(session: _Session, state_dir: str, path: str, relpath: str) -> 
     session.mine.add(job.id)
     if job.state in (*IN_OUTBOX, JobState.QUARANTINED):
         _ended(session, job)
-    context.added(job)
+    context.bell.added(job)

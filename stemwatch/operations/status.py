@@ -33,6 +33,7 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+from stemwatch.codes import Code
 from stemwatch.config import Settings
 from stemwatch.disks import lock
 from stemwatch.errors import StemwatchError
@@ -46,7 +47,6 @@ from stemwatch.wiring.spending import budget_of, spending
 from stemwatch.workers import progress
 
 SCHEMA = "stemwatch.status/1"
-UNCONFIRMED = "submission_unconfirmed"
 _WAITING = 100
 
 Document = dict[str, Any]
@@ -223,7 +223,7 @@ def listed(job: Job) -> Document:
             "hint": job.hint,
             "since": rfc3339(job.updated_at),
             "retry": f"stemwatch retry {job.id}",
-            "may_be_charged_again": job.code == UNCONFIRMED,
+            "may_be_charged_again": job.code == Code.SUBMISSION_UNCONFIRMED,
         }
     )
 

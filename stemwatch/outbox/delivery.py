@@ -10,6 +10,7 @@ import errno
 import os
 from typing import Any
 
+from stemwatch.codes import Code
 from stemwatch.disks import durable
 from stemwatch.errors import Reject, RetryLater, StemwatchError
 from stemwatch.outbox import naming, sidecar
@@ -47,7 +48,7 @@ def _show(staging: Staging, parent: str, name: str, describe: Describe) -> bool:
     except OSError as fault:
         if fault.errno != errno.EXDEV:
             raise
-        staging.move_beside(parent)  # the subfolder is a mount of its own
+        staging.move_beside(parent)  # the subfolder, or the hidden one, is a mount of its own
         shown = _rename(staging.folder, target)
     return shown
 
@@ -72,7 +73,7 @@ def _make_parent(outbox: str, parent: str) -> None:
     except (FileExistsError, NotADirectoryError) as fault:
         raise RetryLater(
             f"{fault.filename}: a file is where a folder is needed.",
-            code="outbox_blocked",
+            code=Code.OUTBOX_BLOCKED,
             hint="Move that file away; nothing is overwritten.",
             counts=False,
         ) from fault
@@ -153,6 +154,6 @@ def verify_folder(folder: str) -> dict[str, Any]:
 def _damaged(path: str, what: str) -> Reject:
     return Reject(
         f"{path} {what}.",
-        code="delivery_damaged",
+        code=Code.DELIVERY_DAMAGED,
         hint="Restore the folder from a backup, or delete it and drop the song again.",
     )

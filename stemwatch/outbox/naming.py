@@ -22,13 +22,13 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])( *\.|$)", re.IGNORECASE)
 
 
-def song_name(filename: str, *, limit: int = LIMIT) -> str:
+def song_name(filename: str) -> str:
     """The folder's name for the file `filename`: its name without the extension, made safe.
 
     Short enough that the folder, a suffix against clashes, and every file inside stay within
-    `limit` bytes. Never empty, hidden, or a Windows device.
+    `LIMIT` bytes. Never empty, hidden, or a Windows device.
     """
-    return fit_song(component(os.path.splitext(filename)[0]), limit=limit)
+    return fit_song(component(os.path.splitext(filename)[0]))
 
 
 def fit_song(song: str, *, limit: int = LIMIT) -> str:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from stemwatch.codes import Code
 from stemwatch.disks import durable
 from stemwatch.errors import PauseService, Reject
 from stemwatch.job import Identity
@@ -147,7 +148,7 @@ def _restore(path: str, folder: str, name: str, sha256: str | None) -> str:
         if found is None:
             raise Reject(
                 f"{path} is no longer in the quarantine.",
-                code="not_in_quarantine",
+                code=Code.NOT_IN_QUARANTINE,
                 hint=f"Put the file into {folder} yourself.",
             ) from fault
         return found
@@ -162,7 +163,7 @@ def _restore(path: str, folder: str, name: str, sha256: str | None) -> str:
         return moving.move(path, identity, folder, names, sha256=sha256)
     except NotMoved as stays:
         raise PauseService(
-            str(stays), code="disk", hint=f"Move the file into {folder} yourself."
+            str(stays), code=Code.DISK, hint=f"Move the file into {folder} yourself."
         ) from stays
 
 

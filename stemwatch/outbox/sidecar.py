@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import math
@@ -12,14 +13,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from stemwatch.codes import Code
 from stemwatch.disks import durable
-from stemwatch.errors import Reject
+from stemwatch.errors import PauseService, Reject, RetryLater
 from stemwatch.job import Job
 from stemwatch.outbox.musical_keys import parse_key
 from stemwatch.outbox.naming import SIDECAR_SUFFIX, readable
 from stemwatch.outbox.untrusted import SCHEMA, fault_of
 
 LIMIT = 1 << 20  # bytes; a sidecar has one or two kilobytes
+_OF_FSCK = "lost+found"  # root's own, at the top of most disks: nothing is delivered there
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,19 +167,26 @@ def locate(folder: str) -> str | None:
     return os.path.join(folder, names[0]) if names else None
 
 
+class Unlisted(PauseService):
+    """A folder of the outbox can't be read: nobody knows what was delivered there."""
+
+    def __init__(self, folder: str, fault: PauseService) -> None:
+        super().__init__(fault.message, code=fault.code, hint=fault.hint)
+        self.folder = folder
+
+
 def find(
     outbox: str, *, on_fault: Callable[[Reject], None] | None = None
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every delivered folder below `outbox` with its sidecar, to rebuild a lost journal.
 
     Hidden folders and symbolic links are skipped. Sidecars that can't be read go to `on_fault`.
+    Raises Unlisted for a folder that can't be read: what is missed would be paid for again.
     """
     waiting = [outbox]
     while waiting:
         folder = waiting.pop()
-        # An unreadable folder stops the rebuild: what is missed here would be paid for again.
-        with durable.disk_faults(folder):
-            folders, sidecars = _entries(folder)
+        folders, sidecars = _entries(folder)
         waiting += folders
         for path in sorted(sidecars):
             try:
@@ -186,13 +196,28 @@ def find(
                     on_fault(fault)
 
 
+def require_listed(folder: str) -> None:
+    """Raise Unlisted unless `folder` can be read, or is no longer there."""
+    with contextlib.suppress(RetryLater), _listed(folder):
+        pass
+
+
+@contextlib.contextmanager
+def _listed(folder: str) -> Iterator[Iterator[os.DirEntry[str]]]:
+    try:
+        with durable.disk_faults(folder), os.scandir(folder) as entries:
+            yield entries
+    except PauseService as fault:
+        raise Unlisted(folder, fault) from fault
+
+
 def _entries(folder: str) -> tuple[list[str], list[str]]:
     """Visible subfolders and sidecars in `folder`."""
     folders: list[str] = []
     sidecars: list[str] = []
-    with os.scandir(folder) as entries:
+    with _listed(folder) as entries:
         for entry in entries:
-            if entry.name.startswith("."):
+            if entry.name.startswith(".") or entry.name == _OF_FSCK:
                 continue
             if entry.is_dir(follow_symlinks=False):
                 folders.append(entry.path)
@@ -228,6 +253,6 @@ def _no_constant(word: str) -> float:
 def _invalid(path: str, what: str) -> Reject:
     return Reject(
         f"{path} {what}.",
-        code="sidecar",
+        code=Code.SIDECAR,
         hint="Move that folder out of the outbox; the song can then be dropped again.",
     )

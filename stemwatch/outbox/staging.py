@@ -3,7 +3,8 @@
 outbox/.stemwatch/<token>/vocals.wav.part     being written
 outbox/.stemwatch/<token>/vocals.wav          whole, verified, flushed: kept after a crash
 outbox/.stemwatch/<token>/song/               the folder as it will be seen, sidecar included
-outbox/.stemwatch/<token>/beside              the second staging, where the first was far away
+outbox/.stemwatch/<token>/beside              names the second staging, where this is another mount
+<destination>/.stemwatch-beside/<token>/song/ the second staging
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from stemwatch.codes import Code
 from stemwatch.disks import durable
 from stemwatch.errors import PauseService
 from stemwatch.job import STEMS
@@ -24,6 +26,7 @@ from stemwatch.outbox import naming, sidecar
 from stemwatch.outbox.sidecar import StemFile
 
 HIDDEN = ".stemwatch"
+BESIDE = ".stemwatch-beside"  # not HIDDEN: that may be a mount of its own, too
 _TOKEN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 _KNOWN = tuple(dict.fromkeys((*STEMS[2], *STEMS[6])))
 Describe = Callable[[Sequence[StemFile]], dict[str, Any]]
@@ -44,7 +47,7 @@ def require(outbox: str) -> None:
     what = "can't be written" if os.path.isdir(hidden) else "is no folder"
     raise PauseService(
         f"{hidden} {what}: results are made there.",
-        code="disk",
+        code=Code.DISK,
         hint=f"Move it away, or give uid {os.geteuid()} write permission there; "
         "work goes on by itself.",
     )
@@ -100,17 +103,11 @@ class Staging:
             os.replace(part, self._place(stem_id))
         return self._note(stem_id, derived_from, gain_db)
 
-    def recover(
-        self,
-        stem_id: str,
-        *,
-        derived_from: Sequence[str] | None = None,
-        gain_db: float | None = None,
-    ) -> StemFile | None:
+    def recover(self, stem_id: str) -> StemFile | None:
         """The stem, if it was committed under this token before a crash or a retry."""
         if not os.path.isfile(self._place(stem_id)):
             return None
-        return self._note(stem_id, derived_from, gain_db)
+        return self._note(stem_id)
 
     def file_of(self, stem_id: str) -> str:
         """Path of a committed stem, to mix from."""
@@ -151,7 +148,7 @@ class Staging:
 
         The note is written first: `clean` finds the copy by it after a crash.
         """
-        hidden = os.path.join(parent, HIDDEN, self.token)
+        hidden = os.path.join(parent, BESIDE, self.token)
         with durable.disk_faults(parent):
             note = os.path.join(self.path, "beside")
             durable.write_file(note, os.fsencode(hidden), replace=True)
@@ -190,7 +187,10 @@ class Staging:
         return os.path.join(self.path, f"{name}.{self.ext}")
 
     def _note(
-        self, stem_id: str, derived_from: Sequence[str] | None, gain_db: float | None
+        self,
+        stem_id: str,
+        derived_from: Sequence[str] | None = None,
+        gain_db: float | None = None,
     ) -> StemFile:
         place = self._place(stem_id)
         with durable.disk_faults(self.outbox):
@@ -233,7 +233,7 @@ def _remove_beside(path: str) -> None:
         return
     # Only a hidden staging of the same token, whatever the note says.
     hidden = os.path.dirname(beside)
-    if os.path.isabs(beside) and beside.endswith(f"/{HIDDEN}/{os.path.basename(path)}"):
+    if os.path.isabs(beside) and beside.endswith(f"/{BESIDE}/{os.path.basename(path)}"):
         shutil.rmtree(beside, ignore_errors=True)
         with contextlib.suppress(OSError):
             os.rmdir(hidden)  # only if no neighbour uses it

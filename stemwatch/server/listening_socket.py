@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from ipaddress import ip_address
 
+from stemwatch.codes import Code
 from stemwatch.errors import StemwatchError
 
 
@@ -71,5 +72,5 @@ def _cannot_listen(host: str, port: int, fault: Exception) -> StemwatchError:
     return StemwatchError(
         f"Can't listen on {host} port {port}: {getattr(fault, 'strerror', None) or fault}.",
         hint="Choose another with --host or --port (0: any free one).",
-        code="listen",
+        code=Code.LISTEN,
     )

@@ -10,6 +10,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
+from stemwatch.codes import Code
 from stemwatch.errors import ConfigFault, StemwatchError
 from stemwatch.extras import LOCAL
 from stemwatch.server.engines import locate
@@ -67,7 +68,7 @@ async def _serve(options: Options, place: str, listener: socket.socket) -> int:
     async with whole as app:
         await serve_until(app, listener, stop, lambda: print(*ready, sep="\n", flush=True))
     if broken:
-        raise StemwatchError(f"The separation server failed: {broken[0]!r}", code="server")
+        raise StemwatchError(f"The separation server failed: {broken[0]!r}", code=Code.SERVER)
     return 0
 
 

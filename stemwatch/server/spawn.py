@@ -16,6 +16,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any
 
+from stemwatch.codes import Code
 from stemwatch.errors import AlreadyRunning, ConfigFault, StemwatchError
 from stemwatch.extras import LOCAL
 from stemwatch.server.work.process import environment
@@ -184,7 +185,7 @@ class LocalServer:
         if code == 75:
             return AlreadyRunning(last)
         return StemwatchError(
-            f"The local separation server did not start: {last}", code="local_server"
+            f"The local separation server did not start: {last}", code=Code.LOCAL_SERVER
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
+from stemwatch.codes import Code
 from stemwatch.config import Inbox
 from stemwatch.disks.places import Place
 from stemwatch.errors import PauseService, StemwatchError
@@ -13,6 +14,7 @@ from stemwatch.inbox.scan import Found
 from stemwatch.job import Identity
 from stemwatch.log import log
 from stemwatch.workers.context import Context
+from stemwatch.workers.pacing.unforeseen import as_pause
 from stemwatch.workers.pool.outcome import pause, resumed
 
 
@@ -36,7 +38,7 @@ class Front:
             outbox=self.inbox.folders.outbox,
             inbox=self.inbox.name,
         )
-        self._context.added(await self._intake.admit(candidate, patient=patient))
+        self._context.bell.added(await self._intake.admit(candidate, patient=patient))
 
     def expect(self, path: str, seen: Identity) -> None:
         with suppress(OSError):  # the inbox has just gone: the next look tells
@@ -52,22 +54,25 @@ class Front:
 
     async def require_online(self) -> None:
         await self._place.require_inbox()
-        if resumed(self._context, "inbox", self.inbox.name):
-            self._context.wake()
+        if resumed(self._context, Code.INBOX, self.inbox.name):
+            self._context.bell.wake()
 
     def same(self, one: Identity | None, other: Identity) -> bool:
         return self._place.same(one, other)
 
     def scanned(self) -> None:
         # `retry` is another process: what it brought back is due.
-        self._context.wake()
+        self._context.bell.wake()
         self._context.progress.changed.set()
 
     def offline(self, fault: PauseService) -> None:
         pause(self._context, fault, self.inbox.name)
 
+    def unforeseen(self, fault: Exception) -> None:
+        pause(self._context, as_pause(fault), self.inbox.name)
+
     def trouble(self, fault: StemwatchError) -> None:
-        self._context.wake()  # the pool ends the service where the journal failed
+        self._context.bell.wake()  # the pool ends the service where the journal failed
         if isinstance(fault, PauseService):
             pause(self._context, fault, self.inbox.name)
         else:

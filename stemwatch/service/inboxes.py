@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+from stemwatch.codes import Code
 from stemwatch.config import Inbox, Settings
 from stemwatch.config.settings import Watch
 from stemwatch.disks import durable
@@ -19,6 +20,7 @@ from stemwatch.inbox.settle import Settler, quiet_seconds
 from stemwatch.inbox.watcher import Watcher
 from stemwatch.operations.rebuild import rebuild
 from stemwatch.outbox import staging
+from stemwatch.outbox.sidecar import Unlisted
 from stemwatch.service.admission import Front
 from stemwatch.wiring.working_set import intake_of
 from stemwatch.workers.context import Context
@@ -85,9 +87,10 @@ class Served:
         except JournalFault:
             raise
         except PauseService as fault:
+            self._place.unlisted = fault.folder if isinstance(fault, Unlisted) else None
             pause(self._context, fault, self.name)
         except StemwatchError as fault:
-            held = PauseService(fault.message, code="disk", hint=fault.hint)
+            held = PauseService(fault.message, code=Code.DISK, hint=fault.hint)
             pause(self._context, held, self.name)
 
     async def _prepare(self) -> None:
@@ -99,6 +102,7 @@ class Served:
         require = self._place.require_results
         await rebuild(journal, self._outbox, require=require, inbox=self.name)
         await asyncio.to_thread(_clear_old_staging, self._outbox, self._context)
+        self._place.unlisted = None
         self._prepared = True
 
     async def run(self) -> None:
@@ -120,7 +124,9 @@ class Served:
     def away(self) -> bool:
         """Whether the inbox is not there, or its results' disk was not there yet."""
         pauses = self._context.gate.pauses
-        return not self._prepared or any((p.code, p.inbox) == ("inbox", self.name) for p in pauses)
+        return not self._prepared or any(
+            (p.code, p.inbox) == (Code.INBOX, self.name) for p in pauses
+        )
 
     @property
     def watching(self) -> dict[str, Any]:

@@ -51,7 +51,7 @@ async def take_over(ctx: Context, lost: set[str]) -> None:
         if dead.owner in lost:
             with suppress(StaleJob):
                 await _take_over(ctx, dead)
-    ctx.wake()
+    ctx.bell.wake()
 
 
 async def _take_over(ctx: Context, dead: Job) -> None:

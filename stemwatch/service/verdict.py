@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from stemwatch.codes import Code
 from stemwatch.job import JobState
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.log import log
@@ -25,7 +26,7 @@ async def verdict(context: Context, inboxes: AllServed, *, since: float, looked:
     counts = await context.journal.counts(own=True)
     waiting, unreadable = sum(counts[state] for state in _LEFT), len(inboxes.unreadable)
     # What can't be looked into is left in the inbox, and is in no count of the journal.
-    blind = any(held.code == "audio_helper" for held in context.gate.pauses)
+    blind = any(held.code == Code.AUDIO_HELPER for held in context.gate.pauses)
     if waiting or unreadable or inboxes.away or not looked or blind:
         for held in context.gate.pauses:
             log.error("service.held", reason=held.code, message=held.message, hint=held.hint)
@@ -63,7 +64,7 @@ async def _tell_budget(context: Context, inboxes: AllServed) -> None:
                 until = time.strftime("%Y-%m-%d %H:%M", time.localtime(left.until))
                 log.error(
                     "service.held",
-                    reason="budget",
+                    reason=Code.BUDGET,
                     message=f"{left.key} leaves {left.minutes:.2f} minutes until {until}, "
                     f"too few for {counted(files, 'song')}.",
                     hint=f"Raise {left.key}, or run it again then.",

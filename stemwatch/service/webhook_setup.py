@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from stemwatch.codes import Code
 from stemwatch.config import Settings
 from stemwatch.config.api_key import read_secret
 from stemwatch.disks import durable
@@ -127,7 +128,7 @@ async def _told(ctx: Context, secrets: Secrets, url: str, *, first: bool) -> boo
             await asyncio.to_thread(secrets.keep, url, made.secret)
         return True
     except StemwatchError as fault:
-        never = isinstance(fault, PauseService) and fault.code == "endpoint"
+        never = isinstance(fault, PauseService) and fault.code == Code.ENDPOINT
         if first or never:
             log.warning("webhook.unregistered", message=fault.message, hint=fault.hint)
         return never

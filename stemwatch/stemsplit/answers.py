@@ -1,7 +1,8 @@
-"""From an HTTP answer to what to do next: the table of statuses, for POST, GET and download.
+"""Maps HTTP answers to faults that say what to do next, for POST, GET, PUT and download.
 
-Pure. The server's own words are kept, because they are often the best explanation there is, but
-only after they were made safe to show and stripped of secrets.
+`statuses.py` has the table of statuses. Pure. The server's own words are kept, because they are
+often the best explanation there is, but only after they were made safe to show and stripped of
+secrets.
 """
 
 from __future__ import annotations
@@ -11,38 +12,42 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
+from stemwatch.codes import Code
 from stemwatch.errors import PauseService, Reject, RetryLater, StemwatchError, Unconfirmed
+from stemwatch.stemsplit import statuses
 from stemwatch.stemsplit.interface import Submitted
 from stemwatch.stemsplit.rate_headers import printable, retry_after
 
 _ENDPOINT_HINT = "Check api.base_url in the configuration (`stemwatch check`)."
-_REJECTED = {
-    400: ("bad_request", "The API refused the file"),
-    413: ("too_large", "The file is too large for the API"),
-    415: ("unsupported", "The API can't read this kind of file"),
-    422: ("unprocessable", "The API can't process this file"),
-}
-# Wire B's words for a 400, which say more than the status.
-_NAMED = {
-    "FILE_TOO_LARGE": "too_large",
-    "AUDIO_TOO_LONG": "too_long",
-    "AUDIO_TOO_SHORT": "too_short",
-    "UNSUPPORTED_FORMAT": "unsupported",
-}
-# A gateway's word for an origin that it gave the request to, and from which no usable answer came.
-# The origin may have taken the song all the same. 520, 522 and 524 are Cloudflare's.
-_NO_ANSWER = frozenset({502, 504, 520, 522, 524})
 _ID_LIMIT = 200
-_EXPIRED_URL = frozenset({400, 401, 403, 404, 410})  # storage services differ in their word for it
+_WORDS = {
+    Code.AUTH: "The API does not accept the key",
+    Code.BAD_REQUEST: "The API refused the file",
+    Code.JOB_MISSING: "The API does not know this job",
+    Code.RATE_LIMITED: "Too many requests or jobs at once",
+    Code.REFUSED: "The API refused the file",
+    Code.TOO_LARGE: "The file is too large for the API",
+    Code.UNPROCESSABLE: "The API can't process this file",
+    Code.UNSUPPORTED: "The API can't read this kind of file",
+    Code.URL_EXPIRED: "The stem's address has expired",
+}
+_HINTS = {
+    Code.AUTH: "Check the API key (api.key_file, $STEMSPLIT_API_KEY); "
+    "nothing was lost, work resumes once it is accepted.",
+    Code.JOB_MISSING: "If it stays unknown, look for it in your StemSplit dashboard.",
+    Code.REDIRECTED: _ENDPOINT_HINT,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A whole answer; `headers` have lower-case names, `body` is at most 1 MiB.
 
-    `where` names the call for messages (method and path, no query); `secret` must not be repeated.
+    `where` names the call for messages (method and path, no query). `secret` is the key, which no
+    message may repeat.
     """
 
     status: int
@@ -85,7 +90,7 @@ class Answer:
             return f" ({self.status})"
 
     def field(self, *names: str) -> Any:
-        """The first of these keys, beside `error` or inside it."""
+        """The value of the first of these keys inside `error`, else beside it; None if none is."""
         data = self.json() or {}
         inner = data.get("error")
         for place in (inner if isinstance(inner, dict) else {}, data):
@@ -96,7 +101,10 @@ class Answer:
 
 
 def usable_id(value: Any) -> str | None:
-    """An id that is printable, at most 200 characters, and can't leave its place in a path."""
+    """`value` as an id that can't leave its place in a path (printable, up to 200 characters).
+
+    None where it is no such id.
+    """
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str) or not value.isprintable() or len(value) > _ID_LIMIT:
@@ -105,7 +113,7 @@ def usable_id(value: Any) -> str | None:
 
 
 def accepted(answer: Answer, *, body_sent: bool) -> Submitted:
-    """The job that a submission's answer names; raises what any other answer means."""
+    """The job that a submission's answer names; raises the fault that any other answer means."""
     data = answer.json() or {} if 200 <= answer.status < 300 else {}
     named = usable_id(data.get("job_id", data.get("id")))
     # A server that repeats the key there would put it into the journal and the sidecar.
@@ -120,91 +128,64 @@ def post_fault(answer: Answer, *, body_sent: bool) -> StemwatchError:
     `body_sent`: the closing boundary went out, so an answer that leaves open whether the job was
     taken may have cost money.
     """
-    status = answer.status
-    if (shared := _shared(answer)) is not None:
-        return shared
-    if status in _REJECTED:
-        code, words = _REJECTED[status]
-        said = answer.field("code")
-        return _reject(answer, _NAMED.get(said, code) if isinstance(said, str) else code, words)
-    # 301, 307, 308 say "not here", so nothing was taken; following would carry the key elsewhere.
-    # 302 and 303 may say "done, look there": harmless only while the body had no end.
-    if status in {301, 307, 308, 404, 405} or (300 <= status < 400 and not body_sent):
-        return _endpoint(answer)
-    if status in _NO_ANSWER and body_sent:
-        return _unconfirmed(answer, "only by a gateway, which got no answer itself")
-    if status in {408, 409, 425} or status >= 500:
-        down = status >= 500 or status == 408
-        return _retry(answer, "server_error" if down else "busy", server_down=down)
-    if 400 <= status < 500:
-        return _reject(answer, "refused", "The API refused the file")
-    return _unconfirmed(answer, "the answer names no job")
+    code = statuses.of_submission(answer.status, body_sent=body_sent)
+    if code is Code.SUBMISSION_UNCONFIRMED:
+        gateway = answer.status in statuses.NO_ANSWER
+        silent = "only by a gateway, which got no answer itself"
+        return _unconfirmed(answer, silent if gateway else "the answer names no job")
+    return _fault(answer, code, statuses.NAMED)
 
 
 def get_fault(answer: Answer) -> StemwatchError:
     """What an answer to `GET /jobs/{id}`, other than a readable 200, means."""
-    status = answer.status
-    if (shared := _shared(answer)) is not None:
-        return shared
-    if status in {404, 410}:
-        return _retry(
-            answer,
-            "job_missing",
-            words="The API does not know this job",
-            hint="If it stays unknown, look for it in your StemSplit dashboard.",
-        )
-    if 300 <= status < 400:
-        return _retry(answer, "redirected", server_down=True, hint=_ENDPOINT_HINT)
-    if status >= 500 or status == 408:
-        return _retry(answer, "server_error", server_down=True)
-    return bad_answer(answer, "not a job's status")
+    code = statuses.of_question(answer.status)
+    return (
+        bad_answer(answer, "not a job's status")
+        if code is Code.BAD_ANSWER
+        else _fault(answer, code)
+    )
 
 
 def download_fault(answer: Answer) -> StemwatchError:
-    """What a storage host's answer, other than a 200, means. It never speaks about the key."""
-    status = answer.status
-    if status in _EXPIRED_URL:
-        return _retry(answer, "url_expired", words="The stem's address has expired")
-    if status == 429:
-        return _retry(answer, "rate_limited", counts=False)
-    if status >= 500 or status == 408:
-        return _retry(answer, "server_error", server_down=True)
-    return bad_answer(answer, "not a stem")
+    """What a storage host's answer, other than a 200, means. A 401 there is not about our key."""
+    code = statuses.of_stem(answer.status)
+    return bad_answer(answer, "not a stem") if code is Code.BAD_ANSWER else _fault(answer, code)
 
 
 def put_fault(answer: Answer) -> StemwatchError:
     """What a storage host's answer to an upload, other than a 2xx, means: nothing was submitted."""
-    if answer.status == 413:
-        return _reject(answer, "too_large", "The file is too large for the API")
-    if answer.status == 429:
-        return _retry(answer, "rate_limited", counts=False)
-    words = "The storage did not take the upload"
-    return _retry(answer, "server_error", words=words, server_down=True)
+    code = statuses.of_upload(answer.status)
+    if code is Code.SERVER_ERROR:
+        words = "The storage did not take the upload"
+        return _retry(answer, code, words, server_down=True)
+    return _fault(answer, code)
 
 
 def bad_answer(answer: Answer, what: str) -> RetryLater:
     """A 2xx (or an odd status) whose content can't be used."""
-    return _retry(answer, "bad_answer", words=f"The answer is {what}")
+    return _retry(answer, Code.BAD_ANSWER, f"The answer is {what}")
 
 
-def _shared(answer: Answer) -> StemwatchError | None:
-    """Statuses that mean the same on every call to the API."""
-    match answer.status:
-        case 401 | 403:
-            return _pause(
-                answer,
-                "auth",
-                "The API does not accept the key",
-                "Check the API key (api.key_file, $STEMSPLIT_API_KEY); "
-                "nothing was lost, work resumes once it is accepted.",
-            )
-        case 402:
+def _fault(
+    answer: Answer, code: Code, named: Mapping[str, Code] = MappingProxyType({})
+) -> StemwatchError:
+    """The fault of this code; `named`: words of a refusal that say more than its status."""
+    words = _WORDS.get(code, "The server could not answer")
+    match code:
+        case Code.AUTH:
+            return _pause(answer, code, words, _HINTS[code])
+        case Code.CREDIT:
             return _no_credit(answer)
-        case 407 | 511:
-            return _retry(answer, "server_error", server_down=True)
-        case 429:
-            return _retry(answer, "rate_limited", counts=False)
-    return None
+        case Code.ENDPOINT:
+            return _endpoint(answer)
+        case Code.SERVER_ERROR | Code.REDIRECTED:
+            return _retry(answer, code, words, server_down=True)
+        case Code.RATE_LIMITED:
+            return _retry(answer, code, words, counts=False)
+        case Code.BUSY | Code.JOB_MISSING | Code.URL_EXPIRED:
+            return _retry(answer, code, words)
+    said = answer.field("code") if code is not Code.REFUSED else None
+    return _reject(answer, named.get(said, code) if isinstance(said, str) else code, words)
 
 
 def _no_credit(answer: Answer) -> PauseService:
@@ -215,16 +196,16 @@ def _no_credit(answer: Answer) -> PauseService:
     link = answer.field("purchaseUrl", "purchase_url")
     shop = "in your StemSplit dashboard"
     if isinstance(link, str) and re.fullmatch(r"https://[!-~]{1,190}", link):
-        # Without its query: that would be cut out as if it were a signature, and the link broken.
+        # Without its query: `printable` would cut it out like a signature and break the link.
         shop = f"at {printable(link.partition('?')[0], answer.secret)}"
-    return _pause(answer, "credit", "No credit left" + needs, f"Buy credit {shop}.")
+    return _pause(answer, Code.CREDIT, "No credit left" + needs, f"Buy credit {shop}.")
 
 
 def _endpoint(answer: Answer) -> PauseService:
     words = "The API has no such endpoint"
     if 300 <= answer.status < 400:
         words = "The API's address redirects elsewhere, which is not followed with a key"
-    return _pause(answer, "endpoint", words, _ENDPOINT_HINT)
+    return _pause(answer, Code.ENDPOINT, words, _ENDPOINT_HINT)
 
 
 def _pause(answer: Answer, code: str, words: str, hint: str) -> PauseService:
@@ -246,7 +227,7 @@ def _unconfirmed(answer: Answer, what: str) -> Unconfirmed:
     )
 
 
-def _reject(answer: Answer, code: str, words: str) -> Reject:
+def _reject(answer: Answer, code: Code, words: str) -> Reject:
     return Reject(
         f"{words}: {answer.where}{answer.said()}.",
         code=code,
@@ -257,20 +238,12 @@ def _reject(answer: Answer, code: str, words: str) -> Reject:
 
 
 def _retry(
-    answer: Answer,
-    code: str,
-    *,
-    words: str = "The server could not answer",
-    hint: str = "",
-    counts: bool = True,
-    server_down: bool = False,
+    answer: Answer, code: Code, words: str, *, counts: bool = True, server_down: bool = False
 ) -> RetryLater:
-    if code == "rate_limited":
-        words = "Too many requests or jobs at once"
     return RetryLater(
         f"{words}: {answer.where}{answer.said()}.",
         code=code,
-        hint=hint,
+        hint=_HINTS.get(code, ""),
         after=answer.after,
         counts=counts,
         server_down=server_down,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from stemwatch.codes import Code
 from stemwatch.errors import Reject
 from stemwatch.stemsplit.answers import Answer, bad_answer, usable_id
 from stemwatch.stemsplit.fields import error, positive, progress, stem_urls, text
@@ -34,7 +35,7 @@ def parse_detail(answer: Answer, remote_id: str, *, stems: int) -> RemoteJob:
     if word == "expired":
         raise Reject(
             "The job is expired: its stems are deleted at the server.",
-            code="job_lost",
+            code=Code.JOB_LOST,
             hint="`stemwatch retry` submits it again (and it is charged again).",
             http_status=answer.status,
             request_id=answer.request_id,

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 import httpx
 
 from stemwatch import __version__
+from stemwatch.codes import Code
 from stemwatch.errors import RetryLater, StemwatchError, Unconfirmed
 from stemwatch.stemsplit.answers import Answer
 from stemwatch.stemsplit.line.address_guard import Resolver, SocketBackend, resolve
@@ -247,4 +248,4 @@ def _unanswered(body: Body, where: str, words: str) -> StemwatchError:
 
 def unreachable(message: str, hint: str = "") -> RetryLater:
     hint = hint or "Check the network and api.base_url; it is tried again by itself."
-    return RetryLater(message, code="unreachable", hint=hint, server_down=True)
+    return RetryLater(message, code=Code.UNREACHABLE, hint=hint, server_down=True)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from stemwatch.codes import Code
 from stemwatch.errors import Reject
 from stemwatch.job import STEMS
 from stemwatch.stemsplit.answers import Answer, bad_answer
@@ -31,7 +32,7 @@ def stem_urls(answer: Answer, given: Any, count: int) -> Mapping[str, str]:
     if missing:
         raise Reject(
             f"The job is completed, but without its {', '.join(missing)}.",
-            code="missing_stem",
+            code=Code.MISSING_STEM,
             hint="The job is paid for: look for it in your StemSplit dashboard; "
             "`stemwatch retry` asks for its stems again.",
             http_status=answer.status,

@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from stemwatch.codes import Code
 from stemwatch.errors import Reject
 from stemwatch.job import Options
 from stemwatch.limits import Limits
-
-NOT_WAITED = "not_waited"  # code of a RetryLater: an upload ahead was closed by the server
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ class TooLarge(Reject):
     def __init__(self, limit: int) -> None:
         super().__init__(
             f"The file is larger than the {limit / 1e6:.0f} MB that the API takes.",
-            code="too_large",
+            code=Code.TOO_LARGE,
             hint="Convert it to FLAC or MP3 and drop that.",
         )
         self.limit = limit

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from stemwatch.codes import Code
 from stemwatch.errors import PauseService, Reject, RetryLater, Unconfirmed
 from stemwatch.job import Options
 from stemwatch.limits import Limits
@@ -89,7 +90,7 @@ class PresignedApi:
             await self._calls.permit()
         await before_last_bytes()
         if _identity(upload) != identity:
-            raise RetryLater("The file changed before it was submitted.", code="changed")
+            raise RetryLater("The file changed before it was submitted.", code=Code.CHANGED)
         body = JsonBody(
             {
                 "uploadKey": key,
@@ -262,6 +263,6 @@ def _identity(upload: Upload) -> tuple[int, ...]:
 def _no_upload(why: str) -> PauseService:
     return PauseService(
         f"The API gave an upload address that is refused: {why}",
-        code="endpoint",
+        code=Code.ENDPOINT,
         hint="Check api.base_url in the configuration (`stemwatch check`).",
     )

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from http import HTTPStatus
 from urllib.parse import quote
 
+from stemwatch.codes import Code
 from stemwatch.errors import RetryLater, Unconfirmed
 from stemwatch.job import Options
 from stemwatch.limits import Limits
@@ -15,7 +16,6 @@ from stemwatch.stemsplit.answers import accepted, get_fault, post_fault
 from stemwatch.stemsplit.answers_separate import parse_job
 from stemwatch.stemsplit.calls import Calls
 from stemwatch.stemsplit.interface import (
-    NOT_WAITED,
     Balance,
     Registered,
     RemoteJob,
@@ -151,7 +151,7 @@ def _not_waited(why: str, http_status: int | None = None) -> RetryLater:
     """Nobody's fault, and nothing is paid: the upload that waited for a slot had no end."""
     return RetryLater(
         f"the server did not wait for the upload's end: {why}",
-        code=NOT_WAITED,
+        code=Code.NOT_WAITED,
         http_status=http_status,
         counts=False,
         after=0.0,

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from stemwatch.codes import Code
 from stemwatch.errors import StemwatchError
 from stemwatch.stemsplit.answers import Answer, post_fault, usable_id
 from stemwatch.stemsplit.interface import Registered, WebhookEvent
@@ -26,13 +27,13 @@ _EVENTS = {"job.completed", "job.failed"}
 class Forged(StemwatchError):
     """No signature, or none of ours: 401."""
 
-    code = "webhook_forged"
+    code = Code.WEBHOOK_FORGED
 
 
 class Stale(StemwatchError):
     """Well signed, but old (a replay), or not a callback about a job: 400."""
 
-    code = "webhook_stale"
+    code = Code.WEBHOOK_STALE
 
 
 @dataclass(frozen=True, slots=True)

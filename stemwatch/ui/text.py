@@ -26,13 +26,12 @@ def say(text: str = "", *, err: bool = False) -> None:
     click.echo(redacted(text), file=stream)
 
 
-def console(stream: IO[str] | None = None) -> Console:
+def console() -> Console:
     """Where tables and bars are drawn: names are text here, never markup or emoji codes."""
     from rich.console import Console  # not for `--json`
 
-    stream = stream or sys.stdout
-    _forgive(stream)
-    return Console(file=stream, markup=False, emoji=False, highlight=False)
+    _forgive(sys.stdout)
+    return Console(file=sys.stdout, markup=False, emoji=False, highlight=False)
 
 
 def speaks_unicode(stream: IO[str] | None = None) -> bool:

@@ -12,24 +12,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from stemwatch.codes import Code, rule_of
 from stemwatch.errors import StemwatchError
 from stemwatch.workers.context import Context
 from stemwatch.workers.pool.turns import Pool
 
 POOL_PATIENCE = 60.0  # seconds that one turn of the pool may take; the journal's lock may need 30
-ENDS_BY_ITSELF = frozenset({"server", "server_error", "storage", "rate_limited"})
-_WORDS = {
-    "auth": "the API refuses the key",
-    "credit": "the account has no credit left",
-    "endpoint": "the API's address is wrong",
-    "server": "the API can't be reached",
-    "server_error": "the API fails to take songs",
-    "storage": "the API's storage can't be reached",
-    "rate_limited": "the API asked for time (429)",
-    "disk": "the results' disk can't be written",
-    "room": "the results' disk has too little room",
-    "inbox": "the inbox can't be reached",
-    "journal": "the journal can't be written",
+_WORDS: Mapping[str, str] = {
+    Code.AUTH: "the API refuses the key",
+    Code.CREDIT: "the account has no credit left",
+    Code.ENDPOINT: "the API's address is wrong",
+    Code.SERVER: "the API can't be reached",
+    Code.SERVER_ERROR: "the API fails to take songs",
+    Code.STORAGE: "the API's storage can't be reached",
+    Code.RATE_LIMITED: "the API asked for time (429)",
+    Code.DISK: "the results' disk can't be written",
+    Code.ROOM: "the results' disk has too little room",
+    Code.INBOX: "the inbox can't be reached",
+    Code.JOURNAL: "the journal can't be written",
 }
 
 
@@ -81,7 +81,7 @@ class Health:
 
     def reasons(self) -> list[Word]:
         """Why the service does not do its work; none: it is ready."""
-        return [*self._own(), *(p for p in self.pauses() if p.code not in ENDS_BY_ITSELF)]
+        return [*self._own(), *(p for p in self.pauses() if not rule_of(p.code).passes)]
 
     def _own(self) -> list[Word]:
         """Reasons that are no pause."""

@@ -21,13 +21,13 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from stemwatch import __version__
+from stemwatch.codes import PAUSES
 from stemwatch.errors import StemwatchError
 from stemwatch.job import JobState
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.web.health import Health
 from stemwatch.web.ledger import Ledger
 from stemwatch.workers.pacing.budget import start_of_day, start_of_month
-from stemwatch.workers.pacing.gate import CODES
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -86,7 +86,7 @@ class Metrics:
             "paused",
             "1 while this holds work back.",
             "reason",
-            {code: code in pauses for code in sorted({*CODES, *pauses})},
+            {code: code in pauses for code in sorted({*PAUSES, *pauses})},
         )
         yield _gauge("slots_held", "Jobs at the API now.", slots.held)
         yield _gauge("slots_limit", "Jobs that are sent there at once.", slots.limit)

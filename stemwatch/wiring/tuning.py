@@ -37,8 +37,7 @@ def retune(context: Context, settings: Settings) -> None:
     chosen, timing = tuning(settings), context.timing
     deadline = settings.api.job_deadline
     context.budget = chosen.budget
-    context.job_deadline = deadline
     context.slots.resize(chosen.at_once)
     context.requests.resize(chosen.per_minute)
     context.polls.repace(chosen.interval, timing.poll_min, deadline, timing.late_poll)
-    context.wake()
+    context.bell.wake()

@@ -21,7 +21,7 @@ from stemwatch.server.spawn import LocalServer
 from stemwatch.stemsplit.calls import Calls
 from stemwatch.stemsplit.interface import SeparationApi
 from stemwatch.stemsplit.wires import open_api
-from stemwatch.wiring.tuning import tuning
+from stemwatch.wiring.tuning import Tuning, tuning
 from stemwatch.workers.context import Context
 from stemwatch.workers.pacing.gate import Gate
 from stemwatch.workers.pacing.pace import RequestBudget, Slots
@@ -64,7 +64,9 @@ async def working_set(
             api.open(settings.api.base_url, key)
         audio = AudioHelper(idle=timing.helper_idle)
         stack.push_async_callback(audio.close)
-        yield _context(settings, journal, api, requests, audio, places, timing, owner, at_once)
+        yield _context(
+            settings, chosen, journal, api, requests, audio, places, timing, owner, at_once
+        )
 
 
 class _Api:
@@ -102,7 +104,7 @@ class _Api:
         self.open(base_url, self._key)
         if self.context is not None:
             self.context.api = self.now
-            self.context.wake()
+            self.context.bell.wake()
 
     async def close(self) -> None:
         for api in self._all:
@@ -111,6 +113,7 @@ class _Api:
 
 def _context(
     settings: Settings,
+    chosen: Tuning,
     journal: Journal,
     api: _Api,
     requests: RequestBudget,
@@ -121,7 +124,6 @@ def _context(
     at_once: int,
 ) -> Context:
     clock = time.monotonic
-    chosen = tuning(settings)
     slots = Slots(at_once, timing.creep, clock)
     polls = Polls(
         chosen.interval,
@@ -145,7 +147,6 @@ def _context(
         timing=timing,
         local=settings.local,
         owner=owner,
-        job_deadline=settings.api.job_deadline,
         clock=clock,
     )
     api.context = context

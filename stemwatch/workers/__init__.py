@@ -16,5 +16,6 @@ The words that these rooms share:
     trouble    what one song or one folder has alone; it waits, and nobody else does
     rehearsal  doing in a folder what a step does there, with a small file and without a song
     place      the folders of one inbox (`disks/places.py`)
+    bell       what rings the pool: there is something new, or a seat, slot or the line is idle
     anchor     a folder and the disk that it is believed to be on
 """

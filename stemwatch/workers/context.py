@@ -7,37 +7,31 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from stemwatch.audio.helper.client import AudioHelper
 from stemwatch.disks.places import Place
+from stemwatch.disks.reservations import Space
 from stemwatch.errors import PauseService, StemwatchError
 from stemwatch.job import Job
 from stemwatch.journal.journal import Journal
 from stemwatch.log import log
-from stemwatch.stemsplit.interface import RemoteJob, SeparationApi
+from stemwatch.stemsplit.interface import SeparationApi
 from stemwatch.tasks import supervise
+from stemwatch.workers.bell import Bell
 from stemwatch.workers.counters import Counters
+from stemwatch.workers.memory import Memory
 from stemwatch.workers.pacing.budget import Budget
 from stemwatch.workers.pacing.credit import Credit
 from stemwatch.workers.pacing.gate import Gate
 from stemwatch.workers.pacing.pace import RequestBudget, Slots
 from stemwatch.workers.pacing.polls import Polls
-from stemwatch.workers.pacing.rehearsal import Rehearsal
 from stemwatch.workers.pacing.timing import Timing
 from stemwatch.workers.pacing.troubles import Troubles
-from stemwatch.workers.pacing.unforeseen import Unforeseen
 from stemwatch.workers.pacing.uploads_ahead import Ahead
 from stemwatch.workers.progress import Progress
 
 T = TypeVar("T")
-
-
-class Reserved(NamedTuple):
-    """Bytes of the disk that `outbox` is on."""
-
-    outbox: str
-    size: int
 
 
 @dataclass(slots=True)
@@ -63,27 +57,13 @@ class Context:
     rng: random.Random = field(default_factory=random.Random)
     counters: Counters = field(default_factory=Counters)
     credit: Credit = field(default_factory=Credit)
-    # Fresh stem URLs of jobs that were just seen completed: they expire, so never on disk.
-    fresh: dict[int, RemoteJob] = field(default_factory=dict)
-    # What jobs at work are going to need, by job.
-    reserved: dict[int, Reserved] = field(default_factory=dict)
+    space: Space = field(default_factory=Space)
+    memory: Memory = field(default_factory=Memory)
+    troubles: Troubles = field(default_factory=Troubles)
+    bell: Bell = field(default_factory=Bell)
     # Jobs past the point of no return of their submission: a drain waits for their answers.
     committed: set[int] = field(default_factory=set)
     critical: set[asyncio.Task[Any]] = field(default_factory=set)
-    trial: int | None = None  # the one job that may be submitted to see whether a pause is over
-    # Bytes that the song needs which found too little room, by inbox.
-    room_wanted: dict[str | None, int] = field(default_factory=dict)
-    troubles: Troubles = field(default_factory=Troubles)
-    unforeseen: Unforeseen = field(default_factory=Unforeseen)
-    rehearsals: dict[str, Rehearsal] = field(default_factory=dict)  # by outbox
-    untagged: set[int] = field(default_factory=set)  # jobs whose tags ended the audio helper
-    job_deadline: float = 300.0  # seconds until a job is reported as late
-    wake: Callable[[], None] = lambda: None  # there may be something new to claim
-    added: Callable[[Job], None] = lambda job: None  # ... this one
-    hurry: Callable[[], None] = lambda: None  # ... and a seat, a slot or the line stands idle
-    # Told of every job that came to its end, or whose original can't be moved; of each once.
-    ended: Callable[[Job], None] = lambda job: None
-    reported_late: set[int] = field(default_factory=set)
 
     def place_of(self, job: Job) -> Place:
         """Where this job's files are.

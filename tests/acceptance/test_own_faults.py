@@ -12,7 +12,7 @@ import pytest
 from tests.acceptance.harness import KEY, SEPARATE, Home, Service
 from tests.acceptance.songs import drop, encode
 from tests.support.audio_samples import with_endless_vendor
-from tests.support.broken import STEP, TAGS_CRASH, TYPE_ERROR, Broken
+from tests.support.broken import INTAKE, STEP, TAGS_CRASH, TYPE_ERROR, Broken
 from tests.support.scenario.server import ScenarioServer
 from tests.support.waiting import wait_for
 
@@ -157,3 +157,29 @@ def test_one_song_that_a_step_fails_for_lets_the_others_go_on(
     assert len(home.sidecars()) == 2
     assert home.reasons()["odd.wav"]["code"] == "internal"
     assert len(server.requests("post")) == 3
+
+
+@SEPARATE
+def test_a_fault_while_songs_are_taken_in_pauses_and_is_not_met_at_every_round(
+    tmp_path: Path, home: Home, server: ScenarioServer
+) -> None:
+    """It was met again every few seconds for years, and nobody was told but the log."""
+    broken = Broken(tmp_path)
+    home.extra_env |= broken.env
+    broken.by(INTAKE.format(of=""))
+    with service(home) as running:
+        drop(home.inbox / "song.wav")
+        told = running.wait_for_event("service.paused")
+        assert told["reason"] == "internal"
+        assert "AttributeError" in told["message"]
+        scans = home.status()["watcher"]["scans"]
+        wait_for(lambda: home.status()["watcher"]["scans"] >= scans + 3)
+        assert len([e for e in running.events("file.error") if "path" in e]) == 1
+        (listed,) = home.status()["unreadable"]
+        assert listed["path"] == str(home.inbox / "song.wav")
+    with service(home, "--once") as running:
+        assert running.process.wait(timeout=60) == 1, running.text()
+    broken.mend()
+    with service(home, "--once") as running:
+        assert running.process.wait(timeout=60) == 0, running.text()
+    assert (home.reasons(), len(server.requests("post"))) == ({}, 1)

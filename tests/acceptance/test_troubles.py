@@ -88,6 +88,29 @@ def test_a_folder_that_takes_nothing_holds_its_own_songs_only(
     assert home.reasons() == {}
 
 
+def test_a_file_in_the_way_of_a_folder_is_waited_for(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """Paid for and never given up; one run says so and ends, a service goes on at once."""
+    home = Home(tmp_path, watch=QUICK, base_url=server.url)
+    home.outbox.mkdir()
+    (home.outbox / "bad").write_text("a person's own file")
+    (home.inbox / "bad").mkdir()
+    in_bad(home, 0)
+    with home.scaled_service(SCALE, "--once") as service:
+        assert service.process.wait(60) == 1, service.text()
+    assert (server.paid["total"], home.reasons()) == (1, {})
+    with home.scaled_service(SCALE) as service:
+        told = service.wait_for_event("folder.refuses")
+        assert "Move that file away" in told["hint"]
+        in_bad(home, 1)
+        service.wait_for_event("job.waits", count=2)
+        (home.outbox / "bad").unlink()
+        wait_for(lambda: archived(home, "bad") == 2, what=f"both songs in\n{service.text()}")
+    assert len(server.requests("download")) == 2 * 2
+    assert server.paid["total"] == 2
+
+
 def test_a_run_that_is_to_end_does_not_wait_for_such_a_folder(
     tmp_path: Path, server: ScenarioServer
 ) -> None:

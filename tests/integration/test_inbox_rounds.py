@@ -16,6 +16,7 @@ from stemwatch.inbox.names import Filter
 from stemwatch.inbox.rounds import AT_ONCE, Rounds
 from stemwatch.inbox.scan import Found
 from stemwatch.inbox.settle import Settler
+from stemwatch.inbox.unreadable import OwnFaults, Unreadable
 from stemwatch.inbox.watcher import Watcher
 from stemwatch.job import Identity, Job, JobState
 from stemwatch.journal.journal import Journal
@@ -29,11 +30,20 @@ class Service(Front):
 
     def __init__(self) -> None:
         self.admitted: list[str] = []
+        self.odd: set[str] = set()  # songs over which our own code fails
+        self.tried: list[str] = []  # ... and each time that it did
+        self.told: list[Exception] = []
         self.expected: list[str] = []  # every name so far
         self.ahead: set[str] = set()  # those that are not forgotten
 
     async def admit(self, found: Found, *, patient: bool) -> None:  # noqa: ARG002
+        if found.relpath in self.odd:
+            self.tried.append(found.relpath)
+            raise TypeError("an argument that the library does not know")
         self.admitted.append(found.relpath)
+
+    def unforeseen(self, fault: Exception) -> None:
+        self.told.append(fault)
 
     def expect(self, path: str, seen: Identity) -> None:  # noqa: ARG002
         self.expected.append(os.path.basename(path))
@@ -219,3 +229,44 @@ def test_a_fault_of_their_own_ends_the_rounds(inbox: Path) -> None:
 
     with pytest.raises(ZeroDivisionError):
         asyncio.run(rounds())
+
+
+def test_one_file_that_meets_a_fault_of_ours_waits_alone(inbox: Path) -> None:
+    """Told once, listed, and not tried at every round; the others go on."""
+
+    async def rounds() -> None:
+        async with _going(inbox) as (going, service, _):
+            service.odd.add("odd.mp3")
+            (inbox / "odd.mp3").write_bytes(b"song")
+            await wait_for_async(lambda: service.told)
+            for number in range(3):
+                (inbox / f"{number}.mp3").write_bytes(b"song")
+            await _scan(going, 20)
+            assert service.admitted == []  # for half a minute: it may be everybody's
+            assert service.tried == ["odd.mp3"]
+            assert list(going.unreadable) == [os.fspath(inbox / "odd.mp3")]
+            assert going.idle, "one run is not to wait for us to mend it"
+
+    asyncio.run(rounds())
+
+
+def test_a_fault_of_ours_is_looked_for_ever_more_rarely() -> None:
+    """Everybody's, until another song passes; then the one that goes on to fail waits alone."""
+    settler = Settler(1.0, samples=2, capacity=9, patience=1.0, compare_inode=True)
+    faults = OwnFaults(settler, Unreadable())
+    odd, fault, now = Found("/in/odd", "odd", Identity(1, 2, 3, 4)), TypeError("ours"), 100.0
+    settler.track(odd, now)
+
+    def gap(*, everybodys: bool) -> float:
+        nonlocal now
+        assert faults.met(odd, fault, now) is everybodys
+        assert faults.rests(now) is everybodys
+        began, now = now, settler.next_due() or 0.0
+        assert settler.due(now, 9) == ["/in/odd"]
+        return now - began
+
+    assert [gap(everybodys=True) for _ in range(5)] == [30.0, 60.0, 120.0, 240.0, 300.0]
+    assert faults.met(odd, fault, now)
+    faults.passed("/in/other")
+    assert not faults.rests(now)
+    assert [gap(everybodys=False) for _ in range(2)] == [300.0, 300.0]

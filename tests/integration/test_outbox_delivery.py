@@ -214,12 +214,35 @@ def test_a_subfolder_on_another_mount_gets_whole_folders_too(outbox: str, far: s
     assert os.listdir(os.path.join(outbox, ".stemwatch")) == []
 
 
+def test_a_hidden_folder_on_another_mount_gets_whole_folders_too(outbox: str, far: str) -> None:
+    """Results made on a quick disk and kept on a large one: a paid song was given up."""
+    os.symlink(far, os.path.join(outbox, ".stemwatch"))
+    os.mkdir(os.path.join(outbox, "song"))
+    folder = deliver(outbox)
+    assert os.path.basename(folder) == "song [1a2b3c4d]"
+    assert delivery.verify_folder(folder)["stems"][0]["bytes"] == 2
+    assert os.listdir(far) == []
+    assert sorted(os.listdir(outbox)) == [".stemwatch", "song", "song [1a2b3c4d]"]
+
+
+def test_where_no_rename_can_show_it_a_song_waits(
+    outbox: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some union mounts rename no folder at all: told as the fault of the disk, not of the song."""
+    made = staged(outbox)
+    monkeypatch.setattr(durable, "_renameat2", lambda: lambda source, target: errno.EXDEV)
+    with pytest.raises(PauseService, match="Mount it"):
+        delivery.publish(made, outbox, "song", SHA, describe(a_job()))
+    again = Staging(outbox, made.token, "wav")
+    assert all(again.recover(stem) for stem in ("vocals", "instrumental"))
+
+
 def test_a_kill_while_staging_elsewhere_is_cleaned(outbox: str, far: str) -> None:
     """The note in the first staging leads to the second."""
     made = staged(outbox, "dead")
     made.arrange("song", describe(a_job()))
     made.move_beside(far)
-    assert os.listdir(far) == [".stemwatch"]
+    assert os.listdir(far) == [".stemwatch-beside"]
     staged(outbox, "alive")
     assert staging.clean(outbox, {"alive"}) == ["dead"]
     assert os.listdir(far) == []

@@ -22,6 +22,7 @@ from stemwatch.workers.pacing.timing import Timing
 from tests.acceptance.harness import Home
 from tests.support.context import context_of
 from tests.support.journal import new_job
+from tests.support.ringing import Hears
 
 QUEUED, SUBMITTING, GONE = JobState.QUEUED, JobState.SUBMITTING, JobState.GONE
 SEPARATING, SEPARATED = JobState.SEPARATING, JobState.SEPARATED
@@ -68,7 +69,7 @@ def test_the_oldest_song_that_waits_goes_on_with_what_is_paid(
     async def main() -> None:
         async with left_by_a_split(tmp_path, state) as (ctx, dead):
             woken: list[None] = []
-            ctx.wake = lambda: woken.append(None)
+            ctx.bell.answered_by(Hears(lambda: woken.append(None)))
             await looked(ctx, str(tmp_path / "state"))
             assert await states(ctx) == [GONE, state, QUEUED, QUEUED]
             heir = await ctx.journal.get(2)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from stemwatch.codes import SUBMIT
 from stemwatch.config import Folders, Settings
 from stemwatch.disks.places import Place
 from stemwatch.inbox.names import Filter
@@ -19,7 +20,6 @@ from stemwatch.service.admission import Front
 from stemwatch.service.watchdog import Vital
 from stemwatch.wiring.working_set import intake_of, working_set
 from stemwatch.workers.context import Context
-from stemwatch.workers.pacing.gate import SUBMIT
 from stemwatch.workers.pacing.timing import Timing
 from stemwatch.workers.pool.turns import Pool
 from tests.support.waiting import Clock, wait_for_async

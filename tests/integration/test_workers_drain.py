@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
+from stemwatch.codes import FETCH, SUBMIT
 from stemwatch.errors import PauseService, Reject
 from stemwatch.job import Identity, Job, JobState, Options
 from stemwatch.limits import Limits
 from stemwatch.stemsplit.interface import RemoteJob, Submitted, TooLarge, Upload
 from stemwatch.workers.context import Context
-from stemwatch.workers.pacing.gate import FETCH, SUBMIT
 from stemwatch.workers.pool.claims import Claims
 from stemwatch.workers.pool.turns import Pool
 from tests.acceptance.harness import Home

@@ -68,7 +68,7 @@ def test_a_song_costs_few_looks_at_the_journal(tmp_path: Path) -> None:
                 await asyncio.gather(
                     *(context.journal.add(_song(home, number)) for number in range(SONGS))
                 )
-                context.wake()
+                context.bell.wake()
                 await wait_for_async(lambda: home.journal_count("done") == SONGS)
                 return looks.count
 
@@ -82,7 +82,7 @@ def test_a_pool_that_is_woken_for_nothing_asks_once(tmp_path: Path) -> None:
         home = Home(tmp_path, "http://127.0.0.1:9/v1")
         async with _working(home) as (context, pool):
             looks = Looks(context.journal)
-            context.wake()
+            context.bell.wake()
             await wait_for_async(lambda: looks.count > 0)
             at_once = looks.count  # all of them were asked before the first was answered
             await wait_for_async(lambda: pool.standstill() == 0.0)
@@ -103,14 +103,14 @@ def test_what_another_process_brings_back_is_found_when_somebody_wakes_the_pool(
             home = Home(tmp_path, server.url, api={"poll_interval": 0.05})
             async with _working(home) as (context, _):
                 await context.journal.add(_song(home, 1))
-                context.wake()
+                context.bell.wake()
                 await wait_for_async(lambda: home.journal_count("done") == 1)
                 other = Journal(context.journal.path)
                 known = (await other.in_states([JobState.DONE]))[0]
                 again = known.evolve(state=state, idempotency_key="a key", submitted_at=1.0)
                 await other.add(again.evolve(content_key="other", path=f"{known.path}.again"))
                 other.close()
-                context.wake()
+                context.bell.wake()
                 await wait_for_async(lambda: home.journal_count(str(state)) == 0)
 
     asyncio.run(scenario())
@@ -130,7 +130,7 @@ def test_one_that_is_due_while_the_journal_is_asked_is_not_forgotten(
             async with _working(home) as (context, _):
                 for number in (1, 2):
                     await context.journal.add(_song(home, number))
-                context.wake()
+                context.bell.wake()
                 await wait_for_async(lambda: home.journal_count("done") == 2)
                 due = context.now() + 0.3  # a busy pool looks at everything once a second
                 at_once, states = context.journal.claim, {JobState.DELIVERED, JobState.QUARANTINED}
@@ -146,7 +146,7 @@ def test_one_that_is_due_while_the_journal_is_asked_is_not_forgotten(
                     late = {"not_before": due + 0.02 * job.id, "filed_to": None}
                     again = job.evolve(state=JobState.DELIVERED, path=f"{job.path}.2", **late)
                     await context.journal.add(again)
-                context.wake()
+                context.bell.wake()
                 await wait_for_async(lambda: home.journal_count("done") == 4, timeout=10)
 
     asyncio.run(scenario())

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stemwatch import config
+from stemwatch.disks.mounts import watch_mode
 from stemwatch.errors import PauseService
+from stemwatch.service.inboxes import Served
+from stemwatch.wiring.working_set import place_of
+from stemwatch.workers.pacing.timing import Timing
 from stemwatch.workers.pool.pause_probes import probe
 from tests.acceptance.harness import Home
 from tests.support.context import context_of
@@ -22,11 +30,16 @@ LATE = {"get": [{"status": 429, "headers": {"Retry-After": "7"}}]}
 
 
 def probed(
-    root: Path, wire: str, code: str, changes: Mapping[str, Any], waiting: float | None = None
+    root: Path,
+    wire: str,
+    code: str,
+    changes: Mapping[str, Any],
+    waiting: float | None = None,
+    in_vain: int = 0,
 ) -> tuple[str, set[str], int]:
     """What became of the pause `code`, the codes of the others, and how often was asked.
 
-    `waiting`: the seconds of the one song that is queued.
+    `waiting`: the seconds of the one song that is queued; `in_vain`: tries before.
     """
 
     async def main() -> tuple[str, set[str], int]:
@@ -38,6 +51,9 @@ def probed(
                 gate = context.gate
                 gate.pause(PauseService("held.", code=code, after=0.0))
                 (pause,) = gate.due()
+                for _ in range(in_vain):
+                    gate.in_vain(pause)
+                    (pause,) = gate.pauses
                 await probe(context, pause)
                 left = {pause.code: pause for pause in gate.pauses}
                 end = OVER
@@ -99,3 +115,75 @@ def test_wire_b(
     """Its balance and its list tell, but for a server that answers questions only."""
     end, others, asked = probed(tmp_path, "presigned", code, changes, waiting)
     assert (end, others, asked) == (*expected, 1)
+
+
+NEVER: Mapping[str, Any] = {"balance": [{"status": 502}] * 9}
+
+
+@pytest.mark.parametrize(
+    ("code", "changes", "expected"),
+    [
+        ("credit", NEVER, (MAY_TRY, set(), 2)),
+        ("server", NEVER, (OVER, set(), 2)),
+        ("server_error", NEVER, (MAY_TRY, set(), 2)),
+        ("auth", NEVER, (OVER, set(), 2)),
+        ("endpoint", GATEWAY, (MAY_TRY, set(), 2)),
+        ("credit", {**NEVER, **GATEWAY}, (WAITS, set(), 2)),
+        ("server", {**NEVER, **GATEWAY}, (WAITS, set(), 2)),
+        ("credit", {**NEVER, "get": [{"status": 401}]}, (WAITS, {"auth"}, 2)),
+        ("credit", {"balance_seconds": 0}, (WAITS, set(), 1)),
+    ],
+)
+def test_a_call_that_is_broken_for_good_ends_in_another_question(
+    tmp_path: Path, code: str, changes: Mapping[str, Any], expected: tuple[str, set[str], int]
+) -> None:
+    """What 402 paused was held for ever behind a balance that is never told.
+
+    Nothing is risked while the API answers nothing at all, nor while it says that none is left.
+    """
+    assert probed(tmp_path, "presigned", code, changes, in_vain=3) == expected
+
+
+def test_an_outbox_that_can_not_be_read_stays_paused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A locked subfolder, where the journal is to be made again: written to, its disk looks well.
+
+    The pause ended and began again every 15 s, and was told each time.
+    """
+    home = Home(tmp_path, "http://127.0.0.1:9/v1")
+    locked = home.outbox / "Jazz"
+    locked.mkdir(parents=True)
+    (home.outbox / "lost+found").mkdir()
+    listed, shut = os.scandir, {str(locked), str(home.outbox / "lost+found")}
+
+    def scandir(path: str) -> Any:
+        if path in shut:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return listed(path)
+
+    async def main() -> None:
+        settings = config.load(str(home.config), env={})
+        (inbox,) = settings.every_inbox
+        mode = watch_mode("poll", str(home.inbox))
+        place = place_of(settings.folders, mode, 10.0)
+        timing = replace(Timing(), disk_recheck=0.0)
+        async with context_of(home, timing=timing, place=place) as context:
+            changes: list[bool] = []
+            context.gate.on_change = lambda pause, begins: changes.append(begins)
+            served = Served(inbox, settings.watch, context, mode)
+            for _ in range(3):
+                await served.prepare()
+                (pause,) = context.gate.pauses
+                assert str(locked) in pause.message
+                await probe(context, pause)
+            assert changes == [True]
+            shut.remove(str(locked))  # the other one is root's own, and nothing is delivered there
+            await probe(context, pause)
+            await served.prepare()
+            assert changes == [True, False]
+            assert not served.away
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "scandir", scandir)
+        asyncio.run(main())

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from stemwatch.codes import FETCH
 from stemwatch.job import Identity, Job, JobState
 from stemwatch.journal.claiming import ORDER
-from stemwatch.workers.pacing.gate import FETCH
 from stemwatch.workers.pacing.timing import Timing
 from stemwatch.workers.pool.turns import Pool
 from tests.acceptance.harness import Home
@@ -54,7 +54,7 @@ def test_no_slot_is_held_for_a_job_that_ended_while_the_journal_was_asked(
                 await wait_for_async(lambda: home.journal_count("done") == SONGS)
                 await wait_for_async(lambda: len(context.polls) == 0 and not pool.busy)
                 assert context.slots.held == 0
-                assert context.reserved == {}
+                assert len(context.space) == 0
                 await pool.stop(20.0)
                 await running
 

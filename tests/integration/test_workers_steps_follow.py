@@ -55,7 +55,7 @@ def test_a_job_that_runs_for_weeks_is_never_paid_for_again(tmp_path: Path) -> No
         async with context_of(Home(tmp_path, "http://127.0.0.1:9/v1")) as ctx:
             job = await _submitted(ctx)
             started = ctx.clock()
-            ctx.clock = lambda: started + ctx.job_deadline + 1.0
+            ctx.clock = lambda: started + ctx.polls.late_after + 1.0
             with pytest.raises(Reject) as overdue:
                 await follow(ctx, job)
             assert "pays nothing" in overdue.value.hint

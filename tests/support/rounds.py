@@ -28,5 +28,8 @@ class Front:
     def offline(self, fault: StemwatchError) -> None:
         raise fault
 
+    def unforeseen(self, fault: Exception) -> None:
+        raise fault
+
     def trouble(self, fault: StemwatchError) -> None:
         raise fault

@@ -20,12 +20,13 @@ TO_BE_SPLIT: set[str] = set()
 
 # What each room may import from. What is not named here (commands, service, operations, ...)
 # stands above the rooms: it may import any of them, and none of them may import it.
-GROUND = frozenset({"errors", "job", "limits", "tasks"})
+GROUND = frozenset({"codes", "errors", "job", "limits", "tasks"})
 ROOMS: dict[str, frozenset[str]] = {
-    "errors": frozenset(),
-    "job": frozenset(),
+    "codes": frozenset(),
+    "errors": frozenset({"codes"}),
+    "job": frozenset({"codes"}),
     "tasks": frozenset(),
-    "limits": frozenset({"errors"}),
+    "limits": frozenset({"codes", "errors"}),
     "lean_imports": frozenset(),
     "extras": frozenset({"errors"}),
     "log": frozenset({"lean_imports"}),

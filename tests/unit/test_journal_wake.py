@@ -19,6 +19,7 @@ WAITING: list[tuple[dict[str, Any], bool]] = [
     ({"state": JobState.QUARANTINED, "code": "not_audio"}, True),
     ({"state": JobState.QUEUED, "code": "rate_limited"}, False),
     ({"state": JobState.SEPARATED, "code": "network"}, False),
+    ({"state": JobState.QUEUED, "code": "internal"}, False),
     ({"state": JobState.QUEUED, "code": "disk", "owner": "split"}, False),
 ]
 
@@ -34,7 +35,7 @@ def test_only_what_waits_for_a_disk_is_woken(tmp_path: Path, of_these: bool) -> 
                 await journal.add(new_job(number, not_before=1e12, **fields))
                 for number, (fields, _) in enumerate(WAITING, 1)
             ]
-            await journal.wake(None, [job.id for job in jobs] if of_these else None)
+            await journal.wake(None, ["disk"], [job.id for job in jobs] if of_these else None)
             found = [await journal.get(job.id) for job in jobs]
             woken = [job is not None and job.not_before == 0.0 for job in found]
             assert woken == [expected for _, expected in WAITING]
@@ -54,7 +55,7 @@ def test_others_sleep_on(tmp_path: Path) -> None:
                 await journal.add(new_job(number, not_before=1e12, code="disk"))
                 for number in (1, 2)
             ]
-            await journal.wake(None, [one.id])
+            await journal.wake(None, ["disk"], [one.id])
             found = await journal.get(other.id)
             assert found is not None
             assert found.not_before == 1e12

@@ -161,3 +161,35 @@ def test_a_quick_transfer_lets_others_run_once_a_megabyte(way: str) -> None:
         return found
 
     assert asyncio.run(turns()) == 8
+
+
+def test_an_answer_before_the_requests_end_is_not_dripped_for_ever() -> None:
+    """A byte now and then kept a seat and the line for as long as the whole upload may take."""
+
+    async def scenario() -> bytes:
+        near, far = socket.socketpair()
+        near.setblocking(False)
+        stream = SocketStream(near, early_answer=0.3)
+        far.sendall(b"HTTP/1.1 503 ")
+        with pytest.raises(httpcore.WriteError):
+            await stream.write(bytes(PIECE), timeout=10)
+        over = threading.Event()
+
+        def drip() -> None:
+            while not over.wait(0.02):
+                far.sendall(b"x")
+
+        dripping = asyncio.create_task(asyncio.to_thread(drip))
+        answer = b""
+        try:
+            with pytest.raises(httpcore.ReadTimeout):
+                while len(answer) < 1000:
+                    answer += await stream.read(READ_BYTES, timeout=10)
+        finally:
+            over.set()
+            await dripping
+            await stream.aclose()
+            far.close()
+        return answer
+
+    assert asyncio.run(scenario()).startswith(b"HTTP/1.1 503 x")

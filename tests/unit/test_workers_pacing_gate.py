@@ -6,8 +6,9 @@ import random
 
 import pytest
 
+from stemwatch.codes import FETCH, FILE, POLL, SUBMIT
 from stemwatch.errors import PauseService
-from stemwatch.workers.pacing.gate import FETCH, FILE, POLL, SUBMIT, Gate
+from stemwatch.workers.pacing.gate import Gate
 from stemwatch.workers.pacing.timing import Timing
 from tests.support.waiting import Clock
 

@@ -78,7 +78,7 @@ def test_slots_are_given_in_turn_and_back() -> None:
 
         tasks = {job: asyncio.create_task(wait(job)) for job in (2, 3, 4)}
         await asyncio.sleep(0)
-        assert (slots.held, slots.free) == (1, 0)
+        assert (slots.held, slots.vacant) == (1, 0)
         tasks[3].cancel()
         await asyncio.sleep(0)
         slots.release(1)
@@ -122,12 +122,12 @@ def test_a_429_lowers_the_limit_and_time_raises_it_again() -> None:
         slots.refused()
         assert slots.limit == 1
         slots.refused()
-        assert (slots.limit, slots.free) == (1, 0)
+        assert (slots.limit, slots.vacant) == (1, 0)
         assert slots.next_rise() == clock.now + 60
         clock.now += 59
-        assert (slots.free, slots.limit) == (0, 1)
+        assert (slots.vacant, slots.limit) == (0, 1)
         clock.now += 121
-        assert (slots.free, slots.limit) == (2, 4)
+        assert (slots.vacant, slots.limit) == (2, 4)
         assert slots.next_rise() is None
 
     asyncio.run(scenario())
@@ -156,11 +156,11 @@ def test_what_runs_there_after_a_restart_has_its_slot() -> None:
     slots = Slots(1, 60.0, Clock(50.0))
     slots.hold(1)
     slots.hold(2)
-    assert (slots.held, slots.free) == (2, 0)
+    assert (slots.held, slots.vacant) == (2, 0)
     slots.release(1)
-    assert slots.free == 0
+    assert slots.vacant == 0
     slots.release(2)
-    assert slots.free == 1
+    assert slots.vacant == 1
 
 
 def test_a_reload_changes_the_limits_of_what_comes_next() -> None:
@@ -169,12 +169,12 @@ def test_a_reload_changes_the_limits_of_what_comes_next() -> None:
     slots = Slots(2, 60.0, clock)
     slots.hold(1)
     slots.resize(5)
-    assert (slots.most, slots.limit, slots.free) == (5, 5, 4)
+    assert (slots.most, slots.limit, slots.vacant) == (5, 5, 4)
     slots.refused()
     slots.resize(8)
     assert (slots.most, slots.limit) == (8, 1)  # what a 429 lowered stays low, and creeps up
     slots.resize(1)
-    assert (slots.most, slots.limit, slots.free) == (1, 1, 0)
+    assert (slots.most, slots.limit, slots.vacant) == (1, 1, 0)
 
     async def paced() -> None:
         budget = RequestBudget(3, clock)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from stemwatch.codes import CONFIRM, FETCH, POLL, SUBMIT
 from stemwatch.errors import PauseService
 from stemwatch.job import Job, JobState
 from stemwatch.workers.context import Context
-from stemwatch.workers.pacing.gate import CONFIRM, FETCH, POLL, SUBMIT
 from stemwatch.workers.pool.outcome import conclude
 from tests.unit.test_workers_pool_outcome import Clock, a_job, in_context
 
@@ -58,7 +58,7 @@ def test_one_song_that_fails_where_others_pass_is_set_aside(tmp_path: Path) -> N
     async def work(ctx: Context, clock: Clock) -> None:
         job = await met(ctx, await a_job(ctx))
         ctx.gate.reopen("internal")
-        ctx.unforeseen.passed(99, JobState.QUEUED)  # the last of the others
+        ctx.memory.unforeseen.passed(99, JobState.QUEUED)  # the last of the others
         for tries in range(1, 6):
             job = await met(ctx, job)
             assert ctx.gate.closed(SUBMIT) is None
@@ -77,7 +77,7 @@ def test_others_that_pass_another_step_prove_nothing(tmp_path: Path) -> None:
     async def work(ctx: Context, _: Clock) -> None:
         job = await a_job(ctx, JobState.SEPARATED)
         for _ in range(3):
-            ctx.unforeseen.passed(99, JobState.QUEUED)
+            ctx.memory.unforeseen.passed(99, JobState.QUEUED)
             await met(ctx, job)
             assert ctx.gate.closed(FETCH) is not None
             ctx.gate.reopen("internal")

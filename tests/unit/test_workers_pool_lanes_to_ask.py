@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from stemwatch.codes import CONFIRM, FETCH, FILE, POLL, SUBMIT
 from stemwatch.job import JobState
-from stemwatch.workers.pacing.gate import CONFIRM, FETCH, FILE, POLL, SUBMIT
 from stemwatch.workers.pool.lanes_to_ask import Unseen
 from tests.support.journal import new_job
 from tests.support.waiting import Clock

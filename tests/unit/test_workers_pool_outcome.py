@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from stemwatch.audio.helper.client import AudioHelper
+from stemwatch.codes import SUBMIT
 from stemwatch.disks.places import Place
 from stemwatch.errors import JournalFault, PauseService, Reject, RetryLater, TakenBack, Unconfirmed
 from stemwatch.job import Identity, Job, JobState, Options
@@ -18,7 +19,7 @@ from stemwatch.stemsplit.calls import Calls
 from stemwatch.stemsplit.separate import SeparateApi
 from stemwatch.workers.context import Context
 from stemwatch.workers.pacing.budget import Budget
-from stemwatch.workers.pacing.gate import SUBMIT, Gate
+from stemwatch.workers.pacing.gate import Gate
 from stemwatch.workers.pacing.pace import RequestBudget, Slots
 from stemwatch.workers.pacing.polls import Polls
 from stemwatch.workers.pacing.timing import Timing
@@ -201,6 +202,24 @@ def test_a_429_without_a_time_never_storms(tmp_path: Path, state: JobState) -> N
         assert all(wait >= low - 1e-3 for wait, low in zip(waits, lows, strict=True)), waits
         if state is P:
             assert ctx.polls.next_due() == pytest.approx(clock.now)
+
+    in_context(tmp_path, work)
+
+
+@pytest.mark.parametrize("code", ["blocked", "outbox_blocked"])
+def test_a_file_in_the_way_is_waited_for_ever_more_rarely(tmp_path: Path, code: str) -> None:
+    """A person has to move it away: never given up, and not tried every two seconds for years."""
+
+    async def work(ctx: Context, clock: Clock) -> None:
+        job = await a_job(ctx, S)
+        ended, waits = await after_faults(
+            ctx, clock, job, lambda: RetryLater("no.", code=code, counts=False), 12
+        )
+        found = await ctx.journal.get(job.id)
+        assert found is not None
+        assert (ended, found.attempts) == (S, 0)
+        assert 1 <= waits[0] <= 2
+        assert all(30 <= wait <= 60 for wait in waits[6:])
 
     in_context(tmp_path, work)
 

@@ -14,6 +14,7 @@ from stemwatch.job import JobState
 from stemwatch.stemsplit.signatures import BODY
 from stemwatch.workers.context import Context
 from stemwatch.workers.pool.webhook_calls import Callbacks
+from tests.support.ringing import Hears
 from tests.unit.test_workers_pool_outcome import NOW, Clock, a_job, in_context
 
 SECRET = "whsec_0123456789"  # noqa: S105 - the tests' own
@@ -44,7 +45,7 @@ def test_a_good_call_wakes_the_poll_of_its_job(tmp_path: Path) -> None:
 
     async def work(ctx: Context, clock: Clock, callbacks: Callbacks) -> None:
         woken: list[float] = []
-        ctx.wake = lambda: woken.append(clock.now)
+        ctx.bell.answered_by(Hears(lambda: woken.append(clock.now)))
         assert ctx.polls.take_due(clock.now) is None
         assert call(callbacks, ENDED, at=NOW + clock.now) == 200
         assert woken == [clock.now]
@@ -71,7 +72,7 @@ def test_a_call_that_changes_nothing_is_thanked(
     """200, or it would be sent again and again; nothing is woken."""
 
     async def work(ctx: Context, clock: Clock, callbacks: Callbacks) -> None:
-        ctx.wake = lambda: pytest.fail("woken for nothing")
+        ctx.bell.answered_by(Hears(lambda: pytest.fail("woken for nothing")))
         assert call(callbacks, data, at=NOW + clock.now) == 200
         assert ctx.polls.take_due(clock.now) is None
         assert callbacks.counts == {how: 1}
@@ -99,7 +100,7 @@ def test_what_is_not_ours_changes_nothing(tmp_path: Path) -> None:
     """401 for a forged one, 400 for an old one or what is no callback; whatever it says."""
 
     async def work(ctx: Context, clock: Clock, callbacks: Callbacks) -> None:
-        ctx.wake = lambda: pytest.fail("woken by a stranger")
+        ctx.bell.answered_by(Hears(lambda: pytest.fail("woken by a stranger")))
         now = NOW + clock.now
         assert call(callbacks, ENDED, at=now, secret=SECRET[::-1]) == 401
         assert callbacks.receive({}, json.dumps(ENDED).encode()) == 401

@@ -15,17 +15,19 @@ from typing import Any
 
 from stemwatch.audio.helper.pipes import Helper
 from stemwatch.audio.results import MixResult, Probe
+from stemwatch.codes import Code
 from stemwatch.errors import PauseService, Reject, StemwatchError
 from stemwatch.extras import installed, reinstall
 
 # Refusals that may as well be ours: looked into each time. Others only until a helper has shown
 # that it works.
-_DOUBTFUL = frozenset({"decoder_crashed", "internal"})
+_DOUBTFUL = frozenset({Code.DECODER_CRASHED, Code.INTERNAL})
+_HELPERS = 2
 _TEST_SECONDS = 60.0  # a cold NAS with a slow disk
 
 
 class AudioHelper:
-    """Up to `helpers` processes with one request each at a time; more requests wait, first come
+    """Up to two processes with one request each at a time; more requests wait, first come
     first served.
 
     A file is refused only by a helper that works: before the first refusal, and before each that
@@ -37,8 +39,8 @@ class AudioHelper:
     its helper at once.
     """
 
-    def __init__(self, *, helpers: int = 2, idle: float = 30.0, timeout: float = 600.0) -> None:
-        self._seats = asyncio.Semaphore(helpers)
+    def __init__(self, *, idle: float = 30.0, timeout: float = 600.0) -> None:
+        self._seats = asyncio.Semaphore(_HELPERS)
         self._idle_seconds, self._timeout = idle, timeout
         self._free: deque[Helper] = deque()
         self._all: set[Helper] = set()
@@ -125,7 +127,7 @@ class AudioHelper:
             if self._works and fault.code not in _DOUBTFUL:
                 raise
             await self.test()
-            if fault.code != "internal":
+            if fault.code != Code.INTERNAL:
                 raise
         except _NotWorking:
             await self.test()
@@ -232,7 +234,7 @@ def _crashed(subject: str, fault: BaseException, timeout: float) -> Reject:
     what = f"kept the decoder busy for over {timeout:g} s" if slow else "made the decoder crash"
     return Reject(
         f"{os.path.basename(subject)!r} {what}.",
-        code="decoder_crashed",
+        code=Code.DECODER_CRASHED,
         hint="Re-save it in an audio editor and drop that file, or `stemwatch retry` if the "
         "machine was short of memory.",
     )
@@ -244,7 +246,7 @@ class _NotWorking(PauseService):
     def __init__(self, why: str) -> None:
         super().__init__(
             f"The audio helper does not work: {why}.",
-            code="audio_helper",
+            code=Code.AUDIO_HELPER,
             hint=f"Install its libraries again: `{reinstall()}`; `stemwatch check` tests them. "
             "No song is to blame, and work goes on by itself.",
         )

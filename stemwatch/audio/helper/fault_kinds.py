@@ -8,9 +8,9 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from stemwatch.codes import Code
 from stemwatch.errors import Reject, StemwatchError
 
-INTERNAL = "internal"
 # Also FFmpeg's own (below). What else a library raises for a file's sake is caught beside its call.
 _OF_THE_FILE = (MemoryError, EOFError, UnicodeError)
 
@@ -27,12 +27,14 @@ def told(fault: Exception) -> dict[str, Any]:
     what = f"{type(fault).__name__}: {fault}"
     if isinstance(fault, _OF_THE_FILE) or _is_ffmpegs(fault):
         hint = "Re-save the song in an audio editor and drop that file."
-        return _answer(Reject.__name__, "decoder_crashed", f"The decoder failed with {what}.", hint)
+        return _answer(
+            Reject.__name__, Code.DECODER_CRASHED, f"The decoder failed with {what}.", hint
+        )
     hint = (
         "Its installation works with other sound: please report this, if you can with the file. "
         "Re-saved in an audio editor it may go through."
     )
-    return _answer(Reject.__name__, INTERNAL, f"our own audio code failed with {what}.", hint)
+    return _answer(Reject.__name__, Code.INTERNAL, f"our own audio code failed with {what}.", hint)
 
 
 def _answer(kind: str, code: str, message: str, hint: str) -> dict[str, Any]:

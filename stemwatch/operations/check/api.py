@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
+from stemwatch.codes import Code
 from stemwatch.config import Settings
 from stemwatch.config.api_key import NAME, load_key, no_key_fault
 from stemwatch.config.settings import BASES
@@ -21,7 +22,7 @@ from stemwatch.stemsplit.wires import open_api
 
 API_SECONDS = 15.0  # for each question
 # What an address answers that is not the API's, or is another wire's.
-_ELSEWHERE = frozenset({"endpoint", "bad_answer", "redirected", "job_missing"})
+_ELSEWHERE = frozenset({Code.ENDPOINT, Code.BAD_ANSWER, Code.REDIRECTED, Code.JOB_MISSING})
 
 
 async def reach(settings: Settings, env: Mapping[str, str], cwd: str) -> Sequence[Finding]:
@@ -158,9 +159,9 @@ def _reached(base: str, spoken: str | None, balance: Balance | None) -> Finding:
 
 
 def _unreached(fault: StemwatchError, wire: str, key: str | None) -> Finding:
-    if fault.code == "rate_limited":
+    if fault.code == Code.RATE_LIMITED:
         return Finding(WARNING, f"API: {fault.message}", "It answers, but is busy right now.")
-    if fault.code == "auth" and key is None:
+    if fault.code == Code.AUTH and key is None:
         return Finding(WARNING, f"API: it wants a key ({fault.message})", "There is no usable one.")
     hint = fault.hint
     if fault.code in _ELSEWHERE:

@@ -27,7 +27,8 @@ import traceback
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from stemwatch.audio.helper.fault_kinds import INTERNAL, told
+from stemwatch.audio.helper.fault_kinds import told
+from stemwatch.codes import Code
 from stemwatch.errors import Reject, StemwatchError
 
 NICENESS = 5
@@ -101,7 +102,7 @@ def _probe(source: str) -> dict[str, Any]:
         if next(opened.frames(), None) is None:  # long text named .mp3 opens, and decodes nothing
             raise Reject(
                 f"{os.path.basename(source)!r} opens as audio, but nothing in it decodes.",
-                code="not_audio",
+                code=Code.NOT_AUDIO,
                 hint="Send a whole MP3, WAV, FLAC, M4A, OGG or WEBM file.",
             )
         return {"codec": opened.codec, "duration": _duration(opened)}
@@ -179,7 +180,7 @@ def _kind(fault: Exception) -> str:
         return "disk"
     if isinstance(fault, Reject):
         return "rejected"
-    return "internal" if told(fault)["code"] == INTERNAL else "failed"
+    return "internal" if told(fault)["code"] == Code.INTERNAL else "failed"
 
 
 def _message(fault: Exception, task: dict[str, Any]) -> str:

@@ -18,8 +18,9 @@ from typing import Any
 
 import httpcore
 
+from stemwatch.codes import Code
 from stemwatch.errors import Reject
-from stemwatch.stemsplit.line.sockets import SocketStream, connect, reason
+from stemwatch.stemsplit.line.sockets import SocketStream, reason
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 
@@ -119,7 +120,7 @@ class SocketBackend(httpcore.AsyncNetworkBackend):
         for address in addresses:
             try:
                 async with asyncio.timeout(share):
-                    stream = await connect(address, port)
+                    stream = await _connect(address, port)
             except OSError as exc:  # TimeoutError is one
                 last = exc
                 continue
@@ -129,11 +130,25 @@ class SocketBackend(httpcore.AsyncNetworkBackend):
         raise last
 
 
+async def _connect(address: str, port: int) -> SocketStream:
+    """Connect to one numeric address; raises OSError."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        await asyncio.get_running_loop().sock_connect(sock, (address, port))
+    except BaseException:
+        sock.close()
+        raise
+    return SocketStream(sock)
+
+
 def forbidden(why: str) -> Reject:
     """A stem's URL that must not be fetched."""
     return Reject(
         f"The stem's download address was refused: {why}",
-        code="forbidden_url",
+        code=Code.FORBIDDEN_URL,
         hint="Stems are fetched over https from public addresses only, or from the API's own host "
         "where that is a private one (api.base_url); then `stemwatch retry`.",
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from stemwatch.codes import Code
 from stemwatch.errors import PauseService, RetryLater
 from stemwatch.stemsplit.answers import Answer, bad_answer, download_fault
 from stemwatch.stemsplit.line.address_guard import forbidden
@@ -77,18 +78,18 @@ async def fetch(
         async with asyncio.timeout(deadline):
             return await _follow(session, trust, url, dest_fd, limit, on_received)
     except httpx.RemoteProtocolError:
-        raise RetryLater(f"{place(url)} broke off before its end.", code="short_body") from None
+        raise RetryLater(f"{place(url)} broke off before its end.", code=Code.SHORT_BODY) from None
     except httpx.TransportError as exc:
         raise RetryLater(
             f"{place(url)} could not be fetched: {said(exc)}.",
-            code="network",
+            code=Code.NETWORK,
             server_down=True,
         ) from exc
     except httpx.InvalidURL:
         raise forbidden("it can't be read.") from None
     except TimeoutError:
         raise RetryLater(
-            f"{place(url)} was not complete after {deadline:g} s.", code="too_slow"
+            f"{place(url)} was not complete after {deadline:g} s.", code=Code.TOO_SLOW
         ) from None
 
 
@@ -110,7 +111,9 @@ async def _follow(
             except (httpx.InvalidURL, UnicodeError, ValueError):
                 raise forbidden(f"{place(current)} redirects to what can't be read.") from None
             current = trust.check(target)
-    raise RetryLater(f"{place(url)} redirects more than {MAX_REDIRECTS} times.", code="redirected")
+    raise RetryLater(
+        f"{place(url)} redirects more than {MAX_REDIRECTS} times.", code=Code.REDIRECTED
+    )
 
 
 def _location(response: httpx.Response) -> str:
@@ -140,7 +143,7 @@ async def _store(
         if received > limit:
             raise RetryLater(
                 f"{answer.where} sends more than the {limit} bytes that a stem can have.",
-                code="oversized_body",
+                code=Code.OVERSIZED_BODY,
             )
         pending.append(chunk)
         waiting += len(chunk)
@@ -152,7 +155,7 @@ async def _store(
     if pending:
         await asyncio.to_thread(_write, dest_fd, pending)
     if received == 0:
-        raise RetryLater(f"{answer.where} is empty.", code="short_body")
+        raise RetryLater(f"{answer.where} is empty.", code=Code.SHORT_BODY)
     return received
 
 
@@ -168,6 +171,6 @@ def _write(dest_fd: int, chunks: Sequence[bytes]) -> None:
     except OSError as exc:
         raise PauseService(
             f"A stem can't be written: {exc.strerror}.",
-            code="disk",
+            code=Code.DISK,
             hint="Make room on the outbox's disk, or make it writable; work resumes by itself.",
         ) from exc

@@ -26,6 +26,7 @@ _TLS_RECORD = 16 * 1024
 # still: parts grow only where each took no time.
 _TLS_PART = 64 * 1024
 _NO_TIME = 0.1  # seconds
+EARLY_ANSWER = 30.0  # seconds, as for a whole small call
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _HEAD_END = re.compile(rb"\n\r?\n")  # as h11 finds it
 
@@ -35,13 +36,16 @@ T = TypeVar("T")
 class SocketStream(httpcore.AsyncNetworkStream):
     """One connection. `sent` counts the bytes that the socket (or OpenSSL) has taken.
 
-    One task reads or writes at a time, as HTTP/1.1 does.
+    One task reads or writes at a time, as HTTP/1.1 does. An answer that comes before the request's
+    end has `early_answer` seconds for all of it: whoever drips it would hold up the next upload.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, early_answer: float = EARLY_ANSWER) -> None:
         self._sock = sock
         self._early = b""  # what arrived while we were still writing, or behind a head
         self._ended = False
+        self._early_answer = early_answer
+        self._answer_by: float | None = None  # the loop's time
         self._head_begins = False
         self._incoming = select.poll()
         self._incoming.register(sock, select.POLLIN)
@@ -83,13 +87,23 @@ class SocketStream(httpcore.AsyncNetworkStream):
         if self._ended:
             return b""
         try:
-            data = await self._when_ready(lambda: self._receive(most), select.POLLIN, timeout)
+            left = self._left(timeout)
+            data = await self._when_ready(lambda: self._receive(most), select.POLLIN, left)
         except TimeoutError as exc:
             raise httpcore.ReadTimeout("no data in time") from exc
         except OSError as exc:
             raise httpcore.ReadError(reason(exc)) from exc
         await self._be_fair(len(data))
         return data
+
+    def _left(self, timeout: float | None) -> float | None:
+        """Seconds for the next bytes; TimeoutError where an early answer has had its time."""
+        if self._answer_by is None:
+            return timeout
+        left = self._answer_by - asyncio.get_running_loop().time()
+        if left <= 0.0:
+            raise TimeoutError
+        return left if timeout is None else min(left, timeout)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Send everything, unless the peer has answered or hung up: then it is a WriteError.
@@ -121,6 +135,7 @@ class SocketStream(httpcore.AsyncNetworkStream):
                 return False  # asking first is cheaper than an exception for each piece sent
             try:
                 self._early = self._receive(READ_BYTES)
+                self._answer_by = asyncio.get_running_loop().time() + self._early_answer
             except _WOULD_BLOCK:
                 return False
             except OSError:
@@ -272,20 +287,6 @@ def _wanted(exc: OSError, events: int) -> int:
     if isinstance(exc, ssl.SSLWantWriteError) and not events & select.POLLOUT:
         return select.POLLOUT
     return events
-
-
-async def connect(address: str, port: int) -> SocketStream:
-    """Connect to one numeric address; raises OSError."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        await asyncio.get_running_loop().sock_connect(sock, (address, port))
-    except BaseException:
-        sock.close()
-        raise
-    return SocketStream(sock)
 
 
 def reason(exc: OSError) -> str:

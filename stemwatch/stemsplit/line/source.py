@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 
+from stemwatch.codes import Code
 from stemwatch.errors import RetryLater
 from stemwatch.stemsplit.interface import Upload
 
@@ -96,12 +97,12 @@ class Source:
 def _unreadable(fault: OSError) -> RetryLater:
     return RetryLater(
         f"The file can't be read: {fault.strerror}.",
-        code="unreadable",
+        code=Code.UNREADABLE,
         hint="Check the inbox's disk.",
     )
 
 
 def _changed(how: str) -> RetryLater:
     return RetryLater(
-        f"The file {how} while it was being uploaded; nothing was submitted.", code="changed"
+        f"The file {how} while it was being uploaded; nothing was submitted.", code=Code.CHANGED
     )

@@ -7,9 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from stemwatch.codes import CONFIRM
 from stemwatch.errors import StemwatchError
 from stemwatch.log import log
-from stemwatch.workers.pacing.gate import CONFIRM
 
 if TYPE_CHECKING:
     from stemwatch.workers.context import Context

@@ -1,7 +1,8 @@
 """Why nothing is submitted: the pauses, when each is tried again, and what they hold back.
 
 A pause never touches the inbox. It ends by itself: something is tried again after its backoff,
-one request at a time, and what succeeds opens the gate for everybody.
+one request at a time, and what succeeds opens the gate for everybody. What a pause holds, and what
+ends it, are the rules of `codes.py`; here is the time.
 
 That something is free wherever the API can tell: a question (a probe). Two pauses need a song that
 is paid for if it is taken: `credit` on a wire without a balance, and `server_error`, where
@@ -15,40 +16,11 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from stemwatch.codes import FETCH, SUBMIT, Again, Code, Rule, rule_of
 from stemwatch.errors import PauseService
 from stemwatch.workers.pacing.pace import full_jitter
 from stemwatch.workers.pacing.timing import Timing
 
-SUBMIT, CONFIRM, POLL, FETCH, FILE = "submit", "confirm", "poll", "fetch", "file"
-# What each pause holds back. Results that are paid for are fetched wherever that can work.
-_HOLDS = {
-    "auth": {SUBMIT, CONFIRM, POLL},
-    "server": {SUBMIT, CONFIRM, POLL},
-    "credit": {SUBMIT},
-    "endpoint": {SUBMIT},
-    "server_error": {SUBMIT},
-    "storage": {SUBMIT, FETCH},
-    "rate_limited": {SUBMIT, CONFIRM},
-    "disk": {SUBMIT, FETCH},
-    "room": {SUBMIT},  # too little for one song more: what is paid for still has its own
-    "inbox": {SUBMIT, FILE},
-    "journal": {SUBMIT, CONFIRM, POLL, FETCH, FILE},
-    "internal": {SUBMIT, CONFIRM, POLL, FETCH},  # any step may have it; an original waits alone
-}
-CODES = tuple(_HOLDS)  # every pause that there usually is
-_HOLDS_OTHERWISE = {SUBMIT, FETCH}  # such as an audio helper that can't start
-# What real work may have to end; of submitting, only once it is `cleared`.
-MAY_TRY = frozenset({"credit", "endpoint", "server_error"})
-_TRIAL = {SUBMIT: MAY_TRY, FETCH: frozenset({"storage"})}
-# Asked about by a question to the API. While the server is down, its own question is enough.
-_ASKED = frozenset({"auth", "credit", "endpoint", "server_error"})
-# What a submission proves to be over.
-_BY_SUBMISSION = ("server", "auth", "credit", "endpoint", "rate_limited", "server_error")
-# Ended by a question or by time: only the next submission shows whether that was right.
-_ON_TRUST = frozenset({"auth", "credit", "endpoint", "rate_limited", "internal"})
-# Of the folders of one inbox: where there are several, the others go on.
-OF_ONE_INBOX = frozenset({"disk", "room", "inbox"})
-_TESTED_HERE = frozenset({"audio_helper", "internal"})  # within a second, on this machine
 _IN_A_ROW = 5  # failures that pause
 
 
@@ -76,9 +48,13 @@ class Pause:
     def key(self) -> tuple[str, str | None]:
         return self.code, self.inbox
 
+    @property
+    def rule(self) -> Rule:
+        return rule_of(self.code)
+
 
 class Gate:
-    """All pauses of the service, by code; those of `OF_ONE_INBOX` also by inbox."""
+    """All pauses of the service, by code; those of `one_inbox` also by inbox."""
 
     def __init__(
         self, timing: Timing, clock: Callable[[], float], rng: random.Random | None = None
@@ -89,6 +65,7 @@ class Gate:
         self._pauses: dict[tuple[str, str | None], Pause] = {}
         # Told of each pause that begins (True) or ends.
         self.on_change: Callable[[Pause, bool], None] = lambda pause, begins: None
+        self.on_trial: int | None = None  # the job that may be submitted to see if a pause is over
         self._failures = 0  # requests in a row that found no working server
         self._refusals = 0  # submissions in a row that did, however well it answers other calls
         self._storage_failures = 0  # downloads in a row
@@ -106,7 +83,7 @@ class Gate:
         `inbox`: whose song, or whose folders, met it.
         """
         now = self._clock()
-        of = inbox if fault.code in OF_ONE_INBOX else None
+        of = inbox if rule_of(fault.code).one_inbox else None
         before = self._pauses.get((fault.code, of))
         attempts = 1 + self._unconfirmed.get(fault.code, (0, now))[0]
         if before is not None:
@@ -116,9 +93,9 @@ class Gate:
         wait = self._backoff(fault.code, attempts) if fault.after is None else fault.after
         wait = min(wait, self._timing.retry_after_max)
         until = now + wait
-        if before is not None and fault.code == "rate_limited":
+        if before is not None and fault.code == Code.RATE_LIMITED:
             until = max(until, before.until)  # a later, shorter Retry-After frees nobody
-        if before is not None and not before.tried and fault.code in _TESTED_HERE:
+        if before is not None and not before.tried and before.rule.again is Again.HERE:
             until = min(until, before.until)  # met again and again, it would never be tested
         since = before.since if before else now
         self._pauses[fault.code, of] = Pause(
@@ -133,9 +110,9 @@ class Gate:
         ended = self._pauses.pop((code, inbox), None)
         if ended is None:
             return False
-        if code == "server":
+        if code == Code.SERVER:
             self._failures = 0
-        if code in _ON_TRUST:
+        if ended.rule.on_trust:
             self._unconfirmed[code] = ended.attempts, self._clock()
         self.on_change(ended, False)
         return True
@@ -151,9 +128,9 @@ class Gate:
         self._failures += 1
         self._refusals += submitting
         if self._failures >= _IN_A_ROW:
-            code = "server"
+            code = Code.SERVER
         elif self._refusals >= _IN_A_ROW:
-            code = "server_error"
+            code = Code.SERVER_ERROR
         else:
             return None
         return code if self.pause(outage(message, code, after)) else None
@@ -167,19 +144,19 @@ class Gate:
         if self._storage_failures < _IN_A_ROW:
             return False
         hint = "Nothing to do: what is paid for is fetched once the storage answers again."
-        return self.pause(PauseService(message, code="storage", hint=hint, after=after))
+        return self.pause(PauseService(message, code=Code.STORAGE, hint=hint, after=after))
 
     def storage_answered(self, began: float) -> bool:
         """A download that began at `began` got an answer. True if that ended an outage."""
         self._storage_failures = 0
-        return self._met_before("storage", began) and self.reopen("storage")
+        return self._met_before(Code.STORAGE, began) and self.reopen(Code.STORAGE)
 
     def answered(self, began: float) -> bool:
         """A request that began at `began` got an answer that made sense. True if that ended an
         outage.
         """
         self._failures = 0
-        return self._met_before("server", began) and self.reopen("server")
+        return self._met_before(Code.SERVER, began) and self.reopen(Code.SERVER)
 
     def accepted(self, began: float) -> list[str]:
         """A submission that began at `began` was taken. Names the pauses that this ends.
@@ -188,9 +165,8 @@ class Gate:
         says nothing: the server had let it in already.
         """
         self._failures = self._refusals = 0
-        ended = [
-            code for code in _BY_SUBMISSION if self._met_before(code, began) and self.reopen(code)
-        ]
+        met = [code for code in Code if code.rule.proven and self._met_before(code, began)]
+        ended: list[str] = [code for code in met if self.reopen(code)]
         self._unconfirmed = {
             code: (tries, at)
             for code, (tries, at) in self._unconfirmed.items()
@@ -216,9 +192,9 @@ class Gate:
     def trial(self, what: str = SUBMIT, inbox: str | None = None) -> list[Pause]:
         """The pauses that only one real `what` can end, if nothing else holds it back now."""
         holding, now = self.holding(what, inbox), self._clock()
-        codes = _TRIAL.get(what, frozenset())
         ripe = all(
-            p.code in codes and p.until <= now and (p.cleared or what != SUBMIT) for p in holding
+            p.rule.trial == what and p.until <= now and (p.cleared or what != SUBMIT)
+            for p in holding
         )
         return holding if ripe else []
 
@@ -228,22 +204,22 @@ class Gate:
         return [
             p
             for p in self._pauses.values()
-            if what in _HOLDS.get(p.code, _HOLDS_OTHERWISE)
+            if what in p.rule.holds
             and p.inbox in (None, inbox)
-            and not (p.code == "rate_limited" and p.until <= now)
+            and not (p.code == Code.RATE_LIMITED and p.until <= now)
         ]
 
     def due(self) -> list[Pause]:
         """Pauses whose time is over, and for which something other than real work can be tried."""
-        now, down = self._clock(), ("server", None) in self._pauses
+        now, down = self._clock(), (Code.SERVER, None) in self._pauses
         return [
             p
             for p in self._pauses.values()
             if p.until <= now
             and not p.cleared
-            and p.code not in _TRIAL[FETCH]
+            and p.rule.trial != FETCH
             # One question for all of them: a server that is down is not to be asked three.
-            and not (down and p.code in _ASKED)
+            and not (down and p.rule.asked)
         ]
 
     def tried(self, pause: Pause) -> None:
@@ -271,7 +247,7 @@ class Gate:
 
     def since(self, code: str, inbox: str | None) -> float | None:
         """When the pause `code` that holds this inbox began (monotonic seconds), or None."""
-        pause = self._pauses.get((code, inbox if code in OF_ONE_INBOX else None))
+        pause = self._pauses.get((code, inbox if rule_of(code).one_inbox else None))
         return None if pause is None else pause.since
 
     def next_due(self) -> float | None:
@@ -281,19 +257,22 @@ class Gate:
 
     def _backoff(self, code: str, attempts: int) -> float:
         timing, rng = self._timing, self._rng
-        if code in {"disk", "room", "inbox", "journal"}:
-            return timing.disk_recheck
-        if code in {"server", "server_error", "storage"}:
-            wait = full_jitter(attempts, timing.outage_first, timing.outage_max, rng)
-            return wait if attempts <= 3 else max(wait, timing.outage_min)
-        if code == "rate_limited":
-            return full_jitter(attempts, timing.rate_limited_first, timing.rate_limited_max, rng)
-        if code in _TESTED_HERE:
-            return full_jitter(attempts, timing.account_first, timing.unreadable_gap, rng)
-        return full_jitter(attempts, timing.account_first, timing.account_max, rng)
+        match rule_of(code).again:
+            case Again.DISK:
+                return timing.disk_recheck
+            case Again.OUTAGE:
+                wait = full_jitter(attempts, timing.outage_first, timing.outage_max, rng)
+                return wait if attempts <= 3 else max(wait, timing.outage_min)
+            case Again.LIMIT:
+                first, longest = timing.rate_limited_first, timing.rate_limited_max
+            case Again.HERE:
+                first, longest = timing.account_first, timing.unreadable_gap
+            case Again.ACCOUNT:
+                first, longest = timing.account_first, timing.account_max
+        return full_jitter(attempts, first, longest, rng)
 
 
-def outage(message: str, code: str = "server", after: float | None = None) -> PauseService:
+def outage(message: str, code: str = Code.SERVER, after: float | None = None) -> PauseService:
     """The pause of a server that does not answer, or (`server_error`) that takes no song."""
     hint = "Nothing to do: it is tried again, and goes on by itself. `api.base_url` names it."
     return PauseService(message, code=code, hint=hint, after=after)

@@ -118,11 +118,6 @@ class Slots:
         self._rise()
         return max(0, self.limit - len(self._held))
 
-    @property
-    def free(self) -> int:
-        self._rise()
-        return max(0, self.limit - len(self._held) - len(self._waiters))
-
     async def acquire(self, job_id: int) -> None:
         """Wait until the remote has room for this job; first come, first served."""
         self._rise()

@@ -71,10 +71,10 @@ class Polls:
         self._early: OrderedDict[str, None] = OrderedDict()
 
     def repace(self, interval: float, shortest: float, late_after: float, late_step: float) -> None:
-        """Other gaps from every job's next poll on."""
+        """Other gaps from every job's next poll on; `late_after` seconds it is reported as late."""
         self._interval = interval
         self._shortest = min(shortest, interval)
-        self._late_after = late_after
+        self.late_after = late_after
         self._late_step = max(late_step, interval)
 
     def __len__(self) -> int:
@@ -136,7 +136,7 @@ class Polls:
             self._plan(job_id, now)
             return
         job.called = False
-        if job.seen_running > self._late_after:
+        if job.seen_running > self.late_after:
             step = self._late_step
         else:
             step = self._step(job, job.seen_running)
@@ -275,7 +275,7 @@ class Polls:
     def _replan(self, now: float) -> None:
         """One job's end tells when the others may be done: ask again when that is due."""
         for job_id, job in self._jobs.items():
-            late = job.seen_running > self._late_after
+            late = job.seen_running > self.late_after
             if job.timed and not (job.asked or job.called or job.postponed or late):
                 seen = job.seen_running
                 wait = self._step(job, seen) if seen else self._first(job_id)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from stemwatch.codes import Code
 from stemwatch.errors import PauseService, RetryLater
 from stemwatch.job import TO_BE_FILED, Job, JobState
 from stemwatch.log import log, redacted
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
 REPORT = "Please report it with the log of `job.error`."
 _PAUSED = (
-    "After an upgrade restart the service; otherwise please report it with the log of `job.error`. "
-    "Nothing is lost or paid again."
+    "After an upgrade restart the service; otherwise please report it with the log of `job.error` "
+    "or `file.error`. Nothing is lost or paid again."
 )
 
 
@@ -47,6 +48,10 @@ class Unforeseen:
             return False
         return before[1] < passed
 
+    def remembered(self) -> set[int]:
+        """Jobs that anything is kept of."""
+        return set(self._met)
+
     def forget(self, job_id: int) -> None:
         """The job has come to its end."""
         self._met.pop(job_id, None)
@@ -59,8 +64,16 @@ def judged(ctx: Context, job: Job, fault: Exception) -> PauseService | RetryLate
     up the others for good. An original that can't be filed holds up nobody anyway.
     """
     log.error("job.error", name=job.name, exc_info=fault)
-    # Nobody knows what is in its text: a library's may hold a whole signed URL.
-    message = redacted(f"an unexpected fault: {type(fault).__name__}: {fault}.")
-    if job.state in TO_BE_FILED or ctx.unforeseen.is_its_own(job.id, job.state):
-        return RetryLater(message, code="internal", hint=REPORT)
-    return PauseService(message, code="internal", hint=_PAUSED)
+    if job.state in TO_BE_FILED or ctx.memory.unforeseen.is_its_own(job.id, job.state):
+        return RetryLater(_words(fault), code=Code.INTERNAL, hint=REPORT)
+    return as_pause(fault)
+
+
+def as_pause(fault: Exception) -> PauseService:
+    """The pause of everybody, until another try shows whether it is over."""
+    return PauseService(_words(fault), code=Code.INTERNAL, hint=_PAUSED)
+
+
+def _words(fault: Exception) -> str:
+    """Nobody knows what is in its text: a library's may hold a whole signed URL."""
+    return redacted(f"an unexpected fault: {type(fault).__name__}: {fault}.")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from stemwatch.codes import CONFIRM, FETCH, FILE, SUBMIT
 from stemwatch.job import Job, JobState
 from stemwatch.workers.context import Context
-from stemwatch.workers.pacing.gate import CONFIRM, FETCH, FILE, SUBMIT
 
 STATES: Mapping[str, tuple[JobState, ...]] = {
     FILE: (JobState.DELIVERED, JobState.QUARANTINED),

@@ -10,17 +10,17 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from stemwatch.codes import FILE, POLL, SUBMIT, Code
 from stemwatch.errors import PauseService, RetryLater, StemwatchError, Unconfirmed
 from stemwatch.job import Job, JobState
 from stemwatch.journal.journal import StaleJob
 from stemwatch.log import log
 from stemwatch.tasks import supervised
 from stemwatch.workers.context import Context
-from stemwatch.workers.pacing.gate import FILE, POLL, SUBMIT
+from stemwatch.workers.pool.ended_songs import forget, has_ended
 from stemwatch.workers.pool.lanes_to_ask import Unseen
 from stemwatch.workers.pool.outcome import conclude, pause
 
-_ENDED = (JobState.DONE, JobState.QUARANTINED, JobState.GONE)
 _GRACE = 1.0  # seconds that a commit under way has, when all must stop now
 
 Step = Callable[[Context, Job], Awaitable[Job]]
@@ -121,7 +121,7 @@ class Lanes:
     def fail(self, fault: BaseException) -> None:
         """A fault of our own: the pool raises it at its next turn, which is now."""
         self.fatal = self.fatal or fault
-        self._ctx.hurry()
+        self._ctx.bell.hurry()
 
     def _broken(self, fault: BaseException) -> None:
         if isinstance(fault, PauseService):  # the journal can't be read: nothing is known of it
@@ -143,8 +143,8 @@ class Lanes:
         if name == SUBMIT:
             self._ctx.committed.discard(job_id)
             self._ctx.ahead.ended(job_id)
-        if self._ctx.trial == job_id:
-            self._ctx.trial = None
+        if self._ctx.gate.on_trial == job_id:
+            self._ctx.gate.on_trial = None
         self._left(job_id, task)
         fault = None if task.cancelled() else task.exception()
         if isinstance(fault, PauseService):
@@ -152,7 +152,7 @@ class Lanes:
         if name == POLL:  # also one whose end the journal had no room for is asked for again
             self._ctx.polls.let_go(job_id, self._ctx.clock(), self._ctx.timing.disk_recheck)
         lane.freed()
-        self._ctx.hurry()
+        self._ctx.bell.hurry()
 
     def _left(self, job_id: int, task: asyncio.Task[Job | None]) -> None:
         """Note how the step left the job: who can go on with it, and its row for the next poll."""
@@ -190,30 +190,24 @@ class Lanes:
                 pause(ctx, full)
             job = await ctx.journal.get(job_id) or job
         else:
-            ctx.unforeseen.passed(job_id, before.state)
+            ctx.memory.unforeseen.passed(job_id, before.state)
+            ctx.troubles.passed(job_id)
             if name in (SUBMIT, POLL):
                 self._server_answered(began)
         if job.state not in (JobState.SEPARATING, JobState.SEPARATED):
             ctx.progress.end(job_id)
-            ctx.reserved.pop(job_id, None)
+            ctx.space.release(job_id)
         ctx.progress.touch()  # the journal's counts are others now: whoever shows them looks
-        ended = job.state in _ENDED and not _to_be_filed(job)
-        if ended:
-            ctx.troubles.forget(job_id)
-            ctx.untagged.discard(job_id)
-            ctx.unforeseen.forget(job_id)
+        if ended := has_ended(job):
+            forget(ctx, job_id)
         # What can't be filed is told of then, not once more when it could be after all.
         if before.unfiled is None and (ended or job.unfiled is not None):
-            ctx.ended(job)
+            ctx.bell.ended(job)
         return job
 
     def _server_answered(self, began: float) -> None:
         if self._ctx.gate.answered(began):
-            log.info("service.resumed", reason="server")
-
-
-def _to_be_filed(job: Job) -> bool:
-    return job.state is JobState.QUARANTINED and job.filed_to is None
+            log.info("service.resumed", reason=Code.SERVER)
 
 
 def _answered(fault: Exception) -> bool:

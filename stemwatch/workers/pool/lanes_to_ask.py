@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from stemwatch.codes import CONFIRM, FETCH, FILE, POLL, SUBMIT
 from stemwatch.job import Job, JobState
-from stemwatch.workers.pacing.gate import CONFIRM, FETCH, FILE, POLL, SUBMIT
 
 # A pool that turns all the time looks at everything this often, whatever its steps left: others
 # write too (`retry`). Whoever wakes it, and time, have it look at everything as well.

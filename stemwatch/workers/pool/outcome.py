@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stemwatch.codes import FILE, Code
 from stemwatch.errors import (
     JournalFault,
     PauseService,
@@ -16,31 +17,12 @@ from stemwatch.journal.journal import AlreadyPaid, OverBudget, StaleJob
 from stemwatch.journal.transactions import ForbiddenTransition
 from stemwatch.log import log
 from stemwatch.workers.context import Context
-from stemwatch.workers.pacing.gate import FILE, OF_ONE_INBOX, outage
+from stemwatch.workers.pacing.gate import outage
 from stemwatch.workers.pacing.pace import full_jitter
 from stemwatch.workers.pacing.troubles import Met
 from stemwatch.workers.pacing.unforeseen import REPORT, judged
 from stemwatch.workers.pool import unfiled
 from stemwatch.workers.steps import own_trouble
-
-# How often a counted fault may happen to one job before a person has to look.
-TRIES = {"job_missing": 3, "bad_answer": 5, "bad_stem": 3, "short_body": 3, "url_expired": 4}
-TRIES_OTHERWISE = 5
-# These speak of the way to the server, not of the song: waited for as long as it takes.
-PATIENT = frozenset(
-    {
-        "unreachable",
-        "server_error",
-        "busy",
-        "network",
-        "rate_limited",
-        "storage_busy",
-        "no_slot",
-        "held",
-        "unreadable",
-        "not_listed",
-    }
-)
 
 
 async def conclude(ctx: Context, job: Job, fault: Exception) -> None:
@@ -62,7 +44,7 @@ async def conclude(ctx: Context, job: Job, fault: Exception) -> None:
 async def _conclude(ctx: Context, current: Job, fault: StemwatchError) -> None:
     if current.state in TO_BE_FILED:
         await _file_later(ctx, current, fault)
-    elif fault.code in {TakenBack.code, "changed"}:
+    elif fault.code in {TakenBack.code, Code.CHANGED}:
         # What has that name now is another song, and found as one by the next scan.
         await ctx.journal.advance(current, JobState.GONE, fault.message)
         log.info("job.gone", name=current.name, reason=fault.message)
@@ -94,21 +76,21 @@ async def _stand_still(ctx: Context, job: Job, fault: ForbiddenTransition) -> No
     """A fault of ours: told with its traceback, and the job is not claimed again at once."""
     log.error("job.error", name=job.name, exc_info=fault)
     wait = ctx.timing.retry_after_max
-    told = {"code": "internal", "message": f"an unexpected fault: {fault}.", "hint": REPORT}
+    told = {"code": Code.INTERNAL, "message": f"an unexpected fault: {fault}.", "hint": REPORT}
     await ctx.journal.amend(job, not_before=ctx.now() + wait, **told)
     ctx.polls.postpone(job.id, ctx.clock(), wait)
 
 
 def _can_be_asked(ctx: Context, job: Job) -> bool:
     """Whether the API's list of jobs may still tell if this submission was taken."""
-    return ctx.api.lists_jobs and job.state is JobState.SUBMITTING and job.code != "unanswered"
+    return ctx.api.lists_jobs and job.state is JobState.SUBMITTING and job.code != Code.UNANSWERED
 
 
 async def _look_for(ctx: Context, job: Job, fault: Unconfirmed) -> None:
     await ctx.journal.amend(
         job,
         not_before=ctx.now() + ctx.timing.confirm_first,
-        code="unanswered",
+        code=Code.UNANSWERED,
         message=fault.message,
         hint="Nothing to do: the server is asked whether it took the job.",
     )
@@ -136,10 +118,10 @@ async def _own_gap(ctx: Context, job: Job, fault: PauseService) -> float | None:
     times = own_trouble.pauses_met(ctx, job, fault.code)
     own = await own_trouble.is_its_own(ctx, job, fault.code, times)
     if not own:
-        if fault.code == "disk":
+        if fault.code == Code.DISK:
             times = 1  # it is the disk's trouble, however often the song met it
         # A pause that is on has its next look: each song more would put it off.
-        if fault.code != "disk" or ctx.gate.since("disk", job.inbox) is None:
+        if fault.code != Code.DISK or ctx.gate.since(Code.DISK, job.inbox) is None:
             pause(ctx, fault, job.inbox)
     again = own or times > 1
     since = ctx.gate.since(fault.code, job.inbox)
@@ -150,12 +132,12 @@ async def _own_gap(ctx: Context, job: Job, fault: PauseService) -> float | None:
 def pause(ctx: Context, fault: PauseService, inbox: str | None = None) -> None:
     """Hold what this fault concerns, and say so once. `inbox`: whose song or folders met it."""
     if ctx.gate.pause(fault, inbox):
-        whose = {"inbox": inbox} if inbox is not None and fault.code in OF_ONE_INBOX else {}
+        whose = {"inbox": inbox} if inbox is not None and fault.rule.one_inbox else {}
         log.warning(
             "service.paused", reason=fault.code, message=fault.message, hint=fault.hint, **whose
         )
         ctx.progress.changed.set()  # an idle report looks by itself only now and then
-        if fault.code == "credit":
+        if fault.code == Code.CREDIT:
             ctx.credit.turned()
 
 
@@ -169,14 +151,14 @@ def hold_others(ctx: Context, job: Job, fault: BaseException) -> None:
     elif isinstance(fault, Unconfirmed):
         # If the server is failing, the songs in flight are all that this may cost: nobody else is
         # sent before it answers a question, and then one by one until it takes a song.
-        pause(ctx, outage(fault.message, "server_error"))
-    elif isinstance(fault, RetryLater) and fault.code == "rate_limited":
+        pause(ctx, outage(fault.message, Code.SERVER_ERROR))
+    elif isinstance(fault, RetryLater) and fault.code == Code.RATE_LIMITED:
         _give_time(ctx, fault)
 
 
 def _give_time(ctx: Context, fault: RetryLater) -> None:
     hint = "Lower api.max_concurrent to your plan's parallel jobs if this goes on."
-    pause(ctx, PauseService(fault.message, code="rate_limited", hint=hint, after=fault.after))
+    pause(ctx, PauseService(fault.message, code=Code.RATE_LIMITED, hint=hint, after=fault.after))
 
 
 def resumed(ctx: Context, code: str, inbox: str | None = None) -> bool:
@@ -219,11 +201,11 @@ async def reject(ctx: Context, job: Job, fault: Reject) -> None:
 
 
 async def _retry(ctx: Context, job: Job, fault: RetryLater) -> None:
-    if fault.code == "rate_limited":
+    if fault.code == Code.RATE_LIMITED:
         ctx.counters.rate_limited += 1
         _give_time(ctx, fault)
         if job.state is JobState.SEPARATING:  # it is asking that is too much: all polls wait
-            ctx.polls.hold(ctx.clock() + ctx.gate.seconds_left("rate_limited"))
+            ctx.polls.hold(ctx.clock() + ctx.gate.seconds_left(Code.RATE_LIMITED))
     if fault.server_down:
         submitting = job.state is JobState.QUEUED
         code = ctx.gate.server_failed(fault.message, submitting=submitting, after=fault.after)
@@ -233,7 +215,12 @@ async def _retry(ctx: Context, job: Job, fault: RetryLater) -> None:
     if _exhausted(fault, attempts):
         await reject(ctx, job, _given_up(job, fault, attempts))
         return
-    delay = _delay(ctx, fault, attempts)
+    if fault.counts or fault.after is not None:
+        delay = _delay(ctx, fault, attempts)
+    else:  # no try is counted, but each is rarer than the one before
+        delay = _delay(ctx, fault, own_trouble.times_met(ctx, job, fault.code))
+        if fault.rule.by_folder:
+            delay = await own_trouble.blocked_gap(ctx, job, fault, delay)
     await ctx.journal.amend(
         job,
         attempts=attempts,
@@ -252,25 +239,23 @@ async def _retry(ctx: Context, job: Job, fault: RetryLater) -> None:
 def _delay(ctx: Context, fault: RetryLater, attempts: int) -> float:
     if fault.after is not None:
         return min(fault.after, ctx.timing.retry_after_max)
-    if fault.code == "job_missing":
+    if fault.code == Code.JOB_MISSING:
         return ctx.timing.missing_gap
-    if fault.code == "url_expired":
+    if fault.code == Code.URL_EXPIRED:
         return 0.0  # fresh addresses are there for the asking
-    if fault.code == "rate_limited":
-        return ctx.gate.seconds_left("rate_limited")  # of the pause that this very fault made
+    if fault.code == Code.RATE_LIMITED:
+        return ctx.gate.seconds_left(Code.RATE_LIMITED)  # of the pause that this very fault made
     return full_jitter(attempts, ctx.timing.retry_first, ctx.timing.retry_max, ctx.rng)
 
 
 def _exhausted(fault: RetryLater, attempts: int) -> bool:
-    if not fault.counts or fault.server_down or fault.code in PATIENT:
-        return False
-    return attempts >= TRIES.get(fault.code, TRIES_OTHERWISE)
+    return fault.counts and not fault.server_down and attempts >= fault.rule.tries
 
 
 def _given_up(job: Job, fault: RetryLater, attempts: int) -> Reject:
     if job.state is JobState.SUBMITTING:  # nobody could tell whether it was taken
         return Unconfirmed(f"given up after {attempts} attempts: {fault.message}")
-    code = "job_lost" if fault.code == "job_missing" else fault.code
+    code = Code.JOB_LOST if fault.code == Code.JOB_MISSING else fault.code
     return Reject(
         f"given up after {attempts} attempts: {fault.message}",
         code=code,

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
+from stemwatch.codes import SUBMIT, Code
 from stemwatch.disks.places import Place
 from stemwatch.errors import PauseService, RetryLater, StemwatchError
 from stemwatch.job import JobState
 from stemwatch.log import log
+from stemwatch.outbox.sidecar import require_listed
 from stemwatch.workers.context import Context
-from stemwatch.workers.pacing.gate import MAY_TRY, OF_ONE_INBOX, Pause, outage
+from stemwatch.workers.pacing.gate import Pause, outage
 from stemwatch.workers.pacing.rehearsal import demand_staging
 from stemwatch.workers.pool.outcome import pause as hold
 from stemwatch.workers.pool.outcome import resumed
-from stemwatch.workers.steps import own_trouble, room
+from stemwatch.workers.steps import own_trouble
+
+T = TypeVar("T")
+_IN_VAIN = 3  # tries of a question that gets no answer, before another one is asked as well
 
 
 async def probe(ctx: Context, pause: Pause) -> None:
@@ -37,27 +44,27 @@ async def probe(ctx: Context, pause: Pause) -> None:
             resumed(ctx, pause.code, pause.inbox)
         else:
             ctx.gate.in_vain(pause)
-    ctx.wake()
+    ctx.bell.wake()
 
 
 def _told(ctx: Context, pause: Pause, fault: StemwatchError) -> None:
     """The question was refused, or got no answer, which may be the news of another pause."""
-    ctx.counters.rate_limited += fault.code == "rate_limited"
+    ctx.counters.rate_limited += fault.code == Code.RATE_LIMITED
     ctx.gate.in_vain(pause, getattr(fault, "after", None))
     if isinstance(fault, PauseService) and fault.code != pause.code:
-        if pause.code == "server":  # it answers again, if only to refuse the key
-            resumed(ctx, "server")
+        if pause.code == Code.SERVER:  # it answers again, if only to refuse the key
+            resumed(ctx, Code.SERVER)
         hold(ctx, fault)
-    elif isinstance(fault, RetryLater) and pause.code in MAY_TRY:
-        if fault.code == "bad_answer":  # it may never be one that can be read
+    elif isinstance(fault, RetryLater) and pause.rule.trial == SUBMIT:
+        if fault.code == Code.BAD_ANSWER:  # it may never be one that can be read
             ctx.gate.clear(pause)
-        elif fault.server_down and pause.code == "server_error":
+        elif fault.server_down and pause.code == Code.SERVER_ERROR:
             hold(ctx, outage(fault.message))  # it is not the submissions alone
 
 
 async def _over(ctx: Context, pause: Pause) -> bool | None:
     """Whether it is over; None: nothing that is free can tell."""
-    if pause.code in OF_ONE_INBOX:
+    if pause.rule.one_inbox:
         place = ctx.places.get(pause.inbox)
         # Of one that is configured no more, its next song tells.
         well = place is None or await _folders_are_well(ctx, pause, place)
@@ -65,32 +72,48 @@ async def _over(ctx: Context, pause: Pause) -> bool | None:
             await own_trouble.wake_all(ctx)
         return well
     match pause.code:
-        case "auth" | "server" | "server_error":
-            await ctx.requests.take()
-            await ctx.api.check_key()
+        case Code.AUTH | Code.SERVER | Code.SERVER_ERROR:
+            await _answer(ctx, pause, ctx.api.check_key, ctx.api.is_here)
             # Questions may be answered while every submission fails.
-            return None if pause.code == "server_error" else True
-        case "endpoint":
-            await ctx.requests.take()
-            return await ctx.api.is_here() or None
-        case "credit":
-            return await _has_credit(ctx)
-        case "audio_helper":
+            return None if pause.code == Code.SERVER_ERROR else True
+        case Code.ENDPOINT:
+            return await _answer(ctx, pause, ctx.api.is_here, ctx.api.check_key) or None
+        case Code.CREDIT:
+            return await _has_credit(ctx, pause)
+        case Code.AUDIO_HELPER:
             await ctx.audio.test()
             return True
-        case "journal":
+        case Code.JOURNAL:
             await ctx.journal.note("probe", f"{ctx.now():.0f}")
             return True
         case _:
             return True
 
 
-async def _has_credit(ctx: Context) -> bool | None:
+async def _answer(
+    ctx: Context, pause: Pause, ask: Callable[[], Awaitable[T]], other: Callable[[], Awaitable[Any]]
+) -> T | None:
+    """What `ask` gives; None where its call alone has failed for long, and `other` is answered.
+
+    One call of an API may be broken for good while all else works: paid jobs, and songs that could
+    be separated, must not wait for its end. Raises what `ask` or `other` does.
+    """
+    await ctx.requests.take()
+    try:
+        return await ask()
+    except RetryLater as fault:
+        if not fault.server_down or pause.attempts <= _IN_VAIN:
+            raise
+    await ctx.requests.take()
+    await other()
+    return None
+
+
+async def _has_credit(ctx: Context, pause: Pause) -> bool | None:
     """Whether what is left is enough for one of the songs that wait."""
     if not ctx.api.tells_credit:
         return None
-    await ctx.requests.take()
-    balance = await ctx.api.balance()
+    balance = await _answer(ctx, pause, ctx.api.balance, ctx.api.is_here)
     if balance is None:
         return None
     ctx.credit.heard(balance.seconds, ctx.now())
@@ -108,11 +131,13 @@ async def _waits(ctx: Context, longest: float | None) -> bool:
 
 
 async def _folders_are_well(ctx: Context, pause: Pause, place: Place) -> bool:
-    if pause.code == "disk":
+    if pause.code == Code.DISK:
         await demand_staging(place)
         await own_trouble.rehearsal(ctx, place).of_place(place)
+        if place.unlisted is not None:  # no write shows that something can't be read
+            await place.demand(require_listed, place.unlisted)
         return True
-    if pause.code == "room":
-        return await asyncio.to_thread(room.is_there, ctx, pause.inbox, place.outbox)
+    if pause.code == Code.ROOM:
+        return await asyncio.to_thread(ctx.space.is_there, pause.inbox, place.outbox)
     await place.require_inbox()
     return True

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
+from stemwatch.codes import POLL
 from stemwatch.workers.context import Context
-from stemwatch.workers.pacing.gate import POLL
 from stemwatch.workers.pool.lanes import Lanes
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from stemwatch.codes import CONFIRM, FETCH, FILE, POLL, Code
 from stemwatch.job import JobState
 from stemwatch.workers.context import Context
-from stemwatch.workers.pacing.gate import CONFIRM, FETCH, FILE, POLL
 from stemwatch.workers.pool import claims
 from stemwatch.workers.pool.claims import Claims
 from stemwatch.workers.pool.lanes import Lanes
 
-# These may end by themselves; `internal` as soon as other songs pass.
-_MAY_PASS = {"server", "server_error", "internal"}
-_TRIES = 3  # of one of them before nobody waits for its end any more
+_TRIES = 3  # of a pause that may pass before nobody waits for its end any more
 
 
 class Left:
@@ -42,9 +40,9 @@ class Left:
         for name in (CONFIRM, FETCH, FILE):  # also between its last poll and its download
             if await self._claims.left(name):
                 return False
-        held = [p for p in ctx.gate.pauses if p.code != "rate_limited"]
+        held = [p for p in ctx.gate.pauses if p.code != Code.RATE_LIMITED]
         if any(p.inbox is None for p in held):
-            patient = all(p.code not in _MAY_PASS or p.attempts > _TRIES for p in held)
+            patient = all(not p.rule.awaited or p.attempts > _TRIES for p in held)
             return patient and self._same_since(ended)
         budgeted = ctx.budget.limited and not ctx.local
         if under_way or not (held or budgeted or ctx.troubles.waiting()):

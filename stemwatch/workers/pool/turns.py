@@ -10,13 +10,14 @@ import math
 from collections.abc import Awaitable
 from contextlib import suppress
 
+from stemwatch.codes import CONFIRM, FETCH, FILE, POLL, SUBMIT
 from stemwatch.errors import PauseService
 from stemwatch.job import Job, JobState
 from stemwatch.tasks import supervised
 from stemwatch.workers.context import Context
-from stemwatch.workers.pacing.gate import CONFIRM, FETCH, FILE, POLL, SUBMIT
 from stemwatch.workers.pool import claims
 from stemwatch.workers.pool.claims import Claims
+from stemwatch.workers.pool.ended_songs import Forgetting
 from stemwatch.workers.pool.lanes import Lane, Lanes
 from stemwatch.workers.pool.lanes_to_ask import Unseen
 from stemwatch.workers.pool.outcome import pause
@@ -24,13 +25,13 @@ from stemwatch.workers.pool.pause_probes import probe
 from stemwatch.workers.pool.polling import Asking
 from stemwatch.workers.pool.recovery import recover
 from stemwatch.workers.pool.remaining import Left
-from stemwatch.workers.steps import room
 from stemwatch.workers.steps.own_trouble import look
 from stemwatch.workers.steps.table import STEPS
 
 _SHORTEST_TURN = 0.02  # seconds; the first one after a rest is at once
 _POLLS = 8  # at once: as many as the API's client has connections
 _ADOPTED = 1000  # at once
+_FETCHES = 3  # songs downloaded at once beside uploads; without any, twice as many
 
 
 async def _together(*looks: Awaitable[None]) -> None:
@@ -44,15 +45,11 @@ async def _together(*looks: Awaitable[None]) -> None:
 
 
 class Pool:
-    """Moves jobs until it is told to stop.
+    """Moves jobs until it is told to stop."""
 
-    `fetches`: how many songs are downloaded at once beside uploads; without any, twice as many.
-    """
-
-    def __init__(self, ctx: Context, *, fetches: int = 3) -> None:
+    def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
-        self._fetches = fetches
-        most = {FILE: 2, FETCH: fetches, POLL: _POLLS, CONFIRM: 1, SUBMIT: 2 * ctx.slots.most}
+        most = {FILE: 2, FETCH: _FETCHES, POLL: _POLLS, CONFIRM: 1, SUBMIT: 2 * ctx.slots.most}
         self._unseen = Unseen(ctx.clock)
         self._lanes = Lanes(
             ctx, {name: Lane(STEPS[name], most[name]) for name in most}, self._unseen
@@ -60,6 +57,7 @@ class Pool:
         self._asking = Asking(ctx, self._lanes)
         self._claims = Claims(ctx)
         self._left = Left(ctx, self._lanes, self._claims)
+        self._forgetting = Forgetting(ctx)
         self._probes: dict[str | None, asyncio.Task[None]] = {}  # one at a time for each inbox
         self._looks: dict[str, asyncio.Task[None]] = {}  # at folders that take nothing
         self._wake, self._hurry = asyncio.Event(), asyncio.Event()
@@ -67,9 +65,7 @@ class Pool:
         self._held = False  # a pause held something back at the last turn
         self._stopping = False
         self._turned: float | None = None  # when the turn under way began
-        ctx.wake = self._for_news
-        ctx.added = self._for_one
-        ctx.hurry = self._in_a_hurry
+        ctx.bell.answered_by(self)
 
     async def recover(self) -> None:
         """After a start: what an earlier run left undecided, or waiting."""
@@ -108,15 +104,16 @@ class Pool:
                 async with asyncio.timeout(max(0.0, turned + 5 * took - self.ctx.clock())):
                     await self._hurry.wait()
 
-    def _for_news(self) -> None:
+    def wake(self) -> None:
+        """See `bell.Listener`, for these three."""
         self._news = True
         self._wake.set()
 
-    def _for_one(self, job: Job) -> None:
+    def added(self, job: Job) -> None:
         self._unseen.left(job, watched=False)
         self._wake.set()
 
-    def _in_a_hurry(self) -> None:
+    def hurry(self) -> None:
         self._hurry.set()
         self._wake.set()
 
@@ -214,7 +211,7 @@ class Pool:
                 self.ctx.polls.resumed(
                     job.id, self.ctx.clock(), wait, job.remote_id or "", job.duration
                 )
-                room.reserve(self.ctx, job)
+                self.ctx.space.reserve(job)
         if len(found) == _ADOPTED:
             self._unseen.more(POLL)
 
@@ -241,7 +238,7 @@ class Pool:
         """Downloads; a single one where only that can tell whether the storage is back."""
         ctx, lane = self.ctx, self._lanes[FETCH]
         # Downloads beside uploads hold up the next job; when there are none, they are the last.
-        lane.seats = self._fetches if self._lanes[SUBMIT].tasks else 2 * self._fetches
+        lane.seats = _FETCHES if self._lanes[SUBMIT].tasks else 2 * _FETCHES
         trial = ctx.gate.trial(FETCH)
         if not trial:
             await self._fill(FETCH, lane.free)
@@ -260,7 +257,7 @@ class Pool:
             if lane.tasks:
                 return
             await self._start_uploads(1)
-            ctx.trial = next(iter(lane.tasks), None)
+            ctx.gate.on_trial = next(iter(lane.tasks), None)
             for held in trial if lane.tasks else ():
                 ctx.gate.tried(held)
             return
@@ -279,6 +276,7 @@ class Pool:
     async def _look_ahead(self, now: float) -> None:
         if self._unseen.all:
             self._unseen.due = await self.ctx.journal.next_due(claims.ALL, self.ctx.owner, now)
+            await self._forgetting.now_and_then()
 
     def _until_due(self) -> float | None:
         """Seconds until something happens by itself; None: only an event can change anything."""

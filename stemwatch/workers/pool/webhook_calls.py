@@ -43,7 +43,7 @@ class Callbacks:
             self.counts["early"] += 1
         elif ctx.polls.called(event.remote_id, ctx.clock()):
             self.counts["taken"] += 1
-            ctx.wake()
+            ctx.bell.wake()
         else:
             self.counts["unknown"] += 1  # twice, somebody else's, or quicker than our own answer
         return 200

@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+from stemwatch.codes import Code
 from stemwatch.disks import durable
 from stemwatch.errors import PauseService
 from stemwatch.job import Job
@@ -54,7 +55,7 @@ async def _convert(ctx: Context, job: Job, path: str) -> Upload:
     except OSError as trouble:
         raise PauseService(
             f"{job.name} can't be converted in {os.path.dirname(path)}: {trouble.strerror}.",
-            code="disk",
+            code=Code.DISK,
             hint="Free some space there; work goes on by itself.",
         ) from trouble
     size = os.fstat(fd).st_size

@@ -6,6 +6,7 @@ twice and some time apart (a request may still be under way to it): submitted ag
 
 from __future__ import annotations
 
+from stemwatch.codes import Code
 from stemwatch.errors import RetryLater, Unconfirmed
 from stemwatch.job import Job
 from stemwatch.log import log
@@ -13,7 +14,7 @@ from stemwatch.workers.context import Context
 from stemwatch.workers.progress import SEPARATING
 from stemwatch.workers.steps.submit import confirm
 
-NOT_LISTED = "not_listed"
+NOT_LISTED = Code.NOT_LISTED
 
 
 async def reconcile(ctx: Context, job: Job) -> Job:
@@ -29,6 +30,8 @@ async def reconcile(ctx: Context, job: Job) -> Job:
     if found is not None:
         log.info("job.found", name=job.name, remote_id=found.remote_id)
         separating = await confirm(ctx, job, found)
+        # Its upload gave its room back, or was an earlier run's.
+        ctx.space.reserve(separating)
         ctx.slots.hold(job.id)
         ctx.progress.stage(job.id, job.name, SEPARATING, ctx.polls.estimate.typical)
         ctx.polls.resumed(job.id, ctx.clock(), remote_id=found.remote_id)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from stemwatch import __version__
+from stemwatch.codes import Code
 from stemwatch.disks import durable
 from stemwatch.errors import PauseService, Reject, RetryLater
 from stemwatch.job import CLEARED, IN_OUTBOX, Job, JobState
@@ -65,7 +66,7 @@ async def tag(ctx: Context, job: Job, staging: Staging, stem: str) -> None:
     share that is away is not even asked for: where that hangs, so would the helper. Where tags end
     the helper, the stem may be half written: RetryLater, and then it is left without them.
     """
-    if job.id in ctx.untagged:
+    if job.id in ctx.memory.untagged:
         return
     source = job.path
     try:
@@ -87,11 +88,11 @@ async def tag(ctx: Context, job: Job, staging: Staging, stem: str) -> None:
 
 def _without_tags(ctx: Context, job: Job, stem: str, fault: Exception) -> RetryLater:
     """The helper crashed over the tags, or came to no end with them."""
-    ctx.untagged.add(job.id)
+    ctx.memory.untagged.add(job.id)
     why = fault.message if isinstance(fault, Reject) else "it takes too long."
     note = f"the tags cost the helper its life: {why} The stem is fetched again, without them."
     log.warning("job.tags", name=job.name, stem=stem, note=note)
-    return RetryLater(note, code="untagged", counts=False, after=0.0)
+    return RetryLater(note, code=Code.UNTAGGED, counts=False, after=0.0)
 
 
 async def publish(

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 
+from stemwatch.codes import POLL, Code
 from stemwatch.disks import durable, space
 from stemwatch.errors import Reject, RetryLater
 from stemwatch.job import STEMS, Job, Options
@@ -13,7 +14,6 @@ from stemwatch.log import log
 from stemwatch.outbox.staging import HIDDEN, Staging, remove_staging
 from stemwatch.stemsplit.interface import RemoteJob, RemoteStatus
 from stemwatch.workers.context import Context
-from stemwatch.workers.pacing.gate import POLL
 from stemwatch.workers.progress import DELIVERING, DOWNLOAD
 from stemwatch.workers.steps import deliver
 
@@ -26,7 +26,8 @@ async def fetch(ctx: Context, job: Job) -> Job:
     Parts that were committed before a crash or a retry are kept. Raises Reject, RetryLater or
     PauseService with everything that is whole still staged.
     """
-    remote = ctx.fresh.pop(job.id, None)
+    ctx.space.reserve(job)  # one that `retry` brought back has none yet
+    remote = ctx.memory.fresh.pop(job.id, None)
     # What this very run has just seen done was never published: the outbox need not be listed.
     if remote is None and (folder := await deliver.published(ctx, job)) is not None:
         # The call that published it was killed, or its disk failed, before it had tidied up.
@@ -72,22 +73,22 @@ async def _download_all(
 async def _addresses(ctx: Context, job: Job) -> RemoteJob:
     """The remote job, asked for again: the addresses of its stems are good for an hour only."""
     if job.remote_id is None:
-        raise Reject("the journal holds no remote id for it.", code="job_lost")
+        raise Reject("the journal holds no remote id for it.", code=Code.JOB_LOST)
     if (held := ctx.gate.closed(POLL)) is not None:
         # Its storage may be well while the API is down, but only the API has the addresses.
         raise RetryLater(
-            held.message, code="held", counts=False, after=ctx.gate.seconds_left(held.code)
+            held.message, code=Code.HELD, counts=False, after=ctx.gate.seconds_left(held.code)
         )
     await ctx.requests.take()
     remote = await ctx.api.job(job.remote_id, stems=job.options.stems)
     if remote.status is RemoteStatus.FAILED:
         raise Reject(
             f"the separation failed after all: {remote.error or 'no reason was given'}.",
-            code="separation_failed",
+            code=Code.SEPARATION_FAILED,
             hint="`stemwatch retry` submits it again.",
         )
     if remote.status is not RemoteStatus.COMPLETED:
-        raise RetryLater("the server says that it is running again.", code="bad_answer")
+        raise RetryLater("the server says that it is running again.", code=Code.BAD_ANSWER)
     return remote
 
 
@@ -127,7 +128,7 @@ async def _download(
             await ctx.audio.verify(part, expected=job.duration, format=job.options.format)
     except Reject as fault:
         raise RetryLater(
-            f"the {stem} stem is damaged: {fault.message}", code="bad_stem", hint=fault.hint
+            f"the {stem} stem is damaged: {fault.message}", code=Code.BAD_STEM, hint=fault.hint
         ) from fault
     await deliver.tag(ctx, job, staging, stem)
     await asyncio.to_thread(staging.commit_part, stem)
@@ -136,18 +137,18 @@ async def _download(
 
 def _judge_storage(ctx: Context, fault: RetryLater, began: float) -> None:
     """Storage is not the API: its faults must not be taken for an outage of the other."""
-    if fault.code == "rate_limited":
+    if fault.code == Code.RATE_LIMITED:
         # It says nothing of what the API takes: this song waits, longer each time, not everybody.
         ctx.counters.rate_limited += 1
-        fault.code, fault.counts = "storage_busy", True
+        fault.code, fault.counts = Code.STORAGE_BUSY, True
     if not fault.server_down:
         _storage_answered(ctx, began)
         return
     fault.server_down = False
     if ctx.gate.storage_failed(fault.message, fault.after):
-        log.warning("service.paused", reason="storage", message=fault.message)
+        log.warning("service.paused", reason=Code.STORAGE, message=fault.message)
 
 
 def _storage_answered(ctx: Context, began: float) -> None:
     if ctx.gate.storage_answered(began):
-        log.info("service.resumed", reason="storage")
+        log.info("service.resumed", reason=Code.STORAGE)

@@ -7,6 +7,7 @@ import errno
 import os
 from typing import Any
 
+from stemwatch.codes import Code
 from stemwatch.disks.places import Place
 from stemwatch.errors import RetryLater
 from stemwatch.job import Job, JobState
@@ -81,7 +82,7 @@ def _stays(job: Job, why: str) -> RetryLater:
     folder = os.path.dirname(job.path)
     return RetryLater(
         why,
-        code="original_stays",
+        code=Code.ORIGINAL_STAYS,
         hint=f"Give uid {os.geteuid()} write permission in {folder}, or move the file away "
         "yourself: its stems are delivered.",
         counts=False,
@@ -114,4 +115,4 @@ async def _require_inbox(ctx: Context, place: Place, filed: Filed) -> None:
         await place.require_inbox()
         message = filed.message or "the original can't be reached."
         after = ctx.timing.disk_recheck
-        raise RetryLater(message, code="unreadable", after=after, counts=False)
+        raise RetryLater(message, code=Code.UNREADABLE, after=after, counts=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stemwatch.codes import Code
 from stemwatch.errors import Reject
 from stemwatch.job import CLEARED, Job, JobState
 from stemwatch.log import log
@@ -15,7 +16,7 @@ async def follow(ctx: Context, job: Job) -> Job:
     Raises Reject (the remote failed, or lost it), RetryLater or PauseService.
     """
     if job.remote_id is None:
-        raise Reject("the journal holds no remote id for it.", code="job_lost")
+        raise Reject("the journal holds no remote id for it.", code=Code.JOB_LOST)
     await ctx.requests.take()
     remote = await ctx.api.job(job.remote_id, stems=job.options.stems)
     now = ctx.clock()
@@ -29,7 +30,7 @@ async def follow(ctx: Context, job: Job) -> Job:
         ctx.polls.done(job.id, now, learn=False)
         raise Reject(
             f"the separation failed: {remote.error or 'no reason was given'}.",
-            code="separation_failed",
+            code=Code.SEPARATION_FAILED,
             hint="`stemwatch retry` submits it again (and it is charged again if this was).",
         )
     separated = await ctx.journal.advance(
@@ -45,8 +46,8 @@ async def follow(ctx: Context, job: Job) -> Job:
         **CLEARED,
     )
     ctx.polls.done(job.id, now, learn=job.code is None)
-    ctx.reported_late.discard(job.id)
-    ctx.fresh[job.id] = remote
+    ctx.memory.reported_late.discard(job.id)
+    ctx.memory.fresh[job.id] = remote
     return separated
 
 
@@ -57,16 +58,16 @@ def _still_running(ctx: Context, job: Job, progress: float | None, now: float) -
     that may have been weeks behind at the submission: a job that runs is never paid for again.
     """
     age = ctx.now() - (job.submitted_at or job.created_at)
-    if age > ctx.timing.retention and ctx.polls.elapsed(job.id, now) > ctx.job_deadline:
+    if age > ctx.timing.retention and ctx.polls.elapsed(job.id, now) > ctx.polls.late_after:
         raise Reject(
             "the server has not finished it within the time it keeps results.",
-            code="overdue",
+            code=Code.OVERDUE,
             hint="Ask StemSplit's support about the job; `stemwatch retry` asks for it again and "
             "pays nothing.",
         )
     ctx.polls.running(job.id, now)
-    if age > ctx.job_deadline and job.id not in ctx.reported_late:
-        ctx.reported_late.add(job.id)
+    if age > ctx.polls.late_after and job.id not in ctx.memory.reported_late:
+        ctx.memory.reported_late.add(job.id)
         log.warning("job.late", name=job.name, remote_id=job.remote_id, still_waited_for=True)
     entry = ctx.progress.running.get(job.id)
     if entry is not None:

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from stemwatch.codes import Code
 from stemwatch.disks.places import Place
-from stemwatch.errors import PauseService, StemwatchError
+from stemwatch.errors import PauseService, RetryLater, StemwatchError
 from stemwatch.job import TO_BE_FILED, Job, JobState
 from stemwatch.log import log
 from stemwatch.outbox.mirroring import mirrored
 from stemwatch.workers.context import Context
-from stemwatch.workers.pacing.gate import OF_ONE_INBOX
 from stemwatch.workers.pacing.rehearsal import Rehearsal
-from stemwatch.workers.pacing.troubles import Trouble
+from stemwatch.workers.pacing.troubles import Met, Trouble
 from stemwatch.workers.steps.deliver import parent_of
 
 _PATIENT_TRIES = 20  # a quarter of an hour
+# What a song waits for whose folder or disk is well again.
+_WAKES = tuple(code for code in Code if code.rule.by_folder)
 
 
 def pauses_met(ctx: Context, job: Job, code: str) -> int:
@@ -28,10 +30,30 @@ def pauses_met(ctx: Context, job: Job, code: str) -> int:
     A real outage is met once, by those that were on their way, and is not over in between.
     """
     before = ctx.troubles.met.get(job.id)
-    if before is None or (before.code, before.state) != (code, job.state) or code == "journal":
+    if before is None or (before.code, before.state) != (code, job.state) or code == Code.JOURNAL:
         return 1
     since = ctx.gate.since(code, job.inbox)
     return before.times + (since is None or since != before.since)
+
+
+def times_met(ctx: Context, job: Job, code: str) -> int:
+    """How often in a row the song has met this in its present state, this time included."""
+    before = ctx.troubles.met.get(job.id)
+    same = before is not None and (before.code, before.state) == (code, job.state)
+    times = before.times + 1 if same and before is not None else 1
+    ctx.troubles.met[job.id] = Met(code, job.state, None, times)
+    return times
+
+
+async def blocked_gap(ctx: Context, job: Job, fault: RetryLater, seconds: float) -> float:
+    """How long a song waits that a person has to make way for; `seconds` where no look can tell.
+
+    It is paid for, so it is never given up; but nobody waits for the end of that.
+    """
+    if await watch(ctx, job):
+        return ctx.timing.retry_after_max
+    ctx.troubles.alone[job.id] = str(fault)
+    return seconds
 
 
 async def is_its_own(ctx: Context, job: Job, code: str, times: int) -> bool:
@@ -40,7 +62,7 @@ async def is_its_own(ctx: Context, job: Job, code: str, times: int) -> bool:
     The first time it is everybody's, until the next look: a disk that begins to fail may still
     take the small file of a rehearsal, and what is bought meanwhile would have nowhere to go.
     """
-    if code != "disk":
+    if code != Code.DISK:
         return False
     if _trouble(ctx, job) is not None:
         return True
@@ -56,12 +78,12 @@ async def is_its_own(ctx: Context, job: Job, code: str, times: int) -> bool:
 
 async def own_gap(ctx: Context, job: Job, fault: PauseService, times: int) -> float:
     """Seconds that the song waits by itself, unless it is woken."""
-    if fault.code == "disk":
+    if fault.code == Code.DISK:
         if await watch(ctx, job):
             return ctx.timing.retry_after_max
         ctx.troubles.alone[job.id] = str(fault)
     timing = ctx.timing
-    if fault.code not in OF_ONE_INBOX:  # a try is a whole upload
+    if not fault.rule.one_inbox:  # a try is a whole upload
         return timing.unreadable_gap
     # What no rehearsal shows may be over in a moment, but each try may cost a download.
     longest = min(timing.outage_max, timing.disk_recheck * (times - 1))
@@ -80,7 +102,7 @@ async def watch(ctx: Context, job: Job) -> bool:
         try:
             await rehearsal(ctx, place).of_folder(place, root, folder)
         except StemwatchError as fault:
-            trouble = _begin(ctx, Trouble(place, root, fault, 0.0), folder)
+            trouble = _begin(ctx, Trouble(place, root, fault, None), folder)
     if trouble is not None:
         trouble.jobs.add(job.id)
     return trouble is not None
@@ -106,9 +128,9 @@ async def demand(ctx: Context, job: Job) -> None:
     if (trouble := _trouble(ctx, job)) is not None:
         if job.state in TO_BE_FILED:
             raise trouble.fault.with_traceback(None)  # else it grows with each song
-        raise PauseService(trouble.fault.message, code="disk", hint=trouble.fault.hint)
+        raise PauseService(trouble.fault.message, code=Code.DISK, hint=trouble.fault.hint)
     met, target = ctx.troubles.met.get(job.id), _target(ctx, job)
-    if met is not None and met.code == "disk" and target is not None:
+    if met is not None and met.code == Code.DISK and target is not None:
         place = ctx.place_of(job)
         await rehearsal(ctx, place).of_place(place)
         await rehearsal(ctx, place).of_folder(place, *target)
@@ -117,7 +139,15 @@ async def demand(ctx: Context, job: Job) -> None:
 async def look(ctx: Context, folder: str) -> None:
     """See whether `folder` is well again, and wake who waits for it."""
     trouble = ctx.troubles.folders[folder]
-    trouble.due = ctx.clock() + ctx.timing.disk_recheck
+    trouble.due = None  # a slow disk takes longer than the gap: nothing else is due meanwhile
+    try:
+        await _look(ctx, folder, trouble)
+    finally:
+        trouble.due = ctx.clock() + ctx.timing.disk_recheck
+    ctx.bell.wake()  # the pool's next turn sees when the next look is due
+
+
+async def _look(ctx: Context, folder: str, trouble: Trouble) -> None:
     try:
         if await _is_waited_for(ctx, trouble):
             await rehearsal(ctx, trouble.place).of_place(trouble.place)
@@ -133,20 +163,19 @@ async def look(ctx: Context, folder: str) -> None:
         ctx.troubles.folders[folder] = trouble
         return
     log.info("folder.well", folder=folder, songs=len(trouble.jobs))
-    ctx.wake()
 
 
 async def wake_all(ctx: Context) -> None:
     """A disk is well again: songs and originals that wait alone try now, in case it was that."""
     waiting = list(ctx.troubles.alone)
-    await ctx.journal.wake(ctx.owner)
+    await ctx.journal.wake(ctx.owner, _WAKES)
     for job_id in waiting:
         ctx.troubles.alone.pop(job_id, None)
 
 
 async def _wake(ctx: Context, jobs: Collection[int]) -> None:
     """Have these songs tried again now. Raises PauseService for a full journal."""
-    await ctx.journal.wake(ctx.owner, list(jobs))
+    await ctx.journal.wake(ctx.owner, _WAKES, list(jobs))
 
 
 async def _is_waited_for(ctx: Context, trouble: Trouble) -> bool:
@@ -162,7 +191,9 @@ async def _is_waited_for(ctx: Context, trouble: Trouble) -> bool:
 
 def rehearsal(ctx: Context, place: Place) -> Rehearsal:
     """That of this place: looks are shared only where they are the same one's."""
-    return ctx.rehearsals.setdefault(place.outbox, Rehearsal(ctx.journal.path, place.outbox))
+    return ctx.troubles.rehearsals.setdefault(
+        place.outbox, Rehearsal(ctx.journal.path, place.outbox)
+    )
 
 
 def _trouble(ctx: Context, job: Job) -> Trouble | None:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from stemwatch.codes import Code
 from stemwatch.errors import PauseService, Reject, RetryLater
 from stemwatch.inbox.intake import undecided
 from stemwatch.job import IN_OUTBOX, Job, JobState
@@ -73,7 +74,7 @@ async def _relink(ctx: Context, job: Job, earlier: Job, folder: str) -> Staging 
     except PauseService as fault:
         raise RetryLater(
             f"its stems were delivered to {folder} before: {fault.message}",
-            code="held",
+            code=Code.HELD,
             hint=fault.hint,
             after=ctx.timing.disk_recheck,
             counts=False,

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
+from stemwatch.codes import SUBMIT, Code
 from stemwatch.disks.opening import NotYet, open_regular
 from stemwatch.errors import (
     PauseService,
@@ -25,14 +26,12 @@ from stemwatch.errors import (
 )
 from stemwatch.job import CLEARED, Identity, Job, JobState
 from stemwatch.log import log, redacted
-from stemwatch.stemsplit.interface import NOT_WAITED, Submitted, TooLarge, Upload
+from stemwatch.stemsplit.interface import Submitted, TooLarge, Upload
 from stemwatch.stemsplit.line.source import on_a_disk
 from stemwatch.tasks import supervise
 from stemwatch.workers.context import Context
-from stemwatch.workers.pacing.gate import SUBMIT
 from stemwatch.workers.pool.outcome import hold_others
 from stemwatch.workers.progress import SEPARATING, UPLOAD
-from stemwatch.workers.steps import room
 from stemwatch.workers.steps.as_flac import as_flac
 
 
@@ -57,7 +56,7 @@ async def submit(ctx: Context, job: Job, alike: Collection[Job]) -> Job:
     accepted = ctx.clock()
     attempt.learn(accepted)
     separating = await confirm(ctx, attempt.job, answer)
-    if any(pause.code == "credit" for pause in ctx.gate.pauses):
+    if any(pause.code == Code.CREDIT for pause in ctx.gate.pauses):
         ctx.credit.turned()  # this very song ends that pause
     ctx.progress.stage(job.id, job.name, SEPARATING, ctx.polls.estimate.typical)
     ctx.polls.started(job.id, accepted, answer.remote_id, job.duration)
@@ -97,7 +96,7 @@ class _Attempt:
             self._sent = entry.done = count
             ctx.progress.touch()
             if ctx.ahead.sent(job.id, count):
-                ctx.hurry()
+                ctx.bell.hurry()
 
         ctx.ahead.sends(job.id, upload.size)
         await ctx.requests.take()
@@ -117,7 +116,7 @@ class _Attempt:
         self._whole = ctx.clock()
         ctx.counters.upload.add(self._whole - self.began)
         ctx.ahead.whole(self.job.id)
-        ctx.hurry()
+        ctx.bell.hurry()
         try:
             async with asyncio.timeout(ctx.ahead.longest_hold):
                 await ctx.slots.acquire(self.job.id)
@@ -125,7 +124,7 @@ class _Attempt:
             ctx.ahead.expired(self.job.id, closed=False)
             raise RetryLater(
                 "no slot at the server became free in time; the upload starts again later.",
-                code="no_slot",
+                code=Code.NO_SLOT,
                 counts=False,
                 after=0.0,
             ) from fault
@@ -199,17 +198,17 @@ class _Attempt:
         """The answer was no, or there was none: put the journal right."""
         ctx, job = self.ctx, self.job
         hold_others(ctx, job, fault)
-        if isinstance(fault, RetryLater) and fault.code == NOT_WAITED:
+        if isinstance(fault, RetryLater) and fault.code == Code.NOT_WAITED:
             ctx.ahead.expired(job.id, closed=True)
         if job.state is JobState.SUBMITTING:
             took_nothing = isinstance(fault, RetryLater | PauseService) or not self._last_bytes
             if took_nothing:
-                code = getattr(fault, "code", "stopped")
+                code = getattr(fault, "code", Code.STOPPED)
                 await ctx.insist(lambda: ctx.journal.take_back(job, code))
             elif isinstance(fault, Reject) and not isinstance(fault, Unconfirmed):
                 await ctx.insist(lambda: ctx.journal.unbook(job))
             # else: the uncertain instant; it stays `submitting` until somebody decides
-        if isinstance(fault, RetryLater) and fault.code == "rate_limited":
+        if isinstance(fault, RetryLater) and fault.code == Code.RATE_LIMITED:
             self._fewer_slots()  # before its own is given on: the next would be refused as well
         ctx.slots.release(job.id)
         # It stays in `committed` until the pool has concluded it: a drain that stopped a refusal
@@ -225,9 +224,9 @@ class _Attempt:
 
 def _require_open(ctx: Context, job: Job) -> None:
     pause = ctx.gate.closed(SUBMIT, job.inbox)
-    if pause is not None and ctx.trial != job.id:
+    if pause is not None and ctx.gate.on_trial != job.id:
         # a code of its own: as a `rate_limited` it would count as one more 429
-        raise RetryLater(pause.message, code="held", counts=False, after=0.0)
+        raise RetryLater(pause.message, code=Code.HELD, counts=False, after=0.0)
 
 
 async def confirm(ctx: Context, job: Job, answer: Submitted) -> Job:
@@ -269,7 +268,7 @@ def _not_closed(fault: BaseException) -> None:
 
 def _open(ctx: Context, job: Job) -> int:
     """One trip to a thread for all that needs a disk before an upload."""
-    room.require(ctx, job)
+    ctx.space.require(job)
     fd = open_regular(job.path)
     try:
         if not ctx.place_of(job).same(Identity.of(os.fstat(fd)), job.identity):
@@ -293,7 +292,7 @@ def _unreadable(ctx: Context, job: Job, fault: OSError) -> RetryLater:
     permission = fault.errno in (errno.EACCES, errno.EPERM)
     return RetryLater(
         f"{job.name} can't be read: {fault.strerror}.",
-        code="unreadable",
+        code=Code.UNREADABLE,
         hint="Give the service read permission for the file." if permission else "Check its disk.",
         after=ctx.timing.unreadable_gap if permission else ctx.timing.disk_recheck,
         counts=False,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from stemwatch.codes import CONFIRM, FETCH, FILE, POLL, SUBMIT
 from stemwatch.job import Job
 from stemwatch.log import log
 from stemwatch.workers.context import Context
-from stemwatch.workers.pacing.gate import CONFIRM, FETCH, FILE, POLL, SUBMIT
 from stemwatch.workers.pacing.rehearsal import demand_staging
 from stemwatch.workers.pool.lanes import Step
 from stemwatch.workers.steps.confirm import reconcile

@@ -17,15 +17,13 @@ BLOCK = 24 * bands.RATE
 OVERLAP = 2 * bands.RATE
 
 
-def separate_stream(
-    mix: Iterable[Array], stems: int, network: Network | None = None
-) -> Iterator[Array]:
+def separate_stream(mix: Iterable[Array], stems: int) -> Iterator[Array]:
     """Int16 pieces (stems, n, 2) of the stems in the order of STEMS, as the mix comes in.
 
     `mix` yields float32 (n, 2) at 44.1 kHz, of any n; NaN and infinities count as silence. The
     pieces together are as long as the mix, and sum to it in every sample (see `headroom`).
     """
-    network = network or shipped()
+    network = shipped()
     residual = residual_stem(stems)
     ramp = np.linspace(0, 1, OVERLAP, dtype=np.float32)[:, None]
     before: Array | None = None

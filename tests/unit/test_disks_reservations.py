@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from stemwatch.codes import FETCH, FILE, POLL, SUBMIT
 from stemwatch.errors import PauseService
 from stemwatch.job import Options
-from stemwatch.workers.pacing.gate import FETCH, FILE, POLL, SUBMIT, Gate
+from stemwatch.workers.pacing.gate import Gate
 from stemwatch.workers.pacing.timing import Timing
-from stemwatch.workers.steps import room
 from tests.acceptance.harness import Home
 from tests.support.context import context_of
 from tests.support.journal import new_job
@@ -56,10 +56,10 @@ def test_two_uploads_never_see_the_room_of_one(
             half = song.evolve(duration=free * 0.6 / 2 / 384_000)
             monkeypatch.setattr(os, "statvfs", at_the_same_time)
             jobs = [half.evolve(id=1), half.evolve(id=2)]
-            tries = [asyncio.to_thread(room.require, ctx, job) for job in jobs]
+            tries = [asyncio.to_thread(ctx.space.require, job) for job in jobs]
             answers = await asyncio.gather(*tries, return_exceptions=True)
             refused = [answer for answer in answers if answer is not None]
             assert [getattr(answer, "code", answer) for answer in refused] == ["room"]
-            assert len(ctx.reserved) == 1
+            assert len(ctx.space) == 1
 
     asyncio.run(scenario())

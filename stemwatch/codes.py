@@ -1,0 +1,212 @@
+"""Every code of a fault, and what follows from it: what waits, how often it is tried, what ends it.
+
+A code is a fault's stable word: in the journal, in reason files, in `status --json`, in messages
+and in the log. Whoever decides by a code reads its rule here. HTTP answers become codes in
+`stemsplit/statuses.py`: a 429 is RATE_LIMITED.
+
+A pause and a wait may share their code. `server_error` is what one song waits for after a 503, and
+it is the pause that five of them in a row begin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, StrEnum, auto
+from math import inf
+from types import MappingProxyType
+from typing import Any
+
+# The steps of a song's way that a pause can hold back.
+SUBMIT, CONFIRM, POLL, FETCH, FILE = "submit", "confirm", "poll", "fetch", "file"
+
+
+class Again(Enum):
+    """How long a pause waits before each try; `Timing` has the seconds."""
+
+    DISK = auto()  # always the same short while
+    OUTAGE = auto()  # from a second on, at last half a minute or more
+    LIMIT = auto()  # after a 429 that names no time
+    HERE = auto()  # soon: the test takes a second, and is made on this machine
+    ACCOUNT = auto()  # ever longer, up to an hour: a person has to do something
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What follows from a code, beside what the fault's class says: who waits, and until when."""
+
+    # -- of a PauseService: the steps that it holds back; none where the code never pauses
+    holds: frozenset[str] = frozenset()
+    one_inbox: bool = False  # where there are several inboxes, the others go on
+    again: Again = Again.ACCOUNT
+    asked: bool = False  # a question to the API may end it: in vain while the server is down
+    trial: str | None = None  # the step that one real song may try, where no question can tell
+    proven: bool = False  # an accepted submission shows that it is over
+    on_trust: bool = False  # ended by a question or by time: only the next submission proves it
+    passes: bool = False  # it ends without anybody: the service stays ready
+    awaited: bool = False  # `run --once` and `split` wait for a few of its tries before they end
+    # -- of a RetryLater: counted tries of one song before a person has to look; `inf`: patient
+    tries: float = 5
+    # -- of either
+    by_folder: bool = False  # over as soon as the song's folder is well: a look there wakes it
+    mended: bool = False  # a start tries at once: whoever starts the service may have mended it
+    # -- of a song in quarantine
+    lasting: bool = False  # found in the content itself: the same bytes are as bad the next time
+    anew: bool = False  # the remote job is lost: `retry` submits the song again
+    # -- whether `status`, a reason file or a message shows it
+    shown: bool = True
+
+
+def _pause(*holds: str, **more: Any) -> Rule:
+    return Rule(holds=frozenset(holds), **more)
+
+
+_SONG = Rule()
+_LASTING = Rule(lasting=True)
+_ANEW = Rule(anew=True)
+_PATIENT = Rule(tries=inf)  # it speaks of the way to the server or of a disk, not of the song
+_BLOCKED = Rule(tries=inf, by_folder=True, mended=True)  # a file is where its folder should be
+_ELSE = Rule(shown=False)  # no song's: it ends a command, or goes to the log only
+# Of a code that is not in the table: an engine of somebody else's has words of its own.
+_UNKNOWN = Rule(holds=frozenset({SUBMIT, FETCH}))
+
+
+class Code(StrEnum):
+    """The codes, with their rules; the order of the pauses is the one in which they are ended."""
+
+    rule: Rule
+
+    def __new__(cls, word: str, rule: Rule) -> Code:
+        code = str.__new__(cls, word)
+        code._value_ = word
+        code.rule = rule
+        return code
+
+    # Pauses. What is paid for is followed and fetched wherever that can work.
+    SERVER = (
+        "server",
+        _pause(SUBMIT, CONFIRM, POLL, again=Again.OUTAGE, proven=True, passes=True, awaited=True),
+    )
+    AUTH = "auth", _pause(SUBMIT, CONFIRM, POLL, asked=True, proven=True, on_trust=True)
+    CREDIT = "credit", _pause(SUBMIT, trial=SUBMIT, asked=True, proven=True, on_trust=True)
+    ENDPOINT = "endpoint", _pause(SUBMIT, trial=SUBMIT, asked=True, proven=True, on_trust=True)
+    RATE_LIMITED = (
+        "rate_limited",
+        _pause(
+            SUBMIT,
+            CONFIRM,
+            again=Again.LIMIT,
+            proven=True,
+            on_trust=True,
+            passes=True,
+            tries=inf,
+        ),
+    )
+    SERVER_ERROR = (  # it answers questions, and takes no song
+        "server_error",
+        _pause(
+            SUBMIT,
+            again=Again.OUTAGE,
+            trial=SUBMIT,
+            asked=True,
+            proven=True,
+            passes=True,
+            awaited=True,
+            tries=inf,
+        ),
+    )
+    STORAGE = "storage", _pause(SUBMIT, FETCH, again=Again.OUTAGE, trial=FETCH, passes=True)
+    DISK = (
+        "disk",
+        _pause(SUBMIT, FETCH, again=Again.DISK, one_inbox=True, by_folder=True, mended=True),
+    )
+    # Too little for one song more: what is paid for still has its own.
+    ROOM = "room", _pause(SUBMIT, again=Again.DISK, one_inbox=True, mended=True)
+    INBOX = "inbox", _pause(SUBMIT, FILE, again=Again.DISK, one_inbox=True, mended=True)
+    JOURNAL = "journal", _pause(SUBMIT, CONFIRM, POLL, FETCH, FILE, again=Again.DISK)
+    # Any step may have it, but an original waits alone. One odd song's own is quarantined at last.
+    INTERNAL = (
+        "internal",
+        _pause(
+            SUBMIT, CONFIRM, POLL, FETCH, again=Again.HERE, on_trust=True, awaited=True, mended=True
+        ),
+    )
+    AUDIO_HELPER = "audio_helper", _pause(SUBMIT, FETCH, again=Again.HERE, mended=True)
+
+    # One song waits, as long as it takes.
+    UNREACHABLE = "unreachable", _PATIENT
+    NETWORK = "network", _PATIENT
+    BUSY = "busy", _PATIENT
+    STORAGE_BUSY = "storage_busy", _PATIENT
+    NO_SLOT = "no_slot", _PATIENT  # its upload was whole, and no slot became free
+    NOT_WAITED = "not_waited", _PATIENT  # the server closed an upload that waited for a slot
+    HELD = "held", _PATIENT  # a pause began after it was claimed
+    UNREADABLE = "unreadable", Rule(tries=inf, mended=True)
+    UNANSWERED = "unanswered", _PATIENT  # the server's list of jobs is going to be asked
+    NOT_LISTED = "not_listed", _PATIENT  # ... had no such job, and is asked once more
+    UNTAGGED = "untagged", _PATIENT
+    BLOCKED = "blocked", _BLOCKED
+    OUTBOX_BLOCKED = "outbox_blocked", _BLOCKED
+    ORIGINAL_STAYS = "original_stays", _PATIENT
+
+    # One song waits, and is given up after so many tries.
+    JOB_MISSING = "job_missing", Rule(tries=3)  # then it is JOB_LOST
+    BAD_STEM = "bad_stem", Rule(tries=3)
+    SHORT_BODY = "short_body", Rule(tries=3)
+    URL_EXPIRED = "url_expired", Rule(tries=4)
+    BAD_ANSWER = "bad_answer", _SONG
+    REDIRECTED = "redirected", _SONG
+    OVERSIZED_BODY = "oversized_body", _SONG
+    TOO_SLOW = "too_slow", _SONG
+    DISK_ERROR = "disk_error", Rule(mended=True)
+
+    # One song needs a person.
+    NOT_AUDIO = "not_audio", _LASTING
+    NO_AUDIO_STREAM = "no_audio_stream", _LASTING
+    CORRUPT = "corrupt", _LASTING
+    TRUNCATED = "truncated", _LASTING
+    DECODER_CRASHED = "decoder_crashed", _SONG
+    TOO_LARGE = "too_large", _SONG
+    TOO_LONG = "too_long", _SONG
+    TOO_SHORT = "too_short", _SONG
+    BAD_REQUEST = "bad_request", _SONG
+    UNSUPPORTED = "unsupported", _SONG
+    UNPROCESSABLE = "unprocessable", _SONG
+    REFUSED = "refused", _SONG
+    SUBMISSION_UNCONFIRMED = "submission_unconfirmed", _SONG  # it may be paid
+    DUPLICATE_IN_QUARANTINE = "duplicate_in_quarantine", _SONG
+    SEPARATION_FAILED = "separation_failed", _ANEW
+    JOB_LOST = "job_lost", _ANEW
+    OVERDUE = "overdue", _SONG
+    MISSING_STEM = "missing_stem", _SONG
+    FORBIDDEN_URL = "forbidden_url", _SONG
+    DELIVERY_DAMAGED = "delivery_damaged", _SONG
+    SIDECAR = "sidecar", _SONG
+    MIX_MISMATCH = "mix_mismatch", _SONG
+
+    # No song is shown with these.
+    GONE = "gone", _ELSE
+    CHANGED = "changed", _ELSE
+    RETRY = "retry", _ELSE
+    FAILED = "failed", _ELSE
+    STALE_JOB = "stale_job", _ELSE
+    ALREADY_PAID = "already_paid", _ELSE
+    BUDGET = "budget", _ELSE
+    STOPPED = "stopped", _ELSE  # a submission that the end of the service cut off
+    NOT_IN_QUARANTINE = "not_in_quarantine", _ELSE
+    NOT_NOW = "not_now", _ELSE
+    WEBHOOK_FORGED = "webhook_forged", _ELSE
+    WEBHOOK_STALE = "webhook_stale", _ELSE
+    CONFIGURATION = "configuration", _ELSE
+    ALREADY_RUNNING = "already_running", _ELSE
+    LISTEN = "listen", _ELSE
+    LOCAL_SERVER = "local_server", _ELSE
+
+
+PAUSES = tuple(code for code in Code if code.rule.holds)
+_RULES: Mapping[str, Rule] = MappingProxyType({code.value: code.rule for code in Code})
+
+
+def rule_of(code: str) -> Rule:
+    """The rule of `code`, a member of `Code` or not."""
+    return _RULES.get(code, _UNKNOWN)

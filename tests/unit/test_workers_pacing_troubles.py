@@ -1,0 +1,54 @@
+"""When a folder that takes nothing is looked at, and how long a song is remembered."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from stemwatch.errors import PauseService
+from stemwatch.job import JobState
+from stemwatch.workers.context import Context
+from stemwatch.workers.pacing.troubles import Trouble
+from stemwatch.workers.steps.own_trouble import look
+from tests.support.ringing import Hears
+from tests.support.waiting import wait_for_async
+from tests.unit.test_workers_pool_outcome import Clock, a_job, in_context
+
+
+def test_a_look_that_takes_longer_than_the_gap_is_due_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that answers after a minute: due in the past, it would turn the pool every 20 ms."""
+    looking, ill = threading.Event(), threading.Event()
+
+    def slowly(_: int) -> None:
+        looking.set()
+        ill.wait(10)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    async def work(ctx: Context, clock: Clock) -> None:
+        job = await a_job(ctx, JobState.SEPARATED)
+        woken: list[float] = []
+        ctx.bell.answered_by(Hears(lambda: woken.append(clock.now)))
+        folder = str(tmp_path / "bad")
+        fault = PauseService("no.", code="disk")
+        trouble = Trouble(ctx.places[None], str(tmp_path), fault, clock.now, {job.id})
+        ctx.troubles.folders[folder] = trouble
+        monkeypatch.setattr(os, "fsync", slowly)
+        assert ctx.troubles.due(clock.now) == [folder]
+        under_way = asyncio.create_task(look(ctx, folder))
+        await wait_for_async(looking.is_set)
+        clock.now += 60.0
+        assert ctx.troubles.due(clock.now) == []
+        assert ctx.troubles.next_due() is None
+        ill.set()
+        await under_way
+        assert ctx.troubles.next_due() == clock.now + ctx.timing.disk_recheck
+        assert woken == [clock.now], "the pool sleeps until somebody tells it of the next look"
+
+    in_context(tmp_path, work)
