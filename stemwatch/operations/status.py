@@ -11,8 +11,8 @@ audio):
     slots        null, or held, limit
     running      id, name, stage, done, total, unit (bytes | seconds | share), since
     pauses       code, message, hint, inbox (whose; null: everybody's), next_try
-    budget       price_per_minute, today and month (minutes, price, limit, renewed_at), left,
-                 holding: null, or files, until, key
+    budget       price_per_minute, currency, today and month (minutes, price, limit, renewed_at),
+                 left, holding: null, or files, until, key
     credit       null, or seconds (left at the API), at (when it said so)
     inboxes      name (null: the single one), inbox, outbox, watcher, queue, budget, each as above
     waiting      id, name, state, not_before, code, message, hint (the soonest first, at most 100)
@@ -76,7 +76,10 @@ async def standing(settings: Settings, now: float) -> Document:
             "slots": live.get("slots") or None,
             "running": [_running(entry) for entry in live.get("running", [])],
             "pauses": [_pause(entry) for entry in live.get("pauses", [])],
-            "budget": await spending(limits, journal, now),
+            "budget": {
+                **await spending(limits, journal, now),
+                "currency": settings.budget.currency,
+            },
             "credit": _credit(live.get("credit")),
             "inboxes": await _inboxes(settings, journal, live, now),
             "waiting": [_waiting(job) for job in await journal.waiting(now, _WAITING)],
@@ -129,7 +132,10 @@ async def _inboxes(
             **_texts({"inbox": inbox.folders.inbox, "outbox": inbox.folders.outbox}),
             "watcher": _texts(watchers.get(inbox.name)) or None,
             "queue": {str(state): 0 for state in JobState} | counts.get(inbox.name, {}),
-            "budget": await spending(limits, journal, now, inbox.name),
+            "budget": {
+                **await spending(limits, journal, now, inbox.name),
+                "currency": settings.budget.currency,
+            },
         }
         for inbox in settings.every_inbox
     ]

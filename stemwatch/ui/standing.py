@@ -113,7 +113,8 @@ def _spent(budget: Document) -> str:
         spent = budget[name]
         limit = f" of {spent['limit']:g}" if spent["limit"] is not None else ""
         label = "today" if name == "today" else "this month"
-        parts.append(f"{spent['minutes']:.2f}{limit} min (price {spent['price']:.2f}) {label}")
+        price = text.money(spent["price"], budget["currency"])
+        parts.append(f"{spent['minutes']:.2f}{limit} min {label} ({price})")
     return ", ".join(parts)
 
 

@@ -72,6 +72,12 @@ def size(count: float) -> str:
     return f"{count / 1e6:.1f} MB"
 
 
+def money(amount: float, currency: str) -> str:
+    """`0.37 USD`: two digits, and more where a price has them (`0.004 USD`)."""
+    digits = 2 if amount >= 0.1 or amount == round(amount, 2) else 4
+    return f"{amount:.{digits}f} {currency}"
+
+
 def amount(entry: Mapping[str, Any], now: float) -> str:
     """How far an entry is: bytes while it travels, time while it separates."""
     stage, done, total = entry["stage"], float(entry.get("done") or 0), entry.get("total")

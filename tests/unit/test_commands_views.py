@@ -84,7 +84,12 @@ def document(**changes: object) -> dict[str, object]:
         "running": [],
         "inboxes": [],
         "pauses": [],
-        "budget": {"today": spent, "month": {**spent, "limit": None}, "holding": None},
+        "budget": {
+            "currency": "EUR",
+            "today": spent,
+            "month": {**spent, "limit": None},
+            "holding": None,
+        },
         "credit": None,
         "waiting": [],
         "unfiled": [],
@@ -127,7 +132,7 @@ def test_the_view_says_why_nothing_goes_on_and_what_mends_it() -> None:
     assert "Renew it." in told
     assert "2 files wait until" in told
     assert "the limit is budget.minutes_per_day" in told
-    assert "1.50 of 10 min (price 0.15) today, 1.50 min (price 0.15) this month" in told
+    assert "1.50 of 10 min today (0.15 EUR), 1.50 min this month (0.15 EUR)" in told
 
 
 def test_the_credit_is_shown_with_the_moment_it_was_told() -> None:
@@ -153,7 +158,7 @@ def test_the_view_tells_what_each_of_several_inboxes_does() -> None:
     told = shown(found)
     assert "Inbox dj: 3 queued; 4 done" in told
     assert "Paused (disk, dj): No disk." in told
-    assert told.count("1.50 of 10 min (price 0.15) today") == 2
+    assert told.count("1.50 of 10 min today (0.15 EUR)") == 2
     found["inboxes"] = [{**one, "name": None}]
     assert "Inbox" not in shown(found)
 
