@@ -20,6 +20,7 @@ _COMMANDS = {
     "split": "separate files or folders now, with progress bars",
     "demo": "see the whole service work in a temporary folder, no key needed",
     "status": "what waits, runs, is paused or in quarantine, and what was spent",
+    "history": "what was delivered, when, where to, and at what cost",
     "retry": "bring files back from quarantine, without paying twice",
     "estimate": "minutes and cost, before spending anything",
     "check": "find every fault at once: configuration, folders, key, API, clock",

@@ -10,10 +10,11 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from stemwatch.errors import JournalFault, StemwatchError
-from stemwatch.job import ACTIVE, Job
-from stemwatch.journal import schema
+from stemwatch.job import ACTIVE, Job, JobState
+from stemwatch.journal import past, schema
 from stemwatch.journal.claiming import LATER, OPEN
 from stemwatch.journal.journal import Journal
+from stemwatch.journal.past import Ended
 from stemwatch.journal.reader import Reader
 from stemwatch.journal.transactions import marks
 
@@ -79,6 +80,13 @@ class ReadOnlyJournal(Journal):
         """(rowid, job, time, state) of the transitions since the one with `rowid`, in order."""
         sql = "SELECT rowid, job_id, at, state FROM history WHERE rowid > ? ORDER BY rowid LIMIT ?"
         return [tuple(row) for row in await self._all(sql, (rowid, limit))]
+
+    async def ended(self, state: JobState, *, since: float = 0.0, limit: int) -> list[Ended]:
+        """Songs that were delivered, or came into quarantine, since a time (Unix seconds).
+
+        Newest first; one that came into quarantine twice is there twice.
+        """
+        return await self._read(past.ended(state, since, limit))
 
     async def counts_by_inbox(self) -> dict[str | None, dict[str, int]]:
         """How many jobs of each inbox are in each state; states without any are left out."""

@@ -2,7 +2,7 @@
 
 A screen that was meant to change is written anew, and `git diff` shows what changed:
 
-    RENEW_SCREENS=1 .venv/bin/python -m pytest tests/unit/test_ui_song_row.py
+    RENEW_SCREENS=1 .venv/bin/python -m pytest tests/unit -k screen
 """
 
 from __future__ import annotations

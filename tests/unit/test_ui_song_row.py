@@ -34,7 +34,7 @@ ENTRIES = [
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 200])
-def test_the_bars_at_each_width(width: int) -> None:
+def test_the_bars_on_screens_of_each_width(width: int) -> None:
     """A bar is there at 40 columns, too; nothing is wider than the terminal."""
     lines = drawn(ENTRIES, 3, 12, width, NOW)
     assert all(cell_len(line.plain) <= width for line in lines)
