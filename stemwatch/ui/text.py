@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 import click
@@ -65,6 +65,11 @@ def span(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds / size:.0f} {unit}"
     return "0 s"
+
+
+def many(found: Sequence[object], most: int) -> str:
+    """How many there are of a list that was cut at `most`."""
+    return f"{len(found)} or more" if len(found) >= most else str(len(found))
 
 
 def size(count: float) -> str:
