@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import sys
 from importlib import import_module
 
@@ -18,6 +20,7 @@ _COMMANDS = {
     "split": "separate files or folders now, with progress bars",
     "demo": "see the whole service work in a temporary folder, no key needed",
     "status": "what waits, runs, is paused or in quarantine, and what was spent",
+    "history": "what was delivered, when, where to, and at what cost",
     "retry": "bring files back from quarantine, without paying twice",
     "estimate": "minutes and cost, before spending anything",
     "check": "find every fault at once: configuration, folders, key, API, clock",
@@ -40,9 +43,33 @@ class _Commands(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is meant. Raises UsageError with the nearest one for a slip of the pen.
+
+        click suggests only what it has loaded, and nothing is loaded here.
+        """
+        name = args[0]
+        if name in _COMMANDS or name.startswith("-") or ctx.resilient_parsing:
+            return super().resolve_command(ctx, args)
+        raise click.UsageError(f"No such command '{printable(name)}'. {_meant(name)}", ctx)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
+
+
+def _meant(name: str) -> str:
+    """What somebody who typed `name` may have wanted, as one sentence."""
+    import difflib  # only for slips of the pen
+
+    near = difflib.get_close_matches(name.lower(), _COMMANDS, n=1, cutoff=0.6)
+    if near:
+        return f"Did you mean {near[0]}?"
+    if os.path.exists(name):
+        return f"To separate it: `stemwatch split {printable(shlex.quote(name))}`."
+    return f"There are {', '.join(_COMMANDS)}."
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

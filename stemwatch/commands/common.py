@@ -34,6 +34,14 @@ def settings_of(config_file: str | None, *, local: bool = False) -> Settings:
     return config.load(path, env=os.environ, local=local)
 
 
+def readable_of(config_file: str | None, *, local: bool = False) -> config.Reading:
+    """What can be read of the configuration that is found. Raises ConfigFault for nothing."""
+    path = config.find(config_file, os.environ, os.getcwd())
+    if path is None:
+        raise config.not_found(os.environ, os.getcwd())
+    return config.load_partly(path, env=os.environ, local=local)
+
+
 def settings_or_defaults(config_file: str | None, *, local: bool = False) -> Settings:
     """The same, or the defaults where there is no configuration."""
     path = config.find(config_file, os.environ, os.getcwd())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import shlex
 import tempfile
 import time
 from typing import TYPE_CHECKING, Any
@@ -27,6 +29,7 @@ from stemwatch.operations.demonstration import (
 from stemwatch.outbox import delivery, sidecar
 from stemwatch.ui import text, tree
 from stemwatch.ui.bars import Bars
+from stemwatch.ui.song_row import cut
 from stemwatch.workers import progress
 
 if TYPE_CHECKING:
@@ -45,8 +48,8 @@ _NAME = "Demo Song.wav"
 def command(song: str | None, folder: str | None, stems: str, format_: str) -> int:
     """Drop SONG, or a short made one, into a real service on this machine and show what comes out.
 
-    The folder is kept; nothing is left running. Exits 0 only if the stems are there and valid, 3
-    if the song went to quarantine.
+    The folder is kept, after Ctrl-C too; nothing is left running. Exits 0 only if the stems are
+    there and valid, 3 if the song went to quarantine.
     """
     LOCAL.require()
     if song is not None and (fault := refuse_name(song)):
@@ -62,7 +65,20 @@ def command(song: str | None, folder: str | None, stems: str, format_: str) -> i
         for line in demo.last_words():
             text.say(f"  {line}", err=True)
         raise
+    except KeyboardInterrupt:
+        for line in _kept(demo):
+            text.say(line, err=True)
+        raise
     return asyncio.run(_conclude(demo, job, facts))
+
+
+def _kept(demo: Demonstration) -> list[str]:
+    """What an interrupted demo leaves behind."""
+    return [
+        f"Stopped; nothing is running now. Kept in {demo.folder}: the song, what is done of it, "
+        f"and the log ({LOG}).",
+        f"`rm -r {shlex.quote(demo.folder)}` removes all of it.",
+    ]
 
 
 async def _through(
@@ -144,12 +160,20 @@ async def _verified(job: Job, folder: str) -> dict[str, Any]:
 
 def _show(demo: Demonstration, folder: str, found: dict[str, Any], facts: SongFacts | None) -> None:
     path = sidecar.locate(folder) or folder
-    text.say(f"{os.path.relpath(path, demo.folder)}:")
-    with open(path, encoding="utf-8") as file:
-        for line in file.read().splitlines():
-            text.say(f"  {line}")
+    text.say(f"{os.path.relpath(path, demo.folder)}, a line for each key:")
+    for line in _in_short(found):
+        text.say(f"  {line}")
     key = (found.get("key") or {}).get("raw")
     tempo = "unknown" if found.get("bpm") is None else f"{found['bpm']:.1f} BPM"
     known = f"   (made with {facts.bpm:.1f} BPM, {facts.key})" if facts is not None else ""
     text.say(f"Found: {tempo}, {key or 'key unknown'}{known}")
     text.say(f"{len(found['stems'])} stems are there, whole, and decode. A preview's quality.")
+
+
+def _in_short(found: dict[str, Any]) -> list[str]:
+    """A sidecar's keys, one a line, as wide as the terminal: whole it has fifty lines."""
+    width = text.console().width - 2 if text.on_terminal() else None
+    lines = [f'"{name}": {json.dumps(value, ensure_ascii=False)}' for name, value in found.items()]
+    if width is None:
+        return lines
+    return [cut(line, width, unicode=text.speaks_unicode()) for line in lines]

@@ -79,9 +79,9 @@ def _inbox_of_all(settings: Settings, paths: Sequence[str]) -> Inbox | None:
 
 
 def _line(one: Estimate, settings: Settings) -> str:
-    """`3.65 min  0.37  /music/song.mp3  (why)`: aligned, for reading and for `awk`."""
+    """`3.65 min  0.37 USD  /music/song.mp3  (why)`: aligned, for reading and for `awk`."""
     why = f"  ({one.why})" if one.why else ""
-    return f"{_minutes(one):>8} min  {_price(one, settings):>8}  {one.path}{why}"
+    return f"{_minutes(one):>8} min  {_price(one, settings):>12}  {one.path}{why}"
 
 
 def _table(rows: Sequence[Estimate], settings: Settings) -> Table:
@@ -106,19 +106,20 @@ def _price(one: Estimate, settings: Settings) -> str:
         return "refused"
     if one.verdict != COSTS:
         return "free"
-    return f"{(one.seconds or 0.0) / 60 * settings.budget.price_per_minute:.2f}"
+    budget = settings.budget
+    return text.money((one.seconds or 0.0) / 60 * budget.price_per_minute, budget.currency)
 
 
 def _sums(totals: Totals, settings: Settings, left: Left) -> list[str]:
     if not totals.files:
         return ["No songs there."]
-    minutes = totals.paid / 60
-    price = minutes * settings.budget.price_per_minute
+    minutes, budget = totals.paid / 60, settings.budget
+    price = text.money(minutes * budget.price_per_minute, budget.currency)
+    each = text.money(budget.price_per_minute, budget.currency)
     lines = [
         f"{counted(totals.files, 'file')}, {totals.refused} refused, {totals.free} free; "
         f"{totals.seconds / 60:.2f} minutes of audio in all.",
-        f"To pay: {minutes:.2f} minutes, {price:.2f} "
-        f"(at {settings.budget.price_per_minute:.2f} a minute).",
+        f"To pay: {minutes:.2f} minutes, {price} (at {each} a minute).",
     ]
     if left.minutes is not None:
         until = "" if left.until is None else f" until {text.when(left.until, time.time())}"

@@ -21,8 +21,7 @@ from stemwatch.operations import retrying
 from stemwatch.operations.forgetting import forget_lost
 from stemwatch.operations.retrying import Vanished, bring_back, chosen, forget, nearest
 from stemwatch.operations.status import listed, quarantined, service
-from stemwatch.ui import standing as view
-from stemwatch.ui import text
+from stemwatch.ui import status_lists, text
 
 _FAILED, _USAGE = 1, 2
 
@@ -116,7 +115,7 @@ async def _forget(
 def _list(jobs: Sequence[Job]) -> int:
     console = text.console()
     for job in jobs:
-        for line in view.of_quarantined(listed(job), time.time()):
+        for line in status_lists.of_quarantined(listed(job), time.time()):
             console.print(line, soft_wrap=True)
     text.say(f"In quarantine: {len(jobs)}. `stemwatch retry --all` brings all of them back.")
     return 0

@@ -18,8 +18,9 @@ _EVERY = 1.0  # seconds between two looks
 @click.command("status")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document, for other programs.")
 @click.option("--watch", is_flag=True, help="Look again every second, until Ctrl-C.")
+@click.option("-v", "--verbose", is_flag=True, help="Name each file that is not taken, and why.")
 @config_option
-def command(as_json: bool, watch: bool, config_file: str | None) -> int:
+def command(as_json: bool, watch: bool, verbose: bool, config_file: str | None) -> int:
     """Show the queue, running jobs, pauses and why, the spend, and what is in quarantine.
 
     Only looks: nothing is made, locked or changed, and it works whether the service runs or not.
@@ -33,7 +34,7 @@ def command(as_json: bool, watch: bool, config_file: str | None) -> int:
         for line in plain.as_json(document).split("\n"):
             text.say(line)
     else:
-        _print(document)
+        _print(document, names=verbose)
     return 0
 
 
@@ -41,11 +42,12 @@ def _look(settings: Settings) -> Document:
     return asyncio.run(standing(settings, time.time()))
 
 
-def _print(document: Document) -> None:
+def _print(document: Document, *, names: bool) -> None:
     from stemwatch.ui import standing as view
 
     console = text.console()
-    for line in view.lines(document, time.time()):
+    room = view.Room(width=console.width, unicode=text.speaks_unicode(), names=names)
+    for line in view.lines(document, time.time(), room):
         console.print(line, soft_wrap=True)
 
 
@@ -66,9 +68,11 @@ def _live(settings: Settings) -> None:
 
     from stemwatch.ui import standing as view
 
-    with Live(console=text.console(), auto_refresh=False, screen=False) as live:
+    console, unicode = text.console(), text.speaks_unicode()
+    with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
         while True:
-            live.update(Group(*view.lines(_look(settings), time.time())), refresh=True)
+            found = view.fitted(_look(settings), time.time(), console, unicode=unicode)
+            live.update(Group(*found), refresh=True)
             time.sleep(_EVERY)
 
 

@@ -3,7 +3,7 @@
 from stemwatch.config.changes import LIVE, merged
 from stemwatch.config.example import example_text, write_example
 from stemwatch.config.folders import folder_faults, make_folders, try_folder, try_folders
-from stemwatch.config.load import candidates, defaults, find, load, not_found
+from stemwatch.config.load import Reading, candidates, defaults, find, load, load_partly, not_found
 from stemwatch.config.settings import (
     Api,
     Budget,
@@ -25,6 +25,7 @@ __all__ = [
     "Inbox",
     "Log",
     "Notify",
+    "Reading",
     "Separation",
     "Settings",
     "Watch",
@@ -35,6 +36,7 @@ __all__ = [
     "find",
     "folder_faults",
     "load",
+    "load_partly",
     "make_folders",
     "merged",
     "not_found",

@@ -129,6 +129,14 @@ def extensions(value: Any) -> tuple[str, ...]:
     return found
 
 
+def currency(value: Any) -> str:
+    """How amounts of money are named."""
+    given = text(value).strip()
+    if not 0 < len(given) <= 8 or not given.isprintable() or re.search(r"[\s\d]", given):
+        raise ValueError(f"found {show(value)}; allowed is a currency such as USD, EUR or €")
+    return given
+
+
 def patterns(value: Any) -> tuple[str, ...]:
     """Patterns of names."""
     found = texts(value)

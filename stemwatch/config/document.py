@@ -17,11 +17,20 @@ Key = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One sentence about one key; `key` is empty where it is about the whole file."""
+    """One sentence about one key; `key` is empty where it is about the whole file.
+
+    `meant` is the section that an unknown key was probably meant for.
+    """
 
     key: Key
     text: str
     line: int | None = None
+    meant: str | None = None
+
+    @property
+    def section(self) -> str | None:
+        """The section whose values are not what the file means; None: all of them."""
+        return self.meant or (str(self.key[0]) if self.key else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from stemwatch.config.cross import cross_faults
@@ -35,6 +35,19 @@ _SECTIONS = (
 _EITHER = (
     "can't stand beside inboxes, which have folders of their own; move it to inboxes.NAME.folders"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What could be read of a file.
+
+    `settings` have defaults where a key is faulty; `fault` tells of all of them, None: there are
+    none. What is in `doubtful` sections is not what the file means, and must not be acted on.
+    """
+
+    settings: Settings
+    fault: ConfigFault | None
+    doubtful: frozenset[str]
 
 
 def candidates(env: Env, cwd: str) -> list[str]:
@@ -74,16 +87,27 @@ def load(path: str, *, env: Env, local: bool = False) -> Settings:
 
     Raises ConfigFault with one sentence for each fault, each with its file, line and key.
     """
+    found = load_partly(path, env=env, local=local)
+    if found.fault is not None:
+        raise found.fault
+    return found.settings
+
+
+def load_partly(path: str, *, env: Env, local: bool = False) -> Reading:
+    """What can be read of the file at `path`; ConfigFault where that is nothing."""
     path = os.path.abspath(path)
     return _build(read(path), path, env=env, local=local)
 
 
 def defaults(*, env: Env, local: bool = False) -> Settings:
-    """Settings without a file, for `split` and `estimate`."""
-    return _build(Document(), None, env=env, local=local)
+    """Settings without a file, for `split` and `estimate`. Raises ConfigFault: there is no home."""
+    found = _build(Document(), None, env=env, local=local)
+    if found.fault is not None:
+        raise found.fault
+    return found.settings
 
 
-def _build(document: Document, source: str | None, *, env: Env, local: bool) -> Settings:
+def _build(document: Document, source: str | None, *, env: Env, local: bool) -> Reading:
     raw, inherited = _prepare(document.data, local=local)
     settings, found = read_values(raw)
     # What a preset or an inbox took over is reported once, where it stands.
@@ -97,11 +121,15 @@ def _build(document: Document, source: str | None, *, env: Env, local: bool) -> 
         own = not any(key in inherited for key in keys)
         if own and not any(bad[: len(key)] == key for bad in wrong for key in keys):
             faults.append(Fault(keys[0], text))
-    if faults:
-        raise ConfigFault(
-            *_sentences(faults, document, source), hint=mend_hint(source) if source else ""
-        )
-    return settings
+    if not faults:
+        return Reading(settings, None, frozenset())
+    told = ConfigFault(
+        *_sentences(faults, document, source), hint=mend_hint(source) if source else ""
+    )
+    doubtful = {fault.section for fault in faults}
+    if None in doubtful:  # no mapping at all
+        raise told
+    return Reading(settings, told, frozenset(section for section in doubtful if section))
 
 
 def _prepare(data: dict[str, Any], *, local: bool) -> tuple[dict[str, Any], Inherited]:

@@ -128,11 +128,12 @@ class Api:
 
 @dataclass(frozen=True)
 class Budget:
-    """Price in your currency for a minute of audio; limits in minutes of audio, None: no limit."""
+    """Price in `currency` for a minute of audio; limits in minutes of audio, None: no limit."""
 
     price_per_minute: float = key(0.10, number(0, 1000, "a minute"))
     minutes_per_day: float | None = key(None, maybe(_minutes))
     minutes_per_month: float | None = key(None, maybe(_minutes))
+    currency: str = key("USD", checks.currency)
 
 
 @dataclass(frozen=True)

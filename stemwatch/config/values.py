@@ -31,7 +31,8 @@ class _Reader:
         for name, value in _mapping(raw).items():
             if name not in shapes:
                 # Its value is never shown: it may be secret.
-                self.faults.append(Fault((*at, name), f"unknown key; {_suggest((*at, name))}"))
+                told, meant = _suggest((*at, name))
+                self.faults.append(Fault((*at, name), f"unknown key; {told}", meant=meant))
                 continue
             try:
                 found[name] = self._value(shapes[name], value, (*at, name))
@@ -88,16 +89,18 @@ def _known(at: Key) -> dict[str, Any]:
     return _shapes(shape) if isinstance(shape, type) else {}
 
 
-def _suggest(key: Key) -> str:
+def _suggest(key: Key) -> tuple[str, str]:
+    """What to say of an unknown key, and the section that it was probably meant for."""
     import difflib  # only for slips of the pen
 
     name, siblings = str(key[-1]), _known(key[:-1])
     near = difflib.get_close_matches(name.lower(), siblings, n=1, cutoff=0.6)
     if "key" in name.lower() and key[:-1] in ((), ("api",)):
-        return "the API key does not belong in this file: name its file in api.key_file"
+        return "the API key does not belong in this file: name its file in api.key_file", "api"
     if near and not (len(key) == 1 and name == "inbox"):  # that is a folder, not `inboxes`
-        return f"did you mean {dotted((*key[:-1], near[0]))}?"
+        meant = dotted((*key[:-1], near[0]))
+        return f"did you mean {meant}?", meant.partition(".")[0]
     for section in _shapes(Settings):  # the right key in the wrong place
         if name in _known((section,)):
-            return f"did you mean {section}.{name}?"
-    return f"known keys here are {', '.join(siblings)}"
+            return f"did you mean {section}.{name}?", section
+    return f"known keys here are {', '.join(siblings)}", str(key[0])

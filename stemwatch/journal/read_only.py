@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import TypeVar
 from urllib.parse import quote
 
 from stemwatch.errors import JournalFault, StemwatchError
-from stemwatch.job import ACTIVE, Job
-from stemwatch.journal import schema
+from stemwatch.job import ACTIVE, Job, JobState
+from stemwatch.journal import past, schema
 from stemwatch.journal.claiming import LATER, OPEN
 from stemwatch.journal.journal import Journal
+from stemwatch.journal.past import Ended
 from stemwatch.journal.reader import Reader
+from stemwatch.journal.schema import UNDER_WAY
 from stemwatch.journal.transactions import marks
 
 T = TypeVar("T")
@@ -77,6 +79,35 @@ class ReadOnlyJournal(Journal):
         """(rowid, job, time, state) of the transitions since the one with `rowid`, in order."""
         sql = "SELECT rowid, job_id, at, state FROM history WHERE rowid > ? ORDER BY rowid LIMIT ?"
         return [tuple(row) for row in await self._all(sql, (rowid, limit))]
+
+    async def by_ids(self, ids: Collection[int]) -> dict[int, Job]:
+        """Those of these jobs that there are."""
+        jobs = await self._select(f"id IN ({marks(ids)})", tuple(ids)) if ids else []
+        return {job.id: job for job in jobs}
+
+    async def open_audio(self) -> tuple[dict[int, float], int, float]:
+        """The service's work: seconds of audio of each submitted job by its id, and what is queued.
+
+        The latter as songs and seconds of audio. Those of a `split` are left out.
+        """
+        started = await self._all(
+            f"SELECT id, coalesce(duration, 0) FROM jobs WHERE owner IS NULL AND {UNDER_WAY}{OPEN}",
+            (),
+        )
+        queued = await self._one(
+            "SELECT count(*), coalesce(sum(duration), 0) FROM jobs"
+            f" WHERE owner IS NULL AND state = 'queued'{OPEN}",
+            (),
+        )
+        assert queued is not None  # a sum has always one row
+        return {row[0]: float(row[1]) for row in started}, int(queued[0]), float(queued[1])
+
+    async def ended(self, state: JobState, *, since: float = 0.0, limit: int) -> list[Ended]:
+        """Songs that were delivered, or came into quarantine, since a time (Unix seconds).
+
+        Newest first; one that came into quarantine twice is there twice.
+        """
+        return await self._read(past.ended(state, since, limit))
 
     async def counts_by_inbox(self) -> dict[str | None, dict[str, int]]:
         """How many jobs of each inbox are in each state; states without any are left out."""

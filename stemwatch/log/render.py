@@ -7,6 +7,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from stemwatch.log.sentences import sentence
+
 _COLOURS = {"debug": "2", "warning": "33", "error": "31", "critical": "1;31"}
 _FIRST = ("timestamp", "level", "event")
 
@@ -18,22 +20,28 @@ def as_json(event: Mapping[str, Any]) -> str:
 
 
 def as_console(event: Mapping[str, Any], *, colour: bool) -> str:
-    """`12:00:01 info     job.delivered name="a song.mp3" seconds=41.2`, tracebacks below, indented.
+    """`12:00:01 Song.mp3 delivered in 5 s: ...`, tracebacks below, indented.
 
-    The indent keeps a traceback's own text from passing for a line of the log.
+    What has no sentence is shown as `12:00:01 warning: watch.rebuilt folder=/srv/inbox`. The indent
+    keeps a traceback's own text from passing for a line of the log.
     """
     level = str(event.get("level", "info"))
+    head = f"{'' if level == 'info' else f'{level}: '}{sentence(event) or _event(event)}"
+    if colour and level in _COLOURS:
+        head = f"\x1b[{_COLOURS[level]}m{head}\x1b[0m"
+    line = f"{time.strftime('%H:%M:%S')} {head}"
+    trace = str(event.get("exception", ""))
+    return line + "".join(f"\n    | {part}" for part in trace.split("\n") if trace)
+
+
+def _event(event: Mapping[str, Any]) -> str:
+    """The event's own word, and its fields."""
     fields = [
         f"{name}={_value(value)}"
         for name, value in event.items()
         if name not in _FIRST and name != "exception"
     ]
-    head = f"{level:<8} {event.get('event', '')}"
-    if colour and level in _COLOURS:
-        head = f"\x1b[{_COLOURS[level]}m{head}\x1b[0m"
-    line = " ".join([time.strftime("%H:%M:%S"), head, *fields])
-    trace = str(event.get("exception", ""))
-    return line + "".join(f"\n    | {part}" for part in trace.split("\n") if trace)
+    return " ".join([str(event.get("event", "")), *fields])
 
 
 def _value(value: Any) -> str:

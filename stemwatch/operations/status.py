@@ -4,23 +4,28 @@
 key is always there, unknown is null, times are RFC 3339 in UTC, durations and limits in minutes of
 audio):
 
-    schema, generated_at, journal (false: there is none yet), separates (api | local)
-    service      running, pid, version, started_at
+    schema, generated_at, journal (false: there is none yet)
+    configuration  the file that this was read from; null: there is none, the defaults
+    separates    api | local: what the running service does (`--local`), else the configuration
+    service      running, pid, version, started_at, configuration (the file that it was given)
     watcher      null, or mode, reason, healthy, rebuilds, scans
     queue        a count for each state of `job.JobState`
     slots        null, or held, limit
-    running      id, name, stage, done, total, unit (bytes | seconds | share), since
+    running      id, name, relpath, inbox, stage, done, total, unit (bytes | seconds | share), since
+    remaining    null: nothing to do, paused, or not known; or songs, audio_minutes, seconds (about)
+    delivered    the last five, newest first, as in `operations.history`
     pauses       code, message, hint, inbox (whose; null: everybody's), next_try
-    budget       price_per_minute, today and month (minutes, price, limit, renewed_at), left,
-                 holding: null, or files, until, key
+    budget       price_per_minute, currency, today and month (minutes, price, limit, renewed_at),
+                 left, holding: null, or files, until, key
     credit       null, or seconds (left at the API), at (when it said so)
-    inboxes      name (null: the single one), inbox, outbox, watcher, queue, budget, each as above
+    inboxes      name (null: the single one), inbox, outbox, watcher, queue, budget, each as above,
+                 waits: what lies there and is not taken yet, see `operations.not_taken`
     waiting      id, name, state, not_before, code, message, hint (the soonest first, at most 100)
     unfiled      id, name, relpath, path, inbox, state, code, message, hint, tries, next_try: songs
                  whose original can't be moved to where it belongs (at most 100)
     interrupted  id, name, path, outbox, state: what a `split` left that runs no more (at most 100)
-    quarantined  id, name, relpath, path, origin, inbox, code, message, hint, since, retry,
-                 may_be_charged_again
+    quarantined  newest first: id, name, relpath, path, origin, inbox, code, message, hint, since,
+                 retry, may_be_charged_again
     unreadable   path, message
 
 No key and no URL is in it. Names and paths are text that can be printed: what is not UTF-8, or
@@ -29,8 +34,10 @@ would move a cursor, is escaped.
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from stemwatch.codes import Code
@@ -39,15 +46,20 @@ from stemwatch.disks import lock
 from stemwatch.errors import StemwatchError
 from stemwatch.job import Job, JobState
 from stemwatch.journal.journal import Journal
+from stemwatch.journal.past import Ended
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
-from stemwatch.log import redacted
+from stemwatch.operations import status_entries as entries
+from stemwatch.operations.history import delivered
+from stemwatch.operations.not_taken import not_taken
+from stemwatch.operations.time_left import PAST, audio_left, pace
 from stemwatch.outbox.sidecar import rfc3339
 from stemwatch.wiring.spending import budget_of, spending
 from stemwatch.workers import progress
 
 SCHEMA = "stemwatch.status/1"
 _WAITING = 100
+_DELIVERED = 5
 
 Document = dict[str, Any]
 
@@ -57,33 +69,41 @@ async def standing(settings: Settings, now: float) -> Document:
     path = os.path.join(settings.state_dir, JOURNAL)
     running, snapshot = service(settings.state_dir)
     live = snapshot if running and snapshot is not None else {}
+    if live.get("separates") == "local":  # `run --local`, whatever its file says
+        settings = replace(settings, api=replace(settings.api, base_url="local"))
     limits = budget_of(settings)
     journal = ReadOnlyJournal(path)
     try:
+        past = await journal.ended(JobState.DELIVERED, limit=PAST + 1)
+        spent = await spending(limits, journal, now)
         return {
             "schema": SCHEMA,
             "generated_at": rfc3339(now),
             "journal": os.path.exists(path),
-            "separates": "local" if settings.local else "api",
+            "configuration": entries.text(settings.source),
+            "separates": live.get("separates") or ("local" if settings.local else "api"),
             "service": {
                 "running": running,
                 "pid": live.get("pid") or (_holder(settings.state_dir) if running else None),
                 "version": live.get("version"),
-                "started_at": _time(live.get("started_at")),
+                "started_at": entries.at(live.get("started_at")),
+                "configuration": entries.text(live.get("configuration")),
             },
-            "watcher": _texts(live.get("watcher")) or None,
+            "watcher": entries.texts(live.get("watcher")) or None,
             "queue": await journal.counts(),
             "slots": live.get("slots") or None,
-            "running": [_running(entry) for entry in live.get("running", [])],
-            "pauses": [_pause(entry) for entry in live.get("pauses", [])],
-            "budget": await spending(limits, journal, now),
-            "credit": _credit(live.get("credit")),
+            "running": await _running(live.get("running", []), journal),
+            "remaining": await _remaining(live, journal, past, spent["left"]),
+            "delivered": [delivered(one) for one in past[:_DELIVERED]],
+            "pauses": [entries.pause(entry) for entry in live.get("pauses", [])],
+            "budget": {**spent, "currency": settings.budget.currency},
+            "credit": entries.credit(live.get("credit")),
             "inboxes": await _inboxes(settings, journal, live, now),
-            "waiting": [_waiting(job) for job in await journal.waiting(now, _WAITING)],
-            "unfiled": [_unfiled(job) for job in await journal.unfiled(_WAITING)],
+            "waiting": [entries.waiting(job) for job in await journal.waiting(now, _WAITING)],
+            "unfiled": [entries.unfiled(job) for job in await journal.unfiled(_WAITING)],
             "interrupted": await _interrupted(settings.state_dir, journal),
-            "quarantined": [listed(job) async for job in quarantined(journal)],
-            "unreadable": [_texts(entry) for entry in live.get("unreadable", [])],
+            "quarantined": [listed(job) for job in await _newest(journal)],
+            "unreadable": [entries.texts(entry) for entry in live.get("unreadable", [])],
         }
     finally:
         journal.close()
@@ -126,10 +146,14 @@ async def _inboxes(
     return [
         {
             "name": inbox.name,
-            **_texts({"inbox": inbox.folders.inbox, "outbox": inbox.folders.outbox}),
-            "watcher": _texts(watchers.get(inbox.name)) or None,
+            **entries.texts({"inbox": inbox.folders.inbox, "outbox": inbox.folders.outbox}),
+            "watcher": entries.texts(watchers.get(inbox.name)) or None,
             "queue": {str(state): 0 for state in JobState} | counts.get(inbox.name, {}),
-            "budget": await spending(limits, journal, now, inbox.name),
+            "budget": {
+                **await spending(limits, journal, now, inbox.name),
+                "currency": settings.budget.currency,
+            },
+            "waits": await not_taken(settings, inbox, journal, now),
         }
         for inbox in settings.every_inbox
     ]
@@ -143,74 +167,45 @@ async def _interrupted(state_dir: str, journal: ReadOnlyJournal) -> list[Documen
     }
     fields = ("id", "name", "path", "outbox")
     return [
-        _texts({name: getattr(job, name) for name in fields} | {"state": str(job.state)})
+        entries.texts({name: getattr(job, name) for name in fields} | {"state": str(job.state)})
         for job in jobs
         if not alive[job.owner]
     ]
 
 
-def _credit(entry: Mapping[str, Any] | None) -> Document | None:
-    return {"seconds": entry.get("seconds"), "at": _time(entry.get("at"))} if entry else None
+async def _newest(journal: ReadOnlyJournal) -> list[Job]:
+    """All that is in quarantine: what came last is what somebody looks for."""
+    jobs = [job async for job in quarantined(journal)]
+    return sorted(jobs, key=lambda job: (job.updated_at, job.id), reverse=True)
 
 
-def _running(entry: Mapping[str, Any]) -> Document:
-    stage, total = entry.get("stage"), entry.get("total")
-    unit = "bytes"
-    if stage == progress.SEPARATING:
-        unit = "share" if total == 1.0 else "seconds"  # a server may say how far it is
+async def _remaining(
+    live: Mapping[str, Any], journal: ReadOnlyJournal, past: Sequence[Ended], left: float | None
+) -> Document | None:
+    """About how long it takes until all is delivered. `left`: minutes that may be submitted."""
+    if not live or live.get("pauses"):
+        return None
+    started, songs, queued = await journal.open_audio()
+    if not started and not songs:
+        return None
+    queued = queued if left is None else min(queued, left * 60.0)
+    audio, speed = audio_left(started, queued, live.get("running", [])), pace(past)
     return {
-        "id": entry.get("id"),
-        "name": redacted(str(entry.get("name"))),
-        "stage": stage,
-        "done": entry.get("done"),
-        "total": total,
-        "unit": unit,
-        "since": _time(entry.get("since")),
+        "songs": len(started) + songs,
+        "audio_minutes": round(audio / 60.0, 2),
+        "seconds": None if speed is None else math.ceil(audio * speed),
     }
 
 
-def _pause(entry: Mapping[str, Any]) -> Document:
-    texts = _texts({name: entry.get(name) for name in ("code", "message", "hint")})
-    return {**texts, "inbox": entry.get("inbox"), "next_try": _time(entry.get("next_try"))}
-
-
-def _waiting(job: Job) -> Document:
-    return _texts(
-        {
-            "id": job.id,
-            "name": job.name,
-            "state": str(job.state),
-            "not_before": rfc3339(job.not_before),
-            "code": job.code,
-            "message": job.message,
-            "hint": job.hint,
-        }
-    )
-
-
-def _unfiled(job: Job) -> Document:
-    """Its own `code`, where it is in quarantine, is told there."""
-    code, message, hint, tries = job.unfiled or (None, None, None, 0)
-    return _texts(
-        {
-            "id": job.id,
-            "name": job.name,
-            "relpath": job.relpath,
-            "path": job.path,
-            "inbox": job.inbox,
-            "state": str(job.state),
-            "code": code,
-            "message": message,
-            "hint": hint,
-            "tries": tries,
-            "next_try": rfc3339(job.not_before),
-        }
-    )
+async def _running(found: Sequence[Mapping[str, Any]], journal: ReadOnlyJournal) -> list[Document]:
+    """Each with where its song lies: two songs of one name are two lines."""
+    jobs = await journal.by_ids([entry["id"] for entry in found])
+    return [entries.at_work(entry, jobs.get(entry["id"])) for entry in found]
 
 
 def listed(job: Job) -> Document:
     """One job in quarantine, as the document lists it."""
-    return _texts(
+    return entries.texts(
         {
             "id": job.id,
             "name": job.name,
@@ -226,18 +221,6 @@ def listed(job: Job) -> Document:
             "may_be_charged_again": job.code == Code.SUBMISSION_UNCONFIRMED,
         }
     )
-
-
-def _texts(entry: Mapping[str, Any] | None) -> Document:
-    """Every text of it safe to print, also as the reader's own JSON text on a terminal."""
-    return {
-        name: redacted(value) if isinstance(value, str) else value
-        for name, value in (entry or {}).items()
-    }
-
-
-def _time(seconds: object) -> str | None:
-    return rfc3339(seconds) if isinstance(seconds, int | float) else None
 
 
 def _holder(state_dir: str) -> int | None:

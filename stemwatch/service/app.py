@@ -153,6 +153,7 @@ class Service:
             self._inboxes,
             self._manager,
             state_dir=settings.state_dir,
+            configuration=settings.source,
         )
         self.health = Health(context, self._inboxes, self._pool, patience=vital.rounds_patience)
 

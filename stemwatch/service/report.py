@@ -32,11 +32,13 @@ class Report:
         manager: Manager,
         *,
         state_dir: str,
+        configuration: str | None,
     ) -> None:
         self._context = context
         self._inboxes = inboxes
         self._manager = manager
         self._state_dir = state_dir
+        self._configuration = configuration
         self._started = time.time()
 
     async def run(self) -> None:
@@ -101,6 +103,8 @@ class Report:
             running=progress.running_of(context.progress),
             slots={"held": context.slots.held, "limit": context.slots.limit},
             credit=asdict(context.credit.known) if context.credit.known else None,
+            separates="local" if context.local else "api",
+            configuration=self._configuration,
             unreadable=[
                 {"path": path, "message": message}
                 for path, message in self._inboxes.unreadable.items()

@@ -6,20 +6,21 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID
-from rich.table import Column
+from rich.console import Group
 from rich.text import Text
 
 from stemwatch.log import redacted
-from stemwatch.ui import text
-from stemwatch.workers.progress import DELIVERING, DOWNLOAD, SEPARATING, UPLOAD, Running
+from stemwatch.ui import song_row, text
+from stemwatch.workers.progress import Running
+
+if TYPE_CHECKING:
+    from rich.live import Live
 
 Entry = Mapping[str, Any]
-_STAGES = {UPLOAD: "green", SEPARATING: "magenta", DOWNLOAD: "cyan", DELIVERING: "yellow"}
 _SHOWN = 12  # bars at a time: a terminal is no taller
-_FULL = 0.99  # an estimate that is over is not yet an end
+_A_SECOND = 8  # drawings
 
 
 class Bars:
@@ -29,24 +30,25 @@ class Bars:
     """
 
     def __init__(self, *, terminal: bool | None = None) -> None:
-        self._live = text.on_terminal() if terminal is None else terminal
-        self._tasks: dict[int, TaskID] = {}
+        self._draws = text.on_terminal() if terminal is None else terminal
         self._stages: dict[int, tuple[str, str]] = {}  # id -> name, stage
-        self._progress: Progress | None = None
-        self._overall: TaskID | None = None
+        self._live: Live | None = None
+        self._entries: Sequence[Entry] = ()
+        self._finished = 0
+        self._total: int | None = None
 
     def __enter__(self) -> Bars:
-        if self._live:
-            self._progress = Progress(
-                _Plain("name", Column(ratio=2, no_wrap=True, overflow="ellipsis")),
-                _Plain("stage", Column(width=10, no_wrap=True)),
-                BarColumn(),
-                _Plain("amount", Column(min_width=12, no_wrap=True, justify="right")),
+        if self._draws:
+            from rich.live import Live
+
+            self._live = Live(
                 console=text.console(),
                 transient=True,
-                refresh_per_second=8,
+                refresh_per_second=_A_SECOND,
+                vertical_overflow="crop",
+                get_renderable=self._drawn,
             )
-            self._progress.start()
+            self._live.start()
         return self
 
     def __exit__(
@@ -55,17 +57,17 @@ class Bars:
         fault: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress = None
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
 
     def tell(self, line: str, good: bool = True) -> None:
         """One outcome: a line that stays, above the bars."""
-        if self._progress is None:
+        if self._live is None:
             text.say(line)
         else:
             style = "green" if good else "bold red"
-            self._progress.console.print(Text(redacted(line), style=style), soft_wrap=True)
+            self._live.console.print(Text(redacted(line), style=style), soft_wrap=True)
 
     def update(
         self, running: Sequence[Entry | Running], finished: int, total: int | None = None
@@ -75,10 +77,10 @@ class Bars:
         Entries have the fields of `progress.Running`: id, name, stage, done, total, since.
         """
         entries = [asdict(one) if isinstance(one, Running) else one for one in running]
-        if self._progress is None:
+        if self._live is None:
             self._print_changes(entries)
         else:
-            self._draw(self._progress, entries, finished, total)
+            self._entries, self._finished, self._total = entries, finished, total
 
     def _print_changes(self, entries: Sequence[Entry]) -> None:
         now = {int(one["id"]): (str(one["name"]), str(one["stage"])) for one in entries}
@@ -87,44 +89,30 @@ class Bars:
                 text.say(f"{name}: {stage}")
         self._stages = now
 
-    def _draw(
-        self, progress: Progress, entries: Sequence[Entry], finished: int, total: int | None
-    ) -> None:
-        shown = {int(one["id"]): one for one in entries[:_SHOWN]}
-        for job in [job for job in self._tasks if job not in shown]:
-            progress.remove_task(self._tasks.pop(job))
-        for job, one in shown.items():
-            if job not in self._tasks:
-                self._tasks[job] = progress.add_task("", total=None)
-            stage, whole, done = str(one["stage"]), one.get("total"), float(one.get("done") or 0)
-            progress.update(
-                self._tasks[job],
-                total=whole or None,
-                completed=min(done, whole * _FULL) if whole and stage == SEPARATING else done,
-                name=redacted(str(one["name"])),
-                stage=Text(stage, style=_STAGES.get(stage, "")),
-                amount=text.amount(one, time.time()),
-            )
-        if self._overall is None:
-            self._overall = progress.add_task("")
-        more = len(entries) - len(shown)
-        progress.update(
-            self._overall,
-            total=total,
-            completed=finished,
-            name="all songs" + (f" ({more} more under way)" if more > 0 else ""),
-            stage="",
-            amount=f"{finished} of {total}" if total is not None else f"{finished} done",
+    def _drawn(self) -> Group:
+        """All of it at the terminal's width of this moment; asked for by the thread that draws."""
+        if self._live is None:
+            return Group()
+        width, unicode = self._live.console.width, text.speaks_unicode()
+        lines = drawn(
+            self._entries, self._finished, self._total, width, time.time(), unicode=unicode
         )
+        return Group(*lines)
 
 
-class _Plain(ProgressColumn):
-    """A field of the task as it is: rich's own column would read a name as a format string."""
-
-    def __init__(self, field: str, column: Column) -> None:
-        self._field = field
-        super().__init__(table_column=column)
-
-    def render(self, task: Task) -> Text:
-        value = task.fields.get(self._field, "")
-        return value if isinstance(value, Text) else Text(str(value))
+def drawn(
+    entries: Sequence[Entry],
+    finished: int,
+    total: int | None,
+    width: int,
+    now: float,
+    *,
+    unicode: bool = True,
+) -> list[Text]:
+    """A row for each song and one for all of them, none wider than `width` cells."""
+    lines = [song_row.of(one, width, now, unicode=unicode) for one in entries[:_SHOWN]]
+    more = len(entries) - _SHOWN
+    name = "all songs" + (f" ({more} more)" if more > 0 else "")
+    amount = f"{finished} of {total}" if total is not None else f"{finished} done"
+    part = finished / total if total else None
+    return [*lines, song_row.row(name, "", part, amount, width, unicode=unicode)]

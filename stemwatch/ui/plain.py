@@ -16,6 +16,11 @@ def as_json(document: Document, *, indent: int | None = 2) -> str:
     return json.dumps(document, ensure_ascii=not text.speaks_unicode(), indent=indent)
 
 
+def _waits(document: Document) -> int:
+    """Files that are not taken, in all inboxes."""
+    return sum(inbox["waits"]["count"] for inbox in document["inboxes"])
+
+
 def brief(document: Document) -> str:
     """One line that changes when something worth telling does: what a piped `--watch` prints."""
     queue, service = document["queue"], document["service"]
@@ -26,6 +31,7 @@ def brief(document: Document) -> str:
         *(f"paused: {pause['code']}" for pause in document["pauses"]),
         *([f"{len(document['unfiled'])} not moved"] if document["unfiled"] else []),
         *(["waits for the budget"] if document["budget"]["holding"] else []),
+        *([f"{waits} in the inbox"] if (waits := _waits(document)) else []),
         *([f"at work: {running}"] if running else []),
     ]
     return "; ".join(parts)

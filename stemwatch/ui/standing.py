@@ -1,45 +1,102 @@
-"""`status` for people: what `operations.standing` found, as lines, one subject each."""
+"""`status` for people: what `operations.status` found, as lines, one subject each."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
+from rich.console import Console
 from rich.text import Text
 
 from stemwatch.operations.credit_words import LITTLE, minutes
 from stemwatch.outbox.sidecar import unix
-from stemwatch.ui import text
+from stemwatch.ui import song_row, status_lists, text, waits
+from stemwatch.ui.past_songs import whose
 from stemwatch.ui.plain import QUEUE
 
 Document = dict[str, Any]
-_LISTED = 20  # quarantined or waiting songs that are named one by one
 _NAMED = 3  # of an interrupted `split`
-_BOLD, _GOOD, _BAD, _WARN, _DIM = "bold", "green", "bold red", "yellow", "dim"
+_GOOD, _BAD, _WARN, _DIM = "green", "bold red", "yellow", "dim"
 
 
-def lines(document: Document, now: float) -> Iterator[Text]:
+class Room(NamedTuple):
+    """How much of each subject is shown: its newest, always. `width` in cells."""
+
+    width: int = 80
+    unicode: bool = True
+    bars: int = 64
+    delivered: int = 5
+    listed: int = status_lists.MOST
+    groups: int = status_lists.GROUPS
+    names: bool = False  # also of what is not taken
+
+
+# What a live view shows less and less of, until it fits.
+_TIGHTER = (
+    Room(bars=12, listed=5),
+    Room(bars=8, delivered=3, listed=3, groups=3),
+    Room(bars=5, delivered=3, listed=2, groups=2),
+    Room(bars=5, delivered=2, listed=1, groups=1),
+    Room(bars=3, delivered=2, listed=1, groups=1),
+    Room(bars=3, delivered=1, listed=1, groups=1),
+    Room(bars=1, delivered=1, listed=0, groups=1),
+)
+
+
+def fitted(document: Document, now: float, console: Console, *, unicode: bool = True) -> list[Text]:
+    """The picture in no more rows than the terminal has: a live view can't be scrolled.
+
+    Each list is cut where its oldest are, so the newest of each is there.
+    """
+    width, height = console.size
+    found: list[Text] = []
+    for less in _TIGHTER:
+        room = less._replace(width=width, unicode=unicode)
+        found = [row for line in lines(document, now, room) for row in _rows(line, console, width)]
+        if len(found) < height:
+            return found
+    more = f"... {len(found) - height + 2} more lines: `stemwatch status`"
+    return [*found[: height - 2], Text(more, style=_DIM)]
+
+
+def _rows(line: Text, console: Console, width: int) -> list[Text]:
+    if line.no_wrap:
+        line.truncate(width, overflow="ellipsis")
+        return [line]
+    return list(line.wrap(console, width))
+
+
+def lines(document: Document, now: float, room: Room) -> Iterator[Text]:
     """The whole picture; empty subjects are left out."""
     yield from _service(document, now)
+    yield from _inbox(document, room)
     yield from _queue(document)
-    yield from _interrupted(document)
-    yield from _running(document, now)
+    yield from _running(document, now, room)
     yield from _pauses(document, now)
+    yield from _interrupted(document)
     yield from _budget(document, now)
     yield from _credit(document, now)
-    yield from _inboxes(document, now)
-    yield from _waiting(document, now)
-    yield from _unfiled(document, now)
-    yield from _unreadable(document)
-    yield from _quarantined(document, now)
+    yield from _inboxes(document, now, room)
+    yield from status_lists.delivered(document, now, room.delivered)
+    yield from status_lists.quarantined(document, now, room.groups)
+    yield from status_lists.unfiled(document, now, room.listed)
+    yield from status_lists.unreadable(document, room.listed)
+    yield from status_lists.waiting(document, now, room.listed)
 
 
 def _service(document: Document, now: float) -> Iterator[Text]:
-    service, watcher = document["service"], document["watcher"]
+    service, watcher, mine = document["service"], document["watcher"], document["configuration"]
+    none = "none was found, so the defaults (`stemwatch init` writes one)"
+    yield Text(f"Configuration: {mine or none}")
     if service["running"]:
         since = unix(service["started_at"])
         started = f", started {text.when(since, now)}" if since is not None else ""
-        yield Text(f"Service: running (pid {service['pid']}{started})", style=_GOOD)
+        who = "this machine" if document["separates"] == "local" else "the API"
+        yield Text(f"Service: running (pid {service['pid']}{started}); {who} separates", _GOOD)
+        theirs = service["configuration"]
+        if theirs and mine and os.path.realpath(theirs) != os.path.realpath(mine):
+            yield Text(f"  It runs with another configuration: {theirs}", style=_WARN)
     else:
         yield Text("Service: not running (`stemwatch run` starts it)", style=_WARN)
     if watcher:
@@ -50,8 +107,26 @@ def _service(document: Document, now: float) -> Iterator[Text]:
         yield Text("No journal yet: nothing has been dropped so far.")
 
 
+def _inbox(document: Document, room: Room) -> Iterator[Text]:
+    """What waits in the only one; of several, each is told of by itself."""
+    for inbox in document["inboxes"]:
+        if inbox["name"] is None:
+            yield from _waits("Inbox", inbox, document, room)
+
+
+def _waits(head: str, inbox: Document, document: Document, room: Room) -> Iterator[Text]:
+    found, running = inbox["waits"], document["service"]["running"]
+    style = "" if found["fault"] is None else _BAD
+    where = f" {inbox['inbox']}" if found["fault"] is not None else ""
+    yield Text(f"{head}:{where} {waits.sentence(found, running=running)}", style=style)
+    if room.names:
+        yield from (Text(f"  {name}") for name in waits.names(found, running=running))
+
+
 def _queue(document: Document) -> Iterator[Text]:
-    yield Text(f"Queue: {_counts(document['queue'])}")
+    seconds = (document["remaining"] or {}).get("seconds")
+    about = "" if seconds is None else f"; about {text.span(seconds)} left"
+    yield Text(f"Queue: {_counts(document['queue'])}{about}")
 
 
 def _interrupted(document: Document) -> Iterator[Text]:
@@ -60,7 +135,7 @@ def _interrupted(document: Document) -> Iterator[Text]:
         names = ", ".join(job["name"] for job in found[:_NAMED])
         more = ", ..." if len(found) > _NAMED else ""
         yield Text(
-            f"  {_many(found, 100)} of an interrupted `stemwatch split` ({names}{more}): "
+            f"  {text.many(found, 100)} of an interrupted `stemwatch split` ({names}{more}): "
             "run it again to go on",
             style=_WARN,
         )
@@ -72,21 +147,28 @@ def _counts(queue: Document) -> str:
     return f"{', '.join(parts)}{done}"  # gone: taken back, forgotten or looked at again
 
 
-def _inboxes(document: Document, now: float) -> Iterator[Text]:
+def _inboxes(document: Document, now: float, room: Room) -> Iterator[Text]:
     """Each of several; the single one is what all the rest tells of."""
     for inbox in document["inboxes"]:
         if inbox["name"] is None:
             return
         yield Text(f"Inbox {inbox['name']}: {_counts(inbox['queue'])}")
+        if inbox["waits"]["count"] or inbox["waits"]["fault"]:
+            yield from _waits("  Not taken yet", inbox, document, room)
         if document["separates"] != "local":
             yield Text(f"  Spent: {_spent(inbox['budget'])}")
             yield from _holding(inbox["budget"], now)
 
 
-def _running(document: Document, now: float) -> Iterator[Text]:
-    for one in document["running"]:
-        entry = {**one, "since": unix(one["since"])}
-        yield Text(f"  {one['name']}: {one['stage']}, {text.amount(entry, now)}")
+def _running(document: Document, now: float, room: Room) -> Iterator[Text]:
+    for one in document["running"][-room.bars :]:
+        entry = {**one, "since": unix(one["since"]), "name": whose(one)}
+        row = song_row.of(entry, room.width - 2, now, unicode=room.unicode)
+        line = Text("  ", no_wrap=True)
+        yield line.append(row)
+    more = len(document["running"]) - room.bars
+    if more > 0:
+        yield Text(f"  and {more} more under way")
 
 
 def _pauses(document: Document, now: float) -> Iterator[Text]:
@@ -113,7 +195,8 @@ def _spent(budget: Document) -> str:
         spent = budget[name]
         limit = f" of {spent['limit']:g}" if spent["limit"] is not None else ""
         label = "today" if name == "today" else "this month"
-        parts.append(f"{spent['minutes']:.2f}{limit} min (price {spent['price']:.2f}) {label}")
+        price = text.money(spent["price"], budget["currency"])
+        parts.append(f"{spent['minutes']:.2f}{limit} min {label} ({price})")
     return ", ".join(parts)
 
 
@@ -133,66 +216,3 @@ def _credit(document: Document, now: float) -> Iterator[Text]:
         moment = f" ({text.when(at, now)})" if at is not None else ""
         style = _WARN if credit["seconds"] < LITTLE else ""
         yield Text(f"Credit: {minutes(credit['seconds'])} left{moment}", style=style)
-
-
-def _waiting(document: Document, now: float) -> Iterator[Text]:
-    waiting = document["waiting"]
-    if waiting:
-        yield Text(f"Waiting for another try: {_many(waiting, 100)}")
-    for job in waiting[:_LISTED]:
-        due = unix(job["not_before"])
-        moment = f" until {text.when(due, now)}" if due is not None else ""
-        yield Text(f"  {job['id']} {job['name']}{moment}: {job['message'] or job['code'] or '?'}")
-    yield from _more(waiting)
-
-
-def _unfiled(document: Document, now: float) -> Iterator[Text]:
-    unfiled = document["unfiled"]
-    if unfiled:
-        yield Text(f"Can't be moved from the inbox: {_many(unfiled, 100)}", style=_BAD)
-    for job in unfiled[:_LISTED]:
-        again = unix(job["next_try"])
-        tried = f" Next try {text.when(max(again, now), now)}." if again is not None else ""
-        yield Text(f"  {job['id']} {job['name']} ({job['state']}): {job['message']}{tried}")
-        if job["hint"]:
-            yield Text(f"    {job['hint']}", style=_DIM)
-    yield from _more(unfiled)
-
-
-def _unreadable(document: Document) -> Iterator[Text]:
-    unreadable = document["unreadable"]
-    if unreadable:
-        yield Text(f"Can't be read: {len(unreadable)}", style=_BAD)
-    for one in unreadable[:_LISTED]:
-        yield Text(f"  {one['path']}: {one['message']}")
-    yield from _more(unreadable)
-
-
-def _quarantined(document: Document, now: float) -> Iterator[Text]:
-    quarantined = document["quarantined"]
-    if quarantined:
-        yield Text(f"Quarantine: {len(quarantined)}", style=_BAD)
-    for job in quarantined[:_LISTED]:
-        yield from of_quarantined(job, now)
-    yield from _more(quarantined)
-
-
-def of_quarantined(job: Document, now: float) -> Iterator[Text]:
-    """What happened to one song, and the command that resolves it."""
-    since = unix(job["since"])
-    moment = f", {text.when(since, now)}" if since is not None else ""
-    head = f"  {job['id']} {job['name']} ({job['code']}{moment})"
-    yield Text(f"{head}: {job['message']}", style=_BOLD)
-    charged = "  # it may be charged again" if job["may_be_charged_again"] else ""
-    yield Text(f"    {job['retry']}{charged}")
-    if job["hint"]:
-        yield Text(f"    {job['hint']}", style=_DIM)
-
-
-def _more(found: list[Any]) -> Iterator[Text]:
-    if len(found) > _LISTED:
-        yield Text(f"  and {len(found) - _LISTED} more (all with `--json`)")
-
-
-def _many(found: list[Any], most: int) -> str:
-    return f"{len(found)} or more" if len(found) >= most else str(len(found))

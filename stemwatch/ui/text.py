@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 import click
@@ -66,9 +66,20 @@ def span(seconds: float) -> str:
     return "0 s"
 
 
+def many(found: Sequence[object], most: int) -> str:
+    """How many there are of a list that was cut at `most`."""
+    return f"{len(found)} or more" if len(found) >= most else str(len(found))
+
+
 def size(count: float) -> str:
     """Bytes as `12.3 MB`."""
     return f"{count / 1e6:.1f} MB"
+
+
+def money(amount: float, currency: str) -> str:
+    """`0.37 USD`: two digits, and more where a price has them (`0.004 USD`)."""
+    digits = 2 if amount >= 0.1 or amount == round(amount, 2) else 4
+    return f"{amount:.{digits}f} {currency}"
 
 
 def amount(entry: Mapping[str, Any], now: float) -> str:

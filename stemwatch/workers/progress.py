@@ -74,6 +74,8 @@ class Snapshot:
     slots: Mapping[str, int] = field(default_factory=dict)
     unreadable: list[Mapping[str, str]] = field(default_factory=list)
     credit: Mapping[str, float] | None = None  # seconds, at
+    separates: str | None = None  # local | api
+    configuration: str | None = None  # its file; None: the defaults
 
 
 def running_of(progress: Progress) -> list[Mapping[str, Any]]:

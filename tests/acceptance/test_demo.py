@@ -52,6 +52,12 @@ def test_a_given_song_comes_out_as_stems_twice_in_one_folder(tmp_path: Path, son
         "└─ stemwatch.yaml",
     ):
         assert part in first.stdout
+    begin = first.stdout.index("a line for each key:\n")
+    shown = first.stdout[begin : first.stdout.index("Found: ")].splitlines()[1:]
+    assert shown == [
+        f"  {json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}" for k, v in found.items()
+    ]
+    assert len(shown) <= 12
     assert living(folder) == []
     second = run("demo", song.name, "--dir", "demo", "--format", "mp3", cwd=tmp_path)
     assert second.returncode == 0, second.stdout + second.stderr
@@ -92,10 +98,16 @@ def test_nothing_is_left_running_however_it_ends(
         cwd=tmp_path,
         env=environment(tmp_path),
         stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     wait_for(lambda: read(os.fspath(folder / "state")), what="a service")
     began = living(folder)
     assert len(began) >= 2  # the service and its separation server
     child.send_signal(number)
-    assert child.wait(60) == (-number if number is signal.SIGKILL else 130)
+    _, said = child.communicate(timeout=60)
+    assert child.returncode == (-number if number is signal.SIGKILL else 130)
+    if number is signal.SIGINT:
+        assert f"nothing is running now. Kept in {folder}: the song" in said
+        assert f"`rm -r {folder}` removes all of it." in said
     wait_for(lambda: not living(folder), timeout=30, what="everything to end")

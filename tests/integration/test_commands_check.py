@@ -146,6 +146,56 @@ def test_the_configuration_s_faults_come_with_their_keys(tmp_path: Path) -> None
     assert "stemwatch init" in told.stdout
 
 
+def test_a_faulty_key_hides_no_other_fault(tmp_path: Path) -> None:
+    """What does not depend on it is looked at all the same; the count is of all of them."""
+    home = Home(tmp_path, f"{LOCAL}watch: {{setle_seconds: 5}}\nseparation: {{stems: 3}}")
+    home.inbox.rmdir()
+    home.database.write_bytes(b"no database" * 500)
+    told = home.run("check")
+    assert told.returncode == 78
+    faults = [line for line in told.stdout.splitlines() if line.startswith("✗")]
+    assert len(faults) == 4, told.stdout
+    assert "did you mean watch.settle_seconds?" in faults[0]
+    assert "separation.stems" in faults[1]
+    assert faults[2].startswith("✗ folders.inbox: ")
+    assert faults[3].startswith("✗ journal: ")
+    assert "4 faults." in told.stdout
+    assert "✓ audio: " in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("more", "left_out", "mended"),
+    [
+        ("folder: {inbox: elsewhere}", "folders, watching, room", "folders"),
+        ("state_dir: 3", "folders, watching, room", "state_dir"),
+        ("notify: {urls: 3}", "notify, hooks", "notify"),
+    ],
+)
+def test_what_a_faulty_key_leaves_unknown_is_not_tried(
+    tmp_path: Path, more: str, left_out: str, mended: str
+) -> None:
+    """Nothing is written into a default's folder, and nobody else's journal is read."""
+    home = Home(tmp_path, LOCAL + more)
+    told = home.run("check", env={"XDG_STATE_HOME": os.fspath(tmp_path / "theirs")})
+    assert told.returncode == 78
+    assert f"! {left_out}: not looked at" in told.stdout
+    assert f"  Mend {mended} first." in told.stdout
+    assert "✓ audio: " in told.stdout
+    assert "theirs" not in told.stdout
+    assert not (tmp_path / "stemwatch").exists()
+
+
+def test_no_key_is_sent_where_the_address_is_in_doubt(tmp_path: Path) -> None:
+    """A slip of the pen in `api` must not send a key to a default's address."""
+    with ScenarioServer(key=KEY) as server:
+        home = Home(tmp_path, f"api: {{base_url: '{server.url}', key_flie: key}}")
+        told = home.run("check", env={"STEMSPLIT_API_KEY": KEY})
+        assert server.log == []
+    assert told.returncode == 78
+    assert "! key, API: not looked at" in told.stdout
+    assert "✓ folders: " in told.stdout
+
+
 def test_check_for_a_local_run_asks_no_key_and_no_api(tmp_path: Path) -> None:
     """`check --local` looks at what `run --local` needs, whatever the configuration names."""
     home = Home(tmp_path, "api: {base_url: 'http://127.0.0.1:9/v1'}")

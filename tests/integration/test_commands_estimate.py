@@ -17,7 +17,7 @@ TONE = tone(6.0)
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
-    return Home(tmp_path, "budget: {price_per_minute: 10, minutes_per_day: 5}")
+    return Home(tmp_path, "budget: {price_per_minute: 10, minutes_per_day: 5, currency: EUR}")
 
 
 def test_a_folder_is_added_up_and_refusals_are_explained(home: Home) -> None:
@@ -32,11 +32,11 @@ def test_a_folder_is_added_up_and_refusals_are_explained(home: Home) -> None:
     told = home.run("estimate", "music")
     assert told.returncode == 0, told.stderr
     lines = told.stdout.splitlines()
-    assert f"    0.10 min      1.00  {song}" in lines
+    assert f"    0.10 min      1.00 EUR  {song}" in lines
     assert [line for line in lines if "copy.wav" in line and "free" in line]
     assert [line for line in lines if "text.mp3" in line and "refused" in line]
     assert "3 files, 1 refused, 1 free; 0.20 minutes of audio in all." in lines
-    assert "To pay: 0.10 minutes, 1.00 (at 10.00 a minute)." in lines
+    assert "To pay: 0.10 minutes, 1.00 EUR (at 10.00 EUR a minute)." in lines
     assert [line for line in lines if line.startswith("Budget left: 5.00 minutes")]
     assert "junk" not in told.stdout
     assert not home.database.exists()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
 import signal
+import struct
 import subprocess
+import termios
 import time
 from pathlib import Path
 
@@ -61,6 +64,7 @@ def test_json_has_every_key_without_a_journal(home: Home) -> None:
         "pid": None,
         "version": None,
         "started_at": None,
+        "configuration": None,
     }
     assert document["queue"] == {str(state): 0 for state in JobState}
     assert document["watcher"] is None
@@ -162,13 +166,16 @@ def test_a_piped_watch_prints_a_line_for_each_change(home: Home) -> None:
     assert rest == ""
 
 
-def test_a_watch_on_a_terminal_is_drawn_and_ends_with_ctrl_c(home: Home) -> None:
-    """The live view shows what a single look shows."""
+def test_a_watch_on_a_small_terminal_shows_the_newest_and_ends_with_ctrl_c(home: Home) -> None:
+    """24 rows of 80, and more in quarantine than fits: what came last is there."""
     home.journal(a_job("a.mp3", sha256=SHA))
+    for number in range(30):
+        home.quarantined(f"bad-{number}.mp3", content=b"%d" % number, code=f"reason-{number}")
     try:
         master, slave = pty.openpty()
     except OSError as fault:
         pytest.skip(f"no pseudo terminals here: {fault}")
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     child = subprocess.Popen(
         [*COMMAND, "status", "--watch"],
         cwd=home.root,
@@ -181,9 +188,12 @@ def test_a_watch_on_a_terminal_is_drawn_and_ends_with_ctrl_c(home: Home) -> None
 
     def drawn() -> bool:
         seen.extend(os.read(master, 65536))
-        return b"1 queued" in seen
+        return b"(`stemwatch retry` lists all of them)" in seen
 
     wait_for(drawn)
     child.send_signal(signal.SIGINT)
     assert child.wait(10) == 0
     os.close(master)
+    assert b"1 queued" in seen
+    assert b"bad-29.mp3" in seen
+    assert seen.count(b"\n") < 24

@@ -10,6 +10,7 @@ from stemwatch.ui import standing as view
 from stemwatch.ui.bars import Bars
 from stemwatch.workers.progress import Running
 from tests.support.commands import a_job
+from tests.support.standing import Document, budget, document, inbox
 
 ODD = "[bold]x{task.id}\x1b[2J\n\udcff%s :smile:.mp3"
 
@@ -71,34 +72,10 @@ def test_a_moment_is_local_and_relative() -> None:
     assert text.when(0.0, 10 * 86400.0).endswith(" (10 d ago)")
 
 
-def document(**changes: object) -> dict[str, object]:
-    from stemwatch.job import JobState
-
-    spent = {"minutes": 1.5, "price": 0.15, "limit": 10.0, "renewed_at": "2026-01-02T00:00:00Z"}
-    return {
-        "journal": True,
-        "separates": "api",
-        "service": {"running": True, "pid": 7, "version": "1", "started_at": None},
-        "watcher": {"mode": "poll", "reason": "nfs", "healthy": True},
-        "queue": {str(state): 0 for state in JobState} | {"queued": 3},
-        "running": [],
-        "inboxes": [],
-        "pauses": [],
-        "budget": {"today": spent, "month": {**spent, "limit": None}, "holding": None},
-        "credit": None,
-        "waiting": [],
-        "unfiled": [],
-        "interrupted": [],
-        "quarantined": [],
-        "unreadable": [],
-        **changes,
-    }
-
-
-def shown(found: dict[str, object]) -> str:
+def shown(found: Document) -> str:
     out = io.StringIO()
     console = Console(file=out, markup=False, width=400)
-    for line in view.lines(found, 0.0):
+    for line in view.lines(found, 0.0, view.Room(width=100)):
         console.print(line, soft_wrap=True)
     return out.getvalue()
 
@@ -112,22 +89,14 @@ def test_the_view_says_why_nothing_goes_on_and_what_mends_it() -> None:
         "inbox": None,
         "next_try": "1970-01-01T00:01:00Z",
     }
-    held = document()
-    held["pauses"] = [pause]
-    budget = held["budget"]
-    assert isinstance(budget, dict)
-    budget["holding"] = {
-        "files": 2,
-        "until": "1970-01-02T00:00:00Z",
-        "key": "budget.minutes_per_day",
-    }
-    told = shown(held)
+    holding = {"files": 2, "until": "1970-01-02T00:00:00Z", "key": "budget.minutes_per_day"}
+    told = shown(document(pauses=[pause], budget=budget(holding=holding)))
     assert "Paused (auth): The key was refused. Next try" in told
     assert "(in 1 min)" in told
     assert "Renew it." in told
     assert "2 files wait until" in told
     assert "the limit is budget.minutes_per_day" in told
-    assert "1.50 of 10 min (price 0.15) today, 1.50 min (price 0.15) this month" in told
+    assert "1.50 of 10 min today (0.15 EUR), 1.50 min this month (0.15 EUR)" in told
 
 
 def test_the_credit_is_shown_with_the_moment_it_was_told() -> None:
@@ -143,19 +112,18 @@ def test_the_credit_is_shown_with_the_moment_it_was_told() -> None:
 
 def test_the_view_tells_what_each_of_several_inboxes_does() -> None:
     """Its songs, its minutes and what holds only it; a single one is what all the rest tells of."""
-    found = document()
-    budget = {**found["budget"], "holding": None}  # type: ignore[dict-item]
-    one = {"name": "dj", "queue": {**found["queue"], "done": 4}, "budget": budget}  # type: ignore[dict-item]
-    found["inboxes"] = [one]
+    queue = {**document()["queue"], "done": 4}
+    found = document(inboxes=[inbox("dj", queue=queue)])
     found["pauses"] = [
         {"code": "disk", "message": "No disk.", "hint": "", "inbox": "dj", "next_try": None}
     ]
     told = shown(found)
     assert "Inbox dj: 3 queued; 4 done" in told
     assert "Paused (disk, dj): No disk." in told
-    assert told.count("1.50 of 10 min (price 0.15) today") == 2
-    found["inboxes"] = [{**one, "name": None}]
-    assert "Inbox" not in shown(found)
+    assert told.count("1.50 of 10 min today (0.15 EUR)") == 2
+    alone = shown(document())
+    assert "Inbox dj" not in alone
+    assert "Inbox: nothing waits to be taken" in alone
 
 
 def test_the_view_names_the_command_for_each_quarantined_song() -> None:

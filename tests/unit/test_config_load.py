@@ -164,6 +164,10 @@ api: [1]
          "1: web.public_url: needs web.listen: nothing would answer there."),
         ("budget: {minutes_per_day: 0}",
          "1: budget.minutes_per_day: found 0; allowed is 0.01 to 10000000 minutes."),
+        ("budget: {currency: 5 $}",
+         "1: budget.currency: found '5 $'; allowed is a currency such as USD, EUR or €."),
+        ("budget: {currency: ''}",
+         "1: budget.currency: found ''; allowed is a currency such as USD, EUR or €."),
         ("watch: {extensions: []}", "1: watch.extensions: found an empty list; allowed are mp3, "
          "wav, flac, m4a, ogg, webm."),
         ("watch: {extensions: mp3}",

@@ -64,16 +64,61 @@ def test_console_lines_are_for_people() -> None:
     """Values with spaces are quoted, tracebacks stand below and indented."""
     out = io.StringIO()
     configure("info", "console", stream=out)
-    log.info("job.delivered", name="a song.mp3", bpm=124.0)
+    log.info("watch.rebuilt", folder="/an inbox", tries=2)
     try:
         raise ValueError("first\n2026 job.delivered fake")
     except ValueError:
         log.exception("job.failed")
     first, second, *rest = out.getvalue().splitlines()
-    assert first[8:] == ' info     job.delivered name="a song.mp3" bpm=124.0'
-    assert second[8:] == " error    job.failed"
+    assert first[8:] == ' watch.rebuilt folder="/an inbox" tries=2'
+    assert second[8:] == " error: job.failed"
     assert rest[-1] == "    | 2026 job.delivered fake"
     assert all(line.startswith("    | ") for line in rest)
+
+
+@pytest.mark.parametrize(
+    ("event", "told"),
+    [
+        (
+            {"event": "job.delivered", "name": "Pop Song.mp3", "seconds": 5.2, "bpm": 100.0,
+             "key": "C major", "folder": "/out/Pop Song", "reused": False},
+            "Pop Song.mp3 delivered in 5 s: 100.0 BPM, C major -> /out/Pop Song",
+        ),
+        (
+            {"event": "job.delivered", "name": "a.mp3", "relpath": "Party/a.mp3", "inbox": "dj",
+             "seconds": 300, "bpm": None, "key": None, "folder": "/out/a", "reused": True},
+            "Party/a.mp3 (dj) delivered from earlier stems in 5 min: BPM unknown, key unknown "
+            "-> /out/a",
+        ),
+        (
+            {"event": "job.quarantined", "name": "a.mp3", "code": "not_audio", "message": "No.",
+             "hint": "Convert it.", "id": 3},
+            "a.mp3 quarantined (not_audio): No. Convert it.",
+        ),
+        (
+            {"event": "job.waits", "name": "a.mp3", "code": "connection", "message": "No route.",
+             "seconds": 30.0},
+            "a.mp3 is tried again in 30 s (connection): No route.",
+        ),
+        (
+            {"event": "service.paused", "reason": "auth", "message": "Refused.", "hint": "Renew."},
+            "Paused (auth): Refused. Renew.",
+        ),
+        (
+            {"event": "service.started", "version": "1", "inbox": "/in", "watch": "inotify",
+             "reason": None, "separates": "on this machine"},
+            "stemwatch 1 watches /in (inotify), on this machine",
+        ),
+        ({"event": "job.delivered"}, "? delivered in a while: BPM unknown, key unknown -> None"),
+    ],
+)  # fmt: skip
+def test_what_somebody_waits_for_is_told_in_sentences(event: dict[str, Any], told: str) -> None:
+    """On a terminal; whatever field is missing, the line is there. JSON has the fields."""
+    out = io.StringIO()
+    configure("info", "console", stream=out)
+    name = event.pop("event")
+    log.info(name, **event)
+    assert out.getvalue()[8:] == f" {told}\n"
 
 
 def test_auto_is_json_when_it_is_no_terminal() -> None:

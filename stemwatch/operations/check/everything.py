@@ -7,7 +7,7 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import suppress
 from pathlib import Path
 
@@ -33,25 +33,47 @@ _OLDEST = 1704067200.0  # 2024-01-01: a clock before that was never set
 _SKEW = 5.0  # seconds between this machine's clock and a file's time
 _SONG = 300.0  # seconds: there should be room for a song of this length
 _STATE_ROOM = 50_000_000  # bytes
+_PLACES = frozenset({"folders", "inboxes", "state_dir"})  # sections that say where folders are
 _WATCHES = "/proc/sys/fs/inotify/max_user_watches"
 
 
 async def check(
-    settings: Settings, env: Mapping[str, str], cwd: str, *, notify: bool = False
+    settings: Settings,
+    env: Mapping[str, str],
+    cwd: str,
+    *,
+    notify: bool = False,
+    doubtful: Set[str] = frozenset(),
 ) -> list[Finding]:
     """Look at everything that `run` needs; nothing is changed, nothing is spent.
 
-    `notify` sends a test message to everybody who is told.
+    `notify` sends a test message to everybody who is told. What depends on a `doubtful` section of
+    the configuration is left out: a key must not be sent to another address than its own, and a
+    default's folder is nobody's.
     """
-    found = [*_folders(settings)]
+    places = _PLACES & doubtful
+    found = [_left_out("folders, watching, room", places)] if places else [*_folders(settings)]
     found.append(await _audio())
-    found += await reach(settings, env, cwd)
-    found += await asyncio.to_thread(lambda: [*_clock(settings), *_watching(settings)])
-    found += await asyncio.to_thread(lambda: [*_room(settings)])
-    found.append(await _journal(settings))
-    found += await notices(settings, env, test=notify)
-    found += _service(settings)
+    if "api" in doubtful and not settings.local:
+        found.append(_left_out("key, API", {"api"}))
+    else:
+        found += await reach(settings, env, cwd)
+    found += await asyncio.to_thread(lambda: [*_clock(settings, look=not places)])
+    if not places:
+        found += await asyncio.to_thread(lambda: [*_watching(settings), *_room(settings)])
+    if told := {"notify", "hooks"} & doubtful:
+        found.append(_left_out("notify, hooks", told))
+    else:
+        found += await notices(settings, env, test=notify)
+    if "state_dir" not in doubtful:
+        found.append(await _journal(settings))
+        found += _service(settings, web="web" not in doubtful)
     return found
+
+
+def _left_out(what: str, sections: Set[str]) -> Finding:
+    mend = f"Mend {' and '.join(sorted(sections))} first."
+    return Finding(WARNING, f"{what}: not looked at, as the configuration doesn't say where", mend)
 
 
 def _folders(settings: Settings) -> Iterator[Finding]:
@@ -113,9 +135,11 @@ def clock_finding(now: float, stamps: Mapping[str, float]) -> Finding:
     return Finding(OK, "clock: plausible, and the disks agree with it")
 
 
-def _clock(settings: Settings) -> Iterator[Finding]:
+def _clock(settings: Settings, *, look: bool) -> Iterator[Finding]:
+    """`look`: also at the time that files get in the folders."""
     stamps = {}
-    for folder in (settings.state_dir, *(i.folders.outbox for i in settings.every_inbox)):
+    folders = (settings.state_dir, *(i.folders.outbox for i in settings.every_inbox))
+    for folder in folders if look else ():
         name = os.path.join(folder, f"{CHECK}{secrets.token_hex(6)}")
         with suppress(OSError):  # a folder that can't be written is another finding
             with open(name, "xb"):
@@ -219,11 +243,11 @@ async def _journal(settings: Settings) -> Finding:
     return Finding(OK, f"journal: readable and whole, {counted(jobs, 'song')}")
 
 
-def _service(settings: Settings) -> Iterator[Finding]:
+def _service(settings: Settings, *, web: bool) -> Iterator[Finding]:
     try:
         running, _ = service(settings.state_dir)
         yield Finding(OK, "service: running" if running else "service: not running")
-        if (told := looked_at(settings.web, running=running)) is not None:
+        if web and (told := looked_at(settings.web, running=running)) is not None:
             yield Finding(OK, told)
     except StemwatchError as fault:
         yield Finding(FAULT, fault.message, fault.hint)

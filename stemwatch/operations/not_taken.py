@@ -1,0 +1,230 @@
+"""What lies in an inbox and is not taken, or not yet, each with its reason.
+
+`status` looks for itself, by the rules of the service's own rounds: so it is true while the service
+is stopped, and costs a running one nothing. The document for one inbox:
+
+    count, more (true: not all of it was looked at), fault (null, or why it can't be looked at)
+    reasons     how many files there are of each of the reasons below
+    endings     of those with reason `kind`, how many there are of each, such as {".zip": 2}
+    files       relpath, reason, detail (null, a sentence, or the temp file's name), at most 500
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
+
+from stemwatch.config import Inbox, Settings
+from stemwatch.disks.hanging import NoAnswer, Reach
+from stemwatch.disks.mounts import watch_mode
+from stemwatch.disks.opening import NotYet, open_regular
+from stemwatch.inbox import headers
+from stemwatch.inbox.names import Filter, holds_back
+from stemwatch.inbox.settle import quiet_seconds
+from stemwatch.job import ACTIVE, Identity, JobState
+from stemwatch.journal.journal import Journal
+from stemwatch.log import redacted
+
+CHANGING = "changing"  # it has changed within its quiet window
+INCOMPLETE = "incomplete"  # its own header promises more bytes
+HELD = "held"  # a temp file beside it says that somebody still writes it
+UNFINISHED = "unfinished"  # a download's temp name
+NEXT = "next"  # whole: it is taken at the next look
+KIND = "kind"  # no kind of file that is taken
+NAME = "name"  # its name is left alone: hidden, ignored, a sync conflict
+LINK = "link"  # links are not followed
+UNREADABLE = "unreadable"
+REASONS = (CHANGING, INCOMPLETE, HELD, UNFINISHED, NEXT, KIND, NAME, LINK, UNREADABLE)
+
+PATIENCE = 3.0  # seconds that a disk may take to answer somebody who waits at a terminal
+_ENTRIES = 20_000  # of folders: more are not looked at
+_OPENED = 200  # files whose header is read
+_LISTED = 500
+_SLICE = 500  # paths in one question to the journal
+_SKEW = 5.0  # seconds by which a share's clock may be ahead
+
+Document = dict[str, Any]
+_Held = Mapping[str, str]  # a name in small letters: the temp file that holds it back
+
+
+class _Left(NamedTuple):
+    """One file. `identity` of what is a song by its name, a regular file, and not held."""
+
+    relpath: str
+    reason: str
+    detail: str | None = None
+    identity: Identity | None = None
+    changed: float = 0.0  # Unix seconds
+
+
+class _Seen(NamedTuple):
+    files: list[_Left]
+    more: bool
+    quiet: float
+
+
+async def not_taken(settings: Settings, inbox: Inbox, journal: Journal, now: float) -> Document:
+    """The document above for `inbox`."""
+    root, reach = inbox.folders.inbox, Reach(PATIENCE)
+    try:
+        (seen,) = await reach.ask(partial(_look, settings), root)
+        unknown = await _unknown(journal, root, seen.files)
+        (judged,) = await reach.ask(partial(_judged, unknown, seen.quiet, now), root)
+    except NoAnswer:
+        return _document([], more=True, fault=f"its disk did not answer within {PATIENCE:.0f} s")
+    except OSError as fault:
+        return _document([], more=True, fault=fault.strerror or str(fault))
+    return _document(judged, more=seen.more, fault=None)
+
+
+def _document(files: list[_Left], *, more: bool, fault: str | None) -> Document:
+    endings = Counter(os.path.splitext(f.relpath)[1].lower() for f in files if f.reason == KIND)
+    return {
+        "count": len(files),
+        "more": more,
+        "fault": fault,
+        "reasons": dict(Counter(file.reason for file in files)),
+        "endings": {redacted(ending): count for ending, count in endings.most_common()},
+        "files": [
+            {"relpath": redacted(file.relpath), "reason": file.reason, "detail": file.detail}
+            for file in files[:_LISTED]
+        ],
+    }
+
+
+# -- what is there -----------------------------------------------------------------------------
+
+
+def _look(settings: Settings, root: str) -> _Seen:
+    """All that is not taken by its name or kind, and the songs. Raises OSError for the root."""
+    watch = settings.watch
+    network = watch_mode(watch.mode, root).network
+    names = _Names(Filter(watch.extensions, watch.ignore), watch.ignore)
+    files: list[_Left] = []
+    pending, entries = [""], 0
+    while pending and entries < _ENTRIES:
+        folder = pending.pop()
+        try:
+            with os.scandir(os.path.join(root, folder)) as found:
+                below = [entry for _, entry in zip(range(_ENTRIES - entries), found, strict=False)]
+        except OSError as fault:
+            if not folder:
+                raise
+            files.append(_Left(folder, UNREADABLE, fault.strerror))
+            continue
+        entries += len(below)
+        below.sort(key=lambda entry: entry.name)
+        held = {base: entry.name for entry in below if (base := holds_back(entry.name))}
+        for entry in below:
+            relpath = os.path.join(folder, entry.name)
+            if entry.is_dir(follow_symlinks=False):
+                pending += [] if names.filter.prunes(entry.name, relpath) else [relpath]
+            else:
+                files += names.judge(entry, relpath, held)
+    more = bool(pending) or entries >= _ENTRIES
+    return _Seen(files, more, quiet_seconds(watch.settle_seconds, network=network))
+
+
+class _Names:
+    """What the names in one inbox mean."""
+
+    def __init__(self, filter: Filter, ignore: tuple[str, ...]) -> None:
+        self.filter = filter
+        self._ignore = ignore
+        self._of_kind = lru_cache(maxsize=256)(self._filter_of)
+
+    def _filter_of(self, extension: str) -> Filter:
+        """As if files of this kind were songs: what it does not want is junk or ignored."""
+        return Filter([extension], self._ignore)
+
+    def judge(self, entry: os.DirEntry[str], relpath: str, held: _Held) -> Iterator[_Left]:
+        """What there is to say of a file; nothing of junk."""
+        name = entry.name
+        if self.filter.wanted(name, relpath):
+            yield from self._song(entry, relpath, held)
+            return
+        base = holds_back(name)
+        if base is not None:
+            there = os.path.join(os.path.dirname(entry.path), base)
+            if self.filter.wanted(base) and not os.path.lexists(there):
+                yield _Left(relpath, UNFINISHED)
+            return
+        extension = name.rpartition(".")[2].lower() if "." in name else ""
+        if extension in self.filter.extensions:
+            if not name.startswith("._"):  # what Macs keep beside each file
+                yield _Left(relpath, NAME)
+        elif not extension or self._of_kind(extension).wanted(name, relpath):
+            yield _Left(relpath, KIND)
+
+    def _song(self, entry: os.DirEntry[str], relpath: str, held: _Held) -> Iterator[_Left]:
+        if entry.is_symlink():
+            yield _Left(relpath, LINK)
+        elif entry.is_file(follow_symlinks=False):
+            if (beside := held.get(entry.name.lower())) is not None:
+                yield _Left(relpath, HELD, redacted(beside))
+                return
+            try:
+                stat = entry.stat(follow_symlinks=False)
+            except OSError:
+                return  # it has just vanished, or its folder tells
+            changed = max(stat.st_mtime, stat.st_ctime)
+            yield _Left(relpath, NEXT, identity=Identity.of(stat), changed=changed)
+
+
+# -- and which songs the journal does not know -------------------------------------------------
+
+
+async def _unknown(journal: Journal, root: str, files: list[_Left]) -> list[_Left]:
+    """Without the songs that are taken already."""
+    left = []
+    for start in range(0, len(files), _SLICE):
+        part = files[start : start + _SLICE]
+        paths = {one: os.path.join(root, one.relpath) for one in part if one.identity is not None}
+        known = await journal.known(list(paths.values())) if paths else {}
+        left += [one for one in part if not _is_taken(one, known.get(paths.get(one, ""), []))]
+    return left
+
+
+def _is_taken(one: _Left, rows: list[tuple[JobState, Identity, bool]]) -> bool:
+    """Inodes are left out: those of a share may be made up."""
+    return one.identity is not None and any(
+        one.identity[2:] == known[2:] and (state in ACTIVE or not filed)
+        for state, known, filed in rows
+    )
+
+
+def _judged(files: list[_Left], quiet: float, now: float, root: str) -> list[_Left]:
+    """Those that are songs once more, by their time and their header."""
+    judged, opened = [], 0
+    for one in files:
+        if one.identity is None:
+            judged.append(one)
+        elif -_SKEW <= now - one.changed < quiet:
+            judged.append(one._replace(reason=CHANGING))
+        elif opened < _OPENED:
+            opened += 1
+            judged += _by_header(one, os.path.join(root, one.relpath))
+        else:
+            judged.append(one)
+    return judged
+
+
+def _by_header(one: _Left, path: str) -> Iterator[_Left]:
+    try:
+        descriptor = open_regular(path)
+    except FileNotFoundError:
+        return  # taken away, or filed, just now
+    except NotYet as fault:
+        yield one._replace(reason=UNREADABLE, detail=fault.strerror)
+        return
+    try:
+        lack = headers.look(descriptor)
+    except OSError as fault:
+        yield one._replace(reason=UNREADABLE, detail=fault.strerror)
+    else:
+        yield one if lack is None else one._replace(reason=INCOMPLETE, detail=lack.message)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,90 @@
+"""One entry of each list that `status` shows, as plain data that is safe to print."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from stemwatch.job import Job
+from stemwatch.log import redacted
+from stemwatch.outbox.sidecar import rfc3339
+from stemwatch.workers import progress
+
+Document = dict[str, Any]
+
+
+def pause(entry: Mapping[str, Any]) -> Document:
+    words = texts({name: entry.get(name) for name in ("code", "message", "hint")})
+    return {**words, "inbox": entry.get("inbox"), "next_try": at(entry.get("next_try"))}
+
+
+def waiting(job: Job) -> Document:
+    return texts(
+        {
+            "id": job.id,
+            "name": job.name,
+            "state": str(job.state),
+            "not_before": rfc3339(job.not_before),
+            "code": job.code,
+            "message": job.message,
+            "hint": job.hint,
+        }
+    )
+
+
+def unfiled(job: Job) -> Document:
+    """Its own `code`, where it is in quarantine, is told there."""
+    code, message, hint, tries = job.unfiled or (None, None, None, 0)
+    return texts(
+        {
+            "id": job.id,
+            "name": job.name,
+            "relpath": job.relpath,
+            "path": job.path,
+            "inbox": job.inbox,
+            "state": str(job.state),
+            "code": code,
+            "message": message,
+            "hint": hint,
+            "tries": tries,
+            "next_try": rfc3339(job.not_before),
+        }
+    )
+
+
+def credit(entry: Mapping[str, Any] | None) -> Document | None:
+    return {"seconds": entry.get("seconds"), "at": at(entry.get("at"))} if entry else None
+
+
+def at_work(entry: Mapping[str, Any], job: Job | None) -> Document:
+    stage, total = entry.get("stage"), entry.get("total")
+    unit = "bytes"
+    if stage == progress.SEPARATING:
+        unit = "share" if total == 1.0 else "seconds"  # a server may say how far it is
+    return {
+        "id": entry.get("id"),
+        "name": redacted(str(entry.get("name"))),
+        "relpath": redacted(str(entry.get("name") if job is None else job.relpath)),
+        "inbox": None if job is None else job.inbox,
+        "stage": stage,
+        "done": entry.get("done"),
+        "total": total,
+        "unit": unit,
+        "since": at(entry.get("since")),
+    }
+
+
+def texts(entry: Mapping[str, Any] | None) -> Document:
+    """Every text of it safe to print, also as the reader's own JSON text on a terminal."""
+    return {
+        name: redacted(value) if isinstance(value, str) else value
+        for name, value in (entry or {}).items()
+    }
+
+
+def text(words: str | None) -> str | None:
+    return None if words is None else redacted(words)
+
+
+def at(seconds: object) -> str | None:
+    return rfc3339(seconds) if isinstance(seconds, int | float) else None

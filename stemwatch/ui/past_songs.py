@@ -1,0 +1,78 @@
+"""`history` for people: a line for each song, or two where the terminal is narrow."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from stemwatch.outbox.sidecar import unix
+from stemwatch.ui import text
+from stemwatch.ui.song_row import cut
+
+Document = dict[str, Any]
+_WIDE = 120  # cells: from here on a song has one line
+_NAME = 36  # cells of its name there
+_WHEN = "%Y-%m-%d %H:%M"
+_INDENT = " " * 18
+_GOOD, _BAD, _DIM = "green", "bold red", "dim"
+
+
+def lines(document: Document, width: float) -> Iterator[Text]:
+    """All songs of a history, as they come (newest first); `width` in cells, inf: never cut."""
+    tell = _delivered if document["kind"] == "delivered" else _quarantined
+    for one in document["songs"]:
+        yield from tell(one, document["currency"], width)
+
+
+def _delivered(one: Document, currency: str, width: float) -> Iterator[Text]:
+    bpm, key = tempo(one["bpm"]), one["key"] or "key unknown"
+    minutes = "-" if one["minutes"] is None else f"{one['minutes']:.2f} min"
+    paid = cost(one, currency)
+    if width >= _WIDE:
+        name = cut(whose(one), _NAME) if width < math.inf else whose(one)
+        gap = " " * (_NAME - cell_len(name))
+        row = f"{name}{gap}  {bpm:>11}  {key:<11}  {minutes:>10}  {paid:>11}  "
+        yield _at(one, row, one["folder"] or "")
+    else:
+        yield _at(one, whose(one), "")
+        yield Text(f"{_INDENT}{bpm}, {key}, {minutes}, {paid}")
+        yield Text(f"{_INDENT}{one['folder'] or ''}", style=_DIM)
+
+
+def _quarantined(one: Document, currency: str, width: float) -> Iterator[Text]:  # noqa: ARG001
+    now = "" if one["state"] == "quarantined" else f"; now {one['state']}"
+    yield _at(one, f"{whose(one)} ({one['code']}{now})", "", style=_BAD)
+    if one["message"]:
+        yield Text(f"{_INDENT}{one['message']}")
+    if one["state"] == "quarantined":
+        yield Text(f"{_INDENT}stemwatch retry {one['id']}", style=_DIM)
+
+
+def _at(one: Document, row: str, end: str, *, style: str = _GOOD) -> Text:
+    at = unix(one["at"])
+    when = "?" if at is None else time.strftime(_WHEN, time.localtime(at))
+    line = Text(f"{when:<16}  ", style=_DIM)
+    return line.append(row, style=style).append(end, style="")
+
+
+def whose(one: Document) -> str:
+    """The path below the inbox, and the inbox's name where there are several."""
+    return f"{one['relpath']} ({one['inbox']})" if one["inbox"] else str(one["relpath"])
+
+
+def tempo(bpm: float | None) -> str:
+    return "BPM unknown" if bpm is None else f"{bpm:.1f} BPM"
+
+
+def cost(one: Document, currency: str) -> str:
+    """What was paid for it, in a word or an amount."""
+    if one["reused"]:
+        return "reused"
+    if one["price"] is None:
+        return "-"  # read back from a sidecar: nobody knows
+    return text.money(one["price"], currency) if one["price"] else "free"

@@ -1,0 +1,69 @@
+"""What lies in an inbox and is not taken, in words: one sentence, and each file where asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from stemwatch.operations import not_taken as reasons
+
+Document = dict[str, Any]
+_ENDINGS = 4  # that are named
+# reason: of one, of several
+_WORDS = {
+    reasons.CHANGING: ("still changes", "still change"),
+    reasons.INCOMPLETE: ("is incomplete", "are incomplete"),
+    reasons.HELD: ("has a temp file beside it", "have a temp file beside them"),
+    reasons.UNFINISHED: ("is a download under way", "are downloads under way"),
+    reasons.NEXT: ("is next", "are next"),
+    reasons.KIND: ("is no song", "are no songs"),
+    reasons.NAME: ("is left alone by its name", "are left alone by their names"),
+    reasons.LINK: ("is a link", "are links"),
+    reasons.UNREADABLE: ("can't be read", "can't be read"),
+}
+
+
+def sentence(waits: Document, *, running: bool) -> str:
+    """`6 wait: 2 still change, 1 has .part beside it, 3 are no songs (.zip .pdf)`."""
+    if waits["fault"] is not None:
+        return f"can't be looked at: {waits['fault']}"
+    if not waits["count"]:
+        return "nothing waits to be taken"
+    number = f"{waits['count']}{' or more' if waits['more'] else ''}"
+    parts = [
+        f"{count} {_of(reason, count, waits, running=running)}"
+        for reason in reasons.REASONS
+        if (count := waits["reasons"].get(reason))
+    ]
+    return f"{number} {'waits' if number == '1' else 'wait'}: {', '.join(parts)}"
+
+
+def _of(reason: str, count: int, waits: Document, *, running: bool) -> str:
+    words = _WORDS[reason][count > 1]
+    if reason == reasons.NEXT and not running:
+        return "waits for the service" if count == 1 else "wait for the service"
+    if reason == reasons.KIND:
+        endings = [ending or "no ending" for ending in waits["endings"]]
+        more = " ..." if len(endings) > _ENDINGS else ""
+        return f"{words} ({' '.join(endings[:_ENDINGS])}{more})"
+    if reason == reasons.HELD and count == 1:
+        for one in waits["files"]:
+            if one["reason"] == reason and "." in (one["detail"] or ""):
+                return f"has .{one['detail'].rpartition('.')[2]} beside it"
+    return words
+
+
+def names(waits: Document, *, running: bool) -> Iterator[str]:
+    """Each file with its reason, a line each."""
+    for one in waits["files"]:
+        only = {**waits, "files": [one], "endings": {_ending(one["relpath"]): 1}}
+        told = _of(one["reason"], 1, only, running=running)
+        detail = one["detail"] if one["reason"] != reasons.HELD else None
+        yield f"{one['relpath']}: {detail or told}"
+    if waits["count"] > len(waits["files"]):
+        yield f"and {waits['count'] - len(waits['files'])} more"
+
+
+def _ending(relpath: str) -> str:
+    dot, end = relpath.rpartition("/")[2].rpartition(".")[1:]
+    return f"{dot}{end}".lower() if dot else ""

@@ -1,0 +1,117 @@
+"""What lies in an inbox and is not taken, as `status` finds it, with and without a service."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stemwatch.job import Identity
+from tests.acceptance.songs import wav_bytes
+from tests.support.commands import Home, a_job
+from tests.support.waiting import wait_for
+
+SONG = wav_bytes(1)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path)
+
+
+def put(path: Path, content: bytes = SONG) -> Path:
+    """A file, as it is whole at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def settled(home: Home) -> None:
+    """What is there now stands still for long enough."""
+    home.config.write_text(home.config.read_text() + "watch: {settle_seconds: 0.05}\n")
+    newest = max(path.lstat().st_ctime for path in home.inbox.rglob("*"))
+    wait_for(lambda: time.time() - newest > 0.05)
+
+
+def waits(home: Home) -> dict[str, Any]:
+    document = json.loads(home.run("status", "--json").stdout)
+    found: dict[str, Any] = document["inboxes"][0]["waits"]
+    return found
+
+
+def reasons(home: Home) -> dict[str, str]:
+    return {one["relpath"]: one["reason"] for one in waits(home)["files"]}
+
+
+def test_each_file_that_is_not_taken_has_its_reason(home: Home) -> None:
+    """By its name, its kind, the temp file beside it, its own header; junk is not told."""
+    for name in (
+        "whole.wav", "held.wav", "held.wav.part", "next.wav.crdownload", "Album/.hidden.wav",
+        "a.zip", "b.ZIP", "cover.pdf", "README", "Thumbs.db", "._whole.wav", ".DS_Store",
+        "@eaDir/x.wav", "_UNPACK_x/y.wav", "song.sync-conflict-1.wav",
+    ):  # fmt: skip
+        put(home.inbox / name)
+    put(home.inbox / "cut.wav", SONG[:5000])
+    (home.inbox / "link.wav").symlink_to(home.inbox / "whole.wav")
+    settled(home)
+    assert reasons(home) == {
+        "whole.wav": "next",
+        "held.wav": "held",
+        "next.wav.crdownload": "unfinished",
+        "Album/.hidden.wav": "name",
+        "song.sync-conflict-1.wav": "name",
+        "a.zip": "kind",
+        "b.ZIP": "kind",
+        "cover.pdf": "kind",
+        "README": "kind",
+        "cut.wav": "incomplete",
+        "link.wav": "link",
+    }
+    told = home.run("status", "--verbose").stdout
+    assert (
+        "Inbox: 11 wait: 1 is incomplete, 1 has .part beside it, 1 is a download under way, "
+        "1 waits for the service, 4 are no songs (.zip no ending .pdf), 2 are left alone by their "
+        "names, 1 is a link\n"
+    ) in told
+    assert "  cut.wav: its RIFF header promises " in told
+    assert "  Album/.hidden.wav: is left alone by its name\n" in told
+
+
+def test_a_file_that_was_just_written_still_changes(home: Home) -> None:
+    """Nobody knows yet whether it is whole."""
+    put(home.inbox / "new.wav")
+    assert reasons(home) == {"new.wav": "changing"}
+    assert "Inbox: 1 waits: 1 still changes\n" in home.run("status").stdout
+
+
+def test_what_is_ignored_by_a_pattern_is_told_once(home: Home) -> None:
+    """A folder that is ignored is not looked into."""
+    put(home.inbox / "draft.wav")
+    put(home.inbox / "notes.txt")
+    put(home.inbox / "old" / "a.wav")
+    ignore = "watch: {ignore: ['draft*', '*.txt', old]}\n"
+    home.config.write_text(home.config.read_text() + ignore)
+    assert reasons(home) == {"draft.wav": "name"}
+
+
+def test_what_the_journal_knows_does_not_wait(home: Home) -> None:
+    """A queued song is told of in the queue; the same name with other bytes is a new one."""
+    known, other = put(home.inbox / "known.wav"), put(home.inbox / "other.wav")
+    for path in (known, other):
+        identity = Identity.of(path.stat())
+        home.journal(a_job(path.name, identity, path=os.fspath(path), sha256=path.name))
+    put(other, SONG + b"more")
+    settled(home)
+    assert reasons(home) == {"other.wav": "next"}
+
+
+def test_a_missing_inbox_is_told_with_its_path(home: Home) -> None:
+    """Another configuration than the service's, or a mount that is away."""
+    home.inbox.rmdir()
+    assert waits(home)["fault"] == "No such file or directory"
+    told = home.run("status").stdout
+    assert f"Inbox: {home.inbox} can't be looked at: No such file or directory\n" in told

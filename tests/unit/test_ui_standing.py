@@ -1,0 +1,135 @@
+"""`status` as a screen shows it, and a live view that never hides the newest."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from stemwatch.outbox.sidecar import rfc3339
+from stemwatch.ui import standing as view
+from stemwatch.ui import waits
+from tests.support.screens import assert_screen
+from tests.support.standing import NOTHING_WAITS, Document, document, inbox
+
+NOW = 1_800_000_000.0
+pytestmark = pytest.mark.usefixtures("greenwich")
+
+
+def at(before: float) -> str:
+    found = rfc3339(NOW - before)
+    assert found is not None
+    return found
+
+
+def song(number: int, code: str, before: float, **changes: Any) -> Document:
+    return {
+        "id": number,
+        "name": f"Song {number}.mp3",
+        "code": code,
+        "message": f"it is {code}.",
+        "hint": "Copy it again." if code == "truncated" else "",
+        "since": at(before),
+        "retry": f"stemwatch retry {number}",
+        "may_be_charged_again": code == "submission_unconfirmed",
+        **changes,
+    }
+
+
+def busy(running: int = 3, delivered: int = 5, quarantined: int = 9) -> Document:
+    """A service with something of everything."""
+    stages = (("upload", 12.3e6, 45.6e6), ("separating", 20.0, 80.0), ("download", 1e6, 4e6))
+    codes = ("truncated", "truncated", "not_audio", "too_long", "truncated", "corrupt", "bad_stem",
+             "internal", "submission_unconfirmed")  # fmt: skip
+    return document(
+        running=[
+            {
+                "id": n, "name": f"Song {n}.mp3", "inbox": None,
+                "relpath": f"Party/An Album of Songs/Song {n}.mp3",
+                "stage": stages[n % 3][0], "done": stages[n % 3][1],
+                "total": stages[n % 3][2], "unit": "bytes", "since": at(40),
+            }
+            for n in range(running)
+        ],
+        remaining={"songs": 6, "audio_minutes": 22.5, "seconds": 754},
+        delivered=[
+            {
+                "id": n, "name": f"Done {n}.mp3", "relpath": f"Done {n}.mp3", "inbox": None,
+                "at": at(60.0 * n), "bpm": 100.0 + n, "key": "C major" if n else None,
+                "folder": f"/srv/music/outbox/Done {n}", "price": 0.37, "reused": False,
+            }
+            for n in range(delivered)
+        ],
+        quarantined=[song(n + 1, codes[n % 9], 100.0 * n) for n in range(quarantined)],
+        inboxes=[inbox(waits=SIX)],
+        credit={"seconds": 3252.0, "at": at(600)},
+    )  # fmt: skip
+
+
+SIX = {
+    **NOTHING_WAITS,
+    "count": 6,
+    "reasons": {"changing": 2, "held": 1, "kind": 3},
+    "endings": {".zip": 2, ".pdf": 1},
+    "files": [
+        {"relpath": "a.mp3", "reason": "changing", "detail": None},
+        {"relpath": "b.mp3", "reason": "changing", "detail": None},
+        {"relpath": "c.mp3", "reason": "held", "detail": "c.mp3.part"},
+        {"relpath": "d.zip", "reason": "kind", "detail": None},
+    ],
+}
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_status_on_screens_of_each_width(width: int) -> None:
+    """All of it; a terminal wraps what is longer than it is wide."""
+    assert_screen("status", view.lines(busy(), NOW, view.Room(width=width, names=True)), width)
+
+
+def terminal(width: int, height: int) -> Console:
+    return Console(file=io.StringIO(), width=width, height=height, color_system=None)
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (40, 24), (200, 60)])
+def test_a_live_view_on_screens_of_each_size(width: int, height: int) -> None:
+    """It fits, and the newest of each list is on it, however much there is."""
+    found = view.fitted(busy(20, 5, 40), NOW, terminal(width, height))
+    assert len(found) < height
+    shown = "\n".join(line.plain for line in found)
+    assert "Done 0.mp3" in shown
+    assert "19.mp3 " in shown or width == 40  # its name is cut there
+    assert "Song 1.mp3" in shown
+    assert_screen(f"watch-of-{height}-rows", found, width)
+
+
+def test_a_live_view_that_fits_in_no_way_says_how_much_is_left() -> None:
+    """Rather than to show half of it as if that were all."""
+    found = view.fitted(busy(20, 5, 40), NOW, terminal(80, 8))
+    assert len(found) == 7
+    assert "more lines: `stemwatch status`" in found[-1].plain
+
+
+def test_what_waits_is_one_sentence() -> None:
+    """How many for each reason, and which kinds of file are no songs."""
+    told = "6 wait: 2 still change, 1 has .part beside it, 3 are no songs (.zip .pdf)"
+    assert waits.sentence(SIX, running=True) == told
+    one = {**NOTHING_WAITS, "count": 1, "reasons": {"next": 1}}
+    assert waits.sentence(one, running=True) == "1 waits: 1 is next"
+    assert waits.sentence(one, running=False) == "1 waits: 1 waits for the service"
+    assert waits.sentence(NOTHING_WAITS, running=True) == "nothing waits to be taken"
+    away = {**NOTHING_WAITS, "fault": "No such file or directory"}
+    assert waits.sentence(away, running=True) == "can't be looked at: No such file or directory"
+
+
+def test_another_configuration_than_the_service_s_is_told() -> None:
+    """Two files with two inboxes are a usual reason why nothing happens."""
+    found = document(configuration="/home/a/stemwatch.yaml")
+    told = "\n".join(line.plain for line in view.lines(found, NOW, view.Room()))
+    assert told.startswith("Configuration: /home/a/stemwatch.yaml\n")
+    assert "It runs with another configuration: /etc/stemwatch/config.yaml" in told
+    none = "\n".join(
+        line.plain for line in view.lines(document(configuration=None), NOW, view.Room())
+    )
+    assert none.startswith("Configuration: none was found, so the defaults")
