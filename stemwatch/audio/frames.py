@@ -11,6 +11,7 @@ from typing import Any
 
 import av
 from av.audio.frame import AudioFrame
+from av.stream import Disposition
 
 from stemwatch.errors import Reject
 
@@ -70,9 +71,19 @@ class Source:
         found = {**self.stream.metadata, **self.container.metadata}
         return {_printable(name): _printable(value) for name, value in found.items()}
 
-    def demux(self) -> Iterator[Any]:
-        """Packets of the audio stream; what can't be read any further counts as one bad packet."""
-        packets = self.container.demux(self.stream)
+    def has_film(self) -> bool:
+        """Whether there are streams beside the sound that play; a cover does not."""
+        cover = Disposition.attached_pic
+        return any(not film.disposition & cover for film in self.container.streams.video)
+
+    def is_own(self, packet: Any) -> bool:
+        """Whether it is one of the audio stream's."""
+        return bool(packet.stream.index == self.stream.index)
+
+    def demux(self, *, film: bool = False) -> Iterator[Any]:
+        """Packets of the audio stream, of `film` too if asked for; what can't be read any further
+        counts as one bad packet."""
+        packets = self.container.demux() if film else self.container.demux(self.stream)
         while True:
             try:
                 packet = next(packets)
@@ -81,7 +92,7 @@ class Source:
             except (av.FFmpegError, ValueError):
                 self.bad_packets += 1  # a cut m4a or flac: what came before is still good
                 return
-            if packet.size:
+            if packet.size and (not film or self.is_own(packet)):
                 self.packets += 1
             yield packet
 
