@@ -25,6 +25,13 @@ _OPTIONS = {
 # A header may claim 1 Hz or 65,535 channels, and resampling that eats the machine's memory.
 _RATES = range(4_000, 768_001)
 _CHANNELS = range(1, 33)
+# What stands for the codec in an MP4 that only its shop's player opens.
+_PROTECTION = {
+    "drms": "Apple's FairPlay",
+    "drmi": "Apple's FairPlay",
+    "aavd": "Audible",
+    "enca": "Common Encryption",
+}
 
 # Tags may be in any encoding. PyAV 19 always keeps their bytes as surrogates; 18 has to be told to,
 # or one tag in Latin-1 makes the whole song "not audio".
@@ -44,7 +51,8 @@ class Source:
 
     `bad_packets` and `packets` count what was met so far, `samples` the decoded
     samples per channel.
-    Raises Reject: `not_audio` where nothing can be opened, `no_audio_stream` for pictures only.
+    Raises Reject: `not_audio` where nothing can be opened, `no_audio_stream` for pictures only,
+    `protected` where DRM keeps decoders out.
     """
 
     def __init__(self, path: str, kind: str | None = None) -> None:
@@ -144,6 +152,12 @@ def _audio_stream(container: Any) -> Any:
     stream = container.streams.audio[0]
     if stream.codec_context is None:
         raise _unusable(container.name, "its codec is unknown")
+    if protection := _PROTECTION.get(stream.codec_context.codec_tag):
+        raise Reject(
+            f"{os.path.basename(container.name)!r} is protected against copying ({protection}).",
+            code="protected",
+            hint="No decoder can open it. Get this song without copy protection (DRM).",
+        )
     stream.codec_context.thread_count = 1
     _check_shape(container.name, stream.codec_context.sample_rate, stream.codec_context.channels)
     return stream

@@ -186,3 +186,20 @@ def test_noise_behind_a_few_frames_is_still_no_audio(tmp_path: Path) -> None:
     head = encode(path, "libmp3lame", 0.2, options={"write_xing": "0"}).read_bytes()
     path.write_bytes(head + np.random.default_rng(1).bytes(300_000))
     assert refusal(path).code == "not_audio"
+
+
+@pytest.mark.parametrize(
+    ("tag", "whose"),
+    [(b"drms", "Apple's FairPlay"), (b"aavd", "Audible"), (b"enca", "Common Encryption")],
+)
+def test_what_protects_a_file_is_named(tmp_path: Path, tag: bytes, whose: str) -> None:
+    """Its sound is scrambled: "no audio file" was said of it."""
+    path = write(tmp_path / "a.m4a")
+    data = bytearray(path.read_bytes())
+    at = data.index(b"mp4a", data.index(b"stsd"))
+    sound = data.index(b"mdat") + 4
+    data[at : at + 4] = tag
+    data[sound + 64 : sound + 8_000] = np.random.default_rng(2).bytes(8_000 - 64)
+    path.write_bytes(data)
+    fault = refusal(path)
+    assert (fault.code, whose in fault.message) == ("protected", True)
