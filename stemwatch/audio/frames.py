@@ -79,6 +79,13 @@ class Source:
         found = {**self.stream.metadata, **self.container.metadata}
         return {_printable(name): _printable(value) for name, value in found.items()}
 
+    def picture(self) -> bytes:
+        """The cover that FFmpeg found, as it is in the file; empty without one."""
+        for stream in self.container.streams.video:
+            if stream.disposition & Disposition.attached_pic:
+                return bytes(next(self.container.demux(stream)))
+        return b""
+
     def has_film(self) -> bool:
         """Whether there are streams beside the sound that play; a cover does not."""
         cover = Disposition.attached_pic

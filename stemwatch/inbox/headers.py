@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 from typing import NamedTuple
 
+from stemwatch.audio.containers import id3v2
 from stemwatch.audio.containers.chunks import is_streamed
 from stemwatch.audio.containers.mpeg_headers import HEAD as MPEG_HEAD
 from stemwatch.audio.containers.mpeg_headers import kind_of, told_by
@@ -45,9 +46,7 @@ def look(fd: int) -> Lack | None:
     if size == 0:
         return Lack("the file is empty")
     head = os.pread(fd, HEAD, 0)
-    offset = 0
-    if head[:3] == b"ID3" and len(head) >= 10:
-        offset = 10 + _syncsafe(head[6:10]) + (10 if head[5] & 0x10 else 0)
+    if offset := id3v2.length(head):
         if offset >= size:
             return Lack(f"its ID3 tag ends at byte {offset:,} and the file at {size:,}")
         head = os.pread(fd, HEAD, offset)
@@ -178,10 +177,6 @@ def _short(needed: int, size: int, what: str, *, shown: int = 0) -> Lack | None:
     if needed <= size:
         return None
     return Lack(f"its {what} promises {shown or needed:,} bytes and there are {size:,}")
-
-
-def _syncsafe(four: bytes) -> int:
-    return sum((byte & 0x7F) << shift for byte, shift in zip(four, (21, 14, 7, 0), strict=True))
 
 
 def _vint(data: bytes, at: int, *, keep_marker: bool) -> tuple[int, int]:

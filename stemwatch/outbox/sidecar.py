@@ -15,7 +15,7 @@ from typing import Any
 from stemwatch.disks import durable
 from stemwatch.errors import Reject
 from stemwatch.job import Job
-from stemwatch.outbox.musical_keys import parse_key
+from stemwatch.musical_keys import parse_key
 from stemwatch.outbox.naming import SIDECAR_SUFFIX, readable
 from stemwatch.outbox.untrusted import SCHEMA, fault_of
 
@@ -70,7 +70,7 @@ def build(
     return {
         "schema": SCHEMA,
         "bpm": _finite(bpm),
-        "key": parse_key(key),
+        "key": parse_key(None if key is None else readable(key)),
         "duration_seconds": _finite(job.duration),
         "source": {
             "name": readable(job.name),

@@ -20,10 +20,11 @@ TO_BE_SPLIT: set[str] = set()
 
 # What each room may import from. What is not named here (commands, service, operations, ...)
 # stands above the rooms: it may import any of them, and none of them may import it.
-GROUND = frozenset({"errors", "job", "limits", "tasks"})
+GROUND = frozenset({"errors", "job", "limits", "musical_keys", "tasks"})
 ROOMS: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "job": frozenset(),
+    "musical_keys": frozenset(),
     "tasks": frozenset(),
     "limits": frozenset({"errors"}),
     "lean_imports": frozenset(),

@@ -10,6 +10,7 @@ import os
 from array import array
 from dataclasses import dataclass, field
 
+from stemwatch.audio.containers import id3v2
 from stemwatch.audio.containers.mpeg_headers import HEAD, Kind, Told, kind_of, lengths_of, told_by
 
 _BLOCK = 1 << 20  # bytes read at once
@@ -113,11 +114,8 @@ class _Walk:
     def _tag(self, at: int) -> int:
         """The length of the tag that begins here, such as that of a song which was joined on."""
         head = os.pread(self._fd, _APE, at)
-        if head[:3] == b"ID3" and len(head) > 9 and max(head[6:10]) < 0x80:
-            size = sum(
-                byte << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True)
-            )
-            return 10 + size + (10 if head[5] & 0x10 else 0)
+        if size := id3v2.length(head):
+            return size
         if head[:8] == b"APETAGEX" and len(head) == _APE:
             return _APE + int.from_bytes(head[12:16], "little")
         return _ID3V1 if head[:3] == b"TAG" else 0
