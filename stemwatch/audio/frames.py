@@ -16,10 +16,10 @@ from av.stream import Disposition
 from stemwatch.errors import Reject
 
 # Playlists (hls, concat, dash) would fetch whatever URL or file a dropped "song" names.
-_CONTAINERS = "aac,aiff,flac,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,ogg,w64,wav"
+CONTAINERS = "aac,aiff,flac,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,ogg,w64,wav"
 _OPTIONS = {
     "protocol_whitelist": "file",
-    "format_whitelist": _CONTAINERS,
+    "format_whitelist": CONTAINERS,
     "probesize": "32768",  # bytes; with FFmpeg's 5 MB opening a WAV takes 37 ms instead of 3
 }
 # A header may claim 1 Hz or 65,535 channels, and resampling that eats the machine's memory.
