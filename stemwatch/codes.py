@@ -165,6 +165,7 @@ class Code(StrEnum):
     NO_AUDIO_STREAM = "no_audio_stream", _LASTING
     CORRUPT = "corrupt", _LASTING
     TRUNCATED = "truncated", _LASTING
+    PROTECTED = "protected", _LASTING
     DECODER_CRASHED = "decoder_crashed", _SONG
     TOO_LARGE = "too_large", _SONG
     TOO_LONG = "too_long", _SONG

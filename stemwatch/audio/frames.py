@@ -11,20 +11,28 @@ from typing import Any
 
 import av
 from av.audio.frame import AudioFrame
+from av.stream import Disposition
 
 from stemwatch.codes import Code
 from stemwatch.errors import Reject
 
 # Playlists (hls, concat, dash) would fetch whatever URL or file a dropped "song" names.
-_CONTAINERS = "aac,aiff,flac,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,ogg,w64,wav"
+CONTAINERS = "aac,aiff,flac,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,ogg,w64,wav"
 _OPTIONS = {
     "protocol_whitelist": "file",
-    "format_whitelist": _CONTAINERS,
+    "format_whitelist": CONTAINERS,
     "probesize": "32768",  # bytes; with FFmpeg's 5 MB opening a WAV takes 37 ms instead of 3
 }
 # A header may claim 1 Hz or 65,535 channels, and resampling that eats the machine's memory.
 _RATES = range(4_000, 768_001)
 _CHANNELS = range(1, 33)
+# What stands for the codec in an MP4 that only its shop's player opens.
+_PROTECTION = {
+    "drms": "Apple's FairPlay",
+    "drmi": "Apple's FairPlay",
+    "aavd": "Audible",
+    "enca": "Common Encryption",
+}
 
 # Tags may be in any encoding. PyAV 19 always keeps their bytes as surrogates; 18 has to be told to,
 # or one tag in Latin-1 makes the whole song "not audio".
@@ -44,7 +52,8 @@ class Source:
 
     `bad_packets` and `packets` count what was met so far, `samples` the decoded
     samples per channel.
-    Raises Reject: `not_audio` where nothing can be opened, `no_audio_stream` for pictures only.
+    Raises Reject: `not_audio` where nothing can be opened, `no_audio_stream` for pictures only,
+    `protected` where DRM keeps decoders out.
     """
 
     def __init__(self, path: str, kind: str | None = None) -> None:
@@ -71,9 +80,26 @@ class Source:
         found = {**self.stream.metadata, **self.container.metadata}
         return {_printable(name): _printable(value) for name, value in found.items()}
 
-    def demux(self) -> Iterator[Any]:
-        """Packets of the audio stream; what can't be read any further counts as one bad packet."""
-        packets = self.container.demux(self.stream)
+    def picture(self) -> bytes:
+        """The cover that FFmpeg found, as it is in the file; empty without one."""
+        for stream in self.container.streams.video:
+            if stream.disposition & Disposition.attached_pic:
+                return bytes(next(self.container.demux(stream)))
+        return b""
+
+    def has_film(self) -> bool:
+        """Whether there are streams beside the sound that play; a cover does not."""
+        cover = Disposition.attached_pic
+        return any(not film.disposition & cover for film in self.container.streams.video)
+
+    def is_own(self, packet: Any) -> bool:
+        """Whether it is one of the audio stream's."""
+        return bool(packet.stream.index == self.stream.index)
+
+    def demux(self, *, film: bool = False) -> Iterator[Any]:
+        """Packets of the audio stream, of `film` too if asked for; what can't be read any further
+        counts as one bad packet."""
+        packets = self.container.demux() if film else self.container.demux(self.stream)
         while True:
             try:
                 packet = next(packets)
@@ -82,7 +108,7 @@ class Source:
             except (av.FFmpegError, ValueError):
                 self.bad_packets += 1  # a cut m4a or flac: what came before is still good
                 return
-            if packet.size:
+            if packet.size and (not film or self.is_own(packet)):
                 self.packets += 1
             yield packet
 
@@ -134,6 +160,12 @@ def _audio_stream(container: Any) -> Any:
     stream = container.streams.audio[0]
     if stream.codec_context is None:
         raise _unusable(container.name, "its codec is unknown")
+    if protection := _PROTECTION.get(stream.codec_context.codec_tag):
+        raise Reject(
+            f"{os.path.basename(container.name)!r} is protected against copying ({protection}).",
+            code=Code.PROTECTED,
+            hint="No decoder can open it. Get this song without copy protection (DRM).",
+        )
     stream.codec_context.thread_count = 1
     _check_shape(container.name, stream.codec_context.sample_rate, stream.codec_context.channels)
     return stream

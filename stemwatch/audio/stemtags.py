@@ -5,6 +5,7 @@ Helper process only: this module imports mutagen.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,10 +14,13 @@ import mutagen.id3
 import mutagen.mp3
 import mutagen.wave
 
-from stemwatch.audio.tags import ID3_FRAMES, Cover, SourceTags, raise_disk_fault, words
+from stemwatch.audio.tagging.song_tags import ID3_FRAMES, Cover, SourceTags
+from stemwatch.audio.tags import raise_disk_fault, words
+from stemwatch.musical_keys import own_key
 
 _flac: Any = mutagen.flac  # half of mutagen is typed
 _frames: Any = mutagen.id3.Frames
+_TEMPO = re.compile(r"\s*(\d{1,3}(?:[.,]\d+)?)\s*(?:bpm)?\s*", re.IGNORECASE)
 _AUDIO: Any = {"wav": mutagen.wave.WAVE, "mp3": mutagen.mp3.MP3}
 
 
@@ -25,26 +29,66 @@ def write_tags(
 ) -> str | None:
     """Write `tags` into a stem (wav, flac, mp3) in place; its audio stays as it is, bit for bit.
 
-    `bpm` and `key` (musical, at most 3 characters, such as `C#m`) are the detected ones and yield
-    to the song's own. Returns None, or a note saying why there are no tags. Raises OSError only.
+    `title` is "<file's name> (<Stem>)"; the song's own title takes the name's place. `bpm` and
+    `key` (musical, at most 3 characters, such as `C#m`) are the detected ones and yield to the
+    song's own. Returns None, or a note saying what was left out. Raises OSError only.
     """
     text = {name: values for name, values in tags.text.items() if values}
-    text["title"] = (title,)
-    if not _beats(text) and bpm:
-        text["bpm"] = (f"{bpm:.2f}".rstrip("0").rstrip("."),)
-    if "key" not in text and key:
-        text["key"] = (key,)
+    text["title"] = (_title(text.get("title", ("",))[0], title),)
+    own_or_detected = {"bpm": _tempo(text) or _written(bpm), "key": _key(text) or key}
+    text |= {name: (value,) for name, value in own_or_detected.items() if value}
+    for name, value in own_or_detected.items():
+        if not value:
+            text.pop(name, None)
+    left_out = _try(path, format, text, tags.cover)
+    if left_out and tags.cover:  # such as one of over 16 MB, which a FLAC can't hold
+        cover, left_out = left_out, _try(path, format, text, None)
+        if not left_out:
+            return f"The cover was left out ({cover})."
+    return f"No tags were written ({left_out})." if left_out else None
+
+
+def _try(
+    path: str, format: str, text: Mapping[str, tuple[str, ...]], cover: Cover | None
+) -> str | None:
+    """Write them; why that can't be done. Nothing is changed before all of it is ready."""
     try:
         if format == "flac":
-            _write_flac(path, text, tags.cover)
+            _write_flac(path, text, cover)
         else:
-            _write_id3(_AUDIO[format](path), text, tags.cover, key)
+            _write_id3(_AUDIO[format](path), text, cover)
     except OSError:
         raise
     except Exception as fault:  # paid for already: whatever it is, it costs the tags only
         raise_disk_fault(fault)
-        return f"No tags were written ({words(fault)})."
+        return words(fault)
     return None
+
+
+def _title(own: str, given: str) -> str:
+    """ "Own title (Vocals)" for "file's name (Vocals)"; a mix's name may have brackets itself."""
+    depth = 0
+    for at in range(len(given) - 1, -1, -1) if own else ():
+        depth += (given[at] == ")") - (given[at] == "(")
+        if not depth:
+            return f"{own} {given[at:]}"
+    return given
+
+
+def _tempo(text: Mapping[str, tuple[str, ...]]) -> str | None:
+    """The song's own tempo, where it is a sensible number."""
+    found = _TEMPO.fullmatch(text.get("bpm", ("",))[0])
+    beats = float(found[1].replace(",", ".")) if found else 0.0
+    return _written(beats) if 1 <= beats < 1000 else None
+
+
+def _written(beats: float | None) -> str | None:
+    return f"{beats:.2f}".rstrip("0").rstrip(".") if beats else None
+
+
+def _key(text: Mapping[str, tuple[str, ...]]) -> str | None:
+    """The song's own key as every program sorts it, in every format alike."""
+    return own_key(text.get("key", ("",))[0])
 
 
 def _write_flac(path: str, text: Mapping[str, tuple[str, ...]], cover: Cover | None) -> None:
@@ -62,32 +106,15 @@ def _write_flac(path: str, text: Mapping[str, tuple[str, ...]], cover: Cover | N
     flac.save()
 
 
-def _write_id3(
-    audio: Any, text: Mapping[str, tuple[str, ...]], cover: Cover | None, detected_key: str | None
-) -> None:
+def _write_id3(audio: Any, text: Mapping[str, tuple[str, ...]], cover: Cover | None) -> None:
     if audio.tags is None:
         audio.add_tags()
-    own: dict[str, list[str]] = {
-        name: list(values) for name, values in text.items() if name not in ("bpm", "key")
-    }
-    if beats := _beats(text):
-        own["bpm"] = [str(round(beats))]
-    # TKEY holds 3 characters; a longer one of the song's own yields to the detected one.
-    if short := [key for key in (*text.get("key", ()), detected_key) if key and len(key) <= 3]:
-        own["key"] = short[:1]
-    for name, values in own.items():
+    for name, values in text.items():
         frame = ID3_FRAMES[name]
-        audio.tags.setall(frame, [_frames[frame](encoding=3, text=values)])
+        # TBPM holds whole numbers.
+        own = [str(round(float(values[0])))] if name == "bpm" else list(values)
+        audio.tags.setall(frame, [_frames[frame](encoding=3, text=own)])
     if cover is not None:
         picture = _frames["APIC"](encoding=3, mime=cover.mime, type=3, desc="", data=cover.data)
         audio.tags.setall("APIC", [picture])
     audio.save()
-
-
-def _beats(text: Mapping[str, tuple[str, ...]]) -> float | None:
-    """The song's own tempo, where it is a sensible number."""
-    try:
-        beats = float(text.get("bpm", ("",))[0].replace(",", "."))
-    except ValueError:
-        return None
-    return beats if 1 <= beats < 1000 else None

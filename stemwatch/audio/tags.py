@@ -1,186 +1,131 @@
 """A song's own tags, read from any of the formats.
 
-Helper process only: this module imports mutagen, and PyAV for WEBM.
+Helper process only: this module imports mutagen, and PyAV for what mutagen does not read.
 """
 
 from __future__ import annotations
 
-import base64
 import errno
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, BinaryIO
 
+import mutagen.aiff
+import mutagen.apev2
 import mutagen.flac
 import mutagen.id3
 import mutagen.mp4
+import mutagen.oggflac
 import mutagen.oggopus
+import mutagen.oggspeex
 import mutagen.oggvorbis
 import mutagen.wave
 
-# Half of mutagen is typed.
-_FLAC: Any = mutagen.flac.FLAC
-_PICTURE: Any = mutagen.flac.Picture
-_ID3: Any = mutagen.id3.ID3
-_MP4: Any = mutagen.mp4.MP4
-_OPUS: Any = mutagen.oggopus.OggOpus
-_VORBIS: Any = mutagen.oggvorbis.OggVorbis
-_WAVE: Any = mutagen.wave.WAVE
+from stemwatch.audio.containers import id3v2
+from stemwatch.audio.tagging import families
+from stemwatch.audio.tagging.song_tags import SourceTags, merged
 
-# our name -> the format's own
-ID3_FRAMES = {
-    "title": "TIT2",
-    "artist": "TPE1",
-    "album": "TALB",
-    "albumartist": "TPE2",
-    "date": "TDRC",
-    "genre": "TCON",
-    "tracknumber": "TRCK",
-    "discnumber": "TPOS",
-    "bpm": "TBPM",
-    "key": "TKEY",
-}
-_ATOMS = {
-    "title": "©nam",
-    "artist": "©ART",
-    "album": "©alb",
-    "albumartist": "aART",
-    "date": "©day",
-    "genre": "©gen",
-    "tracknumber": "trkn",
-    "discnumber": "disk",
-    "bpm": "tmpo",
-    "key": "----:com.apple.iTunes:initialkey",
-}
-_COMMENTS = {name: (name,) for name in ID3_FRAMES} | {"key": ("initialkey", "key")}
-_MATROSKA = {name: (name,) for name in ID3_FRAMES} | {
-    "albumartist": ("album_artist", "albumartist"),
-    "tracknumber": ("track", "part_number"),
-    "discnumber": ("disc", "discnumber"),
-    "date": ("date", "date_released", "date_recorded"),
-    "key": ("initialkey", "initial_key", "key"),
-}
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.ENOENT)
-
-
-@dataclass(frozen=True, slots=True)
-class Cover:
-    """The front cover: its bytes and their MIME type."""
-
-    data: bytes
-    mime: str
-
-
-@dataclass(frozen=True, slots=True)
-class SourceTags:
-    """A song's tags: `text` maps the names above to one or more values; `note` says what broke."""
-
-    text: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    cover: Cover | None = None
-    note: str | None = None
+# Half of mutagen is typed.
+_ID3: Any = mutagen.id3
+_APE: Any = mutagen.apev2
+_FLAC: Any = mutagen.flac.FLAC
+_MP4: Any = mutagen.mp4.MP4
+_NO_TAGS = (_ID3.ID3NoHeaderError, _APE.APENoHeaderError)
+_OGG: tuple[tuple[bytes, Any], ...] = (
+    (b"OpusHead", mutagen.oggopus.OggOpus),
+    (b"\x7fFLAC", mutagen.oggflac.OggFLAC),
+    (b"Speex   ", mutagen.oggspeex.OggSpeex),
+    (b"\x01vorbis", mutagen.oggvorbis.OggVorbis),
+)
+_CHUNKED: dict[bytes, Any] = {b"RIFF": mutagen.wave.WAVE, b"FORM": mutagen.aiff.AIFF}
+_Reader = Callable[[str], SourceTags]
 
 
 def read_tags(path: str) -> SourceTags:
-    """The tags of an MP3, WAV, FLAC, M4A, OGG (Vorbis, Opus) or WEBM file, told by its content.
+    """The tags of whatever FFmpeg plays, told by its content, of all families that are in it.
 
     Never fails: what can't be read is left out and `note` says so. Nor where the file itself can't
     be read any more: its stems are paid for, and tags are a courtesy. Damaged ones make mutagen
-    raise nearly anything: a length of 4 GB ends in a MemoryError.
+    raise nearly anything: a length of 4 GB ends in a MemoryError. Then what FFmpeg made of them is
+    taken.
     """
+    found: list[SourceTags] = []
+    fault: Exception | None = None
     try:
-        return _read(path)
-    except Exception as fault:
-        return SourceTags(
-            note=f"The song's tags can't be read ({words(fault)}); its stems get none of them."
-        )
+        with open(path, "rb") as file:
+            readers = _readers(file)
+    except Exception as unreadable:
+        readers, fault = [], unreadable
+    for read in readers:
+        try:
+            found.append(read(path))
+        except _NO_TAGS:
+            pass
+        except Exception as broken:
+            fault = fault or broken
+    if fault and readers and _demuxed not in readers:
+        with suppress(Exception):  # the first fault says more
+            found.append(_demuxed(path))
+    return merged(found, _note(fault, found) if fault else None)
 
 
-def _read(path: str) -> SourceTags:
-    with open(path, "rb") as file:
-        head = file.read(64)
+def _note(fault: Exception, found: list[SourceTags]) -> str:
+    what = f"tags can't be read ({words(fault)}); its stems get"
+    if any(tags.text for tags in found):
+        return f"Some of the song's {what} the others only."
+    return f"The song's {what} none of them."
+
+
+def _readers(file: BinaryIO) -> list[_Reader]:
+    """Those of the families that this kind of file may hold; the first wins."""
+    head = file.read(64)
     if head.startswith(b"fLaC"):
-        flac = _FLAC(path)
-        return SourceTags(_named(flac.tags or {}, _COMMENTS), _front(flac.pictures))
+        return [_flac]
+    if behind := id3v2.length(head):
+        file.seek(behind)
+        return [_flac, _id3v2] if file.read(4) == b"fLaC" else [_id3v2, _ape, _id3v1]
     if head.startswith(b"OggS"):
-        ogg = _OPUS(path) if b"OpusHead" in head else _VORBIS(path)
-        return SourceTags(_named(ogg.tags or {}, _COMMENTS), _front(_ogg_pictures(ogg.tags or {})))
+        return [_ogg(reader) for mark, reader in _OGG if mark in head] or [_demuxed]
     if head[4:8] == b"ftyp":
-        return _from_mp4(_MP4(path).tags or {})
-    if head.startswith(b"\x1a\x45\xdf\xa3"):
-        return SourceTags(_named(_matroska_metadata(path), _MATROSKA))
-    if head.startswith((b"RIFF", b"RF64")):
-        return _from_id3(_WAVE(path).tags or {})
-    return _from_id3(_ID3(path) if head.startswith(b"ID3") else {})
+        return [lambda path: families.from_mp4(_MP4(path).tags or {})]
+    if reader := _CHUNKED.get(head[:4]):
+        return [lambda path: families.from_id3(reader(path).tags or {}), _demuxed]
+    if head.startswith((b"\x1a\x45\xdf\xa3", b"RF64", b"BW64", b"riff")):
+        return [_demuxed]
+    return [_id3v2, _ape, _id3v1]
 
 
-def _named(
-    found: Mapping[str, Any], names: Mapping[str, Iterable[str]]
-) -> dict[str, tuple[str, ...]]:
-    folded = {key.lower(): value for key, value in dict(found).items()}
-    text = {}
-    for name, own in names.items():
-        for candidate in own:
-            value = folded.get(candidate)
-            values = _clean([value] if isinstance(value, str) else value or [])
-            if values:
-                text[name] = values
-                break
-    return text
+def _flac(path: str) -> SourceTags:
+    flac = _FLAC(path)
+    return families.from_comments(flac.tags, flac.pictures)
 
 
-def _clean(values: Iterable[object]) -> tuple[str, ...]:
-    return tuple(shown for value in values if (shown := str(value).replace("\0", "").strip()))
+def _ogg(reader: Any) -> _Reader:
+    return lambda path: families.from_comments(reader(path).tags)
 
 
-def _from_id3(frames: Mapping[str, Any]) -> SourceTags:
-    text = {}
-    for name, frame_id in ID3_FRAMES.items():
-        frame = frames.get(frame_id)
-        if frame is not None:
-            text[name] = _clean(frame.genres if name == "genre" else frame.text)
-    pictures = [frame for key, frame in dict(frames).items() if key.startswith("APIC")]
-    return SourceTags({name: values for name, values in text.items() if values}, _front(pictures))
+def _id3v2(path: str) -> SourceTags:
+    return families.from_id3(_ID3.ID3(path, load_v1=False))
 
 
-def _from_mp4(atoms: Mapping[str, Any]) -> SourceTags:
-    text = {}
-    for name, atom in _ATOMS.items():
-        values = dict(atoms).get(atom, [])
-        if name in ("tracknumber", "discnumber"):
-            values = [f"{n}/{total}" if total else f"{n}" for n, total in values if n]
-        elif name == "key":
-            values = [bytes(value).decode("utf-8", "replace") for value in values]
-        if values := _clean(values):
-            text[name] = values
-    covers = dict(atoms).get("covr") or []
-    if not covers:
-        return SourceTags(text)
-    png = covers[0].imageformat == mutagen.mp4.MP4Cover.FORMAT_PNG
-    return SourceTags(text, Cover(bytes(covers[0]), "image/png" if png else "image/jpeg"))
+def _id3v1(path: str) -> SourceTags:
+    """Its texts are cut at 30 letters, so that every other family goes before."""
+    frames = _ID3.ID3(path)
+    return families.from_id3(frames)
 
 
-def _matroska_metadata(path: str) -> dict[str, str]:
+def _ape(path: str) -> SourceTags:
+    return families.from_ape(_APE.APEv2(path))
+
+
+def _demuxed(path: str) -> SourceTags:
+    """What FFmpeg read: Matroska's, a WAV's LIST INFO, a RF64's, an AIFF's chunks of text."""
     from stemwatch.audio.frames import Source
 
     with Source(path) as source:
-        return source.metadata()
-
-
-def _ogg_pictures(comments: Mapping[str, Any]) -> list[Any]:
-    pictures = []
-    for encoded in dict(comments).get("metadata_block_picture", []):
-        with suppress(Exception):  # a broken cover doesn't cost the other tags
-            pictures.append(_PICTURE(base64.b64decode(encoded)))
-    return pictures
-
-
-def _front(pictures: list[Any]) -> Cover | None:
-    """The front cover (type 3), or the first picture."""
-    for picture in sorted(pictures, key=lambda picture: picture.type != 3):
-        if picture.data:
-            return Cover(picture.data, picture.mime or "image/jpeg")
-    return None
+        text = families.from_named(source.metadata())
+        return SourceTags(text, families.attempt(lambda: families.image(source.picture())))
 
 
 def words(fault: Exception) -> str:

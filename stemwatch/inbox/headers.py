@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import errno
 import os
-import struct
 from collections.abc import Callable
 from typing import NamedTuple
 
+from stemwatch.audio.containers import id3v2
+from stemwatch.audio.containers.chunks import is_streamed
+from stemwatch.audio.containers.mpeg_headers import HEAD as MPEG_HEAD
+from stemwatch.audio.containers.mpeg_headers import kind_of, told_by
+from stemwatch.audio.containers.ogg_pages import LONGEST_PAGE, ending
+
 HEAD = 4096
-OGG_TAIL = 65307  # the largest page: the last one begins in here
 _MAX_BOXES = 256  # 16 bytes each
-# Streaming writers leave a size of 0 or about the largest that fits; SoX writes 0x7ffff024.
-_STREAMED = 0x7FFF_0000
-_RIFF = frozenset({b"RIFF", b"RF64", b"BW64"})
+_RIFF = frozenset({b"RIFF", b"RF64", b"BW64", b"FORM"})  # FORM: AIFF, the same in big-endian
 _TOP_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"mfra"})
 
 
@@ -44,9 +46,7 @@ def look(fd: int) -> Lack | None:
     if size == 0:
         return Lack("the file is empty")
     head = os.pread(fd, HEAD, 0)
-    offset = 0
-    if head[:3] == b"ID3" and len(head) >= 10:
-        offset = 10 + _syncsafe(head[6:10]) + (10 if head[5] & 0x10 else 0)
+    if offset := id3v2.length(head):
         if offset >= size:
             return Lack(f"its ID3 tag ends at byte {offset:,} and the file at {size:,}")
         head = os.pread(fd, HEAD, offset)
@@ -79,12 +79,13 @@ def _hole(file: _File) -> Lack | None:
 
 
 def _riff(file: _File) -> Lack | None:
+    kind = file.head[:4]
     if len(file.head) < 12:
         return Lack("its RIFF header is cut off")
-    promised = int.from_bytes(file.head[4:8], "little")
-    if file.head[:4] != b"RIFF" and file.head[12:16] == b"ds64" and len(file.head) >= 28:
+    promised = int.from_bytes(file.head[4:8], "big" if kind == b"FORM" else "little")
+    if kind in (b"RF64", b"BW64") and file.head[12:16] == b"ds64" and len(file.head) >= 28:
         promised = int.from_bytes(file.head[20:28], "little")
-    elif promised == 0 or promised >= _STREAMED:
+    elif is_streamed(promised):
         return None
     # One byte less is the padding that some writers count and don't write.
     return _short(
@@ -107,16 +108,11 @@ def _flac(file: _File) -> Lack | None:
 
 
 def _ogg(file: _File) -> Lack | None:
-    start = max(0, file.size - OGG_TAIL)
-    tail = os.pread(file.fd, file.size - start, start)
-    cut = Lack("its last Ogg page is cut off")
-    at = tail.rfind(b"OggS")
-    if at < 0 or len(tail) < at + 27:
-        return cut
-    lacing = tail[at + 27 : at + 27 + tail[at + 26]]
-    if len(lacing) < tail[at + 26] or at + 27 + len(lacing) + sum(lacing) > len(tail):
-        return cut
-    if not tail[at + 5] & 0x04:
+    start = max(0, file.size - LONGEST_PAGE)
+    last = ending(os.pread(file.fd, file.size - start, start))
+    if not last.whole:
+        return Lack("its last Ogg page is cut off")
+    if not last.marked:
         # Recorders of live streams never set it, so this alone proves nothing.
         return Lack("its last Ogg page is not marked as the end of the stream", sure=False)
     return None
@@ -169,14 +165,11 @@ def _matroska(file: _File) -> Lack | None:
 
 def _mp3(file: _File) -> Lack | None:
     """A Xing or Info frame counts the bytes; editors that cut don't always mend it: not sure."""
-    at = max(file.head.find(b"Xing", 0, 200), file.head.find(b"Info", 0, 200))
-    if at < 0 or len(file.head) < at + 16:
+    kind = kind_of(file.head[:MPEG_HEAD])
+    told = told_by(file.head, kind) if kind else None
+    if told is None or not told.size:
         return None
-    flags = int.from_bytes(file.head[at + 4 : at + 8], "big")
-    if not flags & 0x2:
-        return None
-    (counted,) = struct.unpack_from(">I", file.head, at + (12 if flags & 0x1 else 8))
-    lack = _short(file.offset + counted, file.size, "MP3 header")
+    lack = _short(file.offset + told.size, file.size, "MP3 header")
     return lack and lack._replace(sure=False)
 
 
@@ -184,10 +177,6 @@ def _short(needed: int, size: int, what: str, *, shown: int = 0) -> Lack | None:
     if needed <= size:
         return None
     return Lack(f"its {what} promises {shown or needed:,} bytes and there are {size:,}")
-
-
-def _syncsafe(four: bytes) -> int:
-    return sum((byte & 0x7F) << shift for byte, shift in zip(four, (21, 14, 7, 0), strict=True))
 
 
 def _vint(data: bytes, at: int, *, keep_marker: bool) -> tuple[int, int]:

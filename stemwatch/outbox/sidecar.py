@@ -17,7 +17,7 @@ from stemwatch.codes import Code
 from stemwatch.disks import durable
 from stemwatch.errors import PauseService, Reject, RetryLater
 from stemwatch.job import Job
-from stemwatch.outbox.musical_keys import parse_key
+from stemwatch.musical_keys import parse_key
 from stemwatch.outbox.naming import SIDECAR_SUFFIX, readable
 from stemwatch.outbox.untrusted import SCHEMA, fault_of
 
@@ -73,7 +73,7 @@ def build(
     return {
         "schema": SCHEMA,
         "bpm": _finite(bpm),
-        "key": parse_key(key),
+        "key": parse_key(None if key is None else readable(key)),
         "duration_seconds": _finite(job.duration),
         "source": {
             "name": readable(job.name),

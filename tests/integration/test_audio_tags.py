@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from stemwatch.audio.stemtags import write_tags
-from stemwatch.audio.tags import Cover, SourceTags, read_tags
+from stemwatch.audio.tagging.song_tags import Cover, SourceTags
+from stemwatch.audio.tags import read_tags
 from tests.support.audio_samples import decoded, overwrite, tone, write
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(200))
@@ -104,15 +105,75 @@ def test_detected_tempo_and_key_fill_what_the_song_lacks(tmp_path: Path) -> None
     assert (frames["TBPM"].text, frames["TKEY"].text) == (["124"], ["C#m"])
 
 
-def test_a_long_key_of_the_song_does_not_break_tkey(tmp_path: Path) -> None:
-    """TKEY holds three characters: `G minor` yields to the detected key there, not in FLAC."""
-    tags = SourceTags({"key": ("G minor",), "bpm": ("unknown",)})
-    wav, flac = write(tmp_path / "a.wav"), write(tmp_path / "a.flac")
-    for stem, format in ((wav, "wav"), (flac, "flac")):
-        write_tags(os.fspath(stem), format, tags, title="T", bpm=100.0, key="Am")
-    frames = mutagen.wave.WAVE(wav).tags
-    assert (frames["TKEY"].text, frames["TBPM"].text) == (["Am"], ["100"])
-    assert mutagen.flac.FLAC(flac)["INITIALKEY"] == ["G minor"]
+@pytest.mark.parametrize(
+    ("own", "written"),
+    [
+        ("A minor", "Am"),
+        ("bb min", "Bbm"),
+        ("08A", "Am"),
+        ("8B", "C"),
+        ("1m", "Am"),
+        ("c", "Cm"),
+        ("atonal", "A"),
+    ],
+)
+def test_the_songs_own_key_is_written_alike_in_every_format(
+    tmp_path: Path, own: str, written: str
+) -> None:
+    """As all programs sort it; TKEY holds three characters. What is no key yields to A."""
+    tags = SourceTags({"key": (own,)})
+    for format in ("wav", "flac", "mp3"):
+        stem = os.fspath(write(tmp_path / f"a.{format}", tone(1)))
+        write_tags(stem, format, tags, title="T", bpm=None, key="A")
+        assert read_tags(stem).text["key"] == (written,)
+
+
+@pytest.mark.parametrize(
+    ("own", "flac", "mp3"),
+    [
+        ("128 BPM", "128", "128"),
+        ("124,57", "124.57", "125"),
+        ("93.50", "93.5", "94"),
+        ("0", "100", "100"),
+        ("fast", "100", "100"),
+        ("140-150", "100", "100"),
+    ],
+)
+def test_the_songs_own_tempo_is_a_number(tmp_path: Path, own: str, flac: str, mp3: str) -> None:
+    """With a point; what is none yields to the detected 100."""
+    for format, expected in (("flac", flac), ("mp3", mp3)):
+        stem = os.fspath(write(tmp_path / f"a.{format}", tone(1)))
+        write_tags(stem, format, SourceTags({"bpm": (own,)}), title="T", bpm=100.0, key=None)
+        assert read_tags(stem).text["bpm"] == (expected,)
+    stem = os.fspath(write(tmp_path / "b.flac", tone(1)))
+    write_tags(stem, "flac", SourceTags({"bpm": ("0",)}), title="T", bpm=None, key=None)
+    assert "bpm" not in read_tags(stem).text
+
+
+@pytest.mark.parametrize(
+    ("own", "given", "title"),
+    [
+        ("The real title", "01 - 9f3a (Vocals)", "The real title (Vocals)"),
+        ("Song (Live)", "song (Live) (No Drums)", "Song (Live) (No Drums)"),
+        ("Song", "x (Mix (Loud))", "Song (Mix (Loud))"),
+        ("", "01 - 9f3a (Vocals)", "01 - 9f3a (Vocals)"),
+    ],
+)
+def test_a_stem_has_the_title_of_its_song(tmp_path: Path, own: str, given: str, title: str) -> None:
+    """The file's name only where the song has none."""
+    stem = os.fspath(write(tmp_path / "a.flac", tone(1)))
+    write_tags(stem, "flac", SourceTags({"title": (own,)}), title=given, bpm=None, key=None)
+    assert read_tags(stem).text["title"] == (title,)
+
+
+def test_a_cover_that_is_too_large_costs_the_cover_only(tmp_path: Path) -> None:
+    """A FLAC's blocks end at 16 MB; it cost all tags."""
+    stem = os.fspath(write(tmp_path / "a.flac", tone(1)))
+    tags = SourceTags({"artist": ("Somebody",)}, Cover(PNG + bytes(1 << 24), "image/png"))
+    note = write_tags(stem, "flac", tags, title="T", bpm=None, key=None)
+    assert "cover was left out" in (note or "")
+    written = read_tags(stem)
+    assert (written.text["artist"], written.cover) == (("Somebody",), None)
 
 
 def test_several_artists_stay_several(tmp_path: Path) -> None:

@@ -102,7 +102,8 @@ def _tag(
     source: str, files: dict[str, str], format: str, bpm: float | None, key: str | None
 ) -> list[str]:
     from stemwatch.audio.stemtags import write_tags
-    from stemwatch.audio.tags import SourceTags, read_tags
+    from stemwatch.audio.tagging.song_tags import SourceTags
+    from stemwatch.audio.tags import read_tags
 
     tags = read_tags(source) if source else SourceTags()
     notes = [

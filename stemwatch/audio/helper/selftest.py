@@ -13,7 +13,8 @@ import numpy as np
 from stemwatch.audio.codec import Encoder, decode
 from stemwatch.audio.mix import mix
 from stemwatch.audio.stemtags import write_tags
-from stemwatch.audio.tags import SourceTags, read_tags
+from stemwatch.audio.tagging.song_tags import SourceTags
+from stemwatch.audio.tags import read_tags
 from stemwatch.audio.verify import verify
 from stemwatch.errors import StemwatchError
 

@@ -13,8 +13,8 @@ from stemwatch.disks import durable
 from stemwatch.errors import PauseService, Reject, RetryLater
 from stemwatch.job import CLEARED, IN_OUTBOX, Job, JobState
 from stemwatch.log import log
+from stemwatch.musical_keys import parse_key, tag_key
 from stemwatch.outbox import delivery, naming, sidecar
-from stemwatch.outbox.musical_keys import parse_key, tag_key
 from stemwatch.outbox.sidecar import StemFile
 from stemwatch.outbox.staging import Staging
 from stemwatch.workers.context import Context

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stemwatch.outbox.musical_keys import parse_key, tag_key
+from stemwatch.musical_keys import parse_key, tag_key
 
 MINOR = ["G#m", "D#m", "A#m", "Fm", "Cm", "Gm", "Dm", "Am", "Em", "Bm", "F#m", "C#m"]
 MAJOR = ["B", "F#", "C#", "G#", "D#", "A#", "F", "C", "G", "D", "A", "E"]

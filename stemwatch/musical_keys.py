@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from stemwatch.outbox.naming import readable
-
 _PITCH = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _SIGNS = {"": "", "#": "#", "♯": "#", "sharp": "#", "b": "b", "♭": "b", "flat": "b"}
 _SHIFT = {"": 0, "#": 1, "b": -1}
@@ -21,19 +19,22 @@ _KEY = re.compile(
     r"[\s_:-]*(?P<mode>[A-Za-z]*)\.?\s*",
     re.IGNORECASE,
 )
+# What sorts by the wheel writes its numbers instead: 8A, 08A; 1m, 6d.
+_WHEEL = re.compile(r"\s*0?(?P<number>1[0-2]|[1-9])\s*(?P<side>[ABMD])\s*", re.IGNORECASE)
+_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 _RAW_LIMIT = 100  # characters; what a server says is kept, but not a book
 
 
 def parse_key(raw: str | None) -> dict[str, str | None] | None:
     """The sidecar's `key` (raw, tonic, mode, camelot, open_key); None for None.
 
-    A bare letter is major, as in StemSplit's answers ("C#"). The tonic keeps the given spelling,
-    sharp or flat. What can't be parsed keeps `raw` and nulls the rest.
+    A bare capital is major, as in StemSplit's answers ("C#"), a bare small letter minor. The tonic
+    keeps the given spelling, sharp or flat. What can't be parsed keeps `raw` and nulls the rest.
     """
     if raw is None:
         return None
     key: dict[str, str | None] = {
-        "raw": readable(raw[:_RAW_LIMIT]),
+        "raw": raw[:_RAW_LIMIT],
         "tonic": None,
         "mode": None,
         "camelot": None,
@@ -46,6 +47,8 @@ def parse_key(raw: str | None) -> dict[str, str | None] | None:
     mode = _MODES.get(word if len(word) == 1 else word.lower())  # m and M differ, MIN and min don't
     if mode is None:
         return key
+    if not word and found["letter"].islower():
+        mode = "minor"
     written = (found["sign"] or found["word"] or "").lower()
     sign = _SIGNS[written]
     letter = found["letter"].upper()
@@ -66,3 +69,17 @@ def tag_key(key: Mapping[str, str | None] | None) -> str | None:
     if key is None or key["tonic"] is None:
         return None
     return key["tonic"] + ("m" if key["mode"] == "minor" else "")
+
+
+def own_key(written: str) -> str | None:
+    """What a song's own tag says, as `tag_key` gives it: "A minor", "8A" and "1m" are "Am".
+
+    None where it is no key.
+    """
+    wheel = _WHEEL.fullmatch(written)
+    if wheel is None:
+        return tag_key(parse_key(written))
+    side, number = wheel["side"].upper(), int(wheel["number"])
+    mode = "minor" if side in "AM" else "major"
+    fifths = number - 1 if side in "AB" else number + 7 - 1  # Open Key begins 7 fifths further on
+    return _NAMES[(_FIRST[mode] + 7 * fifths) % 12] + ("m" if mode == "minor" else "")

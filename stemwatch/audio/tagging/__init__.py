@@ -1,0 +1,1 @@
+"""Tags of every family, read into one form. Helper process only."""

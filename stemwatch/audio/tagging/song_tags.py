@@ -1,0 +1,47 @@
+"""A song's tags in one form, whatever family they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+# our name -> ID3's frame
+ID3_FRAMES = {
+    "title": "TIT2",
+    "artist": "TPE1",
+    "album": "TALB",
+    "albumartist": "TPE2",
+    "date": "TDRC",
+    "genre": "TCON",
+    "tracknumber": "TRCK",
+    "discnumber": "TPOS",
+    "bpm": "TBPM",
+    "key": "TKEY",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """The front cover: its bytes and their MIME type."""
+
+    data: bytes
+    mime: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTags:
+    """A song's tags: `text` maps the names above to one or more values; `note` says what broke."""
+
+    text: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    cover: Cover | None = None
+    note: str | None = None
+
+
+def merged(found: Iterable[SourceTags], note: str | None = None) -> SourceTags:
+    """One of several families: for each field the first that has it."""
+    text: dict[str, tuple[str, ...]] = {}
+    cover = None
+    for tags in found:
+        text = {**tags.text, **text}
+        cover = cover or tags.cover
+    return SourceTags(text, cover, note)
