@@ -1,4 +1,4 @@
-"""From an HTTP answer to what to do next: the table of statuses, for POST, GET and download.
+"""Maps HTTP answers to faults that say what to do next, for POST, GET, PUT and download.
 
 Pure. The server's own words are kept, because they are often the best explanation there is, but
 only after they were made safe to show and stripped of secrets.
@@ -24,25 +24,26 @@ _REJECTED = {
     415: ("unsupported", "The API can't read this kind of file"),
     422: ("unprocessable", "The API can't process this file"),
 }
-# Wire B's words for a 400, which say more than the status.
+# Wire B's error codes, which say more than the status.
 _NAMED = {
     "FILE_TOO_LARGE": "too_large",
     "AUDIO_TOO_LONG": "too_long",
     "AUDIO_TOO_SHORT": "too_short",
     "UNSUPPORTED_FORMAT": "unsupported",
 }
-# A gateway's word for an origin that it gave the request to, and from which no usable answer came.
+# Statuses of a gateway that passed the request on and got no usable answer from the origin.
 # The origin may have taken the song all the same. 520, 522 and 524 are Cloudflare's.
 _NO_ANSWER = frozenset({502, 504, 520, 522, 524})
 _ID_LIMIT = 200
-_EXPIRED_URL = frozenset({400, 401, 403, 404, 410})  # storage services differ in their word for it
+_EXPIRED_URL = frozenset({400, 401, 403, 404, 410})  # storage services differ in their status
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A whole answer; `headers` have lower-case names, `body` is at most 1 MiB.
 
-    `where` names the call for messages (method and path, no query); `secret` must not be repeated.
+    `where` names the call for messages (method and path, no query). `secret` is the key, which no
+    message may repeat.
     """
 
     status: int
@@ -85,7 +86,7 @@ class Answer:
             return f" ({self.status})"
 
     def field(self, *names: str) -> Any:
-        """The first of these keys, beside `error` or inside it."""
+        """The value of the first of these keys inside `error`, else beside it; None if none is."""
         data = self.json() or {}
         inner = data.get("error")
         for place in (inner if isinstance(inner, dict) else {}, data):
@@ -96,7 +97,10 @@ class Answer:
 
 
 def usable_id(value: Any) -> str | None:
-    """An id that is printable, at most 200 characters, and can't leave its place in a path."""
+    """`value` as an id that can't leave its place in a path (printable, up to 200 characters).
+
+    None where it is no such id.
+    """
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str) or not value.isprintable() or len(value) > _ID_LIMIT:
@@ -105,7 +109,7 @@ def usable_id(value: Any) -> str | None:
 
 
 def accepted(answer: Answer, *, body_sent: bool) -> Submitted:
-    """The job that a submission's answer names; raises what any other answer means."""
+    """The job that a submission's answer names; raises the fault that any other answer means."""
     data = answer.json() or {} if 200 <= answer.status < 300 else {}
     named = usable_id(data.get("job_id", data.get("id")))
     # A server that repeats the key there would put it into the journal and the sidecar.
@@ -161,7 +165,7 @@ def get_fault(answer: Answer) -> StemwatchError:
 
 
 def download_fault(answer: Answer) -> StemwatchError:
-    """What a storage host's answer, other than a 200, means. It never speaks about the key."""
+    """What a storage host's answer, other than a 200, means. A 401 there is not about our key."""
     status = answer.status
     if status in _EXPIRED_URL:
         return _retry(answer, "url_expired", words="The stem's address has expired")
@@ -215,7 +219,7 @@ def _no_credit(answer: Answer) -> PauseService:
     link = answer.field("purchaseUrl", "purchase_url")
     shop = "in your StemSplit dashboard"
     if isinstance(link, str) and re.fullmatch(r"https://[!-~]{1,190}", link):
-        # Without its query: that would be cut out as if it were a signature, and the link broken.
+        # Without its query: `printable` would cut it out like a signature and break the link.
         shop = f"at {printable(link.partition('?')[0], answer.secret)}"
     return _pause(answer, "credit", "No credit left" + needs, f"Buy credit {shop}.")
 
