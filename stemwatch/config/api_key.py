@@ -42,7 +42,7 @@ def load_key(settings: Settings, *, env: Mapping[str, str], cwd: str) -> str | N
 
 
 def no_key_fault() -> ConfigFault:
-    """The three ways on for somebody who has no key yet."""
+    """The fault for somebody who has no key yet, with three ways to go on."""
     return ConfigFault(
         "There is no API key.",
         hint=f"Set ${NAME} or api.key_file to your StemSplit key, or separate on this machine "
@@ -51,7 +51,7 @@ def no_key_fault() -> ConfigFault:
 
 
 def _checked(text: str, where: str) -> str:
-    """Without the newline that editors add: with it, httpx prints the key in an exception."""
+    """The key without the newline that editors add, or httpx would print it in an exception."""
     key = text.strip()
     if not key:
         raise ConfigFault(f"{where} is empty; it must hold the API key.")
@@ -95,7 +95,7 @@ def _refuse_public(path: str, mode: int, named: str) -> None:
 
 
 def _from_dotenv(path: str) -> str | None:
-    """The value of our one line; a `.env` of somebody else's project is left alone."""
+    """The key's value in a `.env` file; None where it has no such line (another project's file)."""
     if not os.path.isfile(path) or not os.access(path, os.R_OK):
         return None
     text = read_secret(path, "", private=False)

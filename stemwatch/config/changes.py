@@ -1,4 +1,4 @@
-"""What a new configuration changes under a running service, and what has to wait for a restart."""
+"""Which changed keys take effect in a running service, and which wait for a restart."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LIVE_OF_AN_INBOX = ("separation", "presets", "budget")
 
 
 def merged(old: Settings, new: Settings) -> tuple[Settings, list[str], list[str]]:
-    """(what is in force from now on, keys that changed, keys that wait for a restart)."""
+    """Return (the settings now in force, changed keys in them, keys that wait for a restart)."""
     changed = [(key, live) for key, live in _differing(old, new) if live]
     waiting = [key for key, live in _differing(old, new) if not live]
     kept: dict[str, Any] = {"inboxes": _inboxes(old, new)}
@@ -69,7 +69,7 @@ def _differing_inboxes(
 
 
 def _inboxes(old: Settings, new: Settings) -> dict[str, Inbox]:
-    """Those that there were, in their folders, with what is new of the rest."""
+    """The old inboxes in their old folders, with the new values of all other keys."""
     return {
         name: replace(new.inboxes.get(name, inbox), folders=inbox.folders)
         for name, inbox in old.inboxes.items()

@@ -1,4 +1,4 @@
-"""What one value of the configuration must be: each check gives the value to keep, or says why not.
+"""Checks of single values of the configuration: each returns the value to keep, or says why not.
 
 A check raises ValueError with a sentence about its value, or `Wrong` with several.
 """
@@ -20,7 +20,7 @@ _LAN_SUFFIXES = (".localhost", ".local", ".lan", ".home", ".internal", ".home.ar
 
 
 class Wrong(ValueError):
-    """Faults inside a value, each with its key below it."""
+    """Several faults inside one value, each with its key below that value's key."""
 
     def __init__(self, *faults: Fault) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class Wrong(ValueError):
 
 
 def text(value: Any) -> str:
-    """Text that can be written as UTF-8: an escape such as "\\ud800" in the file is none."""
+    """Text that can be written as UTF-8; an escape such as "\\ud800" in the file can't."""
     if isinstance(value, str):
         try:
             value.encode()
@@ -39,14 +39,14 @@ def text(value: Any) -> str:
 
 
 def texts(value: Any) -> tuple[str, ...]:
-    """A list of texts, kept frozen."""
+    """A list of texts, as a tuple."""
     if not isinstance(value, list):
         raise ValueError(f"found {show(value)}; allowed is a list such as [a, b]")
     return each(text, value)
 
 
 def each(check: Check, values: Iterable[Any]) -> tuple[Any, ...]:
-    """What `check` makes of each of them; raises Wrong with all faults."""
+    """The results of `check` for all `values`; raises Wrong with every fault."""
     kept, faults = [], []
     for index, item in enumerate(values):
         try:
@@ -59,7 +59,7 @@ def each(check: Check, values: Iterable[Any]) -> tuple[Any, ...]:
 
 
 def one_of(*allowed: int | str) -> Check:
-    """One of these values, of the same type too: 2.0 is no number of stems."""
+    """One of these values, and of the same type: 2.0 is not a number of stems."""
     *most, last = map(repr, allowed)
 
     def check(value: Any) -> Any:
@@ -72,7 +72,7 @@ def one_of(*allowed: int | str) -> Check:
 
 
 def number(low: float, high: float, unit: str) -> Check:
-    """A number, whole or not; `true` is none."""
+    """A number, whole or not; `true` is not one."""
 
     def check(value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -85,7 +85,7 @@ def number(low: float, high: float, unit: str) -> Check:
 
 
 def whole(low: int, high: int, unit: str) -> Check:
-    """A whole number; `3.0` is none."""
+    """A whole number; `3.0` is not one."""
 
     def check(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
@@ -119,7 +119,7 @@ def key_file(value: Any) -> str:
 
 
 def extensions(value: Any) -> tuple[str, ...]:
-    """Formats that are taken, in any spelling."""
+    """File formats, in any case and with or without a dot; each is kept once."""
     given = (item.strip().lower().removeprefix(".") for item in texts(value))
     found = tuple(dict.fromkeys(given))
     unknown = [item for item in found if item not in EXTENSIONS]
@@ -138,7 +138,7 @@ def currency(value: Any) -> str:
 
 
 def patterns(value: Any) -> tuple[str, ...]:
-    """Patterns of names."""
+    """A list of name patterns, none of them empty."""
     found = texts(value)
     if not all(item.strip() for item in found):
         raise ValueError("found an empty pattern; allowed are name patterns such as '*.bak'")

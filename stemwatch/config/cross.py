@@ -1,4 +1,4 @@
-"""Faults between keys: folders inside each other, mixes of no stems, a URL of no listener."""
+"""Checks between keys: folders in each other, mixes of unknown stems, a URL without listener."""
 
 from __future__ import annotations
 

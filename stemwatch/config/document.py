@@ -35,7 +35,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """`lines` counts from 1. `faults` holds what was wrong with keys; such keys are left out."""
+    """A parsed file; `lines` counts from 1. Keys that have `faults` are left out of `data`."""
 
     data: dict[str, Any] = field(default_factory=dict)
     lines: dict[Key, int] = field(default_factory=dict)
@@ -114,7 +114,7 @@ def _walk(
     faults: list[Fault],
     seen: set[int],
 ) -> None:
-    """Note each key's line; take out keys that are no text or come twice."""
+    """Note each key's line; take out keys that are not text or are given twice."""
     if id(node) in seen:  # an alias: walking it again could take for ever
         return
     seen.add(id(node))

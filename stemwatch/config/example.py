@@ -18,7 +18,7 @@ def example_text() -> str:
 def write_example(path: str, folders: str | None = None) -> None:
     """Write the example to `path`, making its folder. Raises ConfigFault if `path` exists.
 
-    Its folders are below `folders`; None: as they are there.
+    The folders in it are put below `folders`; None leaves them as they are.
     """
     text = example_text() if folders is None else _below(os.path.abspath(folders), example_text())
     try:

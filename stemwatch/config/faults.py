@@ -7,7 +7,7 @@ from typing import Any
 
 from stemwatch.config.document import Key
 
-_SHORT = reprlib.Repr()  # its arguments came with Python 3.12
+_SHORT = reprlib.Repr()  # it takes these as arguments only from Python 3.12
 _SHORT.maxstring = _SHORT.maxother = 60
 _SHORT.maxlevel = 2
 
@@ -24,7 +24,7 @@ def show(value: Any) -> str:
 
 
 def dotted(key: Key) -> str:
-    """`watch.extensions[2]`."""
+    """A key as users write it, such as `watch.extensions[2]`."""
     text = ""
     for part in key:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)

@@ -1,4 +1,4 @@
-"""The folders tried for real: written, renamed and deleted in, as the account that will run."""
+"""Checks the folders by writing, renaming and deleting in them, as the account that will run."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from stemwatch.errors import ConfigFault
 # A full disk is no fault of the configuration: the service starts, pauses and says so.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 CHECK = ".stemwatch-check-"
-_INBOX = "folders.inbox"  # how the keys of all inboxes' own folders end
-_TRIES = 10  # checks that remove each other's files in turn don't all fail as often
+_INBOX = "folders.inbox"  # the end of the key of each inbox's watched folder
+_TRIES = 10  # checks at the same time may remove each other's files, but not so often in a row
 
 
 def try_folders(settings: Settings, below: str = "") -> list[str]:
-    """Make the folders that are missing, and say which can't be used; of keys that begin so."""
+    """Make the folders that are missing; returns one sentence for each that can't be used.
+
+    `below`: only folders whose keys begin with it.
+    """
     try:
         make_folders(settings, below=below)
     except ConfigFault as faults:
@@ -29,7 +32,7 @@ def try_folders(settings: Settings, below: str = "") -> list[str]:
 
 
 def try_folder(name: str, path: str) -> str | None:
-    """The same for one folder that is no key's; `name` is how the user gave it."""
+    """Make one folder; returns why it can't be used, or None. `name` is how the user gave it."""
     try:
         os.makedirs(path, exist_ok=True)
         problem = _try(path)
@@ -63,7 +66,7 @@ def make_folders(
 ) -> None:
     """Make the folders that are missing (with parents); the inbox only where `init` asks for it.
 
-    `state`: also state_dir, which depends on the account; `init` leaves it to the one that runs.
+    `state`: also state_dir. It depends on the account, so `init` leaves it to the one that runs.
 
     Raises ConfigFault naming each that can't be made.
     """
@@ -81,7 +84,7 @@ def make_folders(
 
 
 def _used(settings: Settings, below: str = "") -> Iterator[tuple[str, str]]:
-    """Each folder that the service needs, with its key; those whose keys begin with `below`."""
+    """(key, path) of each folder that the service needs, if its key begins with `below`."""
     every = [
         (inbox.key("folders", name), path)
         for inbox in settings.every_inbox
@@ -107,14 +110,14 @@ def _try(folder: str) -> OSError | None:
             _write_rename_delete(folder)
             return None
         except FileNotFoundError as error:
-            problem = error  # another check may have removed ours, as one that was left behind
+            problem = error  # another check may have removed our file as a leftover
         except OSError as error:
             return None if error.errno in _FULL else error
     return problem
 
 
 def _write_rename_delete(folder: str) -> None:
-    """Raises OSError, and leaves nothing behind either way."""
+    """Write, rename and delete one file; raises OSError, and leaves nothing behind either way."""
     name = os.path.join(folder, f"{CHECK}{secrets.token_hex(6)}")
     second = f"{name}-renamed"
     try:
@@ -133,9 +136,9 @@ def _write_rename_delete(folder: str) -> None:
 
 
 def _remove_left(folder: str, mine: str) -> None:
-    """What a killed check left, at once. Lists the folder: that has to work too.
+    """Delete the files that killed checks left. Listing the folder is part of the check too.
 
-    Whether its check still runs can't be known on a share; a running one makes its file anew.
+    On a share, nobody can know whether a file's check still runs. A running one makes it again.
     """
     for entry in os.listdir(folder):
         path = os.path.join(folder, entry)

@@ -1,4 +1,4 @@
-"""What a preset or an inbox does not say is taken from above, before any value is checked."""
+"""Fills in the keys that presets and inboxes inherit, before any value is checked."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Inherited:
 
 
 def fill_up(raw: dict[str, Any]) -> Inherited:
-    """Complete presets and inboxes in `raw`, which is changed; says which keys were added.
+    """Complete presets and inboxes in `raw`, which is changed; returns the keys that were added.
 
-    What is of the wrong kind stays as it is: checking the values tells of it.
+    A value of the wrong type stays as it is: the check of the values reports it.
     """
     inherited = Inherited()
     base, presets, inboxes = (raw.get(k, {}) for k in ("separation", "presets", "inboxes"))
@@ -43,7 +43,7 @@ def fill_up(raw: dict[str, Any]) -> Inherited:
 
 
 def _inbox(own: dict[str, Any], name: str, raw: dict[str, Any], inherited: Inherited) -> None:
-    """Folders of its own name; the top level's separation, and its presets as a whole."""
+    """Complete one inbox: folders named after it, the top level's separation, all its presets."""
     at = ("inboxes", name)
     for section in _OF_AN_INBOX:
         if section in own and own[section] is None:
@@ -63,7 +63,7 @@ def _inbox(own: dict[str, Any], name: str, raw: dict[str, Any], inherited: Inher
 
 
 def _presets(base: Any, presets: Any, at: Key, inherited: Inherited) -> None:
-    """Every preset filled up from the `separation` beside it."""
+    """Fill up every preset from the `separation` beside it."""
     for name, own in _named(presets):
         _empty_mixes(own)
         _take(own, base, (*at, "presets", name), inherited)
@@ -77,7 +77,10 @@ def _named(presets: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _take(own: Any, base: Any, at: Key, inherited: Inherited) -> None:
-    """Mixes only at the same number of stems: those of the six can't be made of the two."""
+    """Copy missing keys from `base`; mixes only if the number of stems is the same.
+
+    A mix of six stems can't be made of two.
+    """
     if not isinstance(own, dict) or not isinstance(base, dict):
         return
     same_stems = own.get("stems", base.get("stems", 2)) == base.get("stems", 2)

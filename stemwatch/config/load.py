@@ -110,7 +110,7 @@ def defaults(*, env: Env, local: bool = False) -> Settings:
 def _build(document: Document, source: str | None, *, env: Env, local: bool) -> Reading:
     raw, inherited = _prepare(document.data, local=local)
     settings, found = read_values(raw)
-    # What a preset or an inbox took over is reported once, where it stands.
+    # A fault in an inherited value is reported once, at the key that it comes from.
     faults = [fault for fault in found if fault.key not in inherited]
     settings, unresolved = resolve(replace(settings, source=source), env=env)
     wrong = {fault.key for fault in (*faults, *unresolved)}
@@ -133,7 +133,7 @@ def _build(document: Document, source: str | None, *, env: Env, local: bool) -> 
 
 
 def _prepare(data: dict[str, Any], *, local: bool) -> tuple[dict[str, Any], Inherited]:
-    """The raw values with what they take over filled in; which of them were."""
+    """Return the raw values with inherited keys filled in, and which keys those are."""
     raw: dict[str, Any] = copy.deepcopy(data)
     for name in _SECTIONS:
         if name in raw and raw[name] is None:

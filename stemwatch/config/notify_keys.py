@@ -1,4 +1,4 @@
-"""What `notify` and `hooks` may be: addresses (never shown, they hold secrets) and commands."""
+"""Checks of `notify` and `hooks`: events, commands, and addresses (secret, so never shown)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 from stemwatch.config.checks import Wrong, each, one_of, texts
 from stemwatch.config.document import Fault
 
-# What is told, in the order of the documentation.
+# The events, in the order of the documentation.
 EVENTS = ("delivered", "quarantined", "paused", "resumed", "budget")
-# Songs that come through are what one expects: told only where it is asked for.
+# The default. A delivered song is what one expects: it is reported only where that is configured.
 USUAL = EVENTS[1:]
 _URL = "allowed is an Apprise URL such as ntfys://ntfy.sh/topic (it is not shown: it may be secret)"
 _COMMAND = "allowed is a list such as [/usr/local/bin/rescan, --now]; there is no shell"

@@ -1,4 +1,4 @@
-"""Paths of the settings made absolute: `~`, relative to the file, and where state is kept."""
+"""Makes the paths of the settings absolute (`~`, relative to the file); finds the state folder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def home_of(env: Mapping[str, str]) -> str | None:
 
 
 def absolute(path: str, *, base: str, env: Mapping[str, str]) -> str | None:
-    """`path` with `~` expanded, relative to `base`; None: there is no home to expand it to."""
+    """`path` made absolute: `~` expanded, else relative to `base`; None: there is no such home."""
     if path == "~" or path.startswith("~/"):
         home = home_of(env)
         if home is None:
@@ -47,9 +47,9 @@ def state_dir(env: Mapping[str, str]) -> str:
 
 
 def resolve(settings: Settings, *, env: Mapping[str, str]) -> tuple[Settings, list[Fault]]:
-    """The settings with absolute paths.
+    """Return the settings with absolute paths, and the faults of paths without a home.
 
-    Done after validation: a home or a configuration folder may have a name that is not UTF-8.
+    Runs after validation: a home or a configuration folder may have a name that is not UTF-8.
     """
     base = os.path.dirname(settings.source) if settings.source else os.getcwd()
     faults: list[Fault] = []
@@ -84,7 +84,7 @@ def resolve(settings: Settings, *, env: Mapping[str, str]) -> tuple[Settings, li
     state = full(("state_dir",), settings.state_dir or state_dir(env))
     return replace(
         settings,
-        # Beside `inboxes` it is not used, and an account without a home is no fault then.
+        # Beside `inboxes` the top level's folders are unused: no home for them is no fault then.
         folders=settings.folders if inboxes else whole((), settings.folders),
         inboxes=inboxes,
         api=replace(settings.api, key_file=key_file),

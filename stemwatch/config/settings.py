@@ -12,7 +12,7 @@ from stemwatch.config.checks import Check, maybe, number, one_of, whole
 from stemwatch.config.web import checked_listen, checked_public_url, host_port
 from stemwatch.job import Options
 
-# Where each wire is at home: the default of api.base_url follows api.wire.
+# The address of each wire at StemSplit: the default of api.base_url follows api.wire.
 BASES = {"separate": "https://api.stemsplit.io/v1", "presigned": "https://stemsplit.io/api/v1"}
 _SECONDS = "seconds"
 _minutes = number(0.01, 1e7, "minutes")
@@ -42,7 +42,7 @@ def names(name: Check, value: Check | type) -> Any:
 
 @dataclass(frozen=True)
 class Folders:
-    """Absolute once loaded."""
+    """The folders of an inbox; their paths are absolute once loaded."""
 
     inbox: str = key("~/stemwatch/inbox", checks.path)
     outbox: str = key("~/stemwatch/outbox", checks.path)
@@ -51,7 +51,7 @@ class Folders:
     after_success: str = key("archive", one_of("archive", "delete", "keep"))
 
     def used(self) -> Iterator[tuple[str, str]]:
-        """Name and path of each that is needed, the inbox first."""
+        """(name, path) of each folder that is needed, the inbox first."""
         yield "inbox", self.inbox
         yield "outbox", self.outbox
         yield "quarantine", self.quarantine
@@ -85,13 +85,13 @@ class Limits:
 
 @dataclass(frozen=True)
 class Inbox:
-    """One person's folders and wishes. Loaded, what it did not say is the top level's."""
+    """One person's folders and options. Once loaded, unset keys have the top level's values."""
 
     folders: Folders = section(Folders)
     separation: Separation = section(Separation)
     presets: Mapping[str, Separation] = names(checks.preset_name, Separation)
     budget: Limits = section(Limits)
-    name: str | None = None  # of several; None: it is the only one, from the short form
+    name: str | None = None  # None: the only inbox, made of the top level's `folders`
 
     def key(self, *parts: str) -> str:
         """How the file names a key of this inbox: `folders.outbox`, `inboxes.dj.folders.outbox`."""
@@ -99,11 +99,11 @@ class Inbox:
 
     @property
     def at(self) -> tuple[str, ...]:
-        """Where in the file it stands."""
+        """The key of this inbox in the file; () for the only one."""
         return () if self.name is None else ("inboxes", self.name)
 
     def options_for(self, relpath: str) -> Options:
-        """What to make of the file at `relpath` (below the inbox, with "/").
+        """The options for the file at `relpath` (below the inbox, with "/").
 
         The first folder of the path chooses a preset by its exact name.
         """
@@ -114,7 +114,7 @@ class Inbox:
 
 @dataclass(frozen=True)
 class Api:
-    """Seconds, and calls a minute."""
+    """The API's address, key and pace. All times are in seconds."""
 
     base_url: str = key(BASES["separate"], checks.base_url)
     wire: str = key("separate", one_of("separate", "presigned"))
@@ -153,7 +153,7 @@ class Web:
 
 @dataclass(frozen=True)
 class Notify:
-    """Who is told what. `urls` are secrets; `every` seconds of events become one message."""
+    """Who gets which notices. `urls` are secrets; `every` seconds of events become one message."""
 
     urls: tuple[str, ...] = key((), notify_keys.urls)
     urls_file: str | None = key(None, maybe(checks.path))
@@ -183,7 +183,7 @@ class Settings:
     notify: Notify = section(Notify)
     hooks: Mapping[str, tuple[str, ...]] = names(notify_keys.event, notify_keys.command)
     log: Log = section(Log)
-    # The file that these came from, None: built-in defaults. No key: the file can't set it.
+    # The file that these came from; None: built-in defaults. It is not a key of the file.
     source: str | None = field(default=None, compare=False)
 
     @property

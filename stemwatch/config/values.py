@@ -1,4 +1,4 @@
-"""Plain data as settings: each value by its check; what is wrong is noted and has its default."""
+"""Turns plain data into Settings: runs the check of each value, and collects the faults."""
 
 from __future__ import annotations
 
@@ -91,13 +91,13 @@ def _known(at: Key) -> dict[str, Any]:
 
 def _suggest(key: Key) -> tuple[str, str]:
     """What to say of an unknown key, and the section that it was probably meant for."""
-    import difflib  # only for slips of the pen
+    import difflib  # loaded only for a misspelt key
 
     name, siblings = str(key[-1]), _known(key[:-1])
     near = difflib.get_close_matches(name.lower(), siblings, n=1, cutoff=0.6)
     if "key" in name.lower() and key[:-1] in ((), ("api",)):
         return "the API key does not belong in this file: name its file in api.key_file", "api"
-    if near and not (len(key) == 1 and name == "inbox"):  # that is a folder, not `inboxes`
+    if near and not (len(key) == 1 and name == "inbox"):  # means folders.inbox, not `inboxes`
         meant = dotted((*key[:-1], near[0]))
         return f"did you mean {meant}?", meant.partition(".")[0]
     for section in _shapes(Settings):  # the right key in the wrong place

@@ -16,7 +16,7 @@ _HOST_PORT = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*):([0-9]{1,5})")
 def host_port(value: str) -> tuple[str, int]:
     """The address and the port of `web.listen`; port 0 is any free one. Raises ValueError.
 
-    A name is refused: what it means is decided elsewhere, and may be the whole network tomorrow.
+    A host name is refused: a name server decides its address, and may open us to the network.
     """
     found = _HOST_PORT.fullmatch(value)
     if found is None or int(found[2]) > 65535:
@@ -32,7 +32,7 @@ def host_port(value: str) -> tuple[str, int]:
 
 
 def checked_listen(value: Any) -> str:
-    """`host:port` as it stands; a bare port says neither who may connect nor who may not."""
+    """Return `host:port` unchanged. A bare port is refused: it doesn't say who may connect."""
     if isinstance(value, int) and not isinstance(value, bool):
         raise ValueError(f"found {value}; {_LISTEN}")
     host_port(text(value))
@@ -51,7 +51,7 @@ def checked_public_url(given: Any) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach it."""
+    """Whether only this machine can reach `host`."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -1,1 +1,1 @@
-"""What stemwatch remembers: the durable journal of jobs, their history and what was spent."""
+"""The journal: a durable SQLite database of jobs, their history and what was spent."""

@@ -13,8 +13,9 @@ from stemwatch.journal.schema import UNDER_WAY
 from stemwatch.journal.transactions import marks
 
 ORDER = (*ACTIVE, JobState.QUARANTINED)
-# Said to SQLite in the partial indexes' own words: bound states alone prove nothing to it, and it
-# would read the whole journal, years of done songs, at every turn of the pool. So is LATER.
+# SQLite uses a partial index only for a query that repeats the index's own condition: bound states
+# alone prove nothing to it. Without OPEN it would read the whole journal, years of done songs, at
+# every turn of the pool. LATER is there for the same reason.
 OPEN = " AND state NOT IN ('done', 'gone')"
 LATER = " AND not_before > 0"
 _ENDED = frozenset({JobState.DONE, JobState.GONE})
@@ -31,7 +32,7 @@ _AFFORDABLE = (
 
 
 def among(states: Collection[JobState]) -> str:
-    """OPEN where only such states are asked for."""
+    """OPEN, or "" if one of `states` is not open."""
     return "" if _ENDED & set(states) else OPEN
 
 

@@ -1,4 +1,4 @@
-"""What an interrupted `split` has paid for goes to the service's own song of the same content."""
+"""Hands a job that an interrupted `split` paid for to the service's song of the same content."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _HEIR = (
 
 
 def inherit(db: sqlite3.Connection, dead: Job, at: float, *, theirs: bool) -> Job | None:
-    """End the job `dead`, whose owner is; the service's oldest queued one goes on from there.
+    """End the job `dead` of an owner that died; the oldest queued job of its content goes on.
 
-    `theirs`: what its server made can be had by nobody else, so the heir starts anew. Returns the
+    `theirs`: only that owner could reach its server's results, so the heir starts anew. Returns the
     heir; None, with nothing changed, if no song waits. Raises StaleJob if `dead` moved on.
     """
     row = db.execute(_HEIR, (dead.content_key,)).fetchone()
@@ -32,7 +32,7 @@ def inherit(db: sqlite3.Connection, dead: Job, at: float, *, theirs: bool) -> Jo
 
 
 def _continued(db: sqlite3.Connection, heir: Job, dead: Job, at: float) -> Job:
-    """By the usual way, and so with all that is known to a job that went it; booked is it once."""
+    """Move the heir by the usual transitions, which set every field. `dead` stays booked, once."""
     note = f"taken over from job {dead.id}"
     sent = {"idempotency_key": dead.idempotency_key, "submitted_at": dead.submitted_at}
     heir = advance(db, heir, JobState.SUBMITTING, note, sent, at)

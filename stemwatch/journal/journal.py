@@ -1,4 +1,4 @@
-"""The durable memory of the service: jobs, their history, and what was spent.
+"""The interface of the journal: reads and writes jobs, their history, and what was spent.
 
 Writes return only once they are on disk (`add_new` is the exception). Reads have a connection and
 a thread of their own, so that they never wait for an fsync.
@@ -59,14 +59,14 @@ class Journal:
     async def add_new(self, job: Job) -> Job | None:
         """`add`, unless there are jobs that are `akin` to it; then None.
 
-        Not waited for until it is on the disk: a song that is still in the inbox is found again.
+        Returns before it is on the disk: a song that is still in the inbox is found again.
         """
         return await self._write(Later(lambda db: transactions.add_new(db, job, self._clock())))
 
     async def advance(self, job: Job, to: JobState, note: str = "", **changes: Any) -> Job:
-        """Move `job` to state `to`, with field changes. Raises StaleJob if it moved already.
+        """Move `job` to state `to`, with field changes; returns the moved job.
 
-        ForbiddenTransition for a state that it can't come into from its own.
+        Raises StaleJob if it moved already, and as `transactions.advance` does.
         """
         return await self._write(
             lambda db: transactions.advance(db, job, to, note, changes, self._clock())
@@ -116,7 +116,7 @@ class Journal:
         await self._write(lambda db: transactions.unbook(db, job))
 
     async def inherit(self, dead: Job, *, theirs: bool) -> Job | None:
-        """See `inheriting.inherit`. Raises StaleJob where its owner lives after all."""
+        """See `inheriting.inherit`. Raises StaleJob where the owner of `dead` lives after all."""
         return await self._write(
             lambda db: inheriting.inherit(db, dead, self._clock(), theirs=theirs)
         )
@@ -128,7 +128,7 @@ class Journal:
         await self._write(lambda db: transactions.wake(db, owner, codes, jobs))
 
     async def sort_in(self, outboxes: Mapping[str, str | None]) -> None:
-        """See `transactions.sort_in`: who is served is configured anew at every start."""
+        """See `transactions.sort_in`: the inboxes may be other ones at every start."""
         await self._write(lambda db: transactions.sort_in(db, outboxes))
 
     async def note(self, name: str, value: str) -> None:
@@ -157,10 +157,11 @@ class Journal:
     ) -> list[Job]:
         """Up to `limit` jobs in `states` that may be worked on, furthest along first.
 
-        `busy` ids and contents are at work already; `longest` (seconds of audio) is what may
-        still be paid for; `inboxes` are those whose songs are looked for, none for all. What is
-        due after `latest` is due now. A quarantined job is claimed only while its file is not
-        filed, and what could not be filed only if it is due at `unfiled_by`.
+        `busy` ids and `busy_content` are at work already. `longest`: seconds of audio that may
+        still be paid for; None: no limit. `inboxes`: only their songs; empty: all. A job that is
+        due after `latest` is due now: its time was set by a clock that was ahead. A quarantined
+        job is claimed only while its original is not moved. A job whose original could not be
+        moved is claimed only if it is due at `unfiled_by`.
         """
         looks = claiming.looks(
             states,
@@ -210,7 +211,7 @@ class Journal:
         return found
 
     async def known(self, paths: Sequence[str]) -> dict[str, list[tuple[JobState, Identity, bool]]]:
-        """Only what a scan needs of the jobs at these paths: state, identity, was it filed away."""
+        """(state, identity, whether the file was moved away) of the jobs at these paths."""
         sql = (
             "SELECT path, state, identity, coalesce(filed_to <> path, 0) FROM jobs"
             f" WHERE state <> 'gone' AND path IN ({marks(paths)})"
@@ -247,7 +248,7 @@ class Journal:
         )
 
     async def counts(self, *, own: bool = False) -> dict[str, int]:
-        """How many jobs are in each state; `own`: of the service's, without those of a `split`."""
+        """How many jobs are in each state; `own`: the service's only, not those of a `split`."""
         which = "WHERE owner IS NULL" if own else ""
         found = await self._all(f"SELECT state, count(*) FROM jobs {which} GROUP BY state", ())
         return {str(state): 0 for state in JobState} | {row[0]: row[1] for row in found}
@@ -263,7 +264,7 @@ class Journal:
         return await self._read(lambda db: transactions.spent(db, since, inbox))
 
     async def inboxes(self) -> list[str | None]:
-        """Whose songs the service has not ended yet."""
+        """The inboxes that have songs which the service has not finished."""
         sql = f"SELECT DISTINCT inbox FROM jobs WHERE owner IS NULL{OPEN}"
         return [row[0] for row in await self._all(sql, ())]
 

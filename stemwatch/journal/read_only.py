@@ -1,4 +1,4 @@
-"""The journal for commands that only look: never made, never migrated, never written to."""
+"""The journal opened for reading only: it is never created, migrated or written to."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class ReadOnlyJournal(Journal):
-    """The reading half of `Journal`; where there is no file, an empty one that exists nowhere.
+    """The reading half of `Journal`; where there is no file, an empty journal in memory.
 
     Raises JournalFault for a file that can't be read as a journal of this version.
     """
@@ -38,9 +38,9 @@ class ReadOnlyJournal(Journal):
         raise JournalFault("this command opened the journal for reading only.")
 
     async def waiting(self, now: float, limit: int) -> list[Job]:
-        """Jobs that are not touched before a time after `now`, the soonest first.
+        """Jobs whose `not_before` is after `now` (Unix seconds), the soonest first.
 
-        Without those whose original can't be moved: see `unfiled`.
+        Jobs whose original can't be moved are left out: see `unfiled`.
         """
         return await self._select(
             f"not_before > ?{LATER} AND unfiled IS NULL AND state IN ({marks(ACTIVE)}){OPEN}"
@@ -49,9 +49,10 @@ class ReadOnlyJournal(Journal):
         )
 
     async def held_by_budget(self, longest: float, inbox: str | None = None) -> int:
-        """How many queued jobs of the service (of one inbox, or all) pay for over `longest` s.
+        """How many queued jobs of the service have to pay for more than `longest` seconds of audio.
 
-        Those of a `split` are no part of it: they don't go on when the limit is renewed.
+        `inbox`: of that inbox; None: of all. Jobs of a `split` are left out: they don't go on when
+        the limit is renewed.
         """
         row = await self._one(
             "SELECT count(*) FROM jobs WHERE state = 'queued' AND coalesce(duration, 0) > ?1"
@@ -76,7 +77,7 @@ class ReadOnlyJournal(Journal):
         )
 
     async def history_after(self, rowid: int, limit: int) -> list[tuple[int, int, float, str]]:
-        """(rowid, job, time, state) of the transitions since the one with `rowid`, in order."""
+        """(rowid, job id, Unix time, state) of the transitions after `rowid`, in order."""
         sql = "SELECT rowid, job_id, at, state FROM history WHERE rowid > ? ORDER BY rowid LIMIT ?"
         return [tuple(row) for row in await self._all(sql, (rowid, limit))]
 
@@ -118,7 +119,7 @@ class ReadOnlyJournal(Journal):
         return found
 
     async def active(self) -> dict[str, int]:
-        """How many jobs are in each state that may be left again; cheap however old it is."""
+        """How many jobs are in each state that is not final; quick in an old journal too."""
         sql = "SELECT state, count(*) FROM jobs WHERE state NOT IN ('done', 'gone') GROUP BY state"
         return {row[0]: row[1] for row in await self._all(sql, ())}
 
@@ -132,7 +133,7 @@ class ReadOnlyJournal(Journal):
         return None if row is None else float(row[0])
 
     async def check(self) -> None:
-        """Read all of it once. Raises JournalFault where it is damaged."""
+        """Read the whole database once; raises JournalFault where it is damaged."""
         try:
             row = await self._one("PRAGMA quick_check(1)", ())
         except StemwatchError as fault:
@@ -191,7 +192,7 @@ def _checked(connection: sqlite3.Connection, path: str) -> sqlite3.Connection:
 
 
 def _read_something(connection: sqlite3.Connection) -> tuple[int, int]:
-    """(version, tables); the first read is where a file that can't be read shows."""
+    """Return (version, number of tables); at this first read, an unreadable file fails."""
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     return version, connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
 

@@ -1,4 +1,4 @@
-"""One thread that reads, beside the writer: a look at the queue never waits for an fsync."""
+"""The journal's reading thread, beside the writer: a query never waits for an fsync."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from stemwatch.journal.writer import explained
 
 
 class Reader(ConnectionThread):
-    """Each read by itself. Raises what `explained` makes of the database's errors."""
+    """Runs each read by itself; `explained` turns the database's errors into faults."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         super().__init__(connection, "journal-read")

@@ -15,7 +15,7 @@ from stemwatch.job import Identity, Job, JobState, Options, Unfiled
 COLUMNS = tuple(f.name for f in fields(Job))
 ALL = ", ".join(COLUMNS)
 _PATHS = frozenset({"path", "relpath", "outbox", "delivered_to", "filed_to"})
-# What is told in words: a file's name may be in it, or whatever a server or a tag said.
+# Texts that may hold a file's name, or whatever a server or a tag said.
 _TEXTS = ("codec", "remote_id", "engine", "key", "code", "message", "hint", "request_id")
 
 
@@ -32,9 +32,9 @@ def encode(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def text(words: str) -> str:
-    """`words` as SQLite takes them: what is no Unicode, as of a name that is not UTF-8, escaped.
+    """`words` as SQLite takes them: lone surrogates, as in a name that is not UTF-8, are escaped.
 
-    It can't raise: it is written where a fault is concluded, and a second one would end the pool.
+    It never raises: it is used where a fault is recorded, and a second fault would end the pool.
     """
     return words.encode("utf-8", "backslashreplace").decode("utf-8")
 

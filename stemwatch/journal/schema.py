@@ -14,7 +14,8 @@ JOURNAL = "journal.sqlite3"  # its name in the state directory
 APPLICATION_ID = 0x5357_4A31  # "SWJ1": tells our database from any other file
 BUSY_SECONDS = 30.0  # `split` and the service share the journal; a commit takes milliseconds
 
-# Whose content can't be submitted again. A query has to say it in these words to use `paid_once`.
+# Jobs whose content can't be submitted again. SQLite uses the index `paid_once` only for a query
+# that holds this very text.
 UNDER_WAY = "(state = 'submitting' OR state = 'separating' OR state = 'separated')"
 
 Migration = Callable[[sqlite3.Connection], object]
@@ -28,7 +29,7 @@ MIGRATIONS: Sequence[Migration] = (
 
 
 def _add_inboxes(db: sqlite3.Connection) -> None:
-    """Whose song it is, and whose minutes; null: of the only inbox there is."""
+    """Add the inbox to each song and to each booking; null: the only inbox there is."""
     db.execute("ALTER TABLE jobs ADD COLUMN inbox TEXT")
     db.execute("ALTER TABLE spend ADD COLUMN inbox TEXT")
     # Thousands of songs that wait in one inbox must not be read to find that another has none.
@@ -38,14 +39,14 @@ def _add_inboxes(db: sqlite3.Connection) -> None:
 
 
 def _lighten(db: sqlite3.Connection) -> None:
-    """Indexes that cost a transition half as much, and answer a turn's questions as before."""
+    """Replace three indexes: a transition costs half as much, and the pool's queries no more."""
     # SQLite builds a table for each longer IN list, at each row that is written.
     db.execute("DROP INDEX paid_once")
     db.execute(f"CREATE UNIQUE INDEX paid_once ON jobs (content_key) WHERE {UNDER_WAY}")
-    # The copies of a song are few: it need not be written anew each time one changes its state.
+    # A song has few copies, so the index needs no state. A change of state then doesn't rewrite it.
     db.execute("DROP INDEX jobs_by_content")
     db.execute("CREATE INDEX jobs_by_content ON jobs (content_key)")
-    # Nearly every song may be worked on at once: only those that may not are looked for by time.
+    # Nearly every song is due at once: only those that are not are looked up by time.
     db.execute("DROP INDEX jobs_due")
     db.execute(
         "CREATE INDEX jobs_due ON jobs (state, not_before)"
@@ -63,10 +64,10 @@ def connect(path: str) -> sqlite3.Connection:
     # NORMAL lost every commit of a power-cut test; FULL lost none.
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
-    # The CHECK on `state` is for hands that write here with another tool: what we write is a
-    # JobState, and SQLite would build a table of those words for each row.
+    # The CHECK on `state` is for people who write here with another tool. We write only JobStates,
+    # and SQLite would build a table of those words for each row.
     connection.execute("PRAGMA ignore_check_constraints = ON")
-    # KiB, not the usual 2 MB: it would be kept for years, and the system caches the file too.
+    # KiB, not the usual 2 MB: that would be kept for years, and the system caches the file too.
     connection.execute("PRAGMA cache_size = -512")
     return connection
 

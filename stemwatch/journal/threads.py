@@ -1,7 +1,7 @@
-"""A thread for one database connection: tasks hand it work, in groups, and go on together.
+"""A thread that runs the work of one database connection, in groups, for an event loop's tasks.
 
-The event loop never waits for a disk, and hears of a whole group at once: its tasks go on together,
-so that what they ask for next is a group again.
+The event loop never waits for a disk. It hears of a whole group at once: the group's tasks go on
+together, so that what they ask for next is a group again.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ class ConnectionThread(ABC):
         self._thread.start()
 
     def submit(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
-        """Queue `work` from a running loop; not run if its future is cancelled before its turn."""
+        """Queue `work` from a running loop; returns the future of its result.
+
+        Work is not run if its future is cancelled before its turn.
+        """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         if self._closed:  # nobody would ever answer: a task that is left over must not hang
             future.set_exception(JournalFault("the journal is closed already."))
@@ -52,7 +55,7 @@ class ConnectionThread(ABC):
 
     @abstractmethod
     def _do(self, group: Sequence[Work]) -> list[Answer]:
-        """Run all of it; an answer for each."""
+        """Run the whole group; returns (value, None) or (None, fault) for each piece of work."""
 
     def _run(self) -> None:
         open_for_work = True
@@ -74,7 +77,7 @@ class ConnectionThread(ABC):
                 _answer(group, self._answers([work for work, _ in group]))
 
     def _answers(self, group: Sequence[Work]) -> list[Answer]:
-        """Also where `_do` fails in a way nobody knows: whoever waits would wait for good."""
+        """Answer every task, even if `_do` fails unexpectedly: else they would wait for ever."""
         try:
             return self._do(group)
         except Exception as fault:
@@ -83,7 +86,7 @@ class ConnectionThread(ABC):
             return [(None, told)] * len(group)
 
     def broken(self, fault: Exception) -> JournalFault:
-        """What a fault of our own means for all that is asked from now on."""
+        """The fault that every task of the group gets when `_do` failed unexpectedly."""
         return JournalFault(
             f"the journal's thread met an unexpected fault: {fault!r}.",
             hint="Please report it; nothing that was confirmed is lost, and a new start goes on.",

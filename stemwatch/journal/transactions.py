@@ -1,7 +1,7 @@
-"""What the journal writes: pieces of one transaction each, run by the writer's thread.
+"""The journal's write operations: functions that run in a transaction on the writer's thread.
 
-Every change is a compare-and-set on (id, state, owner) and leaves a history row. `at` is the
-wall-clock time of the change, Unix seconds.
+Every change of a job is a compare-and-set on (id, state, owner). Every transition leaves a history
+row. `at` is the wall-clock time of the change, Unix seconds.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ class StaleJob(StemwatchError):
 
 
 class ForbiddenTransition(Exception):
-    """A step asked for a state that its job can't come into: a fault of ours, and told as one.
+    """A step asked for a state that its job can't go to: a bug of ours, reported as one.
 
-    No StemwatchError: taken for a job that moved on, it would be claimed again at once, for good.
+    It is no StemwatchError: handled like a StaleJob, the job would be claimed again without end.
     """
 
 
 class AlreadyPaid(StemwatchError):
-    """Another job for the same content is under way, or has ended: its stems come first."""
+    """Another job for the same content is under way, or has ended: its stems are used first."""
 
     code = Code.ALREADY_PAID
 
@@ -47,7 +47,7 @@ class OverBudget(StemwatchError):
 class Limit:
     """At most `minutes` of audio since the wall-clock time `since` (Unix seconds).
 
-    `inbox`: of that one's songs; None: of all together.
+    `inbox`: the limit is for that inbox's songs; None: for all songs together.
     """
 
     since: float
@@ -59,7 +59,7 @@ _ADD = f"INSERT INTO jobs ({rows.ALL}) VALUES (:{', :'.join(rows.COLUMNS)})"
 
 
 def add(db: sqlite3.Connection, job: Job, at: float) -> Job:
-    """Insert a new job; its `id` is ignored and given."""
+    """Insert a new job, whose `id` is ignored; returns it with its id."""
     job = job.evolve(id=None, created_at=job.created_at or at, updated_at=at)
     cursor = db.execute(_ADD, rows.encode(vars(job)))
     added = job.evolve(id=int(cursor.lastrowid or 0))
@@ -68,7 +68,7 @@ def add(db: sqlite3.Connection, job: Job, at: float) -> Job:
 
 
 def add_new(db: sqlite3.Connection, job: Job, at: float) -> Job | None:
-    """Insert `job` unless another has its path, or is in quarantine with its content."""
+    """Insert `job`; None if another has its path, or is in quarantine with its content."""
     sql = "SELECT 1 FROM jobs WHERE path = ? OR (content_key = ? AND state = 'quarantined') LIMIT 1"
     path = rows.encode({"path": job.path})["path"]
     akin = db.execute(sql, (path, job.content_key)).fetchone()
@@ -78,9 +78,10 @@ def add_new(db: sqlite3.Connection, job: Job, at: float) -> Job | None:
 def advance(
     db: sqlite3.Connection, job: Job, to: JobState, note: str, changes: Mapping[str, Any], at: float
 ) -> Job:
-    """Move `job` to state `to`. Raises StaleJob, and AlreadyPaid for a content under way.
+    """Move `job` to state `to`, with field changes; returns the moved job.
 
-    ForbiddenTransition where `TRANSITIONS` has no such way.
+    Raises StaleJob, AlreadyPaid if another job of this content is under way, or
+    ForbiddenTransition if `TRANSITIONS` does not allow it.
     """
     if to not in TRANSITIONS[job.state]:
         raise ForbiddenTransition(f"job {job.id} can't go from {job.state} to {to}.")
@@ -95,7 +96,7 @@ def advance(
 def update(
     db: sqlite3.Connection, job: Job, to: JobState, changes: Mapping[str, Any], at: float
 ) -> Job:
-    """Change fields, with the state. Raises StaleJob."""
+    """Set fields and the state, without a history row; returns the new job. Raises StaleJob."""
     given = {"updated_at": at, **changes, "state": to}
     moved = job.evolve(**given)
     values = rows.encode(given).values()
@@ -131,8 +132,8 @@ def intend(
             raise OverBudget(f"{minutes:.2f} minutes more would exceed {limit.minutes:g}.")
     changes = {"idempotency_key": idempotency_key, "submitted_at": at}
     moved = advance(db, job, JobState.SUBMITTING, "", changes, at)
-    # What was refused took its own row along. One that is found may have been charged, whatever
-    # becomes of this try: it stays booked, under a key that no `unbook` will ever ask for.
+    # `unbook` has deleted the row of each refused try. A row that is still here may have been
+    # charged, whatever becomes of this try. It stays booked, under a key that no `unbook` matches.
     db.execute(
         "UPDATE spend SET idempotency_key = idempotency_key || '#' || rowid"
         " WHERE idempotency_key = ?",
@@ -147,7 +148,7 @@ def intend(
 
 
 def _ended(db: sqlite3.Connection, job: Job) -> set[tuple[int, str | None]]:
-    """How the others of this content ended: as deliveries, or in quarantine."""
+    """How the other jobs of this content ended: as deliveries, or in quarantine."""
     sql = (
         f"SELECT {rows.ALL} FROM jobs WHERE content_key = ? AND id <> ?"
         " AND state IN ('delivered', 'done', 'quarantined')"
@@ -156,7 +157,7 @@ def _ended(db: sqlite3.Connection, job: Job) -> set[tuple[int, str | None]]:
 
 
 def _end(job: Job) -> tuple[int, str | None]:
-    """What stays while its file is filed, and changes where it is tried once more."""
+    """A mark of how a job ended: it stays when the original is moved, and changes with a retry."""
     return job.id, job.delivered_to if job.state in IN_OUTBOX else job.code
 
 
@@ -170,15 +171,15 @@ def take_back(db: sqlite3.Connection, job: Job, note: str, at: float) -> Job:
 
 
 def unbook(db: sqlite3.Connection, job: Job) -> None:
-    """Of its last submission only: an earlier, unconfirmed one may have been charged."""
+    """Undo the booking of the last submission only: an earlier, unconfirmed one may be charged."""
     db.execute("DELETE FROM spend WHERE idempotency_key = ?", (job.idempotency_key,))
 
 
 def sort_in(db: sqlite3.Connection, outboxes: Mapping[str, str | None]) -> None:
-    """Songs that have not ended belong to the inbox of their outbox, whatever its name was before.
+    """Give each song that has not ended to the inbox of its outbox, whatever its name was before.
 
-    `outboxes`: the name of the inbox of each. Where all have names, what has none gets the empty
-    one: it must not be taken for everybody's.
+    `outboxes`: outbox -> name of its inbox. Where all inboxes have names, a song without an inbox
+    gets the empty name: None would mean the songs of all.
     """
     own = " AND origin = 'inbox' AND state NOT IN ('done', 'gone')"
     for outbox, inbox in outboxes.items():
@@ -191,7 +192,10 @@ def sort_in(db: sqlite3.Connection, outboxes: Mapping[str, str | None]) -> None:
 def wake(
     db: sqlite3.Connection, owner: str | None, codes: Sequence[str], jobs: Collection[int] | None
 ) -> None:
-    """What waits for one of `codes`, or to be filed, is due now: of `jobs`, or (None) all."""
+    """Make jobs due now that wait for one of `codes`, or for their original to be moved.
+
+    `jobs`: only those with these ids; None: all of `owner`.
+    """
     sql = (
         "UPDATE jobs SET not_before = 0 WHERE not_before > 0 AND state NOT IN ('done', 'gone')"
         f" AND owner IS ? AND (code IN ({marks(codes)}) OR state IN ('delivered', 'quarantined'))"
@@ -211,7 +215,7 @@ def spent(db: sqlite3.Connection, since: float, inbox: str | None = None) -> tup
 
 
 def marks(values: Collection[Any]) -> str:
-    """As many question marks."""
+    """As many SQL placeholders as there are `values`."""
     return ", ".join("?" * len(values))
 
 

@@ -1,4 +1,4 @@
-"""One thread that writes: transactions from all tasks share a commit (and its fsync)."""
+"""The journal's writing thread: write operations of all tasks share a commit (and its fsync)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 class Later(Generic[T]):
-    """Work that a power cut may undo at no cost: on the disk with the next commit that waits."""
+    """Work that a power cut may undo at no cost; it is on the disk with the next durable commit."""
 
     def __init__(self, work: Callable[[sqlite3.Connection], T]) -> None:
         self._work = work
@@ -28,15 +28,15 @@ class Later(Generic[T]):
 class Writer(ConnectionThread):
     """Runs pieces of work in commit order; a result is handed out only once it is durable.
 
-    `Later` is handed out when it is committed; no commit that comes after it is durable before it.
+    The result of a `Later` is handed out at its commit. No later commit is durable before that one.
 
-    A piece's exception undoes only its own statements. It touches nothing but the database, for
-    it may be run twice. `failed` is the fault after which nothing can be remembered.
+    A piece's exception undoes only its own statements. A piece touches nothing but the database,
+    for it may be run twice. `failed` is the fault after which nothing can be written any more.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.failed: StemwatchError | None = None
-        self._waits = True  # for the disk, as `schema.connect` made it
+        self._waits = True  # commits wait for the disk, as `schema.connect` set it
         super().__init__(connection, "journal")
 
     def _do(self, group: Sequence[Work]) -> list[Answer]:
@@ -49,7 +49,7 @@ class Writer(ConnectionThread):
             return [(None, self._explain(fault))] * len(group)
 
     def broken(self, fault: Exception) -> JournalFault:
-        """Nobody knows what the transaction under way holds: nothing more is written."""
+        """Refuse all further writes: nobody knows what the transaction under way holds."""
         self.failed = told = super().broken(fault)
         return told
 
@@ -59,7 +59,10 @@ class Writer(ConnectionThread):
             self._waits = waits
 
     def _together(self, group: Sequence[Work]) -> list[Answer] | None:
-        """All of it, or nothing and None: a savepoint each would cost a fifth of the time."""
+        """Run the whole group; None, with nothing changed, if a piece of work fails.
+
+        A savepoint for each piece would cost a fifth of the time.
+        """
         self.connection.execute("BEGIN IMMEDIATE")
         try:
             answers: list[Answer] = [(work(self.connection), None) for work in group]
@@ -72,7 +75,7 @@ class Writer(ConnectionThread):
         return answers
 
     def _separately(self, group: Sequence[Work]) -> list[Answer]:
-        """Once more, with each failure undone alone."""
+        """Run the group once more, with a savepoint for each piece: a failure is undone alone."""
         self.connection.execute("BEGIN IMMEDIATE")
         answers = [self._one(work) for work in group]
         self.connection.execute("COMMIT")
@@ -93,7 +96,10 @@ class Writer(ConnectionThread):
         return value, None
 
     def _explain(self, fault: sqlite3.Error) -> StemwatchError:
-        """A failed fsync is final: the kernel has marked the pages clean, a second one lies."""
+        """Roll back; returns the fault for the tasks that wait. A failed fsync is final.
+
+        The kernel has marked the pages clean by then, so a second fsync would lie.
+        """
         if self.connection.in_transaction:
             try:
                 self.connection.execute("ROLLBACK")
@@ -106,7 +112,7 @@ class Writer(ConnectionThread):
 
 
 def _concerns_all(error: Exception) -> bool:
-    """Did the disk, the lock or the database itself fail, not one piece of work?"""
+    """Whether the disk, the lock or the database itself failed, and not one piece of work."""
     return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError
 
 

@@ -1,4 +1,4 @@
-"""What must not leave the process: keys, signed URLs, and characters that take over a terminal."""
+"""Redaction of texts and log events: removes keys, signed URLs and terminal control characters."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ class Redactor:
         self._pattern: re.Pattern[str] | None = None
 
     def add(self, *secrets: str) -> None:
-        """Secrets in any of the forms in which libraries write them.
+        """Hide these secrets from now on, in all forms in which libraries write them.
 
-        A word of fewer than four letters (a server without accounts takes any key) is none: it
+        Words of fewer than four letters are ignored (a server without accounts takes any key): they
         would be cut out of every name and message.
         """
         known = [secret for secret in secrets if len(secret) >= _SHORTEST]
@@ -73,7 +73,7 @@ class Redactor:
             self._pattern = re.compile("|".join(map(re.escape, longest_first)))
 
     def text(self, text: str) -> str:
-        """Without secrets; URLs keep their host and path only."""
+        """`text` without secrets; URLs keep their host and path only."""
         if self._pattern is not None:
             text = self._pattern.sub(GONE, text)
         if "://" in text:

@@ -24,12 +24,12 @@ from stemwatch.log.render import as_console, as_json
 with without("rich"):
     import structlog
 
-# Louder libraries than ours. httpx logs whole signed URLs at INFO.
+# The lowest levels of libraries that log too much. httpx logs whole signed URLs at INFO.
 _FLOORS = {
     "httpx": logging.WARNING,
     "httpcore": logging.WARNING,
     "asyncio": logging.INFO,
-    "watchdog": logging.CRITICAL,  # its faults are seen, mended and told by the observer
+    "watchdog": logging.CRITICAL,  # the observer sees, mends and logs its faults
     "multipart": logging.WARNING,
     "python_multipart": logging.WARNING,
 }
@@ -129,7 +129,7 @@ def redacted(text: str) -> str:
 
 
 def report_crashes() -> None:
-    """Log what no one caught, in any thread, instead of printing a traceback past the redaction."""
+    """Log uncaught exceptions of any thread, instead of printing a traceback past the redaction."""
 
     def crashed(kind: type[BaseException], error: BaseException, trace: Any, thread: str) -> None:
         info: tuple[type[BaseException], BaseException, TracebackType | None] = (kind, error, trace)

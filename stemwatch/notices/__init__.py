@@ -1,1 +1,1 @@
-"""Telling people and programs what happened: messages through Apprise, a command for an event."""
+"""Notices of what happened: messages to people through Apprise, and a command for each event."""

@@ -1,4 +1,4 @@
-"""The addresses that are told: from the configuration and its file, named without their secrets."""
+"""The addresses of notices, from the configuration and its file, with names that hold no secret."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from stemwatch.log import hide
 
 
 def addresses(settings: Settings) -> dict[str, str]:
-    """URLs by the name that they are spoken of with, such as `notify.urls[0] (ntfys)`.
+    """The URLs by a name that may be shown, such as `notify.urls[0] (ntfys)`.
 
-    They are hidden from every log. Raises ConfigFault for a `notify.urls_file` that can't be used.
+    The log never shows the URLs. Raises ConfigFault for a `notify.urls_file` that can't be used.
     """
     found = {f"notify.urls[{n}] ({_kind(u)})": u for n, u in enumerate(settings.notify.urls)}
     path = settings.notify.urls_file

@@ -1,8 +1,8 @@
-"""The helper process that speaks Apprise: it takes one task on stdin, and tells of each address.
+"""The helper process that runs Apprise: sends the messages of one task, and reports each outcome.
 
-The task is JSON: `messages`, a list of `url`, `title`, `body` and `urgent`; without a `body` the
-URL is only looked at. For each of them one line is written as soon as it is known: `index` and
-`outcome` (`sent`, `failed`, `invalid`), and `why`, without any part of the URL.
+The task is JSON on stdin: `messages`, a list of `url`, `title`, `body` and `urgent`. Without a
+`body`, the URL is only checked. For each message one line of JSON is written as soon as its outcome
+is known: `index`, `outcome` (`sent`, `failed`, `invalid`), and `why`, without any part of the URL.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from urllib.parse import unquote
 
 _AT_ONCE = 8
 _WHY = 200  # characters
-# A context's, not a thread's: Apprise hands its calls on to threads of its own.
+# A context variable, not a thread's own: Apprise hands its calls on to threads of its own.
 _said: ContextVar[list[str]] = ContextVar("said")
 
 
@@ -35,7 +35,7 @@ def main() -> None:
             outcome, why = job.result()
             line = {"index": index, "outcome": outcome, "why": _without(message["url"], why)}
             print(json.dumps(line), flush=True)
-    # A connection that hangs in a library's own thread must not keep us.
+    # A connection that hangs in a library's own thread must not keep the process alive.
     os._exit(0)
 
 
@@ -67,7 +67,7 @@ def _send(message: Mapping[str, Any]) -> tuple[str, str]:
 
 
 class _Heard(logging.Handler):
-    """Apprise's log, sorted by message: it is how a plugin says why."""
+    """Collects Apprise's log for each message: only there does a plugin say why it failed."""
 
     def emit(self, record: logging.LogRecord) -> None:
         _said.get([]).append(record.getMessage())

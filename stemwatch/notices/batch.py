@@ -1,8 +1,8 @@
-"""When who is told what: one message per window and address, and again where that failed. Pure.
+"""Batches events: one message per time window and address, tried again where that failed. Pure.
 
-The first event opens a window; when it closes, all that was gathered is one message. What an
-address did not take waits for it, summed up with what comes later, and is tried again after one,
-two, four ... windows, at last once an hour.
+The first event opens a window; when it closes, all that was gathered is one message. A message that
+an address did not take is summed up with what comes later. It is tried again after one, two,
+four ... windows, in the end once an hour.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ class _Address:
 
 
 class Batch:
-    """What waits for each of `addresses`; `kinds` are told, `every` seconds of them together.
+    """The events that wait for each of `addresses`; only events of `kinds` are sent.
 
-    Times are monotonic seconds, given by the caller.
+    `every`: the length of a window in seconds. `again`: see `Pauses`. Times are monotonic seconds,
+    given by the caller.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class Batch:
         self._addresses = {name: _Address() for name in addresses}
 
     def add(self, event: Event, now: float) -> None:
-        """Something happened."""
+        """Take in an event of the time `now`."""
         if event.kind == PAUSED:
             self._pauses.begins(event, now)
         elif event.kind != RESUMED or self._pauses.ends(event.key):
@@ -59,18 +60,18 @@ class Batch:
                 self._closes = now + self._every
 
     def due(self) -> float | None:
-        """When `take` has something to give; None: not before something happens."""
+        """The time at which `take` has something to give; None: not before the next event."""
         waiting = [a.not_before for a in self._addresses.values() if a.waiting]
         times = [self._closes, self._pauses.due(), *waiting]
         return min((time for time in times if time is not None), default=None)
 
     def take(self, now: float, *, rest: bool = False) -> dict[str, Digest]:
-        """What to send now, by address; `rest`: all that there is, for the end.
+        """The digests to send now, by address; `rest`: all that there are, at the end.
 
         Each must be answered with `sent`, `failed` or `drop` before the next `take`.
         """
         for event in self._pauses.take(now, rest=rest):
-            self._gather(event, now - self._every)  # it had its window already
+            self._gather(event, now - self._every)  # a pause has waited for a window already
         if self._closes is not None and (rest or self._closes <= now):
             for address in self._addresses.values():
                 address.waiting.merge(self._gathered)
@@ -82,11 +83,11 @@ class Batch:
         }
 
     def sent(self, name: str, now: float) -> None:
-        """It was taken."""
+        """The address `name` took its message."""
         self._addresses[name] = _Address(not_before=now + self._every)
 
     def failed(self, name: str, now: float) -> bool:
-        """It was not taken. True if that is the first failure in a row."""
+        """The address `name` did not take its message. True if it is the first failure in a row."""
         address = self._addresses[name]
         wait = min(_LONGEST, self._every * 2.0 ** min(address.failures, 20))
         address.not_before = now + max(wait, self._every)
@@ -94,10 +95,10 @@ class Batch:
         return address.failures == 1
 
     def drop(self, name: str) -> None:
-        """Nothing can ever be sent there."""
+        """Forget the address `name`: nothing can ever be sent there."""
         del self._addresses[name]
 
     @property
     def unsent(self) -> int:
-        """For how many addresses something waits."""
+        """The number of addresses that something waits for."""
         return sum(bool(address.waiting) for address in self._addresses.values())

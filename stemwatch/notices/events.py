@@ -1,4 +1,4 @@
-"""What can be told, as values: songs delivered or quarantined, pauses, their ends, the budget."""
+"""The events of notices: a song delivered or quarantined, a pause, its end, a budget used up."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DELIVERED, QUARANTINED, PAUSED, RESUMED, BUDGET = KINDS = (
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened. Empty where it does not apply.
+    """One thing that happened; fields that don't apply are empty.
 
     `code`, `message` and `hint` as in the log; `name` is a song's file name, `folder` where its
     stems are (or the folder of the quarantined file), `file` where the original is now
@@ -47,9 +47,9 @@ class Event:
 
 
 def of_job(job: Job, reason: Mapping[str, Any]) -> Event | None:
-    """What the end of this job is; None: nothing to tell (the file was taken back).
+    """The event of a job's end; None: nothing to tell (the file was taken back).
 
-    A delivery whose original can't be moved has a code, a message and a hint: why.
+    If the original of a delivered song can't be moved, `code`, `message` and `hint` say why.
     """
     file = job.path if job.filed_to is None else job.filed_to
     if job.state in IN_OUTBOX:
@@ -78,13 +78,13 @@ def of_job(job: Job, reason: Mapping[str, Any]) -> Event | None:
 
 
 def of_pause(pause: Pause, *, begins: bool) -> Event:
-    """That work is held, or that it goes on."""
+    """The event of a pause that begins or ends."""
     kind = PAUSED if begins else RESUMED
     return Event(kind, code=pause.code, message=pause.message, hint=pause.hint, inbox=pause.inbox)
 
 
 def of_budget(left: Left, waiting: int) -> Event:
-    """That `waiting` songs don't fit into what is left."""
+    """The event of a budget in which too little is left for the `waiting` songs."""
     until = time.strftime("%Y-%m-%d %H:%M", time.localtime(left.until))
     return Event(
         BUDGET,

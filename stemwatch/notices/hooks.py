@@ -1,7 +1,7 @@
-"""The user's own commands: one for an event, two at a time, and never anybody's trouble.
+"""Hooks: runs the user's command for each event, two at a time; a failing one harms nothing else.
 
-What happens is told at most once: a stop or a kill drops what still waits. `stemwatch` never waits
-for a hook but for a few seconds at its end.
+A command is run at most once for an event: a stop or a kill drops what still waits. stemwatch waits
+for hooks only at its end, for a few seconds.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Payload = Callable[[Event], Awaitable[bytes]]
 
 
 class Hooks:
-    """Runs `commands[event.kind]` for each event. `payload` makes its stdin, `seconds` each."""
+    """Runs `commands[event.kind]` for each event, with `payload(event)` as stdin, for `seconds`."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Hooks:
         self._dropped = 0
 
     def tell(self, event: Event) -> None:
-        """Run its command soon. Costs nothing here; beyond MOST that wait it is dropped."""
+        """Queue the event's command; returns at once. Beyond MOST that wait, it is dropped."""
         if event.kind not in self._commands:
             return
         if len(self._waiting) >= MOST:
@@ -100,7 +100,7 @@ class Hooks:
             ended = await run(command, given, env=env, seconds=self._seconds)
         except OSError as fault:
             self._failed(event, f"it can't be started: {fault.strerror}", "")
-        except Exception as fault:  # whatever it is, it is no song's trouble
+        except Exception as fault:  # a fault of a hook must not stop any song
             self._failed(event, f"an unexpected fault: {type(fault).__name__}", "")
         else:
             self._judge(event, ended)
@@ -114,7 +114,7 @@ class Hooks:
             self._failed(event, f"it ended with {ended.code}", ended.last_line)
 
     def _failed(self, event: Event, message: str, said: str) -> None:
-        """Told once for an event, until it works again: 200 songs are not 200 complaints."""
+        """Warn once for a kind of event, until its hook works again: not once for each song."""
         first = event.kind not in self._failing
         self._failing.add(event.kind)
         tell = log.warning if first else log.debug
@@ -134,7 +134,7 @@ def _variables(event: Event) -> dict[str, str]:
 
 
 def _passable(text: str) -> str:
-    """As a program's environment takes it; names that are not UTF-8 keep their bytes."""
+    """`text` as an environment variable takes it; names that are not UTF-8 keep their bytes."""
     with suppress(UnicodeEncodeError):
         os.fsencode(text)
         return text.replace("\0", "")[:_LONGEST]

@@ -13,7 +13,7 @@ from stemwatch.outbox.naming import readable
 
 
 async def payload(event: Event) -> bytes:
-    """The sidecar, the reason, or code, message and hint; `null` where the sidecar is gone."""
+    """The sidecar, the reason file, or code, message and hint; `null` if the sidecar is gone."""
     if event.kind == DELIVERED:
         return await asyncio.to_thread(_sidecar, event.folder)
     if event.kind == QUARANTINED:
@@ -23,7 +23,7 @@ async def payload(event: Event) -> bytes:
 
 
 def _sidecar(folder: str) -> bytes:
-    """As it is on disk: somebody may have taken the folder away meanwhile."""
+    """The sidecar as it is on disk: somebody may have taken the folder away meanwhile."""
     try:
         path = sidecar.locate(folder) if os.path.isabs(folder) else None
         return _json(None if path is None else sidecar.read(path))

@@ -1,7 +1,7 @@
-"""Running somebody else's program: in a group of its own, with a time limit, and what it says last.
+"""Runs another program in its own process group, with a time limit, and keeps its last output.
 
-It can hang, fork, ignore signals or write without end: when its time is over the whole group is
-killed, and of its output the end is kept, read no faster than costs nothing.
+The program may hang, fork, ignore signals or write without end. When its time is over, the whole
+group is killed. Only the end of its output is kept, and reading is slowed down to save CPU.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _GRACE = 1.0  # seconds between SIGTERM and SIGKILL
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """`code` as in the shell, minus the signal's number; None: its time was over."""
+    """How a program ended. `code`: its exit code, or minus a signal's number; None: time over."""
 
     code: int | None
     output: str  # the end of it, standard output and error together
 
     @property
     def last_line(self) -> str:
-        """The last thing that it said, "" if nothing."""
+        """The last line of the output that is not blank; "" if there is none."""
         return next((line for line in reversed(self.output.splitlines()) if line.strip()), "")
 
 
@@ -44,8 +44,8 @@ async def run(
 ) -> Ended:
     """Run `command` in `/` with `given` as its standard input, for `seconds` at most.
 
-    It is over when it has ended and nobody holds its output any more: what it left running in the
-    background has the same time. Raises OSError where it can't be started.
+    Returns when it has ended and nobody holds its output any more: processes that it left in the
+    background share its time. Raises OSError where it can't be started.
     """
     tail = _Tail()
     # A file, not a pipe: nobody has to read it, and nothing waits for that.
@@ -75,8 +75,8 @@ async def run(
             await _end(process, tail)
             return Ended(None, tail.text)
         finally:
-            # Also when we are cancelled. Only while somebody lives who may be of the group: the
-            # number of one that has ended may be another's one day.
+            # Also when we are cancelled. Only while a process of the group may live: the number of
+            # a group that has ended may be given to another one.
             if process.returncode is None or not tail.closed.is_set():
                 _signal(process, signal.SIGKILL)
                 await _over(process)
@@ -100,7 +100,7 @@ def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None
 
 
 async def _over(process: asyncio.subprocess.Process) -> None:
-    """Killed, it ends at once, unless a dead disk holds it: nobody waits for that."""
+    """Wait briefly for a killed process: only a dead disk can hold it, and that for too long."""
     with suppress(TimeoutError):
         async with asyncio.timeout(_GRACE):
             await process.wait()

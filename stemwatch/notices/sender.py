@@ -1,4 +1,4 @@
-"""Messages through Apprise, in a process of their own that ends when they are sent.
+"""Sends messages through Apprise, in a helper process that ends when they are sent.
 
 Apprise and its plugins take 35 MB and a second to load, and a plugin that hangs can't be stopped
 in a thread: a process gives the memory back and can be killed.
@@ -20,7 +20,7 @@ SENT, FAILED, INVALID = "sent", "failed", "invalid"
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """`body` None: the URL is only looked at."""
+    """One message to one Apprise URL; `body` None: the URL is only checked."""
 
     url: str
     title: str = ""
@@ -30,7 +30,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`kind` is SENT, FAILED (try again) or INVALID (never)."""
+    """What became of one message: `kind` is SENT, FAILED (try again) or INVALID (never)."""
 
     kind: str
     why: str = ""
@@ -39,7 +39,7 @@ class Outcome:
 async def send(
     messages: Sequence[Message], *, env: Mapping[str, str], seconds: float
 ) -> list[Outcome]:
-    """Send all of them, side by side; an outcome for each. Never raises but when cancelled."""
+    """Send all of them, side by side; returns an outcome for each. Raises only when cancelled."""
     fields = ("url", "title", "body", "urgent")
     task = {"messages": [{name: getattr(m, name) for name in fields} for m in messages]}
     try:
@@ -55,7 +55,7 @@ async def send(
 
 
 def _told(output: str) -> dict[int, Outcome]:
-    """What the helper said before it ended, was killed, or crashed; other lines are left out."""
+    """The outcomes by index that the helper wrote before it ended; other lines are left out."""
     told = {}
     for line in output.splitlines():
         try:

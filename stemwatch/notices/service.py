@@ -1,7 +1,7 @@
-"""The service's notices: what its rooms tell comes here, and goes to the addresses and the hooks.
+"""The service's notices: takes the events of the service, sends messages and runs hooks.
 
-Nothing here can hold up or break a song: telling costs a few microseconds, sending and hooks run
-beside the work, and whatever fails is logged and no more.
+Nothing here can hold up or break a song. Taking an event costs a few microseconds, sending and
+hooks run beside the work, and a failure is only logged.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _AFTER_ERROR = 60.0  # seconds
 
 @asynccontextmanager
 async def noticing(settings: Settings, ctx: Context, env: Mapping[str, str]) -> AsyncIterator[None]:
-    """Tell whoever is configured for as long as this is open, and the rest at its end."""
+    """Send notices and run hooks while this is open; at its end, send what still waits."""
     urls = usable(settings)
     if not urls and not settings.hooks:
         yield
@@ -59,7 +59,7 @@ def _failed(fault: BaseException) -> None:
 
 
 def usable(settings: Settings) -> dict[str, str]:
-    """The addresses. Where they can't be had, songs are worth more than messages about them."""
+    """The URLs by name; none, with an error in the log, where they can't be used: songs go on."""
     try:
         urls = addresses(settings)
         if urls:
@@ -71,7 +71,7 @@ def usable(settings: Settings) -> dict[str, str]:
 
 
 class Notices:
-    """`urls` by the name to speak of them with."""
+    """The notices of one service; `urls` by the name that stands for them in the log."""
 
     def __init__(
         self, settings: Settings, ctx: Context, urls: Mapping[str, str], env: Mapping[str, str]
@@ -86,25 +86,25 @@ class Notices:
         self.hooks = Hooks(settings.hooks, payload, env=env, seconds=ctx.timing.hook)
         by_message = bool(urls) and events.BUDGET in settings.notify.events
         self._budget_wanted = by_message or events.BUDGET in settings.hooks
-        self._told_until = 0.0  # Unix seconds: the budget is told once in its day or month
+        self._told_until = 0.0  # Unix seconds: the budget is reported once in its day or month
         self._wake = asyncio.Event()
         self._sending = asyncio.Lock()
         self._where = socket.gethostname().partition(".")[0]
 
-    # -- what is told ------------------------------------------------------------------------
+    # -- taking events -----------------------------------------------------------------------
 
     def job_ended(self, job: Job) -> None:
-        """A song is done, in quarantine or gone, its original filed."""
+        """Tell that a job is done, in quarantine or gone, and its original filed."""
         event = events.of_job(job, reason_of(job))
         if event is not None:
             self.tell(event)
 
     def pause_changed(self, pause: Pause, begins: bool) -> None:
-        """A pause begins or ends."""
+        """Tell that a pause begins or ends."""
         self.tell(events.of_pause(pause, begins=begins))
 
     def tell(self, event: Event) -> None:
-        """Never raises: whoever tells has more important things to do."""
+        """Take an event for hooks and messages. Never raises: its caller's song comes first."""
         try:
             self.hooks.tell(event)
             before = self._batch.due()
@@ -114,7 +114,7 @@ class Notices:
         except Exception as fault:
             log.error("notices.error", exc_info=fault)
 
-    # -- and passed on -----------------------------------------------------------------------
+    # -- sending -----------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Send what is due, until cancelled."""
@@ -148,7 +148,7 @@ class Notices:
 
     @property
     def _asks_budget(self) -> bool:
-        """A reload may set a limit, or take it away."""
+        """Whether to ask how much budget is left; a reload may set a limit, or take it away."""
         ctx = self._ctx
         return self._budget_wanted and not ctx.local and bool(ctx.budget.limits(ctx.now()))
 
@@ -188,9 +188,9 @@ class Notices:
             log.warning("notice.failed", address=name, message=outcome.why, hint=hint)
 
     async def _look_at_budget(self) -> None:
-        """Tell once in its day or month that it holds back every song that waits."""
+        """Tell, once in its day or month, that the budget holds back every song that waits."""
         if self._asks_budget and self._ctx.now() >= self._told_until:
-            with suppress(StemwatchError):  # a sick journal is told elsewhere: that must be sent
+            with suppress(StemwatchError):  # a sick journal has its own notice, still to be sent
                 await self._ask_budget()
 
     async def _ask_budget(self) -> None:
@@ -212,7 +212,7 @@ class Notices:
 
 
 async def _within(seconds: float, work: Awaitable[None]) -> None:
-    """`work`, given up after so long; whatever goes wrong is no reason not to end."""
+    """Await `work` for at most `seconds`; a fault is logged and doesn't stop the service's end."""
     try:
         async with asyncio.timeout(seconds):
             await work

@@ -1,7 +1,7 @@
 """Many events as one short message: how many of each, and the few that somebody has to see. Pure.
 
 What comes from outside (names of songs, a server's words) is shown without line breaks, control
-characters, keys and signed URLs. However much is gathered, it stays small.
+characters, keys and signed URLs. However much is gathered, the message stays small.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from stemwatch.log import redacted
 from stemwatch.notices.events import BUDGET, DELIVERED, KINDS, PAUSED, QUARANTINED, RESUMED, Event
 
-_MOST = {QUARANTINED: 8, DELIVERED: 5}  # that are named; the others are counted
+_MOST = {QUARANTINED: 8, DELIVERED: 5}  # songs that are named; the others are only counted
 _LINE = 200  # characters
 _NAME = 80
 _BODY = 1900  # what a Discord message takes, and most others
@@ -20,7 +20,7 @@ _BODY = 1900  # what a Discord message takes, and most others
 
 @dataclass(slots=True)
 class Digest:
-    """Events that wait to be told together."""
+    """Events that wait to become one message."""
 
     counts: dict[str, int] = field(default_factory=dict)
     songs: dict[str, list[str]] = field(default_factory=dict)  # by kind, the first ones
@@ -53,7 +53,7 @@ class Digest:
         named = self.songs.setdefault(kind, [])
         named += list(songs)[: max(0, _MOST.get(kind, 0) - len(named))]
         for key, line in states.items():
-            self.states.pop(key, None)  # what was told last stands last
+            self.states.pop(key, None)  # the latest state stands last
             self.states[key] = line
 
     @property

@@ -1,4 +1,4 @@
-"""Everything behind the HTTP face: put together, started and, at the end, stopped."""
+"""Puts the server's parts together, starts them and, at the end, stops them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,10 @@ async def application(
     report: Callable[[str], None],
     broken: Callable[[BaseException], None],
 ) -> AsyncIterator[Starlette]:
-    """The running server's application; `place` is the engine's, `seats` how many work at once.
+    """The running server's application, while this is open.
+
+    `place`: the engine as `module:function`; `seats`: how many jobs are separated at once;
+    `report` gets a line for the log; `broken` gets a fault that must end the server.
 
     Raises ConfigFault when the data directory can't be used, AlreadyRunning when it is taken.
     """
@@ -55,8 +58,8 @@ async def application(
         raise ConfigFault(
             f"The data directory {options.data_dir!r} can't be used by uid {os.getuid()}: "
             f"{fault.strerror}.",
-            # A parent that ends it with its standard input has chosen the place: `--data-dir` is no
-            # option of `run --local` and `split --local`.
+            # A parent that ends the server with its standard input has chosen the directory:
+            # `--data-dir` is no option of `run --local` and `split --local`.
             hint="Make it writable, or name another state_dir in the configuration."
             if options.exit_with_stdin
             else "Give a directory that this user may write with --data-dir.",
@@ -69,7 +72,7 @@ async def application(
     finally:
         cleaning.cancel()
         await asyncio.gather(service.queue.stop(), service.submissions.stop())
-        await service.callbacks.stop()  # after the queue, which still may tell it of an end
+        await service.callbacks.stop()  # after the queue, which may still tell of a job's end
         store.close()
 
 
@@ -143,7 +146,7 @@ def _payloads(links: Links, now: Callable[[], float]) -> dict[str, Payload]:
 
 
 async def _open(data_dir: str, patience: float) -> Store:
-    """Wait a little where the folder is taken: a killed service's server is just leaving."""
+    """Open the store. If it is taken, wait: a killed service's server may be about to leave."""
     deadline = time.monotonic() + patience
     while True:
         try:

@@ -1,4 +1,4 @@
-"""uvicorn, made to measure: our socket, our signals, and no ticking while nothing happens."""
+"""Serves through uvicorn with our socket and our signals, and without wake-ups while idle."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        yield  # they are caught in serve.py; uvicorn would raise them again and spoil exit code 0
+        yield  # main.py handles signals; uvicorn would raise them again and spoil exit code 0
 
     async def main_loop(self) -> None:
         """Wait, where uvicorn wakes ten times a second: an idle NAS may sleep."""
@@ -39,7 +39,7 @@ async def serve_until(
     ready: Callable[[], None],
 ) -> None:
     """Serve on `listener` until `stop`; `ready` is called once connections are taken."""
-    # Faults are printed by server.py; what is left is noise about clients that we cut off.
+    # routing.py prints faults; uvicorn's own errors are noise about clients that we cut off.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     config = uvicorn.Config(
         app,
@@ -49,7 +49,7 @@ async def serve_until(
         lifespan="off",
         log_config=None,  # no access log: signed URLs would stand in it
         access_log=False,
-        date_header=False,  # it is made by the tick
+        date_header=False,  # uvicorn makes it in the tick that we don't have
         server_header=False,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=GRACE,

@@ -1,4 +1,4 @@
-"""The listening socket, bound before anything heavy is loaded: a taken port shows at once."""
+"""Opens the listening socket before anything heavy is loaded, and gives the server's URLs."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def listen(host: str, port: int) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        # With its protocol named: asyncio turns Nagle's delay (40 ms an answer) off only then.
+        # The protocol must be named: only then does asyncio turn off Nagle's delay (40 ms each).
         listener = socket.socket(family, kind, protocol)
     except OSError as fault:
         raise _cannot_listen(host, port, fault) from fault
     try:
-        # A port whose last connections linger in TIME_WAIT is free for a restart.
+        # So that a restart can take a port whose last connections linger in TIME_WAIT.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen(256)
@@ -31,13 +31,13 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def base_url(listener: socket.socket) -> str:
-    """Such as `http://127.0.0.1:8700/v1`."""
+    """The base URL of wire A on this machine, such as `http://127.0.0.1:8700/v1`."""
     host, port = listener.getsockname()[:2]
     return _url(host, port)
 
 
 def urls_elsewhere(listener: socket.socket) -> list[str]:
-    """What other machines may call it by, where it listens on every address; else nothing."""
+    """The base URLs for other machines, where it listens on every address; else none."""
     host, port = listener.getsockname()[:2]
     if not ip_address(host).is_unspecified:
         return []
@@ -46,8 +46,8 @@ def urls_elsewhere(listener: socket.socket) -> list[str]:
 
 
 def _address_outward(family: int) -> str | None:
-    """The address by which this machine goes out; nothing is sent for that."""
-    target = "2001:db8::1" if family == socket.AF_INET6 else "192.0.2.1"  # nobody's, for examples
+    """The address from which this machine sends to others; None if it has none. Sends nothing."""
+    target = "2001:db8::1" if family == socket.AF_INET6 else "192.0.2.1"  # reserved for examples
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as asked:
             asked.connect((target, 9))
@@ -61,7 +61,7 @@ def _url(host: str, port: int) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach it."""
+    """Whether only this machine can reach `host`."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

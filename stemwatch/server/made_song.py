@@ -1,4 +1,4 @@
-"""A short made song with known tempo, key and stems: numpy only, the same for the same seed.
+"""Makes a short song with known tempo, key and stems: numpy only, the same for the same seed.
 
 Used by `stemwatch demo` and by the tests. Drums, bass, two panned chord parts and a lead with
 vibrato in the middle, in 4/4, over four chords of half a bar that leave no doubt about the key.
@@ -17,7 +17,7 @@ from stemwatch.server.engines.spectral.stft import Array
 RATE = 44_100
 NOTES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}
-CHORDS = (0, 3, 4, 0)  # I IV V I: every note of the scale, and no doubt where home is
+CHORDS = (0, 3, 4, 0)  # I IV V I: every note of the scale, and an unmistakable tonic
 LEVELS = {"vocals": 0.30, "drums": 0.55, "bass": 0.32, "guitar": 0.16, "piano": 0.14}
 DEMO_KEY, DEMO_BPM, DEMO_SECONDS = "A minor", 112.0, 24.0
 
@@ -45,7 +45,7 @@ def write_song(
     seed: int = 0,
     format: str = "wav",
 ) -> SongFacts:
-    """Write a made song; `format` is wav, flac or mp3, whatever the path is called. OSError."""
+    """Write a made song as wav, flac or mp3, whatever `path` ends with. Raises OSError."""
     mix, _ = make_song(seconds=seconds, bpm=bpm, key=key, seed=seed)
     with Encoder(path, format, rate=RATE) as encoder:
         encoder.write(mix)
@@ -211,7 +211,7 @@ def _snare(noise: Array) -> Array:
 
 
 def _to_stereo(sound: Array, pan: float) -> Array:
-    """Constant power; -1 is left, 1 right."""
+    """Pan a sound with constant power, -1 is left, 1 right; float32 (samples, 2)."""
     angle = (pan + 1) * np.pi / 4
     gains = np.array([np.cos(angle), np.sin(angle)], np.float32)
     return sound[:, None] * gains

@@ -1,4 +1,4 @@
-"""The separation server as a whole: put together, started, stopped by signals or by its parent."""
+"""Runs the separation server: listens, serves, and stops by a signal or with its parent."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def run(options: Options) -> int:
 
     Prints one line to standard output once it listens:
     `stemwatch serve: http://127.0.0.1:8700/v1 engine spectral jobs 1`; the presigned wire answers
-    at `/api/v1` of the same address. On every address (0.0.0.0) another line says what other
-    machines call it by.
+    at `/api/v1` of the same address. If it listens on every address (0.0.0.0), another line gives
+    the URLs for other machines.
     Raises ConfigFault (extra missing, unknown engine), AlreadyRunning (data_dir taken) and
     StemwatchError `listen` (address taken; exit code 1).
     """
@@ -73,7 +73,7 @@ async def _serve(options: Options, place: str, listener: socket.socket) -> int:
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:
-    """The first asks, the second insists."""
+    """The first signal stops the server in order, the second one at once."""
     loop = asyncio.get_running_loop()
 
     def ask(number: int) -> None:
@@ -86,11 +86,11 @@ def _stop_on_signals(stop: asyncio.Event) -> None:
 
 
 def _stop_with_stdin(stop: asyncio.Event) -> None:
-    """End with the parent, however it dies: then the other end of our standard input closes."""
+    """End with the parent, however it dies: its death closes our standard input."""
     loop = asyncio.get_running_loop()
 
     def watch() -> None:
-        with contextlib.suppress(OSError):  # a terminal that has ended: so has the parent
+        with contextlib.suppress(OSError):  # the terminal has ended, and so has the parent
             while os.read(0, 4096):
                 pass
         with contextlib.suppress(RuntimeError):  # the loop has ended already

@@ -1,4 +1,4 @@
-"""What a separation server is asked to do, however it is started. Imports nothing heavy."""
+"""The options of a separation server, however it is started. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ UPLOAD_TTL = 900.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """Defaults are those of `stemwatch serve`; seconds, hours and bytes as named."""
+    """The defaults are those of `stemwatch serve`; each comment names the unit."""
 
     data_dir: str
     host: str = "127.0.0.1"
     port: int = 0  # 0: any free one
     engine: str = "spectral"  # a name, or module:function
     jobs: int | None = None  # separations at once; None: the cores less one
-    key: str | None = None  # None: none is asked for
-    strict_limit: bool = False  # 429 above `jobs`, where the others would queue
-    keep_hours: float = DAY  # that results are kept
+    key: str | None = None  # None: no key is asked for
+    strict_limit: bool = False  # 429 above `jobs`, instead of a queue
+    keep_hours: float = DAY  # hours that results are kept
     url_ttl: float = URL_TTL  # seconds that a stem URL is good for
     upload_ttl: float = UPLOAD_TTL  # seconds that a presigned upload URL is good for
     public_url: str | None = None  # base of the URLs that are handed out; None: the Host header
-    min_free: int = MIN_FREE  # bytes of disk left alone
+    min_free: int = MIN_FREE  # bytes of the disk that stay free
     credits: int | None = None  # seconds of audio that may be separated; None: no limit
     rate_limit: int | None = None  # requests a minute on the presigned wire; None: no limit
     min_seconds: float = 0.0  # shorter audio is refused

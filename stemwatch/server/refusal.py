@@ -1,4 +1,4 @@
-"""An answer that is no success, raised where it is found out; each wire says it in its own form."""
+"""The exception that becomes an error answer; each wire gives it its own form."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from starlette.exceptions import HTTPException
 
 
 class Refused(HTTPException):
-    """`status_code` is wire A's; `code` is wire B's word for it (None: the status's own).
+    """A request is refused. `status_code` is wire A's; wire B may give another for it.
 
-    `more` are further fields of wire B's error.
+    `code` is wire B's error code (None: the usual one of the status); `more` are further fields of
+    wire B's error.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The separation server as a child process: started, watched, started again, ended with us.
+"""Runs the separation server as a child process: starts it, restarts it, and ends it with us.
 
 Imports nothing heavy: starlette and numpy stay in the child.
 """
@@ -25,7 +25,7 @@ from stemwatch.tasks import Broken, kept_going, supervised
 START_SECONDS = 60.0  # a cold NAS with a slow disk
 STOP_SECONDS = 5.0
 BACKOFF = (0.2, 30.0)  # seconds: the first wait before a restart, and the longest
-STEADY = 60.0  # seconds after which a child's death is news again
+STEADY = 60.0  # seconds of life after which a child's death starts the waits anew
 _READY = re.compile(rb"stemwatch serve: (http://\S+:(\d+)/v1) ")
 
 
@@ -33,8 +33,8 @@ class LocalServer:
     """One server on loopback, with a random key, for as long as this process lives.
 
     `on_restart` is called with the base URL after each restart (the port is kept where it is still
-    free). `options` are further arguments of `python -m stemwatch.server`. `broken` is told why it
-    could not be started again, once for each outage; it is tried again all the same.
+    free). `options` are further arguments of `python -m stemwatch.server`. `broken` is told once
+    for each outage why the server could not be started again; further tries follow all the same.
     """
 
     def __init__(
@@ -69,10 +69,10 @@ class LocalServer:
         return self._child.pid if self._child else None
 
     async def start(self) -> tuple[str, str]:
-        """Start it and wait until it answers: (base URL, key).
+        """Start the server and wait until it answers; returns (base URL, key).
 
         Raises ConfigFault (extra missing, unknown engine, bad folder), AlreadyRunning, or
-        StemwatchError `local_server` with what it said last.
+        StemwatchError `local_server` with the server's last words.
         """
         LOCAL.require()
         await self._launch()
@@ -80,7 +80,7 @@ class LocalServer:
         return self._base_url, self.key
 
     async def stop(self) -> None:
-        """End it; what it was separating is resumed at the next start."""
+        """End the server; the jobs that it was separating are resumed at the next start."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -126,7 +126,7 @@ class LocalServer:
             await _end(child)
             raise
         if ready is None:
-            # It is on its way out: a signal now would hide the exit code that says why.
+            # The child is about to exit: a signal now would hide the exit code that says why.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(STOP_SECONDS):
                     await child.wait()
@@ -154,7 +154,7 @@ class LocalServer:
             self._said.extend(block.decode("utf-8", "replace").splitlines())
 
     async def _watch(self) -> None:
-        """Start it again whenever it dies, later and later while it keeps dying."""
+        """Restart the server whenever it dies, later and later while it keeps dying."""
         loop = asyncio.get_running_loop()
         first, longest = BACKOFF
         wait = first
@@ -168,7 +168,7 @@ class LocalServer:
             try:
                 await self._launch()
             except (StemwatchError, OSError) as fault:
-                self._port = 0  # somebody may have taken it meanwhile
+                self._port = 0  # another program may have taken the port meanwhile
                 if not told:
                     self._broken(fault)
                 told = True
@@ -190,7 +190,7 @@ class LocalServer:
 
 
 async def _end(child: Process) -> None:
-    """Ask, by the end of its standard input as well; insist after a while."""
+    """Ask the child to end, by SIGTERM and the end of its standard input; kill it after a while."""
     if child.returncode is None:
         assert child.stdin is not None
         child.stdin.close()

@@ -1,1 +1,1 @@
-"""The running service: its start and end, its inboxes, and what others are told of it."""
+"""The running service: its start and end, its inboxes, its status file and its watchdog."""

@@ -1,4 +1,4 @@
-"""What the rounds through an inbox see of the service: files in, trouble out."""
+"""Admits files that the rounds through an inbox found, and turns their faults into pauses."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from stemwatch.workers.pool.outcome import pause, resumed
 
 
 class Front:
-    """What the rounds through one inbox see of the service. `ahead`: files may be read early."""
+    """Connects the rounds of one inbox to the service.
+
+    `ahead`: files may be read before they have settled.
+    """
 
     def __init__(
         self, inbox: Inbox, context: Context, place: Place, intake: Intake, *, ahead: bool
@@ -41,8 +44,8 @@ class Front:
         self._context.bell.added(await self._intake.admit(candidate, patient=patient))
 
     def expect(self, path: str, seen: Identity) -> None:
-        with suppress(OSError):  # the inbox has just gone: the next look tells
-            # A disk of another kind may be mounted inside it, and tell less by its ctimes.
+        with suppress(OSError):  # the inbox has just gone: the next round reports it
+            # A file system whose ctimes tell less may be mounted inside the inbox.
             if self._ahead and seen.device == os.stat(self.inbox.folders.inbox).st_dev:
                 self._intake.reader.expect(path)
 

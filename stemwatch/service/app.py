@@ -39,7 +39,7 @@ from stemwatch.workers.pool.turns import Pool
 from stemwatch.workers.steps import as_flac
 
 DRAIN_SECONDS = 75.0  # below the unit's TimeoutStopSec
-_THREADS = 64  # made as they are needed; what hangs at once is 16 files and the pool's seats
+_THREADS = 64  # made as needed; at most 16 files and the pool's seats hang at once
 
 
 async def run_service(
@@ -54,9 +54,9 @@ async def run_service(
     """Run until a signal (or, with `once`, until all is worked off); returns the exit code.
 
     `read` gives the configuration anew at a SIGHUP; None: the same file again.
-    Raises StemwatchError when it can't start, or can't remember any more.
+    Raises StemwatchError when it can't start, or can't write its journal any more.
     """
-    # So many that calls into a share that hangs leave some for everything else.
+    # So many threads that calls which hang in a share leave some for everything else.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS))
     _open_folders(settings)
     renames.warn(settings)
@@ -89,8 +89,8 @@ async def run_service(
 def _open_folders(settings: Settings) -> None:
     """Raise ConfigFault for folders that can't be used.
 
-    Of several inboxes, those that can be served are: one person's absent disk is told, and waited
-    for, while the others' songs go on.
+    Of several inboxes, all with usable folders are served. One person's absent disk is reported and
+    waited for while the others' songs go on.
     """
     found = [try_folders(settings, below=inbox.key("")) for inbox in settings.every_inbox]
     mine = try_folders(settings, below="state_dir") if settings.inboxes else []
@@ -185,14 +185,14 @@ class Service:
             for task in done:
                 _require_well(task)
         finally:
-            looked = self._inboxes.looked  # a drain cuts off whatever is being taken in
+            looked = self._inboxes.looked  # asked now: a drain stops the intake of files
             await self._drain([*ends])
         if not once:
             return 0  # stopped by a signal: the manager's way, whatever is left for the next start
         return await verdict(self._context, self._inboxes, since=self._started, looked=looked)
 
     async def _prepare(self) -> None:
-        """What an earlier run, or none, left behind."""
+        """Clean up and recover after an earlier run."""
         context = self._context
         every = self._settings.every_inbox
         await context.journal.sort_in({inbox.folders.outbox: inbox.name for inbox in every})
@@ -201,7 +201,7 @@ class Service:
         await self._pool.recover()
 
     def _take(self, settings: Settings) -> None:
-        """A configuration that was read again: all of it that can change under way."""
+        """Apply a configuration that was read again, as far as it can change while running."""
         self._settings = settings
         self._inboxes.take(settings)
         retune(self._context, settings)
@@ -217,7 +217,7 @@ class Service:
         loop.add_signal_handler(signal.SIGHUP, hangup.signalled)
 
     def _hung_up(self) -> None:
-        if not self._stop.is_set():  # told by the kernel and by the shell: never a second signal
+        if not self._stop.is_set():  # both kernel and shell send it: it is no second signal
             self._signalled()
 
     def _signalled(self) -> None:
@@ -233,7 +233,7 @@ class Service:
         for task in tasks:
             if task.get_name() != "pool":
                 task.cancel()
-        # A manager gives more time when it is asked; without one, what starts us also kills us.
+        # A service manager gives more time when it is asked. Without one, we may be killed soon.
         costly = self._context.timing.answer + 10.0 if self._manager.listens else 0.0
         await self._manager.drain(self._pool.stop(DRAIN_SECONDS, costly))
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -250,11 +250,11 @@ class Service:
 
 
 def _require_well(part: asyncio.Task[object]) -> None:
-    """A part that died ends the service, and its manager starts it again: raises its fault."""
+    """Raise the fault of a task that died: the service ends, and its manager starts it again."""
     fault = part.exception()
     if fault is None:
         return
-    # Told here too: where a disk hangs, the process may be ended before its caller can tell.
+    # Logged here too: where a disk hangs, the process may be ended before its caller can log it.
     if isinstance(fault, StemwatchError):
         why = {"message": fault.message, "hint": fault.hint}
         log.critical("service.failed", part=part.get_name(), **why)

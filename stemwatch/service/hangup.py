@@ -1,8 +1,8 @@
-"""SIGHUP: the end of our terminal, or somebody's wish that the configuration be read again?
+"""Tells the two meanings of SIGHUP apart: our terminal has ended, or a reload is wanted.
 
-Both come as the same signal. The kernel takes a terminal that has ended away from all who were on
-it before it tells them, so one look tells them apart. `nohup` and service managers leave no
-terminal, or ask for SIGHUP to be ignored: then it only ever means a reload.
+The kernel takes a terminal that has ended away from its processes before it signals them, so one
+look for the terminal decides. `nohup` and service managers leave no terminal, or ask for SIGHUP to
+be ignored: then it only ever means a reload.
 """
 
 from __future__ import annotations

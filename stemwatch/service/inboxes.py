@@ -1,4 +1,4 @@
-"""The inboxes of a running service: each is watched and looked through by itself."""
+"""The inboxes of a running service: each is watched and scanned by itself."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from stemwatch.wiring.working_set import intake_of
 from stemwatch.workers.context import Context
 from stemwatch.workers.pool.outcome import pause
 
-_PATIENCE = 20  # quiet windows that a file with missing bytes is waited for
+_PATIENCE = 20  # quiet windows for which a file with missing bytes is waited for
 
 
 class Served:
@@ -70,16 +70,16 @@ class Served:
         )
 
     def take(self, inbox: Inbox, watch: Watch) -> None:
-        """A configuration that was read again: all of it that can change under way."""
+        """Apply a configuration that was read again, as far as it can change while running."""
         self._front.inbox = inbox
         quiet = quiet_seconds(watch.settle_seconds, network=self._mode.network)
         self._settler.repace(quiet, quiet * _PATIENCE)
         self.rounds.look_for(Filter(watch.extensions, watch.ignore), watch.rescan_seconds)
 
     async def prepare(self) -> None:
-        """Put in order what an earlier run, or none, left behind.
+        """Clean up after an earlier run, and rebuild the journal from the outbox if it was lost.
 
-        One whose folders can't be used is prepared later: told as a pause, and waited for. Raises
+        An inbox whose folders can't be used is reported as a pause, and prepared later. Raises
         JournalFault.
         """
         try:
@@ -98,7 +98,7 @@ class Served:
         if self.name is not None:
             await self._place.demand_results()  # one that hangs must not hold up the others' start
         await self._place.recall(journal)
-        # Without its disk there is nothing to rebuild from, and songs would be paid for again.
+        # Without the outbox there is nothing to rebuild from: songs would be paid for again.
         require = self._place.require_results
         await rebuild(journal, self._outbox, require=require, inbox=self.name)
         await asyncio.to_thread(_clear_old_staging, self._outbox, self._context)
@@ -108,7 +108,7 @@ class Served:
     async def run(self) -> None:
         """Look through the inbox until cancelled."""
         while not self._prepared:
-            self.rounds.under_way.set()  # as far as it goes: nobody must wait for a disk to start
+            self.rounds.under_way.set()  # the service's start must not wait for this disk
             await asyncio.sleep(self._context.timing.disk_recheck)
             await self.prepare()
         try:
@@ -117,12 +117,12 @@ class Served:
             await self._front.close()
 
     def standstill(self) -> float:
-        """Seconds since the last sign that it goes on; one that waits for its disk does."""
+        """Seconds since the last sign of progress; 0 while it waits for its disk."""
         return self.rounds.standstill() if self._prepared else 0.0
 
     @property
     def away(self) -> bool:
-        """Whether the inbox is not there, or its results' disk was not there yet."""
+        """Whether the inbox is away, or the disk of its results has not been there yet."""
         pauses = self._context.gate.pauses
         return not self._prepared or any(
             (p.code, p.inbox) == (Code.INBOX, self.name) for p in pauses
@@ -130,7 +130,7 @@ class Served:
 
     @property
     def watching(self) -> dict[str, Any]:
-        """How it is watched, for others to see."""
+        """How the inbox is watched, for the status file and the log."""
         return {
             "mode": self.watcher.mode,
             "reason": self.watcher.reason,
@@ -170,12 +170,12 @@ class AllServed:
 
     @property
     def completed(self) -> int:
-        """Whole scans, of the one that has the fewest."""
+        """The number of whole scans of the inbox that has the fewest."""
         return min(served.rounds.completed for served in self.every)
 
     @property
     def looked(self) -> bool:
-        """Whether all that was found is in the journal, wherever an inbox is there."""
+        """Whether all files found are in the journal, of every inbox that is not away."""
         return all(served.rounds.idle or served.away for served in self.every)
 
     @property
@@ -203,7 +203,7 @@ class AllServed:
 
     @property
     def watching(self) -> dict[str, Any]:
-        """As of one inbox: of several, the first that is not watched as it should be."""
+        """How one inbox is watched: if there is one, the first that is not watched as it should."""
         shown = min(
             self.every, key=lambda served: (served.watcher.healthy, not served.watcher.reason)
         )
@@ -211,7 +211,7 @@ class AllServed:
 
 
 def _clear_old_staging(outbox: str, context: Context) -> None:
-    """Parts of jobs that the remote has forgotten too; younger ones may be somebody's at work."""
+    """Delete staged parts of jobs that the server has forgotten too; younger ones may be in use."""
     staging.require(outbox)
     hidden = os.path.join(outbox, staging.HIDDEN)
     with durable.disk_faults(hidden), suppress(FileNotFoundError):

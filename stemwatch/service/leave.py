@@ -1,4 +1,4 @@
-"""The process's own end, which a thread in a share that hangs must not hold up."""
+"""Ends the process soon after the service, even if a thread hangs in a share."""
 
 from __future__ import annotations
 

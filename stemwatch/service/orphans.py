@@ -1,4 +1,4 @@
-"""Songs that wait for a `split` that was interrupted: nobody may ever run it again."""
+"""Takes over jobs of an interrupted `split` that queued songs wait for: it may never run again."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _UNDER_WAY = (JobState.SUBMITTING, JobState.SEPARATING, JobState.SEPARATED)
 
 
 async def keep(ctx: Context, state_dir: str) -> None:
-    """Take over what our queued songs wait for and nobody works on; until cancelled."""
+    """Until cancelled, take over jobs that our queued songs wait for and nobody works on."""
     dead: set[str] = set()
     while True:
-        # Seldom, as it is an idle service too that looks; and twice, as it may be run again.
+        # Seldom, as an idle service looks too. Twice, as the `split` may be run again meanwhile.
         await asyncio.sleep(ctx.timing.restart if dead else ctx.timing.status_idle)
         try:
             before, dead = dead, await _dead(ctx, state_dir)
@@ -28,12 +28,12 @@ async def keep(ctx: Context, state_dir: str) -> None:
                 await take_over(ctx, lost)
         except JournalFault:
             raise
-        except StemwatchError as fault:  # as of a full disk: looked at again
+        except StemwatchError as fault:  # such as a full disk: it is tried again
             log.debug("job.not_taken_over", code=fault.code, message=fault.message)
 
 
 async def _dead(ctx: Context, state_dir: str) -> set[str]:
-    """Those who separate what we wait for, and live no more."""
+    """The owners of the jobs that we wait for, if their processes are dead."""
     awaited = await ctx.journal.awaited(ctx.owner) or []
     return {o for o, _ in awaited if o is not None and not _lives(state_dir, o)}
 
@@ -41,12 +41,12 @@ async def _dead(ctx: Context, state_dir: str) -> set[str]:
 def _lives(state_dir: str, owner: str) -> bool:
     try:
         return lock.is_held(lock.of_owner(state_dir, owner))
-    except OSError:  # another account's: who can't tell takes nothing
+    except OSError:  # another account's lock: we can't tell, and so take nothing
         return True
 
 
 async def take_over(ctx: Context, lost: set[str]) -> None:
-    """Go on with what these owners left; what somebody takes up at this moment stays theirs."""
+    """Take over the jobs of these owners; a job that somebody takes up just now stays theirs."""
     for dead in await ctx.journal.in_states(_UNDER_WAY):
         if dead.owner in lost:
             with suppress(StaleJob):
@@ -57,13 +57,13 @@ async def take_over(ctx: Context, lost: set[str]) -> None:
 async def _take_over(ctx: Context, dead: Job) -> None:
     if dead.remote_id is None and not ctx.local:
         await _left_to_a_person(ctx, dead)
-    # A server on this machine is its owner's own, and so is what it has made.
+    # A server on this machine was its owner's own, and so were the results on it.
     elif (heir := await ctx.journal.inherit(dead, theirs=ctx.local)) is not None:
         told = f"the `split` that separated it as {dead.path} was interrupted."
         log.warning("job.taken_over", name=heir.name, id=heir.id, message=told)
 
 
 async def _left_to_a_person(ctx: Context, dead: Job) -> None:
-    """It may have been charged: what waits for it is told so by its own next claim."""
+    """Reject a job that may be charged; songs that wait for it learn that at their next claim."""
     if await ctx.journal.with_content(dead.content_key, (JobState.QUEUED,)):
         await reject(ctx, dead, Unconfirmed("its `split` was stopped just when it was submitted."))

@@ -1,7 +1,7 @@
-"""SIGHUP: the configuration is read again, and what can change under a running service does.
+"""Reloads the configuration at SIGHUP, and applies what can change in a running service.
 
-A faulty one is reported and the old one stays, whole. Keys that are woven into open files, folders
-and connections take effect at a restart, and are named when they were changed.
+A faulty configuration is reported, and the old one stays as a whole. Keys of files, folders and
+connections that are open take effect at a restart, and are named when they were changed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Read = Callable[[], Settings]
 
 
 def again(settings: Settings, env: Mapping[str, str]) -> Read:
-    """Reads the file that `settings` came from; without one they stay as they are."""
+    """A function that reads the file of `settings` again; without a file they stay as they are."""
     source = settings.source
     return lambda: settings if source is None else load(source, env=env)
 
@@ -51,7 +51,7 @@ class Reload:
         task.add_done_callback(self._tasks.discard)
 
     async def run(self) -> None:
-        """Read, and take what is sound. Never raises."""
+        """Read the configuration, and apply it if it is sound. Never raises."""
         async with self._turn:
             self._begun()
             note = "the new configuration could not be read: the old one stays"
@@ -63,7 +63,7 @@ class Reload:
                 self._ended(note)
 
     async def _reload(self) -> str:
-        """Returns what the owner still has to do, in one sentence; "" for nothing."""
+        """Reload; returns what the owner still has to do, in one sentence; "" for nothing."""
         try:
             found = await asyncio.to_thread(self._read)
         except ConfigFault as fault:

@@ -1,4 +1,4 @@
-"""Keeps others informed how the service is: the status file, and a tick for the manager."""
+"""Writes the service's status file on every change, and gives the service manager its tick."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from stemwatch.service.systemd import Manager
 from stemwatch.workers import progress
 from stemwatch.workers.context import Context
 
-# Seconds from a change to its report. What a rescan leaves is asked of the journal just then, and
-# threads that run at once wake one another for the interpreter: an eighth of an idle service's
-# wake-ups.
+# Seconds from a change to its report. A rescan queries the journal just then, and threads that run
+# at once wake one another for the interpreter. This saves an eighth of an idle service's wake-ups.
 _AFTER = 0.05
 
 
@@ -44,7 +43,7 @@ class Report:
     async def run(self) -> None:
         """Write on every change, at most once a second; until cancelled.
 
-        While nothing is under way it wakes up for what is told to it, for the rest once a minute.
+        While nothing is under way it wakes up on a change that is reported, else once a minute.
         """
         seen: object = None
         while True:
@@ -57,7 +56,7 @@ class Report:
             await self._rest(idle=told and not self._context.gate.pauses)
 
     async def _rest(self, *, idle: bool) -> None:
-        """Until the next tick; at the start, until the first scan is under way at most."""
+        """Sleep until the next tick; at the start, until the first scan is under way at most."""
         timing, watchdog = self._context.timing, self._manager.watchdog or math.inf
         if not self._manager.is_ready:
             await _at_most(timing.status_every, self._inboxes.under_way())
@@ -79,7 +78,7 @@ class Report:
         return (context.progress.changes, pauses, watching, context.credit.known)
 
     def _snapshot(self) -> progress.Snapshot:
-        """Taken on the loop: in a thread, what is looked at would change under its eyes."""
+        """The status now. Made on the event loop, as it could change while a thread reads it."""
         context, clock = self._context, self._context.clock()
         return progress.Snapshot(
             version=__version__,
@@ -112,7 +111,7 @@ class Report:
         )
 
     def _write_status(self, snapshot: progress.Snapshot) -> None:
-        with suppress(OSError):  # a full disk is told elsewhere; a late status harms nobody
+        with suppress(OSError):  # a full disk is reported elsewhere; a late status is harmless
             progress.write(self._state_dir, snapshot)
 
 

@@ -1,4 +1,4 @@
-"""Telling the service manager (systemd) how we are: one datagram each, no library.
+"""The notification protocol of systemd: one datagram for each message, without a library.
 
 Without `$NOTIFY_SOCKET` every call does nothing and returns False.
 """
@@ -49,7 +49,7 @@ def extend(seconds: float, env: Env) -> bool:
 
 
 def alive(env: Env) -> bool:
-    """Send only while the service really goes on (`vital`), or a hang goes unnoticed."""
+    """Send only while the service makes progress (`watchdog.Vital`), or a hang goes unnoticed."""
     return notify("WATCHDOG=1", env)
 
 

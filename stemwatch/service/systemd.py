@@ -1,6 +1,6 @@
-"""What the service manager (systemd) is told, and when: ready, alive, how it stands, more time.
+"""Tells the service manager (systemd): ready, alive, status line, more time to start or stop.
 
-Everything is said from one tick of the report, so that an idle service does not wake up for it.
+While it runs, all of it is sent from the report's tick: an idle service does not wake up for it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def status_line(counts: Mapping[str, int], done_today: int, reasons: list[str]) 
 
 
 class Manager:
-    """Speaks for one service. Without `$NOTIFY_SOCKET` it keeps silent and asks nothing."""
+    """Speaks for one service. Without `$NOTIFY_SOCKET` it sends nothing and queries nothing."""
 
     def __init__(self, context: Context, vital: Vital, env: Mapping[str, str]) -> None:
         self._context = context
@@ -58,7 +58,7 @@ class Manager:
     # -- the start -------------------------------------------------------------------------
 
     async def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run `work`, which comes before everything else, asking for time while it lasts."""
+        """Run `work`, which comes before all else, and ask for more time while it lasts."""
         await self._meanwhile(self._ask_for_start(), work)
 
     async def _ask_for_start(self) -> None:
@@ -72,7 +72,7 @@ class Manager:
     # -- a tick of the report --------------------------------------------------------------
 
     async def tick(self, under_way: bool) -> bool:
-        """Say what is new. `under_way`: the first scan of the inbox is. True if all is said."""
+        """Send what is new. `under_way`: the first scan has begun. True if all of it was sent."""
         if under_way and not self.is_ready:
             self.is_ready = True
             sd_notify.ready(self._env)
@@ -100,7 +100,7 @@ class Manager:
         if state == self._told or now < self._next_count:
             return state == self._told
         self._next_count = now + min(_COUNT_EVERY, 2 * context.timing.status_every)
-        with suppress(StemwatchError):  # told elsewhere, and louder
+        with suppress(StemwatchError):  # reported elsewhere, and louder
             done = await context.journal.changed_since(JobState.DONE, state[-1])
             line = status_line(await context.journal.counts(), done, self._reasons())
             self._told = state
@@ -132,7 +132,7 @@ class Manager:
     # -- the end ---------------------------------------------------------------------------
 
     async def drain(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run `work`, the end of the service, asking for time while it may be worth a song."""
+        """Run `work`, the service's end, and ask for more time while it may save a paid song."""
         sd_notify.stopping(self._env)
         await self._meanwhile(self._ask_for_time(), work)
 

@@ -1,4 +1,4 @@
-"""How `run --once` ended: its exit code, and the log's word on what is left and why."""
+"""The exit code of `run --once`, and the log lines that say what is left and why."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _LEFT = (JobState.QUEUED, JobState.SUBMITTING, JobState.SEPARATING, JobState.SEP
 
 
 async def verdict(context: Context, inboxes: AllServed, *, since: float, looked: bool) -> int:
-    """The exit code; of the service's own songs alone, those of a `split` are that command's.
+    """Return the exit code, and log what is left. Songs of a `split` don't count.
 
-    `since`: the start, Unix seconds; `looked`: whether all that was there came into the journal.
+    `since`: the start, Unix seconds; `looked`: whether all files found came into the journal.
     """
     unfiled = await _tell_unfiled(context)
     counts = await context.journal.counts(own=True)
     waiting, unreadable = sum(counts[state] for state in _LEFT), len(inboxes.unreadable)
-    # What can't be looked into is left in the inbox, and is in no count of the journal.
+    # Files that can't be examined stay in the inbox, and are in no count of the journal.
     blind = any(held.code == Code.AUDIO_HELPER for held in context.gate.pauses)
     if waiting or unreadable or inboxes.away or not looked or blind:
         for held in context.gate.pauses:
@@ -40,7 +40,7 @@ async def verdict(context: Context, inboxes: AllServed, *, since: float, looked:
 
 
 async def _tell_unfiled(context: Context) -> bool:
-    """Name the songs whose original could not be moved; whether there are any."""
+    """Log the songs whose original could not be moved; returns whether there are any."""
     journal = ReadOnlyJournal(context.journal.path)
     try:
         jobs = await journal.unfiled(_NAMED)
@@ -53,7 +53,7 @@ async def _tell_unfiled(context: Context) -> bool:
 
 
 async def _tell_budget(context: Context, inboxes: AllServed) -> None:
-    """Of each inbox, the limit that holds songs back, and until when."""
+    """Log for each inbox the limit that holds songs back, and until when."""
     journal = ReadOnlyJournal(context.journal.path)
     try:
         for served in inboxes.every:

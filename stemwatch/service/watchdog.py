@@ -1,7 +1,7 @@
-"""Whether the service really goes on: the rounds with their watcher, the journal, the workers.
+"""Liveness checks for the watchdog: do the rounds, the journal and the workers make progress?
 
-A timer that answers proves that the event loop turns, and nothing else. Whoever asks does so on
-that loop, so a loop that hangs is silent by itself.
+A timer that fires proves that the event loop runs, and nothing else. These checks run on that loop,
+so a loop that hangs falls silent by itself.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from stemwatch.errors import StemwatchError
 from stemwatch.journal.journal import Journal
 from stemwatch.workers.pool.turns import Pool
 
-# Seconds: slow is not hung. A sleeping disk takes 20 s to turn, a share that went away a minute.
-ROUNDS_PATIENCE = 300.0  # beyond a rescan; the watcher is looked after in every round
+# Seconds: slow is not hung. A sleeping disk takes 20 s to spin up, a lost share a minute to fail.
+ROUNDS_PATIENCE = 300.0  # beyond a rescan; every round checks the watcher too
 JOURNAL_PATIENCE = 120.0
 TURN_PATIENCE = 300.0
 STEP_PATIENCE = 600.0  # beyond the longest single call that is allowed
 
 
 class Looking(Protocol):
-    """What it asks of the rounds through the inboxes."""
+    """What `Vital` needs of the rounds through the inboxes."""
 
     def standstill(self) -> float:
         """Seconds since the last sign that they go on."""
 
 
 class Vital:
-    """The signs of life. `rescan` and `longest_call` give seconds, as configured now."""
+    """Finds what stands still. `rescan` and `longest_call` give seconds, as configured now."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Vital:
         self._moved = clock()
 
     def hung(self) -> str:
-        """What stands still, in words; "" while everything goes on. Call it now and then."""
+        """What stands still, in words; "" while everything goes on. To be called regularly."""
         now = self._clock()
         for what, silent, patience in (
             ("the look through the inbox", self._rounds.standstill(), self.rounds_patience()),
@@ -72,10 +72,10 @@ class Vital:
         return self._rescan() + ROUNDS_PATIENCE
 
     def _journal_silent(self, now: float) -> float:
-        """Seconds that a commit of nothing is waiting for its turn. A full disk is an answer."""
+        """Seconds that the journal leaves a request unanswered. A full disk is an answer too."""
         if self._pulse is None or self._pulse.done():
             if self._pulse is not None:
-                self._pulse.result()  # a journal that fails in a way nobody knows ends the service
+                self._pulse.result()  # raises an unforeseen fault, which ends the service
             self._pulsed = now
             self._pulse = asyncio.create_task(self._ask_journal(), name="pulse")
         return now - self._pulsed
@@ -85,7 +85,7 @@ class Vital:
             await self._journal.pulse()
 
     def _motionless(self, now: float) -> float:
-        """Seconds in which steps were under way and not one ended or moved a byte."""
+        """Seconds in which steps were under way, and none of them ended or moved a byte."""
         moves = self._pool.moves
         if moves != self._moves or not self._pool.busy:
             self._moves, self._moved = moves, now

@@ -1,4 +1,4 @@
-"""Webhooks turned on: have the API call us, keep the secrets that its calls are signed with.
+"""Registers our webhook at the API, and keeps the secrets that its calls are signed with.
 
 Until the API is told, and wherever that fails, polling goes on as if there were no webhooks.
 """
@@ -25,7 +25,7 @@ from stemwatch.workers.pacing.pace import full_jitter
 from stemwatch.workers.pool.webhook_calls import Callbacks
 
 FILE = "webhook-secrets.json"
-_KEPT = 2  # the newest, and the one before it: a rotation must not refuse what is on its way
+_KEPT = 2  # the newest, and the one before: a new secret must not refuse calls on their way
 
 
 class Secrets:
@@ -54,7 +54,7 @@ class Secrets:
         return bool(self._own or self._given.get(url))
 
     def keep(self, url: str, secret: str) -> None:
-        """Add one that is told only once; on disk (mode 600) before this returns."""
+        """Add a secret, which is told only once; on disk (mode 600) before this returns."""
         hide(secret)
         self._given = {url: [secret, *self._given.get(url, [])][:_KEPT]}
         durable.write_file(self._path, json.dumps(self._given).encode(), replace=True, mode=0o600)
@@ -65,11 +65,11 @@ class Secrets:
                 found = json.load(file)
             return {str(url): [str(one) for one in given] for url, given in found.items()}
         except (OSError, ValueError, AttributeError, TypeError):
-            return {}  # it can't be asked for again, but a new one can be made
+            return {}  # the API tells no secret again, but makes new ones
 
 
 class Called(NamedTuple):
-    """What takes the API's calls, the secrets they are checked with, and where it is called."""
+    """What takes the API's calls, the secrets they are checked with, and the URL they come to."""
 
     receive: Receiver
     secrets: Secrets
@@ -77,7 +77,7 @@ class Called(NamedTuple):
 
 
 def receiver_of(settings: Settings, ctx: Context) -> Called | None:
-    """How this service is called; None: no webhooks. Raises ConfigFault."""
+    """What is needed to be called by the API; None: no webhooks. Raises ConfigFault."""
     if settings.web.public_url is None or settings.local:
         return None
     secrets = Secrets(settings.state_dir, settings.web.webhook_secret_file)
@@ -87,7 +87,7 @@ def receiver_of(settings: Settings, ctx: Context) -> Called | None:
 
 @contextlib.contextmanager
 def registered(ctx: Context, called: Called) -> Iterator[None]:
-    """Tell the API beside the work, for as long as this is open."""
+    """Register our URL at the API, in a task that runs while this is open."""
     telling = kept_going(
         lambda: _register(ctx, called.secrets, called.url), _failed, pause=ctx.timing.account_max
     )
@@ -120,7 +120,7 @@ async def _register(ctx: Context, secrets: Secrets, url: str) -> None:
 
 
 async def _told(ctx: Context, secrets: Secrets, url: str, *, first: bool) -> bool:
-    """One try. True if there is no more to be done."""
+    """Try once to register. True if there is no more to be done."""
     try:
         await ctx.requests.take()
         made = await ctx.api.register_webhook(url, known=secrets.known(url))

@@ -2,5 +2,5 @@
 
 from stemwatch.lean_imports import without
 
-with without("httpx._main"):  # its command line
+with without("httpx._main"):  # httpx's own command line, never used
     import httpx  # noqa: F401 - here, before any module of this room imports it

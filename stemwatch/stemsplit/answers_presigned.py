@@ -13,14 +13,15 @@ from stemwatch.stemsplit.interface import RemoteJob, RemoteStatus
 from stemwatch.stemsplit.rate_headers import unix_seconds
 
 _ENDED = {"completed": RemoteStatus.COMPLETED, "failed": RemoteStatus.FAILED}
-# Jobs that ours can be told apart from by age only with room for two clocks that differ.
+# Seconds by which the server's clock and ours may differ when the ages of jobs are compared.
 _CLOCKS = 900.0
 
 
 def parse_detail(answer: Answer, remote_id: str, *, stems: int) -> RemoteJob:
-    """A 200 to `GET /jobs/{remote_id}`; raises RetryLater (`bad_answer`) or Reject.
+    """Parse a 200 to `GET /jobs/{remote_id}`; raises RetryLater (`bad_answer`) or Reject.
 
-    A job whose results are deleted (`EXPIRED`) is a Reject: asking again would never end.
+    `stems` is the number ordered. A job whose results are deleted (`EXPIRED`) is a Reject: asking
+    again would never end.
     """
     data = answer.json()
     if data is None:
@@ -61,20 +62,20 @@ def parse_detail(answer: Answer, remote_id: str, *, stems: int) -> RemoteJob:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of `GET /jobs`: (id, file name) of each, when each was made, and is it the last."""
+    """One page of `GET /jobs`: (id, file name) and Unix time of each job, and is it the last."""
 
     names: list[tuple[str, str]]
     times: list[float]
     last: bool
 
     def all_before(self, since: float) -> bool:
-        """Can nothing after this page be as young as `since`? Only in a list that is in order."""
+        """Whether all jobs on later pages are older than `since`; only a sorted list can tell."""
         in_order = self.times == sorted(self.times, reverse=True)
         return in_order and bool(self.times) and self.times[-1] < since - _CLOCKS
 
 
 def parse_page(answer: Answer) -> Page:
-    """A 200 to `GET /jobs`; raises RetryLater where it does not tell what each job's file is."""
+    """Parse a 200 to `GET /jobs`; raises RetryLater if a job has no id or no file name."""
     data = answer.json() or {}
     items, pages = data.get("jobs"), data.get("pagination")
     if not isinstance(items, list):
@@ -94,7 +95,7 @@ def parse_page(answer: Answer) -> Page:
 
 
 def webhooks_at(answer: Answer, url: str) -> list[str]:
-    """Ids of the active webhooks at `url`, in the answer to `GET /webhooks`."""
+    """Ids of the webhooks at `url`, in the answer to `GET /webhooks`."""
     items = (answer.json() or {}).get("webhooks")
     found = [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
     ids = [usable_id(i.get("id")) for i in found if i.get("url") == url]
@@ -102,7 +103,7 @@ def webhooks_at(answer: Answer, url: str) -> list[str]:
 
 
 def seconds(value: Any) -> float | None:
-    """A count that is not negative; None for anything else."""
+    """A finite number that is not negative; None for anything else."""
     return 0.0 if value == 0 and not isinstance(value, bool) else positive(value)
 
 

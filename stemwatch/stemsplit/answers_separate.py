@@ -10,9 +10,9 @@ _ENDED = {"completed": RemoteStatus.COMPLETED, "failed": RemoteStatus.FAILED}
 
 
 def parse_job(answer: Answer, remote_id: str, *, stems: int) -> RemoteJob:
-    """A 200 to `GET /jobs/{remote_id}`; raises RetryLater (`bad_answer`) or Reject.
+    """Parse a 200 to `GET /jobs/{remote_id}`; raises RetryLater (`bad_answer`) or Reject.
 
-    Extra keys are ignored, and so are stems that were not asked for.
+    `stems` is the number ordered. Extra keys are ignored, and so are stems that were not asked for.
     """
     data = answer.json()
     if data is None:

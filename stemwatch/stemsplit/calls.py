@@ -36,7 +36,7 @@ ERROR_PATIENCE = 10.0  # seconds for an error's explanation; its status alone sa
 
 
 async def _at_once() -> None:
-    """Nobody counts the requests."""
+    """The default `permit`: requests are not paced."""
 
 
 class Calls:
@@ -46,7 +46,7 @@ class Calls:
     `upload_timeout` for sending a body, `answer_timeout` for the answer to it (long: giving up
     then costs a person's attention), `poll_timeout` for a whole small call. `tls` replaces the
     usual certificates. `on_rate_limit` hears what the API says of its request budget; `permit` is
-    awaited by a wire before each further request of one step (the first is its caller's to pace).
+    awaited by a wire before each further request of one step (the caller paces the first).
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Calls:
         return await self.send("GET", f"{path}?{urlencode(query)}" if query else path)
 
     async def send(self, method: str, path: str, data: Mapping[str, Any] | None = None) -> Answer:
-        """A call that costs nothing, so that it may simply be made again. Raises RetryLater."""
+        """Make a call that costs nothing, so the caller may repeat it. Raises RetryLater."""
         where = f"{method} {self._shown(path)}"
         try:
             async with (
@@ -120,10 +120,10 @@ class Calls:
     async def spend(
         self, path: str, body: Body, *, idempotency_key: str, clock: asyncio.Timeout
     ) -> Answer:
-        """The POST that costs money. Raises Unconfirmed if it may have, else RetryLater.
+        """Make the POST that costs money. Raises Unconfirmed if it may have cost, else RetryLater.
 
-        Each has a connection of its own: a kept-alive one that the server is just about to close
-        can't spoil it, and the body can see whether its server is still listening.
+        Each such POST has a connection of its own. A kept-alive connection might be closed by the
+        server at that moment, and the body checks on this one whether the server still listens.
         """
         where = f"POST {self._shown(path)}"
 
@@ -146,7 +146,7 @@ class Calls:
         except httpx.TransportError as exc:
             raise _unanswered(body, where, said(exc)) from exc
         except TimeoutError:
-            if not clock.expired():  # the hold's own
+            if not clock.expired():  # a TimeoutError of the hold itself
                 raise
             raise _unanswered(body, where, "it took too long") from None
 
@@ -183,7 +183,7 @@ class Calls:
         deadline: float,
         on_received: Callable[[int], None],
     ) -> int:
-        """Fetch a stem; `client.SeparationApi` says what is promised."""
+        """Fetch a stem, as `interface.SeparationApi.download` promises."""
         return await fetch(
             self._storage,
             self.trust,
@@ -238,7 +238,7 @@ _SLOW_LINE = "On a slow line, raise api.upload_timeout."
 
 
 def _unanswered(body: Body, where: str, words: str) -> StemwatchError:
-    """No answer: charged perhaps if the last bytes went out, certainly not otherwise."""
+    """The fault of a POST without an answer: it may be charged only if its last bytes went out."""
     if body.whole:
         return Unconfirmed(f"{where} was sent whole and got no answer: {words}.")
     if body.stream is None:

@@ -1,4 +1,4 @@
-"""Which wire an address answers to, found with questions that cost nothing and change nothing."""
+"""Finds the wire that an address speaks, with requests that cost nothing and change nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ async def wire_at(calls: Calls) -> str | None:
     """The wire that the API behind `calls` speaks, with or without a key; None: it doesn't tell.
 
     A server that asks everybody for a key, whatever the path is, tells nothing about its paths.
-    Raises the fault of what is no API at all: a web page, a redirect, an outage, no answer.
+    Raises a fault where there is no API at all: a web page, a redirect, an outage, no answer.
     """
     balance = await calls.get("/balance")
     if _is_balance(balance):
@@ -27,16 +27,16 @@ async def wire_at(calls: Calls) -> str | None:
     if job.json() is None or job.status >= 500:
         raise _no_api(job)
     if _coded(balance) or _coded(job):
-        return None  # wire B's family, but not its base
+        return None  # a server of wire B, but not its base address
     known = balance.status in _NOT_HERE and job.status not in _NOT_HERE
-    # "No such job" and "no such path" are two answers of a server that knows what a job is.
+    # A server that knows jobs answers "no such job" in other words than "no such path".
     if known or (job.status == 404 and job.body != balance.body):
         return SEPARATE
     return SEPARATE if (await calls.get("/separate")).status == 405 else None
 
 
 def siblings(base_url: str) -> Sequence[str]:
-    """Where else on the same server an API may be."""
+    """The other base URLs on the same server where an API may be."""
     base = base_url.rstrip("/")
     for version in _VERSIONS:
         if base.endswith(version):
@@ -46,14 +46,14 @@ def siblings(base_url: str) -> Sequence[str]:
 
 
 def _is_balance(answer: Answer) -> bool:
-    """Credit, or a refusal in the form that only wire B has."""
+    """Whether it tells the credit, or refuses in the form that only wire B uses."""
     if answer.status == 200:
         return "balanceSeconds" in (answer.json() or {})
     return answer.status in {401, 402, 403, 429} and _coded(answer)
 
 
 def _coded(answer: Answer) -> bool:
-    """`{"error": {"code": ...}}`: wire B's form of every error."""
+    """Whether it is `{"error": {"code": ...}}`, wire B's form of every error."""
     fault = (answer.json() or {}).get("error")
     return isinstance(fault, dict) and isinstance(fault.get("code"), str)
 

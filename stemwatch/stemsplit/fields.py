@@ -1,4 +1,4 @@
-"""Single fields of the API's JSON, on either wire, checked: what goes out is safe to use."""
+"""Checks single fields of the API's JSON, for both wires: what is returned is safe to use."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ KEY_LIMIT = 64
 def stem_urls(answer: Answer, given: Any, count: int) -> Mapping[str, str]:
     """The addresses of the `count` stems that were asked for, out of {name: address}.
 
-    Names are only ever looked up, never taken from the answer, so a hostile one can't become a
-    file. One that is missing is a Reject: asking again would not bring it.
+    Names are only looked up, never taken from the answer, so a hostile name can't become a file.
+    Raises RetryLater for no stems at all, and Reject for a missing one, which polling won't bring.
     """
     if not isinstance(given, dict):
         raise bad_answer(answer, "completed, but without stems")
@@ -53,7 +53,10 @@ def positive(value: Any) -> float | None:
 
 
 def progress(value: Any, *, whole: float | None = None) -> float | None:
-    """Between 0 and 1. `whole` is what the server counts to; None: 1, or 100 if it is beyond."""
+    """The progress between 0 and 1; None for anything else.
+
+    `whole` is the number that the server counts to; None: 1, or 100 for a value above 1.
+    """
     if value == 0 and not isinstance(value, bool):
         return 0.0
     number = positive(value)
@@ -63,7 +66,7 @@ def progress(value: Any, *, whole: float | None = None) -> float | None:
 
 
 def text(answer: Answer, value: Any) -> str | None:
-    """A word or two for the sidecar; never our own key, which some servers repeat."""
+    """A short text for the sidecar, else None; never our own key, which some servers repeat."""
     if not isinstance(value, str) or (answer.secret and answer.secret in value):
         return None
     text = value.strip()

@@ -1,4 +1,4 @@
-"""What the rest of stemwatch sees of a separation API: its values and its one interface.
+"""The interface of a separation API (`SeparationApi`), and the values that it takes and returns.
 
 Wire A is `separate.SeparateApi`, wire B `presigned.PresignedApi`; `wires` knows them by name.
 """
@@ -18,7 +18,7 @@ from stemwatch.limits import Limits
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """An open file on its way up: read with `pread`, so the descriptor's position is untouched.
+    """An open file to upload. `pread` reads it, so the descriptor's position is untouched.
 
     `size` in bytes, as it was hashed. `filename` as the user named it (may hold surrogates).
     """
@@ -38,7 +38,7 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """What is left to be spent, in seconds of audio."""
+    """The credit that is left, in seconds of audio."""
 
     seconds: float
 
@@ -52,7 +52,7 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class WebhookEvent:
-    """A callback whose signature fits: the job that it is about, and whether that has ended."""
+    """A verified callback: the job that it is about, and whether that job has ended."""
 
     remote_id: str
     ended: bool
@@ -71,7 +71,7 @@ class TooLarge(Reject):
 
 
 class RemoteStatus(StrEnum):
-    """Unknown words of the API count as running: only these two end a job."""
+    """Only COMPLETED and FAILED end a job; a word that we don't know counts as RUNNING."""
 
     RUNNING = "running"
     COMPLETED = "completed"
@@ -82,7 +82,7 @@ class RemoteStatus(StrEnum):
 class RemoteJob:
     """One poll's answer, checked: every field is safe to store, show and act on.
 
-    `stems`: known stem name -> URL, filled only when completed, then complete. `bpm` is finite and
+    `stems`: known stem name -> URL; empty until completed, then complete. `bpm` is finite and
     positive, `key` printable text as the API gave it, `duration` in seconds of audio, `progress`
     between 0 and 1. `engine` is sent by our own server only; None stands for StemSplit.
     """
@@ -100,12 +100,12 @@ class RemoteJob:
 
 
 class SeparationApi(Protocol):
-    """The seam between the workers and a wire. Nothing in it retries: that is the pool's policy.
+    """The seam between the workers and a wire. Nothing here retries: that is the pool's policy.
 
-    `lists_jobs`: whether `find_submission` can tell anything. `tells_credit`: whether `balance`
-    can. `limits`: the songs that it takes, as far as that is known before it is asked.
-    `keeps_uploads`: seconds for which one that is done waits for its job at the storage; None
-    where a connection has to be held.
+    `lists_jobs`: whether `find_submission` can find a job. `tells_credit`: whether `balance` can
+    tell the credit. `limits`: the length and size of songs that the API takes, as documented.
+    `keeps_uploads`: seconds for which the storage keeps a finished upload until its job is
+    submitted; None where the upload's connection has to stay open instead.
     """
 
     lists_jobs: bool
@@ -122,25 +122,25 @@ class SeparationApi(Protocol):
         before_last_bytes: Callable[[], Awaitable[None]],
         on_sent: Callable[[int], None],
     ) -> Submitted:
-        """Send the file; `before_last_bytes` is awaited when only the bytes that cost are left.
+        """Send the file; `before_last_bytes` is awaited before the bytes that cost money are sent.
 
-        What it raises aborts the submission (nothing was accepted) and comes out unchanged.
-        `on_sent` gets the audio bytes sent so far. Raises Reject, Unconfirmed, RetryLater or
-        PauseService; only Unconfirmed may have been charged.
+        An exception of `before_last_bytes` aborts the submission (nothing was accepted) and is
+        raised unchanged. `on_sent` gets the number of audio bytes sent so far. Raises Reject,
+        Unconfirmed, RetryLater or PauseService; only Unconfirmed may have been charged.
         """
 
     async def find_submission(self, idempotency_key: str, *, since: float) -> Submitted | None:
-        """The job that the submission with this key became; None if it certainly became none.
+        """Find the job that was submitted with this key; None if there certainly is none.
 
-        `since`: when it was submitted, Unix seconds. Raises Unconfirmed where the API can't tell,
-        RetryLater or PauseService where it can't now.
+        `since`: when it was submitted, Unix seconds. Raises Unconfirmed where the API can never
+        tell, RetryLater or PauseService where it can't tell now.
         """
 
     async def job(self, remote_id: str, *, stems: int) -> RemoteJob:
-        """Ask once how a job is; raises Reject, RetryLater or PauseService."""
+        """Poll a job of `stems` stems once; raises Reject, RetryLater or PauseService."""
 
     async def balance(self) -> Balance | None:
-        """What is left to be spent, None where the API can't say; raises as `job` does."""
+        """The credit that is left; None where the API can't say. Raises as `job` does."""
 
     async def check_key(self) -> None:
         """Return if the API is there and takes the key; raises PauseService or RetryLater.
@@ -149,9 +149,9 @@ class SeparationApi(Protocol):
         """
 
     async def is_here(self) -> bool:
-        """Whether this address certainly takes submissions; False: only one of them can tell.
+        """Whether this address certainly takes submissions; False: only a submission can tell.
 
-        Raises PauseService (`endpoint`) where it certainly does not, else as `check_key` does.
+        Raises PauseService (`endpoint`) where it certainly takes none, else as `check_key` does.
         """
 
     async def download(
@@ -170,9 +170,9 @@ class SeparationApi(Protocol):
         """
 
     async def register_webhook(self, url: str, *, known: bool) -> Registered | None:
-        """Have `url` called when a job ends; None if it already is, with the secret we hold.
+        """Register `url` to be called when a job ends; None if an earlier registration stands.
 
-        `known`: we hold its secret from an earlier time. Raises as `job` does.
+        `known`: we hold the secret of an earlier registration. Raises as `job` does.
         """
 
     def parse_webhook(
@@ -184,7 +184,9 @@ class SeparationApi(Protocol):
         scheme: str | None,
         now: float,
     ) -> WebhookEvent:
-        """A call's meaning, if one of `secrets` signed its raw `body`; raises Forged or Stale.
+        """Verify a callback and say what it means. One of `secrets` must have signed `body`.
+
+        Raises Forged, or Stale for an old callback and for one that is about no job.
 
         `headers` with lower-case names; `scheme` None is the wire's own; `now` in Unix seconds.
         """

@@ -38,7 +38,7 @@ KEPT = 840.0  # seconds that an upload may be used: a minute less than its ticke
 _REMEMBERED = 64  # uploads that wait for their job
 _OUTPUTS = {2: "BOTH", 4: "FOUR_STEMS", 6: "SIX_STEMS"}
 _PAGE = 100
-_PAGES = 100  # of a list that is read to its end before giving up
+_PAGES = 100  # pages of the list of jobs that are read before giving up
 _NAME_LIMIT = 120  # characters of a name before its token
 
 
@@ -50,11 +50,11 @@ class _Ticket:
 
 
 class PresignedApi:
-    """`client.SeparationApi` as StemSplit's OpenAPI document has it; calls go through `calls`."""
+    """`interface.SeparationApi` for StemSplit's OpenAPI document; calls go through `calls`."""
 
     lists_jobs = True
     tells_credit = True
-    # How large a file may be, each ticket says.
+    # Each ticket also says how large its file may be.
     limits = Limits(shortest=5.0, longest=3600.0, largest=4 << 30)
     keeps_uploads: float | None = KEPT
     signature = signatures.Signature("x-webhook-signature", signatures.BODY)
@@ -81,7 +81,7 @@ class PresignedApi:
         before_last_bytes: Callable[[], Awaitable[None]],
         on_sent: Callable[[int], None],
     ) -> Submitted:
-        """Upload unless that was done; `before_last_bytes`; then `POST /jobs`."""
+        """Upload unless that was done already, await `before_last_bytes`, then `POST /jobs`."""
         identity = _identity(upload)
         key, until = self._uploaded.get(identity, ("", 0.0))
         if self._clock() >= until:
@@ -116,8 +116,8 @@ class PresignedApi:
     async def find_submission(self, idempotency_key: str, *, since: float) -> Submitted | None:
         """Look through `GET /jobs`, newest first, for the token of this submission.
 
-        None only if the list was read as far as any job submitted after `since` (Unix seconds) can
-        be. Raises RetryLater or PauseService where that can't be told.
+        Returns None only if every job submitted after `since` (Unix seconds) was looked at. Raises
+        RetryLater or PauseService where the list can't be read that far.
         """
         token, offset = token_of(idempotency_key), 0
         for _ in range(_PAGES):
@@ -167,9 +167,9 @@ class PresignedApi:
         return True
 
     async def register_webhook(self, url: str, *, known: bool) -> Registered | None:
-        """Register once. One whose secret is not `known` (any more) is replaced: it can't be asked.
+        """Register `url` once. A registration whose secret is not `known` (any more) is replaced.
 
-        Returns None if the known one stands.
+        The API tells a secret only once. Returns None if the registration stands.
         """
         answer = await self._calls.get("/webhooks")
         if answer.status != 200:
@@ -193,7 +193,7 @@ class PresignedApi:
         scheme: str | None,
         now: float,
     ) -> WebhookEvent:
-        """The envelope; its signed `timestamp` says how old it is."""
+        """Read wire B's callback: an envelope whose signed `timestamp` says how old it is."""
         data = signatures.verified(self.signature.of(scheme), headers, body, secrets, now)
         signatures.require_recent(unix_seconds(data.get("timestamp")), now)
         inner: Any = data.get("data")
@@ -203,7 +203,7 @@ class PresignedApi:
     # -- the upload ------------------------------------------------------------------------
 
     async def _upload(self, upload: Upload, on_sent: Callable[[int], None]) -> str:
-        """Ticket and PUT, the ticket once more where it was too old. Returns the upload key."""
+        """Get a ticket and PUT the file; a refused ticket is renewed once. Returns the key."""
         for last in (False, True):
             ticket = await self._ticket(upload)
             on_sent(0)
@@ -243,7 +243,7 @@ class PresignedApi:
 
 
 def token_of(idempotency_key: str) -> str:
-    """The word that tells one submission from all others; letters and digits only."""
+    """The word that tells one submission from all others; ASCII letters, digits and a hyphen."""
     return f"sw-{idempotency_key[:20]}"
 
 

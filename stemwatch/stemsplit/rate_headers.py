@@ -1,4 +1,4 @@
-"""Reading what servers write: one safe line of text, and how long to wait. Pure."""
+"""Parses rate limits, Retry-After and dates, and makes a server's text safe to print. Pure."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-LONGEST_WAIT = 3600.0  # seconds; a Retry-After beyond it is asked again after an hour
+LONGEST_WAIT = 3600.0  # seconds; with a longer Retry-After, we ask again after an hour
 TEXT_LIMIT = 200
 
 
 def retry_after(value: str | None, now: float) -> float | None:
-    """Seconds to wait, from seconds or an HTTP-date, between 0 and an hour; None if unreadable."""
+    """Seconds to wait (0 to 3600) by a Retry-After in seconds or as a date; None if unreadable."""
     text = (value or "").strip()
     if re.fullmatch(r"\d{1,18}(\.\d{1,9})?", text, re.ASCII):
         return min(float(text), LONGEST_WAIT)
@@ -37,7 +37,7 @@ class RateLimit:
 
 
 def rate_limit(headers: Mapping[str, str], now: float) -> RateLimit | None:
-    """Read from lower-case header names; None where the server says nothing usable."""
+    """Parse `headers` (lower-case names); None where the server says nothing usable."""
     limit = _count(headers.get("x-ratelimit-limit"))
     remaining = _count(headers.get("x-ratelimit-remaining"))
     if limit is None and remaining is None:

@@ -26,14 +26,15 @@ from stemwatch.stemsplit.interface import (
 from stemwatch.stemsplit.line.multipart import MultipartBody
 
 KEY_PROBE = "stemwatch-key-check"  # a job that can't exist
-# What servers and proxies say of a body that stands still. Some only call the request bad, or fail:
-# after so many seconds of waiting that is no verdict on a song whose end they have not seen.
+# Statuses that servers and proxies give to a body that stands still. Some give 400 or another 5xx
+# instead. After _STOOD_STILL seconds of waiting, those too mean the wait and not the song: the
+# server has not seen the song's end.
 _TIMED_OUT = frozenset({408, 502, 504})
 _STOOD_STILL = 1.0
 
 
 class SeparateApi:
-    """`client.SeparationApi` as the tutorial's API does it; its calls go through `calls`."""
+    """`interface.SeparationApi` for the tutorial's API; its calls go through `calls`."""
 
     lists_jobs = False  # nothing documented tells whether an unanswered submission was taken
     tells_credit = False
@@ -63,7 +64,7 @@ class SeparateApi:
             clock.reschedule(None)
             try:
                 await before_last_bytes()
-            finally:  # given up for a server that answers: half an answer must not last for ever
+            finally:  # also if the server answers early: half an answer must not last for ever
                 clock.reschedule(asyncio.get_running_loop().time() + self._calls.answer_timeout)
 
         fields = {"stems": str(options.stems), "format": options.format}
@@ -97,10 +98,10 @@ class SeparateApi:
         return None  # no such call is documented
 
     async def check_key(self) -> None:
-        """Ask for a job that can't exist: an API that knows the key answers 404.
+        """Ask for a job that can't exist: an API that accepts the key answers 404.
 
-        Or that no job has such an id. In whatever form: a pause that waited for one that this
-        server never gives would not end.
+        Other servers answer 400, 410 or 422. These count too: a pause that waits for a status that
+        its server never gives would not end.
         """
         answer = await self._calls.get(f"/jobs/{KEY_PROBE}")
         if 300 <= answer.status < 400:
@@ -109,18 +110,19 @@ class SeparateApi:
             raise get_fault(answer)
 
     async def is_here(self) -> bool:
-        """GET /separate: "only POST" (405) is said of a path that is there.
+        """GET /separate: a 405 ("only POST") proves that the path exists.
 
-        A 404 says nothing: some servers give it for every method that a path does not have.
+        A 404 proves nothing: some servers give it for every method that a path does not have.
         """
         await self.check_key()
         await self._calls.permit()
         return (await self._calls.get("/separate")).status == HTTPStatus.METHOD_NOT_ALLOWED
 
     async def register_webhook(self, url: str, *, known: bool) -> Registered | None:
-        """POST /webhooks, once: without a list, each start would add one more.
+        """POST /webhooks unless the secret is `known`; returns what the API gave, or None.
 
-        From then on each job names `url` as well; not before, as nobody could check its calls.
+        This API can't list its webhooks, so each start would register one more. From then on each
+        job names `url` as well. It does not before, as nobody could verify those calls.
         """
         made = None
         if not known:
@@ -137,7 +139,7 @@ class SeparateApi:
         scheme: str | None,
         now: float,
     ) -> WebhookEvent:
-        """The tutorial's callback: the job's own JSON."""
+        """Read the tutorial's callback, whose body is the job's own JSON."""
         data = signatures.verified(self.signature.of(scheme), headers, body, secrets, now)
         return signatures.event(data.get("job_id"), data.get("status"))
 
@@ -148,7 +150,7 @@ def _only_timed_out(status: int, held: float) -> bool:
 
 
 def _not_waited(why: str, http_status: int | None = None) -> RetryLater:
-    """Nobody's fault, and nothing is paid: the upload that waited for a slot had no end."""
+    """An uncounted fault: the server closed an upload that waited for a slot. Nothing was paid."""
     return RetryLater(
         f"the server did not wait for the upload's end: {why}",
         code=Code.NOT_WAITED,

@@ -1,6 +1,6 @@
-"""What callbacks are worth: their signature, their age, and which job they speak of. Pure.
+"""Verifies webhook callbacks: their signature and their age, and which job they are about. Pure.
 
-A callback is a hint to ask for a job now. Nothing in it is believed beyond the job's name.
+A callback is only a hint to poll its job now. Only the job's id and its status word are read.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ from stemwatch.stemsplit.interface import Registered, WebhookEvent
 
 TOLERANCE = 300.0  # seconds between the signed time and our clock, either way
 TIMESTAMPED, BODY = "timestamped", "body"  # what is signed: "{t}.{body}", or the body alone
-_PAIRS = 32  # of a header that is read; nobody rotates through more secrets than that
+_PAIRS = 32  # name=value pairs of a header that are read; nobody rotates through more secrets
 _EVENTS = {"job.completed", "job.failed"}
 
 
 class Forged(StemwatchError):
-    """No signature, or none of ours: 401."""
+    """The callback has no signature, or one that none of our secrets made; answered with 401."""
 
     code = Code.WEBHOOK_FORGED
 
 
 class Stale(StemwatchError):
-    """Well signed, but old (a replay), or not a callback about a job: 400."""
+    """The signature fits, but the callback is old (a replay) or about no job; answered with 400."""
 
     code = Code.WEBHOOK_STALE
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """The header that carries it, and its scheme: configured, never guessed from the call."""
+    """The header with the signature, and the signing scheme: never guessed from a callback."""
 
     header: str
     scheme: str
 
     def of(self, scheme: str | None) -> Signature:
-        """With the scheme that the user chose; None keeps the wire's own."""
+        """A copy with the scheme that the user chose; None keeps the wire's own."""
         return self if scheme is None else replace(self, scheme=scheme)
 
 
@@ -55,7 +55,10 @@ def verified(
     secrets: Collection[str],
     now: float,
 ) -> Mapping[str, Any]:
-    """The call's JSON object, if one of `secrets` signed these very bytes; Forged or Stale."""
+    """Return the callback's JSON object if one of `secrets` signed exactly these bytes.
+
+    `headers` with lower-case names; `now` in Unix seconds. Raises Forged or Stale.
+    """
     header = headers.get(signature.header, "")
     if signature.scheme == TIMESTAMPED:
         signed_at, given = _stripe(header)
@@ -83,7 +86,7 @@ def require_recent(signed_at: float | None, now: float) -> None:
 
 
 def event(remote_id: Any, status: Any) -> WebhookEvent:
-    """Which job it is about, and whether it says that the job ended."""
+    """Which job a callback is about, and whether it says that the job ended; raises Stale."""
     named = usable_id(remote_id)
     if named is None:
         raise Stale("The callback names no job.")
@@ -92,7 +95,7 @@ def event(remote_id: Any, status: Any) -> WebhookEvent:
 
 
 def registered(answer: Answer) -> Registered:
-    """What `POST /webhooks` gave; raises what its refusal means."""
+    """Read the answer to `POST /webhooks`; raises the fault that a refusal means."""
     data = answer.json() if 200 <= answer.status < 300 else None
     if data is None:
         raise post_fault(answer, body_sent=False)
@@ -102,7 +105,7 @@ def registered(answer: Answer) -> Registered:
 
 
 def _stripe(header: str) -> tuple[int, list[str]]:
-    """`t=<unix>,v1=<hex>[,v1=<hex>...]`: the time, and every v1; other schemes are ignored."""
+    """The time and every v1 of `t=<unix>,v1=<hex>[,v1=<hex>...]`; other schemes are ignored."""
     pairs = [pair.strip().partition("=")[::2] for pair in header.split(",")[:_PAIRS]]
     times = [value for name, value in pairs if name == "t"]
     if len(times) != 1 or not re.fullmatch(r"\d{1,12}", times[0], re.ASCII):
@@ -111,7 +114,7 @@ def _stripe(header: str) -> tuple[int, list[str]]:
 
 
 def _any_matches(given: Iterable[str], payload: bytes, secrets: Collection[str]) -> bool:
-    """Every pair is compared, each in constant time: how long it took tells nothing."""
+    """Compare every pair, each in constant time, so that the duration reveals nothing."""
     wanted = [hmac.new(s.encode(), payload, hashlib.sha256).hexdigest() for s in secrets]
     texts = [text.strip().lower().encode("ascii", "replace") for text in given]
     fits = [hmac.compare_digest(text, digest.encode()) for text in texts for digest in wanted]

@@ -1,1 +1,1 @@
-"""The HTTP face of the separation server: both wires, uploads, signed links and limits."""
+"""The HTTP interface of the separation server: both wires, uploads, signed links and limits."""

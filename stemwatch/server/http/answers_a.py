@@ -1,4 +1,4 @@
-"""Wire A's words for a job: what the answers and the webhooks say."""
+"""Wire A's JSON about a job, for its answers and its webhooks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def accepted(record: Record) -> dict[str, Any]:
 def described(
     record: Record, links: Links, base: str, *, progress: float, position: int | None
 ) -> dict[str, Any]:
-    """Everything: `progress` 0 to 1, `position` in the queue (None: not waiting)."""
+    """Everything about a job: `progress` 0 to 1, `position` in the queue (None: not waiting)."""
     return {
         **accepted(record),
         "progress": 1.0 if record.state == "completed" else progress,

@@ -1,4 +1,4 @@
-"""A JSON body of bounded size, and its fields, each refused by its name when it is wrong."""
+"""Reads a JSON body of bounded size, and checks its fields; a wrong one is refused by name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_BODY = 65_536  # bytes
 
 
 async def read_object(request: Request) -> dict[str, Any]:
-    """The body as a JSON object; refused with 408, 413 above 64 KiB, 422 when it is none."""
+    """The body as a JSON object; refused with 408, 413 above 64 KiB, or 422 for anything else."""
     body = bytearray()
     try:
         async with asyncio.timeout(STALL):
@@ -30,7 +30,7 @@ async def read_object(request: Request) -> dict[str, Any]:
         raise Refused(400, "The connection broke.") from None  # nobody reads it
     try:
         value = json.loads(body)
-        # What has no form in an answer (infinity, half a surrogate pair) must not get into a job.
+        # Values that no answer can hold (infinity, half a surrogate pair) must not enter a job.
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError):
         value = None
@@ -40,7 +40,7 @@ async def read_object(request: Request) -> dict[str, Any]:
 
 
 def text(body: dict[str, Any], name: str, default: str | None = None) -> str:
-    """A field of 1 to 4,096 characters; None and missing take the default, where there is one."""
+    """A field of 1 to 4,096 characters; `default` if it is missing or null. Refused with 422."""
     value = body.get(name)
     value = default if value is None else value
     if not isinstance(value, str) or not 0 < len(value) <= 4_096:
@@ -49,7 +49,7 @@ def text(body: dict[str, Any], name: str, default: str | None = None) -> str:
 
 
 def choice(body: dict[str, Any], name: str, known: Collection[str], default: str) -> str:
-    """A field that is one of these words."""
+    """A field that is one of the `known` words; refused with 422."""
     value = text(body, name, default)
     if value not in known:
         raise Refused(422, f"The field {name!r} must be one of {', '.join(known)}.")

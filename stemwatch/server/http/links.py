@@ -1,4 +1,4 @@
-"""Absolute URLs of this server, as its client can reach it."""
+"""Makes absolute URLs of this server, such as stem URLs, that its client can reach."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ _HOST = re.compile(r"[A-Za-z0-9._-]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+)?")
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """`public_url`: the base to hand out, with or without a wire's path; None means Host."""
+    """URLs for clients; `public_url`: their base, perhaps with a wire's path; None: the Host."""
 
     signer: Signer
     public_url: str | None
 
     def base(self, request: Request) -> str:
-        """Such as `http://gpubox.lan:8700`: where the client reached us, which only it knows."""
+        """The base by which the client reached us, such as `http://gpubox.lan:8700`.
+
+        Refused with 400 for a Host header that is missing or malformed.
+        """
         if self.public_url is not None:
             return self.public_url.rstrip("/").removesuffix("/v1").removesuffix("/api")
         host = request.headers.get("host", "")
@@ -31,6 +34,6 @@ class Links:
         return f"{request.url.scheme}://{host}"
 
     def stems(self, record: Record, base: str) -> dict[str, Signed]:
-        """A fresh URL for each stem."""
+        """A freshly signed URL below `base` for each stem."""
         signed = {stem: self.signer.mint(record.id, name) for stem, name in record.files.items()}
         return {stem: one._replace(path=base + one.path) for stem, one in signed.items()}

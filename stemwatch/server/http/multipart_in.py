@@ -1,4 +1,4 @@
-"""A multipart upload, streamed to disk as it comes: memory stays flat whatever its size."""
+"""Receives a multipart upload and streams it to disk: memory stays flat whatever its size."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Form:
 
 
 async def receive(chunks: AsyncIterator[bytes], content_type: str, path: str) -> Form:
-    """Write the field `audio` to `path`, synced, and give back the rest.
+    """Write the field `audio` to `path`, synced, and return the rest of the form.
 
-    Refused: 408 when nothing comes for a minute, 413, 415 when it is no multipart, 422 when it is
-    malformed or ends before its closing boundary. OSError from the disk passes through, and so
-    does whatever the stream raises when the client is gone.
+    Refused: 408 when nothing comes for a minute, 413, 415 for a body that is no multipart, 422 for
+    one that is malformed or ends before its closing boundary. OSError from the disk passes
+    through, and so does whatever the stream raises when the client is gone.
     """
     boundary = _boundary(content_type)
     try:
@@ -60,7 +60,7 @@ def _boundary(content_type: str) -> bytes:
 
 
 class _Parts:
-    """The parser's callbacks: text fields are kept, audio gathers until it is taken."""
+    """The parser's callbacks: text fields are kept, audio is gathered until `take`."""
 
     def __init__(self, boundary: bytes) -> None:
         self.form = Form()
@@ -89,7 +89,7 @@ class _Parts:
         self._parser.write(chunk)
 
     def take(self) -> bytes:
-        """What of the file has come since the last time."""
+        """The file's bytes that have come since the last call."""
         taken, self._audio = bytes(self._audio), bytearray()
         return taken
 

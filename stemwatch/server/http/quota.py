@@ -1,7 +1,7 @@
-"""Credit: one for each second of audio, taken at the submission, out of what the server was given.
+"""The server's credit: one for each second of audio, taken at the submission.
 
-What was spent is what the jobs on disk say; so it is the same after a restart, and a job that is
-deleted after its time gives its credits back.
+The sum over the jobs on disk is what was spent. So it is the same after a restart, and a job that
+is deleted after its time gives its credits back.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from math import ceil
 from stemwatch.server.refusal import Refused
 from stemwatch.server.work.store import Store
 
-UNLIMITED = 1_000_000_000  # seconds, 31 years: the wire has no other word for it
+UNLIMITED = 1_000_000_000  # seconds, 31 years: the wire can't say "no limit"
 
 
 def credits_for(seconds: float) -> int:
@@ -21,7 +21,7 @@ def credits_for(seconds: float) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Credit:
-    """`limit` in seconds; None: as much as anybody likes."""
+    """What may be separated: `limit` in seconds of audio; None: no limit."""
 
     store: Store
     limit: int | None
@@ -33,7 +33,7 @@ class Credit:
         return max(0, self.limit - sum(record.credits for record in self.store.all()))
 
     def check(self, required: int) -> None:
-        """Refused with 402 when that is more than what is left."""
+        """Refused with 402 when `required` seconds are more than what is left."""
         left = self.balance()
         if required > left:
             raise Refused(

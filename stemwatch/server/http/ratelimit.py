@@ -1,4 +1,4 @@
-"""So many requests a minute, told in the headers of each answer."""
+"""The rate limit in requests a minute, announced in the headers of each answer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class RateLimit:
     _used: int = 0
 
     def take(self) -> dict[str, str]:
-        """Count one request: the headers of its answer. Refused with 429 when there were enough."""
+        """Count one request; returns its answer's headers. Refused with 429 above the limit."""
         if self.limit is None:
             return {}
         now = self.now()

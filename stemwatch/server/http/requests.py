@@ -1,4 +1,4 @@
-"""What both wires work with, and what they ask of a request in the same way."""
+"""What both wires share: the parts of the server, the key check, and the idempotency key."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """`engine` is its name; `key` None asks for none."""
+    """The parts of one server. `engine` is the engine's name; `key` None: no key is asked for."""
 
     store: Store
     queue: Queue
@@ -50,7 +50,7 @@ class Service:
         return self.queue.waiting + self.queue.running
 
     def job(self, request: Request) -> Record:
-        """The job of the path; refused with 404 where there is none."""
+        """The job that the request's path names; refused with 404 where there is none."""
         record = self.store.get(request.path_params["job_id"])
         if record is None:
             raise no_such_job()
@@ -63,7 +63,7 @@ def no_such_job() -> Refused:
 
 
 def keyed(key: str | None, endpoint: Endpoint) -> Endpoint:
-    """Ask for the key before anything else is read."""
+    """`endpoint` with a check of the key before anything else is read; refused with 401."""
     if key is None:
         return endpoint
     expected = f"Bearer {key}".encode()

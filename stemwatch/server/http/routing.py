@@ -1,4 +1,4 @@
-"""The HTTP face: which wire answers where, each an application with errors of its own form."""
+"""The routes of both wires: each is an application with its own form of errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signed URLs: who holds one may fetch, or send, that one file, until it expires."""
+"""Makes and checks signed URLs: whoever holds one may fetch, or send, one file until it expires."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def load_secret(path: str) -> bytes:
 
 
 class Signed(NamedTuple):
-    """`path` is path and query; `expires` in Unix seconds."""
+    """A signed URL: its `path` and query; `expires` in Unix seconds."""
 
     path: str
     expires: int
@@ -82,6 +82,6 @@ class Signer:
         return None
 
     def _signature(self, *parts: str) -> str:
-        # NUL can't be confused with a part of any of them.
+        # NUL separates the parts: none that we sign holds one, so no two lists sign alike.
         message = "\0".join((self._root, *parts)).encode("utf-8", "replace")
         return hmac.new(self._secret, message, sha256).hexdigest()

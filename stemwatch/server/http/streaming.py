@@ -1,4 +1,4 @@
-"""Bytes from a client to the disk, as they come: memory stays flat whatever their number."""
+"""Streams bytes from a client to the disk: memory stays flat whatever their number."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def too_large() -> Refused:
 
 
 async def to_disk(pieces: AsyncIterator[bytes], path: str) -> int:
-    """Write all that comes to `path`, synced; how many bytes that was.
+    """Write all that comes to `path`, synced; returns the number of bytes.
 
     Refused with 408 when nothing comes for a minute. OSError from the disk passes through, and so
     does whatever the pieces raise.

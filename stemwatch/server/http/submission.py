@@ -1,4 +1,4 @@
-"""From a received file to a job: checked, durable, and made once for each idempotency key."""
+"""Makes a job of a received file: checked, durable, and once for each idempotency key."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RETRY_AFTER = 2  # seconds; a seat may get free at any moment
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What a client asks for; the fields are the record's."""
+    """What a client asks for; its fields are those of `Record` with the same names."""
 
     name: str
     stems: int
@@ -39,14 +39,14 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`jobs`: more at once are refused, None: they queue. The others in seconds of audio."""
+    """What is refused: more `jobs` at once (None: they queue); shorter, longer songs (seconds)."""
 
     jobs: int | None = None
     shortest: float = 0.0
     longest: float | None = None
 
     def check(self, name: str, seconds: float) -> None:
-        """Refused when this is too short or too long."""
+        """Refused with 422 when `seconds` of audio are too few or too many."""
         if seconds < self.shortest:
             raise Refused(
                 422,
@@ -77,7 +77,7 @@ class Submissions:
 
     @contextlib.contextmanager
     def seat(self, busy: int) -> Iterator[None]:
-        """Count a submission from its start: several at once can't pass the cap together."""
+        """Count a submission while this is open, so that several can't pass the cap together."""
         cap = self._limits.jobs
         if cap is not None and busy + self._under_way >= cap:
             raise Refused(429, f"All {cap} jobs are taken.", {"Retry-After": str(RETRY_AFTER)})
@@ -93,10 +93,10 @@ class Submissions:
         content_type: str,
         describe: Callable[[Form], Wanted],
     ) -> tuple[Record, bool]:
-        """The job of a multipart body, and whether it is new; `describe` may refuse the form.
+        """Return a multipart body's job, and whether it is new; `describe` may refuse the form.
 
-        Until its last byte came, nothing of it is kept. Refused with 503 when the disk can't take
-        it now, and as `uploads` refuses.
+        Nothing is kept of a body that does not come whole. Refused with 503 when the disk can't
+        take it now, and as `multipart_in.receive` refuses.
         """
         folder = ""
         try:
@@ -111,7 +111,7 @@ class Submissions:
                 await asyncio.to_thread(self._store.discard, os.path.basename(folder))
 
     async def adopt(self, path: str, wanted: Wanted) -> tuple[Record, bool]:
-        """The job of a file that lies here already; it stays where it is when it is refused."""
+        """Return the job of an uploaded file, and whether it is new; a refused file stays there."""
         try:
             return await self._job(path, wanted)
         except OSError as fault:
@@ -132,7 +132,7 @@ class Submissions:
                 return known, False  # the same request, only quicker
             raise gone() from None
         async with self._commit:
-            # Another request with this key may have come to its end while we received.
+            # Another request with this key may have made its job while we received this one.
             if (known := self._store.by_key(wanted.idempotency_key)) is not None:
                 return known, False
             self._credit.check(credits_for(seconds))

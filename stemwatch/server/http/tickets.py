@@ -1,7 +1,7 @@
-"""Presigned uploads: a signed URL, the bytes that come to it, and the end of what nobody used.
+"""Presigned uploads: issues signed URLs, receives files there, and deletes what nobody used.
 
-A ticket is its signature: nothing is kept of it, so it holds over a restart. What was sent lies in
-`uploads/<id>/<name>` until a job is made of it.
+A ticket is its signature: nothing else is kept of it, so it survives a restart. A file that was
+sent lies in `uploads/<id>/<name>` until a job is made of it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _KEY = re.compile(r"uploads/(up_[0-9a-f]{24})/(input(?:\.[a-z0-9]{1,8})?)")
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """`path` is the URL's path and query, `expires` in Unix seconds."""
+    """Leave to upload one file. `path`: the URL's path and query; `expires` in Unix seconds."""
 
     key: str
     path: str
@@ -32,7 +32,7 @@ class Ticket:
 
 
 class Tickets:
-    """`folder` is made where it is missing; `now` gives Unix seconds."""
+    """Issues tickets and keeps uploads in `folder`, made if missing; `now` gives Unix seconds."""
 
     def __init__(self, folder: str, signer: Signer, *, now: Callable[[], float]) -> None:
         self._folder = folder
@@ -41,7 +41,7 @@ class Tickets:
         os.makedirs(folder, exist_ok=True)
 
     def issue(self, filename: str, content_type: str) -> Ticket:
-        """A place for one file of this type."""
+        """A ticket for one file of this type."""
         upload, name = f"up_{secrets.token_hex(12)}", input_name(filename)
         signed = self._signer.mint(upload, name, content_type)
         return Ticket(f"uploads/{upload}/{name}", signed.path, signed.expires)
@@ -53,7 +53,7 @@ class Tickets:
             raise Refused(403, f"{fault} The Content-Type must be the ticket's.", code="FORBIDDEN")
 
     async def receive(self, upload: str, name: str, chunks: AsyncIterator[bytes]) -> None:
-        """Keep what comes, whole or not at all. Only for names that `check` let pass."""
+        """Keep the file, whole or not at all. Only for a URL that passed `check`."""
         folder = os.path.join(self._folder, upload)
         part = os.path.join(folder, f"part-{secrets.token_hex(4)}")
         try:
@@ -65,7 +65,7 @@ class Tickets:
                 os.unlink(part)
 
     def find(self, key: str) -> str:
-        """The file that was sent under this key. Refused when there is none (any more)."""
+        """The path of the file that was sent under this key; refused where there is none (now)."""
         parts = _KEY.fullmatch(key)
         path = os.path.join(self._folder, *parts.groups()) if parts else ""
         if not os.path.isfile(path):
@@ -73,7 +73,7 @@ class Tickets:
         return path
 
     def remove_old(self) -> None:
-        """Delete what waited too long for its job, and what kills left of half an upload."""
+        """Delete uploads that waited too long for their job, and parts that a kill left."""
         for entry in os.scandir(self._folder):
             files = [entry.path, *(os.path.join(entry.path, name) for name in _names(entry.path))]
             if self._now() - max(map(_changed, files)) > UNUSED:

@@ -1,4 +1,4 @@
-"""Wire A, `/v1`: the tutorial's API. Each call, and how it is answered; no work."""
+"""Wire A, `/v1`: the calls of the tutorial's API and their answers; the work is done elsewhere."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class WireA:
         return JSONResponse(answer)
 
     async def file(self, request: Request) -> Response:
-        """A stem, for whoever holds its signed URL; the outputs of wire B lie here as well."""
+        """A stem, for whoever holds its signed URL; wire B's stem URLs point here as well."""
         service = self._service
         job_id, name = request.path_params["job_id"], request.path_params["name"]
         fault = service.links.signer.fault(job_id, name, request.query_params)
@@ -97,7 +97,7 @@ class WireA:
         return FileResponse(path, media_type=MEDIA_TYPES[record.format])
 
     async def register(self, request: Request) -> Response:
-        """A URL that is told of every job's end; the same URL again is the same registration."""
+        """Register a URL to be called at every job's end; a URL is registered once."""
         url = json_body.text(await json_body.read_object(request), "url")
         check_url(url, "url")
         registrations = self._service.registrations
@@ -107,7 +107,7 @@ class WireA:
         return JSONResponse(answer, status_code=200 if same else 201)
 
     async def unregister(self, request: Request) -> Response:
-        """Not in the tutorial, but else a dead URL would be called for ever."""
+        """Delete a registration. Not in the tutorial, but a dead URL would be called for ever."""
         registrations, known = self._service.registrations, request.path_params["webhook_id"]
         if known not in {one.id for one in registrations.of("separate")}:
             raise Refused(404, "There is no such webhook.")
@@ -115,7 +115,7 @@ class WireA:
         return JSONResponse({"deleted": True})
 
     async def health(self, _: Request) -> Response:
-        """503 where the engine works with no song at all; why, is for those who have the key."""
+        """503 if the engine works with no song at all. Without a key, the reason is not shown."""
         service = self._service
         able = service.trial.why is None
         return JSONResponse(

@@ -1,7 +1,7 @@
-"""Webhooks out: each end of a job told to whom it may concern, signed, again and again if need be.
+"""Calls the webhooks at a job's end: signed, and repeated where a call fails.
 
-Who is still to be told stands in the job's record, so that a restart goes on where this ended. A
-receiver may be told twice, never not at all while it can be reached within the patience.
+The job's record holds who is still to be told, so that a restart goes on from there. A receiver may
+be told twice. It is always told if one of the repeated calls reaches it.
 """
 
 from __future__ import annotations
@@ -37,9 +37,10 @@ class _Target(NamedTuple):
 
 
 class Callbacks:
-    """`payloads` by wire; `secret` signs for a job's own `webhook_url`; None: that is not called.
+    """Tells registered webhooks, and a job's own `webhook_url`, of each job's end.
 
-    `now` gives Unix seconds; `waits` are seconds before each further call, spent by `sleep`;
+    `payloads` by wire; `secret` signs for a job's own `webhook_url` (None: that is not called).
+    `now` gives Unix seconds; `waits` are the seconds that `sleep` spends before each further call;
     `report` gets a line for each webhook given up; `broken` is told of a fault of our own.
     """
 
@@ -69,11 +70,11 @@ class Callbacks:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def signs_for(self, url: str) -> bool:
-        """Whether a job may name this URL as its own: nothing leaves here unsigned."""
+        """Whether a job may name this URL as its own: no call is sent unsigned."""
         return self._secret is not None or self._registered(url)
 
     def due(self, record: Record) -> tuple[str, ...]:
-        """Who is to be told of this end; for the record's `untold`."""
+        """The ids of the webhooks to tell of this job's end, for its record's `untold`."""
         event = f"job.{record.state}"
         due = [one.id for one in self._registrations.all() if event in one.events]
         if record.webhook_url is not None and not self._registered(record.webhook_url):
@@ -81,7 +82,7 @@ class Callbacks:
         return tuple(due)
 
     def put(self, record: Record) -> None:
-        """Tell everybody in its `untold`, some time soon."""
+        """Start to tell every webhook in the record's `untold`."""
         for target in record.untold:
             task = supervised(self._tell(record.id, target), self._broken)
             self._tasks.add(task)
@@ -110,7 +111,10 @@ class Callbacks:
             self._report(f"{job_id}: the webhook {target_id} is not noted: {fault}")
 
     async def _attempts(self, job_id: str, target_id: str) -> str | None:
-        """None once it is told, or nobody wants to know any more; else why not."""
+        """Call until it is taken; returns None, or the last error if it never was.
+
+        Also None where nobody is to be told any more: the job or the registration is gone.
+        """
         error: str | None = None
         for wait in (0.0, *self._waits):
             await self._sleep(wait)
@@ -133,7 +137,7 @@ class Callbacks:
         return None if known is None else _Target(known.url, known.wire, known.secret)
 
     async def _call(self, target: _Target, payload: dict[str, Any]) -> str | None:
-        """One call: None when it was taken, else why not; the URL may be secret."""
+        """Call once; None if it was taken, else why not, without the URL: it may be secret."""
         import httpx
 
         if self._client is None:
@@ -147,7 +151,7 @@ class Callbacks:
         headers = {"Content-Type": "application/json", **self._signature(target, body)}
         try:
             async with (
-                asyncio.timeout(BUDGET),  # httpx's own is for each read
+                asyncio.timeout(BUDGET),  # of the whole call: httpx's timeout is for each read
                 self._client.stream("POST", target.url, content=body, headers=headers) as answer,
             ):
                 return None if answer.is_success else f"HTTP {answer.status_code}"
@@ -157,7 +161,7 @@ class Callbacks:
             return f"{type(fault).__name__} from {urlsplit(target.url).hostname}"
 
     def _signature(self, target: _Target, body: bytes) -> dict[str, str]:
-        """Signed anew for each call: its time tells the receiver that it is no replay."""
+        """The signature header. Made anew for each call: its time shows that it is no replay."""
         key = target.secret.encode()
         if target.wire == "presigned":
             return {"X-Webhook-Signature": f"sha256={hmac.new(key, body, sha256).hexdigest()}"}

@@ -21,9 +21,9 @@ MAX_REGISTRATIONS = 100
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """Told of the end of every job, whichever wire that came by, in the form of its own wire.
+    """One webhook. It is told of the end of every job of either wire, in its own wire's form.
 
-    Times are Unix seconds; `fail_count` counts calls that were not taken since the last that was.
+    Times are Unix seconds; `fail_count` counts the failed calls since the last that was taken.
     """
 
     id: str
@@ -38,7 +38,7 @@ class Registration:
 
 
 def check_url(url: str, field: str) -> None:
-    """Refused unless it is https, or http to this very machine."""
+    """Refused with 422 unless `url` is https, or http to this machine."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
@@ -52,7 +52,10 @@ def check_url(url: str, field: str) -> None:
 
 
 class Registrations:
-    """`path` is the file; `now` gives Unix seconds. Every change is on disk when it returns."""
+    """The registrations in the file `path`; each change is on disk when it returns.
+
+    `now` gives Unix seconds.
+    """
 
     def __init__(self, path: str, *, now: Callable[[], float]) -> None:
         self._path = path
@@ -70,7 +73,7 @@ class Registrations:
         return self._known.get(registration_id)
 
     def add(self, wire: str, url: str, events: Sequence[str] = EVENTS) -> Registration:
-        """A new one with a secret of its own. Refused when there are a hundred."""
+        """Make a registration with a secret of its own; refused with 409 above a hundred."""
         with self._lock:
             if len(self._known) >= MAX_REGISTRATIONS:
                 raise Refused(409, "There are too many webhooks; delete some first.")
@@ -86,7 +89,7 @@ class Registrations:
             self._write({key: one for key, one in self._known.items() if key != registration_id})
 
     def called(self, registration_id: str, error: str | None) -> None:
-        """Note a call: None where it was taken."""
+        """Note a call; `error` is why it failed, None where it was taken."""
         with self._lock:
             if (one := self._known.get(registration_id)) is None:
                 return
@@ -107,7 +110,7 @@ class Registrations:
 
 
 def _load(path: str) -> list[Registration]:
-    """Raises OSError where the file can't be read, ConfigFault where it is damaged."""
+    """Read the file; raises OSError where it can't be read, ConfigFault where it is damaged."""
     try:
         with open(path, encoding="utf-8") as file:
             entries = json.load(file)

@@ -1,6 +1,6 @@
-"""Old results go: after their time, and the oldest first when the disk is short.
+"""Deletes old results: after their time, and the oldest first when the disk is short.
 
-An expired job is still told of, without its stems, for as long again as they were kept.
+A job that has expired is kept without its stems, for as long again as the stems were kept.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ def expired(records: list[Record], *, now: float, keep: float) -> list[Record]:
 
 @dataclass(frozen=True, slots=True)
 class Cleanup:
-    """`keep` in seconds; `min_free` in bytes, left alone on the disk; `report` takes a line."""
+    """`keep`: seconds that results are kept; `min_free`: bytes of the disk that stay free.
+
+    `report` takes a line for the log.
+    """
 
     store: Store
     keep: float
@@ -35,7 +38,7 @@ class Cleanup:
     remove_uploads: Callable[[], None] = lambda: None  # those that no job was made of
 
     async def run(self) -> None:
-        """Remove what is old, now and again."""
+        """Remove old results and uploads at intervals, until cancelled."""
         while True:
             try:
                 await asyncio.to_thread(self._remove_old)
@@ -64,7 +67,7 @@ class Cleanup:
             return True
         for record in expired(self.store.all(), now=time.time(), keep=min(GRACE, self.keep)):
             if not record.files:
-                continue  # next to nothing is gained by it
+                continue  # a job without stems frees next to nothing
             self.store.remove([record])
             if self._free() >= self.min_free + needed:
                 return True

@@ -1,4 +1,4 @@
-"""Is it audio, and how long? Asked in one warm process: a decoder's crash stays in there."""
+"""Probes uploads: is it audio, and how long? A warm process decodes, so a crash stays in it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ PROBE_SECONDS = 60.0
 
 
 class Prober:
-    """Started at the first question; `trial` tells a file's fault from one of our own."""
+    """One probing process, started when first needed.
+
+    `trial` tells a file's fault from one of our own.
+    """
 
     def __init__(self, trial: Trial) -> None:
         self._trial = trial
@@ -20,9 +23,10 @@ class Prober:
         self._turn = asyncio.Lock()
 
     async def duration(self, source: str, name: str) -> float:
-        """Its length in seconds; refused with 415 when it isn't audio that can be decoded.
+        """The length of the file `source` in seconds; `name` is what the client calls it.
 
-        Refused with 503 where nothing can be decoded here.
+        Refused with 415 when it isn't audio that can be decoded, and with 503 while the server
+        can't decode anything.
         """
         await self._trial.require()
         async with self._turn:
@@ -41,13 +45,13 @@ class Prober:
                     raise Refused(500, str(fault)) from None
                 raise Refused(415, str(fault)) from None
             except asyncio.CancelledError:
-                await self.stop()  # it would give this answer to the next question
+                await self.stop()  # or the next probe would get this one's answer
                 raise
         return float(answer["duration"])
 
     async def _require_passing(self) -> None:
-        """Nothing is refused for its own sake by a server that can do nothing."""
-        await self.stop()  # what it has loaded may be what is broken
+        """Refuse with 503 if the engine fails its trial too: then the file is not at fault."""
+        await self.stop()  # the libraries that it has loaded may be broken
         await self._trial.passes()
         await self._trial.require()
 

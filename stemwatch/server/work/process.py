@@ -1,4 +1,4 @@
-"""The server's end of a worker process: start it, give it a task, notice that it died."""
+"""The server's side of a worker process: starts it, gives it a task, notices its death."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THRE
 
 
 def environment() -> dict[str, str]:
-    """Ours, for a child process, without the secrets."""
+    """Our environment for a child process, without the secrets."""
     return {name: value for name, value in os.environ.items() if name not in SECRETS}
 
 
 class WorkerDied(Exception):
-    """The process ended, or was ended for its silence, before it answered."""
+    """The process ended before it answered, or was killed for its silence."""
 
 
 class TaskFailed(Exception):
-    """The worker answered with an error. `kind`: rejected, failed, internal (a fault of
-    our own, or the engine's), memory or disk.
+    """The worker answered with an error.
+
+    `kind`: rejected, failed, internal (a fault of our own, or the engine's), memory or disk.
     """
 
     def __init__(self, kind: str, message: str) -> None:
@@ -67,9 +68,10 @@ class Worker:
         silence: float,
         progress: Callable[[float], None] = lambda _: None,
     ) -> dict[str, Any]:
-        """Do a task. Raises TaskFailed, or WorkerDied also after `silence` seconds without a word.
+        """Do a task and return its answer. `progress` gets numbers between 0 and 1.
 
-        After WorkerDied, or when cancelled, the worker is of no more use.
+        Raises TaskFailed, or WorkerDied (also after `silence` seconds without a word). After
+        WorkerDied, or when cancelled, the worker is of no more use.
         """
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
@@ -99,7 +101,7 @@ class Worker:
             raise WorkerDied("it answered something unreadable") from None
 
     async def stop(self) -> None:
-        """End it now; it holds nothing that isn't made again."""
+        """Kill the process now; what it was making will be made again."""
         try:
             self._process.kill()
         except ProcessLookupError:

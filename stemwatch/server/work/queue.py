@@ -1,4 +1,4 @@
-"""The queue: so many seats, each with a warm worker process, first come first served."""
+"""The queue of jobs, first come first served: some seats, each with a warm worker process."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from stemwatch.server.work.store import Store
 from stemwatch.server.work.trial import Trial
 from stemwatch.tasks import supervised
 
-MAX_CRASHES = 2  # a worker's death is repeated once: the second time it is the file's doing
+MAX_CRASHES = 2  # after a worker's death a job is tried once more; then the file is to blame
 AGAIN = frozenset({"memory", "disk"})  # kinds of errors that may pass
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds: how long a worker may say nothing, stay idle, and a disturbed job wait."""
+    """Seconds that a worker may be silent, that it may be idle, and that a disturbed job waits."""
 
     silence: float = 900.0
     idle: float = 600.0
@@ -32,9 +32,8 @@ class Pace:
 class Queue:
     """Works off the store's jobs.
 
-    `trial` tells a file's fault from the engine's, for which no job is failed; `room` waits until
-    the disk has room for results; `callbacks` tell of each end; `report` gets a line for each
-    outcome;
+    `trial` tells a file's fault from the engine's, which fails no job. `room` waits until the disk
+    has room for results. `callbacks` tell of each job's end. `report` gets a line for each outcome.
     `broken` is told of a fault of our own, after which a seat is lost and the server should end.
     """
 
@@ -80,7 +79,7 @@ class Queue:
         return self._progress.get(job_id, 0.0)
 
     def position(self, job_id: str) -> int | None:
-        """How many jobs are before it; None once it runs."""
+        """How many jobs wait before this one; None if it doesn't wait (any more)."""
         return self._waiting.index(job_id) if job_id in self._waiting else None
 
     def start(self) -> None:
@@ -95,7 +94,7 @@ class Queue:
         self._tickets.release()
 
     async def stop(self) -> None:
-        """Abandon what is running: it stays `processing` on disk and is made again."""
+        """Abandon the running jobs: they stay `processing` on disk and are made again."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -109,7 +108,7 @@ class Queue:
                     async with asyncio.timeout(self._pace.idle if worker else None):
                         await self._tickets.acquire()
                 except TimeoutError:
-                    await _end(worker)  # its memory is the machine's again
+                    await _end(worker)  # gives its memory back to the machine
                     worker = None
                     continue
                 job_id = self._waiting.popleft()
@@ -128,13 +127,13 @@ class Queue:
                 if disturbed:
                     self.put(job_id)
                 if self._trial.why is not None:
-                    await _end(worker)  # what it has loaded may be what is broken
+                    await _end(worker)  # the libraries that it has loaded may be broken
                     worker = None
         finally:
             await _end(worker)
 
     async def _work(self, worker: Worker, job_id: str) -> bool:
-        """Do one job. True when it is to be tried again, later."""
+        """Do one job. Returns True when it is to be tried again later."""
         record = self._store.get(job_id)
         if record is None or record.state != "processing":
             return False
@@ -199,7 +198,10 @@ class Queue:
         self._report(f"{record.id} {record.name!r} failed: {message}")
 
     def _ended(self, record: Record, **result: Any) -> Record:
-        """Who is to be told is in the same write: a kill after it forgets nobody."""
+        """The record of the job's end, with the webhooks to tell: one write holds both.
+
+        So a kill after that write forgets no webhook.
+        """
         ended = record.evolve(finished_at=time.time(), **result)
         return ended.evolve(untold=self._callbacks.due(ended))
 

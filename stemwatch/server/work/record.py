@@ -1,4 +1,4 @@
-"""One separation as it is kept: what was asked for, and what came of it. No I/O."""
+"""The record of one separation job: what was asked for, and its result. No I/O."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _EXTENSION = re.compile(r"[a-z0-9]{1,8}")
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Made on either wire, shown on both. Times are Unix seconds."""
+    """One job, made on either wire and shown on both. Times are Unix seconds."""
 
     id: str
     name: str  # the file's own name, as the client sent it
@@ -47,11 +47,11 @@ class Record:
 
 
 def plain_name(name: str) -> str:
-    """The last part of what a client calls its file, of bounded length."""
+    """The last part of the path that a client gives, at most 255 characters; never empty."""
     return name.replace("\\", "/").rpartition("/")[2][:255] or "audio"
 
 
 def input_name(name: str) -> str:
-    """`input` with the client's extension where that is a plain one; nothing else of its name."""
+    """`input` with the client's extension if that is a plain one; no other part of its name."""
     _, dot, extension = name.lower().rpartition(".")
     return f"input.{extension}" if dot and _EXTENSION.fullmatch(extension) else "input"

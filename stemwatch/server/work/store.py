@@ -1,4 +1,4 @@
-"""The jobs on disk: one directory each, so that a kill at any moment loses none.
+"""The store of jobs on disk: a directory for each job, so that a kill at any moment loses none.
 
     data_dir/
       lock   secret   webhooks.json
@@ -31,7 +31,7 @@ _JOB_ID = re.compile(r"job_[0-9a-f]{24}")
 
 
 class Store:
-    """The records in memory, each change on disk before it is seen. Blocking: call in a thread."""
+    """Records in memory; each change is on disk before it is seen. It blocks: call in a thread."""
 
     def __init__(self, data_dir: str) -> None:
         """Open (or make) the directory and read every job.
@@ -48,7 +48,7 @@ class Store:
         os.makedirs(self._jobs, exist_ok=True)
         self._records: dict[str, Record] = {}
         self._keys: dict[str, str] = {}
-        self._ended = Lock()  # an ended job is changed by its webhooks and by the cleaning
+        self._ended = Lock()  # both webhooks and cleanup change a job that has ended
         for name in os.listdir(self._jobs):
             self._load(name)
 
@@ -59,7 +59,7 @@ class Store:
         return self._records.get(job_id)
 
     def by_key(self, key: str | None) -> Record | None:
-        """The job that was made under this idempotency key."""
+        """The job that was made under this idempotency key; None if there is none."""
         return None if key is None else self._records.get(self._keys.get(key, ""))
 
     def all(self) -> list[Record]:
@@ -73,7 +73,7 @@ class Store:
         return os.path.join(self.folder(record.id), record.input)
 
     def stem_path(self, record: Record, name: str) -> str | None:
-        """The file of a stem by its name in the URL; only names that the record lists exist."""
+        """The path of a stem by its name in the URL; None for a name that `record` doesn't list."""
         if name not in record.files.values():
             return None
         return os.path.join(self.folder(record.id), "stems", name)
@@ -86,11 +86,11 @@ class Store:
         return job_id, folder
 
     def discard(self, job_id: str) -> None:
-        """Remove what an upload left; nothing happens once it was committed."""
+        """Remove what an upload left in the incoming; a job that was committed is not touched."""
         shutil.rmtree(os.path.join(self._incoming, job_id), ignore_errors=True)
 
     def commit(self, record: Record) -> None:
-        """Make the job exist. Its input must be synced already; on an OSError it does not exist."""
+        """Make the job exist; its input must be synced already. On OSError it does not exist."""
         incoming = os.path.join(self._incoming, record.id)
         _write_record(incoming, record)
         os.rename(incoming, self.folder(record.id))
@@ -103,7 +103,7 @@ class Store:
         self._remember(record)
 
     def work_folder(self, record: Record) -> str:
-        """An empty directory for one attempt; what earlier ones left is removed.
+        """Make an empty directory for one attempt, and remove those of earlier attempts.
 
         Its name is new each time: a worker of a killed server may still write for an instant.
         """
@@ -116,7 +116,7 @@ class Store:
         return work
 
     def complete(self, record: Record, work: str) -> None:
-        """Publish the stems that the record lists, and no others; then forget the input."""
+        """Publish the stems that the record lists, and no others; then delete the input."""
         folder = self.folder(record.id)
         for name in set(os.listdir(work)) - set(record.files.values()):
             _delete(os.path.join(work, name))
@@ -128,21 +128,21 @@ class Store:
         self._forget_input(record)
 
     def fail(self, record: Record) -> None:
-        """Record a failure; the input is of no more use, nobody can ask for this job again."""
+        """Record a failure, and delete the input: nobody can ask for this job again."""
         self.save(record)
         self._forget_input(record)
 
     def told(self, job_id: str, target: str) -> None:
-        """This webhook is done with this job: it was told, or given up."""
+        """Note that the webhook `target` is done with this job: it was told, or given up."""
         with self._ended:
             if (record := self.get(job_id)) is not None:
                 left = tuple(one for one in record.untold if one != target)
                 self.save(record.evolve(untold=left))
 
     def expire(self, records: Iterable[Record]) -> None:
-        """Delete the stems, and the hold of the idempotency key; what was is still told."""
+        """Delete the stems and free the idempotency key; the rest of the record is still shown."""
         for record in records:
-            # The stems first: a full disk has no room for the record until they are gone.
+            # The stems first: on a full disk the record can't be written until they are gone.
             shutil.rmtree(os.path.join(self.folder(record.id), "stems"), ignore_errors=True)
             with self._ended:
                 if (now := self.get(record.id)) is not None:
@@ -157,7 +157,7 @@ class Store:
                 try:
                     os.rename(self.folder(record.id), rubbish)
                 except FileNotFoundError:
-                    pass  # somebody was quicker
+                    pass  # another thread was quicker
                 if (now := self._records.pop(record.id, None)) is not None:
                     self._forget_key(now)
             shutil.rmtree(rubbish, ignore_errors=True)

@@ -1,7 +1,7 @@
-"""Is it the file, or the engine? A fresh worker separates a few seconds of made sound.
+"""Tries the engine to tell its fault from a file's: a fresh worker separates a short made song.
 
-What can't be done with those can be done with no song: then jobs wait in the queue and nothing is
-taken, until the same trial passes.
+If that fails, no song can be separated: then jobs wait in the queue and none is taken, until the
+same trial passes.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from stemwatch.server.refusal import Refused
 from stemwatch.server.work.process import TaskFailed, Worker, WorkerDied
 from stemwatch.server.work.store import Store
 
-SILENCE = 300.0  # seconds: a large model is loaded from a slow disk
+SILENCE = 300.0  # seconds: a large model may be loaded from a slow disk
 AGAIN = (1.0, 60.0)  # seconds between two trials that fail: at first, and at most
 
 
 class Trial:
-    """Of the engine `place` (`module:function`). `why`: why the last trial failed, or None."""
+    """Trials of the engine `place` (`module:function`). `why`: why the last one failed, or None."""
 
     def __init__(
         self,
@@ -41,20 +41,20 @@ class Trial:
         self._gap, self._next = AGAIN[0], 0.0
 
     async def passes(self) -> bool:
-        """Have a trial; those who ask for one while it is under way share its outcome.
+        """Make a trial; returns whether it passed. Callers meanwhile share its outcome.
 
         Raises OSError where the disk has no room for it.
         """
         before = self._made
         async with self._under_way:
             if self._made == before:
-                self._next = self._clock() + self._gap  # also where the disk has no room for it
+                self._next = self._clock() + self._gap  # set first: a full disk raises below
                 self._note(await self._fault())
                 self._made += 1
         return self.why is None
 
     async def require(self) -> None:
-        """Refused with 503 while the engine doesn't work; now and then that is tried again."""
+        """Refused with 503 while the engine doesn't work; a trial is made again when it is due."""
         if self.why is not None and self._clock() >= self._next:
             await self.passes()
         if self.why is not None:
@@ -65,7 +65,7 @@ class Trial:
         """Return once the engine works, as far as is known."""
         while self.why is not None:
             await asyncio.sleep(max(0.0, self._next - self._clock()))
-            if self._clock() >= self._next:  # else somebody else has just tried
+            if self._clock() >= self._next:  # else another task has just tried
                 with suppress(OSError):
                     await self.passes()
 

@@ -67,7 +67,7 @@ def main(place: str | None) -> None:
 
 
 def _claim_stdout() -> BinaryIO:
-    """Keep standard output for the answers: what a library prints goes to standard error."""
+    """Keep standard output for the answers; what a library prints then goes to standard error."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     return answers
@@ -81,7 +81,7 @@ def _listen(tasks: queue.SimpleQueue[dict[str, Any]]) -> None:
         code = 0
     except Exception:
         traceback.print_exc()
-    finally:  # at once, whatever the engine is doing: nobody would give it work any more
+    finally:  # at once, whatever the engine is doing: its server is gone
         os._exit(code)
 
 
@@ -95,7 +95,10 @@ def _do(task: dict[str, Any], place: str | None, say: Say) -> dict[str, Any]:
 
 
 def _probe(source: str) -> dict[str, Any]:
-    """Is it audio at all? Its content says so, never its name; damage is the engine's to judge."""
+    """Codec and duration; raises Reject for what is no audio. The engine judges any damage.
+
+    The content decides, never the file's name.
+    """
     from stemwatch.audio.frames import Source
 
     with Source(source) as opened:
@@ -109,7 +112,7 @@ def _probe(source: str) -> dict[str, Any]:
 
 
 def _duration(opened: Any) -> float:
-    """Seconds as the header declares; where it doesn't (a live WEBM), as the packets' times say."""
+    """Seconds by the header; where it declares none (a live WEBM), by the times of the packets."""
     base = float(opened.stream.time_base or 0)
     if opened.stream.duration:
         return max(0.0, float(opened.stream.duration) * base)
@@ -149,7 +152,7 @@ def _separate(task: dict[str, Any], place: str, say: Say) -> dict[str, Any]:
 
 
 def _test(folder: str, place: str, say: Say) -> dict[str, Any]:
-    """Probe and separate a made song; what the engine refuses it has at least looked into."""
+    """Probe and separate a made song. A Reject passes: the engine has looked into the song."""
     from stemwatch.server.made_song import write_song
 
     source = os.path.join(folder, MADE)

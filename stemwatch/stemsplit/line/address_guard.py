@@ -24,7 +24,7 @@ from stemwatch.stemsplit.line.sockets import SocketStream, reason
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 
-# `is_global` alone lets these pass: they carry an IPv4 address that it never looks at, or a relay.
+# `is_global` lets these pass: it never looks at the IPv4 address, or the relay, inside them.
 _TUNNELS = tuple(
     ipaddress.ip_network(net)
     for net in (
@@ -40,7 +40,7 @@ _TUNNELS = tuple(
 
 
 def is_public(address: str) -> bool:
-    """Is this numeric address a public unicast host? Anything that can't be read is not."""
+    """Whether this numeric address is a public unicast host; False for what can't be read."""
     try:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -56,7 +56,7 @@ def is_public(address: str) -> bool:
 
 async def resolve(host: str, port: int) -> Sequence[str]:
     """Every address of a name, in the system's order of preference; raises OSError."""
-    with suppress(ValueError):  # a GPU box by its number: no thread has to be asked for that
+    with suppress(ValueError):  # a numeric address needs no resolver, and so no thread
         return [str(ipaddress.ip_address(host))]
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
@@ -145,7 +145,7 @@ async def _connect(address: str, port: int) -> SocketStream:
 
 
 def forbidden(why: str) -> Reject:
-    """A stem's URL that must not be fetched."""
+    """The Reject for a stem's URL that must not be fetched."""
     return Reject(
         f"The stem's download address was refused: {why}",
         code=Code.FORBIDDEN_URL,

@@ -37,7 +37,7 @@ class Body(httpx.AsyncByteStream):
 
     @property
     def whole(self) -> bool:
-        """Has the socket taken any byte of the tail? From then on it may cost money."""
+        """Whether the socket has taken a byte of the tail: the request may cost money from then."""
         return (
             self._tail_from is not None
             and self.stream is not None
@@ -49,7 +49,7 @@ class Body(httpx.AsyncByteStream):
         self._tail_from = self._check_alive().sent
 
     def _check_alive(self) -> SocketStream:
-        """Don't send the bytes that cost to a server that has answered already or has gone."""
+        """Raise WriteError for a server that has answered already or is gone, before it costs."""
         if self.stream is None or self.stream.answered():
             raise httpcore.WriteError("the server answered before the request's end")
         return self.stream
@@ -71,7 +71,7 @@ class JsonBody(Body):
 
 
 class FileBody(httpx.AsyncByteStream):
-    """An upload as it is, for a PUT."""
+    """The file itself as the body of a PUT."""
 
     def __init__(self, upload: Upload, content_type: str, on_sent: Callable[[int], None]) -> None:
         self._source = Source(upload)
@@ -88,10 +88,10 @@ class FileBody(httpx.AsyncByteStream):
 
 
 def content_type(name: str) -> str:
-    """By the file's extension; for any other, bytes."""
+    """The MIME type by the file's extension; `application/octet-stream` for any other."""
     return _TYPES.get(name.rpartition(".")[2].lower(), "application/octet-stream")
 
 
 def plain_name(name: str) -> str:
-    """A file's own name as text, whatever its bytes: what is not UTF-8 becomes U+FFFD."""
+    """The last part of a path as text; bytes that are not UTF-8 become U+FFFD."""
     return os.fsencode(name.rsplit("/", 1)[-1]).decode("utf-8", "replace")

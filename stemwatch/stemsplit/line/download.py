@@ -36,7 +36,7 @@ class Trust:
         return cls(host=_ascii_host(base), plain_http=base.scheme == "http")
 
     def check(self, url: str | httpx.URL) -> httpx.URL:
-        """The URL, fit to be fetched as far as its text says; raises Reject (`forbidden_url`)."""
+        """Return the URL parsed if its text allows a fetch; raises Reject (`forbidden_url`)."""
         if len(str(url)) > _URL_LIMIT:
             raise forbidden("it is too long.")
         try:
@@ -55,7 +55,7 @@ class Trust:
 
 
 def _ascii_host(url: httpx.URL) -> str:
-    """As it is resolved: an international name in its ASCII form."""
+    """The host as it is resolved: an international name in its ASCII form."""
     return url.raw_host.decode("ascii").lower()
 
 
@@ -148,7 +148,8 @@ async def _store(
         pending.append(chunk)
         waiting += len(chunk)
         if waiting >= _BLOCK or len(pending) == _PIECES:
-            # In a thread: it may be a share that hangs. In blocks: a thread for each chunk is dear.
+            # In a thread, as the outbox may be on a share that hangs. In blocks, as a thread for
+            # each chunk costs much CPU.
             await asyncio.to_thread(_write, dest_fd, pending)
             pending, waiting = [], 0
         on_received(received)

@@ -58,13 +58,13 @@ class MultipartBody(Body):
         await self._source.require_same()
         try:
             self._begin_tail()
-        except httpcore.WriteError:  # just when the slot was free
+        except httpcore.WriteError:  # the server gave up just when the slot became free
             self.dropped = True
             raise
         yield self._tail
 
     async def _held(self, stream: SocketStream) -> None:
-        """Hold, but not for a server that has given up: the upload begins again all the sooner."""
+        """Await the hold; raises WriteError as soon as the server gives up, to retry sooner."""
         began = asyncio.get_running_loop().time()
         hold = asyncio.ensure_future(self._hold())
         gone = asyncio.ensure_future(stream.until_answered())
@@ -81,7 +81,7 @@ class MultipartBody(Body):
             try:
                 await asyncio.wait({hold, gone})
             except asyncio.CancelledError:
-                stopped = True  # an intent on its way to the disk is waited for all the same
+                stopped = True  # an intent on its way to the disk is awaited all the same
         if stopped:
             raise asyncio.CancelledError
         if not hold.cancelled():

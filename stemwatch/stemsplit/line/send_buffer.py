@@ -1,7 +1,7 @@
-"""How much of an upload the kernel may hold unsent: some milliseconds of the line, not megabytes.
+"""Bounds the unsent bytes of an upload in the kernel's send buffer to milliseconds of the line.
 
-With the kernel's usual megabytes an upload on a slow line would seem to be done seconds before it
-is. On a quick one little costs a wake-up for every few packets: twice the CPU of a GB.
+With the kernel's usual megabytes, an upload on a slow line would seem done seconds before it is.
+On a fast line a small buffer costs a wake-up for every few packets: twice the CPU for each GB.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _HELD = 0.025  # seconds of the line
 
 
 class Unsent:
-    """The bound of one connection; it follows the line's speed upwards."""
+    """The bound of one connection; it grows with the line's speed and never shrinks."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.bytes = _LEAST
@@ -24,10 +24,10 @@ class Unsent:
         self._set(sock)
 
     def sent(self, sock: socket.socket, count: int, seconds: float) -> None:
-        """The kernel took `count` bytes within so many seconds (`sock` changes with TLS)."""
+        """Note that the kernel took `count` bytes in `seconds` (`sock` changes with TLS)."""
         self._sent += count
         self._seconds += seconds
-        through = self._sent - self.bytes  # at least so much is out of the house
+        through = self._sent - self.bytes  # at least so many bytes have left this machine
         if self.bytes < _MOST and through > 2 * self.bytes:
             wanted = _HELD * through / max(self._seconds, 1e-6)
             if wanted > 2 * self.bytes:
@@ -36,5 +36,5 @@ class Unsent:
 
     def _set(self, sock: socket.socket) -> None:
         if hasattr(socket, "TCP_NOTSENT_LOWAT"):
-            with suppress(OSError):  # worth no upload
+            with suppress(OSError):  # not worth failing an upload
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, self.bytes)

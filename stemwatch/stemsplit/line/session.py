@@ -1,7 +1,7 @@
 """Requests over our transport: httpx's requests and answers, without its client.
 
-Cookies, redirects that nobody follows, proxies and netrc from the environment are the client's own,
-each has to be talked out of it, and together they cost a fifth of a small request's CPU.
+httpx's client adds cookies, redirects, and proxies and netrc from the environment. We want none of
+these: each would have to be switched off, and together they cost a fifth of a small request's CPU.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from stemwatch.stemsplit.line.transport import Transport
 
 
 class Session:
-    """One pool of connections, and what all its requests have: headers, and timeouts."""
+    """One pool of connections, with the headers and timeouts that all its requests share."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Session:
         headers: Mapping[str, str] | None = None,
         timeout: httpx.Timeout | None = None,
     ) -> AsyncIterator[httpx.Response]:
-        """One request; its answer's body is still to be read. Raises httpx.TransportError.
+        """Send one request; yields the answer, its body unread. Raises httpx.TransportError.
 
         A redirect is an answer like others: nothing follows it.
         """

@@ -1,8 +1,8 @@
 """A network stream for httpcore, straight on a non-blocking socket, plain or TLS.
 
 Stock httpcore moves 64 KiB at a time through three layers of copies; this one moves what the
-socket has, and can give a body out past h11 (`body_follows`). It also sees what they can't: an
-answer that arrives while the request is still being sent.
+socket has, and can hand out a body that bypasses h11 (`body_follows`). It also notices an answer
+that arrives while the request is still being sent, which httpcore can't.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from stemwatch.stemsplit.line.send_buffer import Unsent
 READ_BYTES = 256 * 1024
 FAIR_BYTES = 1024 * 1024  # a socket that never blocks would starve the loop: yield this often
 _TLS_RECORD = 16 * 1024
-# OpenSSL takes a part whole or not at all, and for as long a slow line looks like one that stands
-# still: parts grow only where each took no time.
+# OpenSSL takes a part whole or not at all, and until then a slow line looks like a stalled one.
+# So parts grow only while each of them is taken at once.
 _TLS_PART = 64 * 1024
 _NO_TIME = 0.1  # seconds
 EARLY_ANSWER = 30.0  # seconds, as for a whole small call
@@ -49,7 +49,7 @@ class SocketStream(httpcore.AsyncNetworkStream):
         self._head_begins = False
         self._incoming = select.poll()
         self._incoming.register(sock, select.POLLIN)
-        self.body_follows = False  # all that was read is whole heads: nobody has a byte of the body
+        self.body_follows = False  # only whole heads were read: h11 has no byte of the body
         self._since_yield = 0
         self._part = FAIR_BYTES  # what is given to the socket at a time
         self._unsent = Unsent(sock)
@@ -60,7 +60,7 @@ class SocketStream(httpcore.AsyncNetworkStream):
         max_bytes: int,  # noqa: ARG002 - h11 takes any amount
         timeout: float | None = None,
     ) -> bytes:
-        """The next bytes, b"" at the end; of an answer first its head alone."""
+        """Return the next bytes, b"" at the end. An answer's head comes alone, before its body."""
         data = await self._next(READ_BYTES, timeout)
         if self._head_begins:
             end = _HEAD_END.search(data)
@@ -74,7 +74,10 @@ class SocketStream(httpcore.AsyncNetworkStream):
         return data
 
     async def read_body(self, left: int, timeout: float | None = None) -> bytes:
-        """At most `left` bytes, past h11; b"" at the end. Only where `body_follows` was seen."""
+        """Return up to `left` bytes of a body that bypasses h11; b"" at the end.
+
+        Only where `body_follows` is true.
+        """
         if len(self._early) > left:
             data, self._early = self._early[:left], self._early[left:]
             return data
@@ -110,7 +113,7 @@ class SocketStream(httpcore.AsyncNetworkStream):
 
         httpcore takes a WriteError as "stop sending, read the answer", which spares the rest of a
         100 MB upload and can't deadlock against a server that answers and stops reading.
-        `timeout` is for each part that the socket takes: a slow line is no stalled one.
+        `timeout` is for each part that the socket takes: a slow line is not a stalled one.
         """
         view = memoryview(buffer)
         self._head_begins = True
@@ -129,7 +132,7 @@ class SocketStream(httpcore.AsyncNetworkStream):
             raise httpcore.WriteError(reason(exc)) from exc
 
     def answered(self) -> bool:
-        """Has the peer sent data or hung up? Never blocks; what came is kept for `read`."""
+        """Whether the peer has sent data or hung up. Never blocks; the data is kept for `read`."""
         if not self._early and not self._ended:
             if not self._incoming.poll(0) and not self._pending():
                 return False  # asking first is cheaper than an exception for each piece sent
@@ -186,7 +189,7 @@ class SocketStream(httpcore.AsyncNetworkStream):
         return None
 
     def _pending(self) -> bool:
-        """Bytes that OpenSSL has taken from the socket and nobody from OpenSSL."""
+        """Whether OpenSSL holds bytes that it took from the socket and that were not read yet."""
         return isinstance(self._sock, ssl.SSLSocket) and self._sock.pending() > 0
 
     def _receive(self, most: int) -> bytes:
@@ -221,7 +224,7 @@ class SocketStream(httpcore.AsyncNetworkStream):
         self, view: memoryview, clock: Callable[[], float], timeout: float | None
     ) -> int:
         """Send a part. Wakes for an early answer too, as the peer may never read again."""
-        part = view[: self._part]  # the same each time: OpenSSL asks for that
+        part = view[: self._part]  # the same bytes at each try: OpenSSL requires that
 
         def send() -> int:
             if self.answered():
@@ -237,9 +240,10 @@ class SocketStream(httpcore.AsyncNetworkStream):
     async def _when_ready(
         self, operation: Callable[[], T], events: int, timeout: float | None
     ) -> T:
-        """What it returns, at once or after any of the events; TimeoutError after so many seconds.
+        """Run `operation` now or once the socket is ready; returns its result.
 
-        A timer is set only to wait: one for each piece of a quick transfer is a tenth of its CPU.
+        Raises TimeoutError after `timeout` seconds of waiting. A timer is set only to wait: one
+        for each piece of a quick transfer is a tenth of its CPU.
         """
         try:
             return operation()

@@ -1,4 +1,4 @@
-"""The bytes of an upload, all as they were hashed, from a disk that may hang."""
+"""Reads an upload's bytes from a disk that may hang, and fails if the file has changed."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _AT_ONCE: int = getattr(os, "RWF_NOWAIT", 0)  # Linux only
 
 
 def on_a_disk(fd: int) -> bool:
-    """Whether this file is on a disk of this machine: a look at it doesn't wait for anybody.
+    """Whether this file is on a disk of this machine, so that looking at it can't hang.
 
-    Such file systems can say "not in memory" where a read would have to wait; no share can.
+    Such file systems can answer "not in memory" where a read would have to wait; no share can.
     """
     if not _AT_ONCE:
         return False
@@ -34,8 +34,8 @@ def on_a_disk(fd: int) -> bool:
 class Source:
     """Reads an upload once, from its descriptor.
 
-    What the kernel has in memory is taken at once. For all else there are threads: it may be on a
-    share that hangs, and the service must not hang with it.
+    Chunks that the kernel has in memory are read directly. Threads read all others: the file may
+    be on a share that hangs, and the service must not hang with it.
     """
 
     def __init__(self, upload: Upload) -> None:
@@ -58,11 +58,12 @@ class Source:
             raise _changed("changed")
 
     def _cached(self, offset: int) -> bytes:
-        """The next chunk, if the kernel has it in memory; read without a copy on the way.
+        """The next chunk if the kernel has it in memory, else b"".
 
-        Asked for a byte every so far: the whole of it, asked for in that way, would come in a
-        buffer of ours, and copying it out of there took a fifth of the time. Should a page between
-        two such bytes be missing after all, that is a read from a disk of this machine.
+        One byte in each _STEP is asked for without waiting, then a plain read takes the chunk.
+        Asking for the whole chunk without waiting would fill a buffer of ours, and copying out of
+        that took a fifth of the time. If a page between two such bytes is missing after all, the
+        plain read waits for a disk of this machine only.
         """
         end = min(offset + CHUNK, self._size)
         if not self._near:

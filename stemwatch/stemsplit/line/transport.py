@@ -23,8 +23,8 @@ from stemwatch.stemsplit.line.sockets import SocketStream
 for _name in ("httpx", "httpcore"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
-# A body from here on is read past h11, which copies it three times. h11 then doesn't know that it
-# ended, and the connection can't be used again: worth it for stems, not for answers.
+# Bodies of this size or more bypass h11, which copies them three times. h11 then doesn't see the
+# body's end, so the connection can't be used again: worth it for stems, not for small answers.
 STRAIGHT_BYTES = 1024 * 1024
 # Most specific first.
 _MAPPED: tuple[tuple[type[Exception], type[httpx.TransportError]], ...] = (
@@ -113,7 +113,7 @@ class _Body(httpx.AsyncByteStream):
 
 
 def _plain_length(response: httpcore.Response) -> int:
-    """The bytes of a 200's body that comes as it is, by its one Content-Length; else 0."""
+    """The length of a 200's body by its one Content-Length; 0 where it is framed otherwise."""
     framing = [
         (name.lower(), value)
         for name, value in response.headers
@@ -142,7 +142,7 @@ def tls_context() -> ssl.SSLContext:
 
 
 def said(fault: httpx.TransportError) -> str:
-    """Its words, to be followed by a full stop: some bring their own, some have no words."""
+    """The fault's message without its full stop; its class name where it has no message."""
     return str(fault).rstrip(".") or type(fault).__name__
 
 
@@ -158,7 +158,7 @@ def place(url: httpx.URL | str) -> str:
 
 
 def shown(text: str) -> str:
-    """An address for messages, whatever a server put into it."""
+    """`text` of an address made fit for messages: printable, at most 120 characters."""
     clean = "".join(c if c.isprintable() else "?" for c in text)
     return clean if len(clean) <= 120 else clean[:119] + "…"
 

@@ -1,4 +1,4 @@
-"""Wire B's words for a job: StemSplit's OpenAPI document, and what its clients read besides."""
+"""Wire B's JSON about a job: as StemSplit's OpenAPI document, and what clients read besides."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def status(record: Record, *, waiting: bool) -> str:
 
 
 def created(record: Record, *, waiting: bool, progress: float) -> dict[str, Any]:
-    """The answer to the submission."""
+    """The answer to a submission."""
     return {
         **_head(record, waiting, progress),
         "estimatedSeconds": max(1, ceil((record.duration or 0) / SPEED)),
@@ -104,7 +104,7 @@ def payload(record: Record, links: Links, *, now: float) -> dict[str, Any]:
 
 
 def short_key(key: str | None) -> str | None:
-    """`C# minor` as `C#m`, `G major` as `G`."""
+    """A key in wire B's form: `C# minor` as `C#m`, `G major` as `G`."""
     if key is None:
         return None
     tonic, _, mode = key.partition(" ")

@@ -1,4 +1,4 @@
-"""Wire B's webhooks: registered, listed, deleted. The secret is shown once."""
+"""Wire B's calls to register, list and delete webhooks. The secret is shown once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WIRE = "presigned"
 
 
 class WebhooksB:
-    """One method for each call; those of the other wire are not shown."""
+    """One method for each call; registrations of the other wire are not shown."""
 
     def __init__(self, registrations: Registrations) -> None:
         self._registrations = registrations

@@ -1,4 +1,4 @@
-"""Wire B, `/api/v1`: the API of StemSplit's OpenAPI document. Each call, and how it is answered."""
+"""Wire B, `/api/v1`: the calls of StemSplit's OpenAPI document and their answers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from stemwatch.server.http.submission import Wanted
 from stemwatch.server.refusal import Refused, no_room
 from stemwatch.server.work.record import Record, plain_name
 
-# Wire B has 400 for each fault of what was sent, and a code for each kind of refusal.
+# Wire B answers each fault of a request with 400, and each kind of refusal with a code.
 STATUSES = {409: 400, 413: 400, 415: 400, 422: 400}
 CODES = {
     403: "FORBIDDEN",
@@ -81,7 +81,7 @@ class WireB:
         return JSONResponse({"error": error}, status, headers=fault.headers)
 
     def _guarded(self, endpoint: Endpoint) -> Endpoint:
-        """First the key, then the rate; what is left of it stands in every answer."""
+        """Check the key, then the rate; each answer to a call with the key tells what is left."""
 
         async def metered(request: Request) -> Response:
             headers = self._service.rate.take()
@@ -95,7 +95,7 @@ class WireB:
         return keyed(self._service.key, metered)
 
     async def upload(self, request: Request) -> Response:
-        """A place to send one file to."""
+        """A ticket to send one file."""
         given = await json_body.read_object(request)
         name = plain_name(json_body.text(given, "filename"))
         guessed = TYPES.get(name.lower().rpartition(".")[2], "application/octet-stream")
@@ -118,7 +118,7 @@ class WireB:
         )
 
     async def put(self, request: Request) -> Response:
-        """The file itself, to its signed URL: as a storage service takes it, without the key."""
+        """Receive the file at its signed URL, without the key, as a storage service does."""
         service, headers = self._service, request.headers
         upload, name = request.path_params["upload"], request.path_params["name"]
         content_type = headers.get("content-type", "")
@@ -142,7 +142,7 @@ class WireB:
         return Response()
 
     async def create(self, request: Request) -> Response:
-        """A job of an upload; repeated, it is the same job."""
+        """Make a job of an upload; the same call again gives the same job."""
         service = self._service
         given = await json_body.read_object(request)
         base, key = service.links.base(request), idempotency_key(request)
@@ -212,7 +212,7 @@ class WireB:
             try:
                 record, new = await service.submissions.adopt(path, wanted)
             except Refused as fault:
-                if fault.status_code == 402:  # nobody sells any here: this tells what is left
+                if fault.status_code == 402:  # nobody sells credit here: the URL tells what is left
                     fault.more["purchaseUrl"] = f"{wanted.origin}/api/v1/balance"
                 raise
             if new:
