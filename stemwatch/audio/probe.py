@@ -41,7 +41,8 @@ def probe(path: str, kind: str | None = None) -> Probe:
         raise _reject(path, Code.TRUNCATED, "is incomplete: its last Ogg page is cut off")
     missing = max(missing_share(path), seen.short)
     if missing > SHORT_SHARE:
-        raise _reject(path, Code.TRUNCATED, f"is incomplete: {100 * missing:.0f} % of it is missing")
+        share_missing = f"{100 * missing:.0f} %"
+        raise _reject(path, Code.TRUNCATED, f"is incomplete: {share_missing} of it is missing")
     return Probe(
         duration=round(_length(seen), 6),
         codec=codec,

@@ -195,7 +195,7 @@ def unlisted(inbox: str, fault: OSError) -> PauseService:
     if fault.errno in (errno.EACCES, errno.EPERM):
         hint = f"Give uid {os.geteuid()} read permission there; work goes on by itself."
     return PauseService(
-        f"the inbox {inbox} can't be listed: {fault.strerror}.", code="inbox", hint=hint
+        f"the inbox {inbox} can't be listed: {fault.strerror}.", code=Code.INBOX, hint=hint
     )
 
 
