@@ -84,6 +84,9 @@ class Identity(NamedTuple):
         return cls(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
 
 
+WANTED_BACK = "wanted_back"  # of an `Unfiled`: `retry` asked for the song
+
+
 class Unfiled(NamedTuple):
     """Why an original is not in the archive or the quarantine yet, after so many `tries`.
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+from traceback import format_exception
 from typing import TYPE_CHECKING
 
 import click
 
 from stemwatch.commands.common import config_option, key_of, settings_or_defaults, start_log
 from stemwatch.config import Settings
+from stemwatch.errors import StemwatchError
 from stemwatch.job import FORMATS, STEMS, Options
+from stemwatch.log import redacted
+from stemwatch.service.leave import then_leave
 from stemwatch.ui.bars import Bars
 
 if TYPE_CHECKING:
@@ -48,21 +52,30 @@ def command(
     start_log(settings, key, level="critical")
     from stemwatch.operations.split import Order, run_split
 
-    with Bars() as bars:
-        order = Order(
-            paths=[os.path.abspath(path) for path in paths],
-            out=os.path.abspath(out),
-            options=_options(settings, stems, format_),
-            jobs=jobs,
-            tell=bars.tell,
-            show=lambda context, report: bars.update(
-                list(context.progress.running.values()), report.finished, report.found
-            ),
-        )
-        report = asyncio.run(run_split(settings, order, key=key))
-    for line in _conclusion(report):
-        click.echo(line, err=True)
-    return report.exit_code
+    async def all_of_it() -> int:
+        with Bars() as bars:
+            order = Order(
+                paths=[os.path.abspath(path) for path in paths],
+                out=os.path.abspath(out),
+                options=_options(settings, stems, format_),
+                jobs=jobs,
+                tell=bars.tell,
+                show=lambda context, report: bars.update(
+                    list(context.progress.running.values()), report.finished, report.found
+                ),
+            )
+            report = await run_split(settings, order, key=key)
+        for line in _conclusion(report):
+            click.echo(line, err=True)
+        return report.exit_code
+
+    return asyncio.run(then_leave(all_of_it(), _tell))
+
+
+def _tell(fault: BaseException) -> None:
+    """What ended it, where a share that hangs keeps the usual way of telling it."""
+    words = str(fault) if isinstance(fault, StemwatchError) else "".join(format_exception(fault))
+    click.echo(f"stemwatch: {redacted(words.rstrip())}", err=True)
 
 
 def _options(settings: Settings, stems: str | None, format_: str | None) -> Options:

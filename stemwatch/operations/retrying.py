@@ -10,6 +10,7 @@ import asyncio
 import difflib
 import os
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from stemwatch.codes import Code
@@ -17,7 +18,7 @@ from stemwatch.config import Inbox, Settings
 from stemwatch.disks import durable
 from stemwatch.errors import Reject, StemwatchError
 from stemwatch.inbox.intake import resumed_fields
-from stemwatch.job import Identity, Job, JobState, resume_state
+from stemwatch.job import WANTED_BACK, Identity, Job, JobState, Unfiled, resume_state
 from stemwatch.journal.journal import AlreadyPaid, Journal, StaleJob
 from stemwatch.log import printable
 from stemwatch.outbox import quarantine
@@ -37,6 +38,21 @@ class NotNow(StemwatchError):
     """Somebody is at this job, or at its content; a little later it can be retried."""
 
     code = Code.NOT_NOW
+
+
+class NotMoved(NotNow):
+    """Its original can't be moved into the quarantine: a service that may be at it goes on trying.
+
+    `job` as it was seen last, with the reason.
+    """
+
+    def __init__(self, job: Job) -> None:
+        why = job.unfiled or Unfiled("", "", "", 0)
+        super().__init__(
+            f"{job.name} can't be moved into the quarantine: {why.message}",
+            hint=f"{why.hint} Then try again, or stop the service for it.",
+        )
+        self.job = job
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +88,16 @@ async def bring_back(
 ) -> Retried:
     """Put the file of this quarantined job back into `inbox`, and the job back to work.
 
-    `running`: a service is alive and may be moving the file right now. May be called again after a
-    kill. Raises Vanished, NotNow, or what `outbox.quarantine.restore` does.
+    `running`: a service is alive and may be moving the file right now; where it can't move it, it
+    is asked to put the job back to work itself. May be called again after a kill. Raises Vanished,
+    NotNow, or what `outbox.quarantine.restore` does.
     """
-    job = await once_filed(journal, job, sleep if running else None)
+    try:
+        job = await once_filed(journal, job, sleep if running else None)
+    except NotMoved as fault:
+        job = await _asked_back(journal, fault.job, sleep)
+        if job.state is JobState.QUARANTINED and job.filed_to is None:
+            return Retried(job, job.path, "is noted, and goes on at the service's next look at it")
     if job.state is not JobState.QUARANTINED:
         return await _taken_up(journal, job, job.path)
     await _require_alone(journal, job)
@@ -162,14 +184,27 @@ async def once_filed(
     if job.filed_to is not None:
         return job
     if job.unfiled is not None:
-        raise NotNow(
-            f"{job.name} can't be moved into the quarantine: {job.unfiled.message}",
-            hint=f"{job.unfiled.hint} Then try again, or stop the service for it.",
-        )
+        raise NotMoved(job)
     raise NotNow(
         f"{job.name} is still being moved into the quarantine.",
         hint="Try again in a moment; `stemwatch status` tells what it waits for.",
     )
+
+
+async def _asked_back(journal: Journal, job: Job, sleep: Callable[[float], Awaitable[None]]) -> Job:
+    """Ask the service for it, which alone knows whether it is moving that file just now.
+
+    Returns the job as it is a few seconds later. What is asked stays asked, over a restart too.
+    """
+    wish = Unfiled(WANTED_BACK, "`stemwatch retry` asked for it.", "Nothing to do.", 0)
+    with suppress(StaleJob):  # somebody was quicker
+        await journal.amend(job, unfiled=wish, not_before=0.0, updated_at=job.updated_at)
+    for _ in range(_LOOKS):
+        job = await journal.get(job.id) or job
+        if job.state is not JobState.QUARANTINED or job.filed_to is not None:
+            break
+        await sleep(_PAUSE)
+    return job
 
 
 async def _require_alone(journal: Journal, job: Job) -> None:

@@ -4,22 +4,41 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
-_GRACE = 5.0  # seconds; all that matters is on the disk by now
+_GRACE = 5.0  # seconds
+
+Tell = Callable[[BaseException], None]
 
 
-async def then_leave(service: Awaitable[int]) -> int:
+def _told_already(fault: BaseException) -> None:
+    """The service's parts tell how they ended."""
+
+
+async def then_leave(service: Awaitable[int], tell: Tell = _told_already) -> int:
     """Await `service`, which comes last of all; returns its exit code, or raises its fault.
 
     Then the process ends soon, whatever its threads do. Python waits for its threads without end,
-    and a call into a mount whose server is gone may never return.
+    and a call into a mount whose server is gone may never return. `tell` is given the fault then:
+    nobody else comes to it.
     """
     code = 1  # of a service that ended by a fault: its manager starts it again
+    met: BaseException | None = None
     try:
         code = await service
+    except BaseException as fault:
+        met = fault
+        raise
     finally:
-        timer = threading.Timer(_GRACE, os._exit, (code,))
+        timer = threading.Timer(_GRACE, _leave, (code, met, tell))
         timer.daemon = True
         timer.start()
     return code
+
+
+def _leave(code: int, met: BaseException | None, tell: Tell) -> None:
+    if met is not None:
+        with suppress(Exception):
+            tell(met)
+    os._exit(code)

@@ -32,7 +32,7 @@ _SUBMISSION = _CALL | {
     425: Code.BUSY,
 }
 _QUESTION = _CALL | {404: Code.JOB_MISSING, 408: Code.SERVER_ERROR, 410: Code.JOB_MISSING}
-# A storage host never sees the key. Storage services differ in their status for an expired one.
+# A storage host never sees the key. Hosts differ in their status for an address that has expired.
 _STEM = {
     400: Code.URL_EXPIRED,
     401: Code.URL_EXPIRED,

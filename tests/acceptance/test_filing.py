@@ -184,3 +184,28 @@ def _yaml(text: str) -> Any:
     import yaml
 
     return yaml.safe_load(text)
+
+
+def test_what_could_not_be_moved_can_be_retried(home: Home, server: ScenarioServer) -> None:
+    """By the running service, where it lies: nobody has to stop it, or to mend the folder first."""
+    server.scenario(jobs=[{"plan": "failed"}])
+    block(home, "quarantine", songs=0)
+    drop(home.inbox / "album" / "song.wav")
+    with home.service() as service:
+        wait_for(lambda: [found["code"] for found in listed(home)] == ["blocked"])
+        told = home.command("retry", "song.wav", "-c", str(home.config))
+        assert told.returncode == 0, told.stdout + told.stderr
+        assert "song.wav" in told.stdout
+        wait_for(lambda: list(home.sidecars()) == ["album/song"], what=service.text())
+        moved(service, home, "album/song.wav")
+    assert (server.paid["total"], listed(home)) == (2, [])
+
+
+def test_nothing_that_was_not_asked_for_comes_back(home: Home, server: ScenarioServer) -> None:
+    """It is tried again and again to move it, and never paid for again by itself."""
+    server.scenario(jobs=[{"plan": "failed"}])
+    block(home, "quarantine", songs=0)
+    drop(home.inbox / "album" / "song.wav")
+    with home.scaled_service(0.02, "unfiled_max=0.1"):
+        wait_for(lambda: [found["tries"] > 3 for found in listed(home)] == [True])
+    assert server.paid["total"] == 1

@@ -70,3 +70,30 @@ asyncio.run(ending.then_leave(service()))
 """
     ended = subprocess.run([sys.executable, "-c", code], timeout=30, capture_output=True)
     assert (ended.returncode, ended.stderr) == (1, b"")
+
+
+def test_a_split_that_fails_says_so_and_ends_though_a_disk_hangs(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """Its pool's part died; Python waited for the thread, and nothing was told."""
+    home = Home(tmp_path, server.url)
+    drop(tmp_path / "song.wav")
+    code = """
+import asyncio, sys, threading
+from stemwatch.cli import run
+from stemwatch.service import leave
+from stemwatch.workers.pacing.polls import Polls
+leave._GRACE = 0.2
+def take_due(polls, now):
+    asyncio.get_running_loop().run_in_executor(None, threading.Event().wait)
+    raise ZeroDivisionError("made by a test")
+Polls.take_due = take_due
+sys.exit(run(sys.argv[1:]))
+"""
+    command = [sys.executable, "-c", code, "split", "-c", str(home.config), "song.wav"]
+    env = {"PYTHONPATH": str(Path(__file__).parents[2])} | home.env()
+    ended = subprocess.run(
+        command, cwd=tmp_path, env=env, timeout=60, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1, ended.stderr
+    assert ended.stderr.count("ZeroDivisionError: made by a test") == 1

@@ -8,7 +8,7 @@ told once, listed by `status`, and nobody else waits for it.
 from __future__ import annotations
 
 from stemwatch.errors import RetryLater, StemwatchError
-from stemwatch.job import Job, Unfiled
+from stemwatch.job import WANTED_BACK, Job, Unfiled
 from stemwatch.log import log
 from stemwatch.workers.context import Context
 from stemwatch.workers.pacing.pace import full_jitter
@@ -25,6 +25,8 @@ async def postpone(
     before = job.unfiled
     tries = 1 if before is None else before.tries + 1
     now = Unfiled(fault.code, fault.message, fault.hint, tries)
+    if before is not None and before.code == WANTED_BACK:  # what was asked for meanwhile stays so
+        now = before._replace(tries=tries)
     if seconds is None:
         seconds = wait(ctx, fault, tries)
         if await own_trouble.watch(ctx, job):

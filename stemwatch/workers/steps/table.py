@@ -10,6 +10,7 @@ from stemwatch.log import log
 from stemwatch.workers.context import Context
 from stemwatch.workers.pacing.rehearsal import demand_staging
 from stemwatch.workers.pool.lanes import Step
+from stemwatch.workers.steps.asked_back import asked_back
 from stemwatch.workers.steps.confirm import reconcile
 from stemwatch.workers.steps.fetch import fetch
 from stemwatch.workers.steps.filing import file
@@ -55,8 +56,13 @@ def _staged(step: Step) -> Step:
     return _placed(begin)
 
 
+async def _file(ctx: Context, job: Job) -> Job:
+    """Before the folder is asked that could not take it: a person may want it back."""
+    return await asked_back(ctx, job) or await _placed(file)(ctx, job)
+
+
 STEPS: Mapping[str, Step] = {
-    FILE: _placed(file),
+    FILE: _file,
     FETCH: _staged(fetch),
     POLL: follow,
     CONFIRM: reconcile,
