@@ -399,6 +399,7 @@ def test_an_outage_costs_at_most_the_songs_in_flight_when_it_began(
             drop(home.inbox / f"song{number:02}.wav", number)
         paused(service, "server_error")
         paused(service, "server")
+        wait_for(lambda: _nothing_in_flight(home), what="the end of those in flight")
         began, begun = time.time(), len(server.requests("post"))
         wait_for(lambda: time.time() - began > 3.0)  # ten minutes, scaled
         assert len(server.requests("post")) == begun  # no song was risked for a try
@@ -414,6 +415,13 @@ def test_an_outage_costs_at_most_the_songs_in_flight_when_it_began(
     assert set(server.paid["by_sha256"].values()) == {1}
     # Of wire A what was taken behind a 502 is paid for, and not delivered.
     assert server.paid["total"] == songs + 1 - lost + (taken if lost else 0)
+
+
+def _nothing_in_flight(home: Home) -> bool:
+    """As told after both pauses began: a slot is held until its song's answer is there."""
+    status = home.status()
+    codes = {pause["code"] for pause in status["pauses"]}
+    return codes >= {"server", "server_error"} and status["slots"]["held"] == 0
 
 
 def test_submissions_that_all_get_502_cost_one_song_a_try(
