@@ -21,5 +21,5 @@ def test_what_is_retried_beside_an_idle_service_is_worked_on(tmp_path: Path, wir
             # A round that comes after the journal's change finds the file known, and moves on.
             done = home.command("retry", "song.wav", "-c", str(home.config))
             assert done.returncode == 0, done.stderr
-            wait_for(home.sidecars, timeout=15)
+            wait_for(home.sidecars)
     assert server.paid["total"] == 2

@@ -238,7 +238,7 @@ def test_idle_helpers_end_and_come_back(tmp_path: Path) -> None:
     async def scenario(audio: AudioHelper) -> None:
         await audio.probe(good)
         assert len(helpers()) == 1
-        await wait_for_async(lambda: not helpers(), timeout=10)
+        await wait_for_async(lambda: not helpers())
         assert (await audio.probe(good)).channels == 2
 
     run(scenario, idle=0.2)
@@ -314,7 +314,7 @@ def test_a_helper_ends_with_its_service(tmp_path: Path) -> None:
         assert service.stdout.readline() == b"ready\n"
         (helper,) = psutil.Process(service.pid).children()
         service.kill()
-    wait_for(lambda: not helper.is_running(), timeout=10)
+    wait_for(lambda: not helper.is_running())
 
 
 def test_the_client_loads_no_decoder() -> None:

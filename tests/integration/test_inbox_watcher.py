@@ -61,7 +61,7 @@ class Inbox:
                 )
             ]
 
-        await wait_for_async(lambda: not missing(), timeout=10, what=f"hints at {relpaths}")
+        await wait_for_async(lambda: not missing(), what=f"hints at {relpaths}")
 
 
 def watching(root: Path, story: Callable[[Inbox], Awaitable[None]], **options: float) -> None:
