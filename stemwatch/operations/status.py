@@ -19,7 +19,7 @@ audio):
                  left, holding: null, or files, until, key
     credit       null, or seconds (left at the API), at (when it said so)
     inboxes      name (null: the single one), inbox, outbox, watcher, queue, budget, each as above,
-                 waits: what lies there and is not taken yet, see `operations.not_taken`
+                 waits: what lies there and is not taken yet, see `operations.standing.not_taken`
     waiting      id, name, state, not_before, code, message, hint (the soonest first, at most 100)
     unfiled      id, name, relpath, path, inbox, state, code, message, hint, tries, next_try: songs
                  whose original can't be moved to where it belongs (at most 100)
@@ -48,10 +48,10 @@ from stemwatch.journal.journal import Journal
 from stemwatch.journal.past import Ended
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
-from stemwatch.operations import status_entries as entries
 from stemwatch.operations.history import delivered
-from stemwatch.operations.not_taken import not_taken
-from stemwatch.operations.time_left import PAST, audio_left, pace
+from stemwatch.operations.standing import entries
+from stemwatch.operations.standing.not_taken import not_taken
+from stemwatch.operations.standing.time_left import PAST, audio_left, pace
 from stemwatch.outbox.sidecar import rfc3339
 from stemwatch.wiring.spending import budget_of, spending
 from stemwatch.workers import progress
