@@ -58,7 +58,7 @@ def judged(ctx: Context, job: Job, fault: Exception) -> PauseService | RetryLate
     A song that fails where others pass is retried a few times, and then set aside: it must not hold
     up the others for good. An original that can't be filed holds up nobody anyway.
     """
-    log.error("job.error", name=job.name, exc_info=fault)
+    log.error("job.error", **job.named, exc_info=fault)
     # Nobody knows what is in its text: a library's may hold a whole signed URL.
     message = redacted(f"an unexpected fault: {type(fault).__name__}: {fault}.")
     if job.state in TO_BE_FILED or ctx.unforeseen.is_its_own(job.id, job.state):
