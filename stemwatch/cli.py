@@ -24,6 +24,7 @@ _COMMANDS = {
     "retry": "bring files back from quarantine, without paying twice",
     "estimate": "minutes and cost, before spending anything",
     "check": "find every fault at once: configuration, folders, key, API, clock",
+    "config": "what is in force, and where each key comes from",
     "init": "write a commented configuration",
     "serve": "the separation server: the same API on your own machine",
     "completion": "the script for your shell: bash, zsh or fish",

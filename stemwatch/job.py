@@ -167,6 +167,11 @@ class Job:
         """The file's own name."""
         return self.relpath.rsplit("/", 1)[-1]
 
+    @property
+    def named(self) -> dict[str, str | None]:
+        """Which song it is, for the log: two of one name lie in two folders, or inboxes."""
+        return {"name": self.name, "relpath": self.relpath, "inbox": self.inbox}
+
     def evolve(self, **changes: Any) -> Job:
         """A copy with other values. Raises TypeError for what is no field."""
         if not changes.keys() <= _FIELDS:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
+from collections.abc import Iterator
 
 import click
 
@@ -13,6 +15,7 @@ from stemwatch.operations.status import Document, standing
 from stemwatch.ui import plain, text
 
 _EVERY = 1.0  # seconds between two looks
+_INBOXES = 5  # every so many of them, what lies in the inboxes is looked at, too
 
 
 @click.command("status")
@@ -38,8 +41,17 @@ def command(as_json: bool, watch: bool, verbose: bool, config_file: str | None) 
     return 0
 
 
-def _look(settings: Settings) -> Document:
-    return asyncio.run(standing(settings, time.time()))
+def _look(settings: Settings, earlier: Document | None = None) -> Document:
+    return asyncio.run(standing(settings, time.time(), earlier))
+
+
+def _looks(settings: Settings) -> Iterator[Document]:
+    """One look a second, for ever."""
+    document: Document | None = None
+    for number in itertools.count():
+        document = _look(settings, document if number % _INBOXES else None)
+        yield document
+        time.sleep(_EVERY)
 
 
 def _print(document: Document, *, names: bool) -> None:
@@ -70,19 +82,16 @@ def _live(settings: Settings) -> None:
 
     console, unicode = text.console(), text.speaks_unicode()
     with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
-        while True:
-            found = view.fitted(_look(settings), time.time(), console, unicode=unicode)
+        for document in _looks(settings):
+            found = view.fitted(document, time.time(), console, unicode=unicode)
             live.update(Group(*found), refresh=True)
-            time.sleep(_EVERY)
 
 
 def _changes(settings: Settings, *, as_json: bool) -> None:
     seen = ""
-    while True:
-        document = _look(settings)
+    for document in _looks(settings):
         now = plain.brief(document)
         if now != seen:
             seen = now
             clock = time.strftime("%H:%M:%S")
             text.say(plain.as_json(document, indent=None) if as_json else f"{clock} {now}")
-        time.sleep(_EVERY)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from stemwatch.config.cross import cross_faults
-from stemwatch.config.document import Document, Fault, mend_hint, read
+from stemwatch.config.document import Document, Fault, Key, mend_hint, read
 from stemwatch.config.faults import dotted
 from stemwatch.config.inherit import Inherited, fill_up
 from stemwatch.config.paths import absolute, home_of, resolve
@@ -43,11 +43,13 @@ class Reading:
 
     `settings` have defaults where a key is faulty; `fault` tells of all of them, None: there are
     none. What is in `doubtful` sections is not what the file means, and must not be acted on.
+    `lines` (from 1) are those of the file's own keys.
     """
 
     settings: Settings
     fault: ConfigFault | None
     doubtful: frozenset[str]
+    lines: Mapping[Key, int]
 
 
 def candidates(env: Env, cwd: str) -> list[str]:
@@ -93,15 +95,20 @@ def load(path: str, *, env: Env, local: bool = False) -> Settings:
     return found.settings
 
 
-def load_partly(path: str, *, env: Env, local: bool = False) -> Reading:
-    """What can be read of the file at `path`; ConfigFault where that is nothing."""
+def load_partly(path: str | None, *, env: Env, local: bool = False) -> Reading:
+    """What can be read of the file at `path`; ConfigFault where that is nothing.
+
+    None: there is no file, and all of it is defaults.
+    """
+    if path is None:
+        return _build(Document(), None, env=env, local=local)
     path = os.path.abspath(path)
     return _build(read(path), path, env=env, local=local)
 
 
 def defaults(*, env: Env, local: bool = False) -> Settings:
     """Settings without a file, for `split` and `estimate`. Raises ConfigFault: there is no home."""
-    found = _build(Document(), None, env=env, local=local)
+    found = load_partly(None, env=env, local=local)
     if found.fault is not None:
         raise found.fault
     return found.settings
@@ -122,14 +129,15 @@ def _build(document: Document, source: str | None, *, env: Env, local: bool) -> 
         if own and not any(bad[: len(key)] == key for bad in wrong for key in keys):
             faults.append(Fault(keys[0], text))
     if not faults:
-        return Reading(settings, None, frozenset())
+        return Reading(settings, None, frozenset(), document.lines)
     told = ConfigFault(
         *_sentences(faults, document, source), hint=mend_hint(source) if source else ""
     )
     doubtful = {fault.section for fault in faults}
     if None in doubtful:  # no mapping at all
         raise told
-    return Reading(settings, told, frozenset(section for section in doubtful if section))
+    known = frozenset(section for section in doubtful if section)
+    return Reading(settings, told, known, document.lines)
 
 
 def _prepare(data: dict[str, Any], *, local: bool) -> tuple[dict[str, Any], Inherited]:

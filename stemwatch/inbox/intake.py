@@ -137,7 +137,7 @@ class Intake:
     async def _replaced(self, other: Job) -> None:
         reason = "replaced by another content"
         await self._journal.advance(other, JobState.GONE, reason)
-        log.info("job.gone", name=other.name, reason=reason)
+        log.info("job.gone", **other.named, reason=reason)
 
     async def _back_from_quarantine(self, job: Job, quarantined: list[Job]) -> Job | None:
         """Moved back into the inbox by hand: as good as `stemwatch retry`."""
@@ -163,7 +163,7 @@ class Intake:
                 identity=job.identity,
                 options=job.options,
             )
-            log.info("job.retried", name=job.name, id=other.id, state=str(resumed.state))
+            log.info("job.retried", **job.named, id=other.id, state=str(resumed.state))
             return resumed
         return None
 
@@ -183,7 +183,7 @@ class Intake:
         added = await self._journal.add(job)
         log.error(
             "job.quarantined",
-            name=job.name,
+            **job.named,
             code=fault.code,
             message=fault.message,
             hint=fault.hint,
@@ -193,7 +193,7 @@ class Intake:
 
 
 def _tell_queued(job: Job) -> None:
-    log.info("job.queued", name=job.name, id=job.id, seconds=round(job.duration or 0.0, 1))
+    log.info("job.queued", **job.named, id=job.id, seconds=round(job.duration or 0.0, 1))
 
 
 def _may_be_there(path: str) -> bool:

@@ -81,6 +81,7 @@ _SENTENCES: Mapping[str, Callable[[Event], str]] = {
     "job.retried": lambda e: f"{_song(e)} is back from quarantine, as {e.get('state')}",
     "job.kept": lambda e: f"{_song(e)} stays where it is: {_why(e)}",
     "job.late": lambda e: f"{_song(e)} is late (api.job_deadline); it is still waited for",
+    "job.unfiled": lambda e: f"{_song(e)} can't be moved from the inbox: {_why(e)}",
     "job.unanswered": lambda e: f"{_song(e)}: {_why(e)}",
     "job.taken_over": lambda e: f"{_song(e)}: {_why(e)}",
     "service.started": _started,

@@ -60,7 +60,7 @@ async def _take_over(ctx: Context, dead: Job) -> None:
     # A server on this machine was its owner's own, and so were the results on it.
     elif (heir := await ctx.journal.inherit(dead, theirs=ctx.local)) is not None:
         told = f"the `split` that separated it as {dead.path} was interrupted."
-        log.warning("job.taken_over", name=heir.name, id=heir.id, message=told)
+        log.warning("job.taken_over", **heir.named, id=heir.id, message=told)
 
 
 async def _left_to_a_person(ctx: Context, dead: Job) -> None:

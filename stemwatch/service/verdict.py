@@ -48,7 +48,7 @@ async def _tell_unfiled(context: Context) -> bool:
         journal.close()
     for job in jobs:
         code, message, hint, _ = job.unfiled or ("", "", "", 0)
-        log.error("service.unfiled", name=job.name, reason=code, message=message, hint=hint)
+        log.error("service.unfiled", **job.named, reason=code, message=message, hint=hint)
     return bool(jobs)
 
 

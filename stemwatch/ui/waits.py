@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from stemwatch.operations import not_taken as reasons
+from stemwatch.operations.standing import not_taken as reasons
 
 Document = dict[str, Any]
 _ENDINGS = 4  # that are named

@@ -41,10 +41,10 @@ def _key(settings: Settings, env: Mapping[str, str], cwd: str) -> tuple[str | No
     except ConfigFault as fault:
         return None, Finding(FAULT, f"key: {' '.join(fault.faults)}", fault.hint)
     hide(key)
-    return key, Finding(OK, f"key: found in {_place(settings, env, cwd)}; its form is right")
+    return key, Finding(OK, f"key: found in {place_of_key(settings, env, cwd)}; its form is right")
 
 
-def _place(settings: Settings, env: Mapping[str, str], cwd: str) -> str:
+def place_of_key(settings: Settings, env: Mapping[str, str], cwd: str) -> str:
     """Where `load_key` has found it, with the file's mode."""
     credentials = env.get("CREDENTIALS_DIRECTORY")
     credential = os.path.join(credentials, "api-key") if credentials else None

@@ -63,7 +63,7 @@ def judged(ctx: Context, job: Job, fault: Exception) -> PauseService | RetryLate
     A song that fails where others pass is retried a few times, and then set aside: it must not hold
     up the others for good. An original that can't be filed holds up nobody anyway.
     """
-    log.error("job.error", name=job.name, exc_info=fault)
+    log.error("job.error", **job.named, exc_info=fault)
     if job.state in TO_BE_FILED or ctx.memory.unforeseen.is_its_own(job.id, job.state):
         return RetryLater(_words(fault), code=Code.INTERNAL, hint=REPORT)
     return as_pause(fault)

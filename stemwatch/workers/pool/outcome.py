@@ -47,7 +47,7 @@ async def _conclude(ctx: Context, current: Job, fault: StemwatchError) -> None:
     elif fault.code in {TakenBack.code, Code.CHANGED}:
         # What has that name now is another song, and found as one by the next scan.
         await ctx.journal.advance(current, JobState.GONE, fault.message)
-        log.info("job.gone", name=current.name, reason=fault.message)
+        log.info("job.gone", **current.named, reason=fault.message)
     elif isinstance(fault, Unconfirmed) and _can_be_asked(ctx, current):
         await ctx.insist(lambda: _look_for(ctx, current, fault))
     elif isinstance(fault, Reject):
@@ -74,7 +74,7 @@ async def _file_later(ctx: Context, job: Job, fault: StemwatchError) -> None:
 
 async def _stand_still(ctx: Context, job: Job, fault: ForbiddenTransition) -> None:
     """A fault of ours: told with its traceback, and the job is not claimed again at once."""
-    log.error("job.error", name=job.name, exc_info=fault)
+    log.error("job.error", **job.named, exc_info=fault)
     wait = ctx.timing.retry_after_max
     told = {"code": Code.INTERNAL, "message": f"an unexpected fault: {fault}.", "hint": REPORT}
     await ctx.journal.amend(job, not_before=ctx.now() + wait, **told)
@@ -94,7 +94,7 @@ async def _look_for(ctx: Context, job: Job, fault: Unconfirmed) -> None:
         message=fault.message,
         hint="Nothing to do: the server is asked whether it took the job.",
     )
-    log.warning("job.unanswered", name=job.name, message=fault.message)
+    log.warning("job.unanswered", **job.named, message=fault.message)
 
 
 async def _hold(ctx: Context, job: Job, fault: PauseService) -> None:
@@ -106,7 +106,7 @@ async def _hold(ctx: Context, job: Job, fault: PauseService) -> None:
     if gap is not None and job.state in (JobState.QUEUED, JobState.SEPARATED):
         told = {"code": fault.code, "message": fault.message}
         await ctx.journal.amend(job, not_before=ctx.now() + waits, hint=fault.hint, **told)
-        log.info("job.waits", name=job.name, **told, seconds=round(waits, 1))
+        log.info("job.waits", **job.named, **told, seconds=round(waits, 1))
 
 
 async def _own_gap(ctx: Context, job: Job, fault: PauseService) -> float | None:
@@ -192,7 +192,7 @@ async def reject(ctx: Context, job: Job, fault: Reject) -> None:
     ctx.polls.done(job.id, ctx.clock(), learn=False)
     log.error(
         "job.quarantined",
-        name=job.name,
+        **job.named,
         code=fault.code,
         message=fault.message,
         hint=fault.hint,
@@ -232,7 +232,7 @@ async def _retry(ctx: Context, job: Job, fault: RetryLater) -> None:
     )
     ctx.polls.postpone(job.id, ctx.clock(), delay)
     log.info(
-        "job.waits", name=job.name, code=fault.code, message=fault.message, seconds=round(delay, 1)
+        "job.waits", **job.named, code=fault.code, message=fault.message, seconds=round(delay, 1)
     )
 
 

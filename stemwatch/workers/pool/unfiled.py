@@ -40,7 +40,7 @@ async def postpone(
     told = {"code": now.code, "message": now.message, "hint": now.hint or None}
     new = before is None or (before.code, before.message) != (now.code, now.message)
     tell = log.warning if new else log.debug
-    tell("job.unfiled", name=job.name, id=job.id, **told, seconds=round(seconds, 1))
+    tell("job.unfiled", **job.named, id=job.id, **told, seconds=round(seconds, 1))
 
 
 def wait(ctx: Context, fault: StemwatchError, tries: int) -> float:

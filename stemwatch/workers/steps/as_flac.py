@@ -34,7 +34,7 @@ async def as_flac(ctx: Context, job: Job, fault: TooLarge) -> AsyncIterator[Uplo
             if upload.size > fault.limit:
                 raise fault
             instead_of = job.identity.size
-            log.info("job.converted", name=job.name, bytes=upload.size, instead_of=instead_of)
+            log.info("job.converted", **job.named, bytes=upload.size, instead_of=instead_of)
             # No fault of what is done with it is caught here: an OSError after the paid call, taken
             # for a full disk, would have the song submitted, and paid for, again.
             yield upload

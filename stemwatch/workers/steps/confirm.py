@@ -28,7 +28,7 @@ async def reconcile(ctx: Context, job: Job) -> Job:
     since = job.submitted_at or job.created_at
     found = await ctx.api.find_submission(job.idempotency_key, since=since)
     if found is not None:
-        log.info("job.found", name=job.name, remote_id=found.remote_id)
+        log.info("job.found", **job.named, remote_id=found.remote_id)
         separating = await confirm(ctx, job, found)
         # Its upload gave its room back, or was an earlier run's.
         ctx.space.reserve(separating)
@@ -43,5 +43,5 @@ async def reconcile(ctx: Context, job: Job) -> Job:
             after=ctx.timing.confirm_again,
             counts=False,
         )
-    log.info("job.not_taken", name=job.name)
+    log.info("job.not_taken", **job.named)
     return await ctx.insist(lambda: ctx.journal.take_back(job, NOT_LISTED))

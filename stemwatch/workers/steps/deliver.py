@@ -73,7 +73,7 @@ async def tag(ctx: Context, job: Job, staging: Staging, stem: str) -> None:
         await ctx.place_of(job).require_inbox()
     except PauseService as away:
         source = ""
-        log.info("job.tags", name=job.name, stem=stem, note=away.message)
+        log.info("job.tags", **job.named, stem=stem, note=away.message)
     title = naming.stem_file(naming.song_name(job.name), stem, "x").removesuffix(".x")
     part = staging.part(stem)
     key = tag_key(parse_key(job.key))
@@ -83,7 +83,7 @@ async def tag(ctx: Context, job: Job, staging: Staging, stem: str) -> None:
         except (Reject, TimeoutError) as fault:
             raise _without_tags(ctx, job, stem, fault) from fault
     for note in notes:
-        log.info("job.tags", name=job.name, stem=stem, note=note)
+        log.info("job.tags", **job.named, stem=stem, note=note)
 
 
 def _without_tags(ctx: Context, job: Job, stem: str, fault: Exception) -> RetryLater:
@@ -91,7 +91,7 @@ def _without_tags(ctx: Context, job: Job, stem: str, fault: Exception) -> RetryL
     ctx.memory.untagged.add(job.id)
     why = fault.message if isinstance(fault, Reject) else "it takes too long."
     note = f"the tags cost the helper its life: {why} The stem is fetched again, without them."
-    log.warning("job.tags", name=job.name, stem=stem, note=note)
+    log.warning("job.tags", **job.named, stem=stem, note=note)
     return RetryLater(note, code=Code.UNTAGGED, counts=False, after=0.0)
 
 
@@ -148,7 +148,7 @@ async def record(
     )
     log.info(
         "job.delivered",
-        name=job.name,
+        **job.named,
         seconds=round(ctx.now() - job.created_at, 1),
         bpm=delivered.bpm,
         key=delivered.key,

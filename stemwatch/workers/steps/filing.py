@@ -50,7 +50,7 @@ async def _finish(ctx: Context, job: Job) -> Job:
         moved_to = ""
     told = {"filed_to": moved_to, "unfiled": None}
     done = await ctx.journal.advance(job, JobState.DONE, filed.outcome, **told)
-    log.debug("job.done", name=job.name, original=filed.outcome)
+    log.debug("job.done", **job.named, original=filed.outcome)
     return done
 
 
@@ -69,7 +69,7 @@ async def _quarantine(ctx: Context, job: Job) -> Job:
     )
     await _require_inbox(ctx, place, filed)
     if filed.outcome == "kept":
-        log.warning("job.kept", name=job.name, message=filed.message)
+        log.warning("job.kept", **job.named, message=filed.message)
     # Its own path says that it stays where it is (or another song has its name by now); nowhere
     # that it is gone. Neither may look like a file that a person moved back.
     stays = "" if filed.outcome == "gone" else job.path

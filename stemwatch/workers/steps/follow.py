@@ -68,7 +68,7 @@ def _still_running(ctx: Context, job: Job, progress: float | None, now: float) -
     ctx.polls.running(job.id, now)
     if age > ctx.polls.late_after and job.id not in ctx.memory.reported_late:
         ctx.memory.reported_late.add(job.id)
-        log.warning("job.late", name=job.name, remote_id=job.remote_id, still_waited_for=True)
+        log.warning("job.late", **job.named, remote_id=job.remote_id, still_waited_for=True)
     entry = ctx.progress.running.get(job.id)
     if entry is not None:
         typical = ctx.polls.estimate.typical

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stemwatch.journal.past import Ended
-from stemwatch.operations.time_left import audio_left, pace
+from stemwatch.operations.standing.time_left import audio_left, pace
 from tests.support.commands import a_job
 
 

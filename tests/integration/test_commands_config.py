@@ -1,0 +1,91 @@
+"""`config` as a process: each key with its value and its source, and no secret."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.commands import run
+
+TEXT = """\
+folders: {inbox: in, after_success: keep}
+separation:
+  stems: 4
+presets: {karaoke: {format: mp3}}
+api: {wire: presigned}
+notify: {urls: ["tgram://123456:canary-token/chat"]}
+hooks: {delivered: [/bin/true, canary-argument]}
+"""
+INBOXES = """\
+separation: {stems: 4}
+presets: {karaoke: {format: mp3}}
+inboxes:
+  dj: {folders: {inbox: dj}}
+  me: {separation: {format: flac}, presets: {karaoke: {}}}
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    (tmp_path / "stemwatch.yaml").write_text(TEXT)
+    return tmp_path
+
+
+def keys(home: Path, **env: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(run("config", "--json", cwd=home, env=env).stdout)
+    return found["keys"]
+
+
+def test_each_key_has_its_value_and_what_decides_it(home: Path) -> None:
+    """A line of the file, another key, a variable, or the default."""
+    found = keys(home, STATE_DIRECTORY="/var/lib/stemwatch")
+    assert found["folders.inbox"] == {"value": f"{home}/in", "line": 1, "by": None}
+    assert found["folders.after_success"] == {"value": "keep", "line": 1, "by": None}
+    assert found["folders.archive"]["by"] == "default"
+    assert found["separation.stems"] == {"value": 4, "line": 3, "by": None}
+    assert found["presets.karaoke.stems"] == {"value": 4, "line": None, "by": "separation.stems"}
+    assert found["presets.karaoke.format"] == {"value": "mp3", "line": 4, "by": None}
+    assert found["api.base_url"]["value"] == "https://stemsplit.io/api/v1"
+    assert found["api.base_url"]["by"] == "api.wire"
+    state = {"value": "/var/lib/stemwatch", "line": None, "by": "$STATE_DIRECTORY"}
+    assert found["state_dir"] == state
+    told = run("config", cwd=home).stdout.splitlines()
+    assert told[0] == f"# {home}/stemwatch.yaml"
+    assert f"{'separation.stems: 4':<48}  # line 3" in told
+    assert f"{'watch.mode: ' + json.dumps('auto'):<48}  # default" in told
+
+
+def test_what_an_inbox_takes_over_is_told_by_its_key(home: Path) -> None:
+    """Presets as a whole, or key by key from its own separation; no `folders` beside them."""
+    (home / "stemwatch.yaml").write_text(INBOXES)
+    found = keys(home)
+    assert "folders.inbox" not in found
+    assert found["inboxes.dj.folders.inbox"]["line"] == 4
+    assert found["inboxes.dj.separation.stems"]["by"] == "separation.stems"
+    assert found["inboxes.dj.presets.karaoke.format"]["by"] == "presets.karaoke.format"
+    assert found["inboxes.me.presets.karaoke.format"]["by"] == "inboxes.me.separation.format"
+    assert found["inboxes.me.presets.karaoke.stems"]["by"] == "separation.stems"
+
+
+def test_no_secret_is_told(home: Path) -> None:
+    """It is what people paste for others: URLs, arguments and keys are left out."""
+    for options in ((), ("--json",)):
+        told = run("config", *options, cwd=home, env={"STEMSPLIT_API_KEY": "canary-key-0123"})
+        assert told.returncode == 0, told.stderr
+        assert "canary" not in told.stdout + told.stderr
+        assert "tgram://[redacted]" in told.stdout
+        assert "$STEMSPLIT_API_KEY" in told.stdout
+
+
+def test_defaults_and_faults(tmp_path: Path) -> None:
+    """Without a file all is defaults, and said to be so; a faulty file has its faults, exit 78."""
+    told = run("config", cwd=tmp_path)
+    assert told.stdout.startswith("# No file was found: all of this is defaults.\n")
+    assert told.returncode == 0
+    (tmp_path / "stemwatch.yaml").write_text("watch: {mode: 3}\n")
+    told = run("config", cwd=tmp_path)
+    assert told.returncode == 78
+    assert "watch.mode: found 3" in told.stderr
