@@ -47,8 +47,8 @@ def read_tags(path: str) -> SourceTags:
 
     Never fails: what can't be read is left out and `note` says so. Nor where the file itself can't
     be read any more: its stems are paid for, and tags are a courtesy. Damaged ones make mutagen
-    raise nearly anything: a length of 4 GB ends in a MemoryError. Then what FFmpeg made of them is
-    taken.
+    raise nearly anything: a length of 4 GB ends in a MemoryError. What FFmpeg made of them is taken
+    where mutagen finds nothing.
     """
     found: list[SourceTags] = []
     fault: Exception | None = None
@@ -64,7 +64,7 @@ def read_tags(path: str) -> SourceTags:
             pass
         except Exception as broken:
             fault = fault or broken
-    if fault and readers and _demuxed not in readers:
+    if readers and _demuxed not in readers and not any(tags.text for tags in found):
         with suppress(Exception):  # the first fault says more
             found.append(_demuxed(path))
     return merged(found, _note(fault, found) if fault else None)

@@ -225,7 +225,7 @@ def _tagged_mp3(path: Path) -> None:
 def test_tags_and_cover_are_copied_with_tempo_and_key(
     tmp_path: Path, server: ScenarioServer
 ) -> None:
-    """Artist, album and cover go into wav, flac and mp3 stems; the title names the stem."""
+    """Artist, album and cover go into wav, flac and mp3 stems; so does the title, with the stem."""
     presets = {name: {"stems": 2, "format": name} for name in ("wav", "flac", "mp3")}
     home = Home(tmp_path, server.url, presets=presets)
     for name in presets:
@@ -238,7 +238,7 @@ def test_tags_and_cover_are_copied_with_tempo_and_key(
         assert tags is not None
         told = {frame: str(tags[frame]) for frame in ("TIT2", "TPE1", "TALB", "TBPM", "TKEY")}
         assert told == {
-            "TIT2": "song (Vocals)",
+            "TIT2": "Größe TIT2 (Vocals)",
             "TPE1": "Größe TPE1",
             "TALB": "Größe TALB",
             "TBPM": "124",
@@ -246,7 +246,7 @@ def test_tags_and_cover_are_copied_with_tempo_and_key(
         }
         assert tags.getall("APIC")[0].data == COVER
     flac = mutagen.flac.FLAC(stems["flac"])
-    assert (flac["title"], flac["artist"]) == (["song (Vocals)"], ["Größe TPE1"])
+    assert (flac["title"], flac["artist"]) == (["Größe TIT2 (Vocals)"], ["Größe TPE1"])
     assert (flac["bpm"], flac["initialkey"], flac["key"]) == (["124"], ["C#m"], ["C#m"])
     assert flac.pictures[0].data == COVER
 

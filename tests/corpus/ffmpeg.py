@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import mutagen.aiff
+import mutagen.mp3
 import mutagen.ogg
 import mutagen.wave
 
 _TIMEOUT = 300.0  # seconds
+_UNKNOWN = mutagen.mp3.BitrateMode.UNKNOWN  # there is no such frame
 _STREAMED = 3_000.0  # seconds: the sizes that pipes leave are hours of sound
 _GUESSED = {"mp3", "aac"}  # containers whose length ffprobe may guess
 
@@ -75,8 +77,11 @@ def _alone(told: dict[str, Any]) -> bool:
 
 
 def _is_cut(path: str, container: str, seconds: float) -> bool:
-    """Whether its chunk of samples, or its last page, is not all there."""
+    """Whether its chunk of samples, its last page, or what an MP3 counts is not all there."""
     try:
+        if container == "mp3":
+            about = mutagen.mp3.MP3(path).info
+            return about.bitrate_mode != _UNKNOWN and bool(0.98 * about.length > seconds)
         if container == "ogg":
             return _ogg_is_cut(path)
         if container in ("wav", "aiff"):

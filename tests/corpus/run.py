@@ -5,7 +5,8 @@
 Needs the programs `ffmpeg` and `ffprobe`. What is listed is a disagreement: a length that differs
 by more than 0.1 s and 1 %, other channels, another rate, a file refused that decodes whole, one
 accepted that does not decode, a text tag that only they read. Nothing is listed where both agree,
-where we refuse by rule (`chained`, `protected`), or where stemwatch does not read the format.
+where we refuse by rule (`chained`, `protected`, a rate below 4 kHz), where stemwatch does not read
+the format, or of a file below 1 s, which is refused anyway.
 Exit 0: no disagreement. 1: some. 2: no folder, no decoder.
 """
 
@@ -29,6 +30,7 @@ from stemwatch.errors import Reject
 from tests.corpus.ffmpeg import NoDecoder, Reading, read
 
 SECONDS, SHARE = 0.1, 0.01  # a length may differ by the greater of them
+SHORTEST, SLOWEST = 1.0, 4_000  # seconds, Hz
 BY_RULE = {"chained", "protected"}
 _TEXTS = ("title", "artist", "album", "genre")
 
@@ -47,6 +49,9 @@ def disagreements(
 ) -> Iterator[Row]:
     """Where the two differ beyond what is tolerated; `texts` are the names of the tags we read."""
     heard = f"{theirs.seconds:.2f} s"
+    ours_seconds = 0.0 if isinstance(ours, Reject) else ours.duration
+    if max(theirs.seconds, ours_seconds) < SHORTEST or 0 < theirs.rate < SLOWEST:
+        return
     if isinstance(ours, Reject):
         if theirs.whole and ours.code not in BY_RULE:
             yield Row(path, "damaged", f"{ours.code}: {ours.message}", f"whole, {heard}")

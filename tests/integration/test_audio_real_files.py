@@ -188,6 +188,37 @@ def test_noise_behind_a_few_frames_is_still_no_audio(tmp_path: Path) -> None:
     assert refusal(path).code == "not_audio"
 
 
+def test_a_cut_mp3_is_truncated_even_in_the_frame_behind_its_header(tmp_path: Path) -> None:
+    """Nothing but the frame that tells the length and half a frame: all of it is missing."""
+    path = encode(tmp_path / "a.mp3", "libmp3lame", 20.0, bit_rate=64_000)
+    data = path.read_bytes()
+    path.write_bytes(data[:2_000])
+    assert refusal(path).code == "truncated"
+
+
+def test_zeros_behind_a_tag_are_its_padding(tmp_path: Path) -> None:
+    """Of a radio's recording that has no header and ends in the midst of a frame."""
+    path = encode(
+        tmp_path / "a.mp3", "libmp3lame", 2.0, bit_rate=64_000, options={"write_xing": "0"}
+    )
+    sound = path.read_bytes()
+    sound = sound[sound.index(b"\xff\xfb") :]
+    tags = mutagen.id3.ID3()
+    tags.add(mutagen.id3.TIT2(encoding=3, text="A title"))
+    tags.save(tmp_path / "tag", v1=0, padding=lambda _: 0)
+    path.write_bytes((tmp_path / "tag").read_bytes() + bytes(2_000) + sound[:-100])
+    assert length(path) == pytest.approx(2.0, abs=0.1)
+
+
+def test_a_length_is_to_the_sample_where_all_frames_are_there(tmp_path: Path) -> None:
+    """At a low rate the padding is more than the two hundredths that a header may be wrong by."""
+    samples = tone(2.0, channels=1, rate=8_000)
+    path = encode(
+        tmp_path / "a.mp3", "libmp3lame", rate=8_000, channels=1, bit_rate=8_000, samples=samples
+    )
+    assert length(path) == pytest.approx(2.0, abs=0.001)
+
+
 @pytest.mark.parametrize(
     ("tag", "whose"),
     [(b"drms", "Apple's FairPlay"), (b"aavd", "Audible"), (b"enca", "Common Encryption")],

@@ -15,6 +15,7 @@ from stemwatch.audio.containers.mpeg_headers import HEAD, Kind, Told, kind_of, l
 
 _BLOCK = 1 << 20  # bytes read at once
 _AHEAD = 8_192  # bytes that hold the three frames which tell a frame from chance
+_PADDING = 1 << 16  # bytes at most
 _ID3V1, _APE, _LYRICS_END = 128, 32, 15  # bytes
 _JOINED = (b"ID3\3", b"ID3\4", b"APETAGEX")
 _TAGS = (b"ID3", b"TAG", b"APE", b"LYR")
@@ -54,7 +55,7 @@ class _Walk:
         found, at, lost = self._found, 0, 0
         while at < self._end:
             if tag := self._tag(at):
-                at += tag
+                at += tag + (0 if found.starts else self._zeros(at + tag))
             elif kind := self._frame(at):
                 if found.starts:
                     found.between += lost
@@ -82,8 +83,8 @@ class _Walk:
             at += here
             if not here or here < len(block) - HEAD:
                 break
-        if at > self._end:  # the last one is cut: what there is of it is lost
-            at = starts.pop()
+        if at > self._end:  # the last one is cut: no good frame, and no junk either
+            starts.pop()
             sizes.pop()
         self._found.seconds += (len(starts) - before) * kind.samples / kind.rate
         return at
@@ -97,7 +98,16 @@ class _Walk:
         return size if self._found.told else 0
 
     def _frame(self, at: int) -> Kind | None:
-        return _confirmed(os.pread(self._fd, min(_AHEAD, self._end - at), at), 0)
+        block = os.pread(self._fd, min(_AHEAD, self._end - at), at)
+        first = None if self._found.starts else kind_of(block[:HEAD])
+        if first and told_by(block[: lengths_of(first)[block[:HEAD]]], first):
+            return first  # it tells of a song, whatever has become of that
+        return _confirmed(block, 0)
+
+    def _zeros(self, at: int) -> int:
+        """Padding that a tag in front of the sound has and does not count."""
+        block = os.pread(self._fd, _PADDING, at)
+        return len(block) - len(block.lstrip(b"\0"))
 
     def _next(self, at: int) -> int:
         """Where something begins that is known, behind `at`; or the end."""
