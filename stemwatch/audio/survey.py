@@ -6,6 +6,7 @@ One packet in 32 is decoded on the way. Only what looks damaged then is decoded 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ import av
 
 from stemwatch.audio.containers.chunks import samples_of
 from stemwatch.audio.containers.mpeg_frames import Frames, frames_of
+from stemwatch.audio.containers.ogg_pages import starts_whole
 from stemwatch.audio.frames import Source
 
 SHORT_SHARE = 0.02  # encoder delay and rounded headers stay well below this
@@ -21,7 +23,8 @@ _RUN, _EVERY = 8, 32  # of every 32 runs of 8 packets one is decoded: a hole of 
 _SIZED = ("wav", "w64", "aiff")  # raw samples: their sizes tell all, reading 600 MB tells no more
 _GUESSED = ("aac", "mp3")  # from the first bit rate, in a stream of mere frames
 _LONGEST_PACKET = 60.0  # seconds
-_START_SLACK = 1.5  # seconds at an Ogg's start whose packets carry no duration
+_START_SLACK = 1.5  # seconds at an Ogg's start whose packets carry no time
+_JUMP = 0.05  # seconds: Vorbis packets leave up to 0.01 between them
 
 
 @dataclass(slots=True)
@@ -31,6 +34,7 @@ class Survey:
     declared: float | None = None  # by the sound's own header, or the file's
     counted: float = 0.0  # the sum of the packets' durations
     end: float = 0.0  # where the last packet ends
+    holes: float = 0.0  # what the clock jumps over
     file_end: float = 0.0  # where the last packet of any stream does: a film may outlast its sound
     last_picture: float = 0.0
     packets: int = 0
@@ -50,10 +54,10 @@ class Survey:
     @property
     def suspicious(self) -> bool:
         """Whether it has to be decoded in full."""
-        # The share of its time for which it has no packets: the clock jumps over a hole.
-        gap = 1 - (self.counted + _START_SLACK) / self.end if self.end else 0.0
-        damaged = self.bad or self.skipped or not self.decoded
-        return bool(damaged) or max(gap, self.short) > SHORT_SHARE
+        hollow = self.holes > SHORT_SHARE * self.end
+        return bool(self.bad or self.skipped or hollow or not self.decoded) or (
+            self.short > SHORT_SHARE
+        )
 
 
 def survey(source: Source) -> Survey:
@@ -111,26 +115,46 @@ def _of_packets(source: Source) -> Survey:
     # Only Matroska has no length of each stream, but one of them all.
     film = container.startswith("matroska") and source.has_film()
     base = float(source.stream.time_base or 0)  # fractions are half the time of a probe
-    start = None if source.stream.start_time is None else source.stream.start_time * base
+    began = math.inf
     for packet in source.demux(film=film):
         index = source.packets - 1
         if not packet.size or (sized and index >= _RUN):
             break  # only the last one is empty
+        if packet.pts is not None and began == math.inf:
+            began = float(packet.pts * packet.time_base)
         if film and not source.is_own(packet):
             _measure_film(seen, packet)
             continue
         if index // _RUN % _EVERY == 0:
             _try_decoding(source, packet, after_jump=bool(index) and index % _RUN == 0)
-        if start is None and packet.pts is not None:
-            start = packet.pts * base
         _measure(seen, packet, base)
     seen.packets, seen.bad, seen.decoded = source.packets, source.bad_packets, source.samples
-    _count_from(seen, max(0.0, start or 0.0))
     if not streamed:
-        seen.declared = _declared(source, container, max(0.0, start or 0.0))
+        seen.declared = _declared(source, container)
     if sized and seen.declared is not None:
         seen.counted = seen.end = seen.declared
+    _begin_late(seen, source, began if began < math.inf else 0.0)
     return seen
+
+
+def _begin_late(seen: Survey, source: Source, began: float) -> None:
+    """Sound cut out of a longer recording may keep its times: then it lasts no longer for that.
+
+    Only an Ogg's pages prove that nothing is lost before its first packet.
+    """
+    if began <= _START_SLACK:
+        return
+    if source.container.format.name == "ogg" and seen.declared and _starts_whole(source.path):
+        # Its packets' times may begin a little before what is played.
+        late = max(began, float(source.stream.start_time * source.stream.time_base))
+        seen.end, seen.declared = seen.end - late, seen.declared - late
+    else:
+        seen.holes += began
+
+
+def _starts_whole(path: str) -> bool:
+    with open(path, "rb") as file:
+        return starts_whole(file)
 
 
 def _measure_film(seen: Survey, packet: Any) -> None:
@@ -139,12 +163,6 @@ def _measure_film(seen: Survey, packet: Any) -> None:
     stays = float((packet.duration or 0) * packet.time_base) or max(0.0, shown - seen.last_picture)
     seen.file_end = max(seen.file_end, shown + stays)
     seen.last_picture = max(seen.last_picture, shown)
-
-
-def _count_from(seen: Survey, start: float) -> None:
-    """Sound that begins late lasts no longer for that."""
-    seen.end = max(0.0, seen.end - start)
-    seen.file_end = max(0.0, seen.file_end - start)
 
 
 def _is_streamed(path: str) -> bool:
@@ -164,20 +182,22 @@ def _measure(seen: Survey, packet: Any, base: float) -> None:
     length = (packet.duration or 0) * base
     if length > _LONGEST_PACKET:
         return  # the last one of a badly cut Ogg "lasts" 27 hours: a negative length, unsigned
-    seen.counted += length
     if packet.pts is not None:
-        seen.end = max(seen.end, packet.pts * base + length)
+        at = packet.pts * base
+        if at > seen.end + _JUMP and seen.counted:
+            seen.holes += at - seen.end
+        seen.end = max(seen.end, at + length)
+    seen.counted += length
 
 
-def _declared(source: Source, container: str, start: float) -> float | None:
+def _declared(source: Source, container: str) -> float | None:
     if container in _GUESSED:
         return None
     stream = source.stream
     if stream.duration is not None and stream.time_base:  # an unset one: None, or 0/1 in PyAV 19
-        # An Ogg counts from where its recording once began: cut out of a longer one, not from here.
-        return float(stream.duration * stream.time_base) - (start if container == "ogg" else 0.0)
+        return float(stream.duration * stream.time_base)
     total = source.container.duration
-    return total / 1_000_000 - start if total else None
+    return total / 1_000_000 if total else None
 
 
 def _decode_all(source: Source, seen: Survey) -> Survey:

@@ -7,6 +7,7 @@ from typing import BinaryIO, NamedTuple
 
 LONGEST_PAGE = 65_307  # bytes: the last page begins within this of the file's end
 _FIRST, _LAST = 2, 4  # flags of a page
+_UNSET = (1 << 64) - 1  # the granule of a page on which no packet ends
 _CRC = 22  # where the checksum is
 _HEADER, _HEAD = 27, 64  # bytes; what is read of the packet that names a stream's format
 
@@ -38,19 +39,24 @@ def ending(tail: bytes) -> Ending:
     return Ending(tail[at:end], whole, bool(tail[at + 5] & _LAST), end == len(tail))
 
 
+def starts_whole(file: BinaryIO) -> bool:
+    """Whether page follows page from the first byte on to the first page of sound."""
+    return any(granule not in (0, _UNSET) for _, granule, _ in _pages(file))
+
+
 def links(file: BinaryIO) -> list[str]:
     """The recordings of a chain, in order: what their first streams are, in words."""
     found: list[str] = []
     beginning = False
-    for flags, head in _pages(file):
+    for flags, _, head in _pages(file):
         if flags & _FIRST and not beginning:
             found.append(_format(head))
         beginning = bool(flags & _FIRST)
     return found
 
 
-def _pages(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Flags of each page, and the head of each that begins a stream; until no page follows."""
+def _pages(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
+    """Flags and granule of each page, and the first packet of each that begins a stream."""
     at = 0
     while True:
         file.seek(at)
@@ -58,7 +64,8 @@ def _pages(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
         if len(header) < _HEADER or header[:4] != b"OggS":
             return
         lacing = file.read(header[26])
-        yield header[5], file.read(min(_HEAD, sum(lacing))) if header[5] & _FIRST else b""
+        head = file.read(min(_HEAD, sum(lacing))) if header[5] & _FIRST else b""
+        yield header[5], int.from_bytes(header[6:14], "little"), head
         at += _HEADER + len(lacing) + sum(lacing)
 
 
