@@ -25,7 +25,7 @@ OTHER_WORDS: dict[str, tuple[str, ...]] = {
     "disk": ("audio/tagging/families.py", "server/work/"),
     "failed": ("notices/", "server/", "stemsplit/"),
     "gone": ("inbox/settle.py", "job.py", "outbox/", "workers/steps/filing.py"),
-    "held": ("operations/not_taken.py", "service/report.py"),
+    "held": ("operations/standing/not_taken.py", "service/report.py"),
     "inbox": (
         "config/",
         "inbox/intake.py",

@@ -33,7 +33,7 @@ async def asked_back(ctx: Context, job: Job) -> Job | None:
     except AlreadyPaid:
         return None  # its content is separated as another job: asked again when that is over
     ctx.troubles.forget(job.id)
-    log.info("job.retried", name=job.name, id=job.id, state=str(moved.state))
+    log.info("job.retried", **job.named, id=job.id, state=str(moved.state))
     return moved
 
 
