@@ -95,6 +95,7 @@ class Gate:
         # Ends of a pause that no accepted submission has confirmed, with the tries that it took and
         # the time: the next one waits longer.
         self._unconfirmed: dict[str, tuple[int, float]] = {}
+        self.unanswered: dict[str, tuple[float, int]] = {}  # questions in a row, in which pause
 
     @property
     def pauses(self) -> list[Pause]:
