@@ -21,9 +21,10 @@ from stemwatch.workers.counters import Counters
 from stemwatch.workers.pacing.budget import Budget
 from stemwatch.workers.pacing.credit import Credit
 from stemwatch.workers.pacing.gate import Gate
-from stemwatch.workers.pacing.pace import RequestBudget, Slots
 from stemwatch.workers.pacing.polls import Polls
 from stemwatch.workers.pacing.rehearsal import Rehearsal
+from stemwatch.workers.pacing.request_budget import RequestBudget
+from stemwatch.workers.pacing.slots import Slots
 from stemwatch.workers.pacing.timing import Timing
 from stemwatch.workers.pacing.troubles import Troubles
 from stemwatch.workers.pacing.unforeseen import Unforeseen

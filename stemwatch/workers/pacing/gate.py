@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from stemwatch.errors import PauseService
-from stemwatch.workers.pacing.pace import full_jitter
+from stemwatch.workers.pacing.backoff import full_jitter
 from stemwatch.workers.pacing.timing import Timing
 
 SUBMIT, CONFIRM, POLL, FETCH, FILE = "submit", "confirm", "poll", "fetch", "file"
