@@ -81,7 +81,7 @@ class Judged(NamedTuple):
 async def judge(folder: str) -> list[Judged]:
     """Every file below `folder`, in the order of their names."""
     paths = sorted(os.fspath(path) for path in Path(folder).rglob("*") if path.is_file())
-    helper = AudioHelper(helpers=2)
+    helper = AudioHelper()
     with ThreadPoolExecutor(2) as pool:
         seats = asyncio.Semaphore(2)
 

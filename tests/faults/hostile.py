@@ -39,7 +39,7 @@ from stemwatch.stemsplit.calls import Calls
 from stemwatch.stemsplit.interface import SeparationApi, Upload
 from stemwatch.stemsplit.presigned import PresignedApi
 from stemwatch.stemsplit.separate import SeparateApi
-from stemwatch.workers.pacing.pace import RequestBudget
+from stemwatch.workers.pacing.request_budget import RequestBudget
 from tests.faults import result
 from tests.faults.grammar import API_HOST, KNOWN, OWN, Hostile
 from tests.faults.result import Result

@@ -52,8 +52,8 @@ def probed(
                 gate.pause(PauseService("held.", code=code, after=0.0))
                 (pause,) = gate.due()
                 for _ in range(in_vain):
-                    gate.in_vain(pause)
-                    (pause,) = gate.pauses
+                    await probe(context, pause)
+                    pause = next(one for one in gate.pauses if one.code == code)
                 await probe(context, pause)
                 left = {pause.code: pause for pause in gate.pauses}
                 end = OVER
@@ -123,25 +123,27 @@ NEVER: Mapping[str, Any] = {"balance": [{"status": 502}] * 9}
 @pytest.mark.parametrize(
     ("code", "changes", "expected"),
     [
-        ("credit", NEVER, (MAY_TRY, set(), 2)),
-        ("server", NEVER, (OVER, set(), 2)),
-        ("server_error", NEVER, (MAY_TRY, set(), 2)),
-        ("auth", NEVER, (OVER, set(), 2)),
-        ("endpoint", GATEWAY, (MAY_TRY, set(), 2)),
-        ("credit", {**NEVER, **GATEWAY}, (WAITS, set(), 2)),
-        ("server", {**NEVER, **GATEWAY}, (WAITS, set(), 2)),
-        ("credit", {**NEVER, "get": [{"status": 401}]}, (WAITS, {"auth"}, 2)),
-        ("credit", {"balance_seconds": 0}, (WAITS, set(), 1)),
+        ("credit", NEVER, (MAY_TRY, set())),
+        ("server", NEVER, (OVER, set())),
+        ("server_error", NEVER, (MAY_TRY, {"server"})),
+        ("auth", NEVER, (OVER, set())),
+        ("endpoint", GATEWAY, (MAY_TRY, set())),
+        ("credit", {**NEVER, **GATEWAY}, (WAITS, set())),
+        ("server", {**NEVER, **GATEWAY}, (WAITS, set())),
+        ("credit", {**NEVER, "get": [{"status": 401}]}, (WAITS, {"auth"})),
+        ("credit", {"balance_seconds": 0}, (WAITS, set())),
     ],
 )
 def test_a_call_that_is_broken_for_good_ends_in_another_question(
-    tmp_path: Path, code: str, changes: Mapping[str, Any], expected: tuple[str, set[str], int]
+    tmp_path: Path, code: str, changes: Mapping[str, Any], expected: tuple[str, set[str]]
 ) -> None:
     """What 402 paused was held for ever behind a balance that is never told.
 
-    Nothing is risked while the API answers nothing at all, nor while it says that none is left.
+    Nothing is risked while the API answers nothing at all, nor while it says that none is left. One
+    question at a time: an outage gets no more of them.
     """
-    assert probed(tmp_path, "presigned", code, changes, in_vain=3) == expected
+    end, others, asked = probed(tmp_path, "presigned", code, changes, in_vain=3)
+    assert (end, others, asked) == (*expected, 4)
 
 
 def test_an_outbox_that_can_not_be_read_stays_paused(

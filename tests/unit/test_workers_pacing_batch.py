@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from stemwatch.workers.pacing.pace import RequestBudget
 from stemwatch.workers.pacing.polls import Polls
+from stemwatch.workers.pacing.request_budget import RequestBudget
 
 JOB = 45.0  # seconds of a job for MINUTES of audio
 AUDIO = 240.0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from stemwatch.workers.pacing.pace import Slots
 from stemwatch.workers.pacing.polls import Polls
+from stemwatch.workers.pacing.slots import Slots
 from stemwatch.workers.pacing.timing import Timing
 from stemwatch.workers.pacing.uploads_ahead import Ahead
 

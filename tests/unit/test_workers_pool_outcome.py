@@ -20,8 +20,9 @@ from stemwatch.stemsplit.separate import SeparateApi
 from stemwatch.workers.context import Context
 from stemwatch.workers.pacing.budget import Budget
 from stemwatch.workers.pacing.gate import Gate
-from stemwatch.workers.pacing.pace import RequestBudget, Slots
 from stemwatch.workers.pacing.polls import Polls
+from stemwatch.workers.pacing.request_budget import RequestBudget
+from stemwatch.workers.pacing.slots import Slots
 from stemwatch.workers.pacing.timing import Timing
 from stemwatch.workers.pacing.uploads_ahead import Ahead
 from stemwatch.workers.pool.outcome import conclude

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 from stemwatch.codes import FETCH, SUBMIT, Again, Code, Rule, rule_of
 from stemwatch.errors import PauseService
-from stemwatch.workers.pacing.pace import full_jitter
+from stemwatch.workers.pacing.backoff import full_jitter
 from stemwatch.workers.pacing.timing import Timing
 
 _IN_A_ROW = 5  # failures that pause
@@ -72,6 +72,7 @@ class Gate:
         # Ends of a pause that no accepted submission has confirmed, with the tries that it took and
         # the time: the next one waits longer.
         self._unconfirmed: dict[str, tuple[int, float]] = {}
+        self.unanswered: dict[str, tuple[float, int]] = {}  # questions in a row, in which pause
 
     @property
     def pauses(self) -> list[Pause]:

@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from stemwatch.workers.pacing.pace import Slots
 from stemwatch.workers.pacing.polls import Polls
+from stemwatch.workers.pacing.slots import Slots
 from stemwatch.workers.pacing.timing import Timing
 
 _RATE, _SIZE = 5e6, 8_000_000  # bytes a second, bytes: until the first upload is through

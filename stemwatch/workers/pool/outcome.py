@@ -17,8 +17,8 @@ from stemwatch.journal.journal import AlreadyPaid, OverBudget, StaleJob
 from stemwatch.journal.transactions import ForbiddenTransition
 from stemwatch.log import log
 from stemwatch.workers.context import Context
+from stemwatch.workers.pacing.backoff import full_jitter
 from stemwatch.workers.pacing.gate import outage
-from stemwatch.workers.pacing.pace import full_jitter
 from stemwatch.workers.pacing.troubles import Met
 from stemwatch.workers.pacing.unforeseen import REPORT, judged
 from stemwatch.workers.pool import unfiled

@@ -21,7 +21,7 @@ from stemwatch.workers.pool.outcome import resumed
 from stemwatch.workers.steps import own_trouble
 
 T = TypeVar("T")
-_IN_VAIN = 3  # tries of a question that gets no answer, before another one is asked as well
+_IN_VAIN = 3  # tries of a question that gets no answer, before another one is asked
 
 
 async def probe(ctx: Context, pause: Pause) -> None:
@@ -93,20 +93,28 @@ async def _over(ctx: Context, pause: Pause) -> bool | None:
 async def _answer(
     ctx: Context, pause: Pause, ask: Callable[[], Awaitable[T]], other: Callable[[], Awaitable[Any]]
 ) -> T | None:
-    """What `ask` gives; None where its call alone has failed for long, and `other` is answered.
+    """What `ask` gives; None where it has no answer for long, and `other` has one.
 
     One call of an API may be broken for good while all else works: paid jobs, and songs that could
-    be separated, must not wait for its end. Raises what `ask` or `other` does.
+    be separated, must not wait for its end. In turn, then: a server that is down gets no more
+    questions for that. Raises what the one that is asked does.
     """
+    unanswered = ctx.gate.unanswered
+    since, times = unanswered.get(pause.code, (pause.since, 0))
+    times = times if since == pause.since else 0
     await ctx.requests.take()
     try:
-        return await ask()
+        if times >= _IN_VAIN and times % 2 == _IN_VAIN % 2:
+            await other()
+            found, times = None, _IN_VAIN - 1  # the next one is the first one again
+        else:
+            found, times = await ask(), 0
     except RetryLater as fault:
-        if not fault.server_down or pause.attempts <= _IN_VAIN:
-            raise
-    await ctx.requests.take()
-    await other()
-    return None
+        times += fault.server_down
+        raise
+    finally:
+        unanswered[pause.code] = pause.since, times
+    return found
 
 
 async def _has_credit(ctx: Context, pause: Pause) -> bool | None:

@@ -11,7 +11,7 @@ from stemwatch.errors import RetryLater, StemwatchError
 from stemwatch.job import WANTED_BACK, Job, Unfiled
 from stemwatch.log import log
 from stemwatch.workers.context import Context
-from stemwatch.workers.pacing.pace import full_jitter
+from stemwatch.workers.pacing.backoff import full_jitter
 from stemwatch.workers.steps import own_trouble
 
 

@@ -1,0 +1,18 @@
+"""How long to wait after a failure: exponential, with jitter. Randomness is an argument."""
+
+from __future__ import annotations
+
+import random
+
+from tenacity import AsyncRetrying, RetryCallState, wait_exponential
+
+
+def full_jitter(attempt: int, first: float, longest: float, rng: random.Random) -> float:
+    """Seconds to wait after failed attempt number `attempt` (from 1): up to first * 2^(n-1).
+
+    The exponential is tenacity's. The draw is from its upper half: one near zero would storm.
+    """
+    state = RetryCallState(AsyncRetrying(), None, (), {})
+    state.attempt_number = max(1, attempt)
+    high = wait_exponential(multiplier=first, max=longest)(state)
+    return rng.uniform(high / 2, high)

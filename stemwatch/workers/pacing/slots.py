@@ -1,0 +1,86 @@
+"""How many jobs may be at the remote at once. Clocks are monotonic seconds and arguments."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+
+class Slots:
+    """The remote's parallel jobs: a 429 lowers the limit, time without one lets it creep back."""
+
+    def __init__(self, limit: int, creep: float, clock: Callable[[], float]) -> None:
+        self.most = limit
+        self.limit = limit
+        self._creep = creep
+        self._clock = clock
+        self._changed = clock()
+        self._held: set[int] = set()
+        self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    def resize(self, most: int) -> None:
+        """Another limit from now on. One that a 429 has lowered stays low, and creeps up."""
+        self.limit = most if self.limit == self.most else min(self.limit, most)
+        self.most = most
+        self._hand_on()
+
+    @property
+    def held(self) -> int:
+        return len(self._held)
+
+    @property
+    def vacant(self) -> int:
+        """Slots that no job holds, whoever waits for them."""
+        self._rise()
+        return max(0, self.limit - len(self._held))
+
+    async def acquire(self, job_id: int) -> None:
+        """Wait until the remote has room for this job; first come, first served."""
+        self._rise()
+        if job_id in self._held:
+            return
+        if self._waiters or len(self._held) >= self.limit:
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            entry = (job_id, turn)
+            self._waiters.append(entry)
+            try:
+                await turn
+            finally:
+                if entry in self._waiters:
+                    self._waiters.remove(entry)
+                elif turn.cancelled():
+                    self._hand_on()
+        self._held.add(job_id)
+
+    def hold(self, job_id: int) -> None:
+        """This job is at the remote already (after a restart): it has its slot, limit or not."""
+        self._held.add(job_id)
+
+    def release(self, job_id: int) -> None:
+        self._held.discard(job_id)
+        self._hand_on()
+
+    def refused(self) -> None:
+        """A 429: no more than are running there now, less than before, and at least one."""
+        self.limit = max(1, min(self.limit - 1, len(self._held)))
+        self._changed = self._clock()
+
+    def next_rise(self) -> float | None:
+        """When a lowered limit rises again (monotonic seconds)."""
+        self._rise()
+        return self._changed + self._creep if self.limit < self.most else None
+
+    def _rise(self) -> None:
+        while self.limit < self.most and self._clock() - self._changed >= self._creep:
+            self.limit += 1
+            self._changed += self._creep
+            self._hand_on()
+
+    def _hand_on(self) -> None:
+        """Wake waiters into the free slots. The slot is theirs from now on."""
+        while self._waiters and len(self._held) < self.limit:
+            job_id, turn = self._waiters.popleft()
+            if not turn.done():
+                self._held.add(job_id)
+                turn.set_result(None)
