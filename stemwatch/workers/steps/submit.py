@@ -129,8 +129,8 @@ class _Attempt:
                 after=0.0,
             ) from fault
         ctx.ahead.admitted(self.job.id)
-        _require_open(ctx, self.job)
         await self._still_there()
+        _require_open(ctx, self.job)  # last: a disk takes its time, and a pause may begin meanwhile
         ctx.committed.add(self.job.id)
         commit = asyncio.ensure_future(self._commit())
         stopped = False
