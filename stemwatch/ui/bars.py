@@ -31,6 +31,8 @@ class Bars:
 
     def __init__(self, *, terminal: bool | None = None) -> None:
         self._draws = text.on_terminal() if terminal is None else terminal
+        # Asked before anything is drawn: rich puts a stream without an encoding in stdout's place.
+        self._unicode = text.speaks_unicode()
         self._stages: dict[int, tuple[str, str]] = {}  # id -> name, stage
         self._live: Live | None = None
         self._entries: Sequence[Entry] = ()
@@ -93,11 +95,16 @@ class Bars:
         """All of it at the terminal's width of this moment; asked for by the thread that draws."""
         if self._live is None:
             return Group()
-        width, unicode = self._live.console.width, text.speaks_unicode()
-        lines = drawn(
-            self._entries, self._finished, self._total, width, time.time(), unicode=unicode
+        return Group(
+            *drawn(
+                self._entries,
+                self._finished,
+                self._total,
+                self._live.console.width,
+                time.time(),
+                unicode=self._unicode,
+            )
         )
-        return Group(*lines)
 
 
 def drawn(
