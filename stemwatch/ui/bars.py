@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Entry = Mapping[str, Any]
 _SHOWN = 12  # bars at a time: a terminal is no taller
 _A_SECOND = 8  # drawings
+_ENOUGH = 2  # songs that have ended, to tell how long the others will take
+_NARROW = 60  # cells: below, there is no room for it
 
 
 class Bars:
@@ -38,6 +40,7 @@ class Bars:
         self._entries: Sequence[Entry] = ()
         self._finished = 0
         self._total: int | None = None
+        self._began = time.monotonic()
 
     def __enter__(self) -> Bars:
         if self._draws:
@@ -102,6 +105,7 @@ class Bars:
                 self._total,
                 self._live.console.width,
                 time.time(),
+                elapsed=time.monotonic() - self._began,
                 unicode=self._unicode,
             )
         )
@@ -114,12 +118,18 @@ def drawn(
     width: int,
     now: float,
     *,
+    elapsed: float = 0.0,
     unicode: bool = True,
 ) -> list[Text]:
-    """A row for each song and one for all of them, none wider than `width` cells."""
+    """A row for each song and one for all of them, none wider than `width` cells.
+
+    After `elapsed` seconds: once a few songs have ended, how long the others will take is told.
+    """
     lines = [song_row.of(one, width, now, unicode=unicode) for one in entries[:_SHOWN]]
     more = len(entries) - _SHOWN
     name = "all songs" + (f" ({more} more)" if more > 0 else "")
+    if total is not None and _ENOUGH <= finished < total and width >= _NARROW:
+        name += f", about {text.span(elapsed / finished * (total - finished))} left"
     amount = f"{finished} of {total}" if total is not None else f"{finished} done"
     part = finished / total if total else None
     return [*lines, song_row.row(name, "", part, amount, width, unicode=unicode)]
