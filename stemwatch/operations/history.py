@@ -9,7 +9,8 @@ unknown is null, times are RFC 3339 in UTC, `minutes` are of audio):
     songs of `quarantined`   id, name, relpath, inbox, origin, at, code (of then), state (now),
                              message, hint and path (of now, where it still is in quarantine)
 
-`price` is in `currency`, at the price of its day; null where nothing was booked.
+`price` is in `currency`, at the price of its day; null where earlier stems were used again, and
+where nobody knows (read back from a sidecar).
 """
 
 from __future__ import annotations
@@ -65,9 +66,17 @@ def delivered(one: Ended) -> Document:
         "minutes": None if job.duration is None else round(job.duration / 60, 3),
         "took_seconds": round(max(0.0, one.at - job.created_at), 1),
         "paid_minutes": round(one.minutes, 3) if one.minutes else None,
-        "price": round(one.price, 4) if one.minutes else None,
+        "price": _price(one),
         "reused": reused,
     }
+
+
+def _price(one: Ended) -> float | None:
+    """What is separated on this machine costs nothing, and is not booked."""
+    if one.minutes:
+        return round(one.price, 4)
+    mine = one.job.content_key.endswith(":local") and not one.note
+    return 0.0 if mine else None
 
 
 def _quarantined(one: Ended) -> Document:

@@ -68,7 +68,7 @@ async def standing(settings: Settings, now: float, earlier: Document | None = No
     """The document above. Raises StemwatchError for a journal or a folder that can't be read.
 
     The inboxes are not looked into once more where an `earlier` document says what lies there:
-    20,000 files each second would be a quarter of a core.
+    20,000 files each second would be a fifth of a core.
     """
     path = os.path.join(settings.state_dir, JOURNAL)
     running, snapshot = service(settings.state_dir)

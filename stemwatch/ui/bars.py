@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Entry = Mapping[str, Any]
 _SHOWN = 12  # bars at a time: a terminal is no taller
 _A_SECOND = 8  # drawings
+_ENOUGH = 2  # songs that have ended, to tell how long the others will take
+_NARROW = 60  # cells: below, there is no room for it
 
 
 class Bars:
@@ -31,11 +33,14 @@ class Bars:
 
     def __init__(self, *, terminal: bool | None = None) -> None:
         self._draws = text.on_terminal() if terminal is None else terminal
+        # Asked before anything is drawn: rich puts a stream without an encoding in stdout's place.
+        self._unicode = text.speaks_unicode()
         self._stages: dict[int, tuple[str, str]] = {}  # id -> name, stage
         self._live: Live | None = None
         self._entries: Sequence[Entry] = ()
         self._finished = 0
         self._total: int | None = None
+        self._began = time.monotonic()
 
     def __enter__(self) -> Bars:
         if self._draws:
@@ -93,11 +98,17 @@ class Bars:
         """All of it at the terminal's width of this moment; asked for by the thread that draws."""
         if self._live is None:
             return Group()
-        width, unicode = self._live.console.width, text.speaks_unicode()
-        lines = drawn(
-            self._entries, self._finished, self._total, width, time.time(), unicode=unicode
+        return Group(
+            *drawn(
+                self._entries,
+                self._finished,
+                self._total,
+                self._live.console.width,
+                time.time(),
+                elapsed=time.monotonic() - self._began,
+                unicode=self._unicode,
+            )
         )
-        return Group(*lines)
 
 
 def drawn(
@@ -107,12 +118,18 @@ def drawn(
     width: int,
     now: float,
     *,
+    elapsed: float = 0.0,
     unicode: bool = True,
 ) -> list[Text]:
-    """A row for each song and one for all of them, none wider than `width` cells."""
+    """A row for each song and one for all of them, none wider than `width` cells.
+
+    After `elapsed` seconds: once a few songs have ended, how long the others will take is told.
+    """
     lines = [song_row.of(one, width, now, unicode=unicode) for one in entries[:_SHOWN]]
     more = len(entries) - _SHOWN
     name = "all songs" + (f" ({more} more)" if more > 0 else "")
+    if total is not None and _ENOUGH <= finished < total and width >= _NARROW:
+        name += f", about {text.span(elapsed / finished * (total - finished))} left"
     amount = f"{finished} of {total}" if total is not None else f"{finished} done"
     part = finished / total if total else None
     return [*lines, song_row.row(name, "", part, amount, width, unicode=unicode)]

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import subprocess
 from pathlib import Path
-
-import pytest
 
 from tests.acceptance.harness import KEY, SEPARATE, STEMWATCH, Home
 from tests.acceptance.songs import drop
 from tests.support.scenario.server import ScenarioServer
+from tests.support.terminal import terminal
 
 pytestmark = SEPARATE  # a line of the log does not depend on the wire
-
-
-def read_to_the_end(master: int) -> str:
-    """What was written to a pseudo terminal, once everybody has closed it."""
-    seen = bytearray()
-    while True:
-        try:
-            part = os.read(master, 65536)
-        except OSError:  # Linux' word for the end
-            part = b""
-        if not part:
-            return seen.decode().replace("\r\n", "\n")
-        seen += part
 
 
 def test_somebody_at_a_terminal_reads_sentences(tmp_path: Path, wire: str) -> None:
@@ -35,18 +19,16 @@ def test_somebody_at_a_terminal_reads_sentences(tmp_path: Path, wire: str) -> No
         home = Home(tmp_path, server.url, log={"format": "auto", "level": "info"})
         drop(home.inbox / "Party" / "Pop Song.wav", 1)
         (home.inbox / "text.mp3").write_text("no audio " * 4000)
-        try:
-            master, slave = pty.openpty()
-        except OSError as fault:
-            pytest.skip(f"no pseudo terminals here: {fault}")
-        child = subprocess.Popen(
-            [*STEMWATCH, "run", "--once", "-c", str(home.config)],
-            cwd=tmp_path, env=home.env(), stderr=slave, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-        os.close(slave)
-        said = read_to_the_end(master)
-        assert child.wait(60) == 3
-        os.close(master)
+        with terminal() as screen:
+            child = subprocess.Popen(
+                [*STEMWATCH, "run", "--once", "-c", str(home.config)],
+                cwd=tmp_path,
+                env=home.env(),
+                stderr=screen.slave,
+                stdin=subprocess.DEVNULL,
+            )
+            assert child.wait(60) == 3
+            said = screen.seen
     assert f"watches {home.inbox} (" in said
     assert " Party/Pop Song.wav taken in (5 s of audio)\n" in said
     assert " Party/Pop Song.wav delivered in " in said

@@ -22,10 +22,11 @@ from stemwatch.operations import owners
 from stemwatch.operations.split import Order, Report, run_split
 from stemwatch.workers.context import Context
 from stemwatch.workers.pacing.timing import Timing
-from tests.acceptance.harness import KEY, STEMWATCH, Home
+from tests.acceptance.harness import KEY, SEPARATE, STEMWATCH, Home
 from tests.acceptance.songs import drop
 from tests.support import warm
 from tests.support.scenario.server import ScenarioServer
+from tests.support.terminal import terminal
 from tests.support.waiting import wait_for, wait_for_async
 
 LONG = 120.0  # seconds a job takes that nobody waits for
@@ -285,3 +286,26 @@ def test_a_song_of_a_service_that_is_stopped_is_not_waited_for(
     assert ended.held.startswith(f"{home.inbox}/same.wav is the same song")
     assert "Start the service (`stemwatch run`)" in ended.held
     assert server.paid["total"] == 1
+
+
+@SEPARATE
+def test_bars_are_there_at_80_columns_however_long_a_name_is(
+    home: Home, server: ScenarioServer
+) -> None:
+    """The name is cut in its middle, and the bar has its place beside it."""
+    name = "A Band With a Very Long Name - A Song With a Title That Never Ends (Live in Paris).wav"
+    drop(home.root / "songs" / name, 1)
+    server.scenario(job_seconds=LONG)
+    with terminal(columns=80) as screen:
+        child = Popen(
+            [*STEMWATCH, *arguments(home)],
+            cwd=home.root,
+            env=home.env() | {"TERM": "xterm", "LC_ALL": "C.UTF-8"},
+            stdout=screen.slave,
+            stderr=screen.slave,
+        )
+        seen = screen.wait_for("separating", "░", "0 of 1")
+        child.send_signal(signal.SIGINT)
+        assert child.wait(30) == 130
+    assert "A Band With a Ver…ve in Paris).wav " in seen
+    assert name not in seen

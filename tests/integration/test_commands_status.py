@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import pty
 import signal
-import struct
 import subprocess
-import termios
 import time
 from pathlib import Path
 
@@ -20,7 +16,7 @@ from stemwatch.job import JobState
 from stemwatch.operations.status import SCHEMA
 from stemwatch.workers import progress
 from tests.support.commands import COMMAND, SHA, Home, a_job, environment
-from tests.support.waiting import wait_for
+from tests.support.terminal import terminal
 
 
 @pytest.fixture
@@ -171,29 +167,17 @@ def test_a_watch_on_a_small_terminal_shows_the_newest_and_ends_with_ctrl_c(home:
     home.journal(a_job("a.mp3", sha256=SHA))
     for number in range(30):
         home.quarantined(f"bad-{number}.mp3", content=b"%d" % number, code=f"reason-{number}")
-    try:
-        master, slave = pty.openpty()
-    except OSError as fault:
-        pytest.skip(f"no pseudo terminals here: {fault}")
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    child = subprocess.Popen(
-        [*COMMAND, "status", "--watch"],
-        cwd=home.root,
-        env=environment(home.root, TERM="xterm"),
-        stdin=slave,
-        stdout=slave,
-    )
-    os.close(slave)
-    seen = bytearray()
-
-    def drawn() -> bool:
-        seen.extend(os.read(master, 65536))
-        return b"(`stemwatch retry` lists all of them)" in seen
-
-    wait_for(drawn)
-    child.send_signal(signal.SIGINT)
-    assert child.wait(10) == 0
-    os.close(master)
-    assert b"1 queued" in seen
-    assert b"bad-29.mp3" in seen
-    assert seen.count(b"\n") < 24
+    with terminal() as screen:
+        child = subprocess.Popen(
+            [*COMMAND, "status", "--watch"],
+            cwd=home.root,
+            env=environment(home.root, TERM="xterm"),
+            stdin=screen.slave,
+            stdout=screen.slave,
+        )
+        seen = screen.wait_for("(`stemwatch retry` lists all of them)")
+        child.send_signal(signal.SIGINT)
+        assert child.wait(10) == 0
+    assert "1 queued" in seen
+    assert "bad-29.mp3" in seen
+    assert seen.count("\n") < 24

@@ -55,7 +55,14 @@ def songs() -> list[Ended]:
     return [
         Ended(other, NOW - 60, "reused from 初恋", 0.0, 0.0),
         Ended(job, NOW - 86400, "", 3.6417, 0.36417),
-        Ended(job.evolve(bpm=None, key=None, duration=None), NOW - 9e6, "", 0.0, 0.0),
+        Ended(job, NOW - 2 * 86400, "", 0.0, 0.0),
+        Ended(
+            job.evolve(bpm=None, key=None, duration=None, content_key="x:2:wav:api"),
+            NOW - 9e6,
+            "",
+            0.0,
+            0.0,
+        ),
     ]
 
 

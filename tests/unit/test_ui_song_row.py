@@ -36,7 +36,7 @@ ENTRIES = [
 @pytest.mark.parametrize("width", [40, 60, 80, 200])
 def test_the_bars_on_screens_of_each_width(width: int) -> None:
     """A bar is there at 40 columns, too; nothing is wider than the terminal."""
-    lines = drawn(ENTRIES, 3, 12, width, NOW)
+    lines = drawn(ENTRIES, 3, 12, width, NOW, elapsed=90.0)
     assert all(cell_len(line.plain) <= width for line in lines)
     assert_screen("bars", lines, width)
 
