@@ -74,8 +74,7 @@ def _of_frames(source: Source, found: Frames) -> Survey:
     lost: float = found.between + found.around
     if found.told and found.told.frames:
         seen.declared = found.told.seconds
-        if count == found.told.frames:  # to the sample: its padding may be a fifth of a second
-            seen.counted = seen.end = seen.declared
+        seen.counted = seen.end = max(0.0, found.seconds - found.told.padding)
         # All are there: then what lies around them is no sound that is lost.
         missing = (found.told.frames - count) * sum(found.sizes) / count
         lost = found.between + min(found.around, max(0.0, missing))
