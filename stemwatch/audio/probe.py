@@ -8,7 +8,8 @@ from stemwatch.audio.containers.ogg_pages import links
 from stemwatch.audio.ends import missing_share, ogg_is_cut
 from stemwatch.audio.frames import Source
 from stemwatch.audio.results import Probe
-from stemwatch.audio.survey import SHORT_SHARE, Survey, survey
+from stemwatch.audio.surveys.seen import SHORT_SHARE, Survey
+from stemwatch.audio.surveys.whole import survey
 from stemwatch.errors import Reject
 
 # Decoders conceal a lost packet (20 to 100 ms) here and there; beyond one in a hundred the damage
