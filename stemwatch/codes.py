@@ -166,6 +166,7 @@ class Code(StrEnum):
     CORRUPT = "corrupt", _LASTING
     TRUNCATED = "truncated", _LASTING
     PROTECTED = "protected", _LASTING
+    CHAINED = "chained", _LASTING
     DECODER_CRASHED = "decoder_crashed", _SONG
     TOO_LARGE = "too_large", _SONG
     TOO_LONG = "too_long", _SONG

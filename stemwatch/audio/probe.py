@@ -8,7 +8,8 @@ from stemwatch.audio.containers.ogg_pages import links
 from stemwatch.audio.ends import missing_share, ogg_is_cut
 from stemwatch.audio.frames import Source
 from stemwatch.audio.results import Probe
-from stemwatch.audio.survey import SHORT_SHARE, Survey, survey
+from stemwatch.audio.surveys.seen import SHORT_SHARE, Survey
+from stemwatch.audio.surveys.whole import survey
 from stemwatch.codes import Code
 from stemwatch.errors import Reject
 
@@ -41,8 +42,9 @@ def probe(path: str, kind: str | None = None) -> Probe:
         raise _reject(path, Code.TRUNCATED, "is incomplete: its last Ogg page is cut off")
     missing = max(missing_share(path), seen.short)
     if missing > SHORT_SHARE:
-        share_missing = f"{100 * missing:.0f} %"
-        raise _reject(path, Code.TRUNCATED, f"is incomplete: {share_missing} of it is missing")
+        raise _reject(
+            path, Code.TRUNCATED, f"is incomplete: {100 * missing:.0f} % of it is missing"
+        )
     return Probe(
         duration=round(_length(seen), 6),
         codec=codec,
@@ -64,7 +66,7 @@ def _refuse_chain(path: str, seen: Survey) -> None:
     if len(set(found)) > 1:
         first, other = found[0], next(one for one in found if one != found[0])
         raise _reject(
-            path, "chained", f"is a chain of {len(found)} recordings: {first}, then {other}"
+            path, Code.CHAINED, f"is a chain of {len(found)} recordings: {first}, then {other}"
         )
 
 

@@ -39,11 +39,12 @@ class Kind(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What a Xing, Info or VBRI frame says: the frames behind it, seconds without the padding, and
-    bytes of them all; 0 where it doesn't say."""
+    """What a Xing, Info or VBRI frame says: the frames behind it, the seconds that they play, those
+    of them that are padding, and the bytes of them all; 0 where it doesn't say."""
 
     frames: int = 0
     seconds: float = 0.0
+    padding: float = 0.0
     size: int = 0
 
 
@@ -93,7 +94,7 @@ def told_by(frame: bytes, kind: Kind) -> Told | None:
             return _xing(frame[at:], kind)
     if frame[36:40] == b"VBRI":
         size, frames = _number(frame, 46), _number(frame, 50)
-        return Told(frames, frames * kind.samples / kind.rate, size)
+        return Told(frames, frames * kind.samples / kind.rate, 0.0, size)
     return None
 
 
@@ -105,9 +106,10 @@ def _xing(mark: bytes, kind: Kind) -> Told:
         at += length if flags & flag else 0
     frames, size = fields[:2]
     delays = int.from_bytes(mark[at + _LAME_DELAYS : at + _LAME_DELAYS + 3], "big")
-    sound = frames * kind.samples - (delays >> 12) - (delays & 0xFFF)
-    # LAME pads a clip of some milliseconds by more than there is: then nothing is known of it.
-    return Told(frames, sound / kind.rate, size) if sound > 0 else Told(size=size)
+    samples, padding = frames * kind.samples, (delays >> 12) + (delays & 0xFFF)
+    if padding >= samples:  # LAME does so with a clip of some milliseconds: nothing is known of it
+        return Told(size=size)
+    return Told(frames, (samples - padding) / kind.rate, padding / kind.rate, size)
 
 
 def _number(data: bytes, at: int) -> int:

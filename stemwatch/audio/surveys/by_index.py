@@ -1,0 +1,33 @@
+"""A survey of an MP4 by its index: where each packet lies, without reading them all."""
+
+from __future__ import annotations
+
+import os
+
+from stemwatch.audio.frames import Source
+from stemwatch.audio.surveys.seen import RUN, Survey, decode, sampled
+
+
+def by_index(source: Source) -> Survey | None:
+    """None where the index is not of the whole file (in fragments), or anything looks damaged."""
+    stream = source.stream
+    if not source.container.format.name.startswith("mov") or not stream.duration:
+        return None
+    entries = stream.index_entries
+    count = len(entries)
+    if count <= RUN or count != stream.frames:
+        return None
+    base = float(stream.time_base)
+    last = entries[count - 1]
+    end = (2 * last.timestamp - entries[count - 2].timestamp) * base
+    seen = Survey(declared=float(stream.duration) * base, counted=end, end=end, packets=count)
+
+    def place(number: int) -> tuple[int, int]:
+        entry = entries[number]
+        return entry.pos, entry.size
+
+    size = os.path.getsize(source.path)
+    if any(sum(place(number)) > size for number in (*sampled(count), count - 1)):
+        return None
+    decode(source, seen, place, sampled(count))
+    return None if seen.suspicious else seen
