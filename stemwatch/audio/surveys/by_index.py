@@ -7,6 +7,8 @@ import os
 from stemwatch.audio.frames import Source
 from stemwatch.audio.surveys.seen import RUN, Survey, decode, sampled
 
+_PIECE, _STEP = 64, 16_384  # bytes: compressed sound has no 64 zeros in a row; 0.7 s of sound
+
 
 def by_index(source: Source) -> Survey | None:
     """None where the index is not of the whole file (in fragments), or anything looks damaged."""
@@ -29,5 +31,14 @@ def by_index(source: Source) -> Survey | None:
     size = os.path.getsize(source.path)
     if any(sum(place(number)) > size for number in (*sampled(count), count - 1)):
         return None
+    if _is_hollow(source.path, size):
+        return None
     decode(source, seen, place, sampled(count))
     return None if seen.suspicious else seen
+
+
+def _is_hollow(path: str, size: int) -> bool:
+    """Whether bytes that were set aside, and never filled, lie between the packets decoded."""
+    with open(path, "rb", buffering=0) as file:
+        pieces = (os.pread(file.fileno(), _PIECE, at) for at in range(0, size - _PIECE, _STEP))
+        return any(not any(piece) for piece in pieces)
