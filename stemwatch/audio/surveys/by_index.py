@@ -11,7 +11,7 @@ _PIECE, _STEP = 64, 16_384  # bytes: compressed sound has no 64 zeros in a row; 
 
 
 def by_index(source: Source) -> Survey | None:
-    """None where the index is not of the whole file (in fragments), or anything looks damaged."""
+    """None where the index is not of the whole file (in fragments), or the file is cut."""
     stream = source.stream
     if not source.container.format.name.startswith("mov") or not stream.duration:
         return None
@@ -31,10 +31,10 @@ def by_index(source: Source) -> Survey | None:
     size = os.path.getsize(source.path)
     if any(sum(place(number)) > size for number in (*sampled(count), count - 1)):
         return None
-    if _is_hollow(source.path, size):
-        return None
     decode(source, seen, place, sampled(count))
-    return None if seen.suspicious else seen
+    if _is_hollow(source.path, size):
+        seen.holes = seen.end  # as long as nobody knows how many
+    return seen
 
 
 def _is_hollow(path: str, size: int) -> bool:
