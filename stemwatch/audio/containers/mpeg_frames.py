@@ -83,7 +83,7 @@ class _Walk:
             at += here
             if not here or here < len(block) - HEAD:
                 break
-        if at > self._end:  # the last one is cut: no good frame, and no junk either
+        if at > self._end and len(starts) > before:  # the last one is cut: neither good nor junk
             starts.pop()
             sizes.pop()
         self._found.seconds += (len(starts) - before) * kind.samples / kind.rate
