@@ -14,7 +14,9 @@ from stemwatch.outbox import delivery
 from stemwatch.workers.context import Context
 
 # What the intake found in the content itself.
-_LASTING = frozenset({"truncated", "not_audio", "no_audio_stream", "corrupt"})
+_LASTING = frozenset(
+    {"truncated", "not_audio", "no_audio_stream", "corrupt", "chained", "protected"}
+)
 
 
 async def taken_up(context: Context, state_dir: str, candidate: Candidate) -> Job | None:
