@@ -32,13 +32,16 @@ def by_index(source: Source) -> Survey | None:
     if any(sum(place(number)) > size for number in (*sampled(count), count - 1)):
         return None
     decode(source, seen, place, sampled(count))
-    if _is_hollow(source.path, size):
+    if _is_hollow(source.path, entries[0].pos, last.pos):
         seen.holes = seen.end  # as long as nobody knows how many
     return seen
 
 
-def _is_hollow(path: str, size: int) -> bool:
-    """Whether bytes that were set aside, and never filled, lie between the packets decoded."""
+def _is_hollow(path: str, start: int, end: int) -> bool:
+    """Whether bytes that were set aside, and never filled, lie between the packets decoded.
+
+    Only where sound is: boxes of padding may be as long.
+    """
     with open(path, "rb", buffering=0) as file:
-        pieces = (os.pread(file.fileno(), _PIECE, at) for at in range(0, size - _PIECE, _STEP))
+        pieces = (os.pread(file.fileno(), _PIECE, at) for at in range(start, end - _PIECE, _STEP))
         return any(not any(piece) for piece in pieces)
