@@ -16,6 +16,7 @@ from stemwatch.errors import Reject
 # Decoders conceal a lost packet (20 to 100 ms) here and there; beyond one in a hundred the damage
 # is heard, and heard again in every stem that was paid for.
 BAD_SHARE = 0.01
+_AGAIN = "Copy or download it again, or re-save it in an audio editor, and drop that file."
 _NOISE_SHARE = 0.5  # in 300 kB of noise a few "MP3 frames" are found by chance
 
 
@@ -65,8 +66,9 @@ def _refuse_chain(path: str, seen: Survey) -> None:
         found = links(file)
     if len(set(found)) > 1:
         first, other = found[0], next(one for one in found if one != found[0])
+        what = f"is a chain of {len(found)} recordings: {first}, then {other}"
         raise _reject(
-            path, Code.CHAINED, f"is a chain of {len(found)} recordings: {first}, then {other}"
+            path, Code.CHAINED, what, "Save it as one song, or each as its own, in an editor."
         )
 
 
@@ -77,9 +79,5 @@ def _length(seen: Survey) -> float:
     return seen.plays
 
 
-def _reject(path: str, code: str, what: str) -> Reject:
-    return Reject(
-        f"{os.path.basename(path)!r} {what}.",
-        code=code,
-        hint="Copy or download it again, or re-save it in an audio editor, and drop that file.",
-    )
+def _reject(path: str, code: str, what: str, hint: str = _AGAIN) -> Reject:
+    return Reject(f"{os.path.basename(path)!r} {what}.", code=code, hint=hint)

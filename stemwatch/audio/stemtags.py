@@ -35,11 +35,10 @@ def write_tags(
     """
     text = {name: values for name, values in tags.text.items() if values}
     text["title"] = (_title(text.get("title", ("",))[0], title),)
-    own_or_detected = {"bpm": _tempo(text) or _written(bpm), "key": _key(text) or key}
-    text |= {name: (value,) for name, value in own_or_detected.items() if value}
-    for name, value in own_or_detected.items():
-        if not value:
-            text.pop(name, None)
+    for name, value in (("bpm", _tempo(text) or _written(bpm)), ("key", _key(text) or key)):
+        text.pop(name, None)
+        if value:
+            text[name] = (value,)
     left_out = _try(path, format, text, tags.cover)
     if left_out and tags.cover:  # such as one of over 16 MB, which a FLAC can't hold
         cover, left_out = left_out, _try(path, format, text, None)
@@ -68,7 +67,7 @@ def _try(
 def _title(own: str, given: str) -> str:
     """ "Own title (Vocals)" for "file's name (Vocals)"; a mix's name may have brackets itself."""
     depth = 0
-    for at in range(len(given) - 1, -1, -1) if own else ():
+    for at in reversed(range(len(given))) if own and given.endswith(")") else ():
         depth += (given[at] == ")") - (given[at] == "(")
         if not depth:
             return f"{own} {given[at:]}"

@@ -111,8 +111,7 @@ def _id3v2(path: str) -> SourceTags:
 
 def _id3v1(path: str) -> SourceTags:
     """Its texts are cut at 30 letters, so that every other family goes before."""
-    frames = _ID3.ID3(path)
-    return families.from_id3(frames)
+    return families.from_id3(_ID3.ID3(path))
 
 
 def _ape(path: str) -> SourceTags:

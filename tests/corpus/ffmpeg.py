@@ -110,7 +110,7 @@ def _probed(path: str) -> dict[str, Any]:
     command = ["ffprobe", "-v", "quiet", "-of", "json", "-show_format", "-show_streams", path]
     try:
         found = json.loads(_run(command).stdout or b"{}")
-    except subprocess.TimeoutExpired:
+    except (subprocess.TimeoutExpired, json.JSONDecodeError):  # half an answer: it broke off
         return {}
     return found if isinstance(found, dict) else {}
 

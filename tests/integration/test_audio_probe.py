@@ -69,6 +69,18 @@ def test_a_hole_of_a_fifth_is_refused(tmp_path: Path, format: str, start: float)
     assert verdict(path) in ("corrupt", "truncated")
 
 
+@pytest.mark.parametrize(("format", "behind"), [("m4a", b"moov"), ("webm", b"\x1c\x53\xbb\x6b")])
+def test_an_end_of_garbage_is_refused(tmp_path: Path, format: str, behind: bytes) -> None:
+    """The container counts it in, and the packets that are decoded all along may not meet it."""
+    path = write(tmp_path / f"a.{format}", tone(20))
+    data = bytearray(path.read_bytes())
+    end = data.rindex(behind) - 4
+    start = end - len(data) * 3 // 100
+    data[start:end] = np.random.default_rng(4).bytes(end - start)
+    path.write_bytes(data)
+    assert verdict(path) in ("corrupt", "truncated")
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [

@@ -192,8 +192,9 @@ def test_a_cut_mp3_is_truncated_even_in_the_frame_behind_its_header(tmp_path: Pa
     """Nothing but the frame that tells the length and half a frame: all of it is missing."""
     path = encode(tmp_path / "a.mp3", "libmp3lame", 20.0, bit_rate=64_000)
     data = path.read_bytes()
-    path.write_bytes(data[:2_000])
-    assert refusal(path).code == "truncated"
+    for there, code in ((2_000, "truncated"), (200, "not_audio")):
+        path.write_bytes(data[:there])
+        assert refusal(path).code == code
 
 
 def test_zeros_behind_a_tag_are_its_padding(tmp_path: Path) -> None:
@@ -208,6 +209,20 @@ def test_zeros_behind_a_tag_are_its_padding(tmp_path: Path) -> None:
     tags.save(tmp_path / "tag", v1=0, padding=lambda _: 0)
     path.write_bytes((tmp_path / "tag").read_bytes() + bytes(2_000) + sound[:-100])
     assert length(path) == pytest.approx(2.0, abs=0.1)
+
+
+@pytest.mark.parametrize("kind", ["APEv2", "Lyrics3"])
+def test_a_tag_of_a_wrong_length_does_not_swallow_the_sound(tmp_path: Path, kind: str) -> None:
+    """It is believed only where it begins as it says."""
+    path = encode(tmp_path / "a.mp3", "libmp3lame", 4.0, bit_rate=64_000)
+    wrong = path.stat().st_size // 2
+    if kind == "APEv2":
+        footer = b"APETAGEX" + b"".join(n.to_bytes(4, "little") for n in (2_000, wrong, 1))
+        tag = footer + (1 << 31).to_bytes(4, "little") + bytes(8)
+    else:
+        tag = b"LYRICSBEGIN" + f"{wrong:06}LYRICS200".encode()
+    path.write_bytes(path.read_bytes() + tag)
+    assert length(path) == pytest.approx(4.0, abs=0.01)
 
 
 def test_a_length_is_to_the_sample_where_all_frames_are_there(tmp_path: Path) -> None:

@@ -157,6 +157,7 @@ def test_the_songs_own_tempo_is_a_number(tmp_path: Path, own: str, flac: str, mp
         ("Song (Live)", "song (Live) (No Drums)", "Song (Live) (No Drums)"),
         ("Song", "x (Mix (Loud))", "Song (Mix (Loud))"),
         ("", "01 - 9f3a (Vocals)", "01 - 9f3a (Vocals)"),
+        ("Song", "Vocals", "Vocals"),
     ],
 )
 def test_a_stem_has_the_title_of_its_song(tmp_path: Path, own: str, given: str, title: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -20,9 +21,11 @@ from tests.support.odd_files import encode, join
 ROOT = Path(__file__).parents[2]
 
 
-def compare(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tests.corpus.run", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+def compare(folder: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """As a person runs it, anywhere."""
+    env = os.environ | {"PYTHON": sys.executable}
+    command = [ROOT / "tests/corpus/run", folder]
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.skipif(not shutil.which("ffmpeg"), reason="needs the programs ffmpeg and ffprobe")
@@ -42,15 +45,15 @@ def test_the_probe_and_ffmpeg_agree(tmp_path: Path) -> None:
     ]
     join(tmp_path / "chain.ogg", *parts)
     (tmp_path / "note.txt").write_text("no song\n")
-    done = compare(str(tmp_path))
+    done = compare(".", tmp_path)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert "0 disagreements" in done.stdout
     assert "1 chained" in done.stdout
 
 
-def test_a_folder_that_is_not_there_is_told() -> None:
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     """Exit 2, as for a wrong command."""
-    done = compare("/nowhere/at/all")
+    done = compare("/nowhere/at/all", tmp_path)
     assert (done.returncode, "/nowhere/at/all is no folder" in done.stderr) == (2, True)
 
 

@@ -99,12 +99,29 @@ def test_headers_that_are_cut_off(songs: dict[str, bytes], tmp_path: Path, lengt
         assert (check(path) is not None) or (kind == "m4a" and length == 4), kind
 
 
-@pytest.mark.parametrize("size", [0, 0xFFFFFFFF, 0x7FFFF024])
+@pytest.mark.parametrize("size", [0, 0xFFFFFFFF, 0x7FFFF024, 0x80000023])
 def test_streaming_sizes_are_legal(songs: dict[str, bytes], tmp_path: Path, size: int) -> None:
     """A recorder that could not go back leaves 0 or a huge size: nothing is missing."""
     path = tmp_path / "a.wav"
     path.write_bytes(songs["wav"][:4] + struct.pack("<I", size) + songs["wav"][8:])
     assert check(path) is None
+
+
+def test_a_true_size_of_three_gigabytes_is_believed(tmp_path: Path) -> None:
+    """It lies between those that streaming writers leave."""
+    path = tmp_path / "a.wav"
+    path.write_bytes(b"RIFF" + struct.pack("<I", 3 << 30) + b"WAVEfmt ".ljust(5000, b"\1"))
+    lack = check(path)
+    assert lack is not None
+    assert lack.sure
+
+
+def test_a_cut_aiff_lacks_something(tmp_path: Path) -> None:
+    """The same question as for a WAV, in big-endian; a pipe leaves 0 or SoX's 0x7f000050."""
+    for size, whole in ((4992, True), (9000, False), (0, True), (0x7F000050, True)):
+        path = tmp_path / "a.aiff"
+        path.write_bytes(b"FORM" + struct.pack(">I", size) + b"AIFFCOMM".ljust(4992, b"\1"))
+        assert (check(path) is None) is whole
 
 
 def test_rf64_counts_in_64_bits(tmp_path: Path) -> None:

@@ -43,16 +43,20 @@ def encode(
             stream.bit_rate = bit_rate
         for piece in _pieces(stream.codec_context, samples, rate, channels):
             out.mux(stream.encode(piece))
-        out.mux([packet for packet in stream.encode(None) if packet.size])  # FLAC's last has none
+        last = stream.encode(None)
+        # The one in which FLAC tells its length has no bytes, and an Ogg takes none such.
+        out.mux([packet for packet in last if packet.size or container != "ogg"])
     return path
 
 
-def _pieces(context: av.AudioCodecContext, samples: np.ndarray, rate: int, channels: int) -> list:
+def _pieces(
+    context: av.AudioCodecContext, samples: np.ndarray, rate: int, channels: int
+) -> list[av.AudioFrame]:
     layout = "mono" if channels == 1 else "stereo"
     frame = av.AudioFrame.from_ndarray(
         np.ascontiguousarray(samples.reshape(1, -1)), format="flt", layout=layout
     )
-    frame.sample_rate = rate
+    frame.sample_rate, frame.pts = rate, 0
     shaper = av.AudioResampler(
         format=context.format, layout=layout, rate=rate, frame_size=context.frame_size or 1024
     )

@@ -83,7 +83,7 @@ class _Walk:
             at += here
             if not here or here < len(block) - HEAD:
                 break
-        if at > self._end:  # the last one is cut: no good frame, and no junk either
+        if at > self._end and len(starts) > before:  # the last one is cut: neither good nor junk
             starts.pop()
             sizes.pop()
         self._found.seconds += (len(starts) - before) * kind.samples / kind.rate
@@ -168,14 +168,23 @@ def _end_of_sound(fd: int) -> int:
 
 
 def _tag_before(fd: int, end: int) -> int:
-    """The length of the tag that ends at `end`."""
+    """The length of the tag that ends at `end`.
+
+    One that says where it begins is believed if it does: a wrong length would swallow the sound.
+    """
     tail = os.pread(fd, min(_ID3V1, end), max(0, end - _ID3V1))
     if len(tail) == _ID3V1 and tail[:3] == b"TAG":
         return _ID3V1
     footer = tail[-_APE:]
     if footer[:8] == b"APETAGEX" and len(footer) == _APE:
         has_header = footer[23] & 0x80
-        return int.from_bytes(footer[12:16], "little") + (_APE if has_header else 0)
+        size = int.from_bytes(footer[12:16], "little") + (_APE if has_header else 0)
+        return size if not has_header or _begins(fd, end - size, b"APETAGEX") else _APE
     if tail.endswith(b"LYRICS200") and tail[-_LYRICS_END:-9].isdigit():
-        return int(tail[-_LYRICS_END:-9]) + _LYRICS_END
+        size = int(tail[-_LYRICS_END:-9]) + _LYRICS_END
+        return size if _begins(fd, end - size, b"LYRICSBEGIN") else _LYRICS_END
     return 0
+
+
+def _begins(fd: int, at: int, mark: bytes) -> bool:
+    return at >= 0 and os.pread(fd, len(mark), at) == mark

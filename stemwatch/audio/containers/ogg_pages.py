@@ -88,6 +88,7 @@ _TABLE = [_remainder(byte << 24) for byte in range(256)]
 
 def _format(head: bytes) -> str:
     """Codec, channels and rate by a stream's first packet."""
+    head = head.ljust(_HEAD, b"\0")
     if head[1:7] == b"vorbis":
         return _words("Vorbis", head[11], int.from_bytes(head[12:16], "little"))
     if head[:8] == b"OpusHead":

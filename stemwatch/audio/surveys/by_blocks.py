@@ -8,7 +8,7 @@ from stemwatch.audio.surveys.seen import RUN, Survey, decode, sampled
 
 
 def by_blocks(source: Source) -> Survey | None:
-    """None where it holds more than one stream of sound, or anything looks damaged."""
+    """None where it holds more than one stream of sound, or anything in it is not plain."""
     container = source.container
     if not container.format.name.startswith("matroska") or not container.duration:
         return None
@@ -27,4 +27,4 @@ def by_blocks(source: Source) -> Survey | None:
         return found.starts[number], found.sizes[number]
 
     decode(source, seen, place, sampled(seen.packets))
-    return None if seen.suspicious else seen
+    return seen

@@ -7,9 +7,11 @@ import os
 from stemwatch.audio.frames import Source
 from stemwatch.audio.surveys.seen import RUN, Survey, decode, sampled
 
+_PIECE, _STEP = 64, 16_384  # bytes: compressed sound has no 64 zeros in a row; 0.7 s of sound
+
 
 def by_index(source: Source) -> Survey | None:
-    """None where the index is not of the whole file (in fragments), or anything looks damaged."""
+    """None where the index is not of the whole file (in fragments), or the file is cut."""
     stream = source.stream
     if not source.container.format.name.startswith("mov") or not stream.duration:
         return None
@@ -30,4 +32,16 @@ def by_index(source: Source) -> Survey | None:
     if any(sum(place(number)) > size for number in (*sampled(count), count - 1)):
         return None
     decode(source, seen, place, sampled(count))
-    return None if seen.suspicious else seen
+    if _is_hollow(source.path, entries[0].pos, last.pos):
+        seen.holes = seen.end  # as long as nobody knows how many
+    return seen
+
+
+def _is_hollow(path: str, start: int, end: int) -> bool:
+    """Whether bytes that were set aside, and never filled, lie between the packets decoded.
+
+    Only where sound is: boxes of padding may be as long.
+    """
+    with open(path, "rb", buffering=0) as file:
+        pieces = (os.pread(file.fileno(), _PIECE, at) for at in range(start, end - _PIECE, _STEP))
+        return any(not any(piece) for piece in pieces)

@@ -18,22 +18,18 @@ _JUMP = 0.05  # seconds: Vorbis packets leave up to 0.01 between them
 
 
 def by_packets(source: Source) -> Survey:
-    """Read through, and decoded in full where that looks damaged."""
-    seen = _looked_over(source)
-    return _decode_all(source, seen) if seen.suspicious else seen
-
-
-def _looked_over(source: Source) -> Survey:
+    """Read through, and decoded here and there."""
     seen, container = Survey(), source.container.format.name
     streamed = container in _SIZED and _is_streamed(source.path)
     sized = container in _SIZED and not streamed
     # Only Matroska has no length of each stream, but one of them all.
     film = container.startswith("matroska") and source.has_film()
     base = float(source.stream.time_base or 0)  # fractions are half the time of a probe
-    began, shown = math.inf, 0.0
+    began, shown, trusted = math.inf, 0.0, False
     for packet in source.demux(film=film):
         index = source.packets - 1
-        if not packet.size or (sized and index >= RUN):
+        trusted = sized and index >= RUN
+        if not packet.size or trusted:
             break  # only the last one is empty
         if packet.pts is not None and began == math.inf:
             began = float(packet.pts * packet.time_base)
@@ -46,7 +42,7 @@ def _looked_over(source: Source) -> Survey:
     seen.packets, seen.bad, seen.decoded = source.packets, source.bad_packets, source.samples
     if not streamed:
         seen.declared = _declared(source, container)
-    if sized and seen.declared is not None:
+    if trusted and seen.declared is not None:
         seen.counted = seen.end = seen.declared
     _begin_late(seen, source, began if began < math.inf else 0.0)
     return seen
@@ -113,13 +109,3 @@ def _declared(source: Source, container: str) -> float | None:
         return float(stream.duration * stream.time_base)
     total = source.container.duration
     return total / 1_000_000 if total else None
-
-
-def _decode_all(source: Source, seen: Survey) -> Survey:
-    """The same survey with everything decoded: what plays is what counts."""
-    with Source(source.path) as again:
-        seconds = sum(frame.samples / frame.sample_rate for frame in again.frames())
-        seen.packets, seen.bad = max(1, again.packets), again.bad_packets
-        seen.decoded = again.samples
-    seen.counted = seen.end = seconds
-    return seen

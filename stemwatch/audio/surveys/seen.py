@@ -44,12 +44,14 @@ class Survey:
 
 
 def sampled(count: int) -> Iterator[int]:
-    """The numbers of the packets that are decoded, of `count`."""
-    return (
-        number
-        for start in range(0, count, RUN * EVERY)
-        for number in range(start, min(start + RUN, count))
-    )
+    """The numbers of the packets that are decoded, of `count`: some all along, and the last ones.
+
+    The end is where a copy that broke off was filled up with something else.
+    """
+    last = max(0, count - RUN)
+    for start in range(0, last, RUN * EVERY):
+        yield from range(start, min(start + RUN, last))
+    yield from range(last, count)
 
 
 def decode(

@@ -15,7 +15,17 @@ from stemwatch.audio.surveys.seen import Survey
 
 def survey(source: Source) -> Survey:
     """Of the whole file: what can't be followed by its container's own words is demuxed."""
-    for quick in (by_frames, by_index, by_blocks):
-        if seen := quick(source):
-            return seen
-    return by_packets(source)
+    if seen := by_frames(source):
+        return seen
+    seen = by_index(source) or by_blocks(source) or by_packets(source)
+    return _in_full(source, seen) if seen.suspicious else seen
+
+
+def _in_full(source: Source, seen: Survey) -> Survey:
+    """The same survey with everything decoded: what plays is what counts."""
+    with Source(source.path) as again:
+        seconds = sum(frame.samples / frame.sample_rate for frame in again.frames())
+        seen.packets, seen.bad = max(1, again.packets), again.bad_packets
+        seen.decoded = again.samples
+    seen.counted = seen.end = seconds
+    return seen

@@ -53,10 +53,10 @@ def _folded(name: str) -> str:
 
 def _values(found: Any) -> tuple[str, ...]:
     """One text, a list of them, or an APEv2 item that holds several."""
-    return clean([found] if isinstance(found, str) else found)
+    return _clean([found] if isinstance(found, str) else found)
 
 
-def clean(values: Iterable[object]) -> tuple[str, ...]:
+def _clean(values: Iterable[object]) -> tuple[str, ...]:
     return tuple(shown for value in values if (shown := str(value).replace("\0", "").strip()))
 
 
@@ -65,7 +65,7 @@ def from_id3(frames: Mapping[str, Any]) -> SourceTags:
     for name, frame_id in ID3_FRAMES.items():
         frame = frames.get(frame_id)
         if frame is not None:
-            text[name] = clean(_genres(frame) if name == "genre" else frame.text)
+            text[name] = _clean(_genres(frame) if name == "genre" else frame.text)
     pictures = [frame for key, frame in dict(frames).items() if key.startswith("APIC")]
     return SourceTags({name: values for name, values in text.items() if values}, _front(pictures))
 
@@ -101,7 +101,7 @@ def from_mp4(atoms: Mapping[str, Any]) -> SourceTags:
     text: dict[str, tuple[str, ...]] = {}
     for name, candidates in _ATOMS.items():
         for atom in candidates:
-            if values := clean(_atom(atom, dict(atoms).get(atom, []))):
+            if values := _clean(_atom(atom, dict(atoms).get(atom, []))):
                 text.setdefault(name, values)
     covers = dict(atoms).get("covr") or []
     return SourceTags(text, image(bytes(covers[0])) if covers else None)
