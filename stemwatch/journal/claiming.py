@@ -10,7 +10,7 @@ from typing import Any
 from stemwatch.job import ACTIVE, JobState
 from stemwatch.journal.rows import ALL, decode_path
 from stemwatch.journal.schema import UNDER_WAY
-from stemwatch.journal.transactions import marks
+from stemwatch.journal.transactions import marks, padded
 
 ORDER = (*ACTIVE, JobState.QUARANTINED)
 # SQLite uses a partial index only for a query that repeats the index's own condition: bound states
@@ -55,6 +55,7 @@ def condition(
 ) -> tuple[str, list[Any]]:
     """What follows WHERE for the jobs in `state`, and its values; see `Journal.claim`."""
     # "+" keeps this off the index by time: 20,000 that are due would be sorted to take one
+    busy, busy_content = padded(busy), padded(busy_content)
     where = "state = ? AND (+not_before <= ? OR +not_before > ?)"
     where += f" AND owner IS ? AND id NOT IN ({marks(busy)}){OPEN}"
     values: list[Any] = [state, now, latest, owner, *busy]

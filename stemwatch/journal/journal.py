@@ -16,7 +16,7 @@ from stemwatch.job import ACTIVE, Identity, Job, JobState
 from stemwatch.journal import claiming, inheriting, rows, schema, transactions
 from stemwatch.journal.claiming import LATER, OPEN, among
 from stemwatch.journal.reader import Reader
-from stemwatch.journal.transactions import AlreadyPaid, Limit, OverBudget, StaleJob, marks
+from stemwatch.journal.transactions import AlreadyPaid, Limit, OverBudget, StaleJob, marks, padded
 from stemwatch.journal.writer import Later, Writer
 
 __all__ = ["AlreadyPaid", "Journal", "Limit", "OverBudget", "StaleJob"]
@@ -205,6 +205,7 @@ class Journal:
 
     async def at_paths(self, paths: Sequence[str]) -> dict[str, list[Job]]:
         """The jobs that were journaled at these paths, newest last."""
+        paths = padded(paths)
         found: dict[str, list[Job]] = {}
         for job in await self._select(f"path IN ({marks(paths)}) ORDER BY id", _encoded(paths)):
             found.setdefault(job.path, []).append(job)
@@ -212,6 +213,7 @@ class Journal:
 
     async def known(self, paths: Sequence[str]) -> dict[str, list[tuple[JobState, Identity, bool]]]:
         """(state, identity, whether the file was moved away) of the jobs at these paths."""
+        paths = padded(paths)
         sql = (
             "SELECT path, state, identity, coalesce(filed_to <> path, 0) FROM jobs"
             f" WHERE state <> 'gone' AND path IN ({marks(paths)})"

@@ -16,7 +16,7 @@ from stemwatch.journal.journal import Journal
 from stemwatch.journal.past import Ended
 from stemwatch.journal.reader import Reader
 from stemwatch.journal.schema import UNDER_WAY
-from stemwatch.journal.transactions import marks
+from stemwatch.journal.transactions import marks, padded
 
 T = TypeVar("T")
 
@@ -83,6 +83,7 @@ class ReadOnlyJournal(Journal):
 
     async def by_ids(self, ids: Collection[int]) -> dict[int, Job]:
         """Those of these jobs that there are."""
+        ids = padded(ids)
         jobs = await self._select(f"id IN ({marks(ids)})", tuple(ids)) if ids else []
         return {job.id: job for job in jobs}
 

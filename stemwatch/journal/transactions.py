@@ -10,12 +10,14 @@ import functools
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from stemwatch.codes import Code
 from stemwatch.errors import StemwatchError
 from stemwatch.job import CLEARED, IN_OUTBOX, TRANSITIONS, Job, JobState
 from stemwatch.journal import rows
+
+T = TypeVar("T")
 
 
 class StaleJob(StemwatchError):
@@ -217,6 +219,16 @@ def spent(db: sqlite3.Connection, since: float, inbox: str | None = None) -> tup
 def marks(values: Collection[Any]) -> str:
     """As many SQL placeholders as there are `values`."""
     return ", ".join("?" * len(values))
+
+
+def padded(values: Collection[T]) -> list[T]:
+    """`values`, the last one repeated up to a power of two: for IN, which means the same by it.
+
+    A connection keeps a compiled program for each SQL text. With a text for each number of busy
+    songs nearly every query was compiled anew, and the memory of those programs only grew.
+    """
+    full = list(values)
+    return full + full[-1:] * ((1 << max(0, len(full) - 1).bit_length()) - len(full))
 
 
 def _remember(db: sqlite3.Connection, job_id: int, state: JobState, note: str, at: float) -> None:

@@ -180,12 +180,15 @@ class Service:
         ends = [*tasks, asyncio.create_task(self._stop.wait(), name="stop")]
         if once:
             ends.append(asyncio.create_task(self._worked_off(), name="once"))
+        looked = False
         try:
             done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 _require_well(task)
+            # A drain stops the intake, so this is asked before it. What `_worked_off` saw holds: a
+            # scan that met an original on its way to the archive waits for that file for a moment.
+            looked = any(task.get_name() == "once" for task in done) or self._inboxes.looked
         finally:
-            looked = self._inboxes.looked  # asked now: a drain stops the intake of files
             await self._drain([*ends])
         if not once:
             return 0  # stopped by a signal: the manager's way, whatever is left for the next start
