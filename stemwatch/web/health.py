@@ -18,7 +18,7 @@ from stemwatch.workers.context import Context
 from stemwatch.workers.pool.turns import Pool
 
 POOL_PATIENCE = 60.0  # seconds that one turn of the pool may take; the journal's lock may need 30
-_WORDS: Mapping[str, str] = {
+PAUSE_WORDS: Mapping[str, str] = {
     Code.AUTH: "the API refuses the key",
     Code.CREDIT: "the account has no credit left",
     Code.ENDPOINT: "the API's address is wrong",
@@ -30,6 +30,8 @@ _WORDS: Mapping[str, str] = {
     Code.ROOM: "the results' disk has too little room",
     Code.INBOX: "the inbox can't be reached",
     Code.JOURNAL: "the journal can't be written",
+    Code.INTERNAL: "a fault of stemwatch itself holds it up",
+    Code.AUDIO_HELPER: "the audio helper does not work",
 }
 
 
@@ -75,7 +77,10 @@ class Health:
     def pauses(self) -> list[Word]:
         """Every pause, whether or not it makes the service unready."""
         return [
-            Word(pause.code, _WORDS.get(pause.code, "it can't work; `stemwatch status` says why"))
+            Word(
+                pause.code,
+                PAUSE_WORDS.get(pause.code, "it can't work; `stemwatch status` says why"),
+            )
             for pause in self.context.gate.pauses
         ]
 

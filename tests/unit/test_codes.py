@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 import stemwatch
-from stemwatch.codes import Code, rule_of
+from stemwatch.codes import PAUSES, Code, rule_of
+from stemwatch.web.health import PAUSE_WORDS
 
 ROOT = Path(stemwatch.__file__).parent
 TROUBLESHOOTING = Path(__file__).parents[2] / "docs/troubleshooting.md"
@@ -133,3 +134,8 @@ def test_the_page_on_troubles_knows_every_code_that_is_shown(code: Code) -> None
     page = TROUBLESHOOTING.read_text(encoding="utf-8")
     rows = re.findall(r"^\| (`[^|]+`) \|", page, re.MULTILINE)
     assert code in {word for row in rows for word in re.findall(r"`([^`]+)`", row)}
+
+
+def test_every_pause_has_words_for_those_who_watch_from_outside() -> None:
+    """Two had none: `/readyz` said only that it can't work."""
+    assert set(PAUSE_WORDS) == set(PAUSES)

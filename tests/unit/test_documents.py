@@ -44,6 +44,19 @@ def test_every_link_leads_somewhere(page: Path) -> None:
     assert broken == []
 
 
+def test_every_path_that_contributing_names_is_there() -> None:
+    """Below the checkout or the package, or beside a path that was named before it."""
+    text = _CODE.sub("", (ROOT / "CONTRIBUTING.md").read_text("utf-8"))
+    above = {ROOT, ROOT / "stemwatch", ROOT / "stemwatch/workers"}
+    missing = []
+    for name in re.findall(r"`([\w./-]+(?:\.py|\.md|/))`", text):
+        found = [folder / name for folder in above if (folder / name).exists()]
+        above |= {path.parent for path in found}
+        if not found and "NAME" not in name:
+            missing.append(name)
+    assert missing == []
+
+
 def test_every_page_is_reached_from_the_readme() -> None:
     """Nobody finds a page that nothing leads to."""
     linked = {(ROOT / link.partition("#")[0]).resolve() for link in _links("README.md")}
@@ -67,7 +80,7 @@ def test_the_page_of_the_configuration_has_every_key_once_with_its_default() -> 
 
 
 def test_every_finding_is_listed_once_by_its_own_words() -> None:
-    """Its name, and the first line of its script: nobody has to open fourteen scripts."""
+    """Its name, and the first line of its script: nobody has to open them all."""
     page = (ROOT / "findings/README.md").read_text("utf-8")
     listed = re.findall(r"^\| \[([\w-]+)\]\(\1\.sh\) \| (.+) \| .+ \|$", page, re.MULTILINE)
     scripts = sorted((ROOT / "findings").glob("*.sh"))
