@@ -31,6 +31,11 @@ class Guard(H11Protocol):
         self._apart = False
         self._stall: float | None = None
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether nobody reads what is sent any more; uvicorn would let it be sent to its end."""
+        return self.transport.is_closing()
+
     def set_apart(self, *, stall: float | None = None) -> None:
         """Until this request is answered it takes no place of the others: its caller counts it.
 

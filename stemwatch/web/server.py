@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 from stemwatch.config.web import is_loopback
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.log import log
+from stemwatch.web.backing import Backing
 from stemwatch.web.health import Health
 from stemwatch.web.listening import BACKLOG, url_of
 from stemwatch.web.receiver import Receiver
 
 if TYPE_CHECKING:
     from uvicorn.server import ServerState
+
+    from stemwatch.web.page import Page
 
 PATIENCE = 5.0  # seconds for a whole request; callers send theirs at once
 GRACE = 2.0  # seconds that answers under way get in the end
@@ -28,17 +31,19 @@ async def serving(
     health: Health,
     *,
     receive: Receiver | None = None,
+    backing: Backing | None = None,
     patience: float = PATIENCE,
 ) -> AsyncIterator[None]:
     """Answer on `listener` meanwhile; None: do nothing. Never raises anything of its own.
 
-    `receive` None: there is no door for webhooks. `patience`: what `connection_limits.Guard` says.
-    Its faults are logged, once each: a service without its web page separates just as well.
+    `receive` None: there is no door for webhooks; `backing` None: no page. `patience`: what
+    `connection_limits.Guard` says. Its faults are logged, once each: a service
+    without its web page separates just as well.
     """
     if listener is None:
         yield
         return
-    server = Server(health, receive, patience)
+    server = Server(health, receive, backing, patience)
     try:
         await server.start(listener)
     except Exception as fault:
@@ -56,9 +61,17 @@ async def serving(
 class Server:
     """The open connections and what answers them."""
 
-    def __init__(self, health: Health, receive: Receiver | None, patience: float) -> None:
+    def __init__(
+        self,
+        health: Health,
+        receive: Receiver | None,
+        backing: Backing | None,
+        patience: float,
+    ) -> None:
         self._health = health
         self._receive = receive
+        self._backing = backing
+        self._page: Page | None = None
         self._patience = patience
         # A connection and a thread of its own: a scrape never keeps the pool's reads waiting.
         self._journal: ReadOnlyJournal | None = None
@@ -76,12 +89,17 @@ class Server:
 
         self._journal = ReadOnlyJournal(self._health.context.journal.path)
         calls: dict[int, int] = {}
+        if self._backing is not None:
+            from stemwatch.web.page import Page
+
+            self._page = Page(self._backing, self._journal, self._broken)
         app = create_app(
             self._health,
             Metrics(self._health, self._journal, calls),
             receive=self._receive,
             calls=calls,
             broken=self._broken,
+            page=self._page.app if self._page is not None else None,
         )
         self._state = ServerState()
         loop = asyncio.get_running_loop()
@@ -97,6 +115,8 @@ class Server:
         """Take no more; let answers under way finish, for `GRACE` seconds."""
         if self._server is not None:
             self._server.close()
+        if self._page is not None:
+            self._page.close()  # streams would last for as long as they are let
         if self._state is not None:
             for connection in list(self._state.connections):
                 connection.shutdown()

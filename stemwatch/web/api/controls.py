@@ -1,0 +1,52 @@
+"""What a person decides on the page: a song in quarantine goes back to work."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from stemwatch.errors import StemwatchError
+from stemwatch.job import Job, JobState
+from stemwatch.web.api.api_faults import FRESH, Fault
+from stemwatch.web.api.login import body_of
+from stemwatch.web.backing import Backing, Document
+from stemwatch.web.live.documents import UNCONFIRMED
+
+
+class Controls:
+    """As the commands of the same names do it."""
+
+    def __init__(self, backing: Backing) -> None:
+        self._backing = backing
+        self._journal = backing.health.context.journal
+
+    async def retry(self, request: Request) -> Response:
+        """202; 409 `may_be_charged` for what may be charged again, unless `{"yes": true}`."""
+        sure = (await body_of(request)).get("yes") is True
+        job = await self._journal.get(request.path_params["id"])
+        if job is None or job.state is not JobState.QUARANTINED:
+            raise Fault(404, "not_in_quarantine", "There is no such song in quarantine.")
+        if job.code == UNCONFIRMED and not sure:
+            words = "It may have been charged already, and could be charged again."
+            hint = 'Look in your StemSplit dashboard first; then send {"yes": true}.'
+            raise Fault(409, "may_be_charged", words, hint)
+        return JSONResponse(await self._retried(job), status_code=202, headers=FRESH)
+
+    async def retry_all(self, _: Request) -> Response:
+        """202 `{retried, left}`: all but what may be charged again, or can't go on."""
+        retried, left, after = [], [], 0
+        while page := await self._journal.in_states((JobState.QUARANTINED,), after=after):
+            after = page[-1].id
+            for job in page:
+                try:
+                    if job.code == UNCONFIRMED:
+                        raise StemwatchError("it may be charged again.", code="may_be_charged")
+                    retried.append(await self._retried(job))
+                except StemwatchError as fault:
+                    told = {"id": job.id, "code": fault.code, "error": fault.message}
+                    left.append({**told, "hint": fault.hint})
+        return JSONResponse({"retried": retried, "left": left}, status_code=202, headers=FRESH)
+
+    async def _retried(self, job: Job) -> Document:
+        moved, words = await self._backing.retry(job)
+        return {"id": moved.id, "state": str(moved.state), "words": words}
