@@ -77,7 +77,10 @@ class Page:
         self._root = root
         self._password = password
         self._stack = ExitStack()
-        self.web: dict[str, Any] = {}  # more keys of this section
+        # More keys of these sections.
+        self.web: dict[str, Any] = {}
+        self.watch: dict[str, Any] = {}
+        self.separation: dict[str, Any] = {}
         self.home: Home
         self.service: Service
 
@@ -89,7 +92,9 @@ class Page:
             path.write_text(PASSWORD + "\n")
             path.chmod(0o600)
             web["password_file"] = str(path)
-        self.home = Home(self._root, self.server.url, web=web)
+        self.home = Home(
+            self._root, self.server.url, web=web, watch=self.watch, separation=self.separation
+        )
         self.service = self._stack.enter_context(self.home.service())
         headers = {"Authorization": f"Bearer {PASSWORD}"} if self._password else {}
         hooks = {"response": [_checked]}

@@ -54,9 +54,10 @@ def _progress(running: Running, now: float) -> Document:
     share = min(done / total, 1.0) if total else None
     remaining = None
     if running.stage == SEPARATING and total and total != 1.0:
-        remaining = round(total - passed) if passed < total else None
-        share = min(share or 0.0, 0.99)  # an estimate that is over is not yet an end
-    elif share is not None and share > 0.02 and passed > 1.0:
+        remaining = round(total - passed)
+        if passed >= total:  # an estimate that is over says nothing any more
+            share = remaining = None
+    elif share is not None and 0.02 < share < 1.0 and passed > 1.0:
         remaining = round(passed * (1.0 - share) / share)
     return {
         "stage": running.stage,
