@@ -21,7 +21,6 @@ from stemwatch.operations.check import renames
 from stemwatch.service import orphans
 from stemwatch.service.hangup import Hangup
 from stemwatch.service.inboxes import AllServed, Served
-from stemwatch.service.page_setup import backing_of
 from stemwatch.service.reload import Read, Reload, again
 from stemwatch.service.report import Report
 from stemwatch.service.systemd import Manager
@@ -76,7 +75,11 @@ async def run_service(
                 called = receiver_of(settings, context)
                 async with AsyncExitStack() as stack:
                     receive = called.receive if called else None
-                    backing = backing_of(service)
+                    backing = None
+                    if settings.web.page:  # imported here: others need none of it
+                        from stemwatch.service.page_setup import backing_of
+
+                        backing = backing_of(service)
                     await stack.enter_async_context(
                         serving(listener, service.health, receive=receive, backing=backing)
                     )

@@ -15,10 +15,8 @@ if TYPE_CHECKING:
     from stemwatch.service.app import Service
 
 
-def backing_of(service: Service) -> Backing | None:
-    """None: the page is off. Raises ConfigFault for a password file that can't be used."""
-    if not service.settings.web.page:
-        return None
+def backing_of(service: Service) -> Backing:
+    """Raises ConfigFault for a password file that can't be used."""
 
     async def money(journal: ReadOnlyJournal) -> dict[str, Any]:
         settings = service.settings

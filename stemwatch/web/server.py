@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stemwatch.config.web import is_loopback
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.log import log
-from stemwatch.web.backing import Backing
 from stemwatch.web.health import Health
 from stemwatch.web.listening import BACKLOG, url_of
 from stemwatch.web.receiver import Receiver
@@ -19,6 +19,7 @@ from stemwatch.web.receiver import Receiver
 if TYPE_CHECKING:
     from uvicorn.server import ServerState
 
+    from stemwatch.web.backing import Backing
     from stemwatch.web.page import Page
 
 PATIENCE = 5.0  # seconds for a whole request; callers send theirs at once
@@ -89,17 +90,13 @@ class Server:
 
         self._journal = ReadOnlyJournal(self._health.context.journal.path)
         calls: dict[int, int] = {}
-        if self._backing is not None:
-            from stemwatch.web.page import Page
-
-            self._page = Page(self._backing, self._journal, self._broken)
         app = create_app(
             self._health,
             Metrics(self._health, self._journal, calls),
             receive=self._receive,
             calls=calls,
             broken=self._broken,
-            page=self._page.app if self._page is not None else None,
+            page=self._show if self._backing is not None else None,
         )
         self._state = ServerState()
         loop = asyncio.get_running_loop()
@@ -110,6 +107,18 @@ class Server:
             url=url_of(listener),
             shown_to="this machine" if is_loopback(listener.getsockname()[0]) else "the network",
         )
+
+    async def _show(self, scope: Any, receive: Any, send: Any) -> None:
+        """The page, put together for its first visitor: until then the service is as light as one
+        without.
+        """
+        if self._page is None:
+            page = await asyncio.to_thread(importlib.import_module, "stemwatch.web.page")
+        if self._page is None:  # two visitors may come at once
+            assert self._backing is not None
+            assert self._journal is not None
+            self._page = page.Page(self._backing, self._journal, self._broken)
+        await self._page.app(scope, receive, send)
 
     async def stop(self) -> None:
         """Take no more; let answers under way finish, for `GRACE` seconds."""

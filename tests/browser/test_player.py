@@ -209,3 +209,14 @@ def test_a_song_that_is_gone_says_so(page: Page, context: BrowserContext, tmp_pa
     tab.goto(page.url)
     tab.locator("#songs button", has_text="Gone").click()
     expect(tab.locator("#player")).to_contain_text("no longer where it was delivered")
+
+
+def test_a_stem_that_changed_is_not_played_on(tab: Tab, page: Page) -> None:
+    """Its pieces would fit nowhere: the page says so, and stands still."""
+    tab.get_by_role("button", name="Play").click()
+    until(tab, lambda: second(tab) > 0.1)
+    stem = page.home.outbox / "Timed" / "Timed (Drums).wav"
+    stem.write_bytes(stem.read_bytes() + b"\0\0\0\0")
+    tab.get_by_label("Position").fill("20")
+    expect(tab.locator(".note")).to_contain_text("This stem has changed")
+    expect(tab.get_by_role("button", name="Play")).to_be_visible()

@@ -7,7 +7,7 @@ import os
 import shutil
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -160,10 +160,7 @@ def _song(job: Job) -> Document:
 
 @asynccontextmanager
 async def _paths(job: Job) -> AsyncIterator[tuple[Result, dict[str, str]]]:
-    """The open song, and paths to its stems that the audio helper can open, links or not.
-
-    They lead through this process's descriptors: what was opened is what is read.
-    """
+    """The open song, and the paths of its stems for the audio helper, another process."""
     with ExitStack() as stack:
 
         def found() -> tuple[Result, dict[str, str]]:
@@ -171,9 +168,18 @@ async def _paths(job: Job) -> AsyncIterator[tuple[Result, dict[str, str]]]:
             held = _all_open(result, result.stems)
             for _, fd in held:
                 stack.callback(os.close, fd)
-            return result, {stem.id: f"/proc/{os.getpid()}/fd/{fd}" for stem, fd in held}
+            return result, {stem.id: _path(job, stem, fd) for stem, fd in held}
 
         yield await asyncio.to_thread(found)
+
+
+def _path(job: Job, stem: StemFile, fd: int) -> str:
+    """Where the open file lies. Raises Fault 410 where a link leads to another one."""
+    path = os.path.join(job.delivered_to or "", stem.file)
+    with suppress(OSError):
+        if os.path.samestat(os.lstat(path), os.fstat(fd)):
+            return path
+    raise Fault(410, "gone", f"{stem.file} was moved just now.", "Try again.")
 
 
 def _all_open(result: Result, stems: Sequence[StemFile]) -> list[tuple[StemFile, int]]:

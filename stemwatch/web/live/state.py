@@ -12,7 +12,6 @@ import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from stemwatch.errors import StemwatchError
 from stemwatch.job import ACTIVE, Job, JobState
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.tasks import supervised
@@ -47,6 +46,7 @@ class Live:
         self._money: Document | None = None
         self._counts: dict[str, int] = {}
         self._read = 0  # the last row of the history that was looked at
+        self._changes = -1  # of the progress, at the last look
         self._watchers = 0
         self._task: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
@@ -59,7 +59,7 @@ class Live:
         """Kept up to date meanwhile."""
         self._watchers += 1
         if self._task is None:
-            self._task = supervised(self._follow(), self._failed, name="page")
+            self._task = supervised(self._follow(), self._ended, name="page")
         try:
             yield
         finally:
@@ -99,27 +99,30 @@ class Live:
     # -- keeping it true -------------------------------------------------------------------
 
     async def _follow(self) -> None:
-        context, ticks = self._context, 0
-        seen: object = None
+        ticks = 0
         while not self.closing:
-            before, now = self.version, context.progress.changes
+            before = self.version
             try:
-                if not self._ready.is_set():
-                    await self._reload()
-                elif now != seen or ticks % round(_OTHERS / TICK) == 0:
-                    await self._catch_up()
-                if ticks % round(_SLOW / TICK) == 0:
-                    await self._look_slowly()
-            except StemwatchError as fault:  # a journal that can't be read: as it was, a tick later
+                await self._look(ticks)
+                self._ready.set()
+            except Exception as fault:  # told once; what is shown stays until a look succeeds
                 self._broken("/api/events", fault)
-            seen = now
-            self._take_running()
-            self._take_service()
-            self._ready.set()
             if self.version != before:
                 self._wake()
             ticks += 1
             await asyncio.sleep(TICK)
+
+    async def _look(self, ticks: int) -> None:
+        changes = self._context.progress.changes
+        if not self._ready.is_set():
+            await self._reload()
+        elif changes != self._changes or ticks % round(_OTHERS / TICK) == 0:
+            await self._catch_up()
+        if ticks % round(_SLOW / TICK) == 0:
+            await self._look_slowly()
+        self._changes = changes
+        self._take_running()
+        self._take_service()
 
     async def _reload(self) -> None:
         """Everything anew; what is held and no longer there is gone."""
@@ -200,8 +203,6 @@ class Live:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    def _failed(self, fault: BaseException) -> None:
+    def _ended(self, fault: BaseException) -> None:
         if isinstance(fault, Exception):
             self._broken("/api/events", fault)
-        self._task = None
-        self.close()  # whoever waits would wait for ever

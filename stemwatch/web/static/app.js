@@ -13,11 +13,22 @@ function songsChanged() {
   reloading = setTimeout(() => songs.load(), 300);
 }
 
+/** What is wrong beside the pauses, in the form of one. */
+function troubles(service) {
+  const note = (code, inbox, message) => ({code, inbox, message, hint: '', next_try: '', word: 'Note'});
+  return [
+    ...(service.stopping ? [note('stopping', null, 'The service is being stopped; songs go on at its next start.')] : []),
+    ...service.inboxes.filter((one) => !one.healthy)
+      .map((one) => note('watcher', one.name, 'The watcher of the inbox is down; it is looked through now and then.')),
+    ...(service.unreadable ? [note('unreadable', null, `${service.unreadable} files or folders of the inbox can't be read: \`stemwatch status\` names them.`)] : []),
+  ];
+}
+
 function pauses(list) {
   const shown = list.map((one) => {
     const next = Math.max(0, (Date.parse(one.next_try) - Date.now()) / 1000);
     const again = next > 1 ? ` Tried again in ${span(next)}.` : '';
-    return el('p', {className: 'pause'}, el('strong', {textContent: `Paused${one.inbox ? ` (${one.inbox})` : ''}: `}),
+    return el('p', {className: 'pause'}, el('strong', {textContent: `${one.word || 'Paused'}${one.inbox ? ` (${one.inbox})` : ''}: `}),
       `${one.message} ${one.hint}${again}`);
   });
   const now = JSON.stringify(list.map((one) => [one.code, one.inbox, one.message]));
@@ -49,7 +60,7 @@ function money(service) {
 function take(service) {
   uploads.know(service);
   queue.counts(service.counts);
-  pauses(service.pauses);
+  pauses([...service.pauses, ...troubles(service)]);
   money(service);
 }
 

@@ -17,6 +17,7 @@ export class Pieces {
     this.loop = null; // [from, to] in seconds
     this.onwait = () => {};
     this.onend = () => {};
+    this.onfault = () => {};
     this.gains = tracks.map(() => {
       const gain = context.createGain();
       gain.connect(context.destination);
@@ -55,11 +56,21 @@ export class Pieces {
     this.playing = true;
     this.nodes = new Set();
     const from = Math.round(at * this.rate);
-    await this.fetched(turn, Math.floor(from / this.per), Infinity);
+    try {
+      await this.fetched(turn, Math.floor(from / this.per), Infinity);
+    } catch (fault) {
+      this.fail(turn, fault);
+    }
     if (this.turn !== turn) return;
     const start = Math.ceil(this.context.currentTime * this.rate) + Math.round(SOON * this.rate);
     this.marks = [{at: start, frame: from}];
-    this.run(turn, from, start).catch(() => this.pause());
+    this.run(turn, from, start).catch((fault) => this.fail(turn, fault));
+  }
+
+  fail(turn, fault) {
+    if (this.turn !== turn) return;
+    this.pause();
+    this.onfault(fault);
   }
 
   /** Wait for piece k, due in so many seconds; the sound stands still from then on. */
@@ -76,7 +87,7 @@ export class Pieces {
           await held.done;
           break;
         } catch (fault) {
-          if (fault.status === 410 || fault.status === 404) throw fault;
+          if (fault.lost) throw fault;
           await new Promise((ok) => setTimeout(ok, wait));
         }
       }
@@ -180,20 +191,28 @@ export class Pieces {
   }
 }
 
-function fetchFault(answer) {
-  return Object.assign(new Error(`The service answered ${answer.status}.`), {status: answer.status});
+const lost = (words) => Object.assign(new Error(words), {lost: true});
+
+async function fetchFault(answer) {
+  const {error, hint = ''} = await answer.json().catch(() => ({}));
+  const words = error ? `${error} ${hint}` : `The service answered ${answer.status}.`;
+  return [404, 410, 416].includes(answer.status) ? lost(words) : new Error(words);
 }
 
 /** Pieces of `length` seconds of a WAV, by ranges. `told(bytes, ms)` of each that came. */
 export function wavTrack(context, url, pcm, length, told) {
   const per = length * pcm.rate, size = (pcm.channels * pcm.bits) / 8;
+  let tag = null; // of the first piece: others of a changed file would fit nowhere
   return {
     async load(k, signal) {
       const from = k * per, count = Math.min(per, pcm.frames - from);
       if (count <= 0) return {buffer: null, lead: 0};
       const first = pcm.offset + from * size, began = performance.now();
-      const answer = await fetch(url, {headers: {Range: `bytes=${first}-${first + count * size - 1}`}, signal});
-      if (answer.status !== 206) throw fetchFault(answer);
+      const headers = {Range: `bytes=${first}-${first + count * size - 1}`, ...(tag && {'If-Range': tag})};
+      const answer = await fetch(url, {headers, signal});
+      if (answer.status === 200) throw lost('This stem has changed. Open the song again.');
+      if (answer.status !== 206) throw await fetchFault(answer);
+      tag = answer.headers.get('ETag');
       const raw = await answer.arrayBuffer();
       told(raw.byteLength, performance.now() - began);
       return {buffer: unpacked(context, raw, pcm, count), lead: 0};
@@ -222,7 +241,7 @@ export function previewTrack(context, url) {
     async load(k, signal) {
       const answer = await fetch(`${url}/preview/${k}`, {signal});
       if (answer.status === 404) return {buffer: null, lead: 0};
-      if (!answer.ok) throw fetchFault(answer);
+      if (!answer.ok) throw await fetchFault(answer);
       const buffer = await context.decodeAudioData(await answer.arrayBuffer());
       return {buffer, lead: k ? 4800 : 0};
     },

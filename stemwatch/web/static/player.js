@@ -148,6 +148,7 @@ class Player {
     this.pieces.loop = this.loop;
     this.pieces.onwait = (on) => this.tell(on ? 'Waiting for the next seconds…' : this.what);
     this.pieces.onend = () => { this.at = 0; this.playing(false); this.paint(); };
+    this.pieces.onfault = (fault) => { this.playing(false); this.tell(fault.message); };
     this.what = preview ? 'This is a preview in lower quality; what you save is the stem itself.' : '';
     this.tell(this.what);
     this.preview = preview;
