@@ -91,8 +91,8 @@ function drawJob(parts, job) {
   setText(parts.name, job.name);
   setText(parts.stage, stageOf(job) + share + left);
   parts.bar.setAttribute('aria-label', `${job.name}: ${stageOf(job)}`);
-  if (job.stage === null) parts.bar.value = 0;
-  else if (job.share === null) parts.bar.removeAttribute('value');
+  parts.bar.classList.toggle('off', job.stage === null);
+  if (job.share === null) parts.bar.removeAttribute('value');
   else parts.bar.value = job.share;
   setText(parts.where, place(job));
   parts.where.hidden = !place(job);
