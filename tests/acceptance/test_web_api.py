@@ -6,8 +6,10 @@ import io
 import json
 import os
 import re
+import shutil
 import socket
 import struct
+import subprocess
 import time
 import wave
 import zipfile
@@ -121,6 +123,17 @@ def test_an_upload_that_is_broken_off_leaves_nothing(page: Page) -> None:
         wait_for(lambda: list(page.home.inbox.glob(f"{HIDDEN}*")))
     wait_for(lambda: not list(page.home.inbox.glob(f"{HIDDEN}*")))
     assert not (page.home.inbox / "broken.wav").exists()
+
+
+def test_what_a_kill_left_of_an_upload_is_swept(tmp_path: Path) -> None:
+    """Once the page is looked at again; what comes in at that moment is left alone."""
+    with Page(tmp_path) as page:
+        left = page.home.inbox / "Party" / f"{HIDDEN}0123-4567"
+        left.parent.mkdir()
+        left.write_bytes(b"half a song")
+        assert upload(page, "Party/First.wav", 7).status_code == 201
+        wait_for(lambda: not left.exists())
+        page.delivered("First.wav")
 
 
 def _head(*lines: str) -> bytes:
@@ -309,6 +322,24 @@ def test_a_song_in_its_instrumental_out(page: Page) -> None:
     assert page.server.paid["total"] == before + 1
 
 
+def test_as_the_tutorials_readers_call_it(page: Page, tmp_path: Path) -> None:
+    """By curl, and by requests with the field and the name that the tutorial's own server takes."""
+    song = tmp_path / "Tutorial.wav"
+    song.write_bytes(wav_bytes(43, seconds=SECONDS))
+    url = f"{page.url}/api/remove-vocals"
+    if shutil.which("curl"):
+        command = ["curl", "-sfOJ", "-F", f"audio=@{song}", url]
+        subprocess.run(command, cwd=tmp_path, check=True, timeout=60)
+        with wave.open(str(tmp_path / "Tutorial_instrumental.wav")) as file:
+            assert file.getnframes() == SECONDS * 44_100
+    requests = pytest.importorskip("requests")
+    with song.open("rb") as stream:
+        answer = requests.post(url, files={"audio": (song.name, stream)}, timeout=60)
+    assert answer.headers["content-type"] == "audio/wav"
+    with wave.open(io.BytesIO(answer.content)) as file:
+        assert file.getnframes() == SECONDS * 44_100
+
+
 def test_one_that_does_not_wait_is_told_where_to_look(page: Page) -> None:
     answer = post(page, 42, "Later.wav", **{"async": "1"})
     assert answer.status_code == 202
@@ -371,6 +402,34 @@ def test_a_pause_is_told_before_anything_is_sent(page: Page) -> None:
     page.server.scenario(post=[])
     (page.home.inbox / "Waits.wav").unlink()
     assert KEY not in json.dumps(state) + answer.text
+
+
+# -- several inboxes -----------------------------------------------------------------------
+
+
+def test_several_inboxes_each_by_its_name(tmp_path: Path) -> None:
+    """With a preset of its own; a name that is none is told which there are."""
+    page = Page(tmp_path)
+    page.inboxes = {"dj": {}, "karaoke": {"presets": {"small": {"format": "flac"}}}}
+    with page:
+        song = wav_bytes(61, seconds=SECONDS)
+        answer = page.http.put("/api/inbox/karaoke?path=small/Mine.wav", content=song)
+        assert answer.status_code == 201, answer.text
+        assert answer.json()["inbox"] == "karaoke"
+        assert page.delivered("Mine.wav")["inbox"] == "karaoke"
+        assert list((tmp_path / "karaoke" / "outbox" / "small" / "Mine").glob("*.flac"))
+        nobody = page.http.put("/api/inbox/default?path=a.wav", content=song)
+        assert nobody.json()["hint"] == "There is dj, karaoke."
+        shown = page.http.get("/api/state").json()["service"]["inboxes"]
+        assert [(one["name"], one["presets"]) for one in shown] == [
+            ("dj", []), ("karaoke", ["small"]),
+        ]  # fmt: skip
+        assert page.http.post(
+            "/api/remove-vocals?inbox=dj", files={"audio": ("Ours.wav", song)}
+        ).status_code == 200  # fmt: skip
+        assert page.delivered("Ours.wav")["inbox"] == "dj"
+        mp3 = page.http.get(f"/api/songs/{page.delivered('Mine.wav')['id']}").json()
+        assert mp3["files"][0]["pcm"] is None  # FLAC is played as a preview
 
 
 # -- all of it -----------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 import httpx
+import yaml
 from jsonschema import Draft202012Validator
 
 from tests.acceptance.harness import KEY, Home, Service
@@ -81,6 +82,7 @@ class Page:
         self.web: dict[str, Any] = {}
         self.watch: dict[str, Any] = {}
         self.separation: dict[str, Any] = {}
+        self.inboxes: dict[str, Any] = {}  # several of them: their folders lie below their names
         self.home: Home
         self.service: Service
 
@@ -95,6 +97,8 @@ class Page:
         self.home = Home(
             self._root, self.server.url, web=web, watch=self.watch, separation=self.separation
         )
+        if self.inboxes:
+            self._several()
         self.service = self._stack.enter_context(self.home.service())
         headers = {"Authorization": f"Bearer {PASSWORD}"} if self._password else {}
         hooks = {"response": [_checked]}
@@ -104,6 +108,17 @@ class Page:
             )
         )
         return self
+
+    def _several(self) -> None:
+        whole = yaml.safe_load(self.home.config.read_text())
+        folders = whole.pop("folders")
+        whole["inboxes"] = {
+            name: {"folders": {one: f"{name}/{one}" for one in folders}, **said}
+            for name, said in self.inboxes.items()
+        }
+        for name in self.inboxes:
+            (self._root / name / "inbox").mkdir(parents=True)
+        self.home.config.write_text(yaml.safe_dump(whole))
 
     def __exit__(
         self,

@@ -14,6 +14,7 @@ from stemwatch.inbox.names import Filter
 from stemwatch.web.api.api_faults import CLOSE, Fault
 
 HIDDEN = ".stemwatch-upload-"  # no scan looks at names with a dot before them
+_OURS = f"{HIDDEN}{secrets.token_hex(4)}-"  # of this process: no other one writes there
 _ROOM = 64 << 20  # bytes that stay free beside what comes in
 _DEEPEST, _LONGEST = 16, 255
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -63,7 +64,7 @@ class Landing:
     def __init__(self, fd: int, folder: str) -> None:
         self._fd = fd
         self._folder = folder
-        self._hidden = f"{HIDDEN}{secrets.token_hex(8)}"
+        self._hidden = f"{_OURS}{secrets.token_hex(8)}"
 
     @property
     def path(self) -> str:
@@ -138,11 +139,11 @@ def _opened(root: str, folder: str) -> int:
 
 
 def sweep(root: str) -> int:
-    """Remove what a kill left half written below `root`; how many files that were."""
+    """Remove what a killed process left half written below `root`; how many files that were."""
     removed = 0
     for folder, _, names in os.walk(root):
         for name in names:
-            if name.startswith(HIDDEN):
+            if name.startswith(HIDDEN) and not name.startswith(_OURS):
                 with suppress(OSError):
                     os.unlink(os.path.join(folder, name))
                     removed += 1
