@@ -231,6 +231,7 @@ def test_log_in_stay_and_log_out(tmp_path: Path, context: BrowserContext) -> Non
         expect(tab.locator("#login")).to_be_hidden()
         tab.reload()
         expect(tab.locator("#link-text")).to_have_text("live")
+        expect(tab.get_by_role("button", name="Log out")).to_be_visible()
         context.clear_cookies()
         tab.set_input_files("#files", drop(tmp_path / "Kept.wav", 70, seconds=SECONDS))
         expect(tab.locator("#login")).to_be_visible()

@@ -76,6 +76,7 @@ def service_document(
     return {
         "version": __version__,
         "stopping": health.stopping,
+        "login": backing.password is not None,
         "separates": "local" if settings.local else "api",
         "pauses": [
             {

@@ -58,6 +58,7 @@ function money(service) {
 }
 
 function take(service) {
+  $('logout').hidden = !service.login;
   uploads.know(service);
   queue.counts(service.counts);
   pauses([...service.pauses, ...troubles(service)]);
@@ -86,7 +87,6 @@ $('login-form').onsubmit = async (event) => {
   }
   $('password').value = '';
   $('login').close();
-  $('logout').hidden = false;
   logged?.();
   logged = null;
   again();

@@ -32,17 +32,24 @@ export function listen(on) {
 
 /** Starts to listen; returns a function that connects again after a login. */
 function connect(take) {
-  if (typeof SharedWorker !== 'undefined') {
-    try {
-      const worker = new SharedWorker('static/stream.js', {type: 'module', name: 'stemwatch'});
-      worker.port.onmessage = ({data}) => take(data);
-      worker.port.postMessage('come');
-      addEventListener('pagehide', () => worker.port.postMessage('leave'));
-      addEventListener('pageshow', (event) => { if (event.persisted) worker.port.postMessage('come'); });
-      return () => worker.port.postMessage('login');
-    } catch { /* then by ourselves */ }
+  let again = () => {};
+  const alone = async () => {
+    const {Feed} = await import('./stream.js');
+    const feed = new Feed();
+    again = () => feed.open();
+    feed.add(take);
+  };
+  if (typeof SharedWorker === 'undefined') {
+    alone();
+  } else {
+    const worker = new SharedWorker('static/stream.js', {type: 'module', name: 'stemwatch'});
+    const {port} = worker;
+    worker.onerror = alone; // a browser that takes no modules there
+    port.onmessage = ({data}) => take(data);
+    port.postMessage('come');
+    again = () => port.postMessage('login');
+    addEventListener('pagehide', () => port.postMessage('leave'));
+    addEventListener('pageshow', (event) => { if (event.persisted) port.postMessage('come'); });
   }
-  let feed;
-  import('./stream.js').then(({Feed}) => { feed = new Feed(); feed.add(take); });
-  return () => feed?.open();
+  return () => again();
 }

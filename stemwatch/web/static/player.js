@@ -31,6 +31,7 @@ class Player {
     const stems = song.files.filter((one) => !one.of); // a mix would be heard twice
     this.seconds = song.seconds || Math.max(...stems.map((one) => (one.pcm ? one.pcm.frames / one.pcm.rate : 0)));
     this.at = 0;
+    this.full = 127;
     this.loop = null;
     this.marks = {};
     this.tracks = stems.map((stem, n) => this.track(stem, n));
@@ -109,6 +110,7 @@ class Player {
     try {
       const raw = new Int8Array(await (await ask(`${this.base}/peaks`, {raw: true})).arrayBuffer());
       const columns = raw.length / this.song.files.length;
+      this.full = Math.max(16, raw.reduce((most, one) => Math.max(most, Math.abs(one)), 0)); // the loudest fills it
       this.song.files.forEach((stem, n) => {
         const track = this.tracks.find((one) => one.stem === stem);
         if (track) track.peaks = raw.subarray(n * columns, (n + 1) * columns);
@@ -120,7 +122,7 @@ class Player {
   paint() {
     const tones = colours();
     const loop = this.loop && this.loop.map((one) => one / this.seconds);
-    for (const {canvas, peaks} of this.tracks) drawWave(canvas, peaks, {share: this.at / this.seconds, loop}, tones);
+    for (const {canvas, peaks} of this.tracks) drawWave(canvas, peaks, {share: this.at / this.seconds, loop, full: this.full}, tones);
     setText(this.time, `${clock(this.at)} / ${clock(this.seconds)}`);
     this.bar.value = this.at;
     this.bar.setAttribute('aria-valuetext', `${clock(this.at)} of ${clock(this.seconds)}`);

@@ -51,6 +51,7 @@ function draw() {
 export function counts(of) {
   const waiting = ORDER.reduce((sum, state) => sum + (of[state] || 0), 0);
   setText($('queue-count'), waiting ? String(waiting) : '');
+  document.title = waiting ? `${waiting} on the way · stemwatch` : 'stemwatch';
   $('queue-more').hidden = waiting <= MOST;
   setText($('queue-more'), `… and ${waiting - MOST} more`);
 }

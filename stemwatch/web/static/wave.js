@@ -1,7 +1,10 @@
 // A stem's waveform: what was heard, what is looped, where it is.
 
-/** `peaks`: Int8Array of (lowest, highest) pairs. `state`: {share, loop: [from, to] | null}, 0 to 1. */
-export function drawWave(canvas, peaks, {share, loop}, colours) {
+/**
+ * `peaks`: Int8Array of (lowest, highest) pairs; `full` is what fills the height. `share` of the song that was
+ * heard, `loop` null or [from, to], 0 to 1.
+ */
+export function drawWave(canvas, peaks, {share, loop, full}, colours) {
   const ratio = devicePixelRatio || 1;
   const width = Math.round(canvas.clientWidth * ratio), height = Math.round(canvas.clientHeight * ratio);
   if (!width) return;
@@ -21,8 +24,8 @@ export function drawWave(canvas, peaks, {share, loop}, colours) {
       high = Math.max(high, peaks[2 * column + 1]);
     }
     pen.fillStyle = x < cut ? colours.main : colours.wave;
-    const top = middle - (high / 127) * middle * 0.95;
-    pen.fillRect(x, top, 1, Math.max(ratio, ((high - low) / 127) * middle * 0.95));
+    const top = middle - (high / full) * middle * 0.95;
+    pen.fillRect(x, top, 1, Math.max(ratio, ((high - low) / full) * middle * 0.95));
   }
   pen.fillStyle = colours.main;
   pen.fillRect(Math.min(width - ratio, cut), 0, ratio, height);
