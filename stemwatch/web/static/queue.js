@@ -14,14 +14,13 @@ export function reset(list) {
   change(list, []);
 }
 
-/** Returns whether a song came to its end. */
+/** Returns whether a song has stems that had none; a quick one may never have been seen before. */
 export function change(list, gone) {
   let ended = false;
   for (const job of list) {
     const before = jobs.get(job.id);
+    if (job.has_stems && !before?.has_stems) ended = true;
     if (before && before.state !== job.state) {
-      if (job.state === 'done' && before.state !== 'delivered') ended = true;
-      if (job.state === 'delivered') ended = true;
       if (job.has_stems && !before.has_stems) say(`${titleOf(job)} is done.`);
       if (job.state === 'quarantined') say(`${titleOf(job)} needs you: ${job.message}`);
     }
