@@ -82,6 +82,9 @@ class Served:
     async def require_online(self) -> None:
         await self._front.require_online()
 
+    def look(self) -> None:
+        self.rounds.wake()
+
     def ask(self, relpath: str, options: Options) -> None:
         self._front.ask(relpath, options)
 

@@ -21,6 +21,9 @@ class Door(Protocol):
     async def require_online(self) -> None:
         """Raise PauseService unless its disk is mounted and answers."""
 
+    def look(self) -> None:
+        """A file was put there: look through it now."""
+
     def ask(self, relpath: str, options: Options) -> None:
         """A file that appears at `relpath` is to become this, whatever its folder says."""
 
@@ -32,8 +35,9 @@ class Door(Protocol):
 class Backing:
     """`settings` are those in force. `doors` are by inbox, the only one's name is None.
 
-    `money` reads the document of `stemwatch status` on the budget; `watching` gives how each inbox
-    is watched. `retry` puts a quarantined job back to work, and gives it with words on what
+    `watching` gives how each inbox is watched. `reckon` reads from the journal `money`, the
+    document of `stemwatch status` on the budget, and `remaining`, the seconds until all is
+    delivered. `retry` puts a quarantined job back to work, and gives it with words on what
     happened; it raises StemwatchError.
     """
 
@@ -41,7 +45,7 @@ class Backing:
     health: Health
     doors: Mapping[str | None, Door]
     watching: Callable[[], list[Document]]
-    money: Callable[[ReadOnlyJournal], Awaitable[Document]]
+    reckon: Callable[[ReadOnlyJournal], Awaitable[Document]]
     retry: Callable[[Job], Awaitable[tuple[Job, str]]]
     password: str | None
     state_dir: str

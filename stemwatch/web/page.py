@@ -91,7 +91,7 @@ def _routes(
     backing: Backing, journal: ReadOnlyJournal, live: Live, access: Access, broken: Broken
 ) -> list[BaseRoute]:
     pots = Pots()
-    events, songs = Events(live, pots), Songs(backing, journal)
+    events, songs = Events(live, pots, access.lasts), Songs(backing, journal)
     login, controls = Login(access), Controls(backing)
     post = ["POST"]
     return [

@@ -42,10 +42,9 @@ def login(client: httpx.Client, password: str = PASSWORD, **headers: str) -> htt
 )  # fmt: skip
 def test_only_our_names_are_answered(page: Page, host: str, status: int) -> None:
     """A page that rebinds its own name to this address still sends that name."""
+    headers = {"Host": host, "Authorization": f"Bearer {PASSWORD}", "X-Forwarded-Host": "localhost"}
     for path in ("/api/state", "/", "/static/app.js", "/nothing"):
-        answer = page.stranger().get(
-            path, headers={"Host": host, "Authorization": f"Bearer {PASSWORD}"}
-        )
+        answer = page.stranger().get(path, headers=headers)
         assert (answer.status_code == 421) == (status == 421), path
     assert page.stranger().get("/healthz", headers={"Host": host}).status_code == 200
 
@@ -120,6 +119,20 @@ def test_a_session_begins_holds_and_ends(page: Page) -> None:
     assert client.post("/api/logout").status_code == 204
     assert stolen.get("/api/state").status_code == 401
     assert page.stranger(Cookie=f"stemwatch-{page.port}=x").get("/api/state").status_code == 401
+
+
+def test_a_stream_ends_with_its_session(page: Page) -> None:
+    """Logged out in one tab, the others hear nothing more."""
+    client = page.stranger()
+    login(client)
+    with client.stream("GET", "/api/events") as stream:
+        lines = stream.iter_lines()
+        assert next(lines) == "retry: 2000"
+        assert client.post("/api/logout").status_code == 204
+        song = wav_bytes(9, seconds=6.0)
+        page.http.put("/api/inbox/default?path=unheard.wav", content=song)
+        assert "unheard" not in "".join(lines)  # it ends
+    page.delivered("unheard.wav")
 
 
 def test_over_https_the_cookie_never_goes_in_clear(page: Page) -> None:

@@ -57,7 +57,7 @@ def test_pings_come_while_nothing_happens_and_nobody_looks_afterwards(tmp_path: 
             faults: list[object] = []
             live = Live(backing_of(service), journal, lambda *fault: faults.append(fault))
             reader, pots = Reader(), Pots()
-            stream = Stream(live, pots, "", 0.05)
+            stream = Stream(live, pots, "", lambda scope: True, 0.05)
             running = asyncio.create_task(stream(reader.scope, reader.receive, reader.send))
             await wait_for_async(lambda: reader.text.count("event: ping") >= 3)
             assert reader.text.startswith("retry: 2000\nid: ")
@@ -69,7 +69,7 @@ def test_pings_come_while_nothing_happens_and_nobody_looks_afterwards(tmp_path: 
             assert "page" not in {task.get_name() for task in asyncio.all_tasks()}
             other = Reader()
             ending = asyncio.create_task(
-                Stream(live, pots, "", 9.0)(other.scope, other.receive, other.send)
+                Stream(live, pots, "", lambda scope: True)(other.scope, other.receive, other.send)
             )
             await wait_for_async(lambda: "snapshot" in other.text)
             live.close()

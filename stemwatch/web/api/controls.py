@@ -5,12 +5,12 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from stemwatch.codes import Code
 from stemwatch.errors import StemwatchError
 from stemwatch.job import Job, JobState
 from stemwatch.web.api.api_faults import FRESH, Fault
 from stemwatch.web.api.login import body_of
 from stemwatch.web.backing import Backing, Document
-from stemwatch.web.live.documents import UNCONFIRMED
 
 
 class Controls:
@@ -26,7 +26,7 @@ class Controls:
         job = await self._journal.get(request.path_params["id"])
         if job is None or job.state is not JobState.QUARANTINED:
             raise Fault(404, "not_in_quarantine", "There is no such song in quarantine.")
-        if job.code == UNCONFIRMED and not sure:
+        if job.code == Code.SUBMISSION_UNCONFIRMED and not sure:
             words = "It may have been charged already, and could be charged again."
             hint = 'Look in your StemSplit dashboard first; then send {"yes": true}.'
             raise Fault(409, "may_be_charged", words, hint)
@@ -39,7 +39,7 @@ class Controls:
             after = page[-1].id
             for job in page:
                 try:
-                    if job.code == UNCONFIRMED:
+                    if job.code == Code.SUBMISSION_UNCONFIRMED:
                         raise StemwatchError("it may be charged again.", code="may_be_charged")
                     retried.append(await self._retried(job))
                 except StemwatchError as fault:

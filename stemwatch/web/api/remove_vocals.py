@@ -13,8 +13,11 @@ from contextlib import ExitStack
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 
+from stemwatch.codes import SUBMIT, Code, rule_of
 from stemwatch.config import Inbox
+from stemwatch.disks.opening import NotYet
 from stemwatch.errors import Reject
+from stemwatch.inbox.reading import Changed
 from stemwatch.job import Job, JobState, Options
 from stemwatch.log import redacted
 from stemwatch.receiving.multipart_in import receive
@@ -30,10 +33,8 @@ from stemwatch.web.connection_limits import STALL
 from stemwatch.web.live.documents import HAS_STEMS
 from stemwatch.web.live.state import Live
 from stemwatch.web.pots import Full, Pots
-from stemwatch.workers.pacing.gate import SUBMIT
 
 _OVERHEAD = 65_536  # bytes of a form beside its file
-_AUDIO = frozenset({"not_audio", "no_audio_stream", "corrupt", "truncated"})
 _ENDED = HAS_STEMS | {JobState.QUARANTINED, JobState.GONE}
 _SOON = "30"  # seconds
 
@@ -90,7 +91,12 @@ class RemoveVocals:
     ) -> Job:
         with stack:
             path = await asyncio.to_thread(place.land, name, lambda path: door.ask(path, options))
-        return await door.admit(path)
+        try:
+            return await door.admit(path)
+        except (Changed, NotYet, FileNotFoundError):  # somebody is at it; the scan goes on with it
+            words = "It could not be taken in at once; it is separated all the same."
+            headers = {"Retry-After": _SOON}
+            raise Fault(503, "not_now", words, "Ask for it again.", headers=headers) from None
 
     def _failed(self, fault: BaseException) -> None:
         if isinstance(fault, Exception) and not isinstance(fault, Fault):
@@ -151,7 +157,7 @@ class RemoveVocals:
         left = await context.budget.left(context.journal, context.now(), inbox)
         if left.minutes is not None and left.minutes <= 0 and left.until is not None:
             wait = {"Retry-After": _whole(left.until - context.now()), **CLOSE}
-            raise Fault(503, "budget", f"{left.key} is used up.", "Raise it.", headers=wait)
+            raise Fault(503, Code.BUDGET, f"{left.key} is used up.", "Raise it.", headers=wait)
 
     async def _instrumental(self, job: Job) -> FileAnswer:
         def found() -> tuple[int, str]:
@@ -207,5 +213,5 @@ def _later(status: int, code: str, words: str, job: Job, seconds: str = _SOON) -
 
 def _failed(job: Job) -> Fault:
     code = job.code or str(job.state)
-    status = 400 if code in _AUDIO else 500
+    status = 400 if rule_of(code).lasting else 500
     return Fault(status, code, job.message or "It was taken back.", job.hint or "", id=job.id)

@@ -36,7 +36,9 @@ class Uploads:
             with self._pots.upload():
                 request.scope["state"]["connection"].set_apart(stall=STALL)
                 await door.require_online()
-                return await self._received(request, inbox, path, size)
+                answer = await self._received(request, inbox, path, size)
+                door.look()  # a share whose changes nobody tells is looked at every 30 s otherwise
+                return answer
         except Full:
             raise faults.full("uploads") from None
 

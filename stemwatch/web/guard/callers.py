@@ -15,7 +15,7 @@ _PORT = re.compile(r":[0-9]{0,5}$")
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """One call. `host` as the caller wrote it, with its port; `secure`: it came over https."""
+    """One call. `host` as the Host header has it, with its port; `secure`: it came over https."""
 
     address: str
     host: str
@@ -41,14 +41,17 @@ class Callers:
         return self._forwarded(caller, headers) if self._is_proxy(address) else caller
 
     def _forwarded(self, caller: Caller, headers: dict[bytes, list[str]]) -> Caller:
-        """Read from the right: what a client wrote itself stands left of what proxies added."""
+        """Read from the right: what a client wrote itself stands left of what proxies added.
+
+        X-Forwarded-Host is believed of nobody: proxies pass on what a client wrote there, and a
+        page that rebinds its name to us writes what it likes.
+        """
         chain = [
             one.strip() for line in headers.get(b"x-forwarded-for", []) for one in line.split(",")
         ]
         address = next((one for one in reversed(chain) if not self._is_proxy(one)), caller.address)
-        host = headers.get(b"x-forwarded-host", [caller.host])[-1].rpartition(",")[2].strip()
         proto = headers.get(b"x-forwarded-proto", [""])[-1].rpartition(",")[2].strip().lower()
-        return Caller(address, host, proto == "https" if proto else caller.secure)
+        return Caller(address, caller.host, proto == "https" if proto else caller.secure)
 
     def knows(self, host: str) -> bool:
         """Whether `host` is a name of ours. A page that rebinds its own name to us sends that name.

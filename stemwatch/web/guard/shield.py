@@ -59,6 +59,12 @@ class Access:
             return True
         return await self.bears(scope, caller)
 
+    def lasts(self, scope: Any) -> bool:
+        """Whether a caller that was allowed in still is: its session may have ended since."""
+        if self.sessions is None or _header(scope, b"authorization"):
+            return True
+        return self.sessions.holds(self.token(scope))
+
     async def bears(self, scope: Any, caller: Caller) -> bool:
         """Whether the password came as a Bearer token. Raises TooOften."""
         kind, _, given = _header(scope, b"authorization").partition(" ")

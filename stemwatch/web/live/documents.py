@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from stemwatch import __version__
+from stemwatch.codes import Code
 from stemwatch.job import Job, JobState
 from stemwatch.log import redacted
-from stemwatch.outbox.musical_keys import parse_key
+from stemwatch.musical_keys import parse_key
 from stemwatch.outbox.sidecar import rfc3339
 from stemwatch.web.backing import Backing, Document
 from stemwatch.workers.pacing.credit import Credit
 from stemwatch.workers.progress import SEPARATING, Running
 
-UNCONFIRMED = "submission_unconfirmed"  # may have been charged: a retry may charge it again
 HAS_STEMS = frozenset({JobState.DELIVERED, JobState.DONE})
 
 
@@ -37,7 +37,7 @@ def job_document(job: Job, running: Running | None = None, now: float = 0.0) -> 
         "code": unfiled.code if unfiled else job.code,
         "message": _text(unfiled.message if unfiled else job.message),
         "hint": _text(unfiled.hint if unfiled else job.hint),
-        "may_be_charged_again": job.code == UNCONFIRMED,
+        "may_be_charged_again": job.code == Code.SUBMISSION_UNCONFIRMED,
         "not_before": rfc3339(job.not_before) if job.not_before > now else None,
         "has_stems": job.state in HAS_STEMS and job.delivered_to is not None,
         "at": rfc3339(job.updated_at),
@@ -67,9 +67,9 @@ def _progress(running: Running, now: float) -> Document:
 
 
 def service_document(
-    backing: Backing, counts: Mapping[str, int], money: Document | None, now: float
+    backing: Backing, counts: Mapping[str, int], reckoned: Document, now: float
 ) -> Document:
-    """The service as a whole; `money` is what `stemwatch status` says of the budget."""
+    """The service as a whole; `reckoned` is what `Backing.reckon` gave last."""
     health, settings = backing.health, backing.settings()
     context = health.context
     clock = context.clock()
@@ -77,7 +77,7 @@ def service_document(
         "version": __version__,
         "stopping": health.stopping,
         "login": backing.password is not None,
-        "separates": "local" if settings.local else "api",
+        "separates": "local" if context.local else "api",
         "pauses": [
             {
                 "code": pause.code,
@@ -90,7 +90,7 @@ def service_document(
         ],
         "counts": dict(counts),
         "slots": {"held": context.slots.held, "limit": context.slots.limit},
-        "money": money,
+        **reckoned,
         "credit": _credit(context.credit),
         "unreadable": len(health.rounds.unreadable),
         "inboxes": [

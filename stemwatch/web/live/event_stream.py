@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any
 
@@ -32,10 +32,10 @@ _HEADERS = [
 class Events:
     """The two ways to see the state: once, and as it changes."""
 
-    def __init__(self, live: Live, pots: Pots, ping: float = PING) -> None:
+    def __init__(self, live: Live, pots: Pots, lasts: Callable[[Any], bool]) -> None:
         self._live = live
         self._pots = pots
-        self._ping = ping
+        self._lasts = lasts
 
     async def state(self, _: Request) -> Response:
         """A snapshot."""
@@ -46,23 +46,34 @@ class Events:
     async def events(self, request: Request) -> Stream:
         """The stream; `?last=` stands in for Last-Event-ID, which only a browser itself sends."""
         last = request.headers.get("last-event-id") or request.query_params.get("last", "")
-        return Stream(self._live, self._pots, last, self._ping)
+        return Stream(self._live, self._pots, last, self._lasts)
 
 
 class Stream:
-    """ASGI: one stream, for as long as its reader and the service are there."""
+    """ASGI: one stream, for as long as its reader and the service are there.
 
-    def __init__(self, live: Live, pots: Pots, last: str, ping: float) -> None:
+    `lasts` says of its scope whether the session that it was opened by has not ended.
+    """
+
+    def __init__(
+        self,
+        live: Live,
+        pots: Pots,
+        last: str,
+        lasts: Callable[[Any], bool],
+        ping: float = PING,
+    ) -> None:
         self._live = live
         self._pots = pots
         self._last = last
+        self._lasts = lasts
         self._ping = ping
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         try:
             with self._pots.stream(scope["state"]["caller"].address), self._live.watched():
                 scope["state"]["connection"].set_apart()
-                sending = asyncio.create_task(self._send(send))
+                sending = asyncio.create_task(self._send(scope, send))
                 leaving = asyncio.create_task(_left(receive))
                 try:
                     await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
@@ -73,9 +84,11 @@ class Stream:
         except Full:
             await faults.full("open pages").response()(scope, receive, send)
 
-    async def _send(self, send: Any) -> None:
+    async def _send(self, scope: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
         async for event in self._events():
+            if not self._lasts(scope):
+                break
             await send({"type": "http.response.body", "body": event, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 from stemwatch.job import ACTIVE, Job, JobState
@@ -43,7 +43,7 @@ class Live:
         self._shown: dict[int, Document] = {}
         self._gone: dict[int, int] = {}  # id -> version
         self._service_version = 0
-        self._money: Document | None = None
+        self._reckoned: Document = {"money": None, "remaining": None}
         self._counts: dict[str, int] = {}
         self._read = 0  # the last row of the history that was looked at
         self._changes = -1  # of the progress, at the last look
@@ -128,14 +128,24 @@ class Live:
         """Everything anew; what is held and no longer there is gone."""
         journal = self._journal
         self._read = await journal.last_history()
-        jobs = await journal.in_states(ACTIVE, limit=MOST)
-        jobs += await journal.in_states((JobState.QUARANTINED,), limit=MOST)
+        jobs = await self._first(ACTIVE)
+        jobs += await self._first((JobState.QUARANTINED,))
         jobs += await journal.with_stems(limit=_ENDED)
         there = {job.id for job in jobs}
         for job_id in [one for one in self._shown if one not in there]:
             self._drop(job_id)
         self._take(jobs)
         self._counts = await journal.active()
+
+    async def _first(self, states: Collection[JobState]) -> list[Job]:
+        """The oldest of the jobs in `states`, about `MOST` of them."""
+        found: list[Job] = []
+        while len(found) < MOST:
+            page = await self._journal.in_states(states, after=found[-1].id if found else 0)
+            if not page:
+                break
+            found += page
+        return found
 
     async def _catch_up(self) -> None:
         """The jobs that came into another state since the last look."""
@@ -152,7 +162,7 @@ class Live:
         journal = self._journal
         self._take(await journal.waiting(self._context.now(), 100))
         self._take(await journal.unfiled(100))
-        self._money = await self._backing.money(journal)
+        self._reckoned = await self._backing.reckon(journal)
 
     def _take(self, jobs: Iterable[Job]) -> None:
         for job in jobs:
@@ -179,7 +189,7 @@ class Live:
 
     def _take_service(self) -> None:
         now = self._context.now()
-        document = service_document(self._backing, self._counts, self._money, now)
+        document = service_document(self._backing, self._counts, self._reckoned, now)
         if document != self.service:
             self.version += 1
             self.service, self._service_version = document, self.version

@@ -46,7 +46,7 @@ function money(service) {
     for (const [name, words] of [['today', 'today'], ['month', 'this month']]) {
       const {minutes, price, limit} = spent[name];
       const of = limit === null ? '' : ` of ${limit}`;
-      const cost = price > 0 ? ` ≈ ${price.toFixed(2)}` : '';
+      const cost = price > 0 ? ` ≈ ${price.toFixed(2)} ${spent.currency}` : '';
       parts.push(`${words} ${minutes.toFixed(1)}${of} min${cost}`);
     }
     if (spent.holding) parts.push(`${spent.holding.files} wait for ${spent.holding.key}`);
@@ -60,7 +60,7 @@ function money(service) {
 function take(service) {
   $('logout').hidden = !service.login;
   uploads.know(service);
-  queue.counts(service.counts);
+  queue.counts(service.counts, service.remaining);
   pauses([...service.pauses, ...troubles(service)]);
   money(service);
 }

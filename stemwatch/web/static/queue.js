@@ -47,9 +47,10 @@ function draw() {
   setText($('bad-count'), bad.length > 1 ? String(bad.length) : '');
 }
 
-export function counts(of) {
+export function counts(of, remaining) {
   const waiting = ORDER.reduce((sum, state) => sum + (of[state] || 0), 0);
-  setText($('queue-count'), waiting ? String(waiting) : '');
+  const left = remaining === null ? '' : ` · about ${span(remaining)} left`;
+  setText($('queue-count'), waiting ? waiting + left : '');
   document.title = waiting ? `${waiting} on the way · stemwatch` : 'stemwatch';
   $('queue-more').hidden = waiting <= MOST;
   setText($('queue-more'), `… and ${waiting - MOST} more`);
