@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from stemwatch.job import Job, JobState
 from stemwatch.journal.read_only import ReadOnlyJournal
+from stemwatch.operations.putting_aside import put_aside
 from stemwatch.operations.retrying import bring_back, inbox_of
 from stemwatch.operations.standing.time_left import PAST, audio_left, pace
 from stemwatch.web.backing import Backing
@@ -37,6 +38,13 @@ def backing_of(service: Service) -> Backing:
         context.bell.wake()
         return retried.job, retried.words
 
+    async def discard(job: Job) -> tuple[Job, str]:
+        context = service.context
+        aside = await put_aside(context.journal, job, service.settings, running=True)
+        context.bell.wake()
+        told = "its original is in the archive" if aside.path else "its original was gone already"
+        return aside.job, told
+
     return Backing(
         settings=lambda: service.settings,
         health=service.health,
@@ -47,6 +55,7 @@ def backing_of(service: Service) -> Backing:
         ],
         reckon=reckon,
         retry=retry,
+        discard=discard,
         password=password_of(service.settings.web),
         state_dir=service.settings.state_dir,
     )

@@ -38,7 +38,7 @@ class Backing:
     `watching` gives how each inbox is watched. `reckon` reads from the journal `money`, the
     document of `stemwatch status` on the budget, and `remaining`, the seconds until all is
     delivered. `retry` puts a quarantined job back to work, and gives it with words on what
-    happened; it raises StemwatchError.
+    happened; `discard` ends a queued or quarantined one. Both raise StemwatchError.
     """
 
     settings: Callable[[], Settings]
@@ -47,5 +47,6 @@ class Backing:
     watching: Callable[[], list[Document]]
     reckon: Callable[[ReadOnlyJournal], Awaitable[Document]]
     retry: Callable[[Job], Awaitable[tuple[Job, str]]]
+    discard: Callable[[Job], Awaitable[tuple[Job, str]]]
     password: str | None
     state_dir: str

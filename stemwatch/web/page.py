@@ -106,6 +106,8 @@ def _routes(
         Route("/api/inbox/{inbox}", Uploads(backing, pots).put, methods=["PUT"]),
         Route("/api/quarantine/retry-all", controls.retry_all, methods=post),
         Route("/api/quarantine/{id:int}/retry", controls.retry, methods=post),
+        Route("/api/quarantine/{id:int}/discard", controls.discard, methods=post),
+        Route("/api/jobs/{id:int}/cancel", controls.cancel, methods=post),
         Route("/api/songs", songs.history),
         Route("/api/songs/{id:int}", songs.song),
         Route("/api/songs/{id:int}/stems/{stem}", songs.stem),

@@ -404,6 +404,57 @@ def test_a_pause_is_told_before_anything_is_sent(page: Page) -> None:
     assert KEY not in json.dumps(state) + answer.text
 
 
+# -- putting aside -------------------------------------------------------------------------
+
+
+def test_a_song_in_quarantine_is_discarded_to_the_archive(tmp_path: Path) -> None:
+    """Its reason goes with it; what may be paid for is given up only on a second word."""
+    with Page(tmp_path) as page:
+        (page.home.inbox / "Noise.wav").write_text("not audio at all " * 99)
+        page.server.scenario(jobs=[{"plan": "failed"}])
+        job = post(page, 51, "Given Up.wav").json()["id"]
+        wait_for(lambda: set(page.home.reasons()) == {"Noise.wav", "Given Up.wav"})
+        held = {one["name"]: one["id"] for one in page.http.get("/api/state").json()["jobs"]}
+        assert page.http.post(f"/api/quarantine/{held['Noise.wav']}/discard").status_code == 202
+        refused = page.http.post(f"/api/quarantine/{job}/discard")
+        assert (refused.status_code, refused.json()["code"]) == (409, "paid")
+        sure = page.http.post(f"/api/quarantine/{job}/discard", json={"yes": True})
+        told = {"id": job, "state": "gone", "words": "its original is in the archive"}
+        assert sure.json() == told
+        assert page.home.reasons() == {}
+        archived = {one.name for one in page.home.archive.iterdir()}
+        assert archived == {"Noise.wav", "Given Up.wav"}
+        assert list(page.home.quarantine.iterdir()) == []
+        assert page.http.post(f"/api/quarantine/{job}/discard").status_code == 404
+        assert page.http.get("/api/state").json()["jobs"] == []
+
+
+def test_a_song_is_cancelled_until_it_is_submitted(tmp_path: Path) -> None:
+    """Its original is in the archive and nothing is paid; one that is under way goes on."""
+    with Page(tmp_path) as page:
+        page.server.scenario(job_seconds=1.0, post=[{"delay": 0.5, "times": 1}])
+        paused = page.http.post("/api/jobs/1/cancel")
+        assert paused.status_code == 404
+        upload(page, "Under Way.wav", 71)
+        wait_for(lambda: page.home.journal_count("separating") == 1)
+        busy = page.http.post("/api/jobs/1/cancel")
+        assert (busy.status_code, busy.json()["code"]) == (409, "not_now")
+        page.delivered("Under Way.wav")
+        page.server.scenario(post=[{"status": 402, "times": "ever"}])
+        for number in (72, 73):
+            upload(page, f"Party/Waits {number}.wav", number)
+        page.service.wait_for_event("service.paused")
+        wait_for(lambda: page.home.journal_count("queued") == 2)
+        state = page.http.get("/api/state").json()["jobs"]
+        waiting = [one["id"] for one in state if one["state"] == "queued"]
+        answer = page.http.post(f"/api/jobs/{waiting[0]}/cancel")
+        assert (answer.status_code, answer.json()["state"]) == (202, "gone")
+        assert [one.name for one in (page.home.archive / "Party").iterdir()] == ["Waits 72.wav"]
+        assert page.home.waiting() == ["Party/Waits 73.wav"]
+        assert page.home.journal_count("queued") == 1
+    assert page.server.paid["total"] == 1
+
+
 # -- several inboxes -----------------------------------------------------------------------
 
 

@@ -119,6 +119,14 @@ def test_a_song_in_quarantine_says_why_and_is_retried(page: Page, tab: Tab) -> N
     row.get_by_role("button", name="Retry Failing.wav").click()
     expect(tab.locator("#songs")).to_contain_text("Failing")
     expect(tab.locator("#bad")).to_be_hidden()
+    (page.home.inbox / "Noise.wav").write_text("not audio at all " * 99)
+    tab.get_by_role("button", name="Discard Noise.wav").click()
+    tab.get_by_role("button", name="Keep it").click()
+    expect(tab.locator("#bad-list")).to_contain_text("Noise.wav")
+    tab.get_by_role("button", name="Discard Noise.wav").click()
+    tab.get_by_role("button", name="Discard it").click()
+    expect(tab.locator("#bad")).to_be_hidden()
+    assert (page.home.archive / "Noise.wav").exists()
 
 
 def test_a_pause_is_shown_with_what_mends_it(tmp_path: Path, context: BrowserContext) -> None:
@@ -132,6 +140,10 @@ def test_a_pause_is_shown_with_what_mends_it(tmp_path: Path, context: BrowserCon
         upload(page, "Paused.wav", 31)
         expect(tab.locator(".pause strong")).to_have_text("Paused: ")
         expect(tab.locator(".pause").first).to_contain_text("StemSplit")
+        tab.get_by_role("button", name="Cancel Paused.wav").click()
+        tab.get_by_role("button", name="Cancel it").click()
+        expect(tab.locator("#queue-empty")).to_be_visible()
+        assert (page.home.archive / "Paused.wav").exists()
 
 
 def test_eight_tabs_of_one_browser_share_a_stream(page: Page, context: BrowserContext) -> None:

@@ -1,4 +1,4 @@
-"""What a person decides on the page: a song in quarantine goes back to work."""
+"""What a person decides on the page: songs go back to work, or to the archive."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stemwatch.web.backing import Backing, Document
 
 
 class Controls:
-    """As the commands of the same names do it."""
+    """Each answers with the job as it is then."""
 
     def __init__(self, backing: Backing) -> None:
         self._backing = backing
@@ -31,6 +31,29 @@ class Controls:
             hint = 'Look in your StemSplit dashboard first; then send {"yes": true}.'
             raise Fault(409, "may_be_charged", words, hint)
         return JSONResponse(await self._retried(job), status_code=202, headers=FRESH)
+
+    async def discard(self, request: Request) -> Response:
+        """202; 409 `paid` for one whose stems may be paid for, unless `{"yes": true}`."""
+        sure = (await body_of(request)).get("yes") is True
+        job = await self._journal.get(request.path_params["id"])
+        if job is None or job.state is not JobState.QUARANTINED:
+            raise Fault(404, "not_in_quarantine", "There is no such song in quarantine.")
+        if job.submitted_at is not None and not sure:
+            words = "Its stems may be paid for, and are given up with it."
+            raise Fault(409, "paid", words, 'A retry may fetch them. Else send {"yes": true}.')
+        return await self._discarded(job)
+
+    async def cancel(self, request: Request) -> Response:
+        """202 for a song that is not submitted yet; 409 once it may be charged."""
+        job = await self._journal.get(request.path_params["id"])
+        if job is None or job.state in (JobState.DONE, JobState.GONE, JobState.QUARANTINED):
+            raise Fault(404, "no_job", "There is no such song on its way.")
+        return await self._discarded(job)
+
+    async def _discarded(self, job: Job) -> Response:
+        moved, words = await self._backing.discard(job)
+        told = {"id": moved.id, "state": str(moved.state), "words": words}
+        return JSONResponse(told, status_code=202, headers=FRESH)
 
     async def retry_all(self, _: Request) -> Response:
         """202 `{retried, left}`: all but what may be charged again, or can't go on."""

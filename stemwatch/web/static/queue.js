@@ -78,11 +78,13 @@ function place(job) {
   return [job.inbox, job.folder].filter(Boolean).join(' · ');
 }
 
-function makeJob() {
+function makeJob(job) {
   const parts = base('');
   parts.stage = el('span', {className: 'stage'});
   parts.bar = el('progress', {max: 1});
-  parts.li.append(parts.stage, el('span', {className: 'bar'}, parts.bar), parts.where, parts.why);
+  parts.cancel = el('button', {type: 'button', className: 'quiet', textContent: 'Cancel', onclick: () => cancel(parts, job)});
+  parts.fault = el('span', {className: 'why fault', role: 'alert'});
+  parts.li.append(parts.stage, el('span', {className: 'bar'}, parts.bar), parts.where, parts.cancel, parts.why, parts.fault);
   return parts;
 }
 
@@ -96,17 +98,18 @@ function drawJob(parts, job) {
   if (job.share === null) parts.bar.removeAttribute('value');
   else parts.bar.value = job.share;
   setText(parts.where, place(job));
-  parts.where.hidden = !place(job);
+  parts.cancel.hidden = job.state !== 'queued';
+  parts.cancel.setAttribute('aria-label', `Cancel ${job.name}`);
   setText(parts.why, job.message ? `${job.message} ${job.hint || ''}` : '');
   parts.why.hidden = !job.message;
 }
 
 function makeBad(job) {
   const parts = base('bad');
-  const retry = el('button', {type: 'button', textContent: 'Retry', onclick: () => again(parts, retry)});
-  parts.retry = retry;
+  parts.retry = el('button', {type: 'button', textContent: 'Retry', onclick: () => again(parts)});
+  parts.discard = el('button', {type: 'button', className: 'quiet', textContent: 'Discard', onclick: () => discard(parts)});
   parts.fault = el('span', {className: 'why fault', role: 'alert'});
-  parts.li.append(retry, parts.where, parts.why, parts.fault);
+  parts.li.append(el('span', {className: 'does'}, parts.retry, parts.discard), parts.where, parts.why, parts.fault);
   parts.id = job.id;
   return parts;
 }
@@ -114,30 +117,50 @@ function makeBad(job) {
 function drawBad(parts, job) {
   setText(parts.name, job.name);
   parts.retry.setAttribute('aria-label', `Retry ${job.name}`);
+  parts.discard.setAttribute('aria-label', `Discard ${job.name}`);
+  parts.title = job.name;
   setText(parts.where, place(job));
   parts.where.hidden = !place(job);
   setText(parts.why, `${job.message || job.code} ${job.hint || ''}`);
   parts.charged = job.may_be_charged_again;
 }
 
-async function again(parts, button) {
-  if (parts.charged && !await sure()) return;
+/** One call for one row; what it is refused for stands below it. */
+async function act(parts, button, path, yes) {
   button.disabled = true;
   setText(parts.fault, '');
   try {
-    await ask(`api/quarantine/${parts.id}/retry`, {method: 'POST', body: parts.charged ? {yes: true} : {}});
-    say('It goes on.');
+    const {words} = await ask(path, {method: 'POST', body: yes ? {yes: true} : {}});
+    say(words);
   } catch (fault) {
     setText(parts.fault, `${fault.message} ${fault.hint || ''}`);
   }
   button.disabled = false;
 }
 
-function sure() {
-  setText($('ask-h'), 'It may be charged again');
-  setText($('ask-text'), 'It is not known whether this song was charged: the service never got an answer. '
-    + 'Look in your StemSplit dashboard first. A retry may be charged once more.');
-  setText($('ask-yes'), 'Retry anyway');
+async function again(parts) {
+  const text = 'It is not known whether this song was charged: the service never got an answer. '
+    + 'Look in your StemSplit dashboard first. A retry may be charged once more.';
+  if (parts.charged && !await sure('It may be charged again', text, 'Retry anyway')) return;
+  await act(parts, parts.retry, `api/quarantine/${parts.id}/retry`, parts.charged);
+}
+
+async function discard(parts) {
+  const text = `${parts.title} goes to the archive, and nothing is done with it any more. `
+    + 'Stems that are paid for already are given up.';
+  if (!await sure('Discard this song?', text, 'Discard it')) return;
+  await act(parts, parts.discard, `api/quarantine/${parts.id}/discard`, true);
+}
+
+async function cancel(parts, {id, name}) {
+  const text = `${name} goes to the archive. It is not submitted, and costs nothing.`;
+  if (await sure('Cancel this song?', text, 'Cancel it')) await act(parts, parts.cancel, `api/jobs/${id}/cancel`, false);
+}
+
+function sure(title, text, yes) {
+  setText($('ask-h'), title);
+  setText($('ask-text'), text);
+  setText($('ask-yes'), yes);
   const dialog = $('ask');
   dialog.returnValue = 'no';
   dialog.showModal();
