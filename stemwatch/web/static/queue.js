@@ -79,12 +79,12 @@ function place(job) {
 }
 
 function makeJob(job) {
-  const parts = base('');
+  const parts = base('way');
   parts.stage = el('span', {className: 'stage'});
   parts.bar = el('progress', {max: 1});
-  parts.cancel = el('button', {type: 'button', className: 'quiet', textContent: 'Cancel', onclick: () => cancel(parts, job)});
+  parts.cancel = el('button', {type: 'button', className: 'quiet cross', textContent: '×', title: 'Cancel', onclick: () => cancel(parts, job)});
   parts.fault = el('span', {className: 'why fault', role: 'alert'});
-  parts.li.append(parts.stage, el('span', {className: 'bar'}, parts.bar), parts.where, parts.cancel, parts.why, parts.fault);
+  parts.li.append(parts.stage, parts.cancel, el('span', {className: 'bar'}, parts.bar), parts.where, parts.why, parts.fault);
   return parts;
 }
 
@@ -98,7 +98,7 @@ function drawJob(parts, job) {
   if (job.share === null) parts.bar.removeAttribute('value');
   else parts.bar.value = job.share;
   setText(parts.where, place(job));
-  parts.cancel.hidden = job.state !== 'queued';
+  parts.cancel.classList.toggle('off', job.state !== 'queued');
   parts.cancel.setAttribute('aria-label', `Cancel ${job.name}`);
   setText(parts.why, job.message ? `${job.message} ${job.hint || ''}` : '');
   parts.why.hidden = !job.message;
@@ -106,7 +106,7 @@ function drawJob(parts, job) {
 
 function makeBad(job) {
   const parts = base('bad');
-  parts.retry = el('button', {type: 'button', textContent: 'Retry', onclick: () => again(parts)});
+  parts.retry = el('button', {type: 'button', className: 'quiet', textContent: 'Retry', onclick: () => again(parts)});
   parts.discard = el('button', {type: 'button', className: 'quiet', textContent: 'Discard', onclick: () => discard(parts)});
   parts.fault = el('span', {className: 'why fault', role: 'alert'});
   parts.li.append(el('span', {className: 'does'}, parts.retry, parts.discard), parts.where, parts.why, parts.fault);
