@@ -8,6 +8,7 @@ import time
 from importlib.resources import files
 
 from starlette.applications import Starlette
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -34,6 +35,21 @@ from stemwatch.web.guard.shield import Access, Shield
 from stemwatch.web.live.event_stream import Events
 from stemwatch.web.live.state import Live
 from stemwatch.web.pots import Pots
+
+
+class _Number(Convertor[int]):
+    """Of a job, or a piece: one that the journal can look for."""
+
+    regex = "[0-9]{1,18}"
+
+    def convert(self, value: str) -> int:
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        return str(value)
+
+
+register_url_convertor("number", _Number())
 
 
 class Page:
@@ -64,7 +80,9 @@ class Page:
         self._sweeping.cancel()
 
     async def _failed(self, request: Request, fault: Exception) -> Response:
-        self._broken(request.url.path, fault)
+        # Where the parser has refused the rest of a request, our answer finds a closed door.
+        if not request.scope["state"]["connection"].is_gone:
+            self._broken(request.url.path, fault)
         words = "Something went wrong here; the service's log says what."
         return Fault(500, "internal", words, headers=faults.CLOSE).response()
 
@@ -105,16 +123,16 @@ def _routes(
         Route("/api/events", events.events),
         Route("/api/inbox/{inbox}", Uploads(backing, pots).put, methods=["PUT"]),
         Route("/api/quarantine/retry-all", controls.retry_all, methods=post),
-        Route("/api/quarantine/{id:int}/retry", controls.retry, methods=post),
-        Route("/api/quarantine/{id:int}/discard", controls.discard, methods=post),
-        Route("/api/jobs/{id:int}/cancel", controls.cancel, methods=post),
+        Route("/api/quarantine/{id:number}/retry", controls.retry, methods=post),
+        Route("/api/quarantine/{id:number}/discard", controls.discard, methods=post),
+        Route("/api/jobs/{id:number}/cancel", controls.cancel, methods=post),
         Route("/api/songs", songs.history),
-        Route("/api/songs/{id:int}", songs.song),
-        Route("/api/songs/{id:int}/stems/{stem}", songs.stem),
-        Route("/api/songs/{id:int}/stems/{stem}/preview/{k:int}", songs.preview),
-        Route("/api/songs/{id:int}/peaks", songs.peaks),
-        Route("/api/songs/{id:int}/zip", songs.zip),
-        Route("/api/songs/{id:int}/mix", songs.mix, methods=post),
+        Route("/api/songs/{id:number}", songs.song),
+        Route("/api/songs/{id:number}/stems/{stem}", songs.stem),
+        Route("/api/songs/{id:number}/stems/{stem}/preview/{k:number}", songs.preview),
+        Route("/api/songs/{id:number}/peaks", songs.peaks),
+        Route("/api/songs/{id:number}/zip", songs.zip),
+        Route("/api/songs/{id:number}/mix", songs.mix, methods=post),
         Route("/api/remove-vocals", RemoveVocals(backing, live, pots, broken).post, methods=post),
     ]
 

@@ -37,7 +37,9 @@ def create_app(
     asked = Asked(health, metrics)
 
     async def failed(request: Request, fault: Exception) -> Response:
-        broken(request.url.path, fault)
+        # Where the parser has refused the rest of a request, our answer finds a closed door.
+        if not request.scope["state"]["connection"].is_gone:
+            broken(request.url.path, fault)
         return Response(status_code=500, headers=_CLOSE)
 
     return Starlette(

@@ -490,7 +490,7 @@ def test_every_route_is_documented_and_every_document_has_a_route() -> None:
     """The routes as they are put together, against the document that is served."""
     source = Path(assembled.__file__).read_text(encoding="utf-8")
     routes = set(re.findall(r'Route\(\s*"(/api[^"]*)"', source))
-    plain = {re.sub(r":int\}", "}", one) for one in routes}
+    plain = {re.sub(r":number\}", "}", one) for one in routes}
     assert plain == set(openapi()["paths"])
 
 
@@ -500,6 +500,41 @@ def test_the_document_is_served_and_unknown_paths_are_not(page: Page) -> None:
         answer = page.http.get(path)
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
     assert page.http.delete("/api/state").json()["code"] == "method_not_allowed"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "body", "status"),
+    [
+        ("GET", "/api/songs/99999999999999999999999", {}, b"", 404),
+        ("GET", "/api/songs/-1", {}, b"", 404),
+        ("GET", "/api/songs/1/stems/%ff%fe", {}, b"", 404),
+        ("GET", "/api/songs/1/stems/vocals/preview/999999999999", {}, b"", 404),
+        ("GET", "/api/songs?q=%00%ff%25_", {}, b"", 200),
+        ("GET", "/static/%00", {}, b"", 404),
+        ("GET", "/api/state", {"Cookie": "\xff=\xff"}, b"", 200),
+        ("POST", "/api/quarantine/retry-all", {"Origin": "http://["}, b"", 403),
+        ("POST", "/api/quarantine/1/retry", {}, b'{"yes":' + b"[" * 3000, 400),
+        ("POST", "/api/songs/1/mix", {}, b'{"gains": {"vocals": 1e400}}', 400),
+        ("POST", "/api/songs/1/mix", {}, b'{"gains": {"vocals": NaN}}', 400),
+        ("POST", "/api/songs/1/mix", {}, b'{"gains": {"\\ud800": 1}}', 404),
+        ("PUT", "/api/inbox/%ff?path=%ff.wav", {}, b"x", 404),
+    ],
+)
+def test_rubbish_is_refused_and_no_fault_of_ours(
+    page: Page,
+    song: dict[str, object],
+    method: str,
+    path: str,
+    headers: dict[str, str],
+    body: bytes,
+    status: int,
+) -> None:
+    """Numbers that no journal holds, text that is none, brackets without end."""
+    assert song["id"] == 1
+    sent = {name: value.encode("latin-1") for name, value in headers.items()}
+    answer = page.http.request(method, path, headers=sent, content=body)
+    assert answer.status_code == status, answer.text
+    assert not page.service.events("web.error")
 
 
 def test_a_stop_tells_the_streams_and_waits_for_none_of_them(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ async def body_of(request: Request) -> dict[str, object]:
             raise Fault(413, "too_large", "This is too long.", headers={"Connection": "close"})
     try:
         found = json.loads(bytes(body) or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):  # three thousand brackets are the latter
         found = None
     if not isinstance(found, dict):
         raise Fault(400, "bad_request", "The body must be a JSON object.")

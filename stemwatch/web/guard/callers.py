@@ -77,4 +77,4 @@ class Callers:
 
 def is_own_origin(origin: str, host: str) -> bool:
     """Whether a page of `origin` is one that `host` served; `null` is nobody's."""
-    return urlsplit(origin).netloc.lower() == host.lower() != ""
+    return origin.partition("://")[2].lower() == host.lower() != ""
