@@ -404,6 +404,23 @@ def test_a_pause_is_told_before_anything_is_sent(page: Page) -> None:
     assert KEY not in json.dumps(state) + answer.text
 
 
+def test_a_budget_that_leaves_too_little_is_told(tmp_path: Path) -> None:
+    """With the time at which there is more; what is paid for already is given all the same."""
+    page = Page(tmp_path)
+    page.budget = {"minutes_per_day": 0.15}
+    with page:
+        assert post(page, 81, "Paid.wav").status_code == 200
+        answer = post(page, 82, "Too Much.wav")
+        assert (answer.status_code, answer.json()["code"]) == (503, "budget")
+        assert answer.json()["error"] == "budget.minutes_per_day leaves too little for it."
+        assert 0 < int(answer.headers["retry-after"]) <= 90_000
+        assert post(page, 81, "Paid Again.wav").status_code == 200
+        assert (page.home.inbox / "Too Much.wav").exists()
+        money = page.http.get("/api/state").json()["service"]["money"]
+        assert money["holding"]["key"] == "budget.minutes_per_day"
+    assert page.server.paid["total"] == 1
+
+
 # -- putting aside -------------------------------------------------------------------------
 
 

@@ -82,6 +82,7 @@ class Page:
         self.web: dict[str, Any] = {}
         self.watch: dict[str, Any] = {}
         self.separation: dict[str, Any] = {}
+        self.budget: dict[str, Any] = {}
         self.inboxes: dict[str, Any] = {}  # several of them: their folders lie below their names
         self.home: Home
         self.service: Service
@@ -94,9 +95,8 @@ class Page:
             path.write_text(PASSWORD + "\n")
             path.chmod(0o600)
             web["password_file"] = str(path)
-        self.home = Home(
-            self._root, self.server.url, web=web, watch=self.watch, separation=self.separation
-        )
+        more = {"watch": self.watch, "separation": self.separation, "budget": self.budget}
+        self.home = Home(self._root, self.server.url, web=web, **more)
         if self.inboxes:
             self._several()
         self.service = self._stack.enter_context(self.home.service())

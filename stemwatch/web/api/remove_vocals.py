@@ -18,7 +18,7 @@ from stemwatch.config import Inbox
 from stemwatch.disks.opening import NotYet
 from stemwatch.errors import Reject
 from stemwatch.inbox.reading import Changed
-from stemwatch.job import Job, JobState, Options
+from stemwatch.job import IN_OUTBOX, Job, JobState, Options
 from stemwatch.log import redacted
 from stemwatch.receiving.multipart_in import receive
 from stemwatch.tasks import supervised
@@ -33,10 +33,11 @@ from stemwatch.web.connection_limits import STALL
 from stemwatch.web.live.documents import HAS_STEMS
 from stemwatch.web.live.state import Live
 from stemwatch.web.pots import Full, Pots
+from stemwatch.workers.pacing.budget import Left
 
 _OVERHEAD = 65_536  # bytes of a form beside its file
 _ENDED = HAS_STEMS | {JobState.QUARANTINED, JobState.GONE}
-_SOON = "30"  # seconds
+_SOON = 30.0  # seconds
 
 
 class RemoveVocals:
@@ -95,7 +96,7 @@ class RemoveVocals:
             return await door.admit(path)
         except (Changed, NotYet, FileNotFoundError):  # somebody is at it; the scan goes on with it
             words = "It could not be taken in at once; it is separated all the same."
-            headers = {"Retry-After": _SOON}
+            headers = {"Retry-After": _whole(_SOON)}
             raise Fault(503, "not_now", words, "Ask for it again.", headers=headers) from None
 
     def _failed(self, fault: BaseException) -> None:
@@ -105,7 +106,7 @@ class RemoveVocals:
     async def _while_there(self, request: Request, job: Job) -> Job:
         """`_done`, for as long as the caller waits. Raises ClientDisconnect."""
         done = asyncio.ensure_future(self._done(job))
-        leaving = asyncio.ensure_future(_left(request))
+        leaving = asyncio.ensure_future(_hung_up(request))
         try:
             await asyncio.wait((done, leaving), return_when=asyncio.FIRST_COMPLETED)
             if not done.done():
@@ -127,7 +128,7 @@ class RemoveVocals:
                             job = await self._context.journal.get(job.id) or job
                             if job.state in _ENDED:
                                 break
-                            self._require_hope(job)
+                            await self._require_hope(job)
                             await changed
                         finally:
                             changed.cancel()
@@ -138,26 +139,36 @@ class RemoveVocals:
             raise _failed(job)
         return job
 
-    def _require_hope(self, job: Job) -> None:
+    async def _require_hope(self, job: Job) -> None:
         """Raise Fault 503 where nobody knows when it will go on."""
         if self._live.closing or self._backing.health.stopping:
             raise _later(503, "stopping", "The service is being stopped; it goes on later.", job)
-        pause = self._context.gate.closed(SUBMIT, job.inbox)
-        if job.state is JobState.QUEUED and pause is not None:
-            seconds = _whole(pause.until - self._context.clock())
+        if job.state is not JobState.QUEUED:
+            return
+        context = self._context
+        if (pause := context.gate.closed(SUBMIT, job.inbox)) is not None:
+            seconds = pause.until - context.clock()
             raise _later(503, pause.code, redacted(pause.message), job, seconds)
+        left = await self._left(job.inbox)
+        if left is None or (job.duration or 0.0) / 60.0 <= (left.minutes or 0.0):
+            return
+        if not await context.journal.with_content(job.content_key, IN_OUTBOX):  # else it is free
+            words = f"{left.key} leaves too little for it."
+            raise _later(503, Code.BUDGET, words, job, (left.until or 0.0) - context.now())
 
     async def _require_going(self, inbox: str | None) -> None:
-        """Raise Fault 503 before anything is sent, where it could not be separated now."""
+        """Raise Fault 503 before anything is sent, where nothing could be separated now."""
         context = self._context
         if (pause := context.gate.closed(SUBMIT, inbox)) is not None:
             wait = {"Retry-After": _whole(pause.until - context.clock()), **CLOSE}
             hint = redacted(pause.hint)
             raise Fault(503, pause.code, redacted(pause.message), hint, headers=wait)
+
+    async def _left(self, inbox: str | None) -> Left | None:
+        """What the tightest limit leaves; None: there is none."""
+        context = self._context
         left = await context.budget.left(context.journal, context.now(), inbox)
-        if left.minutes is not None and left.minutes <= 0 and left.until is not None:
-            wait = {"Retry-After": _whole(left.until - context.now()), **CLOSE}
-            raise Fault(503, Code.BUDGET, f"{left.key} is used up.", "Raise it.", headers=wait)
+        return None if left.minutes is None else left
 
     async def _instrumental(self, job: Job) -> FileAnswer:
         def found() -> tuple[int, str]:
@@ -171,7 +182,7 @@ class RemoveVocals:
         return FileAnswer(fd, name, cache="no-store")
 
 
-async def _left(request: Request) -> None:
+async def _hung_up(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
@@ -205,9 +216,9 @@ def _plain(name: str) -> str:
     return f"{stem.encode()[:180].decode('utf-8', 'ignore') or 'song'}{dot}{extension}"
 
 
-def _later(status: int, code: str, words: str, job: Job, seconds: str = _SOON) -> Fault:
+def _later(status: int, code: str, words: str, job: Job, seconds: float = _SOON) -> Fault:
     hint = f"Ask for it again: the same song is free then. GET songs/{job.id} has its stems."
-    headers = {"Retry-After": seconds}
+    headers = {"Retry-After": _whole(seconds)}
     return Fault(status, code, words, hint, headers=headers, id=job.id)
 
 
