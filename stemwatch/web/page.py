@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from stemwatch.codes import Code
 from stemwatch.errors import StemwatchError
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.log import log
@@ -84,7 +85,7 @@ class Page:
         if not request.scope["state"]["connection"].is_gone:
             self._broken(request.url.path, fault)
         words = "Something went wrong here; the service's log says what."
-        return Fault(500, "internal", words, headers=faults.CLOSE).response()
+        return Fault(500, Code.INTERNAL, words, headers=faults.CLOSE).response()
 
     async def _sweep(self) -> None:
         """What a kill left of uploads."""

@@ -10,12 +10,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
+from stemwatch.codes import Code
 from stemwatch.errors import PauseService, StemwatchError
 from stemwatch.receiving.refusal import Refused
 
 FRESH = {"Cache-Control": "no-store"}
 CLOSE = {"Connection": "close"}  # what is left of a refused body is not read
-_CODES = {404: "not_found", 405: "method_not_allowed", 408: "too_slow", 413: "too_large"}
+_CODES = {404: "not_found", 405: "method_not_allowed", 408: Code.TOO_SLOW, 413: Code.TOO_LARGE}
 
 
 class Fault(Exception):
@@ -50,7 +51,7 @@ def of(fault: StemwatchError) -> Fault:
 def full(what: str) -> Fault:
     """No place is left for one more."""
     headers = {"Retry-After": "5", **CLOSE}
-    return Fault(503, "busy", f"Too many {what} at once.", "Try again soon.", headers=headers)
+    return Fault(503, Code.BUSY, f"Too many {what} at once.", "Try again soon.", headers=headers)
 
 
 async def known(_: Request, fault: Exception) -> Response:
@@ -69,9 +70,9 @@ async def http_fault(_: Request, fault: Exception) -> Response:
     """The answer to what the router, or the reader of a body, refused."""
     assert isinstance(fault, HTTPException)
     status = fault.status_code
-    code = _CODES.get(status, "bad_request")
+    code = _CODES.get(status, Code.BAD_REQUEST)
     if isinstance(fault, Refused) and status == 422:
-        status, code = 400, "truncated" if "ends before" in fault.detail else "bad_form"
+        status, code = 400, Code.TRUNCATED if "ends before" in fault.detail else "bad_form"
     words = fault.detail or HTTPStatus(status).phrase
     headers = {**(fault.headers or {}), **(CLOSE if status in (400, 408, 413, 415) else {})}
     return Fault(status, code, words, headers=headers).response()

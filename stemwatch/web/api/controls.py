@@ -12,6 +12,8 @@ from stemwatch.web.api.api_faults import FRESH, Fault
 from stemwatch.web.api.login import body_of
 from stemwatch.web.backing import Backing, Document
 
+CHARGED = "may_be_charged"  # again, by a retry
+
 
 class Controls:
     """Each answers with the job as it is then."""
@@ -25,11 +27,11 @@ class Controls:
         sure = (await body_of(request)).get("yes") is True
         job = await self._journal.get(request.path_params["id"])
         if job is None or job.state is not JobState.QUARANTINED:
-            raise Fault(404, "not_in_quarantine", "There is no such song in quarantine.")
+            raise Fault(404, Code.NOT_IN_QUARANTINE, "There is no such song in quarantine.")
         if job.code == Code.SUBMISSION_UNCONFIRMED and not sure:
             words = "It may have been charged already, and could be charged again."
             hint = 'Look in your StemSplit dashboard first; then send {"yes": true}.'
-            raise Fault(409, "may_be_charged", words, hint)
+            raise Fault(409, CHARGED, words, hint)
         return JSONResponse(await self._retried(job), status_code=202, headers=FRESH)
 
     async def discard(self, request: Request) -> Response:
@@ -37,7 +39,7 @@ class Controls:
         sure = (await body_of(request)).get("yes") is True
         job = await self._journal.get(request.path_params["id"])
         if job is None or job.state is not JobState.QUARANTINED:
-            raise Fault(404, "not_in_quarantine", "There is no such song in quarantine.")
+            raise Fault(404, Code.NOT_IN_QUARANTINE, "There is no such song in quarantine.")
         if job.submitted_at is not None and not sure:
             words = "Its stems may be paid for, and are given up with it."
             raise Fault(409, "paid", words, 'A retry may fetch them. Else send {"yes": true}.')
@@ -61,15 +63,19 @@ class Controls:
         while page := await self._journal.in_states((JobState.QUARANTINED,), after=after):
             after = page[-1].id
             for job in page:
+                if job.code == Code.SUBMISSION_UNCONFIRMED:
+                    left.append(_left(job, CHARGED, "It may be charged again.", job.hint or ""))
+                    continue
                 try:
-                    if job.code == Code.SUBMISSION_UNCONFIRMED:
-                        raise StemwatchError("it may be charged again.", code="may_be_charged")
                     retried.append(await self._retried(job))
                 except StemwatchError as fault:
-                    told = {"id": job.id, "code": fault.code, "error": fault.message}
-                    left.append({**told, "hint": fault.hint})
+                    left.append(_left(job, fault.code, fault.message, fault.hint))
         return JSONResponse({"retried": retried, "left": left}, status_code=202, headers=FRESH)
 
     async def _retried(self, job: Job) -> Document:
         moved, words = await self._backing.retry(job)
         return {"id": moved.id, "state": str(moved.state), "words": words}
+
+
+def _left(job: Job, code: str, words: str, hint: str) -> Document:
+    return {"id": job.id, "code": code, "error": words, "hint": hint}

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from stemwatch.codes import Code
 from stemwatch.errors import Reject
 from stemwatch.job import Job
 from stemwatch.outbox import sidecar
@@ -85,7 +86,7 @@ def _open_folder(job: Job) -> int:
 
 
 def _gone(words: str) -> Fault:
-    return Fault(410, "gone", words, "It was moved, renamed or removed; drop the song again.")
+    return Fault(410, Code.GONE, words, "It was moved, renamed or removed; drop the song again.")
 
 
 def pcm_of(fd: int) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ import json
 from starlette.requests import Request
 from starlette.responses import Response
 
+from stemwatch.codes import Code
 from stemwatch.web.api.api_faults import FRESH, Fault
 from stemwatch.web.guard.password import TooOften
 from stemwatch.web.guard.shield import Access, too_often
@@ -25,7 +26,7 @@ class Login:
         """204 with a cookie; 401 for another password, 429 after five of them."""
         given = (await body_of(request)).get("password")
         if not isinstance(given, str):
-            raise Fault(400, "bad_request", 'Send {"password": "..."}.')
+            raise Fault(400, Code.BAD_REQUEST, 'Send {"password": "..."}.')
         caller, access = request.scope["state"]["caller"], self._access
         if access.password is None or access.sessions is None:
             return Response(status_code=204, headers=FRESH)
@@ -54,11 +55,11 @@ async def body_of(request: Request) -> dict[str, object]:
     async for part in request.stream():
         body += part
         if len(body) > MAX_BODY:
-            raise Fault(413, "too_large", "This is too long.", headers={"Connection": "close"})
+            raise Fault(413, Code.TOO_LARGE, "This is too long.", headers={"Connection": "close"})
     try:
         found = json.loads(bytes(body) or b"{}")
     except (ValueError, RecursionError):  # three thousand brackets are the latter
         found = None
     if not isinstance(found, dict):
-        raise Fault(400, "bad_request", "The body must be a JSON object.")
+        raise Fault(400, Code.BAD_REQUEST, "The body must be a JSON object.")
     return found

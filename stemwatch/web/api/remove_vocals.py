@@ -97,7 +97,7 @@ class RemoveVocals:
         except (Changed, NotYet, FileNotFoundError):  # somebody is at it; the scan goes on with it
             words = "It could not be taken in at once; it is separated all the same."
             headers = {"Retry-After": _whole(_SOON)}
-            raise Fault(503, "not_now", words, "Ask for it again.", headers=headers) from None
+            raise Fault(503, Code.NOT_NOW, words, "Ask for it again.", headers=headers) from None
 
     def _failed(self, fault: BaseException) -> None:
         if isinstance(fault, Exception) and not isinstance(fault, Fault):

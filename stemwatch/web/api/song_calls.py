@@ -12,6 +12,7 @@ from contextlib import ExitStack, asynccontextmanager, suppress
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from stemwatch.codes import Code
 from stemwatch.disks import durable
 from stemwatch.errors import StemwatchError
 from stemwatch.job import FORMATS, Job
@@ -118,7 +119,7 @@ class Songs:
         given = await body_of(request)
         format = given.get("format", "wav")
         if format not in FORMATS:
-            raise Fault(400, "bad_request", f"`format` must be one of {', '.join(FORMATS)}.")
+            raise Fault(400, Code.BAD_REQUEST, f"`format` must be one of {', '.join(FORMATS)}.")
         async with _paths(job) as (result, paths):
             gains = _gains(result, given.get("gains"))
             return await self._mixed(job, {paths[one]: gains[one] for one in gains}, str(format))
@@ -179,7 +180,7 @@ def _path(job: Job, stem: StemFile, fd: int) -> str:
     with suppress(OSError):
         if os.path.samestat(os.lstat(path), os.fstat(fd)):
             return path
-    raise Fault(410, "gone", f"{stem.file} was moved just now.", "Try again.")
+    raise Fault(410, Code.GONE, f"{stem.file} was moved just now.", "Try again.")
 
 
 def _all_open(result: Result, stems: Sequence[StemFile]) -> list[tuple[StemFile, int]]:
@@ -195,18 +196,18 @@ def _all_open(result: Result, stems: Sequence[StemFile]) -> list[tuple[StemFile,
 
 def _gains(result: Result, given: object) -> dict[str, float]:
     if not isinstance(given, dict):
-        raise Fault(400, "bad_request", "`gains` must name stems, each with a factor.")
+        raise Fault(400, Code.BAD_REQUEST, "`gains` must name stems, each with a factor.")
     gains = {}
     for name, factor in given.items():
         stem = result.stem(str(name))
         if isinstance(factor, bool) or not isinstance(factor, int | float):
-            raise Fault(400, "bad_request", f"The gain of {name} must be a number.")
+            raise Fault(400, Code.BAD_REQUEST, f"The gain of {name} must be a number.")
         if not 0 <= factor <= _LOUDEST:
-            raise Fault(400, "bad_request", f"The gain of {name} must be from 0 to {_LOUDEST:g}.")
+            raise Fault(400, Code.BAD_REQUEST, f"The gain of {name} must be 0 to {_LOUDEST:g}.")
         if factor:
             gains[stem.id] = float(factor)
     if not gains:
-        raise Fault(400, "bad_request", "At least one stem must be heard.")
+        raise Fault(400, Code.BAD_REQUEST, "At least one stem must be heard.")
     return gains
 
 
@@ -214,7 +215,7 @@ def _number(text: str | None, default: int) -> int:
     if text is None:
         return default
     if not text.isdecimal() or len(text) > 18:
-        raise Fault(400, "bad_request", f"{text[:20]!r} is no whole number.")
+        raise Fault(400, Code.BAD_REQUEST, f"{text[:20]!r} is no whole number.")
     return int(text)
 
 

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from stemwatch.codes import Code
 from stemwatch.config import Inbox
 from stemwatch.receiving.streaming import to_disk
 from stemwatch.web.api import api_faults as faults
@@ -50,7 +51,7 @@ class Uploads:
             place = await asyncio.to_thread(stack.enter_context, landing(root, folder))
             got = await to_disk(request.stream(), place.path)
             if got != size:
-                raise Fault(400, "truncated", f"{got} of {size} bytes came.", headers=CLOSE)
+                raise Fault(400, Code.TRUNCATED, f"{got} of {size} bytes came.", headers=CLOSE)
             landed = await asyncio.to_thread(place.land, name)
         document = {
             "name": landed.rpartition("/")[2],
@@ -90,4 +91,4 @@ def _declared(request: Request, largest: int) -> int:
 def too_large(largest: int) -> Fault:
     words = f"The file is larger than {largest >> 20} MB."
     hint = "Convert it to FLAC or M4A, or cut it into parts."
-    return Fault(413, "too_large", words, hint, headers=CLOSE)
+    return Fault(413, Code.TOO_LARGE, words, hint, headers=CLOSE)
