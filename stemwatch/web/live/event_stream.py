@@ -75,12 +75,15 @@ class Stream:
                 scope["state"]["connection"].set_apart()
                 sending = asyncio.create_task(self._send(scope, send))
                 leaving = asyncio.create_task(_left(receive))
+                both = (sending, leaving)
                 try:
-                    await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
+                    done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+                    for task in done:
+                        task.result()
                 finally:
-                    for task in (sending, leaving):
+                    for task in both:
                         task.cancel()
-                    await asyncio.gather(sending, leaving, return_exceptions=True)
+                    await asyncio.wait(both)
         except Full:
             await faults.full("open pages").response()(scope, receive, send)
 
