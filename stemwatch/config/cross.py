@@ -31,11 +31,15 @@ def _listener(web: Web) -> Iterator[Found]:
         for name in ("public_url", "page"):
             if getattr(web, name):
                 yield (("web", name), listen), "needs web.listen: nothing would answer there"
-    elif web.page and web.password_file is None and not is_loopback(web.address[0]):
+        return
+    if not web.page or web.password_file is not None:
+        return
+    key = next((name for name in ("trusted_proxies", "hosts") if getattr(web, name)), "listen")
+    if key != "listen" or not is_loopback(web.address[0]):
         yield (
-            (("web", "page"), ("web", "password_file"), listen),
-            f"everybody who can reach {web.listen} could hear, add and spend: name a file with a "
-            "password in web.password_file (chmod 600), or write out `password_file: none`",
+            (("web", "page"), ("web", "password_file"), ("web", key)),
+            f"others reach it, as web.{key} says, and could hear, add and spend: name a file with "
+            "a password in web.password_file (chmod 600), or write out `password_file: none`",
         )
 
 

@@ -54,7 +54,9 @@ def _page(web: Web) -> str:
     if web.secret_file is not None:
         password_of(web)
         return "the page asks for the password of web.password_file"
-    who = "everybody on this machine" if is_loopback((web.address or ("",))[0]) else "everybody"
+    address = (web.address or ("",))[0]
+    alone = is_loopback(address) and not (web.hosts or web.trusted_proxies)
+    who = "everybody on this machine" if alone else "everybody"
     return f"the page is open to {who}"
 
 

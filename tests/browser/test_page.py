@@ -25,7 +25,7 @@ STATIC = Path(__file__).parents[2] / "stemwatch" / "web" / "static"
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     page = Page(tmp_path_factory.mktemp("page"))
-    page.web = {"hosts": [HOST]}
+    page.web = {"hosts": [HOST], "password_file": "none"}
     with page:
         yield page
 
