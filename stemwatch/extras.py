@@ -97,7 +97,7 @@ LOCAL = Extra(
 WEB = Extra(
     "web",
     "web.listen",
-    ("starlette", "uvicorn", "h11", "prometheus_client"),
+    ("starlette", "uvicorn", "h11", "prometheus_client", "python_multipart"),
     "; or set web.listen to null.",
 )
 NOTIFY = Extra("notify", "notify", ("apprise",), "; or set notify.urls to [].")

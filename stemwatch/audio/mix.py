@@ -23,28 +23,33 @@ from stemwatch.errors import Reject
 _FLOAT = 0
 
 
-def mix(inputs: Sequence[str], out: str, format: str) -> MixResult:
+def mix(
+    inputs: Sequence[str], out: str, format: str, factors: Sequence[float] | None = None
+) -> MixResult:
     """Write the sum of `inputs` to `out` (wav, flac or mp3); nothing is normalised or resampled.
 
-    Integer stems are summed exactly. Only where the sum would clip, all are lowered by one gain,
-    which the result names; float WAV can't clip and is left alone. A shorter input ends early in
-    silence. Raises Reject(code="mix_mismatch") where rates or channels differ, OSError for disks.
+    `factors`: what each input is multiplied by, None: 1. Integer stems are summed exactly. Only
+    where the sum would clip, all are lowered by one gain, which the result names; float WAV can't
+    clip and is left alone. A shorter input ends early in silence. Raises
+    Reject(code="mix_mismatch") where rates or channels differ, OSError for disks.
     """
     with ExitStack() as opened:
         sources = [opened.enter_context(Source(path)) for path in inputs]
         rate, channels = _common_shape(sources)
         depth = _depth(sources, format)
-    peak = _render(inputs, out, format, rate, channels, depth, 1.0)
+    faders = [1.0] * len(inputs) if factors is None else factors
+    peak = _render(inputs, faders, out, format, rate, channels, depth, 1.0)
     limit = _limit(format, depth)
     if peak <= limit:
         return MixResult(gain_db=0.0, peak=peak)
     gain = limit / peak  # rare: so the second pass is made only then
-    _render(inputs, out, format, rate, channels, depth, gain)
+    _render(inputs, faders, out, format, rate, channels, depth, gain)
     return MixResult(gain_db=20 * math.log10(gain), peak=peak)
 
 
 def _render(
     inputs: Sequence[str],
+    faders: Sequence[float],
     out: str,
     format: str,
     rate: int,
@@ -55,7 +60,10 @@ def _render(
     """Write the sum times `gain`; returns the sum's peak before the gain."""
     peak = 0.0
     with ExitStack() as opened:
-        streams = [_blocks(opened.enter_context(Source(path))) for path in inputs]
+        streams = [
+            _blocks(opened.enter_context(Source(path)), fader)
+            for path, fader in zip(inputs, faders, strict=True)
+        ]
         encoder = opened.enter_context(
             Encoder(out, format, rate=rate, channels=channels, depth=depth)
         )
@@ -67,12 +75,16 @@ def _render(
     return peak
 
 
-def _blocks(source: Source) -> Iterator[np.ndarray]:
-    """Blocks of BLOCK samples but the last; 53 bits of float64 hold any sum of 32-bit stems."""
+def _blocks(source: Source, fader: float) -> Iterator[np.ndarray]:
+    """Blocks of BLOCK samples but the last, times `fader`.
+
+    53 bits of float64 hold any sum of 32-bit stems.
+    """
     held: list[np.ndarray] = []
     count = 0
     for samples in native(_alike(source)):
-        held.append(_to_double(samples))
+        doubles = _to_double(samples)
+        held.append(doubles if fader == 1.0 else doubles * fader)
         count += len(samples)
         while count >= BLOCK:
             joined = np.concatenate(held)

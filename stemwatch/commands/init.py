@@ -49,6 +49,7 @@ def command(path: str | None, folders: str | None, systemd: bool, user: bool) ->
     text.say(f"1. Set ${NAME} (or api.key_file), or `api.base_url: local` to do without a key.")
     text.say(f"2. `stemwatch check{option}` finds what is not right yet.")
     text.say(f"3. `stemwatch run{option}`, then drop songs into {settings.folders.inbox}")
+    text.say("A page to drop them on: set web.listen and web.page in that file.")
     return 0
 
 

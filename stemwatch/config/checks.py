@@ -71,6 +71,13 @@ def one_of(*allowed: int | str) -> Check:
     return check
 
 
+def flag(value: Any) -> bool:
+    """`true` or `false`; "yes", 1 and the like are none."""
+    if not isinstance(value, bool):
+        raise ValueError(f"found {show(value)}; allowed are true or false")
+    return value
+
+
 def number(low: float, high: float, unit: str) -> Check:
     """A number, whole or not; `true` is not one."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from stemwatch.config.settings import Separation, Settings
+from stemwatch.config.settings import Separation, Settings, Web
+from stemwatch.config.web import is_loopback
 from stemwatch.job import STEMS
 
 Found = tuple[tuple[tuple[str, ...], ...], str]  # the keys that are concerned, the sentence
@@ -21,9 +22,25 @@ def cross_faults(settings: Settings) -> Iterator[Found]:
         yield from _mixes((*inbox.at, "separation"), inbox.separation)
         for name, preset in inbox.presets.items():
             yield from _mixes((*inbox.at, "presets", name), preset)
-    if settings.web.public_url is not None and settings.web.listen is None:
-        needs = "needs web.listen: nothing would answer there"
-        yield (("web", "public_url"), ("web", "listen")), needs
+    yield from _listener(settings.web)
+
+
+def _listener(web: Web) -> Iterator[Found]:
+    listen = ("web", "listen")
+    if web.address is None:
+        for name in ("public_url", "page"):
+            if getattr(web, name):
+                yield (("web", name), listen), "needs web.listen: nothing would answer there"
+        return
+    if not web.page or web.password_file is not None:
+        return
+    key = next((name for name in ("trusted_proxies", "hosts") if getattr(web, name)), "listen")
+    if key != "listen" or not is_loopback(web.address[0]):
+        yield (
+            (("web", "page"), ("web", "password_file"), ("web", key)),
+            f"others reach it, as web.{key} says, and could hear, add and spend: name a file with "
+            "a password in web.password_file (chmod 600), or write out `password_file: none`",
+        )
 
 
 def _overlaps(settings: Settings) -> Iterator[Found]:

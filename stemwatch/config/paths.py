@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from stemwatch.config.document import Fault
 from stemwatch.config.settings import Folders, Settings
+from stemwatch.config.web import FOR_EVERYBODY
 
 _FOLDERS = ("inbox", "outbox", "quarantine", "archive")
 
@@ -76,6 +77,13 @@ def resolve(settings: Settings, *, env: Mapping[str, str]) -> tuple[Settings, li
     urls_file = settings.notify.urls_file
     if urls_file is not None:
         urls_file = full(("notify", "urls_file"), urls_file)
+    web = settings.web
+    secret_file, password_file = web.webhook_secret_file, web.password_file
+    if secret_file is not None:
+        secret_file = full(("web", "webhook_secret_file"), secret_file)
+    if password_file not in (None, FOR_EVERYBODY):
+        password_file = full(("web", "password_file"), password_file)
+    web = replace(web, webhook_secret_file=secret_file, password_file=password_file)
     hooks = {}
     for event, (program, *arguments) in settings.hooks.items():
         if "/" in program or program.startswith("~"):  # a bare name is looked for in $PATH
@@ -88,6 +96,7 @@ def resolve(settings: Settings, *, env: Mapping[str, str]) -> tuple[Settings, li
         folders=settings.folders if inboxes else whole((), settings.folders),
         inboxes=inboxes,
         api=replace(settings.api, key_file=key_file),
+        web=web,
         notify=replace(settings.notify, urls_file=urls_file),
         hooks=hooks,
         state_dir=state,

@@ -8,8 +8,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from stemwatch.config import checks, notify_keys
-from stemwatch.config.checks import Check, maybe, number, one_of, whole
-from stemwatch.config.web import checked_listen, checked_public_url, host_port
+from stemwatch.config.checks import Check, flag, maybe, number, one_of, whole
+from stemwatch.config.web import (
+    FOR_EVERYBODY,
+    checked_hosts,
+    checked_listen,
+    checked_proxies,
+    checked_public_url,
+    host_port,
+)
 from stemwatch.job import Options
 
 # The address of each wire at StemSplit: the default of api.base_url follows api.wire.
@@ -144,11 +151,20 @@ class Web:
     public_url: str | None = key(None, maybe(checked_public_url))
     webhook_scheme: str | None = key(None, maybe(one_of("timestamped", "body")))
     webhook_secret_file: str | None = key(None, maybe(checks.path))
+    page: bool = key(False, flag)
+    password_file: str | None = key(None, maybe(checks.path))  # or `FOR_EVERYBODY`
+    hosts: tuple[str, ...] = key((), checked_hosts)
+    trusted_proxies: tuple[str, ...] = key((), checked_proxies)
 
     @property
     def address(self) -> tuple[str, int] | None:
         """Host and port to listen on."""
         return None if self.listen is None else host_port(self.listen)
+
+    @property
+    def secret_file(self) -> str | None:
+        """The file with the page's password; None: it has none."""
+        return None if self.password_file == FOR_EVERYBODY else self.password_file
 
 
 @dataclass(frozen=True)

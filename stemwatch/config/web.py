@@ -1,15 +1,17 @@
-"""The addresses of the service's own listener: what `web.listen` and `web.public_url` may be."""
+"""The service's own listener: addresses, host names and proxies as the file may give them."""
 
 from __future__ import annotations
 
 import re
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
-from stemwatch.config.checks import text, url_parts
+from stemwatch.config.checks import each, text, texts, url_parts
 
 _LISTEN = "allowed is host:port, such as 127.0.0.1:8080, 0.0.0.0:8080 or '[::1]:8080'"
 _PUBLIC = "allowed is a URL such as https://music.example.org"
+FOR_EVERYBODY = "none"  # written out as `web.password_file`: everybody who can reach it is let in
+_NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?")
 _HOST_PORT = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*):([0-9]{1,5})")
 
 
@@ -56,3 +58,28 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def checked_hosts(given: Any) -> tuple[str, ...]:
+    """Names without a port, in small letters."""
+    return each(_host, texts(given))
+
+
+def _host(given: Any) -> str:
+    name = text(given).lower()
+    if len(name) > 253 or not _NAME.fullmatch(name):
+        raise ValueError(f"found {given!r}; allowed is a host's name such as nas.local, no port")
+    return name.rstrip(".")
+
+
+def checked_proxies(given: Any) -> tuple[str, ...]:
+    """Addresses, or networks such as 10.0.0.0/8."""
+    return each(_network, texts(given))
+
+
+def _network(given: Any) -> str:
+    try:
+        return str(ip_network(text(given)))
+    except ValueError:
+        allowed = "allowed is an address such as 127.0.0.1, or a network such as 172.18.0.0/16"
+        raise ValueError(f"found {given!r}; {allowed}") from None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -111,6 +112,25 @@ class ReadOnlyJournal(Journal):
         """
         return await self._read(past.ended(state, since, limit))
 
+    async def last_history(self) -> int:
+        """The rowid of the newest transition; 0: there is none."""
+        row = await self._one("SELECT max(rowid) FROM history", ())
+        return int(row[0] or 0) if row else 0
+
+    async def with_stems(
+        self, *, before: int | None = None, words: Sequence[str] = (), limit: int
+    ) -> list[Job]:
+        """The newest jobs with a folder in an outbox, whose path below the inbox has all `words`.
+
+        `before`: the id of the last one of the page before.
+        """
+        found = "".join(" AND CAST(relpath AS TEXT) LIKE ? ESCAPE '\\'" for _ in words)
+        return await self._select(
+            "state IN ('delivered', 'done') AND delivered_to IS NOT NULL"
+            f" AND (?1 IS NULL OR id < ?1){found} ORDER BY id DESC LIMIT {int(limit)}",
+            (before, *(f"%{_literally(word)}%" for word in words)),
+        )
+
     async def counts_by_inbox(self) -> dict[str | None, dict[str, int]]:
         """How many jobs of each inbox are in each state; states without any are left out."""
         found: dict[str | None, dict[str, int]] = {}
@@ -141,6 +161,11 @@ class ReadOnlyJournal(Journal):
             raise _unreadable(self.path, fault.__cause__) from fault
         if row is not None and row[0] != "ok":
             raise _unreadable(self.path, row[0])
+
+
+def _literally(word: str) -> str:
+    """`word` inside a LIKE pattern."""
+    return re.sub(r"([\\%_])", r"\\\1", word)
 
 
 def _open(path: str) -> sqlite3.Connection:

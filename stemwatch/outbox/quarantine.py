@@ -117,12 +117,18 @@ def restore(path: str, inbox_root: str, relpath: str, sha256: str | None) -> str
     with durable.disk_faults(folder):
         durable.make_dirs(folder, root=inbox_root)
         restored = _restore(path, folder, name, sha256)
-        quarantined, final = os.path.split(path)
-        note = os.path.join(quarantined, reason_file(final))
+        remove_reason(path)
+    return restored
+
+
+def remove_reason(path: str) -> None:
+    """Remove that of a file that was at `path`. Raises what `durable.disk_faults` does."""
+    folder, name = os.path.split(path)
+    note = os.path.join(folder, reason_file(name))
+    with durable.disk_faults(folder):
         if _is_reason(note):
             os.unlink(note)
-            durable.fsync_path(quarantined)
-    return restored
+            durable.fsync_path(folder)
 
 
 def find(path: str, inbox_root: str, relpath: str, sha256: str | None) -> str | None:

@@ -11,7 +11,7 @@ from stemwatch.disks.places import Place
 from stemwatch.errors import PauseService, StemwatchError
 from stemwatch.inbox.intake import Candidate, Intake
 from stemwatch.inbox.scan import Found
-from stemwatch.job import Identity
+from stemwatch.job import Identity, Job, Options
 from stemwatch.log import log
 from stemwatch.workers.context import Context
 from stemwatch.workers.pacing.unforeseen import as_pause
@@ -32,16 +32,33 @@ class Front:
         self._place = place
         self._intake = intake
         self._ahead = ahead
+        self._asked: dict[str, Options] = {}  # what came with a song over HTTP, by its path
 
     async def admit(self, found: Found, *, patient: bool) -> None:
+        await self._admitted(found.relpath, patient=patient)
+
+    def ask(self, relpath: str, options: Options) -> None:
+        """See `web.backing.Door`: whoever sees it first, the scan or its sender, takes it so."""
+        self._asked[relpath] = options
+
+    async def admit_now(self, relpath: str) -> Job:
+        """Journal this file as it stands: whoever sent it says that it is whole."""
+        try:
+            return await self._admitted(relpath, patient=False)
+        finally:
+            self._asked.pop(relpath, None)
+
+    async def _admitted(self, relpath: str, *, patient: bool) -> Job:
         candidate = Candidate(
-            path=found.path,
-            relpath=found.relpath,
-            options=self.inbox.options_for(found.relpath),
+            path=os.path.join(self.inbox.folders.inbox, relpath),
+            relpath=relpath,
+            options=self._asked.get(relpath) or self.inbox.options_for(relpath),
             outbox=self.inbox.folders.outbox,
             inbox=self.inbox.name,
         )
-        self._context.bell.added(await self._intake.admit(candidate, patient=patient))
+        job = await self._intake.admit(candidate, patient=patient)
+        self._context.bell.added(job)
+        return job
 
     def expect(self, path: str, seen: Identity) -> None:
         with suppress(OSError):  # the inbox has just gone: the next round reports it

@@ -75,8 +75,13 @@ async def run_service(
                 called = receiver_of(settings, context)
                 async with AsyncExitStack() as stack:
                     receive = called.receive if called else None
+                    backing = None
+                    if settings.web.page:  # imported here: others need none of it
+                        from stemwatch.service.page_setup import backing_of
+
+                        backing = backing_of(service)
                     await stack.enter_async_context(
-                        serving(listener, service.health, receive=receive)
+                        serving(listener, service.health, receive=receive, backing=backing)
                     )
                     if called is not None:
                         stack.enter_context(registered(context, called))
@@ -122,22 +127,22 @@ class Service:
         env: Mapping[str, str],
         read: Read | None = None,
     ) -> None:
-        self._settings = settings
-        self._context = context
+        self.settings = settings
+        self.context = context
         self._started = time.time()
         self._stop = asyncio.Event()
         self._pool = Pool(context)
-        self._inboxes = AllServed(
+        self.inboxes = AllServed(
             [
                 Served(inbox, settings.watch, context, modes[inbox.name])
                 for inbox in settings.every_inbox
             ]
         )
         vital = Vital(
-            self._inboxes,
+            self.inboxes,
             context.journal,
             self._pool,
-            rescan=lambda: self._settings.watch.rescan_seconds,
+            rescan=lambda: self.settings.watch.rescan_seconds,
             longest_call=lambda: settings.api.upload_timeout + context.timing.answer,
         )
         self._manager = Manager(context, vital, env)
@@ -150,32 +155,32 @@ class Service:
         )
         self._report = Report(
             context,
-            self._inboxes,
+            self.inboxes,
             self._manager,
             state_dir=settings.state_dir,
             configuration=settings.source,
         )
-        self.health = Health(context, self._inboxes, self._pool, patience=vital.rounds_patience)
+        self.health = Health(context, self.inboxes, self._pool, patience=vital.rounds_patience)
 
     async def run(self, *, once: bool) -> int:
         self._listen_to_signals()
         await self._manager.start(self._prepare())
         tasks = [
             asyncio.create_task(self._pool.run(), name="pool"),
-            asyncio.create_task(self._inboxes.run(), name="rounds"),
+            asyncio.create_task(self.inboxes.run(), name="rounds"),
             asyncio.create_task(self._report.run(), name="report"),
-            asyncio.create_task(credit.keep(self._context), name="credit"),
+            asyncio.create_task(credit.keep(self.context), name="credit"),
             asyncio.create_task(
-                orphans.keep(self._context, self._settings.state_dir), name="orphans"
+                orphans.keep(self.context, self.settings.state_dir), name="orphans"
             ),
         ]
         log.info(
             "service.started",
             version=__version__,
-            inbox=", ".join(served.root for served in self._inboxes.every),
-            watch=self._inboxes.watching["mode"],
-            reason=self._inboxes.watching["reason"] or None,
-            separates="on this machine" if self._settings.local else self._settings.api.base_url,
+            inbox=", ".join(served.root for served in self.inboxes.every),
+            watch=self.inboxes.watching["mode"],
+            reason=self.inboxes.watching["reason"] or None,
+            separates="on this machine" if self.settings.local else self.settings.api.base_url,
         )
         ends = [*tasks, asyncio.create_task(self._stop.wait(), name="stop")]
         if once:
@@ -187,27 +192,27 @@ class Service:
                 _require_well(task)
             # A drain stops the intake, so this is asked before it. What `_worked_off` saw holds: a
             # scan that met an original on its way to the archive waits for that file for a moment.
-            looked = any(task.get_name() == "once" for task in done) or self._inboxes.looked
+            looked = any(task.get_name() == "once" for task in done) or self.inboxes.looked
         finally:
             await self._drain([*ends])
         if not once:
             return 0  # stopped by a signal: the manager's way, whatever is left for the next start
-        return await verdict(self._context, self._inboxes, since=self._started, looked=looked)
+        return await verdict(self.context, self.inboxes, since=self._started, looked=looked)
 
     async def _prepare(self) -> None:
         """Clean up and recover after an earlier run."""
-        context = self._context
-        every = self._settings.every_inbox
+        context = self.context
+        every = self.settings.every_inbox
         await context.journal.sort_in({inbox.folders.outbox: inbox.name for inbox in every})
-        await self._inboxes.prepare()
-        await asyncio.to_thread(as_flac.clean, self._settings.state_dir)
+        await self.inboxes.prepare()
+        await asyncio.to_thread(as_flac.clean, self.settings.state_dir)
         await self._pool.recover()
 
     def _take(self, settings: Settings) -> None:
         """Apply a configuration that was read again, as far as it can change while running."""
-        self._settings = settings
-        self._inboxes.take(settings)
-        retune(self._context, settings)
+        self.settings = settings
+        self.inboxes.take(settings)
+        retune(self.context, settings)
         configure(settings.log.level, settings.log.format)
 
     # -- the end ---------------------------------------------------------------------------
@@ -237,19 +242,19 @@ class Service:
             if task.get_name() != "pool":
                 task.cancel()
         # A service manager gives more time when it is asked. Without one, we may be killed soon.
-        costly = self._context.timing.answer + 10.0 if self._manager.listens else 0.0
+        costly = self.context.timing.answer + 10.0 if self._manager.listens else 0.0
         await self._manager.drain(self._pool.stop(DRAIN_SECONDS, costly))
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._context.progress.running.clear()
+        self.context.progress.running.clear()
         await self._report.write()
         log.info("service.stopped")
 
     async def _worked_off(self) -> None:
         """Returns when nothing is left to do, or what is left can't go on by itself soon."""
         while True:
-            if self._inboxes.looked and (await self._pool.idle() or await self._pool.stuck()):
+            if self.inboxes.looked and (await self._pool.idle() or await self._pool.stuck()):
                 return
-            await asyncio.sleep(min(0.2, self._context.timing.status_every))
+            await asyncio.sleep(min(0.2, self.context.timing.status_every))
 
 
 def _require_well(part: asyncio.Task[object]) -> None:

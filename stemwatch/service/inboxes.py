@@ -18,6 +18,7 @@ from stemwatch.inbox.names import Filter
 from stemwatch.inbox.rounds import CAPACITY, Rounds
 from stemwatch.inbox.settle import Settler, quiet_seconds
 from stemwatch.inbox.watcher import Watcher
+from stemwatch.job import Job, Options
 from stemwatch.operations.rebuild import rebuild
 from stemwatch.outbox import staging
 from stemwatch.outbox.sidecar import Unlisted
@@ -75,6 +76,20 @@ class Served:
         quiet = quiet_seconds(watch.settle_seconds, network=self._mode.network)
         self._settler.repace(quiet, quiet * _PATIENCE)
         self.rounds.look_for(Filter(watch.extensions, watch.ignore), watch.rescan_seconds)
+
+    # -- the way in for what comes over HTTP: see `web.backing.Door` -------------------------
+
+    async def require_online(self) -> None:
+        await self._front.require_online()
+
+    def look(self) -> None:
+        self.rounds.wake()
+
+    def ask(self, relpath: str, options: Options) -> None:
+        self._front.ask(relpath, options)
+
+    async def admit(self, relpath: str) -> Job:
+        return await self._front.admit_now(relpath)
 
     async def prepare(self) -> None:
         """Clean up after an earlier run, and rebuild the journal from the outbox if it was lost.

@@ -12,20 +12,37 @@ from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-MOST = 64  # connections at once
+MOST = 64  # connections at once, without those that are set apart
+STALL = 30.0  # seconds without a byte that an upload may take
 
 
 class Guard(H11Protocol):
     """One connection. `patience`: seconds from when a request may begin until it is whole.
 
-    One that still owes (a part of) a request may be closed at any time.
+    One that still owes (a part of) a request may be closed at any time. The application finds its
+    own as `scope["state"]["connection"]`.
     """
 
     def __init__(self, config: uvicorn.Config, state: ServerState, patience: float) -> None:
-        super().__init__(config, state, {})
+        super().__init__(config, state, {"connection": self})
         self.since = 0.0  # when the request that is owed may have begun; the loop's seconds
         self._patience = patience
         self._deadline: asyncio.TimerHandle | None = None
+        self._apart = False
+        self._stall: float | None = None
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether nobody reads what is sent any more; uvicorn would let it be sent to its end."""
+        return self.transport.is_closing()
+
+    def set_apart(self, *, stall: float | None = None) -> None:
+        """Until this request is answered it takes no place of the others: its caller counts it.
+
+        `stall`: its body may take its time, but never so many seconds without a byte.
+        """
+        self._apart, self._stall = True, stall
+        self._expect()
 
     @property
     def owes(self) -> bool:
@@ -38,7 +55,7 @@ class Guard(H11Protocol):
         others = [
             other
             for other in self.connections
-            if isinstance(other, Guard) and not other.transport.is_closing()
+            if isinstance(other, Guard) and not other._apart and not other.transport.is_closing()
         ]
         if len(others) > MOST:
             # A caller sends at once: whoever has waited longest is idle, slow, or means harm.
@@ -50,7 +67,13 @@ class Guard(H11Protocol):
             self._deadline.cancel()
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        if self._stall is not None:
+            self._expect()
+        super().data_received(data)
+
     def on_response_complete(self) -> None:
+        self._apart, self._stall = False, None
         self._expect()  # first: a request that was sent ahead begins in here
         super().on_response_complete()
 
@@ -58,10 +81,11 @@ class Guard(H11Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
         self.since = self.loop.time()
-        self._deadline = self.loop.call_later(self._patience, self._late)
+        patience = self._patience if self._stall is None else self._stall
+        self._deadline = self.loop.call_later(patience, self._late)
 
     def _late(self) -> None:
-        if self.owes:
+        if self.owes and not self.flow.read_paused:  # paused: it is our disk that is slow
             self.transport.abort()
         else:  # it is we who owe: a first look through years of history takes its time
             self._expect()

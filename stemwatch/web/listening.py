@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 from stemwatch.config import Web
+from stemwatch.config.api_key import read_secret
 from stemwatch.config.web import is_loopback
 from stemwatch.errors import ConfigFault
 from stemwatch.extras import WEB
+from stemwatch.log import hide
 
 _WHY = {
     errno.EADDRINUSE: "another program listens there",
@@ -44,7 +46,34 @@ def looked_at(web: Web, *, running: bool) -> str | None:
         _bind(*web.address).close()
     state = "the service that runs has it" if running else "free"
     seen = "this machine only" if is_loopback(web.address[0]) else "everybody who can reach it"
-    return f"web.listen {web.listen}: {state}; health and metrics are shown to {seen}"
+    told = f"web.listen {web.listen}: {state}; health and metrics are shown to {seen}"
+    return f"{told}; {_page(web)}" if web.page else told
+
+
+def _page(web: Web) -> str:
+    if web.secret_file is not None:
+        password_of(web)
+        return "the page asks for the password of web.password_file"
+    address = (web.address or ("",))[0]
+    alone = is_loopback(address) and not (web.hosts or web.trusted_proxies)
+    who = "everybody on this machine" if alone else "everybody"
+    return f"the page is open to {who}"
+
+
+def password_of(web: Web) -> str | None:
+    """The first line of web.password_file; None: there is none. Raises ConfigFault."""
+    path = web.secret_file
+    if path is None:
+        return None
+    lines = read_secret(path, "web.password_file: ").splitlines()
+    password = lines[0].strip() if lines else ""
+    if not password:
+        raise ConfigFault(
+            f"web.password_file: {path} has no password on its first line.",
+            hint="Write one there, or `password_file: none` to let everybody in.",
+        )
+    hide(password)
+    return password
 
 
 def url_of(listener: socket.socket) -> str:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
 from stemwatch import __version__
+from stemwatch.web.backing import Broken
 from stemwatch.web.health import Health
 from stemwatch.web.metrics import MEDIA_TYPE, Metrics
 from stemwatch.web.receiver import MAX_BODY, PATH, Receiver
 
 _CLOSE = {"Connection": "close"}  # what is left of a refused body is not read
 _FRESH = {"Cache-Control": "no-store"}
-
-Broken = Callable[[str, Exception], None]
 
 
 def create_app(
@@ -28,16 +27,19 @@ def create_app(
     receive: Receiver | None,
     calls: dict[int, int],
     broken: Broken,
+    page: Any = None,
 ) -> Starlette:
     """The ASGI application. `calls` counts the door's answers; `broken` is told of our own faults.
 
-    Without `receive` there is no door: 404.
+    Without `receive` there is no door: 404. `page`: the ASGI application for all other paths.
     """
     door = [Route(PATH, Door(receive, calls, broken).call, methods=["POST"])] if receive else []
     asked = Asked(health, metrics)
 
     async def failed(request: Request, fault: Exception) -> Response:
-        broken(request.url.path, fault)
+        # Where the parser has refused the rest of a request, our answer finds a closed door.
+        if not request.scope["state"]["connection"].is_gone:
+            broken(request.url.path, fault)
         return Response(status_code=500, headers=_CLOSE)
 
     return Starlette(
@@ -46,6 +48,7 @@ def create_app(
             Route("/readyz", asked.readyz, methods=["GET"]),
             Route("/metrics", asked.metrics, methods=["GET"]),
             *door,
+            *([Mount("", page)] if page is not None else []),
         ],
         exception_handlers={Exception: failed},
     )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stemwatch.config.web import is_loopback
 from stemwatch.journal.read_only import ReadOnlyJournal
@@ -18,6 +19,9 @@ from stemwatch.web.receiver import Receiver
 if TYPE_CHECKING:
     from uvicorn.server import ServerState
 
+    from stemwatch.web.backing import Backing
+    from stemwatch.web.page import Page
+
 PATIENCE = 5.0  # seconds for a whole request; callers send theirs at once
 GRACE = 2.0  # seconds that answers under way get in the end
 
@@ -28,17 +32,19 @@ async def serving(
     health: Health,
     *,
     receive: Receiver | None = None,
+    backing: Backing | None = None,
     patience: float = PATIENCE,
 ) -> AsyncIterator[None]:
     """Answer on `listener` meanwhile; None: do nothing. Never raises anything of its own.
 
-    `receive` None: there is no door for webhooks. `patience`: what `connection_limits.Guard` says.
-    Its faults are logged, once each: a service without its web page separates just as well.
+    `receive` None: there is no door for webhooks; `backing` None: no page. `patience`: what
+    `connection_limits.Guard` says. Its faults are logged, once each: a service
+    without its web page separates just as well.
     """
     if listener is None:
         yield
         return
-    server = Server(health, receive, patience)
+    server = Server(health, receive, backing, patience)
     try:
         await server.start(listener)
     except Exception as fault:
@@ -56,9 +62,17 @@ async def serving(
 class Server:
     """The open connections and what answers them."""
 
-    def __init__(self, health: Health, receive: Receiver | None, patience: float) -> None:
+    def __init__(
+        self,
+        health: Health,
+        receive: Receiver | None,
+        backing: Backing | None,
+        patience: float,
+    ) -> None:
         self._health = health
         self._receive = receive
+        self._backing = backing
+        self._page: Page | None = None
         self._patience = patience
         # A connection and a thread of its own: a scrape never keeps the pool's reads waiting.
         self._journal: ReadOnlyJournal | None = None
@@ -82,6 +96,7 @@ class Server:
             receive=self._receive,
             calls=calls,
             broken=self._broken,
+            page=self._show if self._backing is not None else None,
         )
         self._state = ServerState()
         loop = asyncio.get_running_loop()
@@ -93,10 +108,24 @@ class Server:
             shown_to="this machine" if is_loopback(listener.getsockname()[0]) else "the network",
         )
 
+    async def _show(self, scope: Any, receive: Any, send: Any) -> None:
+        """The page, put together for its first visitor: until then the service is as light as one
+        without.
+        """
+        if self._page is None:
+            page = await asyncio.to_thread(importlib.import_module, "stemwatch.web.page")
+        if self._page is None:  # two visitors may come at once
+            assert self._backing is not None
+            assert self._journal is not None
+            self._page = page.Page(self._backing, self._journal, self._broken)
+        await self._page.app(scope, receive, send)
+
     async def stop(self) -> None:
         """Take no more; let answers under way finish, for `GRACE` seconds."""
         if self._server is not None:
             self._server.close()
+        if self._page is not None:
+            self._page.close()  # streams would last for as long as they are let
         if self._state is not None:
             for connection in list(self._state.connections):
                 connection.shutdown()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from stemwatch.web.assets import FILES
 from tests.support import wheel as wheels
 
 REPO = Path(__file__).resolve().parents[2]
@@ -121,6 +122,14 @@ def test_zsh_and_fish_get_their_scripts(bin: Path, tmp_path: Path, shell: str, w
     answer = run(bin, tmp_path, "sh", "-c", f"{ask}{'1' if shell == 'zsh' else 'che'} stemwatch")
     assert "check" in answer.stdout
     assert "demo" not in answer.stdout
+
+
+def test_the_page_comes_along(wheel: Path) -> None:
+    """Its files are no modules: a wheel has only those that are named to it."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    assert {f"stemwatch/web/static/{name}" for name in FILES} <= names
+    assert "stemwatch/web/api/openapi.json" in names
 
 
 def test_a_missing_extra_is_installed_from_where_it_came(bin: Path, wheel: Path) -> None:

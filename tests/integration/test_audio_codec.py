@@ -36,6 +36,14 @@ def test_mp3_decodes_to_the_length_that_was_written(tmp_path: Path, length: int)
     assert len(decoded(path)) == length
 
 
+def test_an_mp3_names_an_encoder_whose_delay_browsers_leave_out(tmp_path: Path) -> None:
+    """Under FFmpeg's name Firefox plays it 13 ms late."""
+    with Encoder(os.fspath(tmp_path / "a.mp3"), "mp3") as encoder:
+        encoder.write(np.zeros((44_100, 2), np.float32))
+    head = (tmp_path / "a.mp3").read_bytes()[:512]
+    assert head[head.index(b"Info") + 120 :].startswith(b"LAME3.100")
+
+
 @pytest.mark.parametrize("format", FORMATS)
 def test_every_format_decodes_at_its_level_and_length(tmp_path: Path, format: str) -> None:
     """All six come out as stereo float32 at 44.1 kHz, within lossy codecs' error."""

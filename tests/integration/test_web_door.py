@@ -245,6 +245,13 @@ def test_a_closed_request_is_no_call(listener: Listener) -> None:
     assert [body for _, body in listener.receiver.calls] == [b"{}"]
 
 
+def test_without_a_page_there_is_nothing_else(listener: Listener) -> None:
+    """`web.page` is off: neither it nor its API is there, whatever name is used."""
+    for path in ("/", "/api/state", "/static/app.js", "/api/openapi.json"):
+        answer = listener.http.get(listener.url + path, headers={"Host": "anything.example"})
+        assert answer.status_code == 404
+
+
 def test_readiness_names_what_is_missing(listener: Listener) -> None:
     """Nothing has looked through this inbox yet; a pause is named, and its own words are not."""
     gate = listener.service.health.context.gate

@@ -37,11 +37,13 @@ ROOMS: dict[str, frozenset[str]] = {
     "audio": GROUND | {"extras"},
     "outbox": GROUND | {"disks"},
     "stemsplit": GROUND | {"lean_imports"},
-    "server": GROUND | {"audio", "extras"},
+    "receiving": GROUND,
+    "server": GROUND | {"audio", "extras", "receiving"},
     "inbox": GROUND | {"audio", "disks", "journal", "log"},
     "workers": GROUND | {"inbox", "stemsplit", "journal", "outbox", "disks", "audio", "log"},
     "notices": GROUND | {"config", "outbox", "disks", "workers", "log", "extras"},
-    "web": GROUND | {"config", "inbox", "journal", "workers", "log", "extras"},
+    "web": GROUND
+    | {"config", "inbox", "journal", "outbox", "disks", "workers", "log", "extras", "receiving"},
 }
 
 LIBRARIES: dict[str, frozenset[str]] = {
@@ -56,11 +58,11 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "mutagen": frozenset({"audio"}),
     "numpy": frozenset({"audio", "server"}),
     "scipy": frozenset({"server"}),
-    "starlette": frozenset({"server", "web"}),
+    "starlette": frozenset({"server", "web", "receiving"}),
     "uvicorn": frozenset({"server", "web"}),
     "h11": frozenset({"web"}),
     "prometheus_client": frozenset({"web"}),
-    "python_multipart": frozenset({"server"}),
+    "python_multipart": frozenset({"receiving"}),
     "apprise": frozenset({"notices"}),
     "click": frozenset({"cli", "commands", "ui"}),
     "rich": frozenset({"commands", "ui"}),

@@ -20,13 +20,13 @@ TROUBLESHOOTING = Path(__file__).parents[2] / "docs/troubleshooting.md"
 # Words that mean something else in these modules (or rooms) of the package: a key, a state, a kind.
 OTHER_WORDS: dict[str, tuple[str, ...]] = {
     "budget": ("config/", "notices/", "operations/", "ui/", "workers/pacing/budget.py"),
-    "changed": ("outbox/", "stemsplit/line/source.py"),
-    "credit": ("operations/", "service/app.py", "ui/"),
+    "changed": ("operations/putting_aside.py", "outbox/", "stemsplit/line/source.py"),
+    "credit": ("operations/", "service/app.py", "ui/", "web/live/"),
     "configuration": ("operations/status.py", "ui/standing.py"),
     "disk": ("audio/tagging/families.py", "server/work/"),
     "failed": ("notices/", "server/", "stemsplit/"),
-    "gone": ("inbox/settle.py", "job.py", "outbox/", "workers/steps/filing.py"),
-    "held": ("operations/standing/not_taken.py", "service/report.py"),
+    "gone": ("inbox/settle.py", "job.py", "outbox/", "web/live/", "workers/steps/filing.py"),
+    "held": ("operations/standing/not_taken.py", "service/report.py", "web/live/"),
     "inbox": (
         "config/",
         "inbox/intake.py",
@@ -36,6 +36,8 @@ OTHER_WORDS: dict[str, tuple[str, ...]] = {
         "operations/",
         "service/report.py",
         "ui/",
+        "web/api/",
+        "web/live/",
         "workers/pool/outcome.py",
     ),
     "internal": ("server/work/",),
@@ -44,7 +46,9 @@ OTHER_WORDS: dict[str, tuple[str, ...]] = {
     "rate_limited": ("web/metrics.py",),
     "refused": ("commands/", "operations/"),
     "retry": ("cli.py", "commands/", "operations/", "ui/"),
-    "unreadable": ("operations/", "ui/"),
+    "server": ("web/guard/",),
+    "sidecar": ("web/api/",),
+    "unreadable": ("operations/", "ui/", "web/live/"),
 }
 
 

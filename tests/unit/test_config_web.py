@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from stemwatch.config.web import checked_listen, checked_public_url, host_port, is_loopback
+from stemwatch.config.checks import Wrong
+from stemwatch.config.web import (
+    checked_hosts,
+    checked_listen,
+    checked_proxies,
+    checked_public_url,
+    host_port,
+    is_loopback,
+)
 
 
 @pytest.mark.parametrize(
@@ -104,3 +112,27 @@ def test_a_missing_extra_names_the_command() -> None:
     assert "starlette, uvicorn, h11, prometheus_client" in done.stdout, done.stderr
     # The package is on no index: from where it came, into the environment that runs.
     assert f"{sys.executable} -m pip install '{root}[web]'" in done.stdout
+
+
+def test_names_and_proxies_as_they_are_compared() -> None:
+    """In small letters, without the dot at the end; an address is the network of itself."""
+    assert checked_hosts(["NAS", "nas.local.", "a-b.example.org"]) == (
+        "nas", "nas.local", "a-b.example.org",
+    )  # fmt: skip
+    assert checked_proxies(["127.0.0.1", "10.0.0.0/8", "fd00::/8"]) == (
+        "127.0.0.1/32", "10.0.0.0/8", "fd00::/8",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("value", ["http://nas", "nas:8080", "-a", "a..b", "", "a b", "*"])
+def test_what_is_no_host(value: str) -> None:
+    with pytest.raises(Wrong) as wrong:
+        checked_hosts([value])
+    assert "such as nas.local" in wrong.value.faults[0].text
+
+
+@pytest.mark.parametrize("value", ["nas", "10.0.0.1/8", "300.1.1.1", ""])
+def test_what_is_no_proxy(value: str) -> None:
+    with pytest.raises(Wrong) as wrong:
+        checked_proxies([value])
+    assert "such as 127.0.0.1" in wrong.value.faults[0].text

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from stemwatch.receiving.refusal import Refused
 from stemwatch.server.http.ratelimit import RateLimit
-from stemwatch.server.refusal import Refused
 from tests.support.waiting import Clock
 
 

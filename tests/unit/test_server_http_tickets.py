@@ -10,9 +10,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from stemwatch.receiving.refusal import Refused
 from stemwatch.server.http.signing import Signer
 from stemwatch.server.http.tickets import UNUSED, Ticket, Tickets
-from stemwatch.server.refusal import Refused
 from tests.support.waiting import Clock
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from stemwatch.errors import ConfigFault
-from stemwatch.server.refusal import Refused
+from stemwatch.receiving.refusal import Refused
 from stemwatch.server.webhooks.outgoing import ITS_OWN, Callbacks
 from stemwatch.server.webhooks.registrations import Registration, Registrations, check_url
 from stemwatch.server.work.record import Record

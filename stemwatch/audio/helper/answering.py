@@ -7,6 +7,7 @@ the service.
 
 from __future__ import annotations
 
+import base64
 import importlib
 import json
 import os
@@ -113,10 +114,22 @@ def _tag(
     return list(dict.fromkeys(note for note in (tags.note, *notes) if note))
 
 
-def _mix(inputs: list[str], out: str, format: str) -> dict[str, Any]:
+def _mix(inputs: list[str], out: str, format: str, factors: list[float] | None) -> dict[str, Any]:
     from stemwatch.audio.mix import mix
 
-    return asdict(mix(inputs, out, format))
+    return asdict(mix(inputs, out, format, factors))
+
+
+def _peaks(path: str, columns: int) -> str:
+    from stemwatch.audio.peaks import peaks
+
+    return base64.b64encode(peaks(path, columns)).decode("ascii")
+
+
+def _preview(path: str, start: float, seconds: float, lead: float) -> str:
+    from stemwatch.audio.previews import preview
+
+    return base64.b64encode(preview(path, start, seconds, lead)).decode("ascii")
 
 
 def _test(folder: str) -> None:
@@ -135,5 +148,7 @@ _OPERATIONS = {
     "verify": _Operation(_verify, "stemwatch.audio.verify"),
     "tag": _Operation(_tag, "stemwatch.audio.stemtags"),
     "mix": _Operation(_mix, "stemwatch.audio.mix"),
+    "peaks": _Operation(_peaks, "stemwatch.audio.peaks"),
+    "preview": _Operation(_preview, "stemwatch.audio.previews"),
     "test": _Operation(_test, "stemwatch.audio.helper.selftest"),
 }

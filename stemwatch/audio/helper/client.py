@@ -6,6 +6,7 @@ Imports neither PyAV nor numpy: helpers start on demand, end when idle, and end 
 from __future__ import annotations
 
 import asyncio
+import base64
 import errno
 import os
 import tempfile
@@ -84,10 +85,25 @@ class AudioHelper:
             )
         )
 
-    async def mix(self, inputs: Sequence[str], out: str, format: str) -> MixResult:
+    async def mix(
+        self,
+        inputs: Sequence[str],
+        out: str,
+        format: str,
+        factors: Sequence[float] | None = None,
+    ) -> MixResult:
         """See `audio.mix.mix`: writes the sum of `inputs` to `out`. OSError on a full disk."""
-        answer = await self._ask(out, op="mix", inputs=list(inputs), out=out, format=format)
-        return MixResult(**answer)
+        given = {"inputs": list(inputs), "factors": None if factors is None else list(factors)}
+        return MixResult(**await self._ask(out, op="mix", out=out, format=format, **given))
+
+    async def peaks(self, path: str, columns: int) -> bytes:
+        """See `audio.peaks.peaks`: the lowest and the highest sample of each column, int8."""
+        return base64.b64decode(await self._ask(path, op="peaks", path=path, columns=columns))
+
+    async def preview(self, path: str, start: float, seconds: float, lead: float) -> bytes:
+        """See `audio.previews.preview`: a piece of the song as Ogg Opus."""
+        span = {"start": start, "seconds": seconds, "lead": lead}
+        return base64.b64decode(await self._ask(path, op="preview", path=path, **span))
 
     async def test(self) -> None:
         """Have a fresh helper encode and decode a second of made sound.

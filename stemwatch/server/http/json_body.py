@@ -9,8 +9,8 @@ from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 
-from stemwatch.server.http.streaming import STALL
-from stemwatch.server.refusal import Refused
+from stemwatch.receiving.refusal import Refused
+from stemwatch.receiving.streaming import STALL
 
 MAX_BODY = 65_536  # bytes
 

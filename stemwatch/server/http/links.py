@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from stemwatch.receiving.refusal import Refused
 from stemwatch.server.http.signing import Signed, Signer
-from stemwatch.server.refusal import Refused
 from stemwatch.server.work.record import Record
 
 _HOST = re.compile(r"[A-Za-z0-9._-]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+)?")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
-from stemwatch.server.refusal import Refused
+from stemwatch.receiving.refusal import Refused
 from stemwatch.server.work.store import Store
 
 UNLIMITED = 1_000_000_000  # seconds, 31 years: the wire can't say "no limit"

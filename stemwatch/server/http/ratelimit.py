@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 
-from stemwatch.server.refusal import Refused
+from stemwatch.receiving.refusal import Refused
 
 WINDOW = 60.0  # seconds
 

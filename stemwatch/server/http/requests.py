@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
+from stemwatch.receiving.refusal import Refused
 from stemwatch.server.http.links import Links
 from stemwatch.server.http.quota import Credit
 from stemwatch.server.http.ratelimit import RateLimit
 from stemwatch.server.http.submission import Submissions
 from stemwatch.server.http.tickets import Tickets
-from stemwatch.server.refusal import Refused
 from stemwatch.server.webhooks.outgoing import Callbacks
 from stemwatch.server.webhooks.registrations import Registrations
 from stemwatch.server.work.cleanup import Cleanup

@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stemwatch.server.http.multipart_in import Form, receive
+from stemwatch.receiving.multipart_in import Form, receive
+from stemwatch.receiving.refusal import Refused
 from stemwatch.server.http.quota import Credit, credits_for
 from stemwatch.server.http.tickets import gone
-from stemwatch.server.refusal import Refused
 from stemwatch.server.work.probing import Prober
 from stemwatch.server.work.record import Record, input_name
 from stemwatch.server.work.store import Store

@@ -13,9 +13,9 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 
+from stemwatch.receiving.refusal import Refused
+from stemwatch.receiving.streaming import to_disk
 from stemwatch.server.http.signing import Signer
-from stemwatch.server.http.streaming import to_disk
-from stemwatch.server.refusal import Refused
 from stemwatch.server.work.record import input_name
 
 UNUSED = 3600.0  # seconds that an upload waits for its job

@@ -12,13 +12,13 @@ from starlette.routing import Route
 
 from stemwatch import __version__
 from stemwatch.job import FORMATS, STEMS
+from stemwatch.receiving.multipart_in import OVERHEAD, Form
+from stemwatch.receiving.refusal import Refused, no_room
+from stemwatch.receiving.streaming import MAX_FILE, declared_length
 from stemwatch.server.http import json_body
 from stemwatch.server.http.answers_a import accepted, described
-from stemwatch.server.http.multipart_in import OVERHEAD, Form
 from stemwatch.server.http.requests import Service, idempotency_key, keyed, no_such_job
-from stemwatch.server.http.streaming import MAX_FILE, declared_length
 from stemwatch.server.http.submission import Wanted
-from stemwatch.server.refusal import Refused, no_room
 from stemwatch.server.webhooks.registrations import check_url
 
 MEDIA_TYPES = {"wav": "audio/wav", "flac": "audio/flac", "mp3": "audio/mpeg"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from stemwatch.server.refusal import Refused
+from stemwatch.receiving.refusal import Refused
 from stemwatch.server.work.process import TaskFailed, Worker, WorkerDied
 from stemwatch.server.work.trial import Trial
 

@@ -46,11 +46,6 @@ class Record:
         return replace(self, **changes)
 
 
-def plain_name(name: str) -> str:
-    """The last part of the path that a client gives, at most 255 characters; never empty."""
-    return name.replace("\\", "/").rpartition("/")[2][:255] or "audio"
-
-
 def input_name(name: str) -> str:
     """`input` with the client's extension if that is a plain one; no other part of its name."""
     _, dot, extension = name.lower().rpartition(".")

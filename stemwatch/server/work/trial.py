@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from stemwatch.extras import reinstall
-from stemwatch.server.refusal import Refused
+from stemwatch.receiving.refusal import Refused
 from stemwatch.server.work.process import TaskFailed, Worker, WorkerDied
 from stemwatch.server.work.store import Store
 

@@ -8,9 +8,9 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from stemwatch.receiving.refusal import Refused
 from stemwatch.server.http import json_body
 from stemwatch.server.http.presigned.answers_b import moment
-from stemwatch.server.refusal import Refused
 from stemwatch.server.webhooks.registrations import EVENTS, Registration, Registrations, check_url
 
 WIRE = "presigned"

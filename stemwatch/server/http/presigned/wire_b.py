@@ -11,15 +11,16 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from stemwatch.receiving.multipart_in import plain_name
+from stemwatch.receiving.refusal import Refused, no_room
+from stemwatch.receiving.streaming import MAX_FILE, declared_length
 from stemwatch.server.http import json_body
 from stemwatch.server.http.presigned import answers_b as answers
 from stemwatch.server.http.presigned.webhooks_b import WebhooksB
 from stemwatch.server.http.quota import UNLIMITED
 from stemwatch.server.http.requests import Endpoint, Service, idempotency_key, keyed
-from stemwatch.server.http.streaming import MAX_FILE, declared_length
 from stemwatch.server.http.submission import Wanted
-from stemwatch.server.refusal import Refused, no_room
-from stemwatch.server.work.record import Record, plain_name
+from stemwatch.server.work.record import Record
 
 # Wire B answers each fault of a request with 400, and each kind of refusal with a code.
 STATUSES = {409: 400, 413: 400, 415: 400, 422: 400}

@@ -7,7 +7,7 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from stemwatch.server.refusal import Refused
+from stemwatch.receiving.refusal import Refused
 
 MAX_FILE = 100 * 1024 * 1024  # bytes: the same 100 MB that the inbox lets through
 FLUSH = 1 << 20  # bytes gathered before a thread writes them

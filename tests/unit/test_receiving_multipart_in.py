@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from starlette.exceptions import HTTPException
 
-from stemwatch.server.http.multipart_in import Form, receive
+from stemwatch.receiving.multipart_in import Form, receive
 
 CONTENT = bytes(range(256)) * 20 + b"\r\n--x\r\n--"  # looks like the boundary, nearly
 TYPE = "multipart/form-data; boundary=xyz"

@@ -9,9 +9,8 @@ from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
-from stemwatch.server.http.streaming import MAX_FILE, to_disk, too_large
-from stemwatch.server.refusal import Refused
-from stemwatch.server.work.record import plain_name
+from stemwatch.receiving.refusal import Refused
+from stemwatch.receiving.streaming import MAX_FILE, to_disk, too_large
 
 OVERHEAD = 65_536  # bytes that the other parts and the boundaries of a body may take
 MAX_FIELD = 4_096  # bytes
@@ -57,6 +56,11 @@ def _boundary(content_type: str) -> bytes:
     if kind != b"multipart/form-data" or not boundary:
         raise Refused(415, "Send multipart/form-data with the file in the field 'audio'.")
     return boundary
+
+
+def plain_name(name: str) -> str:
+    """The last part of the path that a client gives, at most 255 characters; never empty."""
+    return name.replace("\\", "/").rpartition("/")[2][:255] or "audio"
 
 
 class _Parts:

@@ -1,0 +1,1 @@
+"""Bodies that come in over HTTP: streamed to a disk, and what is refused of them."""

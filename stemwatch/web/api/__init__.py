@@ -1,0 +1,1 @@
+"""What the page and scripts can ask for and do, over HTTP."""

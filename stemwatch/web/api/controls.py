@@ -1,0 +1,81 @@
+"""What a person decides on the page: songs go back to work, or to the archive."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from stemwatch.codes import Code
+from stemwatch.errors import StemwatchError
+from stemwatch.job import Job, JobState
+from stemwatch.web.api.api_faults import FRESH, Fault
+from stemwatch.web.api.login import body_of
+from stemwatch.web.backing import Backing, Document
+
+CHARGED = "may_be_charged"  # again, by a retry
+
+
+class Controls:
+    """Each answers with the job as it is then."""
+
+    def __init__(self, backing: Backing) -> None:
+        self._backing = backing
+        self._journal = backing.health.context.journal
+
+    async def retry(self, request: Request) -> Response:
+        """202; 409 `may_be_charged` for what may be charged again, unless `{"yes": true}`."""
+        sure = (await body_of(request)).get("yes") is True
+        job = await self._journal.get(request.path_params["id"])
+        if job is None or job.state is not JobState.QUARANTINED:
+            raise Fault(404, Code.NOT_IN_QUARANTINE, "There is no such song in quarantine.")
+        if job.code == Code.SUBMISSION_UNCONFIRMED and not sure:
+            words = "It may have been charged already, and could be charged again."
+            hint = 'Look in your StemSplit dashboard first; then send {"yes": true}.'
+            raise Fault(409, CHARGED, words, hint)
+        return JSONResponse(await self._retried(job), status_code=202, headers=FRESH)
+
+    async def discard(self, request: Request) -> Response:
+        """202; 409 `paid` for one whose stems may be paid for, unless `{"yes": true}`."""
+        sure = (await body_of(request)).get("yes") is True
+        job = await self._journal.get(request.path_params["id"])
+        if job is None or job.state is not JobState.QUARANTINED:
+            raise Fault(404, Code.NOT_IN_QUARANTINE, "There is no such song in quarantine.")
+        if job.submitted_at is not None and not sure:
+            words = "Its stems may be paid for, and are given up with it."
+            raise Fault(409, "paid", words, 'A retry may fetch them. Else send {"yes": true}.')
+        return await self._discarded(job)
+
+    async def cancel(self, request: Request) -> Response:
+        """202 for a song that is not submitted yet; 409 once it may be charged."""
+        job = await self._journal.get(request.path_params["id"])
+        if job is None or job.state in (JobState.DONE, JobState.GONE, JobState.QUARANTINED):
+            raise Fault(404, "no_job", "There is no such song on its way.")
+        return await self._discarded(job)
+
+    async def _discarded(self, job: Job) -> Response:
+        moved, words = await self._backing.discard(job)
+        told = {"id": moved.id, "state": str(moved.state), "words": words}
+        return JSONResponse(told, status_code=202, headers=FRESH)
+
+    async def retry_all(self, _: Request) -> Response:
+        """202 `{retried, left}`: all but what may be charged again, or can't go on."""
+        retried, left, after = [], [], 0
+        while page := await self._journal.in_states((JobState.QUARANTINED,), after=after):
+            after = page[-1].id
+            for job in page:
+                if job.code == Code.SUBMISSION_UNCONFIRMED:
+                    left.append(_left(job, CHARGED, "It may be charged again.", job.hint or ""))
+                    continue
+                try:
+                    retried.append(await self._retried(job))
+                except StemwatchError as fault:
+                    left.append(_left(job, fault.code, fault.message, fault.hint))
+        return JSONResponse({"retried": retried, "left": left}, status_code=202, headers=FRESH)
+
+    async def _retried(self, job: Job) -> Document:
+        moved, words = await self._backing.retry(job)
+        return {"id": moved.id, "state": str(moved.state), "words": words}
+
+
+def _left(job: Job, code: str, words: str, hint: str) -> Document:
+    return {"id": job.id, "code": code, "error": words, "hint": hint}

@@ -1,0 +1,571 @@
+"""The page's API over real HTTP: each answer is held against the document that we serve."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shutil
+import socket
+import struct
+import subprocess
+import time
+import wave
+import zipfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import pytest
+
+from stemwatch.web import page as assembled
+from stemwatch.web.api.landing import HIDDEN
+from tests.acceptance.harness import KEY
+from tests.acceptance.songs import wav_bytes
+from tests.support.page import Page, Stream, openapi
+from tests.support.waiting import wait_for
+
+SECONDS = 6.0
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with Page(tmp_path_factory.mktemp("page")) as page:
+        yield page
+
+
+def upload(page: Page, path: str, number: int, *, seconds: float = SECONDS) -> httpx.Response:
+    song = wav_bytes(number, seconds=seconds)
+    return page.http.put("/api/inbox/default", params={"path": path}, content=song)
+
+
+@pytest.fixture(scope="module")
+def song(page: Page) -> dict[str, object]:
+    """One that was uploaded and delivered."""
+    answer = upload(page, "Party/Söng 1.wav", 1)
+    assert answer.status_code == 201
+    assert answer.json() == {
+        "name": "Söng 1.wav", "folder": "Party", "inbox": None,
+        "bytes": len(wav_bytes(1, seconds=SECONDS)), "renamed": False,
+    }  # fmt: skip
+    return page.delivered("Söng 1.wav")
+
+
+# -- uploads -------------------------------------------------------------------------------
+
+
+def test_an_uploaded_song_takes_the_ordinary_way(page: Page, song: dict[str, object]) -> None:
+    """Delivered below its folder, its original in the archive, and nothing hidden is left."""
+    assert song["folder"] == "Party"
+    assert song["has_stems"] is True
+    assert "Party/Söng 1" in page.home.sidecars()
+    wait_for(lambda: (page.home.archive / "Party" / "Söng 1.wav").exists())
+    assert not list(page.home.inbox.rglob(f"{HIDDEN}*"))
+
+
+def test_a_name_that_is_taken_gets_a_number(page: Page) -> None:
+    """Nothing is overwritten, and the sender is told."""
+    (page.home.inbox / "Held").mkdir(exist_ok=True)
+    taken = page.home.inbox / "Held" / "a.wav"
+    taken.write_bytes(b"")  # empty: no scan takes it
+    answer = upload(page, "Held/a.wav", 2)
+    assert answer.json()["name"] == "a (2).wav"
+    assert answer.json()["renamed"] is True
+    assert taken.read_bytes() == b""
+    page.delivered("a (2).wav")
+    taken.unlink()
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"),
+    [
+        ("../a.wav", 400, "bad_path"), ("/a.wav", 400, "bad_path"), ("", 400, "bad_path"),
+        ("a/../../b.wav", 400, "bad_path"), ("a//b.wav", 400, "bad_path"),
+        ("a\0.wav", 400, "bad_path"), ("a\n.wav", 400, "bad_path"),
+        ("x" * 300 + ".wav", 400, "bad_path"), ("/".join("a" * 20) + "/b.wav", 400, "bad_path"),
+        ("a.txt", 415, "not_a_song"), (".a.wav", 415, "not_a_song"),
+        (".hidden/a.wav", 415, "not_a_song"), ("a.wav.part", 415, "not_a_song"),
+    ],
+)  # fmt: skip
+def test_a_path_that_leads_elsewhere_is_refused(
+    page: Page, path: str, status: int, code: str
+) -> None:
+    answer = upload(page, path, 3)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert not list(page.home.root.rglob("b.wav"))
+
+
+def test_a_link_in_the_inbox_is_not_followed(page: Page, tmp_path: Path) -> None:
+    """It would let a browser write wherever it leads."""
+    link = page.home.inbox / "link"
+    link.symlink_to(tmp_path)
+    try:
+        answer = upload(page, "link/a.wav", 3)
+    finally:
+        link.unlink()
+    assert (answer.status_code, answer.json()["code"]) == (409, "in_the_way")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_inbox_a_missing_length_and_a_promise_too_large(page: Page) -> None:
+    assert page.http.put("/api/inbox/nobody?path=a.wav", content=b"x").status_code == 404
+    chunks = page.http.put("/api/inbox/default?path=a.wav", content=iter([b"x"]))
+    assert chunks.status_code == 411
+    assert _raw(page, "Content-Length: 200000000").startswith(b"HTTP/1.1 413 ")
+
+
+def test_an_upload_that_is_broken_off_leaves_nothing(page: Page) -> None:
+    """Half a song never gets a name, and its bytes are gone."""
+    with closing(socket.create_connection(("127.0.0.1", page.port), timeout=10)) as caller:
+        caller.sendall(_head("Content-Length: 1000000") + bytes(300_000))
+        wait_for(lambda: list(page.home.inbox.glob(f"{HIDDEN}*")))
+    wait_for(lambda: not list(page.home.inbox.glob(f"{HIDDEN}*")))
+    assert not (page.home.inbox / "broken.wav").exists()
+
+
+def test_what_a_kill_left_of_an_upload_is_swept(tmp_path: Path) -> None:
+    """Once the page is looked at again; what comes in at that moment is left alone."""
+    with Page(tmp_path) as page:
+        left = page.home.inbox / "Party" / f"{HIDDEN}0123-4567"
+        left.parent.mkdir()
+        left.write_bytes(b"half a song")
+        assert upload(page, "Party/First.wav", 7).status_code == 201
+        wait_for(lambda: not left.exists())
+        page.delivered("First.wav")
+
+
+def _head(*lines: str) -> bytes:
+    first = "PUT /api/inbox/default?path=broken.wav HTTP/1.1"
+    return "\r\n".join((first, "Host: localhost", *lines, "", "")).encode()
+
+
+def _raw(page: Page, *lines: str) -> bytes:
+    with closing(socket.create_connection(("127.0.0.1", page.port), timeout=10)) as caller:
+        caller.sendall(_head(*lines))
+        return caller.recv(1000)
+
+
+# -- what is delivered ---------------------------------------------------------------------
+
+
+def test_a_song_tells_where_its_samples_lie(page: Page, song: dict[str, object]) -> None:
+    """Read there by a range, they are the stem's own."""
+    found = page.http.get(f"/api/songs/{song['id']}").json()
+    assert [one["id"] for one in found["files"]] == ["vocals", "instrumental"]
+    pcm = found["files"][0]["pcm"]
+    assert (pcm["rate"], pcm["channels"], pcm["bits"]) == (44_100, 2, 16)
+    assert pcm["frames"] == SECONDS * 44_100
+    first = pcm["offset"]
+    answer = page.http.get(
+        f"/api/songs/{song['id']}/stems/vocals", headers={"Range": f"bytes={first}-{first + 39}"}
+    )
+    assert answer.status_code == 206
+    stem = page.home.outbox / "Party" / "Söng 1" / found["files"][0]["file"]
+    with wave.open(str(stem)) as file:
+        assert answer.content == file.readframes(10)
+
+
+def test_ranges_and_what_is_known_already(page: Page, song: dict[str, object]) -> None:
+    url = f"/api/songs/{song['id']}/stems/vocals"
+    whole = page.http.get(url)
+    etag, size = whole.headers["etag"], len(whole.content)
+    assert whole.headers["content-type"] == "audio/wav"
+    assert "filename*=UTF-8''S%C3%B6ng" in whole.headers["content-disposition"]
+
+    def get(**headers: str) -> httpx.Response:
+        return page.http.get(url, headers={k.replace("_", "-"): v for k, v in headers.items()})
+
+    assert get(If_None_Match=etag).status_code == 304
+    assert get(Range="bytes=-10").content == whole.content[-10:]
+    assert get(Range="bytes=100-").content == whole.content[100:]
+    assert get(Range="bytes=5-9", If_Range=etag).content == whole.content[5:10]
+    assert get(Range="bytes=5-9", If_Range='"other"').status_code == 200
+    assert get(Range=f"bytes={size}-").status_code == 416
+    assert get(Range="pages=1-2").status_code == 200
+    assert get(Range="bytes=" + ",".join(f"{n}-{n}" for n in range(2001))).status_code == 200
+    head = page.http.head(url)
+    assert head.headers["content-length"] == str(size)
+
+
+def test_a_zip_is_as_long_as_it_says_and_holds_the_stems(
+    page: Page, song: dict[str, object]
+) -> None:
+    answer = page.http.get(f"/api/songs/{song['id']}/zip")
+    assert answer.headers["content-length"] == str(len(answer.content))
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.testzip() is None
+        names = archive.namelist()
+        stem = page.http.get(f"/api/songs/{song['id']}/stems/instrumental").content
+        assert archive.read(names[1]) == stem
+    assert names == ["Söng 1 (Vocals).wav", "Söng 1 (Instrumental).wav"]
+    one = page.http.get(f"/api/songs/{song['id']}/zip", params={"stem": "vocals"})
+    assert len(zipfile.ZipFile(io.BytesIO(one.content)).namelist()) == 1
+
+
+def test_peaks_previews_and_a_mix(page: Page, song: dict[str, object]) -> None:
+    base = f"/api/songs/{song['id']}"
+    peaks = page.http.get(f"{base}/peaks").content
+    assert len(peaks) == 2 * 2 * 1000
+    assert max(struct.unpack("4000b", peaks)) == 12  # the stems' tone has 3000 of 32767
+    assert page.http.get(f"{base}/stems/vocals/preview/0").content.startswith(b"OggS")
+    assert page.http.get(f"{base}/stems/vocals/preview/9").status_code == 404
+    mix = page.http.post(f"{base}/mix", json={"gains": {"vocals": 0.5, "instrumental": 0}})
+    assert "Mix%29.wav" in mix.headers["content-disposition"]
+    stem = page.http.get(f"{base}/stems/vocals").content
+    with wave.open(io.BytesIO(mix.content)) as mixed, wave.open(io.BytesIO(stem)) as whole:
+        half, full = (struct.unpack("<2000h", one.readframes(1000)) for one in (mixed, whole))
+    assert all(abs(a - b / 2) <= 1 for a, b in zip(half, full, strict=True))
+    for wrong in ({}, {"vocals": 9}, {"vocals": "loud"}, {"vocals": 0}, {"vocals": True}):
+        assert page.http.post(f"{base}/mix", json={"gains": wrong}).status_code == 400
+    assert page.http.post(f"{base}/mix", json={"gains": {"drums": 1}}).status_code == 404
+    assert not list((page.home.outbox / ".stemwatch").glob("mix-*"))
+
+
+def test_the_history_has_pages_and_is_searched(page: Page) -> None:
+    for number in (11, 12):
+        upload(page, f"History/100% {number}_x.wav", number)
+        page.delivered(f"100% {number}_x.wav")
+
+    def found(**asked: str) -> list[str]:
+        return [one["name"] for one in page.http.get("/api/songs", params=asked).json()["songs"]]
+
+    assert found(q="100% _x") == ["100% 12_x.wav", "100% 11_x.wav"]
+    assert found(q="history 11") == ["100% 11_x.wav"]
+    assert found(q="%%") == found(q="_%") == []
+    first = page.http.get("/api/songs", params={"limit": "1", "q": "History"}).json()
+    assert first["more"] is True
+    before = str(first["songs"][0]["id"])
+    assert found(limit="1", q="History", before=before) == ["100% 11_x.wav"]
+    assert page.http.get("/api/songs?before=x").status_code == 400
+
+
+def test_what_is_no_longer_there_is_gone(page: Page, tmp_path: Path) -> None:
+    """Moved away, or a link in its place: never another folder's files."""
+    upload(page, "Moved.wav", 21)
+    song = page.delivered("Moved.wav")
+    folder = page.home.outbox / "Moved"
+    base = f"/api/songs/{song['id']}"
+    (folder / "Moved (Vocals).wav").unlink()
+    (folder / "Moved (Vocals).wav").symlink_to("/etc/hostname")
+    assert page.http.get(f"{base}/stems/vocals").status_code == 410
+    os.rename(folder, tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    for path in ("", "/stems/instrumental", "/zip", "/peaks", "/stems/instrumental/preview/0"):
+        assert page.http.get(base + path).status_code == 410
+    folder.unlink()
+    for path in ("/api/songs/999999", f"{base}/stems/..%2f..%2fx", "/api/songs/1/stems/none"):
+        assert page.http.get(path).status_code in (404, 410)
+
+
+# -- events --------------------------------------------------------------------------------
+
+
+def test_events_carry_a_song_from_the_queue_to_its_stems(page: Page) -> None:
+    """A snapshot, then differences; who comes back gets those that it missed."""
+    with Stream(page) as stream:
+        name, data = stream.event()
+        assert name == "snapshot"
+        assert data["service"]["inboxes"][0]["name"] is None
+        upload(page, "Followed.wav", 31)
+
+        def ours(name: str, data: dict[str, list[dict[str, object]]]) -> bool:
+            jobs = data.get("jobs", []) if name == "jobs" else []
+            states.extend(str(one["state"]) for one in jobs if one["name"] == "Followed.wav")
+            return "done" in states
+
+        states: list[str] = []
+        stream.until(ours)
+        last = stream.last
+    upload(page, "Missed.wav", 32)
+    page.delivered("Missed.wav")
+    with Stream(page, last) as stream:
+        seen = stream.until(lambda name, _: name in ("jobs", "snapshot"))
+        assert [one["name"] for one in seen["jobs"]] == ["Missed.wav"]
+    with Stream(page, "other-17") as stream:
+        assert stream.event()[0] == "snapshot"
+
+
+def test_no_more_streams_than_there_are_places(page: Page) -> None:
+    """The seventeenth is told so, and health is answered all the while."""
+    streams = [Stream(page) for _ in range(16)]
+    try:
+        for one in streams:
+            one.__enter__()
+        answer = page.http.get("/api/events")
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"]
+        assert httpx.get(f"{page.url}/healthz").status_code == 200
+    finally:
+        for one in streams:
+            one.__exit__()
+
+
+# -- remove-vocals -------------------------------------------------------------------------
+
+
+def post(page: Page, number: int, name: str = "My Song.wav", **asked: str) -> httpx.Response:
+    files = {"audio": (name, wav_bytes(number, seconds=SECONDS), "audio/wav")}
+    return page.http.post("/api/remove-vocals", files=files, params=asked)
+
+
+def test_a_song_in_its_instrumental_out(page: Page) -> None:
+    """Paid once, however often it is asked for."""
+    before = page.server.paid["total"]
+    answer = post(page, 41)
+    assert answer.status_code == 200, answer.text
+    assert "My%20Song_instrumental.wav" in answer.headers["content-disposition"]
+    with wave.open(io.BytesIO(answer.content)) as file:
+        assert file.getnframes() == SECONDS * 44_100
+    assert post(page, 41).content == answer.content
+    assert page.server.paid["total"] == before + 1
+
+
+def test_as_the_tutorials_readers_call_it(page: Page, tmp_path: Path) -> None:
+    """By curl, and by requests with the field and the name that the tutorial's own server takes."""
+    song = tmp_path / "Tutorial.wav"
+    song.write_bytes(wav_bytes(43, seconds=SECONDS))
+    url = f"{page.url}/api/remove-vocals"
+    if shutil.which("curl"):
+        command = ["curl", "-sfOJ", "-F", f"audio=@{song}", url]
+        subprocess.run(command, cwd=tmp_path, check=True, timeout=60)
+        with wave.open(str(tmp_path / "Tutorial_instrumental.wav")) as file:
+            assert file.getnframes() == SECONDS * 44_100
+    requests = pytest.importorskip("requests")
+    with song.open("rb") as stream:
+        answer = requests.post(url, files={"audio": (song.name, stream)}, timeout=60)
+    assert answer.headers["content-type"] == "audio/wav"
+    with wave.open(io.BytesIO(answer.content)) as file:
+        assert file.getnframes() == SECONDS * 44_100
+
+
+def test_one_that_does_not_wait_is_told_where_to_look(page: Page) -> None:
+    answer = post(page, 42, "Later.wav", **{"async": "1"})
+    assert answer.status_code == 202
+    assert page.delivered("Later.wav")["id"] == answer.json()["id"]
+
+
+def test_what_is_no_song_never_comes_into_the_inbox(page: Page) -> None:
+    before = page.home.journal_count("quarantined")
+    url, kind = "/api/remove-vocals", "multipart/form-data; boundary=xyz"
+    nothing = page.http.post(url, files={"other": ("a.wav", b"x")})
+    assert (nothing.status_code, nothing.json()["code"]) == (400, "missing_audio")
+    assert nothing.json()["error"] == "missing 'audio' file"
+    assert page.http.post(url, content=b"x").json()["code"] == "missing_audio"
+    noise = page.http.post(url, files={"audio": ("a.wav", b"not audio " * 1000)})
+    assert (noise.status_code, noise.json()["code"]) == (400, "not_audio")
+    half = b'--xyz\r\nContent-Disposition: form-data; name="audio"; filename="a.wav"\r\n\r\nhalf'
+    cut = page.http.post(url, content=half, headers={"Content-Type": kind})
+    assert (cut.status_code, cut.json()["code"]) == (400, "truncated")
+    large = page.http.post(
+        url, content=iter([half, *[bytes(1 << 20)] * 101]), headers={"Content-Type": kind}
+    )
+    assert (large.status_code, large.json()["code"]) == (413, "too_large")
+    assert page.home.journal_count("quarantined") == before
+    assert not list(page.home.inbox.rglob("*.wav"))
+
+
+def test_a_caller_that_leaves_loses_nothing(page: Page) -> None:
+    """It is delivered all the same, and given at once when it is asked for again."""
+    before = page.server.paid["total"]
+    with pytest.raises(httpx.ReadTimeout):
+        files = {"audio": ("Left.wav", wav_bytes(44, seconds=SECONDS))}
+        page.http.post("/api/remove-vocals", files=files, timeout=0.05)
+    page.delivered("Left.wav")
+    assert post(page, 44, "Again.wav").status_code == 200
+    assert page.server.paid["total"] == before + 1
+
+
+def test_a_failed_separation_has_the_code_of_the_quarantine(page: Page) -> None:
+    """And a retry from the page brings it back to work."""
+    page.server.scenario(jobs=[{"plan": "failed"}])
+    answer = post(page, 45, "Failing.wav")
+    assert (answer.status_code, answer.json()["code"]) == (500, "separation_failed")
+    job = answer.json()["id"]
+    wait_for(lambda: "Failing.wav" in page.home.reasons())
+    retried = page.http.post(f"/api/quarantine/{job}/retry")
+    assert (retried.status_code, retried.json()["id"]) == (202, job)
+    assert page.delivered("Failing.wav")["id"] == job
+    assert page.http.post(f"/api/quarantine/{job}/retry").status_code == 404
+
+
+def test_a_pause_is_told_before_anything_is_sent(page: Page) -> None:
+    page.server.scenario(post=[{"status": 401, "times": "ever"}])
+    upload(page, "Waits.wav", 46)
+    page.service.wait_for_event("service.paused")
+    answer = post(page, 47)
+    assert (answer.status_code, answer.json()["code"]) == (503, "auth")
+    assert int(answer.headers["retry-after"]) > 0
+    state = page.http.get("/api/state").json()
+    assert [pause["code"] for pause in state["service"]["pauses"]] == ["auth"]
+    page.server.scenario(post=[])
+    (page.home.inbox / "Waits.wav").unlink()
+    assert KEY not in json.dumps(state) + answer.text
+
+
+def test_a_budget_that_leaves_too_little_is_told(tmp_path: Path) -> None:
+    """With the time at which there is more; what is paid for already is given all the same."""
+    page = Page(tmp_path)
+    page.budget = {"minutes_per_day": 0.15}
+    with page:
+        assert post(page, 81, "Paid.wav").status_code == 200
+        answer = post(page, 82, "Too Much.wav")
+        assert (answer.status_code, answer.json()["code"]) == (503, "budget")
+        assert answer.json()["error"] == "budget.minutes_per_day leaves too little for it."
+        assert 0 < int(answer.headers["retry-after"]) <= 90_000
+        assert post(page, 81, "Paid Again.wav").status_code == 200
+        assert (page.home.inbox / "Too Much.wav").exists()
+        money = page.http.get("/api/state").json()["service"]["money"]
+        assert money["holding"]["key"] == "budget.minutes_per_day"
+    assert page.server.paid["total"] == 1
+
+
+# -- putting aside -------------------------------------------------------------------------
+
+
+def test_a_song_in_quarantine_is_discarded_to_the_archive(tmp_path: Path) -> None:
+    """Its reason goes with it; what may be paid for is given up only on a second word."""
+    with Page(tmp_path) as page:
+        (page.home.inbox / "Noise.wav").write_text("not audio at all " * 99)
+        page.server.scenario(jobs=[{"plan": "failed"}])
+        job = post(page, 51, "Given Up.wav").json()["id"]
+        wait_for(lambda: set(page.home.reasons()) == {"Noise.wav", "Given Up.wav"})
+        held = {one["name"]: one["id"] for one in page.http.get("/api/state").json()["jobs"]}
+        assert page.http.post(f"/api/quarantine/{held['Noise.wav']}/discard").status_code == 202
+        refused = page.http.post(f"/api/quarantine/{job}/discard")
+        assert (refused.status_code, refused.json()["code"]) == (409, "paid")
+        sure = page.http.post(f"/api/quarantine/{job}/discard", json={"yes": True})
+        told = {"id": job, "state": "gone", "words": "its original is in the archive"}
+        assert sure.json() == told
+        assert page.home.reasons() == {}
+        archived = {one.name for one in page.home.archive.iterdir()}
+        assert archived == {"Noise.wav", "Given Up.wav"}
+        assert list(page.home.quarantine.iterdir()) == []
+        assert page.http.post(f"/api/quarantine/{job}/discard").status_code == 404
+        assert page.http.get("/api/state").json()["jobs"] == []
+
+
+def test_a_song_is_cancelled_until_it_is_submitted(tmp_path: Path) -> None:
+    """Its original is in the archive and nothing is paid; one that is under way goes on."""
+    with Page(tmp_path) as page:
+        page.server.scenario(job_seconds=1.0, post=[{"delay": 0.5, "times": 1}])
+        paused = page.http.post("/api/jobs/1/cancel")
+        assert paused.status_code == 404
+        upload(page, "Under Way.wav", 71)
+        wait_for(lambda: page.home.journal_count("separating") == 1)
+        busy = page.http.post("/api/jobs/1/cancel")
+        assert (busy.status_code, busy.json()["code"]) == (409, "not_now")
+        page.delivered("Under Way.wav")
+        page.server.scenario(post=[{"status": 402, "times": "ever"}])
+        for number in (72, 73):
+            upload(page, f"Party/Waits {number}.wav", number)
+        page.service.wait_for_event("service.paused")
+        wait_for(lambda: page.home.journal_count("queued") == 2)
+        state = page.http.get("/api/state").json()["jobs"]
+        waiting = [one["id"] for one in state if one["state"] == "queued"]
+        answer = page.http.post(f"/api/jobs/{waiting[0]}/cancel")
+        assert (answer.status_code, answer.json()["state"]) == (202, "gone")
+        assert [one.name for one in (page.home.archive / "Party").iterdir()] == ["Waits 72.wav"]
+        assert page.home.waiting() == ["Party/Waits 73.wav"]
+        assert page.home.journal_count("queued") == 1
+    assert page.server.paid["total"] == 1
+
+
+# -- several inboxes -----------------------------------------------------------------------
+
+
+def test_several_inboxes_each_by_its_name(tmp_path: Path) -> None:
+    """With a preset of its own; a name that is none is told which there are."""
+    page = Page(tmp_path)
+    page.inboxes = {"dj": {}, "karaoke": {"presets": {"small": {"format": "flac"}}}}
+    with page:
+        song = wav_bytes(61, seconds=SECONDS)
+        answer = page.http.put("/api/inbox/karaoke?path=small/Mine.wav", content=song)
+        assert answer.status_code == 201, answer.text
+        assert answer.json()["inbox"] == "karaoke"
+        assert page.delivered("Mine.wav")["inbox"] == "karaoke"
+        assert list((tmp_path / "karaoke" / "outbox" / "small" / "Mine").glob("*.flac"))
+        nobody = page.http.put("/api/inbox/default?path=a.wav", content=song)
+        assert nobody.json()["hint"] == "There is dj, karaoke."
+        shown = page.http.get("/api/state").json()["service"]["inboxes"]
+        assert [(one["name"], one["presets"]) for one in shown] == [
+            ("dj", []), ("karaoke", ["small"]),
+        ]  # fmt: skip
+        assert page.http.post(
+            "/api/remove-vocals?inbox=dj", files={"audio": ("Ours.wav", song)}
+        ).status_code == 200  # fmt: skip
+        assert page.delivered("Ours.wav")["inbox"] == "dj"
+        mp3 = page.http.get(f"/api/songs/{page.delivered('Mine.wav')['id']}").json()
+        assert mp3["files"][0]["pcm"] is None  # FLAC is played as a preview
+
+
+# -- all of it -----------------------------------------------------------------------------
+
+
+def test_every_route_is_documented_and_every_document_has_a_route() -> None:
+    """The routes as they are put together, against the document that is served."""
+    source = Path(assembled.__file__).read_text(encoding="utf-8")
+    routes = set(re.findall(r'Route\(\s*"(/api[^"]*)"', source))
+    plain = {re.sub(r":number\}", "}", one) for one in routes}
+    assert plain == set(openapi()["paths"])
+
+
+def test_the_document_is_served_and_unknown_paths_are_not(page: Page) -> None:
+    assert page.http.get("/api/openapi.json").json() == openapi()
+    for path in ("/api/nothing", "/static/..%2f..%2fapp.py", "/static/nothing.js", "/x"):
+        answer = page.http.get(path)
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert page.http.delete("/api/state").json()["code"] == "method_not_allowed"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "body", "status"),
+    [
+        ("GET", "/api/songs/99999999999999999999999", {}, b"", 404),
+        ("GET", "/api/songs/-1", {}, b"", 404),
+        ("GET", "/api/songs/1/stems/%ff%fe", {}, b"", 404),
+        ("GET", "/api/songs/1/stems/vocals/preview/999999999999", {}, b"", 404),
+        ("GET", "/api/songs?q=%00%ff%25_", {}, b"", 200),
+        ("GET", "/static/%00", {}, b"", 404),
+        ("GET", "/api/state", {"Cookie": "\xff=\xff"}, b"", 200),
+        ("POST", "/api/quarantine/retry-all", {"Origin": "http://["}, b"", 403),
+        ("POST", "/api/quarantine/1/retry", {}, b'{"yes":' + b"[" * 3000, 400),
+        ("POST", "/api/songs/1/mix", {}, b'{"gains": {"vocals": 1e400}}', 400),
+        ("POST", "/api/songs/1/mix", {}, b'{"gains": {"vocals": NaN}}', 400),
+        ("POST", "/api/songs/1/mix", {}, b'{"gains": {"\\ud800": 1}}', 404),
+        ("PUT", "/api/inbox/%ff?path=%ff.wav", {}, b"x", 404),
+    ],
+)
+def test_rubbish_is_refused_and_no_fault_of_ours(
+    page: Page,
+    song: dict[str, object],
+    method: str,
+    path: str,
+    headers: dict[str, str],
+    body: bytes,
+    status: int,
+) -> None:
+    """Numbers that no journal holds, text that is none, brackets without end."""
+    assert song["id"] == 1
+    sent = {name: value.encode("latin-1") for name, value in headers.items()}
+    answer = page.http.request(method, path, headers=sent, content=body)
+    assert answer.status_code == status, answer.text
+    assert not page.service.events("web.error")
+
+
+def test_a_stop_tells_the_streams_and_waits_for_none_of_them(tmp_path: Path) -> None:
+    """Open, each of them would be waited for until the grace is over."""
+    with Page(tmp_path) as page:
+        streams = [Stream(page) for _ in range(5)]
+        for one in streams:
+            one.__enter__()
+            one.event()
+        page.service.process.terminate()
+        for one in streams:
+            one.until(lambda name, _: name == "bye")
+        began = time.monotonic()
+        assert page.service.process.wait(30) == 0
+        assert time.monotonic() - began < 2.0
+        for one in streams:
+            one.__exit__()
