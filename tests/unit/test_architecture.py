@@ -37,7 +37,8 @@ ROOMS: dict[str, frozenset[str]] = {
     "audio": GROUND | {"extras"},
     "outbox": GROUND | {"disks"},
     "stemsplit": GROUND | {"lean_imports"},
-    "server": GROUND | {"audio", "extras"},
+    "models": GROUND,
+    "server": GROUND | {"audio", "extras", "models"},
     "inbox": GROUND | {"audio", "disks", "journal", "log"},
     "workers": GROUND | {"inbox", "stemsplit", "journal", "outbox", "disks", "audio", "log"},
     "notices": GROUND | {"config", "outbox", "disks", "workers", "log", "extras"},
@@ -46,7 +47,7 @@ ROOMS: dict[str, frozenset[str]] = {
 
 LIBRARIES: dict[str, frozenset[str]] = {
     "watchdog": frozenset({"inbox"}),
-    "httpx": frozenset({"stemsplit", "server"}),
+    "httpx": frozenset({"stemsplit", "server", "models"}),
     "httpcore": frozenset({"stemsplit"}),
     "sqlite3": frozenset({"journal"}),
     "tenacity": frozenset({"workers"}),
@@ -54,7 +55,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "structlog": frozenset({"log"}),
     "av": frozenset({"audio"}),
     "mutagen": frozenset({"audio"}),
-    "numpy": frozenset({"audio", "server"}),
+    "numpy": frozenset({"audio", "server", "models"}),
     "scipy": frozenset({"server"}),
     "starlette": frozenset({"server", "web"}),
     "uvicorn": frozenset({"server", "web"}),
