@@ -57,6 +57,8 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "mutagen": frozenset({"audio"}),
     "numpy": frozenset({"audio", "server", "models"}),
     "scipy": frozenset({"server"}),
+    "openvino": frozenset({"server"}),
+    "onnxruntime": frozenset({"server"}),
     "starlette": frozenset({"server", "web"}),
     "uvicorn": frozenset({"server", "web"}),
     "h11": frozenset({"web"}),
