@@ -6,6 +6,7 @@ nothing of it grows. `tests.benchmarks.bench_neural` measures networks of the re
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -279,6 +280,29 @@ def test_a_server_tells_its_engine_device_and_models(models: Path, tmp_path: Pat
             assert len(job["stems"]) == stems
     # OpenVINO's package would leave its own folder there, and send something from a fork
     assert not (tmp_path / "home" / "intel").exists()
+
+
+@pytest.mark.parametrize("wire", ["separate", "presigned"])
+def test_the_sidecar_names_engine_model_and_digest(models: Path, tmp_path: Path, wire: str) -> None:
+    """Of a song that went through a box with a neural engine, by either wire."""
+    song = tmp_path / "Song.wav"
+    write_song(str(song), seconds=6)
+    with server(tmp_path, models, engine="htdemucs_6s") as box:
+        config = tmp_path / "stemwatch.yaml"
+        base = box.base_url if wire == "separate" else box.base_url.replace("/v1", "/api/v1")
+        config.write_text(
+            f"state_dir: {tmp_path}/state\napi: {{base_url: '{base}', wire: {wire}}}\n"
+        )
+        command = [sys.executable, "-m", "stemwatch.cli", "split", str(song), "-o", str(tmp_path)]
+        env = {**os.environ, "STEMWATCH_CONFIG": str(config), "STEMSPLIT_API_KEY": "any"}
+        done = subprocess.run(command, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        digest = box.http.get("/health").json()["models"]["htdemucs_6s"]
+    (found,) = tmp_path.glob("Song/*.stemwatch.json")
+    separation = json.loads(found.read_text())["separation"]
+    assert [separation[key] for key in ("engine", "model", "model_sha256")] == [
+        "htdemucs_6s", "htdemucs_6s", digest
+    ]  # fmt: skip
 
 
 def test_a_number_of_stems_that_no_model_makes_is_refused(models: Path, tmp_path: Path) -> None:
