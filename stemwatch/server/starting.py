@@ -35,7 +35,9 @@ async def prepare(options: Options, say: Callable[[str], None]) -> Offer:
                 f"The engine {engine.name!r} runs on the CPU only.", hint="Leave --device out."
             )
         seats = options.jobs or max(1, machine.cores() - 1)
-        return Offer(engine, Placed(engine.place), seats)
+        threads = max(1, machine.cores() // seats) if engine.threaded else 1
+        placed = Placed(engine.place, {"threads": threads} if engine.threaded else {})
+        return Offer(engine, placed, seats, threads=threads)
     if not options.device.startswith("cuda"):  # a GPU has a runtime of its own
         NEURAL.require()
     folder = folder_of(options.model_dir, os.environ)

@@ -24,7 +24,7 @@ import numpy as np
 from stemwatch.audio.codec import Encoder, decode
 from stemwatch.job import STEMS
 from stemwatch.server.engines.spectral import bands
-from stemwatch.server.engines.spectral.cues import NAMES, listen
+from stemwatch.server.engines.spectral.cues import listen
 from stemwatch.server.engines.spectral.separation import separate
 from stemwatch.server.engines.spectral.stft import Array, istft
 from stemwatch.server.engines.spectral.stream import separate_stream
@@ -72,7 +72,7 @@ def quality(stems: dict[str, Array]) -> dict[str, dict[str, float]]:
     mix = np.sum(list(truth.values()), axis=0, dtype=np.float32)
     made = np.concatenate(list(separate_stream([mix], 4)), axis=1) / 32_768
     cues = listen(mix)
-    centred = np.clip(cues.values[NAMES.index("centred")], 0, 1)
+    centred = np.clip(cues.sheet["centred"], 0, 1)
     voice = istft(cues.spectrum * bands.to_bins(centred), len(mix), bands.SIZE, bands.HOP)
     table = {"mix": {name: sdr(sound, mix) for name, sound in truth.items()}}
     table["centre mask"] = {"vocals": sdr(truth["vocals"], voice)} if "vocals" in truth else {}

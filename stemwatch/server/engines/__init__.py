@@ -28,13 +28,14 @@ class Engine:
 
     `models` maps the numbers of stems that it makes to the model for it; the first one is needed,
     others that are missing make the engine refuse their number. Without models it makes all.
-    `memory` is what a worker takes, in bytes.
+    `memory` is what a worker takes, in bytes; `threaded`: whether it takes a number of threads.
     """
 
     name: str
     place: str
     models: Mapping[int, str] = field(default_factory=dict)
     memory: int = 0
+    threaded: bool = True
 
 
 ENGINES: Mapping[str, Engine] = MappingProxyType(
@@ -72,7 +73,7 @@ def find(name: str) -> Engine:
         return ENGINES[name]
     module, _, function = name.partition(":")
     if function.isidentifier() and all(part.isidentifier() for part in module.split(".")):
-        return Engine(name, name)
+        return Engine(name, name, threaded=False)
     near = get_close_matches(name, ENGINES, n=1)
     raise ConfigFault(
         f"There is no separation engine named {name!r}.",
