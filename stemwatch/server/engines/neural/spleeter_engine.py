@@ -69,11 +69,14 @@ def separate(
         stems=stems,
         format=format,
         progress=progress,
-        stream=partial(_stems, network=network, stems=stems, threads=threads),
+        stream=partial(stem_stream, network=network, stems=stems, threads=threads),
     )
 
 
-def _stems(mix: Iterable[Array], *, network: Spleeter, stems: int, threads: int) -> Iterator[Array]:
+def stem_stream(
+    mix: Iterable[Array], *, network: Spleeter, stems: int, threads: int
+) -> Iterator[Array]:
+    """Int16 pieces (stems, n, 2) in the order of STEMS, that sum to the mix."""
     pieces = masked(mix, network, frames=unet.FRAMES)
     residual = residual_stem(stems)
     if len(STEMS[stems]) == 2:
