@@ -43,7 +43,7 @@ def verify(path: Path, *, user: bool) -> subprocess.CompletedProcess[str]:
 
 
 @needs_systemd
-@pytest.mark.parametrize("unit", (*ALL, SERVE))
+@pytest.mark.parametrize("unit", [*ALL, SERVE])
 def test_every_line_is_understood(unit: str, tmp_path: Path) -> None:
     """systemd knows each key and takes each value; a slip of the pen would be told."""
     user = unit.startswith("user/")
