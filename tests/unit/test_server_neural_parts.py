@@ -12,6 +12,7 @@ import pytest
 
 from stemwatch.errors import ConfigFault
 from stemwatch.models.folder import Installed
+from stemwatch.server import machine
 from stemwatch.server.engines import ENGINES, Engine, Placed
 from stemwatch.server.engines.neural import on_gpu, spectrum
 from stemwatch.server.engines.neural.choosing import check, settle
@@ -211,6 +212,23 @@ def test_seats_follow_the_memory() -> None:
     assert seats_for(engine, None, 500_000_000, told.append) == 1
     assert len(told) == 2
     assert "1.1 GB" in told[0]
+
+
+def test_a_containers_share_of_the_machine_is_what_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cores and memory of the narrowest group; without groups those of the machine."""
+    monkeypatch.setattr(machine, "_GROUPS", tmp_path)
+    cores, memory = machine.cores(), machine.memory()
+    assert cores >= 1
+    assert memory is None or memory > 1_000_000
+    (tmp_path / "cpu.max").write_text("150000 100000")
+    (tmp_path / "memory.max").write_text("5000000")
+    (tmp_path / "memory.current").write_text("4000000")
+    assert (machine.cores(), machine.memory()) == (1, 1_000_000)
+    (tmp_path / "cpu.max").write_text("max 100000")
+    (tmp_path / "memory.max").write_text("max")
+    assert machine.cores() == cores
 
 
 def test_an_offer_says_what_it_can_not_make() -> None:

@@ -21,6 +21,7 @@ from stemwatch.extras import NEURAL
 from stemwatch.server.engines.neural.onnx_graph import Graph
 from stemwatch.server.engines.spectral.stft import Array
 
+COMPILED = ".blob"
 BUILD = 1  # raise it when the graphs change: what was compiled from older ones is not used then
 
 
@@ -83,8 +84,8 @@ def _name(version: str, core: Any, digest: str, threads: int) -> str:
     """What was compiled is of use to the same OpenVINO on the same processor."""
     machine = (core.get_property("CPU", "FULL_DEVICE_NAME"),
                *sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")))  # fmt: skip
-    of = "\n".join((str(BUILD), version, digest, str(threads), *machine))
-    return f"{hashlib.sha256(of.encode()).hexdigest()[:24]}.blob"
+    of = hashlib.sha256("\n".join((str(BUILD), version, digest, *machine)).encode())
+    return f"{digest[:16]}-{threads}-{of.hexdigest()[:16]}{COMPILED}"
 
 
 def _load(core: Any, path: str, settings: Mapping[str, Any]) -> CpuNetwork:
@@ -98,8 +99,13 @@ def _load(core: Any, path: str, settings: Mapping[str, Any]) -> CpuNetwork:
 
 
 def _keep(path: str, compiled: Any) -> None:
-    folder = os.path.dirname(path)
+    """Write it, in place of what an older OpenVINO or another processor left of these weights."""
+    folder, name = os.path.split(path)
     os.makedirs(folder, exist_ok=True)
+    same = name.rpartition("-")[0] + "-"
+    for other in os.listdir(folder):
+        if other.startswith(same) and other.endswith(COMPILED):
+            os.unlink(os.path.join(folder, other))
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".new-", delete=False) as file:
         try:
             file.write(compiled.export_model().getbuffer())

@@ -70,29 +70,24 @@ class Transformer:
         inside = f"{name}.{'self' if other is None else 'cross'}_attn"
         weights = take(f"{inside}.in_proj_weight", 3, width, width)
         biases = take(f"{inside}.in_proj_bias", 3, width)
-        own, theirs = self._norm(tokens), None
-        if other is not None:
-            theirs = self._norm(other)
-        second = f"{name}.norm{1 if other is None else 2}"
-        query, key, value = (
-            self.linear(own if n == 0 or theirs is None else theirs,
-                        *self._after(f"{name}.norm1" if n == 0 else second,
-                                     weights[n], biases[n],
-                                     scale=(width // self._heads) ** -0.5 if n == 0 else 1.0))
-            for n in range(3)
-        )  # fmt: skip
+        own = self._norm(tokens)
+        theirs, second = (own, "norm1") if other is None else (self._norm(other), "norm2")
+        part: float = (width // self._heads) ** -0.5
+        query = self.linear(own, *self._after(f"{name}.norm1", weights[0] * part, biases[0] * part))
+        key, value = (
+            self.linear(theirs, *self._after(f"{name}.{second}", weights[n], biases[n]))
+            for n in (1, 2)
+        )
         seen = self._attention(query, key, value, count, count if other is None else others)
         scale = take(f"{name}.gamma_1.scale", width)
         weight = take(f"{inside}.out_proj.weight", width, width) * scale[:, None]
         return self.linear(seen, weight, take(f"{inside}.out_proj.bias", width) * scale)
 
-    def _after(
-        self, norm: str, weight: Array, bias: Array, *, scale: float = 1.0
-    ) -> tuple[Array, Array]:
+    def _after(self, norm: str, weight: Array, bias: Array) -> tuple[Array, Array]:
         """A matrix that also does the gain and offset of the normalisation before it."""
         gain = self._weights.take(f"{norm}.weight", self._width)
         offset = self._weights.take(f"{norm}.bias", self._width)
-        return weight * (gain * np.float32(scale)), (bias + weight @ offset) * np.float32(scale)
+        return weight * gain, bias + weight @ offset
 
     def _attention(self, query: str, key: str, value: str, count: int, others: int) -> str:
         """The runtimes know this shape, and never write the (count, others) scores to memory."""
