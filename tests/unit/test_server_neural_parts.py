@@ -134,7 +134,8 @@ def test_a_network_of_another_kind_is_refused() -> None:
     """By the setting that makes it one."""
     with pytest.raises(ConfigFault, match="t_emb='cape'"):
         plan_of({"sources": ["a"], "t_emb": "cape"})
-    assert plan_of({"sources": ["a"], "segment": [39, 5]}).samples == 343_980
+    for segment in ([39, 5], 7.8):
+        assert plan_of({"sources": ["a"], "segment": segment}).samples == 343_980
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:x", "CPU", "", "cuda:100"])

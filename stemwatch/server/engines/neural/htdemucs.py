@@ -78,10 +78,11 @@ def plan_of(settings: Mapping[str, Any]) -> Plan:
                 f"stemwatch knows those with {value!r}.",
                 hint="Use the published ones: `stemwatch models list`.",
             )
-    over, under = settings.get("segment", [10, 1])
+    segment = settings.get("segment", 10)  # seconds; a fraction is two numbers
+    over, under = segment if isinstance(segment, list) else (segment, 1)
     return Plan(
         sources=tuple(settings["sources"]),
-        samples=RATE * over // under,
+        samples=int(RATE * over / under),
         channels=settings.get("channels", 48),
         heads=settings.get("t_heads", 8),
         layers=settings.get("t_layers", 5),
