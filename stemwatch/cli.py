@@ -27,6 +27,7 @@ _COMMANDS = {
     "config": "what is in force, and where each key comes from",
     "init": "write a commented configuration",
     "serve": "the separation server: the same API on your own machine",
+    "models": "the neural engines' weights: which are here, fetch one, import one",
     "completion": "the script for your shell: bash, zsh or fish",
 }
 

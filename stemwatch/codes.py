@@ -203,6 +203,7 @@ class Code(StrEnum):
     ALREADY_RUNNING = "already_running", _ELSE
     LISTEN = "listen", _ELSE
     LOCAL_SERVER = "local_server", _ELSE
+    MODEL_FETCH = "model_fetch", _ELSE
 
 
 PAUSES = tuple(code for code in Code if code.rule.holds)

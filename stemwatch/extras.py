@@ -24,12 +24,21 @@ class Extra:
 
     def require(self) -> None:
         """Raise ConfigFault, naming the command that mends it, when a package is missing."""
-        missing = [name for name in self.packages if find_spec(name) is None]
-        if missing:
+        if missing := self._missing():
             raise ConfigFault(
                 f"{self.wants} needs packages that are not installed: {', '.join(missing)}.",
-                hint=f"Install them with: {_install(self.name)}{self.without}",
+                hint=f"Install them with: {self.command()}{self.without}",
             )
+
+    def is_there(self) -> bool:
+        return not self._missing()
+
+    def command(self) -> str:
+        """What a person types to install it."""
+        return _install(self.name)
+
+    def _missing(self) -> list[str]:
+        return [name for name in self.packages if find_spec(name) is None]
 
 
 def source(*extras: str) -> str | None:
@@ -94,6 +103,8 @@ LOCAL = Extra(
     "Separating on this machine",
     ("starlette", "uvicorn", "python_multipart", "scipy"),
 )
+NEURAL = Extra("neural", "A neural engine", ("openvino",))
+NEURAL_CUDA = Extra("neural-cuda", "A neural engine on a GPU", ("onnxruntime",))
 WEB = Extra(
     "web",
     "web.listen",

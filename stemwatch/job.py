@@ -144,6 +144,8 @@ class Job:
     idempotency_key: str | None = None
     remote_id: str | None = None
     engine: str | None = None
+    model: str | None = None  # of a neural engine: its weights' name, and
+    model_sha256: str | None = None  # the digest of the file that their makers published
     bpm: float | None = None
     key: str | None = None  # as the API gave it, such as "C# minor"
     credits: float | None = None  # seconds of audio that the API says it charged

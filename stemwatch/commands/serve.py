@@ -41,9 +41,17 @@ def _base(_context: click.Context, _option: click.Parameter, given: str | None) 
 
 
 @click.command("serve")
-@click.option("--engine", default="spectral", show_default=True, help="Built-in: spectral.")
+@click.option(
+    "--engine",
+    default="spectral",
+    show_default=True,
+    help="spectral, spleeter, htdemucs, htdemucs_6s.",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=PORT, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--device", default="auto", show_default=True,
+              help="Of a neural engine: cpu, cuda, cuda:1.")  # fmt: skip
+@click.option("--model-dir", metavar="DIR", help="A neural engine's weights: `stemwatch models`.")
 @click.option("--jobs", type=click.IntRange(1, 256), metavar="N", help="Separations at once.")
 @click.option("--data-dir", metavar="DIR", help="Jobs and stems; else in the state directory.")
 @click.option("--key-file", metavar="FILE", help=f"The key to ask for; else ${KEY_VARIABLE}.")

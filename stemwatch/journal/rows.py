@@ -16,7 +16,10 @@ COLUMNS = tuple(f.name for f in fields(Job))
 ALL = ", ".join(COLUMNS)
 _PATHS = frozenset({"path", "relpath", "outbox", "delivered_to", "filed_to"})
 # Texts that may hold a file's name, or whatever a server or a tag said.
-_TEXTS = ("codec", "remote_id", "engine", "key", "code", "message", "hint", "request_id")
+_TEXTS = (
+    *("codec", "remote_id", "engine", "model", "model_sha256", "key"),
+    *("code", "message", "hint", "request_id"),
+)
 
 
 def encode(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ MIGRATIONS: Sequence[Migration] = (
     lambda db: _add_inboxes(db),
     lambda db: _lighten(db),
     lambda db: db.execute("ALTER TABLE jobs ADD COLUMN unfiled TEXT"),  # JSON of job.Unfiled
+    lambda db: _add_models(db),
 )
 
 
@@ -36,6 +37,12 @@ def _add_inboxes(db: sqlite3.Connection) -> None:
     db.execute(
         "CREATE INDEX jobs_of_inbox ON jobs (inbox, state, id) WHERE state NOT IN ('done', 'gone')"
     )
+
+
+def _add_models(db: sqlite3.Connection) -> None:
+    """Which weights made the stems."""
+    db.execute("ALTER TABLE jobs ADD COLUMN model TEXT")
+    db.execute("ALTER TABLE jobs ADD COLUMN model_sha256 TEXT")
 
 
 def _lighten(db: sqlite3.Connection) -> None:

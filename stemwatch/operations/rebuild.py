@@ -74,6 +74,8 @@ def _job(folder: str, content: dict[str, Any], outbox: str, inbox: str | None) -
         duration=content.get("duration_seconds"),
         remote_id=separation.get("job_id"),
         engine=separation.get("engine"),
+        model=separation.get("model"),
+        model_sha256=separation.get("model_sha256"),
         bpm=content.get("bpm"),
         key=key.get("raw") if isinstance(key.get("raw"), str) else None,
         submitted_at=sidecar.unix(separation.get("submitted_at")),

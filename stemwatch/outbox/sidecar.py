@@ -86,6 +86,8 @@ def build(
         },
         "separation": {
             "engine": job.engine or "stemsplit",
+            "model": job.model,
+            "model_sha256": job.model_sha256,
             "job_id": job.remote_id,
             "stems": job.options.stems,
             "format": job.options.format,

@@ -9,6 +9,7 @@ from stemwatch.job import FORMATS
 from stemwatch.outbox.naming import readable
 
 SCHEMA = "stemwatch.sidecar/1"
+_WORDS = ("job_id", "engine", "model", "model_sha256")  # of the separation, or null
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -25,7 +26,7 @@ def fault_of(sidecar: object) -> str | None:
         return "has no valid `source.sha256` or `source.relpath`"
     if separation.get("stems") not in (2, 4, 6) or separation.get("format") not in FORMATS:
         return "has no valid `separation.stems` or `separation.format`"
-    if any(not isinstance(separation.get(k), str | None) for k in ("job_id", "engine")):
+    if any(not isinstance(separation.get(k), str | None) for k in _WORDS):
         return "has a `separation` that can't be read"
     if not all(_is_number(value) for value in _numbers(sidecar)):
         return "has a tempo, duration, size or cost that is no number"

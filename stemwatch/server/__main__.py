@@ -37,6 +37,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--host", default="127.0.0.1")
     add("--port", type=int, default=0, help="0: any free one")
     add("--engine", default="spectral", help="a name, or module:function")
+    add("--device", default="auto", help="of a neural engine: auto, cpu, cuda, cuda:1 ...")
+    add("--model-dir", help="where a neural engine's weights lie")
     add("--jobs", type=int, help="separations at once (default: the cores less one)")
     add("--strict-limit", action="store_true", help="429 above --jobs instead of a queue")
     add("--keep-hours", type=float, default=DAY, help="how long results are kept")

@@ -22,6 +22,7 @@ from stemwatch.server.http.routing import create_app
 from stemwatch.server.http.signing import Signer, load_secret
 from stemwatch.server.http.submission import Limits, Submissions
 from stemwatch.server.http.tickets import Tickets
+from stemwatch.server.offer import Offer
 from stemwatch.server.options import Options
 from stemwatch.server.webhooks.outgoing import Callbacks, Payload
 from stemwatch.server.webhooks.registrations import Registrations
@@ -38,22 +39,20 @@ FILES = "/v1/files"  # where stem URLs point
 @contextlib.asynccontextmanager
 async def application(
     options: Options,
+    offer: Offer,
     *,
-    place: str,
-    seats: int,
     report: Callable[[str], None],
     broken: Callable[[BaseException], None],
 ) -> AsyncIterator[Starlette]:
     """The running server's application, while this is open.
 
-    `place`: the engine as `module:function`; `seats`: how many jobs are separated at once;
     `report` gets a line for the log; `broken` gets a fault that must end the server.
 
     Raises ConfigFault when the data directory can't be used, AlreadyRunning when it is taken.
     """
     try:
         store = await _open(options.data_dir, LEAVING if options.exit_with_stdin else 0.0)
-        service = _service(options, store, place, seats, report, broken)
+        service = _service(options, store, offer, report, broken)
     except OSError as fault:
         raise ConfigFault(
             f"The data directory {options.data_dir!r} can't be used by uid {os.getuid()}: "
@@ -79,8 +78,7 @@ async def application(
 def _service(
     options: Options,
     store: Store,
-    place: str,
-    seats: int,
+    offer: Offer,
     report: Callable[[str], None],
     broken: Callable[[BaseException], None],
 ) -> Service:
@@ -103,14 +101,13 @@ def _service(
         broken=broken,
     )
     credit = Credit(store, options.credits)
-    trial = Trial(place, store, report)
+    trial = Trial(offer, store, report)
     return Service(
         store=store,
         queue=Queue(
             store,
-            place=place,
+            offer=offer,
             trial=trial,
-            seats=seats,
             room=cleanup.wait_for_room,
             callbacks=callbacks,
             report=report,
@@ -118,9 +115,11 @@ def _service(
         ),
         submissions=Submissions(
             store,
-            engine=options.engine,
+            offer=offer,
             limits=Limits(
-                seats if options.strict_limit else None, options.min_seconds, options.max_seconds
+                offer.seats if options.strict_limit else None,
+                options.min_seconds,
+                options.max_seconds,
             ),
             credit=credit,
             trial=trial,
@@ -133,7 +132,7 @@ def _service(
         rate=RateLimit(options.rate_limit, now),
         registrations=registrations,
         callbacks=callbacks,
-        engine=options.engine,
+        offer=offer,
         key=options.key,
     )
 

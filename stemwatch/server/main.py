@@ -11,11 +11,12 @@ import threading
 from typing import TYPE_CHECKING
 
 from stemwatch.codes import Code
-from stemwatch.errors import ConfigFault, StemwatchError
+from stemwatch.errors import StemwatchError
 from stemwatch.extras import LOCAL
-from stemwatch.server.engines import locate
 from stemwatch.server.listening_socket import base_url, is_loopback, listen, urls_elsewhere
+from stemwatch.server.offer import Offer
 from stemwatch.server.options import Options
+from stemwatch.server.starting import prepare
 
 if TYPE_CHECKING:
     import socket
@@ -30,23 +31,21 @@ def run(options: Options) -> int:
     """Serve until SIGTERM, SIGINT or (`exit_with_stdin`) the end of standard input; exit code 0.
 
     Prints one line to standard output once it listens:
-    `stemwatch serve: http://127.0.0.1:8700/v1 engine spectral jobs 1`; the presigned wire answers
-    at `/api/v1` of the same address. If it listens on every address (0.0.0.0), another line gives
-    the URLs for other machines.
-    Raises ConfigFault (extra missing, unknown engine), AlreadyRunning (data_dir taken) and
-    StemwatchError `listen` (address taken; exit code 1).
+    `stemwatch serve: http://127.0.0.1:8700/v1 engine spectral jobs 1`, of a neural engine also its
+    device and threads; the presigned wire answers at `/api/v1` of the same address. If it listens
+    on every address (0.0.0.0), another line gives the URLs for other machines.
+    Raises ConfigFault (extra or model missing, unknown engine or device), AlreadyRunning (data_dir
+    taken) and StemwatchError `listen` (address taken; exit code 1).
     """
     LOCAL.require()
-    place = locate(options.engine)
-    if options.jobs is not None and options.jobs < 1:
-        raise ConfigFault(f"--jobs must be at least 1, not {options.jobs}.")
+    offer = asyncio.run(prepare(options, _say))
     with listen(options.host, options.port) as listener:
         if options.key is None and not is_loopback(options.host):
             _say(OPEN_TO_ALL.format(options.host))
-        return asyncio.run(_serve(options, place, listener))
+        return asyncio.run(_serve(options, offer, listener))
 
 
-async def _serve(options: Options, place: str, listener: socket.socket) -> int:
+async def _serve(options: Options, offer: Offer, listener: socket.socket) -> int:
     from stemwatch.server.assembly import application
     from stemwatch.server.listen import serve_until
 
@@ -60,11 +59,10 @@ async def _serve(options: Options, place: str, listener: socket.socket) -> int:
     _stop_on_signals(stop)
     if options.exit_with_stdin:
         _stop_with_stdin(stop)
-    seats = options.jobs or max(1, (os.cpu_count() or 2) - 1)
-    ready = [f"stemwatch serve: {base_url(listener)} engine {options.engine} jobs {seats}"]
+    ready = [f"stemwatch serve: {base_url(listener)} {offer.line()}"]
     if elsewhere := urls_elsewhere(listener):
         ready.append(f"stemwatch serve: from other machines: {' or '.join(elsewhere)}")
-    whole = application(options, place=place, seats=seats, report=_say, broken=give_up)
+    whole = application(options, offer, report=_say, broken=give_up)
     async with whole as app:
         await serve_until(app, listener, stop, lambda: print(*ready, sep="\n", flush=True))
     if broken:

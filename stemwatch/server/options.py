@@ -18,7 +18,9 @@ class Options:
     host: str = "127.0.0.1"
     port: int = 0  # 0: any free one
     engine: str = "spectral"  # a name, or module:function
-    jobs: int | None = None  # separations at once; None: the cores less one
+    device: str = "auto"  # of a neural engine: auto, cpu, cuda, cuda:1 ...
+    model_dir: str | None = None  # where its weights lie; None: the user's own folder of them
+    jobs: int | None = None  # separations at once; None: the cores less one, a neural engine: one
     key: str | None = None  # None: no key is asked for
     strict_limit: bool = False  # 429 above `jobs`, instead of a queue
     keep_hours: float = DAY  # hours that results are kept

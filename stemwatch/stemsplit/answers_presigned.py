@@ -56,6 +56,8 @@ def parse_detail(answer: Answer, remote_id: str, *, stems: int) -> RemoteJob:
         error=error(answer, data.get("errorMessage")) if status is RemoteStatus.FAILED else None,
         progress=progress(data.get("progress"), whole=100.0),
         engine=text(answer, data.get("engine")),
+        model=text(answer, data.get("model")),
+        model_sha256=text(answer, data.get("modelSha256")),
         credits=seconds(data.get("creditsCharged")),
     )
 

@@ -36,4 +36,6 @@ def parse_job(answer: Answer, remote_id: str, *, stems: int) -> RemoteJob:
         error=error(answer, data.get("error")) if status is RemoteStatus.FAILED else None,
         progress=progress(data.get("progress")),
         engine=text(answer, data.get("engine")),
+        model=text(answer, data.get("model")),
+        model_sha256=text(answer, data.get("model_sha256")),
     )

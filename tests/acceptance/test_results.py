@@ -43,6 +43,8 @@ KEYS = {
 SOURCE_KEYS = {"name", "relpath", "sha256", "bytes", "codec", "sample_rate", "channels"}
 SEPARATION_KEYS = {
     "engine",
+    "model",
+    "model_sha256",
     "job_id",
     "stems",
     "format",

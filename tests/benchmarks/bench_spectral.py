@@ -3,7 +3,8 @@
     python -m tests.benchmarks.bench_spectral [FOLDER ...]
 
 Each FOLDER holds one song's stems as `<stem>.flac` or `.wav`; without one, made songs are used.
-Other methods: the mix as every stem's estimate, and the centre mask (voice only).
+Other methods: the mix as every stem's estimate, the centre mask (voice only), and Spleeter with its
+real weights, where `stemwatch models fetch spleeter` has brought them.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ import numpy as np
 
 from stemwatch.audio.codec import Encoder, decode
 from stemwatch.job import STEMS
+from stemwatch.models.folder import folder_of, look
 from stemwatch.server.engines.spectral import bands
-from stemwatch.server.engines.spectral.cues import NAMES, listen
+from stemwatch.server.engines.spectral.cues import listen
 from stemwatch.server.engines.spectral.separation import separate
 from stemwatch.server.engines.spectral.stft import Array, istft
 from stemwatch.server.engines.spectral.stream import separate_stream
@@ -72,12 +74,26 @@ def quality(stems: dict[str, Array]) -> dict[str, dict[str, float]]:
     mix = np.sum(list(truth.values()), axis=0, dtype=np.float32)
     made = np.concatenate(list(separate_stream([mix], 4)), axis=1) / 32_768
     cues = listen(mix)
-    centred = np.clip(cues.values[NAMES.index("centred")], 0, 1)
+    centred = np.clip(cues.sheet["centred"], 0, 1)
     voice = istft(cues.spectrum * bands.to_bins(centred), len(mix), bands.SIZE, bands.HOP)
     table = {"mix": {name: sdr(sound, mix) for name, sound in truth.items()}}
     table["centre mask"] = {"vocals": sdr(truth["vocals"], voice)} if "vocals" in truth else {}
     table["spectral"] = {name: sdr(truth[name], made[STEMS[4].index(name)]) for name in truth}
+    if (made := by_spleeter(mix)) is not None:
+        table["spleeter"] = {name: sdr(truth[name], made[STEMS[4].index(name)]) for name in truth}
     return table
+
+
+def by_spleeter(mix: Array) -> Array | None:
+    """Its four stems, or None where its weights aren't here."""
+    from stemwatch.server.engines.neural.spleeter_engine import Spleeter, stem_stream
+
+    found = look(folder_of(None, os.environ), "spleeter")
+    if found is None:
+        return None
+    network = Spleeter(found.path, "cpu", 1, None)
+    pieces = stem_stream([mix], network=network, stems=4, threads=1)
+    return np.concatenate(list(pieces), axis=1) / 32_768
 
 
 def speed(folder: str, format: str, stems: int, seconds: float = 90) -> str:
@@ -105,7 +121,11 @@ def mp3_alone(folder: str) -> str:
 
 
 def main() -> None:
-    scores = [quality(stems) for stems in songs(sys.argv[1:]).values()]
+    scores = []
+    for name, stems in songs(sys.argv[1:]).items():
+        scores.append(quality(stems))
+        told = {method: round(row["vocals"], 1) for method, row in scores[-1].items()}
+        print(f"vocals of {name}, SDR in dB: {told}")
     print(f"SDR, dB, mean of {len(scores)} songs")
     for method in scores[0]:
         row = [

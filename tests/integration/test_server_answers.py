@@ -193,6 +193,11 @@ def test_health_needs_no_key(server: Server) -> None:
         "status": "ok",
         "version": __version__,
         "engine": "tests.support.server_engines:copy",
+        "stems": [2, 4, 6],
+        "models": {},
+        "device": None,
+        "jobs": 1,
+        "threads": 1,
         "queued": 0,
         "running": 0,
     }

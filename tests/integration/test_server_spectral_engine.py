@@ -23,7 +23,7 @@ from tests.benchmarks.serving import ROOT
 RATE = 44_100
 # The full measurement: STEMWATCH_SPECTRAL_MINUTES=60 pytest -k memory (about 6 minutes)
 MINUTES = float(os.environ.get("STEMWATCH_SPECTRAL_MINUTES", "0.8"))
-MEMORY_LIMIT = 650  # MB
+MEMORY_LIMIT = 400  # MB
 
 
 def read(path: str | Path) -> Array:

@@ -67,7 +67,18 @@ def test_any_job_comes_back_as_it_was(
 def test_a_name_that_is_not_utf8_may_be_in_any_text(tmp_path: Path) -> None:
     """What is said about such a song is kept readable: as a fault of its own it ended the pool."""
     name = os.fsdecode(b"caf\xe9.wav")
-    texts = ("codec", "remote_id", "engine", "key", "code", "message", "hint", "request_id")
+    texts = (
+        "codec",
+        "remote_id",
+        "engine",
+        "model",
+        "model_sha256",
+        "key",
+        "code",
+        "message",
+        "hint",
+        "request_id",
+    )
     said = dict.fromkeys(texts, f"{name} is gone")
     with closing(_database(tmp_path / "journal")) as db:
         job = transactions.add(db, new_job(path=f"/inbox/{name}", relpath=name, **said), 5.0)

@@ -62,6 +62,8 @@ def test_every_key_is_there_and_what_is_unknown_is_null() -> None:
         },
         "separation": {
             "engine": "stemsplit",
+            "model": None,
+            "model_sha256": None,
             "job_id": None,
             "stems": 2,
             "format": "wav",

@@ -8,7 +8,7 @@ from scipy.ndimage import median_filter
 
 from stemwatch.server.engines.spectral import bands
 from stemwatch.server.engines.spectral.percussive import running_median
-from stemwatch.server.engines.spectral.stft import frame_at, frame_centres, istft, stft
+from stemwatch.server.engines.spectral.stft import frame_at, frame_centres, istft, powers, stft
 
 
 @pytest.mark.parametrize("length", [1, 500, 4096, 44_100])
@@ -24,7 +24,8 @@ def test_a_click_is_in_the_frame_that_its_sample_maps_to() -> None:
     """`frame_at` points to the frame whose window is centred on a sample."""
     sound = np.zeros((30_000, 1), np.float32)
     sound[12_345] = 1
-    power = (np.abs(stft(sound, 1024, 512)[0]) ** 2).sum(0)
+    power = (np.abs(stft(sound, 1024, 512)[0]) ** 2).sum(1)
+    assert np.allclose(powers(sound, 1024, 512).sum(1), power, rtol=1e-4)
     assert power.argmax() == round(float(frame_at(np.array(12_345), 1024, 512)))
 
 
@@ -35,10 +36,10 @@ def test_frame_at_undoes_frame_centres() -> None:
 
 def test_bands_cover_every_bin_once() -> None:
     """897 bands hold the 2049 bins, and a mask of bands reaches each bin."""
-    ones = np.ones((bands.BINS, 2), np.float32)
+    ones = np.ones((2, bands.BINS), np.float32)
     assert bands.COUNT == 897
-    assert np.array_equal(bands.to_bands(ones)[:, 0], bands.WIDTHS)
-    assert bands.to_bins(np.ones((bands.COUNT, 2))).shape == (bands.BINS, 2)
+    assert np.array_equal(bands.to_bands(ones)[0], bands.WIDTHS)
+    assert bands.to_bins(np.ones((2, bands.COUNT))).shape == (2, bands.BINS)
 
 
 @pytest.mark.parametrize("width", [3, 17, 31])

@@ -11,7 +11,7 @@ from cells import load
 from stemwatch.job import STEMS
 from stemwatch.server.engines.spectral import bands
 from stemwatch.server.engines.spectral.cues import listen
-from stemwatch.server.engines.spectral.masks import GROUPS, stem_masks
+from stemwatch.server.engines.spectral.masks import GROUPS, residual_stem, stem_masks
 from stemwatch.server.engines.spectral.network import SOURCES, Network
 from stemwatch.server.engines.spectral.stft import Array, istft
 
@@ -23,7 +23,13 @@ def sdr(true: Any, made: Any) -> float:
 def plain_masks(cues: Any, network: Network, stems: int) -> Array:
     """The network's own masks, without the repetition cue: to compare with."""
     masks = network.masks(cues.values)
-    return np.stack([masks[[SOURCES.index(s) for s in group]].sum(0) for group in GROUPS[stems]])
+    summed = [masks[[SOURCES.index(s) for s in group]].sum(0) for group in GROUPS[stems]]
+    return np.delete(np.stack(summed), residual_stem(stems), axis=0)
+
+
+def _with_residual(masks: Array, stems: int) -> Array:
+    """What the masks leave, as the mask of the stem that they leave it to."""
+    return np.insert(masks, residual_stem(stems), 1 - masks.sum(0), axis=0)
 
 
 def score(folder: Path, networks: dict[str, Network]) -> dict[str, dict[str, float]]:
@@ -36,7 +42,7 @@ def score(folder: Path, networks: dict[str, Network]) -> dict[str, dict[str, flo
         for label, method in (("", stem_masks), (" alone", plain_masks)):
             row = table.setdefault(name + label, {})
             for stems in (2, 4, 6):
-                masks = method(heard, network, stems)
+                masks = _with_residual(method(heard, network, stems), stems)
                 for number, stem in enumerate(STEMS[stems]):
                     parts = [truth[s] for s in GROUPS[stems][number] if s in truth]
                     if not parts or (stem in row):

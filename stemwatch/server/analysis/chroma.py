@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import fft
-from scipy.signal import get_window
 
 from stemwatch.server.analysis.downmix import RATE
+from stemwatch.server.analysis.filters import blackman_harris
 from stemwatch.server.analysis.windows import Frames
 from stemwatch.server.engines.spectral.stft import Array
 
@@ -45,7 +45,7 @@ class _Peaks:
         self.histogram = np.zeros(12 * STEPS)
         self._size, self._tilt = size, tilt
         self._frames = Frames(size, HOP)
-        self._window = get_window("blackmanharris", size).astype(np.float32)
+        self._window = blackman_harris(size)
         self._first, self._last = (int(np.ceil(hz * size / RATE)) for hz in (lowest, highest))
         self._loudest = SILENT * size
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
-from scipy.signal import firwin, oaconvolve
 
+from stemwatch.server.analysis.filters import halved, low_pass
 from stemwatch.server.engines.spectral.stft import Array
 
 RATE = 22_050
@@ -18,8 +18,7 @@ CANCELLED = 1e-3
 @cache
 def half_band() -> Array:
     """A low-pass at 10 kHz for halving the rate."""
-    taps: Array = firwin(TAPS, 10_000, fs=2 * RATE).astype(np.float32)
-    return taps
+    return low_pass(TAPS, 10_000, 2 * RATE)
 
 
 class Downmix:
@@ -43,8 +42,7 @@ class Downmix:
             self._held = sound
             return np.zeros(0, np.float32)
         self._held = sound[ready:]
-        filtered = oaconvolve(sound[: ready + TAPS - 1], half_band(), mode="valid")
-        return np.ascontiguousarray(filtered[::2], np.float32)
+        return halved(sound[: ready + TAPS - 1], half_band())
 
 
 def _mono(block: Array) -> Array:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import fft
-from scipy.signal import fftconvolve, get_window
 
 from stemwatch.server.analysis.downmix import RATE
+from stemwatch.server.analysis.filters import hann, running_mean
 from stemwatch.server.analysis.windows import Frames
 from stemwatch.server.engines.spectral.stft import Array
 
@@ -39,7 +39,7 @@ class Onsets:
 
     def __init__(self) -> None:
         self._frames = Frames(SIZE, HOP)
-        self._window = get_window("hann", SIZE).astype(np.float32)
+        self._window = hann(SIZE)
         self._mel = mel_weights()
         self._before = np.zeros((LAG, BANDS), np.float32)
         self._begun = False
@@ -74,6 +74,6 @@ def _stand_out(curve: Array) -> Array:
     width = int(PER_SECOND) | 1
     if len(curve) < width:
         return np.zeros(len(curve))
-    curve = np.maximum(curve - fftconvolve(curve, np.ones(width) / width, mode="same"), 0)
+    curve = np.maximum(curve - running_mean(curve, width), 0)
     spread = float(curve.std())
     return curve / spread if spread > FLAT else np.zeros(len(curve))

@@ -20,6 +20,7 @@ COMB = ((1, 1.0), (2, 0.8), (3, 0.4), (4, 0.6), (0.5, 0.25))
 # noise seems to echo more, by chance
 CLEAR = 0.12
 LOW_WEIGHT = 0.5
+PART = 1024  # onsets at a time
 
 
 def find_tempo(everything: Array, low: Array) -> tuple[float, float] | None:
@@ -71,13 +72,14 @@ def refine(onsets: Array, tempo: float) -> float:
     onsets = onsets - onsets.mean()
     fit = np.zeros(len(tempos))
     for multiple, weight in ((1, 1.0), (2, 1.0), (4, 0.6)):
-        turns = -2j * np.pi * multiple * tempos / 60
+        turns = -2j * np.pi * multiple * tempos / 60 / PER_SECOND
         total = np.zeros(len(tempos), complex)
-        # In parts: the matrix of a whole hour would take over 1 GB
-        for start in range(0, len(onsets), 4096):
-            part = onsets[start : start + 4096]
-            time = (start + np.arange(len(part))) / PER_SECOND
-            total += np.exp(np.outer(turns, time)) @ part
+        # In parts: the matrix of a whole hour would take over 1 GB. It is the same for each part,
+        # but for a turn of all of it
+        matrix = np.exp(np.outer(turns, np.arange(min(PART, len(onsets)))))
+        for start in range(0, len(onsets), PART):
+            part = onsets[start : start + PART]
+            total += np.exp(turns * start) * (matrix[:, : len(part)] @ part)
         fit += weight * np.abs(total)
     return float(tempos[np.argmax(fit)])
 

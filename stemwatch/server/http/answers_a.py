@@ -28,6 +28,8 @@ def described(
         "duration_seconds": record.duration,
         "error": record.error,
         "engine": record.engine,
+        "model": record.model,
+        "model_sha256": record.model_sha256,
     }
 
 

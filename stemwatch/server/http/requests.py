@@ -15,6 +15,7 @@ from stemwatch.server.http.quota import Credit
 from stemwatch.server.http.ratelimit import RateLimit
 from stemwatch.server.http.submission import Submissions
 from stemwatch.server.http.tickets import Tickets
+from stemwatch.server.offer import Offer
 from stemwatch.server.webhooks.outgoing import Callbacks
 from stemwatch.server.webhooks.registrations import Registrations
 from stemwatch.server.work.cleanup import Cleanup
@@ -28,7 +29,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The parts of one server. `engine` is the engine's name; `key` None: no key is asked for."""
+    """The parts of one server. `offer`: what it separates with; `key` None: none is asked for."""
 
     store: Store
     queue: Queue
@@ -41,7 +42,7 @@ class Service:
     rate: RateLimit
     registrations: Registrations
     callbacks: Callbacks
-    engine: str
+    offer: Offer
     key: str | None
 
     @property

@@ -14,6 +14,7 @@ from stemwatch.receiving.multipart_in import Form, receive
 from stemwatch.receiving.refusal import Refused
 from stemwatch.server.http.quota import Credit, credits_for
 from stemwatch.server.http.tickets import gone
+from stemwatch.server.offer import Offer
 from stemwatch.server.work.probing import Prober
 from stemwatch.server.work.record import Record, input_name
 from stemwatch.server.work.store import Store
@@ -65,10 +66,10 @@ class Submissions:
     """Turns files into jobs, whichever wire they came by."""
 
     def __init__(
-        self, store: Store, *, engine: str, limits: Limits, credit: Credit, trial: Trial
+        self, store: Store, *, offer: Offer, limits: Limits, credit: Credit, trial: Trial
     ) -> None:
         self._store = store
-        self._engine = engine
+        self._offer = offer
         self._limits = limits
         self._credit = credit
         self._under_way = 0
@@ -121,6 +122,8 @@ class Submissions:
         await self._prober.stop()
 
     async def _job(self, path: str, wanted: Wanted) -> tuple[Record, bool]:
+        if (why := self._offer.refusal(wanted.stems)) is not None:
+            raise Refused(422, why)
         try:
             seconds = await self._prober.duration(path, wanted.name)
             self._limits.check(wanted.name, seconds)
@@ -143,7 +146,7 @@ class Submissions:
         record = Record(
             id=job_id,
             input=input_name(wanted.name),
-            engine=self._engine,
+            **self._offer.made_by(wanted.stems),
             created_at=time.time(),
             size=size,
             duration=seconds,

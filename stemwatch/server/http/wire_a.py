@@ -122,7 +122,7 @@ class WireA:
             {
                 "status": "ok" if able else "unable",
                 "version": __version__,
-                "engine": service.engine,
+                **service.offer.told(),
                 "queued": service.queue.waiting,
                 "running": service.queue.running,
             },

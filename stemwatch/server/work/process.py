@@ -11,6 +11,8 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
 from typing import Any
 
+from stemwatch.server.engines import Placed
+
 SECRETS = ("STEMSPLIT_API_KEY", "STEMWATCH_SERVE_KEY")  # a decoder has no use for them
 # One thread each: several workers with a pool of threads each make one another slower.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -37,20 +39,20 @@ class TaskFailed(Exception):
 
 
 class Worker:
-    """One warm process. `place` is its engine, `module:function`; None where it only probes."""
+    """One warm process with an engine, or with none where it only probes."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
 
     @classmethod
-    async def start(cls, place: str | None) -> Worker:
+    async def start(cls, engine: Placed | None) -> Worker:
         # -P: a file named like a library in the user's current folder must not be imported.
         command = [
             sys.executable,
             "-P",
             "-m",
             "stemwatch.server.work.worker",
-            *([place] if place else []),
+            *([engine.place, json.dumps(dict(engine.settings))] if engine else []),
         ]
         process = await asyncio.create_subprocess_exec(
             *command, stdin=PIPE, stdout=PIPE, env={**environment(), **ONE_THREAD}

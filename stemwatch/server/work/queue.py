@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from stemwatch.server.offer import Offer
 from stemwatch.server.webhooks.outgoing import Callbacks
 from stemwatch.server.work.process import TaskFailed, Worker, WorkerDied
 from stemwatch.server.work.record import Record
@@ -41,9 +42,8 @@ class Queue:
         self,
         store: Store,
         *,
-        place: str,
+        offer: Offer,
         trial: Trial,
-        seats: int,
         room: Callable[[], Awaitable[None]],
         callbacks: Callbacks,
         report: Callable[[str], None],
@@ -51,9 +51,8 @@ class Queue:
         pace: Pace | None = None,
     ) -> None:
         self._store = store
-        self._place = place
+        self._offer = offer
         self._trial = trial
-        self._seats = seats
         self._room = room
         self._callbacks = callbacks
         self._report = report
@@ -87,7 +86,7 @@ class Queue:
         for record in self._store.all():
             if record.state == "processing":
                 self.put(record.id)
-        self._tasks = [supervised(self._seat(), self._broken) for _ in range(self._seats)]
+        self._tasks = [supervised(self._seat(), self._broken) for _ in range(self._offer.seats)]
 
     def put(self, job_id: str) -> None:
         self._waiting.append(job_id)
@@ -116,7 +115,7 @@ class Queue:
                 try:
                     await self._room()
                     if worker is None or not worker.alive:
-                        worker = await Worker.start(self._place)
+                        worker = await Worker.start(self._offer.placed)
                     disturbed = await self._work(worker, job_id)
                 except OSError as fault:  # the disk or the process table; not the job's fault
                     self._report(f"{job_id} waits: {fault}")
@@ -157,6 +156,8 @@ class Queue:
         return False
 
     async def _separate(self, worker: Worker, record: Record) -> Record:
+        if (why := self._offer.refusal(record.stems)) is not None:  # taken by an earlier server
+            raise TaskFailed("rejected", why)
         work = await asyncio.to_thread(self._store.work_folder, record)
         result = await worker.call(
             {
@@ -175,7 +176,7 @@ class Queue:
             if not files:
                 raise TaskFailed("failed", f"The engine gave no stem {record.only!r}.")
             result["files"] = files
-        done = self._ended(record, state="completed", **result)
+        done = self._ended(record, state="completed", **self._offer.made_by(record.stems), **result)
         await asyncio.to_thread(self._store.complete, done, work)
         self._callbacks.put(done)
         return done

@@ -14,6 +14,7 @@ from contextlib import suppress
 
 from stemwatch.extras import reinstall
 from stemwatch.receiving.refusal import Refused
+from stemwatch.server.offer import Offer
 from stemwatch.server.work.process import TaskFailed, Worker, WorkerDied
 from stemwatch.server.work.store import Store
 
@@ -22,17 +23,17 @@ AGAIN = (1.0, 60.0)  # seconds between two trials that fail: at first, and at mo
 
 
 class Trial:
-    """Trials of the engine `place` (`module:function`). `why`: why the last one failed, or None."""
+    """Trials of an offer's engine. `why`: why the last one failed, or None."""
 
     def __init__(
         self,
-        place: str,
+        offer: Offer,
         store: Store,
         report: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.why: str | None = None
-        self._place = place
+        self._offer = offer
         self._store = store
         self._report = report
         self._clock = clock
@@ -72,7 +73,7 @@ class Trial:
     async def _fault(self) -> str | None:
         trial, folder = await asyncio.to_thread(self._store.begin)
         try:
-            worker = await Worker.start(self._place)
+            worker = await Worker.start(self._offer.placed)
             try:
                 await worker.call({"task": "test", "folder": folder}, silence=SILENCE)
             except (WorkerDied, TaskFailed) as fault:
@@ -92,7 +93,7 @@ class Trial:
         news = self.why is None
         self.why = (
             f"The separation engine works with no song at all: {fault}. Install its libraries "
-            f"again: `{reinstall('local')}`; jobs wait meanwhile."
+            f"again: `{reinstall(*self._offer.extras)}`; jobs wait meanwhile."
         )
         if news:
             self._report(self.why)

@@ -1,10 +1,11 @@
-"""A worker process: `python -m stemwatch.server.work.worker [ENGINE]`, one task at a time.
+"""A worker process: `python -m stemwatch.server.work.worker [ENGINE SETTINGS]`, a task at a time.
 
 Tasks come as JSON lines on standard input, answers go as JSON lines to standard output:
 
     -> {"task": "separate", "source", "out_dir", "stems", "format", "name"}
     -> {"task": "probe", "source", "name"}
     -> {"task": "test", "folder"}
+    -> {"task": "ready"}
     <- {"progress": 0.25}
     <- {"done": {...}}  or  {"error": {"kind", "message"}}
 
@@ -30,6 +31,7 @@ from typing import Any, BinaryIO
 from stemwatch.audio.helper.fault_kinds import told
 from stemwatch.codes import Code
 from stemwatch.errors import Reject, StemwatchError
+from stemwatch.server.engines import Placed, load
 
 NICENESS = 5
 PROGRESS_EVERY = 0.2  # seconds
@@ -39,7 +41,7 @@ MADE, MADE_SECONDS = "made.wav", 3.0
 Say = Callable[[dict[str, Any]], None]
 
 
-def main(place: str | None) -> None:
+def main(engine: Placed | None) -> None:
     answers = _claim_stdout()
     # Ctrl-C reaches the whole terminal group; the server decides when its workers end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -56,7 +58,7 @@ def main(place: str | None) -> None:
     while True:
         task = tasks.get()
         try:
-            say({"done": _do(task, place, say)})
+            say({"done": _do(task, engine, say)})
         except BrokenPipeError:
             return
         except Exception as fault:
@@ -85,13 +87,16 @@ def _listen(tasks: queue.SimpleQueue[dict[str, Any]]) -> None:
         os._exit(code)
 
 
-def _do(task: dict[str, Any], place: str | None, say: Say) -> dict[str, Any]:
+def _do(task: dict[str, Any], engine: Placed | None, say: Say) -> dict[str, Any]:
     if task["task"] == "probe":
         return _probe(task["source"])
-    assert place is not None
+    assert engine is not None
+    if task["task"] == "ready":
+        answer: dict[str, Any] = load(f"{engine.place.partition(':')[0]}:ready")(**engine.settings)
+        return answer
     if task["task"] == "test":
-        return _test(task["folder"], place, say)
-    return _separate(task, place, say)
+        return _test(task["folder"], engine, say)
+    return _separate(task, engine, say)
 
 
 def _probe(source: str) -> dict[str, Any]:
@@ -122,9 +127,7 @@ def _duration(opened: Any) -> float:
     return max(0.0, base * max(times, default=0.0))
 
 
-def _separate(task: dict[str, Any], place: str, say: Say) -> dict[str, Any]:
-    from stemwatch.server.engines import load
-
+def _separate(task: dict[str, Any], engine: Placed, say: Say) -> dict[str, Any]:
     last = 0.0
 
     def progress(fraction: float) -> None:
@@ -134,12 +137,13 @@ def _separate(task: dict[str, Any], place: str, say: Say) -> dict[str, Any]:
             last = now
             say({"progress": min(max(float(fraction), 0.0), 1.0)})
 
-    result = load(place)(
+    result = load(engine.place)(
         task["source"],
         task["out_dir"],
         stems=task["stems"],
         format=task["format"],
         progress=progress,
+        **engine.settings,
     )
     return {
         "files": {name: _inside(task["out_dir"], path) for name, path in result.stems.items()},
@@ -151,7 +155,7 @@ def _separate(task: dict[str, Any], place: str, say: Say) -> dict[str, Any]:
     }
 
 
-def _test(folder: str, place: str, say: Say) -> dict[str, Any]:
+def _test(folder: str, engine: Placed, say: Say) -> dict[str, Any]:
     """Probe and separate a made song. A Reject passes: the engine has looked into the song."""
     from stemwatch.server.made_song import write_song
 
@@ -160,7 +164,7 @@ def _test(folder: str, place: str, say: Say) -> dict[str, Any]:
     _probe(source)
     task = {"source": source, "out_dir": folder, "stems": 2, "format": "wav"}
     with contextlib.suppress(Reject):
-        _separate(task, place, say)
+        _separate(task, engine, say)
     return {}
 
 
@@ -201,4 +205,4 @@ def _message(fault: Exception, task: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else None)
+    main(Placed(sys.argv[1], json.loads(sys.argv[2])) if len(sys.argv) > 1 else None)

@@ -40,6 +40,8 @@ async def follow(ctx: Context, job: Job) -> Job:
         bpm=remote.bpm,
         key=remote.key,
         engine=remote.engine or "stemsplit",
+        model=remote.model,
+        model_sha256=remote.model_sha256,
         credits=remote.credits,
         attempts=0,
         not_before=0.0,

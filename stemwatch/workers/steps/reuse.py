@@ -26,6 +26,12 @@ async def ended(ctx: Context, job: Job) -> list[Job]:
     return await ctx.journal.with_content(job.content_key, (*IN_OUTBOX, QUARANTINED))
 
 
+_TOLD = (
+    *("remote_id", "engine", "model", "model_sha256"),
+    *("bpm", "key", "submitted_at", "completed_at"),
+)
+
+
 async def reuse(ctx: Context, job: Job, alike: Sequence[Job]) -> Job | None:
     """Deliver from the folder of one of `alike`; None if no such folder is still whole.
 
@@ -34,10 +40,7 @@ async def reuse(ctx: Context, job: Job, alike: Sequence[Job]) -> Job | None:
     for earlier in alike:
         if earlier.state is QUARANTINED or earlier.delivered_to is None:
             continue
-        told = {
-            name: getattr(earlier, name)
-            for name in ("remote_id", "engine", "bpm", "key", "submitted_at", "completed_at")
-        }
+        told = {name: getattr(earlier, name) for name in _TOLD}
         if (folder := await deliver.published(ctx, job.evolve(**told))) is not None:
             # published before a crash, from this same earlier delivery
             return await ctx.unbroken(

@@ -25,11 +25,17 @@ COUNT = len(STARTS)
 
 
 def to_bands(bins: Array) -> Array:
-    """Sums (bins, frames) within each band: (897, frames)."""
-    summed: Array = np.add.reduceat(bins, STARTS, axis=0)
-    return summed
+    """Sums (frames, bins) within each band: (frames, 897)."""
+    out = np.empty((len(bins), COUNT), bins.dtype)
+    out[:, :SINGLE] = bins[:, :SINGLE]
+    wide = out[:, SINGLE:-1]
+    np.add(bins[:, SINGLE:-1:4], bins[:, SINGLE + 1 :: 4], out=wide)
+    wide += bins[:, SINGLE + 2 :: 4]
+    wide += bins[:, SINGLE + 3 :: 4]
+    out[:, -1] = bins[:, -1]  # the highest bin is left over
+    return out
 
 
 def to_bins(bands: Array) -> Array:
-    """Repeats each band's value for its bins: (897, frames) to (2049, frames)."""
-    return np.repeat(bands, ENDS - STARTS, axis=0)
+    """Repeats each band's value for its bins: (frames, 897) to (frames, 2049)."""
+    return np.repeat(bands, ENDS - STARTS, axis=1)

@@ -12,8 +12,9 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d, uniform_filter, uniform_filter1d
 
 from stemwatch.server.engines.spectral import bands, percussive, repetition
+from stemwatch.server.engines.spectral.hands import ALONE, Hands
 from stemwatch.server.engines.spectral.percussive import TINY
-from stemwatch.server.engines.spectral.stft import Array, stft
+from stemwatch.server.engines.spectral.stft import Array, frames_of, stft
 
 # In the order of the network's inputs; the weights belong to this order and to these definitions.
 NAMES = (
@@ -46,7 +47,8 @@ FRAMES_PER_SECOND = bands.RATE / bands.HOP
 FAST = 2  # frames: 46 ms
 SLOW = 4  # 93 ms
 STEADY = 11  # 0.25 s, odd
-NEAR = (15, 5)  # bands, frames
+NEAR = (5, 15)  # frames, bands
+AT_ONCE = 32  # frames whose spectrum stays in a core's cache
 LOW_HZ = 160
 VOICE_HZ = (250, 4000)
 
@@ -54,121 +56,174 @@ VOICE_HZ = (250, 4000)
 class Cues(NamedTuple):
     """What is known of a block of sound.
 
-    `spectrum` (2, bins, frames) complex, `power` (bands, frames), `values` (24, bands, frames) in
-    the order of NAMES, `repeating` (bands, frames): the share of each cell's magnitude that comes
-    again elsewhere, 0 to 1.
+    `spectrum` (2, frames, bins) complex, `power` (frames, bands), `repeating` (frames, bands): the
+    share of each cell's magnitude that comes again elsewhere, 0 to 1. The cues themselves are asked
+    for by frames: all of them at once would be a third of a block's memory.
     """
 
     spectrum: Array
     power: Array
-    values: Array
     repeating: Array
+    sheet: Sheet
+
+    @property
+    def values(self) -> Array:
+        """All of them, (24, frames, bands), in the order of NAMES."""
+        return self.sheet.of(slice(0, len(self.power)))
 
 
-def listen(sound: Array) -> Cues:
+class Sheet:
+    """The cues by name: (frames, bands), or (1, bands) or (frames, 1) where they are all alike."""
+
+    def __init__(self) -> None:
+        self._cues: dict[str, Array] = {}
+
+    def __getitem__(self, name: str) -> Array:
+        return self._cues[name]
+
+    def __setitem__(self, name: str, cue: Array) -> None:
+        self._cues[name] = cue
+
+    def of(self, frames: slice) -> Array:
+        """(24, frames, bands) of some of the frames, in the order of NAMES."""
+        cues = {**self._cues, **self._of_level(frames)}
+        out = np.empty((len(NAMES), frames.stop - frames.start, bands.COUNT), np.float32)
+        for number, name in enumerate(NAMES):
+            cue = cues[name]
+            out[number] = cue if len(cue) == 1 or name in _OF_LEVEL else cue[frames]
+        return out
+
+    def _of_level(self, frames: slice) -> dict[str, Array]:
+        """Four cues are differences of the log level, and made when they are asked for."""
+        log = self["log"]
+        here, number = log[frames], np.arange(frames.start, frames.stop)
+        earlier = np.where(number >= FAST, number - FAST, number)  # zero where there is no earlier
+        later = np.where(number + SLOW < len(log), number + SLOW, number)
+        made = (
+            here - self["usual"],
+            here - self["loudest"][frames],
+            here - log[earlier],
+            log[later] - here,
+        )
+        return dict(zip(_OF_LEVEL, made, strict=True))
+
+
+_OF_LEVEL = ("level", "level_in_frame", "onset", "rise_ahead")
+
+
+def listen(sound: Array, hands: Hands = ALONE) -> Cues:
     """The cues of `sound`: float32 (samples, 2) at 44.1 kHz, a few seconds to half a minute."""
+    frames = frames_of(len(sound), bands.SIZE, bands.HOP)
+    short = hands.begin(percussive.of_short_window, sound, frames)
+    long = hands.begin(percussive.of_long_window, sound, frames)
     spectrum = stft(sound, bands.SIZE, bands.HOP)
     left, right, together, apart = _stereo_powers(spectrum)
     power = left + right
+    density = power / bands.WIDTHS
+    sheet = Sheet()
+    sheet["click"] = percussive.of_bands(density)
+    np.sqrt(density, out=density)
+    background = hands.begin(repetition.background, density, FRAMES_PER_SECOND)
+    _stereo(sheet, left, right, together, apart)
+    del left, right, together, apart
+    _levels(sheet, density)
+    sheet["click_long"] = sheet["click"].copy()
+    sheet["click_long"][:, : bands.SINGLE] = long()
+    sheet["click_short"] = short()
     magnitude = np.sqrt(power)
-    density = np.sqrt(power / bands.WIDTHS[:, None])
-    cues = _Sheet(power.shape)
-    _clicks(cues, sound, density)
-    _stereo(cues, left, right, together, apart)
-    _levels(cues, density)
-    _surroundings(cues, magnitude)
-    _whole_frames(cues, magnitude)
-    repeating = repetition.background(density, FRAMES_PER_SECOND) / (density + TINY)
-    return Cues(spectrum, power, cues.values, repeating)
+    _surroundings(sheet, magnitude)
+    _whole_frames(sheet, magnitude)
+    repeating = background()
+    repeating /= density + TINY
+    return Cues(spectrum, power, repeating, sheet)
 
 
-class _Sheet:
-    """The array of cues, by name."""
-
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self.values: Array = np.empty((len(NAMES), *shape), np.float32)
-
-    def __getitem__(self, name: str) -> Array:
-        cue: Array = self.values[NAMES.index(name)]
-        return cue
-
-    def __setitem__(self, name: str, cue: Array | float) -> None:
-        self.values[NAMES.index(name)] = cue
-
-
-def _stereo_powers(spectrum: Array) -> tuple[Array, Array, Array, Array]:
+def _stereo_powers(spectrum: Array) -> Array:
     """Banded power left and right, and the real and imaginary part of left times conj(right)."""
-    left, right = spectrum
-    return (
-        bands.to_bands(left.real**2 + left.imag**2),
-        bands.to_bands(right.real**2 + right.imag**2),
-        bands.to_bands(left.real * right.real + left.imag * right.imag),
-        bands.to_bands(left.imag * right.real - left.real * right.imag),
-    )
+    out = np.empty((4, spectrum.shape[1], bands.COUNT), np.float32)
+    for first in range(0, spectrum.shape[1], AT_ONCE):
+        frames = slice(first, first + AT_ONCE)
+        # Not as views into the pairs: half as fast
+        left, right = (np.ascontiguousarray(part) for part in spectrum[:, frames].real)
+        left_i, right_i = (np.ascontiguousarray(part) for part in spectrum[:, frames].imag)
+        out[0, frames] = bands.to_bands(left * left + left_i * left_i)
+        out[1, frames] = bands.to_bands(right * right + right_i * right_i)
+        out[2, frames] = bands.to_bands(left * right + left_i * right_i)
+        out[3, frames] = bands.to_bands(left_i * right - left * right_i)
+    return out
 
 
-def _clicks(cues: _Sheet, sound: Array, density: Array) -> None:
-    frames = density.shape[1]
-    cues["click"] = percussive.of_bands(density)
-    cues["click_long"] = cues["click"]
-    cues["click_long"][: bands.SINGLE] = percussive.of_long_window(sound, frames)
-    cues["click_short"] = percussive.of_short_window(sound, frames)
-
-
-def _stereo(cues: _Sheet, left: Array, right: Array, together: Array, apart: Array) -> None:
-    power = left + right
-    side = (power - 2 * together).sum(1) / 2 / (power.sum(1) + TINY)
-    cues["song_width"] = side[:, None]
-    near = [uniform_filter(a, 3, mode="nearest") for a in (left, right, together, apart)]
+def _stereo(cues: Sheet, left: Array, right: Array, together: Array, apart: Array) -> None:
+    """The four powers are spoiled: no copies of them are held."""
+    total = left.sum(0) + right.sum(0)
+    cues["song_width"] = ((total - 2 * together.sum(0)) / 2 / (total + TINY))[None]
+    for values in (left, right, together, apart):
+        uniform_filter(values, 3, output=values, mode="nearest")
     # Running sums can leave a tiny negative power after a loud passage
-    left, right = np.maximum(near[0], 0), np.maximum(near[1], 0)
-    both = left + right + TINY
-    cues["centred"] = np.clip(2 * near[2] / both, -1, 1)
-    cues["panned"] = np.abs(left - right) / both
-    cross = near[2] ** 2 + near[3] ** 2
-    cues["coherent"] = np.minimum(np.sqrt(cross / (left * right + TINY)), 1)
+    for values in (left, right):
+        np.maximum(values, 0, out=values)
+    both = left + right
+    both += TINY
+    centred = 2 * together
+    centred /= both
+    cues["centred"] = np.clip(centred, -1, 1, out=centred)
+    panned = np.abs(left - right)
+    panned /= both
+    cues["panned"] = panned
+    # `together` and `apart` become the cross power, `left` that of both sides
+    together *= together
+    apart *= apart
+    together += apart
+    left *= right
+    left += TINY
+    together /= left
+    np.sqrt(together, out=together)
+    cues["coherent"] = np.minimum(together, 1)
 
 
-def _levels(cues: _Sheet, density: Array) -> None:
+def _levels(cues: Sheet, density: Array) -> None:
     log = np.log(density + 1e-4 * density.max() + 1e-9)
-    cues["level"] = log - gaussian_filter1d(log.mean(1), 3)[:, None]
-    cues["level_in_frame"] = log - log.max(0)
-    cues["onset"] = _rise(log, FAST)
-    cues["rise_ahead"] = 0
-    cues["rise_ahead"][:, :-SLOW] = log[:, SLOW:] - log[:, :-SLOW]
-    cues["peak"] = log - uniform_filter1d(log, 9, axis=0)
-    pitch = np.log2(np.maximum(bands.HZ, 20) / 1000)[:, None] / 3
+    cues["log"] = log
+    cues["usual"] = gaussian_filter1d(log.mean(0), 3)[None]
+    cues["loudest"] = log.max(1)[:, None]
+    cues["peak"] = log - uniform_filter1d(log, 9, axis=1)
+    pitch = np.log2(np.maximum(bands.HZ, 20) / 1000)[None] / 3
     cues["pitch"] = pitch
     cues["pitch_squared"] = pitch**2
-    moved = np.abs(log - uniform_filter1d(log, STEADY, axis=1))
-    cues["flicker"] = uniform_filter1d(moved, STEADY, axis=1)
+    moved = np.abs(log - uniform_filter1d(log, STEADY, axis=0))
+    cues["flicker"] = uniform_filter1d(moved, STEADY, axis=0)
 
 
 def _rise(log: Array, frames: int) -> Array:
     """How much more than `frames` earlier; zero where there is no earlier."""
     out = np.zeros_like(log)
-    out[..., frames:] = log[..., frames:] - log[..., :-frames]
+    out[frames:] = log[frames:] - log[:-frames]
     return out
 
 
-def _surroundings(cues: _Sheet, magnitude: Array) -> None:
+def _surroundings(cues: Sheet, magnitude: Array) -> None:
     around = uniform_filter(magnitude, NEAR, mode="nearest") + TINY
     for near, cue in (
         ("click_long_near", "click_long"),
         ("click_short_near", "click_short"),
         ("centred_near", "centred"),
     ):
-        cues[near] = uniform_filter(cues[cue] * magnitude, NEAR, mode="nearest") / around
+        cues[near] = uniform_filter(cues[cue] * magnitude, NEAR, mode="nearest")
+        cues[near] /= around
 
 
-def _whole_frames(cues: _Sheet, magnitude: Array) -> None:
-    total = magnitude.sum(0) + TINY
-    cues["frame_click"] = (cues["click"] * magnitude).sum(0) / total
-    low = magnitude[bands.HZ < LOW_HZ].sum(0)
-    cues["low_share"] = low / total
-    cues["low_onset"] = _rise(np.log(low + 1e-3 * low.max() + 1e-9), FAST)
-    voice = (VOICE_HZ[0] < bands.HZ) & (VOICE_HZ[1] > bands.HZ)
-    weight = magnitude[voice] / (magnitude[voice].sum(0) + TINY)
-    cues["frame_centred"] = (cues["centred"][voice] * weight).sum(0)
-    cues["frame_panned"] = (cues["panned"][voice] * weight).sum(0)
-    cues["frame_peak"] = (cues["peak"][voice] * weight).sum(0)
+def _whole_frames(cues: Sheet, magnitude: Array) -> None:
+    total = magnitude.sum(1) + TINY
+    cues["frame_click"] = ((cues["click"] * magnitude).sum(1) / total)[:, None]
+    low = magnitude[:, bands.HZ < LOW_HZ].sum(1)
+    cues["low_share"] = (low / total)[:, None]
+    cues["low_onset"] = _rise(np.log(low + 1e-3 * low.max() + 1e-9), FAST)[:, None]
+    first, last = np.searchsorted(bands.HZ, VOICE_HZ)
+    voice = slice(int(first), int(last))
+    weight = magnitude[:, voice] / (magnitude[:, voice].sum(1) + TINY)[:, None]
+    for name, cue in (
+        ("frame_centred", "centred"),
+        ("frame_panned", "panned"),
+        ("frame_peak", "peak"),
+    ):
+        cues[name] = (cues[cue][:, voice] * weight).sum(1)[:, None]

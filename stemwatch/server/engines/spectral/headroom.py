@@ -14,11 +14,14 @@ from stemwatch.server.engines.spectral.stft import Array
 
 FULL = 32_768
 LOW, HIGH = -FULL, FULL - 1
+PART = 1 << 15  # samples at a time: they stay in a core's cache
 
 
 def to_pcm(sound: Array) -> Array:
     """Float samples (full scale 1.0) as int32 in the 16-bit range, rounded to nearest, clipped."""
-    return np.clip(np.rint(sound.astype(np.float64) * FULL), LOW, HIGH).astype(np.int32)
+    scaled = np.multiply(sound, np.float32(FULL))  # a power of two: nothing is rounded yet
+    np.rint(scaled, out=scaled)
+    return np.clip(scaled, LOW, HIGH, out=scaled).astype(np.int32)
 
 
 def exact_stems(mix: Array, stems: Array, residual: int) -> Array:
@@ -27,6 +30,14 @@ def exact_stems(mix: Array, stems: Array, residual: int) -> Array:
     `mix` is float (samples, channels), `stems` float (stems, samples, channels); the content of
     stem number `residual` is not used, it becomes what the others leave.
     """
+    out = np.empty(stems.shape, np.int16)
+    for start in range(0, len(mix), PART):
+        part = slice(start, start + PART)
+        out[:, part] = _exact(mix[part], stems[:, part], residual)
+    return out
+
+
+def _exact(mix: Array, stems: Array, residual: int) -> Array:
     out = to_pcm(stems)
     out[residual] = 0
     missing = to_pcm(mix) - out.sum(0, dtype=np.int32)
@@ -34,4 +45,6 @@ def exact_stems(mix: Array, stems: Array, residual: int) -> Array:
         taken = np.clip(missing, LOW - out[stem], HIGH - out[stem])
         out[stem] += taken
         missing -= taken
-    return out.astype(np.int16)
+        if not missing.any():
+            break
+    return out

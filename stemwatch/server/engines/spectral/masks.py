@@ -11,11 +11,15 @@ import numpy as np
 
 from stemwatch.job import STEMS
 from stemwatch.server.engines.spectral import bands
-from stemwatch.server.engines.spectral.cues import NAMES, Cues
+from stemwatch.server.engines.spectral.cues import Cues
+from stemwatch.server.engines.spectral.hands import ALONE, Hands
 from stemwatch.server.engines.spectral.network import SOURCES, Network
 from stemwatch.server.engines.spectral.stft import Array
 
 VOCALS = 0  # the first of SOURCES
+FRAMES = 8  # judged at a time
+_HZ = np.maximum(bands.HZ, 1)
+_IN_RANGE: Array = 1 / (1 + (130 / _HZ) ** 8) / (1 + (_HZ / 12_000) ** 8)
 # What each stem is made of; sources that are not asked for belong to the last group's name.
 GROUPS: dict[int, tuple[tuple[str, ...], ...]] = {
     2: (("vocals",), SOURCES[1:]),
@@ -24,28 +28,49 @@ GROUPS: dict[int, tuple[tuple[str, ...], ...]] = {
 }
 
 
-def stem_masks(cues: Cues, network: Network, stems: int) -> Array:
-    """Masks in the order of STEMS[stems]: float32 (stems, bands, frames), summing to 1."""
-    sources = network.masks(cues.values)
-    voice = (sources[VOCALS] + unrepeated_centre(cues)) / 2
-    # The others share what the voice leaves, in the network's proportions. Their own sum, as
-    # 1 - voice is rounded to nothing where the network is sure of a voice
+def stem_masks(cues: Cues, network: Network, stems: int, hands: Hands = ALONE) -> Array:
+    """Masks of all stems but the residual one: float32 (stems - 1, frames, bands).
+
+    In the order of STEMS[stems]; what they leave of 1 is the residual stem's. A few frames at a
+    time: what lies between cues and masks stays in a core's cache.
+    """
+    residual = residual_stem(stems)
+    groups = [
+        [SOURCES.index(source) for source in group]
+        for number, group in enumerate(GROUPS[stems])
+        if number != residual
+    ]
+    frames, count = cues.power.shape
+    out = np.empty((len(groups), frames, count), np.float32)
+
+    def judge(share: slice) -> None:
+        for first in range(share.start, share.stop, FRAMES):
+            part = slice(first, min(first + FRAMES, share.stop))
+            sources = network.masks(cues.sheet.of(part))
+            _temper(sources, unrepeated_centre(cues, part))
+            for mask, group in zip(out, groups, strict=True):
+                mask[part] = sources[group[0]] if len(group) == 1 else sources[group].sum(0)
+
+    hands.each(judge, hands.shares(frames))
+    return out
+
+
+def _temper(sources: Array, centre: Array) -> None:
+    """Averages the voice's share with `centre`; the others share what it leaves, as before."""
+    voice = (sources[VOCALS] + centre) / 2
+    # Their own sum, as 1 - voice is rounded to nothing where the network is sure of a voice
     left_over = sources[VOCALS + 1 :].sum(0)
     sources *= (1 - voice) / np.maximum(left_over, 1e-30)
     sources[VOCALS] = voice
-    if stems == len(SOURCES):
-        return sources
-    return np.stack([sources[[SOURCES.index(s) for s in group]].sum(0) for group in GROUPS[stems]])
 
 
-def unrepeated_centre(cues: Cues) -> Array:
+def unrepeated_centre(cues: Cues, frames: slice) -> Array:
     """A voice mask without weights: what does not repeat, is in the middle, and is a voice's."""
-    new = np.clip(1 - cues.repeating, 0, 1) ** 2
-    new = new / (new + cues.repeating**2 + 1e-9)
-    centred = np.clip((cues.values[NAMES.index("centred")] - 0.3) / 0.6, 0, 1)
-    hz = np.maximum(bands.HZ, 1)[:, None]
-    in_range = 1 / (1 + (130 / hz) ** 8) / (1 + (hz / 12_000) ** 8)
-    mask: Array = new * centred * in_range
+    repeating = cues.repeating[frames]
+    new = np.clip(1 - repeating, 0, 1) ** 2
+    new /= new + repeating**2 + 1e-9
+    centred = np.clip((cues.sheet["centred"][frames] - 0.3) / 0.6, 0, 1)
+    mask: Array = new * centred * _IN_RANGE
     return mask
 
 

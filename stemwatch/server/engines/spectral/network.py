@@ -18,7 +18,6 @@ from stemwatch.server.engines.spectral.stft import Array
 SOURCES = STEMS[6]  # the order of the network's outputs
 LAYERS = ("1", "2", "3")
 CLIP = 5  # standard deviations: beyond what training saw, the network would extrapolate
-ROWS = 16  # bands judged at a time: keeps the hidden layers in the cache
 
 
 class Network:
@@ -28,8 +27,8 @@ class Network:
         mean, scale = weights["mean"], weights["scale"]
         if weights["w1"].shape[1] != len(NAMES) or len(weights["b3"]) != len(SOURCES):
             raise ValueError("these weights belong to other cues or other sources")
-        self._low = (mean - CLIP * scale)[:, None]
-        self._high = (mean + CLIP * scale)[:, None]
+        self._low = (mean - CLIP * scale)[:, None].astype(np.float32)
+        self._high = (mean + CLIP * scale)[:, None].astype(np.float32)
         layers = [(weights[f"w{n}"], weights[f"b{n}"]) for n in LAYERS]
         # Standardising is folded into the first layer
         first, bias = layers[0]
@@ -39,16 +38,12 @@ class Network:
         ]
 
     def masks(self, cues: Array) -> Array:
-        """Shares of each source: (24, bands, frames) to (6, bands, frames), summing to 1."""
-        count, rows, frames = cues.shape
-        out = np.empty((len(SOURCES), rows, frames), np.float32)
-        for row in range(0, rows, ROWS):
-            part = cues[:, row : row + ROWS].reshape(count, -1)
-            out[:, row : row + ROWS] = self._judge(part).reshape(len(SOURCES), -1, frames)
-        return out
+        """Shares of each source: (24, ...) to (6, ...), summing to 1. What is given is spoiled."""
+        flat = cues.reshape(len(NAMES), -1)
+        return self._judge(flat).reshape(len(SOURCES), *cues.shape[1:])
 
     def _judge(self, cues: Array) -> Array:
-        signal = np.clip(cues, self._low, self._high)
+        signal = np.clip(cues, self._low, self._high, out=cues)
         for weight, bias in self._layers[:-1]:
             signal = weight @ signal
             signal += bias
@@ -59,9 +54,10 @@ class Network:
 
 def softmax(scores: Array) -> Array:
     """Along the first axis."""
-    raised = np.exp(scores - scores.max(0))
-    shares: Array = raised / raised.sum(0)
-    return shares
+    scores = scores - scores.max(0)
+    np.exp(scores, out=scores)
+    scores /= scores.sum(0)
+    return scores
 
 
 @cache

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.ndimage import convolve1d, median_filter
 
 from stemwatch.server.engines.spectral import bands
-from stemwatch.server.engines.spectral.stft import Array, frame_at, frame_centres, stft
+from stemwatch.server.engines.spectral.stft import Array, frame_at, frame_centres, powers
 
 TINY = np.float32(1e-10)
 LONG = 16_384
@@ -31,52 +31,61 @@ def running_median(values: Array, width: int) -> Array:
     return medians[:, room : room + values.shape[1]]
 
 
-def percussiveness(magnitude: Array, frames: int, bins: int) -> Array:
-    """0 (tone) to 1 (click) for each cell, by medians over `frames` in time and `bins` in pitch."""
-    tone = running_median(magnitude, frames) ** 2
-    click = running_median(np.ascontiguousarray(magnitude.T), bins).T ** 2
-    share: Array = click / (tone + click + TINY)
-    return share
+def percussiveness(power: Array, frames: int, bins: int) -> Array:
+    """0 (tone) to 1 (click) for each cell, by medians over `frames` in time and `bins` in pitch.
+
+    Of (frames, bins) to (frames, bins). A magnitude's median, squared, is its power's.
+    """
+    tone = running_median(np.ascontiguousarray(power.T), frames).T
+    click = running_median(power, bins)
+    tone = np.add(tone, click, order="C")
+    tone += TINY
+    click /= tone
+    return click
 
 
-def of_bands(magnitude: Array) -> Array:
-    """On the bands themselves: medians over 0.4 s and 31 bands."""
-    return percussiveness(magnitude, _odd(0.4 * bands.RATE / bands.HOP), 31)
+def of_bands(density: Array) -> Array:
+    """On the bands themselves: medians over 0.4 s and 31 bands. (frames, 897) of power."""
+    return percussiveness(density, _odd(0.4 * bands.RATE / bands.HOP), 31)
 
 
 def of_long_window(sound: Array, frames: int) -> Array:
-    """With a 372 ms window, brought to the lowest 512 bands and `frames` of the grid.
+    """With a 372 ms window, brought to the grid's frames and lowest bands: (frames, 512).
 
     Above those bands it says nothing that the grid's own does not.
     """
     hop = LONG // 4
-    power = _power(sound, LONG, hop)[: int(bands.SINGLE * LONG / bands.SIZE) + 12]
-    share = percussiveness(
-        np.sqrt(power), _odd(0.8 * bands.RATE / hop), _odd(60 * LONG / bands.RATE)
-    )
+    highest = int(bands.SINGLE * LONG / bands.SIZE) + 12
+    power = np.ascontiguousarray(powers(sound, LONG, hop)[:, :highest])
+    share = percussiveness(power, _odd(0.8 * bands.RATE / hop), _odd(60 * LONG / bands.RATE))
+    share *= power
     blur = np.array([0.25, 0.5, 1, 0.5, 0.25], np.float32)
-    fine = convolve1d(share * power, blur, axis=0) / (convolve1d(power, blur, axis=0) + TINY)
+    fine = convolve1d(share, blur, axis=1)
+    fine /= convolve1d(power, blur, axis=1) + TINY
     at = frame_at(frame_centres(frames, bands.SIZE, bands.HOP), LONG, hop)
-    return _between(fine[:: LONG // bands.SIZE][: bands.SINGLE].T, at).T
+    return _between(fine[:, :: LONG // bands.SIZE][:, : bands.SINGLE], at)
 
 
 def of_short_window(sound: Array, frames: int) -> Array:
-    """With a 23 ms window, averaged (by power) over each of the grid's frames."""
-    power = _power(sound, SHORT, SHORT_HOP)
+    """With a 23 ms window, averaged (by power) over each of the grid's frames: (frames, 897)."""
+    power = powers(sound, SHORT, SHORT_HOP)
     share = percussiveness(
-        np.sqrt(power), _odd(0.12 * bands.RATE / SHORT_HOP), _odd(1500 * SHORT / bands.RATE)
+        power, _odd(0.12 * bands.RATE / SHORT_HOP), _odd(1500 * SHORT / bands.RATE)
     )
-    near = np.ones(2 * bands.HOP // SHORT_HOP - 1, np.float32)
-    coarse = convolve1d(share * power, near, axis=1) / (convolve1d(power, near, axis=1) + TINY)
+    share *= power
     at = np.round(frame_at(frame_centres(frames, bands.SIZE, bands.HOP), SHORT, SHORT_HOP))
-    picked = coarse[:, np.clip(at, 0, coarse.shape[1] - 1).astype(int)]
-    return _between(picked, bands.MIDDLES * SHORT / bands.SIZE)
+    picked = _three(share, at)
+    picked /= _three(power, at) + TINY
+    return _between(picked.T, bands.MIDDLES * SHORT / bands.SIZE).T
 
 
-def _power(sound: Array, size: int, hop: int) -> Array:
-    spectrum = stft(sound, size, hop)
-    power: Array = (spectrum.real**2 + spectrum.imag**2).sum(0)
-    return power
+def _three(rows: Array, at: Array) -> Array:
+    """Sums of the three rows around each of `at`; beyond the ends, mirrored as scipy does it."""
+    last = len(rows) - 1
+    middle = np.clip(at, 0, last).astype(int)
+    before, after = np.maximum(middle - 1, 0), np.minimum(middle + 1, last)
+    summed: Array = rows[middle] + rows[before] + rows[after]
+    return summed
 
 
 def _odd(width: float) -> int:

@@ -17,8 +17,8 @@ PITCHES = 64  # log-spaced bands in which frames are compared
 
 
 def background(magnitude: Array, frames_per_second: float) -> Array:
-    """The repeating part of `magnitude` (bands, frames), never more than it."""
-    _, frames = magnitude.shape
+    """The repeating part of `magnitude` (frames, bands), never more than it."""
+    frames = len(magnitude)
     likeness = _likeness(magnitude)
     gap = max(1, int(APART * frames_per_second))
     number = np.arange(frames)
@@ -31,11 +31,12 @@ def background(magnitude: Array, frames_per_second: float) -> Array:
 
 def _likeness(magnitude: Array) -> Array:
     """Cosine similarity of every two frames: (frames, frames)."""
-    edges = np.unique(np.round(np.geomspace(3, len(magnitude) - 1, PITCHES + 1)).astype(int))
-    coarse = np.add.reduceat(magnitude[: edges[-1]], edges[:-1], axis=0)
+    highest = magnitude.shape[1] - 1
+    edges = np.unique(np.round(np.geomspace(3, highest, PITCHES + 1)).astype(int))
+    coarse = np.add.reduceat(magnitude[:, : edges[-1]], edges[:-1], axis=1)
     coarse = np.log1p(coarse / (coarse.mean() + TINY) * 5)
-    coarse /= np.linalg.norm(coarse, axis=0) + TINY
-    alike: Array = coarse.T @ coarse
+    coarse /= np.linalg.norm(coarse, axis=1, keepdims=True) + TINY
+    alike: Array = coarse @ coarse.T
     return alike
 
 
@@ -47,10 +48,10 @@ def _median_of_alike(magnitude: Array, likeness: Array) -> Array:
     # Where fewer frames are alike, the frame itself takes the place: no repetition, no background
     best = np.where(np.take_along_axis(likeness, best, 1) > 0, best, number)
     best = np.concatenate([best, number], 1)
-    by_frame = np.ascontiguousarray(magnitude.T)
-    out = np.empty_like(by_frame)
+    out = np.empty_like(magnitude)
     middle = (count + 1) // 2
     for frame in range(frames):
-        out[frame] = np.partition(by_frame[best[frame]], middle, axis=0)[middle]
-    least: Array = np.minimum(out.T, magnitude)
-    return least
+        alike = magnitude[best[frame]]
+        alike.partition(middle, axis=0)
+        np.minimum(alike[middle], magnitude[frame], out=out[frame])
+    return out

@@ -1,119 +1,18 @@
-"""One song in, its stems, tempo and key out: decoded once, in bounded memory. Preview quality.
-
-Runs in a worker process of the separation server (it imports numpy, scipy and PyAV). Any source is
-brought to 44.1 kHz stereo; stems come back at that rate.
-"""
+"""The built-in engine: no download, no GPU. Preview quality."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
+from functools import partial
 
-from stemwatch.audio.codec import Encoder, decode
-from stemwatch.audio.probe import probe
-from stemwatch.job import STEMS
-from stemwatch.server.analysis import Analyser
-from stemwatch.server.engines.spectral.bands import RATE
-from stemwatch.server.engines.spectral.stft import Array
+from stemwatch.server.engines.song import Progress, Separation, separate_song
 from stemwatch.server.engines.spectral.stream import separate_stream
 
 
-@dataclass(frozen=True, slots=True)
-class Separation:
-    """What was made of a song.
-
-    `stems` maps stem id to file path. `bpm` is in beats a minute, `key` like "C# minor"; both are
-    None where the song has none to hear (silence, too short, noise). Confidences are 0 to 1, None
-    where the value is. `duration` is in seconds of audio.
-    """
-
-    stems: dict[str, str]
-    bpm: float | None
-    key: str | None
-    bpm_confidence: float | None
-    key_confidence: float | None
-    duration: float
-
-
 def separate(
-    source: str,
-    out_dir: str,
-    *,
-    stems: int,
-    format: str,
-    progress: Callable[[float], None],
+    source: str, out_dir: str, *, stems: int, format: str, progress: Progress, threads: int = 1
 ) -> Separation:
-    """Separate `source` into `out_dir`/<stem id>.<format>, in the order of STEMS[`stems`].
-
-    The stems sum to the mix: exactly, sample by sample, to the mix in 16 bits before they are
-    encoded, so in wav and flac after it as well; mp3 adds its own coding noise, no more than the
-    mix itself gets as mp3. A mix above full scale is clipped as its own 16-bit file would be.
-    `progress` gets the share done, 0 to 1, never falling.
-
-    Raises Reject (`not_audio`, `no_audio_stream`, `truncated`, `corrupt`); OSError where a file
-    can't be read or written. Files begun before an error are removed.
-    """
-    paths = {stem: os.path.join(out_dir, f"{stem}.{format}") for stem in STEMS[stems]}
-    meter = _Meter(progress, probe(source).duration)
-    analyser = Analyser()
-    mix = _Tap(decode(source, rate=RATE), analyser)
-    try:
-        _write(separate_stream(mix, stems), list(paths.values()), format, meter)
-    except BaseException:
-        _remove(paths.values())
-        raise
-    heard = analyser.result()
-    progress(1.0)
-    # Finer digits than a hundredth are noise: the measured median error is 0.01 %.
-    bpm = None if heard.bpm is None else round(heard.bpm, 2)
-    return Separation(
-        paths, bpm, heard.key, heard.bpm_confidence, heard.key_confidence, mix.length / RATE
+    """Separate `source` into `out_dir`, on so many cores; see `separate_song`."""
+    stream = partial(separate_stream, stems=stems, threads=threads)
+    return separate_song(
+        source, out_dir, stems=stems, format=format, progress=progress, stream=stream
     )
-
-
-class _Tap:
-    """Passes the decoded blocks on, letting the analyser hear each one."""
-
-    def __init__(self, blocks: Iterable[Array], analyser: Analyser) -> None:
-        self._blocks, self._analyser = blocks, analyser
-        self.length = 0  # samples so far
-
-    def __iter__(self) -> Iterator[Array]:
-        for block in self._blocks:
-            self.length += len(block)
-            self._analyser.add(block)
-            yield block
-
-
-class _Meter:
-    """Turns samples done into the share done."""
-
-    def __init__(self, progress: Callable[[float], None], seconds: float) -> None:
-        self._progress, self._expected, self._done = progress, max(1.0, seconds * RATE), 0
-        progress(0.0)
-
-    def add(self, samples: int) -> None:
-        self._done += samples
-        # The last blocks are still to be encoded, and a declared length may be short of the truth
-        self._progress(min(self._done / self._expected, 0.99))
-
-
-def _write(pieces: Iterable[Array], paths: list[str], format: str, meter: _Meter) -> None:
-    """Encodes int16 pieces (stems, n, 2), each stem to its path."""
-    with ExitStack() as open_files:
-        encoders = [open_files.enter_context(Encoder(path, format, rate=RATE)) for path in paths]
-        for piece in pieces:
-            for encoder, sound in zip(encoders, piece, strict=True):
-                if encoder.depth:
-                    encoder.write_native(sound)
-                else:
-                    encoder.write(sound / 32_768)
-            meter.add(piece.shape[1])
-
-
-def _remove(paths: Iterable[str]) -> None:
-    for path in paths:
-        if os.path.exists(path):
-            os.unlink(path)

@@ -8,6 +8,7 @@ import numpy as np
 
 from stemwatch.server.engines.spectral import bands
 from stemwatch.server.engines.spectral.cues import listen
+from stemwatch.server.engines.spectral.hands import ALONE, Hands
 from stemwatch.server.engines.spectral.headroom import exact_stems
 from stemwatch.server.engines.spectral.masks import residual_stem, stem_masks
 from stemwatch.server.engines.spectral.network import Network, shipped
@@ -17,42 +18,55 @@ BLOCK = 24 * bands.RATE
 OVERLAP = 2 * bands.RATE
 
 
-def separate_stream(mix: Iterable[Array], stems: int) -> Iterator[Array]:
+def separate_stream(mix: Iterable[Array], stems: int, threads: int = 1) -> Iterator[Array]:
     """Int16 pieces (stems, n, 2) of the stems in the order of STEMS, as the mix comes in.
 
     `mix` yields float32 (n, 2) at 44.1 kHz, of any n; NaN and infinities count as silence. The
     pieces together are as long as the mix, and sum to it in every sample (see `headroom`).
     """
+    for sound, made in separated_blocks(mix, stems, threads):
+        yield exact_stems(sound, made, residual_stem(stems))
+
+
+def separated_blocks(
+    mix: Iterable[Array], stems: int, threads: int = 1
+) -> Iterator[tuple[Array, Array]]:
+    """Pieces of the mix (n, 2) with float32 stems (stems, n, 2); the residual one is silent."""
     network = shipped()
-    residual = residual_stem(stems)
     ramp = np.linspace(0, 1, OVERLAP, dtype=np.float32)[:, None]
     before: Array | None = None
-    for block, is_last in blocks(mix):
-        made = separate_block(block, stems, network)
-        if before is not None:
-            made[:, :OVERLAP] *= ramp
-            made[:, :OVERLAP] += before * (1 - ramp)
-        done = len(block) if is_last else len(block) - OVERLAP
-        before = made[:, done:].copy()
-        if done:
-            yield exact_stems(block[:done], made[:, :done], residual)
+    with Hands(threads) as hands:
+        for block, is_last in blocks(mix):
+            made = separate_block(block, stems, network, hands)
+            if before is not None:
+                made[:, :OVERLAP] *= ramp
+                made[:, :OVERLAP] += before * (1 - ramp)
+            done = len(block) if is_last else len(block) - OVERLAP
+            before = made[:, done:].copy()
+            if done:
+                yield block[:done], made[:, :done]
 
 
-def separate_block(block: Array, stems: int, network: Network) -> Array:
+def separate_block(block: Array, stems: int, network: Network, hands: Hands = ALONE) -> Array:
     """Float32 (stems, samples, 2) of one block; the residual stem is left silent."""
     length = len(block)
-    made = np.zeros((stems, length, 2), np.float32)
     if not np.any(block):
-        return made
-    padded = np.pad(block, ((0, max(0, bands.SIZE - length)), (0, 0)))
-    cues = listen(padded)
-    masks = stem_masks(cues, network, stems)
+        return np.zeros((stems, length, 2), np.float32)
+    if (missing := bands.SIZE - length) > 0:
+        block = np.pad(block, ((0, missing), (0, 0)))
+    cues = listen(block, hands)
+    masks = stem_masks(cues, network, stems, hands)
     spectrum = cues.spectrum
-    del cues  # 90 MB that the inverse transforms don't need
-    for stem in range(stems):
-        if stem != residual_stem(stems):
-            masked = spectrum * bands.to_bins(masks[stem])
-            made[stem] = istft(masked, len(padded), bands.SIZE, bands.HOP)[:length]
+    del cues  # 70 MB that the inverse transforms don't need
+    made = np.zeros((stems, length, 2), np.float32)
+    others = (stem for stem in range(stems) if stem != residual_stem(stems))
+
+    def sound_of(stem: tuple[int, Array]) -> None:
+        number, mask = stem
+        masked = spectrum * bands.to_bins(mask)
+        made[number] = istft(masked, len(block), bands.SIZE, bands.HOP)[:length]
+
+    hands.each(sound_of, zip(others, masks, strict=True))
     return made
 
 
