@@ -38,4 +38,5 @@ def test_padding_repeats_what_is_there(count: int) -> None:
     values = list(range(count))
     assert set(padded(values)) == set(values)
     assert padded(values)[:count] == values
-    assert len(padded(values)).bit_count() <= 1 and len(padded(values)) < max(2, 2 * count)
+    assert len(padded(values)).bit_count() <= 1
+    assert len(padded(values)) < max(2, 2 * count)
