@@ -1,4 +1,4 @@
-"""Every code of a fault, and what follows from it: what waits, how often it is tried, what ends it.
+"""Every fault code with its rule: what waits, how often it is tried, what ends the wait.
 
 A code is a fault's stable word: in the journal, in reason files, in `status --json`, in messages
 and in the log. Whoever decides by a code reads its rule here. HTTP answers become codes in

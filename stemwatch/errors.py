@@ -1,4 +1,4 @@
-"""What can go wrong, grouped by what to do next.
+"""The exceptions of stemwatch, grouped by what to do next.
 
     StemwatchError
     ├── ConfigFault      configuration, folder or key is wrong: exit 78, nothing is touched

@@ -1,4 +1,4 @@
-"""The packages: are they there, asked without importing them, and what installs them."""
+"""Optional packages: whether they are installed, without importing them, and what installs them."""
 
 from __future__ import annotations
 

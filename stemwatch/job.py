@@ -1,4 +1,4 @@
-"""One song on its way: its identity, its options and its states. No I/O.
+"""One song as a job: its identity, its options and its states. No I/O.
 
 Each state names what is already durable, so that a kill anywhere is safe. Waiting is a time
 (`not_before`) and a count (`attempts`), never a state; what is running is known in memory only.

@@ -1,4 +1,4 @@
-"""Importing a library without extras that it takes when they happen to be installed.
+"""Imports a library without the optional packages that it would load if they are installed.
 
 httpx brings a command line of its own and structlog a renderer for consoles. With rich, pygments
 and click in the environment (our own commands use them) they cost each start 100 ms and the

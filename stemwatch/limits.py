@@ -1,4 +1,4 @@
-"""What a separation takes: songs of so many seconds, in files of so many bytes."""
+"""Limits of a separation: the longest song in seconds, the largest file in bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tasks that run beside whoever started them: a fault that ends one is told, never lost.
+"""Background tasks that are supervised: a fault that ends one is reported, never lost.
 
 asyncio keeps a task's fault until somebody awaits the task. One that nobody awaits dies in silence,
 and its part of the work stands still for good.

@@ -1,4 +1,4 @@
-"""Durable, never overwriting: fsync, rename without replacing, and what a disk's refusal means.
+"""Durable writes: fsync, renames that replace nothing, disk errors turned into our faults.
 
 Measured on ext4 (facts/failures.md): a rename without fsync lost the file in every power cut.
 """

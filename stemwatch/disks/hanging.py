@@ -1,4 +1,4 @@
-"""Asking disks that may never answer: a network mount that hangs must not hang the service.
+"""Bounded waits for disks that may never answer, such as a hanging network mount.
 
 A call into such a mount can't be interrupted from outside, so it gets a thread that nobody joins;
 what waits is a task, and no longer than it has patience.

@@ -1,4 +1,4 @@
-"""One service a state directory: a lock that the kernel gives back when its holder dies."""
+"""The lock for one service per state directory; the kernel frees it when the holder dies."""
 
 from __future__ import annotations
 

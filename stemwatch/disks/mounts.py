@@ -1,4 +1,4 @@
-"""On what kind of disk a folder is, and whether its changes can be heard of."""
+"""Mount points: the file system of a folder, and whether inotify reports its changes."""
 
 from __future__ import annotations
 

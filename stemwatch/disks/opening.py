@@ -1,4 +1,4 @@
-"""Opening one file of the inbox without being trapped by what it may have become."""
+"""Opens one file of the inbox safely, whatever may have taken its name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading from a disk that may hang: waited for as long as it answers at all."""
+"""Reads from a disk that may hang, for as long as the disk answers at all."""
 
 from __future__ import annotations
 

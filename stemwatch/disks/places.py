@@ -1,4 +1,4 @@
-"""Where the user's files are, and whether the disks that they are on are really there."""
+"""The user's folders (`Place`), and whether the disks that they are on are mounted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Room for one song more on its results' disk: looked at, and reserved before it is paid for."""
+"""Checks and reserves the disk space for a song's results before the song is paid for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much room a result takes, asked before anything is paid. Pure."""
+"""How many bytes a song's results take on disk. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one reading of a settled file: which one it is, what it lacks, and its SHA-256."""
+"""Examines a settled file in one reading: its identity, missing bytes, SHA-256."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Songs that are done and kept in the inbox: a rescan passes over them without asking the journal.
+"""Songs that are done and stay in the inbox: rescans skip them without asking the journal.
 
 With 10,000 of them a question each, every half minute for years, was most of what an idle service
 cost. They are remembered by the slice: one number for 500 songs.

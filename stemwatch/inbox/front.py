@@ -1,4 +1,4 @@
-"""What the rounds through the inbox need of the rest of the service, as an interface."""
+"""`Front`, the interface through which the rounds of the inbox use the rest of the service."""
 
 from __future__ import annotations
 

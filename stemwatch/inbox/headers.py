@@ -1,4 +1,4 @@
-"""Does a container say that bytes are missing? A few short reads; the magic decides, not the name.
+"""Reads a container's header: does it say that bytes of the file are missing?
 
 Unknown magic counts as complete: the probe will say what it is.
 """

@@ -1,4 +1,4 @@
-"""From a file that settled to a job in the journal: read, compared with others, admitted once."""
+"""Intake: makes a settled file a job in the journal, after comparing it with known songs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which names in an inbox are songs, which are junk, and which say "not finished yet".
+"""File names in an inbox: songs, junk, and temporary names that mean "not finished yet".
 
 All comparisons ignore case: `SONG.MP3` is a song, `THUMBS.DB` is junk.
 """

@@ -1,4 +1,4 @@
-"""watchdog's inotify observer, watched itself: overflow, lost threads and used-up limits show.
+"""watchdog's inotify observer, supervised: overflows, dead threads and used-up limits are seen.
 
 Read against watchdog 7.1: it rebuilds its watches after an overflow without telling anybody, and
 it swallows the refusal of a watch on a subfolder. Both are seen here by subclassing its reader.

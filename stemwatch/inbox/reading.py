@@ -1,4 +1,4 @@
-"""What is read of a file before it is admitted: its bytes' SHA-256, its audio, what it lacks.
+"""Reads a file before it is admitted: SHA-256, audio properties, missing bytes.
 
 In the second half of its quiet window a file has stood still for a while: it is read then, ahead
 of time, so that a song of 100 MB isn't hashed only when it has settled. What changed since, by

@@ -1,4 +1,4 @@
-"""The rounds through the inbox: hints say where to look, scans what is there, settling when.
+"""The rounds through the inbox: take hints, scan folders, let files settle, admit them.
 
 Bounded everywhere: scans come in slices, at most `CAPACITY` files are followed at a time, and at
 most `AT_ONCE` are hashed and probed. What finds no place is found again by the next round.

@@ -1,4 +1,4 @@
-"""What is in the inbox now: the truth that events only hint at.
+"""Scans the inbox for songs. A scan is the truth; events are only hints.
 
 Memory stays flat: one directory at a time, in slices of `SLICE` entries.
 """

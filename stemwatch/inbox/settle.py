@@ -1,4 +1,4 @@
-"""When has a file stopped changing? Pure: time comes in as monotonic seconds.
+"""Settling: decides when a file has stopped changing. Pure; time is in monotonic seconds.
 
 A file is settled when it looked the same `samples` times over at least `quiet` seconds since *we*
 last saw it change. Its mtime is compared with itself only, never with a clock: copies that keep

@@ -1,4 +1,4 @@
-"""Folders that a rescan passes over: no name came or went there since they were looked through.
+"""Unchanged folders, which a rescan skips: no name in them has come or gone since.
 
 A name that comes, goes or changes makes its folder's times new, so one stat tells. A file that is
 rewritten in place does not, so every few rounds everything is looked through all the same; files

@@ -1,4 +1,4 @@
-"""What of an inbox can't be taken in: what can't be read, and what a fault of our own is met over.
+"""Files and folders that can't be taken in: unreadable ones, and those our own faults hit.
 
 Each is told once for as long as it stays so.
 """

@@ -1,4 +1,4 @@
-"""Hints that something changed in the inbox, from inotify, and proof that they still come.
+"""The inotify watcher: hints that something changed, and a test that the hints still come.
 
 A hint only says where to look; losing one costs time (until the next rescan), never a file.
 """

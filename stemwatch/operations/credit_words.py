@@ -1,4 +1,4 @@
-"""Credit for people: how many minutes are left, and when that is little. Pure."""
+"""Words for the credit: how many minutes are left, and when that is little. Pure."""
 
 from __future__ import annotations
 

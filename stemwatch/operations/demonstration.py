@@ -1,4 +1,4 @@
-"""The real service in a folder of its own, for one song: started, given the song, ended again.
+"""Runs the real service for one song in a folder of its own, and ends it: the demo.
 
 It runs as a process of its own through its own configuration file, as anybody would run it. It
 ends with us, however we end: the kernel sends it SIGTERM when we die (Linux), and its separation

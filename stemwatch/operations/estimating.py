@@ -1,4 +1,4 @@
-"""Minutes and cost before anything is spent: what would be refused, what is paid for already.
+"""Estimates minutes and cost before anything is spent: which songs are refused or paid already.
 
 A few files are looked at at a time, whatever the number of files; results come in their order.
 """

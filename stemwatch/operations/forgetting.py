@@ -1,4 +1,4 @@
-"""Striking entries from the quarantine's list: only those whose file is gone, for certain."""
+"""Removes entries from the quarantine's list, only where the file is certainly gone."""
 
 from __future__ import annotations
 

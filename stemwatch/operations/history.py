@@ -1,4 +1,4 @@
-"""What became of songs, as plain data: the delivered ones, or those that came into quarantine.
+"""The history as plain data: delivered songs, or songs that came into quarantine.
 
 `history --json` prints the document (schema `stemwatch.history/1`; every key is always there,
 unknown is null, times are RFC 3339 in UTC, `minutes` are of audio):

@@ -1,4 +1,4 @@
-"""What is in force, key by key, and where it comes from: a line of the file, or what else."""
+"""Each configuration key in force, and where its value comes from: a line of the file, or else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose a song is: of the service, of this `split`, or of another one, living or interrupted."""
+"""The owners of jobs: the service, this `split`, or another `split`, running or interrupted."""
 
 from __future__ import annotations
 

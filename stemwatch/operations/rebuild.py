@@ -1,4 +1,4 @@
-"""A lost journal, made again from the sidecars: what was delivered is not paid for twice."""
+"""Rebuilds a lost journal from the sidecars, so that nothing delivered is paid for twice."""
 
 from __future__ import annotations
 

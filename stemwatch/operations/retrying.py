@@ -1,4 +1,4 @@
-"""From quarantine back to work: the file first, then the journal, and nothing is paid for twice.
+"""Brings songs back from quarantine: first the file, then the journal; nothing is paid twice.
 
 A kill between the two leaves the file in the inbox, where the intake takes it for a retry by
 itself. A service may be running meanwhile: whoever is second finds the job moved on.

@@ -1,4 +1,4 @@
-"""The songs in the files and folders that are named to `split` and `estimate`."""
+"""Finds the songs in the files and folders that `split` and `estimate` are given."""
 
 from __future__ import annotations
 

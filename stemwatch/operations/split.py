@@ -1,4 +1,4 @@
-"""`split`: the same pipeline without an inbox, for files and folders that are named.
+"""`split`: runs the pipeline without an inbox, for the files and folders that are named.
 
 Its jobs are in the service's journal under an owner of their own, so both can work at once, the
 same content is paid for once, and a run that was interrupted is taken up by the next one.

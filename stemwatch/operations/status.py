@@ -1,4 +1,4 @@
-"""How the service stands: one plain document from the journal, the lock and the status file.
+"""The status of the service: one plain document from the journal, the lock and `status.json`.
 
 `status --json` prints it as it is; `ui.standing` draws it. Keys (schema `stemwatch.status/1`; every
 key is always there, unknown is null, times are RFC 3339 in UTC, durations and limits in minutes of

@@ -1,4 +1,4 @@
-"""The commands that set stemwatch up under systemd on this machine; nothing is run here."""
+"""The shell commands that set stemwatch up under systemd here. They are not run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The original, once its stems are delivered: to the archive, deleted, or kept where it is."""
+"""Files the original of a delivered song: moves it to the archive, deletes it, or keeps it."""
 
 from __future__ import annotations
 

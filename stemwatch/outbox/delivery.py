@@ -1,4 +1,4 @@
-"""The song's folder appears in the outbox whole: one rename, nothing replaced, everything flushed.
+"""Publishes a song's folder in the outbox whole: flushed, one rename, nothing replaced.
 
 The order is that of `facts/failures.md`: files, sidecar, the folder, one no-replace rename, its
 parent. A kill before the rename shows nothing; one after it is found again by `find_published`.

@@ -1,4 +1,4 @@
-"""The same content again: its stems are taken from the earlier delivery, not paid for twice."""
+"""Links the stems of an earlier delivery of the same content, so that it isn't paid for twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where an original belongs below the archive or the quarantine: the inbox's folders, mirrored.
+"""Where an original goes in the archive or quarantine: the same subfolders as in the inbox.
 
 It keeps its name and its bytes. Only where the file system there refuses that name (exFAT, NTFS and
 many shares take no ":", no "?", no trailing dot), its name and folders are made safe.

@@ -1,4 +1,4 @@
-"""Move one original: never the wrong file, never over another, never lost between two disks.
+"""Moves one original safely: never another file, never over one, never lost between two disks.
 
 A path may change hands at any moment, so the file is looked at again *after* each rename, and put
 back if another one had taken the name since.

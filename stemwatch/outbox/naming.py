@@ -1,4 +1,4 @@
-"""Names on disk: readable, safe on every file system, never longer than it allows. Pure.
+"""Names of folders and files: readable, safe on every file system, short enough. Pure.
 
 What a name may look like: `facts/outputs.md` (Names, Collisions). Lengths are bytes of UTF-8.
 """

@@ -1,4 +1,4 @@
-"""What needs a person: the file, out of the inbox, with `<name>.reason.json` beside it."""
+"""The quarantine: moves a file there with `<name>.reason.json` beside it, and back for `retry`."""
 
 from __future__ import annotations
 

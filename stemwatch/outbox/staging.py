@@ -1,4 +1,4 @@
-"""Where a result is made: a hidden folder on the outbox's own file system, one for each job.
+"""Staging: the hidden folder in the outbox in which the result of one job is made.
 
 outbox/.stemwatch/<token>/vocals.wav.part     being written
 outbox/.stemwatch/<token>/vocals.wav          whole, verified, flushed: kept after a crash

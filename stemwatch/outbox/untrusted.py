@@ -1,4 +1,4 @@
-"""What a sidecar must hold before stemwatch relies on it: somebody else may have written it."""
+"""Validates a sidecar before stemwatch relies on it: anybody may have written it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`history` for people: a line for each song, or two where the terminal is narrow."""
+"""`history` for people: one line per song, or two where the terminal is narrow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`status` for people: what `operations.status` found, as lines, one subject each."""
+"""`status` for people: the document of `operations.status` as lines, one subject each."""
 
 from __future__ import annotations
 

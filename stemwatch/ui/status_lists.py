@@ -1,4 +1,4 @@
-"""The lists of `status`, newest first where there is a newest: songs, each with what to do."""
+"""The lists of `status` for people: each song with what to do about it, newest first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lines and words for people: safe to print whatever a file is called, times local and relative."""
+"""Text for terminals: escapes odd file names, formats times, sizes and amounts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A folder as lines, for people to see where everything is."""
+"""Draws a folder's contents as a tree of lines."""
 
 from __future__ import annotations
 

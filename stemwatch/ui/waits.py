@@ -1,4 +1,4 @@
-"""What lies in an inbox and is not taken, in words: one sentence, and each file where asked for."""
+"""Words for the files that lie in an inbox and are not taken: one sentence, or one line each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The owner's limits, and a plain document of what was spent within them."""
+"""The owner's budget from the configuration, and a plain document of what was spent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of the configuration paces a run: taken at the start, and again at every reload."""
+"""Settings that pace a run, computed at the start and applied again at every reload."""
 
 from __future__ import annotations
 

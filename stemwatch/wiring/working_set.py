@@ -1,4 +1,4 @@
-"""Puts the rooms together for one run: `run` and `split` differ only in what they are given."""
+"""Assembles the working set of one run, for the service and for `split`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bounded pool: `pool/` moves each song one of the `steps/` at a time, when `pacing/` lets it.
+"""The worker pool: `pool/` schedules songs, `steps/` does the work, `pacing/` says when.
 
 The words that these rooms share:
 

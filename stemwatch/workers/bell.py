@@ -1,4 +1,4 @@
-"""What rings the pool: there may be something new, a seat stands idle, a job has ended."""
+"""The bell: tells the pool of new jobs and idle seats, and others of jobs that ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every step of a job works with: the rooms it calls, and what paces it."""
+"""`Context`, which every step of a job is given: journal, API, folders, pacing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the service did since it was started, as numbers that only grow. No I/O.
+"""Counters since the start: bytes sent and received, upload durations, 429 answers. No I/O.
 
 What the journal knows is not counted here: it outlives a restart, these do not.
 """

@@ -1,4 +1,4 @@
-"""What this run knows of single jobs and the journal does not hold: a start begins without it."""
+"""Per-job memory of one run: stem URLs and other facts that the journal does not hold."""
 
 from __future__ import annotations
 

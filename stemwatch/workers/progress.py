@@ -1,4 +1,4 @@
-"""What is under way right now, and the file through which other commands see it.
+"""Progress of the jobs under way, and `status.json`, in which other commands read it.
 
 The service writes `status.json` into its state directory, at most once a second and only when
 something changed; `status`, `demo` and `split` draw from it. It holds no key and no URL.

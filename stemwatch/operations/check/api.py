@@ -1,4 +1,4 @@
-"""The key and the API, for `check`: where the key is, which wire answers where, what is left."""
+"""`check`, the API: where the key is found, whether the API answers, how much credit is left."""
 
 from __future__ import annotations
 

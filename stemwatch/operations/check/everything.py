@@ -1,4 +1,4 @@
-"""Every fault at once, before the service meets it: folders, audio, key, API, clock, disks."""
+"""Runs all checks before the service starts: folders, audio, key, API, clock, disks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One thing that `check` looked at, and what it found."""
+"""`Finding`: the result of one check, with its level and the hint."""
 
 from __future__ import annotations
 

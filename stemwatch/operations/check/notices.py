@@ -1,4 +1,4 @@
-"""What `check` finds out about notices and hooks: the addresses' form, a test message, commands."""
+"""`check`, notices and hooks: the addresses' form, a test message, the commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Can files be moved between the folders by a rename? Found by trying, in this very process.
+"""`check`, renames: tries whether files can be renamed between the configured folders.
 
 Bind mounts of one disk, such as systemd's `ReadWritePaths=` or a container's volumes make of each
 path they are given, look like one disk and refuse every rename between them (EXDEV): every move

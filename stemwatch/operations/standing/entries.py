@@ -1,4 +1,4 @@
-"""One entry of each list that `status` shows, as plain data that is safe to print."""
+"""The entries of the lists in `status`, as plain data that is safe to print."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lies in an inbox and is not taken, or not yet, each with its reason.
+"""Files in an inbox that are not taken, or not yet, each with its reason.
 
 `status` looks for itself, by the rules of the service's own rounds: so it is true while the service
 is stopped, and costs a running one nothing. The document for one inbox:

@@ -1,4 +1,4 @@
-"""How long the songs that are under way will take, by how long the last ones took."""
+"""Estimates how long the songs under way will take, from the pace of the last ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long to wait after a failure: exponential, with jitter. Randomness is an argument."""
+"""Exponential backoff with jitter. The random generator is an argument."""
 
 from __future__ import annotations
 

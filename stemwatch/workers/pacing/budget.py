@@ -1,4 +1,4 @@
-"""The owner's money: how many minutes may still be spent today and this month, and until when.
+"""The owner's budget: minutes of audio that may still be submitted today and this month.
 
 Days and months are the calendar's, in local time, as on a bill.
 """

@@ -1,4 +1,4 @@
-"""What is left of the credit: asked for while songs are paid for, and never by an idle service."""
+"""The credit left at the API: the last known balance, and when it is asked for again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why nothing is submitted: the pauses, when each is tried again, and what they hold back.
+"""The gate: all pauses, what each one holds back, and when each is tried again.
 
 A pause never touches the inbox. It ends by itself: something is tried again after its backoff,
 one request at a time, and what succeeds opens the gate for everybody. What a pause holds, and what

@@ -1,4 +1,4 @@
-"""How long remote jobs take, learnt from those that ended: per job, or per second of audio.
+"""Estimates how long a remote job takes, from the last jobs that ended.
 
 No I/O and no clock; all times are seconds.
 """

@@ -1,4 +1,4 @@
-"""When to ask for a remote job: not before it is likely to be done, then in small steps.
+"""The schedule of polls: when to ask for each remote job, as few times as possible.
 
 Measured on the tutorial's fixed 3 s: 16 polls a job; this needs 3 for equal jobs, 7 or 8 where
 they vary by a quarter.

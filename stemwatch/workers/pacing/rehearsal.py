@@ -1,4 +1,4 @@
-"""Tries in a folder what a song's step does there, without a song: nothing is fetched in vain."""
+"""Rehearsals: write a small file into a folder to see whether a step would succeed there."""
 
 from __future__ import annotations
 

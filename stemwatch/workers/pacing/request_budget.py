@@ -1,4 +1,4 @@
-"""How many requests may be sent in a minute. Clocks are monotonic seconds and arguments."""
+"""Limits the requests per minute. Clocks are arguments, in monotonic seconds."""
 
 from __future__ import annotations
 

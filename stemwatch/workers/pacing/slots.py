@@ -1,4 +1,4 @@
-"""How many jobs may be at the remote at once. Clocks are monotonic seconds and arguments."""
+"""Slots: how many jobs may be at the remote at once. Clocks are arguments, in monotonic seconds."""
 
 from __future__ import annotations
 

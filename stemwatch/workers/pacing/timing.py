@@ -1,4 +1,4 @@
-"""Every waiting time of the service in one value, so that tests run it a hundred times faster."""
+"""Every waiting time of the service in one value, so that tests can scale all of them down."""
 
 from __future__ import annotations
 

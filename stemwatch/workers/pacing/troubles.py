@@ -1,4 +1,4 @@
-"""Troubles of single songs and folders, which hold nobody else: who has one, who waits for what."""
+"""Troubles of single songs and folders: who waits for what, while everybody else goes on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults that nobody foresaw, most likely our own: are they everybody's, or one song's alone?
+"""Unforeseen faults, most likely bugs of ours: do they concern all songs, or a single one?
 
 The first one pauses the service: a fault of ours must not go through an inbox song by song. Where
 other songs pass the same step afterwards, our code works, and this song has something odd.

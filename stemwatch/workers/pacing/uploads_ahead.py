@@ -1,4 +1,4 @@
-"""How many uploads run, and how far ahead of free slots: the line is kept busy, nothing is wasted.
+"""Uploads ahead: how many uploads may begin before a slot at the remote is free.
 
 An upload ahead is all but sent when its slot frees. It pays where uploads take their time, and
 costs an upload where it comes too early: a wire that holds a connection for it lets it wait for

@@ -1,4 +1,4 @@
-"""Who is next: songs of every inbox in turn, within its own pauses and its own minutes."""
+"""Claims: chooses the next songs, inbox by inbox, within each one's pauses and budget."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is remembered of single songs ends with them, also where no step of ours saw that end.
+"""Forgets what is kept in memory of songs that have ended, whoever ended them.
 
 The inbox closes a song whose file was taken back or replaced, and commands are other processes. A
 service runs for years: what is kept for each of these would never be given back.

@@ -1,4 +1,4 @@
-"""Lanes: the seats of the pool, what sits in them, and how they are emptied.
+"""Lanes: the seats of the pool, the tasks that sit in them, and how a stop empties them.
 
 A lane holds one kind of step. A seat is one task, which does one step of one job and ends.
 """

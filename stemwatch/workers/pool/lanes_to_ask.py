@@ -1,4 +1,4 @@
-"""What the journal may hold that the pool has not seen yet: a busy pool asks for nothing else.
+"""Which lanes may have new work in the journal, so that a busy pool queries only those.
 
 Asking for everything at every turn cost a tenth of the service's CPU at work.
 """

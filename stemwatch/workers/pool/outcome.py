@@ -1,4 +1,4 @@
-"""What a fault means for its job, for the queue and for the service: the one place that decides."""
+"""Decides what a fault means for its job, for the queue and for the service: the one place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trying whether the cause of a pause is gone, at no cost: one probe at a time."""
+"""Probes: look, at no cost, whether the cause of a pause is gone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asks for each remote job the moment that is due, independent of the pool's turns.
+"""Starts the poll of each remote job when it is due, independent of the pool's turns.
 
 A slot stands empty from a job's end until it is seen: the turns, which a storm of files stretches,
 are too coarse for that.

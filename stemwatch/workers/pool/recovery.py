@@ -1,4 +1,4 @@
-"""After a start: what an earlier run left undecided, and what it was told to wait for."""
+"""Recovery at the start: unanswered submissions, reserved space and waits of an earlier run."""
 
 from __future__ import annotations
 

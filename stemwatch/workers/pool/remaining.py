@@ -1,4 +1,4 @@
-"""What is left to do: for those who wait for the end, `run --once` and `split`."""
+"""Whether work remains, for callers that wait for the end: `run --once` and `split`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bounded pool: a lane for each kind of step, a seat before a claim, one step at a time.
+"""`Pool`: each of its turns fills the free seats of the lanes with songs from the journal.
 
 What waits is in the journal, never in a task: 20,000 files waiting cost what three cost.
 """

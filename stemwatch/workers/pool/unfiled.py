@@ -1,4 +1,4 @@
-"""An original that can't be moved to where it belongs: it waits, and is never given up.
+"""Postpones the move of an original that can't reach its folder. It is never given up.
 
 All that is worth anything has happened before: the stems are delivered, or the reason is known. So
 there is no last try and no other state to go to. It is tried again after longer and longer waits,

@@ -1,4 +1,4 @@
-"""The other side of the webhook door: a call that is ours wakes the poll of its job, no more.
+"""Receives webhook calls: checks the signature, then has the job polled at once.
 
 No I/O: the answer to a call leaves within milliseconds. What a call says is not believed; the job
 is asked for with the key.

@@ -1,4 +1,4 @@
-"""A song that is too large for the API, in a smaller form that sounds the same to the last bit."""
+"""Converts a WAV that is too large for the API to FLAC, which is smaller and lossless."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""quarantined -> where it was: `retry` asked for a song whose original could not be moved yet.
+"""quarantined -> back at work: `retry` asked for a song whose original is not moved yet.
 
 The command is another process. It must not touch a file that this one may be moving, so it asks,
 and the song goes on from where it lies.

@@ -1,4 +1,4 @@
-"""submitting -> separating or queued: was a submission taken whose answer nobody read?
+"""submitting -> separating or queued: finds out whether an unanswered submission was accepted.
 
 Where the API lists its jobs it is asked before anything else. Found: the job is adopted. Absent,
 twice and some time apart (a request may still be under way to it): submitted again. Never both.

@@ -1,4 +1,4 @@
-"""What both ways to a result share: mixes, tags, the sidecar, and the folder in the outbox."""
+"""What `fetch` and `reuse` share: mixes, tags, the sidecar, publishing the folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""separated -> delivered: download the stems, verify them, and show the song's folder whole."""
+"""separated -> delivered: downloads the stems, verifies them and publishes the song's folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""delivered -> done, and quarantined files: the original leaves the inbox, last of all."""
+"""delivered -> done, and quarantined files: moves the original out of the inbox, as last step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""separating -> separated: ask the remote how a job is, and believe only what can be read."""
+"""separating -> separated: polls the remote job once."""
 
 from __future__ import annotations
 

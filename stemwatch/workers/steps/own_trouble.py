@@ -1,4 +1,4 @@
-"""Tells one song's or one folder's own trouble from what concerns everybody, and when it is over.
+"""Tells one song's or one folder's own trouble from a trouble that concerns everybody.
 
 Everybody's pause ends by a look at the place (a probe). A song that meets it again although the
 place is well has a trouble of its own: it waits alone, and wakes as soon as its folder is well.

@@ -1,4 +1,4 @@
-"""queued -> delivered without paying: the same content was separated before, with these options."""
+"""queued -> delivered without paying: reuses the stems of an earlier, identical separation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each lane does with a job: one step of its path, begun only where its result can go."""
+"""The step of each lane, begun only where its result has somewhere to go."""
 
 from __future__ import annotations
 
