@@ -99,7 +99,7 @@ class Place:
         return [path for path in roots if path is not None]
 
     async def require_inbox(self) -> None:
-        """Raise PauseService(code="inbox") while the inbox's mount is gone, hangs or isn't listed.
+        """Raise PauseService(code="inbox") while the inbox is away, hangs or can't be listed.
 
         Files that are missing then must not be taken for files that the user took back.
         """
