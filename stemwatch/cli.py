@@ -33,7 +33,7 @@ _COMMANDS = {
 
 
 class _Commands(click.Group):
-    """Loads a command's module only when it is called: `status` must not wait for PyAV."""
+    """Loads a command's module only when it is called, so `status` does not wait for PyAV."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(_COMMANDS)
@@ -48,9 +48,9 @@ class _Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that is meant. Raises UsageError with the nearest one for a slip of the pen.
+        """The command that `args` name. Raises UsageError that names the nearest one for a typo.
 
-        click suggests only what it has loaded, and nothing is loaded here.
+        click itself suggests only commands that are loaded, and none is loaded here.
         """
         name = args[0]
         if name in _COMMANDS or name.startswith("-") or ctx.resilient_parsing:
@@ -63,8 +63,8 @@ class _Commands(click.Group):
 
 
 def _meant(name: str) -> str:
-    """What somebody who typed `name` may have wanted, as one sentence."""
-    import difflib  # only for slips of the pen
+    """One sentence with what a user who typed `name` may have meant."""
+    import difflib  # imported here, since only typos need it
 
     near = difflib.get_close_matches(name.lower(), _COMMANDS, n=1, cutoff=0.6)
     if near:
@@ -81,12 +81,15 @@ def stemwatch() -> None:
 
 
 def main() -> None:
-    """The console script. Exits 0 done, 1 failed, 2 usage, 3 quarantined, 75 running, 78 config."""
+    """Run the console script and exit.
+
+    Exit codes: 0 done, 1 failed, 2 usage, 3 quarantined, 75 already running, 78 configuration.
+    """
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command; returns its exit code."""
+    """Run one command, print the fault if it fails, and return its exit code."""
     try:
         result = stemwatch.main(arguments, prog_name="stemwatch", standalone_mode=False)
     except click.exceptions.Abort:

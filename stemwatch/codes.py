@@ -1,11 +1,11 @@
-"""Every code of a fault, and what follows from it: what waits, how often it is tried, what ends it.
+"""Every fault code with its rule: what waits, how often it is tried, what ends the wait.
 
-A code is a fault's stable word: in the journal, in reason files, in `status --json`, in messages
-and in the log. Whoever decides by a code reads its rule here. HTTP answers become codes in
+A code is a fault's stable word in the journal, in reason files, in `status --json`, in messages and
+in the log. Code that depends on it reads its rule here. HTTP answers become codes in
 `stemsplit/statuses.py`: a 429 is RATE_LIMITED.
 
-A pause and a wait may share their code. `server_error` is what one song waits for after a 503, and
-it is the pause that five of them in a row begin.
+The wait of one song and a pause may have the same code: after a 503 a song waits with
+`server_error`, and five such faults in a row begin the pause `server_error`.
 """
 
 from __future__ import annotations
@@ -17,43 +17,43 @@ from math import inf
 from types import MappingProxyType
 from typing import Any
 
-# The steps of a song's way that a pause can hold back.
+# The lanes, which pauses can hold back.
 SUBMIT, CONFIRM, POLL, FETCH, FILE = "submit", "confirm", "poll", "fetch", "file"
 
 
 class Again(Enum):
     """How long a pause waits before each try; `Timing` has the seconds."""
 
-    DISK = auto()  # always the same short while
-    OUTAGE = auto()  # from a second on, at last half a minute or more
-    LIMIT = auto()  # after a 429 that names no time
-    HERE = auto()  # soon: the test takes a second, and is made on this machine
-    ACCOUNT = auto()  # ever longer, up to an hour: a person has to do something
+    DISK = auto()  # always the same few seconds
+    OUTAGE = auto()  # from some seconds up to most of a minute
+    LIMIT = auto()  # after a 429 without a Retry-After
+    HERE = auto()  # up to minutes: the test takes a second, on this machine
+    ACCOUNT = auto()  # up to an hour: a person has to do something
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """What follows from a code, beside what the fault's class says: who waits, and until when."""
+    """What follows from a code beyond its exception's class: who waits, and until when."""
 
-    # -- of a PauseService: the steps that it holds back; none where the code never pauses
+    # -- for a PauseService: the lanes that it holds back; empty where the code never pauses
     holds: frozenset[str] = frozenset()
-    one_inbox: bool = False  # where there are several inboxes, the others go on
+    one_inbox: bool = False  # it holds back only the inbox that met it
     again: Again = Again.ACCOUNT
-    asked: bool = False  # a question to the API may end it: in vain while the server is down
-    trial: str | None = None  # the step that one real song may try, where no question can tell
+    asked: bool = False  # the probe asks the API, which is useless while the server is down
+    trial: str | None = None  # the lane in which one real song may try, where no probe can tell
     proven: bool = False  # an accepted submission shows that it is over
-    on_trust: bool = False  # ended by a question or by time: only the next submission proves it
-    passes: bool = False  # it ends without anybody: the service stays ready
-    awaited: bool = False  # `run --once` and `split` wait for a few of its tries before they end
-    # -- of a RetryLater: counted tries of one song before a person has to look; `inf`: patient
+    on_trust: bool = False  # a probe or time ends it, and only the next submission proves the end
+    passes: bool = False  # it ends without a person: the service still counts as ready
+    awaited: bool = False  # `run --once` and `split` wait for some of its tries before they end
+    # -- for a RetryLater: counted tries of one song before it goes to quarantine; `inf`: never
     tries: float = 5
-    # -- of either
-    by_folder: bool = False  # over as soon as the song's folder is well: a look there wakes it
-    mended: bool = False  # a start tries at once: whoever starts the service may have mended it
-    # -- of a song in quarantine
-    lasting: bool = False  # found in the content itself: the same bytes are as bad the next time
+    # -- for both
+    by_folder: bool = False  # over when the song's folder is well: a look at it wakes the song
+    mended: bool = False  # a start tries at once, since a person may have mended it
+    # -- for a song in quarantine
+    lasting: bool = False  # the content itself is at fault: the same bytes will fail again
     anew: bool = False  # the remote job is lost: `retry` submits the song again
-    # -- whether `status`, a reason file or a message shows it
+    # -- whether `status`, a reason file or a message shows the code
     shown: bool = True
 
 
@@ -64,15 +64,15 @@ def _pause(*holds: str, **more: Any) -> Rule:
 _SONG = Rule()
 _LASTING = Rule(lasting=True)
 _ANEW = Rule(anew=True)
-_PATIENT = Rule(tries=inf)  # it speaks of the way to the server or of a disk, not of the song
+_PATIENT = Rule(tries=inf)  # the network, the server or a disk is at fault, not the song
 _BLOCKED = Rule(tries=inf, by_folder=True, mended=True)  # a file is where its folder should be
-_ELSE = Rule(shown=False)  # no song's: it ends a command, or goes to the log only
-# Of a code that is not in the table: an engine of somebody else's has words of its own.
+_ELSE = Rule(shown=False)  # it concerns no song: it ends a command, or is logged only
+# For codes that are not in the table: another party's engine has codes of its own.
 _UNKNOWN = Rule(holds=frozenset({SUBMIT, FETCH}))
 
 
 class Code(StrEnum):
-    """The codes, with their rules; the order of the pauses is the one in which they are ended."""
+    """The codes with their rules. Pauses are ended in the order of this list."""
 
     rule: Rule
 
@@ -82,7 +82,7 @@ class Code(StrEnum):
         code.rule = rule
         return code
 
-    # Pauses. What is paid for is followed and fetched wherever that can work.
+    # Pauses. Paid jobs are polled and fetched wherever that can work.
     SERVER = (
         "server",
         _pause(SUBMIT, CONFIRM, POLL, again=Again.OUTAGE, proven=True, passes=True, awaited=True),
@@ -102,7 +102,7 @@ class Code(StrEnum):
             tries=inf,
         ),
     )
-    SERVER_ERROR = (  # it answers questions, and takes no song
+    SERVER_ERROR = (  # the server answers questions, but accepts no song
         "server_error",
         _pause(
             SUBMIT,
@@ -120,11 +120,12 @@ class Code(StrEnum):
         "disk",
         _pause(SUBMIT, FETCH, again=Again.DISK, one_inbox=True, by_folder=True, mended=True),
     )
-    # Too little for one song more: what is paid for still has its own.
+    # Too little disk space for another song; paid songs have theirs reserved.
     ROOM = "room", _pause(SUBMIT, again=Again.DISK, one_inbox=True, mended=True)
     INBOX = "inbox", _pause(SUBMIT, FILE, again=Again.DISK, one_inbox=True, mended=True)
     JOURNAL = "journal", _pause(SUBMIT, CONFIRM, POLL, FETCH, FILE, again=Again.DISK)
-    # Any step may have it, but an original waits alone. One odd song's own is quarantined at last.
+    # A fault of our own, in any step but the filing of an original, which waits alone. A song that
+    # fails where others pass is quarantined at last.
     INTERNAL = (
         "internal",
         _pause(
@@ -133,24 +134,24 @@ class Code(StrEnum):
     )
     AUDIO_HELPER = "audio_helper", _pause(SUBMIT, FETCH, again=Again.HERE, mended=True)
 
-    # One song waits, as long as it takes.
+    # One song waits for as long as it takes.
     UNREACHABLE = "unreachable", _PATIENT
     NETWORK = "network", _PATIENT
     BUSY = "busy", _PATIENT
     STORAGE_BUSY = "storage_busy", _PATIENT
-    NO_SLOT = "no_slot", _PATIENT  # its upload was whole, and no slot became free
+    NO_SLOT = "no_slot", _PATIENT  # its upload waited for a slot, and none became free in time
     NOT_WAITED = "not_waited", _PATIENT  # the server closed an upload that waited for a slot
     HELD = "held", _PATIENT  # a pause began after it was claimed
     UNREADABLE = "unreadable", Rule(tries=inf, mended=True)
-    UNANSWERED = "unanswered", _PATIENT  # the server's list of jobs is going to be asked
-    NOT_LISTED = "not_listed", _PATIENT  # ... had no such job, and is asked once more
+    UNANSWERED = "unanswered", _PATIENT  # the server's list of jobs will be searched for it
+    NOT_LISTED = "not_listed", _PATIENT  # it was not in that list, which is searched once more
     UNTAGGED = "untagged", _PATIENT
     BLOCKED = "blocked", _BLOCKED
     OUTBOX_BLOCKED = "outbox_blocked", _BLOCKED
     ORIGINAL_STAYS = "original_stays", _PATIENT
 
-    # One song waits, and is given up after so many tries.
-    JOB_MISSING = "job_missing", Rule(tries=3)  # then it is JOB_LOST
+    # One song waits, and goes to quarantine after so many tries.
+    JOB_MISSING = "job_missing", Rule(tries=3)  # after these tries it is JOB_LOST
     BAD_STEM = "bad_stem", Rule(tries=3)
     SHORT_BODY = "short_body", Rule(tries=3)
     URL_EXPIRED = "url_expired", Rule(tries=4)
@@ -175,7 +176,7 @@ class Code(StrEnum):
     UNSUPPORTED = "unsupported", _SONG
     UNPROCESSABLE = "unprocessable", _SONG
     REFUSED = "refused", _SONG
-    SUBMISSION_UNCONFIRMED = "submission_unconfirmed", _SONG  # it may be paid
+    SUBMISSION_UNCONFIRMED = "submission_unconfirmed", _SONG  # it may have been charged
     DUPLICATE_IN_QUARANTINE = "duplicate_in_quarantine", _SONG
     SEPARATION_FAILED = "separation_failed", _ANEW
     JOB_LOST = "job_lost", _ANEW
@@ -211,5 +212,5 @@ _RULES: Mapping[str, Rule] = MappingProxyType({code.value: code.rule for code in
 
 
 def rule_of(code: str) -> Rule:
-    """The rule of `code`, a member of `Code` or not."""
+    """The rule of `code`; a default rule if it is no member of `Code`."""
     return _RULES.get(code, _UNKNOWN)

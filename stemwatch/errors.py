@@ -1,4 +1,4 @@
-"""What can go wrong, grouped by what to do next.
+"""The exceptions of stemwatch, grouped by what to do next.
 
     StemwatchError
     ├── ConfigFault      configuration, folder or key is wrong: exit 78, nothing is touched
@@ -6,12 +6,12 @@
     ├── JournalFault     the journal can't be read or written: stop, and say how to mend it
     ├── Reject           this one file needs a person: quarantine it with the reason
     │   └── Unconfirmed  ... and it may have been charged: never submitted again by itself
-    ├── RetryLater       this one job, again, a little later
+    ├── RetryLater       this one job is tried again, a little later
     ├── PauseService     nothing more is submitted until this is mended; the inbox is untouched
-    └── TakenBack        the file is gone or another one: this job ends without a word
+    └── TakenBack        the file is gone or was replaced: this job ends, and nothing has failed
 
-Every one carries a `hint`: the command, key or file that mends it. Raise them where the fault is
-known, catch them in one place (`workers`), log each outcome once.
+Each one has a `hint`: the command, key or file that mends it. Raise them where the fault is known,
+catch them in one place (`workers`), and log each outcome once.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from stemwatch.codes import Code, Rule, rule_of
 class StemwatchError(Exception):
     """Base of every fault that stemwatch knows how to report.
 
-    `code` is a stable word for logs, reason files and tests: a `Code`, whose rule says what follows
-    (or the own word of an engine of somebody else's). `message` says what happened and where, in
-    one sentence; `hint` says what to do.
+    `code` is a stable word for logs, reason files and tests: a `Code`, whose rule says what
+    follows, or a word of another party's engine. `message` says in one sentence what happened and
+    where; `hint` says what to do.
     """
 
     code: str = Code.FAILED
@@ -100,11 +100,11 @@ class Unconfirmed(Reject):
 
 
 class RetryLater(StemwatchError):
-    """This job can be tried again after `after` seconds (None: the policy decides).
+    """This job can be tried again after `after` seconds (None: the backoff decides).
 
     `counts` is False where the fault says nothing about this job (a 429, a busy disk), so that
-    waiting never uses up its attempts. `server_down` marks faults that speak of the server as a
-    whole; several in a row pause submitting.
+    waiting never uses up its attempts. `server_down` marks faults of the server as a whole;
+    several in a row begin a pause.
     """
 
     code = Code.RETRY
@@ -130,10 +130,10 @@ class RetryLater(StemwatchError):
 
 
 class PauseService(StemwatchError):
-    """Submitting stops for everybody; `code` names the pause (`auth`, `credit`, `disk`, ...).
+    """A pause begins, which stops submissions; its name is `code` (`auth`, `credit`, `disk`, ...).
 
-    `after` is the number of seconds before the next attempt may be made, None where the policy
-    decides. `http_status` says that it is the word of a server.
+    `after` is the number of seconds before the next try, None where the backoff decides.
+    `http_status` is set if the fault is a server's answer.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The packages: are they there, asked without importing them, and what installs them."""
+"""Optional packages: whether they are installed, without importing them, and what installs them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stemwatch.errors import ConfigFault
 
 @dataclass(frozen=True)
 class Extra:
-    """One of pyproject.toml's: what `wants` it, its packages, and how to do without."""
+    """One extra of pyproject.toml: what `wants` it, its packages, and how to do `without`."""
 
     name: str
     wants: str
@@ -23,7 +23,7 @@ class Extra:
     without: str = ""
 
     def require(self) -> None:
-        """Raise ConfigFault, naming the command that mends it, when a package is missing."""
+        """Raise ConfigFault that names the installing command if a package is missing."""
         if missing := self._missing():
             raise ConfigFault(
                 f"{self.wants} needs packages that are not installed: {', '.join(missing)}.",
@@ -42,16 +42,16 @@ class Extra:
 
 
 def source(*extras: str) -> str | None:
-    """What pip is told to install this stemwatch again, with `extras`; None: that is not known.
+    """What pip installs to get this stemwatch with `extras`: its checkout or wheel.
 
-    Its checkout or wheel, as long as that is there.
+    None: that is not known, or no longer there.
     """
     path = _origin()
     return f"{path}[{','.join(extras)}]" if path is not None else None
 
 
 def reinstall(*extras: str) -> str:
-    """A command for a shell that puts every library back, in a version that goes with ours."""
+    """A shell command that reinstalls all libraries, in versions that fit this stemwatch."""
     path = _origin()
     what = ("." if path is None else path) + (f"[{','.join(extras)}]" if extras else "")
     place = " (in the checkout)" if path is None else ""
@@ -72,7 +72,7 @@ def installed(*packages: str) -> str:
 
 
 def _pip() -> str:
-    """With the pip of the environment that runs: another's is of no use."""
+    """The install command of the running environment's own pip."""
     return f"{shlex.quote(sys.executable)} -m pip install"
 
 
@@ -85,7 +85,7 @@ def _install(extra: str) -> str:
 
 
 def _origin() -> str | None:
-    from importlib import metadata  # only where it is asked for: it takes 20 ms
+    from importlib import metadata  # imported here, since it takes 20 ms
 
     try:
         found = metadata.distribution("stemwatch").read_text("direct_url.json")

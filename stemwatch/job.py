@@ -1,7 +1,7 @@
-"""One song on its way: its identity, its options and its states. No I/O.
+"""One song as a job: its identity, its options and its states. No I/O.
 
-Each state names what is already durable, so that a kill anywhere is safe. Waiting is a time
-(`not_before`) and a count (`attempts`), never a state; what is running is known in memory only.
+Each state names what is already durable, so that a kill at any moment is safe. Waiting is a time
+(`not_before`) and a count (`attempts`), never a state. Which jobs are running is in memory only.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from stemwatch.codes import rule_of
 
-# What each number of stems gives back, in the order of the API's documentation.
+# The stems that each number of stems gives, in the order of the API's documentation.
 STEMS: Mapping[int, tuple[str, ...]] = MappingProxyType(
     {
         2: ("vocals", "instrumental"),
@@ -27,7 +27,7 @@ FORMATS = ("wav", "flac", "mp3")
 
 
 class JobState(StrEnum):
-    """Where a job is; each word says what is true on disk."""
+    """The states of a job; each says what is true on disk."""
 
     QUEUED = "queued"  # settled, hashed, probed, in the journal; the file is in the inbox
     SUBMITTING = "submitting"  # intent and idempotency key are on disk; it may have been charged
@@ -35,16 +35,16 @@ class JobState(StrEnum):
     SEPARATED = "separated"  # the remote is done; tempo and key are on disk
     DELIVERED = "delivered"  # the folder is whole in the outbox; the original may not be filed yet
     DONE = "done"  # the original is filed
-    QUARANTINED = "quarantined"  # needs a person
-    GONE = "gone"  # taken back before it was submitted
+    QUARANTINED = "quarantined"  # the song needs a person
+    GONE = "gone"  # the file was taken back or replaced before it was submitted, or forgotten later
 
 
 _S = JobState
 TRANSITIONS: Mapping[JobState, frozenset[JobState]] = MappingProxyType(
     {
-        # queued -> delivered: the same content was paid for before, its stems are reused
+        # queued -> delivered: the same content was paid for before, and its stems are reused
         _S.QUEUED: frozenset({_S.SUBMITTING, _S.DELIVERED, _S.QUARANTINED, _S.GONE}),
-        # submitting -> queued: the server answered that it took nothing (429, 5xx, 401, ...)
+        # submitting -> queued: the server's answer shows that it accepted nothing (429, 401, ...)
         _S.SUBMITTING: frozenset({_S.SEPARATING, _S.QUEUED, _S.QUARANTINED}),
         _S.SEPARATING: frozenset({_S.SEPARATED, _S.QUARANTINED}),
         _S.SEPARATED: frozenset({_S.DELIVERED, _S.QUARANTINED}),
@@ -55,23 +55,23 @@ TRANSITIONS: Mapping[JobState, frozenset[JobState]] = MappingProxyType(
         _S.GONE: frozenset(),
     }
 )
-# Furthest along first: finishing what is paid for comes before paying for more.
+# The furthest state first: finishing paid songs comes before paying for others.
 ACTIVE = (_S.DELIVERED, _S.SEPARATED, _S.SEPARATING, _S.SUBMITTING, _S.QUEUED)
 IN_OUTBOX = (_S.DELIVERED, _S.DONE)
-TO_BE_FILED = (_S.DELIVERED, _S.QUARANTINED)  # all that is left is to move the original
+TO_BE_FILED = (_S.DELIVERED, _S.QUARANTINED)  # only the original remains to be moved
 MAY_BE_CHARGED = frozenset({_S.SUBMITTING, _S.SEPARATING, _S.SEPARATED, _S.DELIVERED, _S.DONE})
 
 
-# A job that came further has no fault to show any more.
+# The fields that every step forward clears, since the fault in them is over.
 CLEARED: Mapping[str, Any] = MappingProxyType(
     dict.fromkeys(("code", "message", "hint", "http_status", "unfiled"))
 )
 
 
 class Identity(NamedTuple):
-    """Which file it is: a path alone is not enough, another may take its name at any moment.
+    """Identifies a file beyond its path, which another file may take at any moment.
 
-    `size` in bytes, `mtime_ns` in nanoseconds.
+    `size` is in bytes, `mtime_ns` in nanoseconds.
     """
 
     device: int
@@ -84,13 +84,13 @@ class Identity(NamedTuple):
         return cls(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
 
 
-WANTED_BACK = "wanted_back"  # of an `Unfiled`: `retry` asked for the song
+WANTED_BACK = "wanted_back"  # the code of an `Unfiled` whose song `retry` asked for
 
 
 class Unfiled(NamedTuple):
-    """Why an original is not in the archive or the quarantine yet, after so many `tries`.
+    """Why an original is not in the archive or the quarantine yet, after `tries` tries.
 
-    Beside the job's own `code`: that says why it is in quarantine, whatever the disk does.
+    It is kept apart from the job's own `code`, which says why the job is in quarantine.
     """
 
     code: str
@@ -101,7 +101,10 @@ class Unfiled(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to make of a song. `mixes` are made here from the stems and cost nothing."""
+    """What to make of a song: the number of stems, their format and the mixes.
+
+    `mixes` holds the stems of each mix by its name. Mixes are made here and cost nothing.
+    """
 
     stems: int = 2
     format: str = "wav"
@@ -109,17 +112,17 @@ class Options:
 
 
 def content_key(sha256: str, options: Options, *, local: bool) -> str:
-    """What is paid for once: the content, the options that the API is asked for, and where.
+    """The key of what is paid for once: content, options of the API, and place of separation.
 
-    A preview made on this machine must not stand in for the stems that somebody pays for, so
-    `local` separates the two; mixes are left out, as they are made from the stems for free.
+    `local` is part of it because a preview made on this machine must not be reused as paid stems.
+    Mixes are not, since they are made from the stems for free.
     """
     return f"{sha256}:{options.stems}:{options.format}:{'local' if local else 'api'}"
 
 
 @dataclass(frozen=True)
 class Job:
-    """One row of the journal; evolved with `evolve`, never changed in place.
+    """One row of the journal. It is never changed in place: `evolve` gives a changed copy.
 
     Paths are `str` with surrogate escapes (stored as bytes). Times are Unix seconds. Durations are
     seconds of audio.
@@ -133,7 +136,7 @@ class Job:
     sha256: str
     content_key: str
     options: Options
-    outbox: str  # the folder that mirrors the inbox: absolute
+    outbox: str  # the folder for results, which mirrors the inbox: absolute
     origin: str = "inbox"  # inbox | split
     inbox: str | None = None  # the name of its inbox, where there are several
     owner: str | None = None  # the `split` process that works on it; None: the service
@@ -153,7 +156,7 @@ class Job:
     completed_at: float | None = None
     delivered_to: str | None = None  # the song's folder in the outbox: absolute
     filed_to: str | None = None  # where the original went (archive or quarantine); None: not moved
-    not_before: float = 0.0  # Unix seconds; claimed only after
+    not_before: float = 0.0  # Unix seconds; not claimed earlier
     attempts: int = 0
     code: str | None = None  # why it waits or is quarantined
     message: str | None = None
@@ -171,14 +174,14 @@ class Job:
 
     @property
     def named(self) -> dict[str, str | None]:
-        """Which song it is, for the log: two of one name lie in two folders, or inboxes."""
+        """The song's fields for the log. The name alone may be that of songs in several folders."""
         return {"name": self.name, "relpath": self.relpath, "inbox": self.inbox}
 
     def evolve(self, **changes: Any) -> Job:
-        """A copy with other values. Raises TypeError for what is no field."""
+        """A copy with other values. Raises TypeError for a name that is no field."""
         if not changes.keys() <= _FIELDS:
             raise TypeError(f"a Job has no {', '.join(changes.keys() - _FIELDS)}")
-        # Past __init__, which sets 35 fields one by one: a sixth of what a transition costs.
+        # Without __init__, which sets 35 fields one by one: that took a sixth of a transition.
         evolved = object.__new__(Job)
         vars(evolved).update(vars(self), **changes)
         return evolved
@@ -188,9 +191,9 @@ _FIELDS = frozenset(f.name for f in fields(Job))
 
 
 def resume_state(job: Job) -> JobState:
-    """Where a person's retry resumes: the furthest state that is already paid for.
+    """The state in which a retry resumes: the furthest one that is already paid for.
 
-    A job that the remote reported as failed (or lost) has nothing left to fetch and starts anew.
+    A job that the remote reported as failed or lost has nothing to fetch, and starts anew.
     """
     if job.remote_id is None or (job.code is not None and rule_of(job.code).anew):
         return JobState.QUEUED

@@ -1,8 +1,8 @@
-"""Importing a library without extras that it takes when they happen to be installed.
+"""Imports a library without the optional packages that it would load if they are installed.
 
-httpx brings a command line of its own and structlog a renderer for consoles. With rich, pygments
-and click in the environment (our own commands use them) they cost each start 100 ms and the
-service 10 MB, and it never calls them. Both libraries do without where such an import fails.
+httpx has a command line and structlog a renderer for consoles. If rich, pygments and click are
+installed, as our own commands need them, importing both libraries costs each start 100 ms and the
+service 10 MB, and the service never uses them. If these imports fail, both libraries do without.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import cast
 
 @contextmanager
 def without(*modules: str) -> Iterator[None]:
-    """Imports of `modules` fail in here, unless they are loaded already; afterwards they work.
+    """Make imports of `modules` fail in this block, unless they are loaded already.
 
-    For the import of one library at the head of a module. Another thread that imports one of
-    `modules` meanwhile would fail too: not for use once there are threads.
+    It is meant for importing one library at the head of a module. Don't use it once there are
+    threads: another thread's import of one of `modules` would fail as well.
     """
     absent = [name for name in modules if name not in sys.modules]
     for name in absent:
-        # Documented: None in `sys.modules` makes an import of that name raise.
+        # Python's documentation: None in `sys.modules` makes an import of that name raise.
         sys.modules[name] = cast(ModuleType, None)
     try:
         yield

@@ -1,4 +1,4 @@
-"""What a separation takes: songs of so many seconds, in files of so many bytes."""
+"""Limits of a separation: the shortest and longest song in seconds, the largest file in bytes."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ from dataclasses import dataclass
 from stemwatch.codes import Code
 from stemwatch.errors import Reject
 
-LEAST = 1.0  # seconds: in less there is nothing to separate, wherever that is done
-_ROUNDING = 1.0  # seconds by which a header may be off
+LEAST = 1.0  # seconds: a shorter file has nothing to separate, at any place
+_ROUNDING = 1.0  # seconds by which a header's length may be wrong
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Of one way to separate: seconds of audio (`longest` None: any), bytes of a file."""
+    """The limits of one wire, or of this machine.
+
+    `shortest` and `longest` (None: no limit) are seconds of audio, `largest` the bytes of a file.
+    """
 
     shortest: float = LEAST
     longest: float | None = None
     largest: int = 100 * 1024 * 1024
 
     def of_audio(self, seconds: float) -> Reject | None:
-        """Why a song that lasts so long can't be separated; None: it can."""
+        """Why a song of so many seconds can't be separated; None: it can."""
         if seconds < self.shortest:
             return Reject(
                 f"it lasts {seconds:.3f} s; only songs of {self.shortest:g} s and more are taken.",

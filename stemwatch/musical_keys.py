@@ -1,4 +1,4 @@
-"""Musical keys: "C# minor", "Gm", "Bb" in the notations that DJs sort by. Pure."""
+"""Musical keys: parses "C# minor", "Gm" or "Bb", and writes the notations of DJs. Pure."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ _KEY = re.compile(
     r"[\s_:-]*(?P<mode>[A-Za-z]*)\.?\s*",
     re.IGNORECASE,
 )
-# What sorts by the wheel writes its numbers instead: 8A, 08A; 1m, 6d.
+# Keys as numbers, in Camelot (8A, 08A) or Open Key (1m, 6d) notation.
 _WHEEL = re.compile(r"\s*0?(?P<number>1[0-2]|[1-9])\s*(?P<side>[ABMD])\s*", re.IGNORECASE)
 _NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
-_RAW_LIMIT = 100  # characters; what a server says is kept, but not a book
+_RAW_LIMIT = 100  # characters of a server's text that are kept
 
 
 def parse_key(raw: str | None) -> dict[str, str | None] | None:
     """The sidecar's `key` (raw, tonic, mode, camelot, open_key); None for None.
 
-    A bare capital is major, as in StemSplit's answers ("C#"), a bare small letter minor. The tonic
-    keeps the given spelling, sharp or flat. What can't be parsed keeps `raw` and nulls the rest.
+    A capital letter alone is major, as in StemSplit's answers ("C#"), a small letter alone minor.
+    The tonic keeps the given spelling, sharp or flat. If `raw` can't be parsed, all other keys are
+    None.
     """
     if raw is None:
         return None
@@ -44,7 +45,8 @@ def parse_key(raw: str | None) -> dict[str, str | None] | None:
     if found is None:
         return key
     word = found["mode"]
-    mode = _MODES.get(word if len(word) == 1 else word.lower())  # m and M differ, MIN and min don't
+    # The case matters for m and M only.
+    mode = _MODES.get(word if len(word) == 1 else word.lower())
     if mode is None:
         return key
     if not word and found["letter"].islower():
@@ -65,16 +67,16 @@ def parse_key(raw: str | None) -> dict[str, str | None] | None:
 
 
 def tag_key(key: Mapping[str, str | None] | None) -> str | None:
-    """A parsed key as ID3's TKEY wants it: "C#m", "Bb"; at most 3 characters, None if unknown."""
+    """A parsed key as ID3's TKEY has it: "C#m", "Bb"; at most 3 characters, None if unknown."""
     if key is None or key["tonic"] is None:
         return None
     return key["tonic"] + ("m" if key["mode"] == "minor" else "")
 
 
 def own_key(written: str) -> str | None:
-    """What a song's own tag says, as `tag_key` gives it: "A minor", "8A" and "1m" are "Am".
+    """The key in a song's own tag, in the form of `tag_key`: "A minor", "8A" and "1m" are "Am".
 
-    None where it is no key.
+    None: the tag holds no key.
     """
     wheel = _WHEEL.fullmatch(written)
     if wheel is None:

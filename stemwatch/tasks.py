@@ -1,7 +1,7 @@
-"""Tasks that run beside whoever started them: a fault that ends one is told, never lost.
+"""Background tasks that are supervised: a fault that ends one is reported, never lost.
 
-asyncio keeps a task's fault until somebody awaits the task. One that nobody awaits dies in silence,
-and its part of the work stands still for good.
+asyncio keeps a task's exception until the task is awaited. A task that is never awaited dies in
+silence, and its part of the work stands still for good.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ Broken = Callable[[BaseException], None]
 def supervised(
     work: Coroutine[Any, Any, T], broken: Broken, *, name: str | None = None
 ) -> asyncio.Task[T]:
-    """Start `work` as a task; a fault that ends it goes to `broken`, a cancellation does not."""
+    """Start `work` as a task; call `broken` with a fault that ends it, but not if cancelled."""
     task = asyncio.create_task(work, name=name)
     supervise(task, broken)
     return task
 
 
 def supervise(future: asyncio.Future[T], broken: Broken) -> None:
-    """The same for what was started already, such as a call in a thread."""
+    """The same for a future that was started already, such as a call in a thread."""
 
     def ended(future: asyncio.Future[T]) -> None:
         if not future.cancelled() and (fault := future.exception()) is not None:
@@ -34,9 +34,9 @@ def supervise(future: asyncio.Future[T], broken: Broken) -> None:
 
 
 async def kept_going(work: Callable[[], Awaitable[None]], broken: Broken, *, pause: float) -> None:
-    """Run `work` until it returns; after a fault, which `broken` is told, again in `pause` seconds.
+    """Run `work` until it returns; after a fault, call `broken` and try again in `pause` seconds.
 
-    For a part that others can do without for a while.
+    It is meant for a part of the service that may be missing for a while.
     """
     while True:
         try:

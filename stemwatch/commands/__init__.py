@@ -1,1 +1,1 @@
-"""One module a command: parse, call, print."""
+"""The commands of the command line, one module each: parse, call an operation, print."""

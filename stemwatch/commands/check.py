@@ -1,4 +1,4 @@
-"""`stemwatch check`: every fault at once, each with what mends it."""
+"""`stemwatch check`: finds every fault at once, and prints each with what mends it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def command(config_file: str | None, local: bool, notify: bool) -> int:
 
 
 def _configuration(fault: ConfigFault) -> list[Finding]:
-    """A finding for each sentence; how to mend them all stands below the last."""
+    """A finding for each fault of the configuration; the last one has the hint for all."""
     *first, last = (Finding(FAULT, sentence) for sentence in fault.faults)
     return [*first, replace(last, hint=fault.hint)]
 

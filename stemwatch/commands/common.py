@@ -1,4 +1,4 @@
-"""What several commands share: finding the configuration, and setting the log up."""
+"""Shared by the commands: finding the configuration and the key, starting the log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def config_option(function: Function) -> Function:
-    """`-c FILE`, with the places that are looked at otherwise."""
+    """Add the option `-c FILE`, whose help names the default places."""
     return click.option(
         "-c",
         "--config",
@@ -27,7 +27,7 @@ def config_option(function: Function) -> Function:
 
 
 def settings_of(config_file: str | None, *, local: bool = False) -> Settings:
-    """The configuration that is found. Raises ConfigFault, also when there is none."""
+    """The configuration that is found. Raises ConfigFault if it is faulty or there is none."""
     path = config.find(config_file, os.environ, os.getcwd())
     if path is None:
         raise config.not_found(os.environ, os.getcwd())
@@ -35,7 +35,7 @@ def settings_of(config_file: str | None, *, local: bool = False) -> Settings:
 
 
 def readable_of(config_file: str | None, *, local: bool = False) -> config.Reading:
-    """What can be read of the configuration that is found. Raises ConfigFault for nothing."""
+    """The readable part of the configuration that is found. Raises ConfigFault if there is none."""
     path = config.find(config_file, os.environ, os.getcwd())
     if path is None:
         raise config.not_found(os.environ, os.getcwd())
@@ -43,7 +43,7 @@ def readable_of(config_file: str | None, *, local: bool = False) -> config.Readi
 
 
 def settings_or_defaults(config_file: str | None, *, local: bool = False) -> Settings:
-    """The same, or the defaults where there is no configuration."""
+    """The configuration that is found, or the defaults. Raises ConfigFault if it is faulty."""
     path = config.find(config_file, os.environ, os.getcwd())
     if path is None:
         return config.defaults(env=os.environ, local=local)
@@ -51,7 +51,7 @@ def settings_or_defaults(config_file: str | None, *, local: bool = False) -> Set
 
 
 def key_of(settings: Settings) -> str | None:
-    """The API key; None only where this machine separates. Raises ConfigFault without one."""
+    """The API key, or None where this machine separates. Raises ConfigFault if it is missing."""
     found = api_key.load_key(settings, env=os.environ, cwd=os.getcwd())
     if found is None and not settings.local:
         raise api_key.no_key_fault()
@@ -59,7 +59,7 @@ def key_of(settings: Settings) -> str | None:
 
 
 def start_log(settings: Settings, secret: str | None, *, level: str | None = None) -> None:
-    """Log to standard error as configured, with the key removed from everything."""
+    """Log to standard error as configured, with `secret` removed from all lines."""
     secrets = [secret] if secret else []
     log.configure(level or settings.log.level, settings.log.format, secrets=secrets)
     log.report_crashes()

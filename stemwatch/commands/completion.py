@@ -6,7 +6,7 @@ import click
 from click.shell_completion import get_completion_class
 
 SHELLS = ("bash", "zsh", "fish")
-VARIABLE = "_STEMWATCH_COMPLETE"  # as click names it; the script sets it at every Tab
+VARIABLE = "_STEMWATCH_COMPLETE"  # click's name for it; the script sets it at every Tab
 
 
 @click.command("completion")
@@ -22,6 +22,6 @@ def command(shell: str) -> int:
     found = get_completion_class(shell)
     assert found is not None
     script = found(click.Group(), {}, "stemwatch", VARIABLE)
-    # Not `source()`: that asks the bash of this machine for its version, and it may have none.
+    # Not `source()`, which runs this machine's bash for its version: there may be no bash.
     click.echo(script.source_template % script.source_vars())
     return 0

@@ -1,4 +1,4 @@
-"""`stemwatch config`: what is in force, and where each key comes from."""
+"""`stemwatch config`: the value of each key in force, and where it comes from."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from stemwatch.operations.origins import Value, in_force
 from stemwatch.ui import plain, text
 
 SCHEMA = "stemwatch.config/1"
-_COMMENT = 48  # letters before it, where the value is no longer
+_COMMENT = 48  # the column of the comment, unless the value is longer
 
 
 @click.command("config")
@@ -58,13 +58,13 @@ def _entry(one: Value) -> dict[str, Any]:
 
 
 def _line(one: Value) -> str:
-    """`watch.mode: "auto"    # line 12`."""
+    """One line, such as `watch.mode: "auto"    # line 12`."""
     shown = f"{one.key}: {json.dumps(one.value, ensure_ascii=False)}"
     return f"{shown:<{_COMMENT}}  # {f'line {one.line}' if one.line is not None else one.by}"
 
 
 def _key(settings: config.Settings) -> str:
-    """Where it is, never what it is."""
+    """Where the API key is; never the key itself."""
     if settings.local:
         return "none is needed, this machine separates"
     try:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from stemwatch.server.made_song import SongFacts
 
 _FAILED, _QUARANTINED = 1, 3
-_EVERY = 0.2  # seconds between two looks
+_EVERY = 0.2  # seconds between two looks at the service
 _NAME = "Demo Song.wav"
 
 
@@ -73,7 +73,7 @@ def command(song: str | None, folder: str | None, stems: str, format_: str) -> i
 
 
 def _kept(demo: Demonstration) -> list[str]:
-    """What an interrupted demo leaves behind."""
+    """Lines about what an interrupted demo leaves behind."""
     return [
         f"Stopped; nothing is running now. Kept in {demo.folder}: the song, what is done of it, "
         f"and the log ({LOG}).",
@@ -84,7 +84,11 @@ def _kept(demo: Demonstration) -> list[str]:
 async def _through(
     demo: Demonstration, song: str | None, began: float, bars: Bars
 ) -> tuple[Job, SongFacts | None]:
-    """Wait for the service, drop the song, and follow it to its end."""
+    """Wait for the service, drop the song and follow it to its end.
+
+    Returns its job, and the facts of the made song (None for a song of the user). Raises
+    StemwatchError if the service ends or takes too long.
+    """
     while not _is_up(demo, began):
         _require(demo, began, None)
         await asyncio.sleep(_EVERY)
@@ -124,7 +128,7 @@ def _require(demo: Demonstration, since: float, job: Job | None) -> None:
 
 
 async def _conclude(demo: Demonstration, job: Job, facts: SongFacts | None) -> int:
-    """Check and show what is there now; the exit code."""
+    """Check and show the results; returns the exit code."""
     where = ""
     try:
         if job.state is not JobState.DONE or job.delivered_to is None:
@@ -146,7 +150,10 @@ async def _conclude(demo: Demonstration, job: Job, facts: SongFacts | None) -> i
 
 
 async def _verified(job: Job, folder: str) -> dict[str, Any]:
-    """The sidecar, once every stem has the hash that it says, and decodes to the song's length."""
+    """Check that all stems have their sidecar's hashes and decode to the song's length.
+
+    Returns the sidecar. Raises StemwatchError otherwise.
+    """
     found = await asyncio.to_thread(delivery.verify_folder, folder)
     audio = AudioHelper()
     try:
@@ -171,7 +178,7 @@ def _show(demo: Demonstration, folder: str, found: dict[str, Any], facts: SongFa
 
 
 def _in_short(found: dict[str, Any]) -> list[str]:
-    """A sidecar's keys, one a line, as wide as the terminal: whole it has fifty lines."""
+    """A sidecar's keys, one per line, cut at the terminal's width: in full it has fifty lines."""
     width = text.console().width - 2 if text.on_terminal() else None
     lines = [f'"{name}": {json.dumps(value, ensure_ascii=False)}' for name, value in found.items()]
     if width is None:

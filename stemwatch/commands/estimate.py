@@ -1,4 +1,4 @@
-"""`stemwatch estimate`: minutes and cost, before spending anything."""
+"""`stemwatch estimate`: minutes and cost of files and folders, before spending anything."""
 
 from __future__ import annotations
 
@@ -73,13 +73,13 @@ async def _estimate(settings: Settings, paths: Sequence[str], chosen: Inbox | No
 
 
 def _inbox_of_all(settings: Settings, paths: Sequence[str]) -> Inbox | None:
-    """The inbox that all of them lie in: its own budget counts too."""
+    """The inbox in which all paths lie, whose own budget counts as well; None: there is none."""
     names = {found and found[0].name for found in map(settings.inbox_of, paths)}
     return settings.inbox(names.pop()) if len(names) == 1 else None
 
 
 def _line(one: Estimate, settings: Settings) -> str:
-    """`3.65 min  0.37 USD  /music/song.mp3  (why)`: aligned, for reading and for `awk`."""
+    """One aligned line for people and `awk`: `3.65 min  0.37 USD  /music/song.mp3  (why)`."""
     why = f"  ({one.why})" if one.why else ""
     return f"{_minutes(one):>8} min  {_price(one, settings):>12}  {one.path}{why}"
 

@@ -52,6 +52,6 @@ def _print(document: plain.Document) -> None:
     from stemwatch.ui import past_songs
 
     console = text.console()
-    width = console.width if text.on_terminal() else math.inf  # one line each, for `grep`
+    width = console.width if text.on_terminal() else math.inf  # one line per song, for `grep`
     for line in past_songs.lines(document, width):
         console.print(line, soft_wrap=True)

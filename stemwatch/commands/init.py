@@ -54,7 +54,10 @@ def command(path: str | None, folders: str | None, systemd: bool, user: bool) ->
 
 
 def _refuse_beside_systemd(path: str | None, folders: str | None) -> None:
-    """What would be ignored: the printed lines write a configuration of their own."""
+    """Raise UsageError for arguments that would have no effect beside --systemd.
+
+    The printed commands write a configuration of their own.
+    """
     given = [name for name, value in (("PATH", path), ("--folders", folders)) if value is not None]
     if given:
         raise click.UsageError(
@@ -63,9 +66,9 @@ def _refuse_beside_systemd(path: str | None, folders: str | None) -> None:
 
 
 def _write(path: str, folders: str | None) -> Settings:
-    """The configuration and its folders; where these can't be made, the file goes again.
+    """Write the configuration and make its folders; if that fails, remove the file again.
 
-    Left behind, it would be refused as somebody's own at the next try.
+    The next try would refuse to replace a file that was left behind.
     """
     config.write_example(path, folders)
     try:

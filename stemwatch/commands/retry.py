@@ -95,7 +95,7 @@ async def _bring_back(
 async def _forget(
     journal: Journal, picked: Sequence[Job], settings: Settings, *, named: bool
 ) -> int:
-    """Strike what has no file; a file that is there is never touched, named or not."""
+    """Remove entries without a file from the list; returns the exit code. No file is touched."""
     running, _ = service(settings.state_dir)
     struck = kept = unsure = 0
     for job in picked:
@@ -124,7 +124,7 @@ def _list(jobs: Sequence[Job]) -> int:
 async def _pick(
     journal: ReadOnlyJournal, jobs: Sequence[Job], names: Sequence[str]
 ) -> tuple[list[Job], int]:
-    """The jobs that are meant, in order; or the exit code of what is wrong with the names."""
+    """The jobs that `names` mean, in order, and the exit code: 0, or that of a bad name."""
     if not names:
         return list(jobs), 0
     picked: dict[int, Job] = {}
@@ -153,7 +153,7 @@ async def _unknown(journal: ReadOnlyJournal, jobs: Sequence[Job], name: str) -> 
 
 
 def _agreed(jobs: Sequence[Job], *, yes: bool) -> list[Job] | None:
-    """Those that may be retried; None: somebody has to decide who can't be asked here."""
+    """The jobs that may be retried; None: a person has to decide, and can't be asked here."""
     doubtful = [job for job in jobs if job.code == Code.SUBMISSION_UNCONFIRMED]
     if not doubtful or yes:
         return list(jobs)
@@ -176,7 +176,7 @@ def _confirmed(job: Job) -> bool:
 
 
 async def _one(journal: Journal, job: Job, settings: Settings, *, running: bool) -> bool:
-    """Retry one and say what came of it; False where it stays in quarantine."""
+    """Retry one job and print the result; False if it stays in quarantine."""
     try:
         inbox = retrying.inbox_of(settings, job)
         done = await bring_back(journal, job, inbox, running=running)

@@ -1,4 +1,4 @@
-"""`stemwatch run`: the service."""
+"""`stemwatch run`: the service, which watches the inbox until it is stopped."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def command(config_file: str | None, once: bool, local: bool) -> int:
     from stemwatch.service.app import run_service
 
     def read() -> Settings:
-        """The same file again, wherever it was found."""
+        """Read the same configuration file again."""
         found = config.load(settings.source or "", env=os.environ, local=local)
         if key_of(found) != key:
             log.warning("config.needs_restart", keys=["the API key"], hint="Restart it for this.")

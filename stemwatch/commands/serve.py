@@ -18,11 +18,11 @@ from stemwatch.server.options import DAY, Options
 
 KEY_VARIABLE = "STEMWATCH_SERVE_KEY"
 PORT = 8700
-_LONGEST = 87600.0  # hours, ten years: no disk holds out longer
+_LONGEST = 87600.0  # hours, which is ten years: no disk lasts longer
 
 
 def _hours(_context: click.Context, _option: click.Parameter, given: float) -> float:
-    if 0.0 < given <= _LONGEST:  # not so for nan
+    if 0.0 < given <= _LONGEST:  # False for nan
         return given
     raise click.BadParameter(f"{given:g} is not above 0 and at most {_LONGEST:g} hours.")
 
@@ -75,7 +75,7 @@ def command(
 
     Without a key, everybody who reaches the address may use it; on loopback that is nobody else.
     """
-    # Out of the environment either way: the engine's processes have no use for it.
+    # Always taken out of the environment, since the engine's processes must not have it.
     key = os.environ.pop(KEY_VARIABLE, "").strip() or None
     if key_file is not None:
         key = _secret(key_file, "--key-file")
@@ -86,7 +86,10 @@ def command(
 
 
 def _secret(file: str, option: str) -> str | None:
-    """What a file holds; the checks, and their words, are those of the service's own key file."""
+    """The secret in `file`, with the checks and messages of the service's own key file.
+
+    Raises ConfigFault that names `option`.
+    """
     settings = config.defaults(env=os.environ)
     api = replace(settings.api, key_file=os.path.abspath(file))
     try:

@@ -73,13 +73,13 @@ def command(
 
 
 def _tell(fault: BaseException) -> None:
-    """What ended it, where a share that hangs keeps the usual way of telling it."""
+    """Print the fault that ended the run, where a hanging share prevents the usual report."""
     words = str(fault) if isinstance(fault, StemwatchError) else "".join(format_exception(fault))
     click.echo(f"stemwatch: {redacted(words.rstrip())}", err=True)
 
 
 def _options(settings: Settings, stems: str | None, format_: str | None) -> Options:
-    """The configuration's, with what the command line says instead."""
+    """The configuration's options, overridden by those of the command line."""
     chosen = settings.separation
     number = int(stems) if stems else chosen.stems
     mixes = dict(chosen.mixes) if number == chosen.stems else {}

@@ -15,7 +15,7 @@ from stemwatch.operations.status import Document, standing
 from stemwatch.ui import plain, text
 
 _EVERY = 1.0  # seconds between two looks
-_INBOXES = 5  # every so many of them, what lies in the inboxes is looked at, too
+_INBOXES = 5  # every so many looks, the inboxes are scanned as well
 
 
 @click.command("status")
@@ -46,7 +46,7 @@ def _look(settings: Settings, earlier: Document | None = None) -> Document:
 
 
 def _looks(settings: Settings) -> Iterator[Document]:
-    """One look a second, for ever."""
+    """Yield a document every second, without end."""
     document: Document | None = None
     for number in itertools.count():
         document = _look(settings, document if number % _INBOXES else None)
@@ -70,7 +70,7 @@ def _watch(settings: Settings, *, as_json: bool) -> int:
         else:
             _changes(settings, as_json=as_json)
     except KeyboardInterrupt:
-        pass  # the way to end it
+        pass  # Ctrl-C is the way to end it
     return 0
 
 

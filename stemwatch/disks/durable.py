@@ -1,6 +1,6 @@
-"""Durable, never overwriting: fsync, rename without replacing, and what a disk's refusal means.
+"""Durable writes: fsync, renames that replace nothing, disk errors turned into our faults.
 
-Measured on ext4 (facts/failures.md): a rename without fsync lost the file in every power cut.
+Measured on ext4: a rename without an fsync before it lost the file in every power cut.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from stemwatch.errors import PauseService, RetryLater
 
 _RENAME_NOREPLACE = 1
 _AT_FDCWD = -100
-# What an old kernel, a network file system or a sandbox answers to renameat2's flag.
+# Errors of an old kernel, a network file system or a sandbox that does not know renameat2's flag.
 _UNSUPPORTED = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
-_LOOKS = 5  # at a folder whose parent neighbours remove at the same time
+_LOOKS = 5  # tries to make a folder whose parent another process removes at the same time
 _NO_LINKS = {errno.EPERM, errno.EMLINK, errno.EACCES}
-# A share mounted by a program such as rclone; on a disk that is really ill, all else fails as well.
+# Errors of `link` on a share mounted by a program such as rclone. A failing disk gives EIO too, but
+# there the next call fails as well.
 _NO_CLAIMS = {errno.EIO, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
-# A disk or a share that is ill or away, whatever file was asked for.
+# Errors of a disk or share that fails or is away, whatever the file.
 UNREACHABLE = frozenset(
     {
         errno.EIO,
@@ -56,9 +57,10 @@ _HINTS = {
 
 @contextlib.contextmanager
 def disk_faults(path: str) -> Iterator[None]:
-    """Turn a disk's refusal under `path` into PauseService(code="disk"), the rest into RetryLater.
+    """Turn an OSError into PauseService(code="disk") if the disk is at fault, else RetryLater.
 
-    Wrap whatever writes there, downloads included: a full disk must stop submitting, not lose jobs.
+    Use it around all that writes below `path`, downloads included: a full disk must stop
+    submissions and lose no job.
     """
     try:
         yield
@@ -79,7 +81,7 @@ def disk_faults(path: str) -> Iterator[None]:
 
 
 def _in_the_way(path: str) -> str | None:
-    """The uppermost part of `path` that is there and is no folder."""
+    """The uppermost part of `path` that exists and is no folder; None: there is none."""
     found = None
     while path != os.path.dirname(path):
         if os.path.exists(path) and not os.path.isdir(path):
@@ -89,7 +91,10 @@ def _in_the_way(path: str) -> str | None:
 
 
 def require_root(path: str) -> None:
-    """A configured folder must be there: making it would fill the disk under an absent mount."""
+    """Raise PauseService(code="disk") unless the configured folder `path` exists.
+
+    It is never made here: without its mount, the files would go to the disk below.
+    """
     if os.path.isdir(path):
         return
     if (file := _in_the_way(path)) is not None:
@@ -104,14 +109,14 @@ def require_root(path: str) -> None:
 
 
 def free_bytes(path: str) -> int:
-    """Bytes that this user may still write to the file system of `path`."""
+    """Bytes that this user may still write to the disk of `path`. Raises as `disk_faults` does."""
     with disk_faults(path):
         found = os.statvfs(path)
     return found.f_bavail * found.f_frsize
 
 
 def name_max(path: str) -> int:
-    """Longest file name in bytes; encrypted folders of some NAS allow 143 only."""
+    """The longest file name in `path` in bytes: 255, or less, such as 143 in encrypted folders."""
     try:
         return min(255, os.pathconf(path, "PC_NAME_MAX"))
     except (OSError, ValueError):
@@ -119,12 +124,12 @@ def name_max(path: str) -> int:
 
 
 def fsync_path(path: str) -> None:
-    """Flush a file, or a directory's entries, to the disk."""
+    """Flush a file, or a directory's entries, to the disk. Raises OSError."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
     except OSError as fault:
-        # Some network file systems can't fsync a directory; theirs are written through anyway.
+        # Some network file systems can't fsync a directory: they write its entries at once anyway.
         if fault.errno != errno.EINVAL or not stat.S_ISDIR(os.fstat(fd).st_mode):
             raise
     finally:
@@ -132,10 +137,10 @@ def fsync_path(path: str) -> None:
 
 
 def make_dirs(path: str, *, root: str, flush: bool = True) -> None:
-    """Create `path` and its missing parents below `root`; `flush`: each one's entry to the disk.
+    """Create `path` and its missing parents below `root`; with `flush`, flush each one's entry.
 
-    Raises PauseService(code="disk") where `root` is missing. It was there a moment ago: its mount
-    is away since, and what is made below a mount point is hidden when the mount comes back.
+    Raises PauseService(code="disk") if `root` is missing, and OSError. A missing root means that
+    its mount went away: folders made below the mount point would be hidden when it comes back.
     """
     if path.rstrip("/") == root.rstrip("/"):
         require_root(root)
@@ -149,10 +154,10 @@ def make_dirs(path: str, *, root: str, flush: bool = True) -> None:
             return
         except FileNotFoundError:
             parent = os.path.dirname(path)
-            # Its parent is there and it still is ENOENT: so exFAT refuses a name.
+            # ENOENT although the parent exists: exFAT refuses a name in this way.
             if parent == path or not looks_left:
                 raise
-            # Then again: a neighbour may have removed it meanwhile.
+            # Make the parent, and try again: another process may have removed it meanwhile.
             make_dirs(parent, root=root, flush=flush)
         else:
             if flush:
@@ -161,9 +166,9 @@ def make_dirs(path: str, *, root: str, flush: bool = True) -> None:
 
 
 def rename_noreplace(source: str, target: str) -> None:
-    """Rename, or raise FileExistsError; nothing that is there is ever replaced.
+    """Rename `source`, or raise FileExistsError: an existing `target` is never replaced.
 
-    OSError with EXDEV if the two are on different mounts.
+    Raises OSError with EXDEV if the two are on different mounts.
     """
     call = _renameat2()
     failed = call(source, target) if call else errno.ENOSYS
@@ -177,7 +182,7 @@ def _rename_without_flag(source: str, target: str) -> None:
     if os.path.lexists(target):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
     if stat.S_ISDIR(os.lstat(source).st_mode):
-        # rename(2) of a directory refuses files and folders with anything inside by itself.
+        # rename(2) of a directory itself refuses to replace a file, or a folder that is not empty.
         try:
             os.rename(source, target)
         except OSError as fault:
@@ -189,13 +194,13 @@ def _rename_without_flag(source: str, target: str) -> None:
         os.link(source, target, follow_symlinks=False)
     except OSError as fault:
         if fault.errno in _NO_CLAIMS:
-            # An empty file made there is uploaded seconds later: over the song that has its name
-            # by then. The instant since the look above is what remains without it.
+            # No claim here: such a share uploads the empty file seconds later, over the song that
+            # has its name by then. Only the instant since `lexists` above is unprotected.
             os.rename(source, target)
             return
         if fault.errno not in _NO_LINKS:
             raise
-        # No hard links either (FAT, some shares): claim the name, then replace only our claim.
+        # No hard links (FAT, some shares): claim the name with an empty file, then replace that.
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
         try:
             os.rename(source, target)
@@ -217,7 +222,7 @@ def _renameat2() -> Callable[[str, str], int] | None:
     call.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint]
 
     def rename(source: str, target: str) -> int:
-        """0 or the errno."""
+        """Returns 0 or the errno."""
         pair = os.fsencode(source), os.fsencode(target)
         if call(_AT_FDCWD, pair[0], _AT_FDCWD, pair[1], _RENAME_NOREPLACE) == 0:
             return 0
@@ -227,12 +232,13 @@ def _renameat2() -> Callable[[str, str], int] | None:
 
 
 def write_file(path: str, data: bytes, *, replace: bool = False, mode: int = 0o666) -> None:
-    """Write a small file whole and durably; FileExistsError if it is there and not `replace`.
+    """Write a small file durably and as a whole. Its mode is `mode` without the umask.
 
-    Two writers of one path need a lock between them. `mode` less the umask is that of a new file.
+    Raises FileExistsError if `path` exists and `replace` is False. Two writers of one path need a
+    lock between them.
     """
     folder, name = os.path.split(path)
-    # Named after the file, so that what a kill left is taken away by the next try.
+    # Named after the file, so that the next try removes what a kill left.
     part = os.path.join(
         folder, f".stemwatch-{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}.part"
     )
@@ -255,7 +261,10 @@ def write_file(path: str, data: bytes, *, replace: bool = False, mode: int = 0o6
 
 
 def sha256_of(path: str) -> tuple[str, int]:
-    """SHA-256 (hex) and length in bytes of a regular file; never follows a link, never blocks."""
+    """SHA-256 (hex) and length in bytes of a regular file. Raises OSError for any other entry.
+
+    It never follows a symlink, and never blocks on a FIFO.
+    """
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         found = os.fstat(fd)
@@ -268,9 +277,9 @@ def sha256_of(path: str) -> tuple[str, int]:
 
 @contextlib.contextmanager
 def locked(folder: str) -> Iterator[None]:
-    """Hold `folder`'s lock against other threads and processes that look before they rename.
+    """Hold a lock on `folder` against threads and processes that check a name before a rename.
 
-    Best effort: where a share can't lock, the rename itself still refuses to replace.
+    It is a best effort: where a share can't lock, the rename itself still replaces nothing.
     """
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

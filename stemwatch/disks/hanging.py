@@ -1,7 +1,7 @@
-"""Asking disks that may never answer: a network mount that hangs must not hang the service.
+"""Bounded waits for disks that may never answer, such as a hanging network mount.
 
-A call into such a mount can't be interrupted from outside, so it gets a thread that nobody joins;
-what waits is a task, and no longer than it has patience.
+A call into such a mount can't be interrupted, so it gets a thread that is never joined. A task
+waits for it, and only for so many seconds.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Look = Callable[[str], Any]
 
 
 class NoAnswer(Exception):
-    """The disk of `path` did not answer; perhaps it never will."""
+    """The disk of `path` did not answer in time, and may never do so."""
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
@@ -30,7 +30,7 @@ class NoAnswer(Exception):
 
 @dataclass(slots=True)
 class _Asked:
-    """`look` at each of `paths`, in turn; `at` is the one that is being looked at."""
+    """One call of `look` for each of `paths`, in turn; `at` is the path of the call under way."""
 
     look: Look
     paths: tuple[str, ...]
@@ -41,7 +41,7 @@ class _Asked:
     def run(self) -> None:
         self.answer.set_running_or_notify_cancel()
         found = []
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with suppress(RuntimeError):  # the loop is closed, so no task waits any more
             try:
                 for path in self.paths:
                     self.at = path
@@ -53,7 +53,10 @@ class _Asked:
 
 
 class Reach:
-    """Looks at disks, by their paths. While one look hangs, the next ones fail at once."""
+    """Makes calls to disks in threads. While a call hangs, the same call fails at once.
+
+    `patience` is in seconds.
+    """
 
     def __init__(self, patience: float = PATIENCE) -> None:
         self._patience = patience
@@ -61,10 +64,10 @@ class Reach:
         self._idle: list[_Looker] = []
 
     async def ask(self, look: Look, *paths: str, times: int = 1) -> list[Any]:
-        """What `look` returns or raises for each path; NoAnswer after `times` the patience.
+        """The results of `look` for each path. Raises what it raises, NoAnswer if the disk hangs.
 
-        Whoever asks the same while a look is under way shares it: ten songs that end at the same
-        moment are one look at the outbox.
+        It hangs after `times` the patience. Callers who ask the same meanwhile share the call: ten
+        songs that end at the same moment cost one look at the outbox.
         """
         if not paths:
             return []
@@ -77,7 +80,7 @@ class Reach:
             raise NoAnswer(asked.at)
         waiting = asyncio.wrap_future(asked.answer)
         waiting.add_done_callback(_forget)
-        # Not cancelled with whoever waits: others may wait for it too.
+        # `wait` does not cancel the call with its caller: other tasks may wait for it too.
         done, _ = await asyncio.wait({waiting}, timeout=self._patience * times)
         if not done:
             asked.hangs = True
@@ -86,7 +89,7 @@ class Reach:
 
 
 class _Looker:
-    """A thread that looks, again and again: starting one costs more than most looks."""
+    """A thread that makes one call after another: starting one costs more than most calls."""
 
     def __init__(self, idle: list[_Looker]) -> None:
         self.work: SimpleQueue[_Asked] = SimpleQueue()
@@ -101,4 +104,4 @@ class _Looker:
 
 def _forget(answered: asyncio.Future[list[Any]]) -> None:
     if not answered.cancelled():
-        answered.exception()  # whoever asked may have gone: then nobody else looks at it
+        answered.exception()  # or asyncio warns of a fault whose caller was cancelled

@@ -6,15 +6,15 @@ import hashlib
 import os
 import threading
 
-# Sixteen threads may be at it at once, and what a thread's heap has grown to is seldom given back:
-# with 1 MiB each, ten songs at work had 66 MB resident instead of 46.
+# Sixteen threads may hash at once, and the memory of a thread's heap is seldom given back: with
+# buffers of 1 MiB, ten songs at work took 66 MB of resident memory instead of 46.
 _BUFFER = 64 * 1024
 
 
 def sha256(fd: int, size: int, given_up: threading.Event | None = None) -> str:
-    """Hex digest of the first `size` bytes, or of all there are. Raises OSError.
+    """Hex digest of the first `size` bytes, or of fewer if the file is shorter. Raises OSError.
 
-    `given_up`: set by whoever lost interest; then InterruptedError is raised soon.
+    `given_up`: once the caller sets it, InterruptedError is raised soon.
     """
     digest, offset = hashlib.sha256(), 0
     buffer = memoryview(bytearray(_BUFFER))

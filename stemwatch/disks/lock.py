@@ -1,4 +1,4 @@
-"""One service a state directory: a lock that the kernel gives back when its holder dies."""
+"""The lock for one service per state directory; the kernel frees it when the holder dies."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import time
 
 from stemwatch.errors import AlreadyRunning
 
-SERVICE = "lock"  # the name of the service's own in the state directory
+SERVICE = "lock"  # the name of the service's lock in the state directory
 TRIES = 4
 
 
 class InstanceLock:
-    """An exclusive flock on `path`; holds the pid of its holder, for people to read."""
+    """An exclusive flock on the file `path`, which holds the holder's pid for people to read."""
 
     def __init__(self, path: str) -> None:
-        """Take the lock. Raises AlreadyRunning if somebody has it."""
+        """Take the lock. Raises AlreadyRunning if another process has it."""
         self.path = path
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         if not self._locked():
@@ -30,7 +30,7 @@ class InstanceLock:
         os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
 
     def _locked(self) -> bool:
-        """`is_held` takes the lock for an instant: one refusal is not yet another service."""
+        """Try several times: one refusal may come from `is_held`, which takes the lock briefly."""
         for _ in range(TRIES):
             try:
                 fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -50,7 +50,7 @@ def owners(state_dir: str) -> str:
 
 
 def of_owner(state_dir: str, owner: str | None) -> str:
-    """The lock of a job's owner; None: the service's."""
+    """The path of the lock of a job's owner; `owner` None is the service."""
     if owner is None:
         return os.path.join(state_dir, SERVICE)
     return os.path.join(owners(state_dir), f"{owner}.lock")

@@ -1,4 +1,4 @@
-"""On what kind of disk a folder is, and whether its changes can be heard of."""
+"""Mount points: the file system of a folder, and whether inotify reports its changes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 Mode = Literal["inotify", "poll"]
 
-# File systems that others write to: their changes cause no events on this machine.
+# File systems that other machines write to: those changes cause no events on this machine.
 # fmt: off
 _POLLED = frozenset({
     "nfs", "nfs4", "cifs", "smb2", "smb3", "smbfs", "ncpfs", "afs", "coda", "9p", "v9fs", "davfs",
@@ -18,7 +18,7 @@ _POLLED = frozenset({
     "virtiofs", "vboxsf", "vmhgfs", "hgfs", "prl_fs", "drvfs", "fuse", "autofs",
 })
 # fmt: on
-# Local ones that tell of every change by a ctime of their own; FAT and exFAT keep only an mtime.
+# Local file systems on which every change sets the ctime; FAT and exFAT keep only an mtime.
 _CTIMES = frozenset({"ext4", "xfs", "btrfs", "f2fs", "bcachefs", "zfs", "tmpfs", "overlay"})
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
@@ -32,16 +32,16 @@ class Mount(NamedTuple):
 
 
 class WatchMode(NamedTuple):
-    """How to watch a folder; `reason` is a sentence for the log and `status`, "" for the usual."""
+    """How to watch a folder. `reason` is a sentence for the log and `status`, "" for inotify."""
 
     mode: Mode
     reason: str
-    network: bool  # settle slowly, and don't trust inodes
-    ctimes: bool = False  # a file whose ctime is the same was not changed
+    network: bool  # files settle slowly there, and inodes can't be trusted
+    ctimes: bool = False  # a file with an unchanged ctime was not changed
 
 
 def mount_of(path: str, mountinfo: str) -> Mount | None:
-    """The mount that `path` (absolute, resolved) is on, by the text of /proc/self/mountinfo."""
+    """The mount of `path` (absolute, resolved), from the text of /proc/self/mountinfo; or None."""
     best: Mount | None = None
     for line in mountinfo.split("\n"):
         before, dash, after = line.partition(" - ")
@@ -57,17 +57,20 @@ def mount_of(path: str, mountinfo: str) -> Mount | None:
 
 
 def polls(fstype: str) -> bool:
-    """Must a folder on this file system be polled?
+    """Whether a folder on this file system has to be polled.
 
-    `fuse.*` is polled, `fuseblk` is not: that is a local disk (NTFS, exFAT) whose every change
-    goes through this kernel. overlay tells of what is written through it, which is all there is.
+    `fuse.*` is polled. `fuseblk` is not: it is a local disk (NTFS, exFAT), and each change goes
+    through this kernel. overlay reports all writes through it, and there are no others.
     """
     return fstype in _POLLED or fstype.startswith("fuse.")
 
 
 def watch_mode(setting: str, path: str) -> WatchMode:
-    """How to watch `path`; `setting` is auto, inotify or poll. Looks at the real mount table."""
-    os.stat(path)  # an automount shows its real file system only once it was touched
+    """How to watch `path`, by the system's mount table. `setting` is auto, inotify or poll.
+
+    Raises OSError if `path` can't be reached.
+    """
+    os.stat(path)  # an automount mounts its real file system only at the first access
     try:
         raw = Path("/proc/self/mountinfo").read_bytes()
     except OSError:

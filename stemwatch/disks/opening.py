@@ -1,4 +1,4 @@
-"""Opening one file of the inbox without being trapped by what it may have become."""
+"""Opens one file of the inbox safely, whatever may have taken its name."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import stat
 from stemwatch.job import Identity
 
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
-# Nothing of that name, or no longer a file: a symlink (ELOOP), a socket or idle FIFO (ENXIO).
+# There is no such name, or it is no file: a symlink (ELOOP), a socket or an idle FIFO (ENXIO).
 _GONE = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.EISDIR, errno.ENAMETOOLONG}
 )
 
 
 class NotYet(OSError):
-    """The file is there and can't be opened now: EBUSY, EACCES, ETXTBSY, ESTALE, EIO, ..."""
+    """The file exists but can't be opened now: EBUSY, EACCES, ETXTBSY, ESTALE, EIO, ..."""
 
     @classmethod
     def of(cls, error: OSError, path: str) -> NotYet:
@@ -24,13 +24,13 @@ class NotYet(OSError):
 
 
 def open_regular(path: str) -> int:
-    """A descriptor to read the regular file at `path`; the caller closes it.
+    """A descriptor for reading the regular file at `path`; the caller closes it.
 
-    Raises `FileNotFoundError` when there is no regular file of that name, `NotYet` when there may
-    be one and it can't be opened now.
+    Raises `FileNotFoundError` if there is no regular file of that name, `NotYet` if there may be
+    one that can't be opened now.
     """
     try:
-        # O_NONBLOCK: a plain open of a FIFO waits for ever; O_NOFOLLOW: no way out of the inbox.
+        # O_NONBLOCK: opening a FIFO must not wait for ever. O_NOFOLLOW: no symlink leads elsewhere.
         fd = os.open(path, _FLAGS)
     except OSError as error:
         if error.errno in _GONE:
@@ -48,7 +48,7 @@ def open_regular(path: str) -> int:
 
 
 def sample(path: str) -> Identity | None:
-    """The identity of the regular file at `path` now; None: gone. Raises `NotYet`."""
+    """The identity of the regular file at `path` now; None: it is gone. Raises `NotYet`."""
     try:
         fd = open_regular(path)
     except FileNotFoundError:
@@ -62,7 +62,7 @@ def sample(path: str) -> Identity | None:
 
 
 def sample_all(paths: list[str]) -> list[tuple[str, Identity | NotYet | None]]:
-    """Each path with its `sample`, or with why there is none yet."""
+    """Each path with its `sample`, or with the NotYet that it raised."""
     seen: list[tuple[str, Identity | NotYet | None]] = []
     for path in paths:
         try:

@@ -1,4 +1,4 @@
-"""Reading from a disk that may hang: waited for as long as it answers at all."""
+"""Reads from a disk that may hang, for as long as the disk answers at all."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 T = TypeVar("T")
-SLOW = 10.0  # seconds of one look until the disk is asked whether it answers at all
+SLOW = 10.0  # seconds after which a slow call's disk is asked whether it answers at all
 
 
 async def patiently(
     answers: Callable[[], Awaitable[None]], call: Callable[..., T], *at: object
 ) -> T:
-    """`call(*at)` in a thread; while it is slow, `answers` may raise, and its fault is raised here.
+    """The result of `call(*at)` in a thread. While it is slow, awaits `answers` again and again.
 
-    The thread of a call that is given up stays in it until the disk is back: who calls must not
-    come again before `answers` says so.
+    Raises what `call` raises, or what `answers` raises to give the call up. The thread of such a
+    call stays in it until the disk is back, so don't call again before `answers` returns.
     """
     work = asyncio.ensure_future(asyncio.to_thread(call, *at))
     try:

@@ -1,4 +1,4 @@
-"""Where the user's files are, and whether the disks that they are on are really there."""
+"""The user's folders (`Place`), and whether the disks that they are on are mounted."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ HUNG = (
     "Look at that disk or at the server of that network mount; nothing is forgotten, and work goes "
     "on by itself once it answers."
 )
-_LONG_LISTING = 6  # 60 s: a cloud's folder of 20,000 songs is asked for page by page
-_RAW = "surrogateescape"  # names of folders need not be UTF-8, what the journal notes has to be
+_LONG_LISTING = 6  # times the patience, so 60 s: a cloud lists 20,000 songs page by page
+_RAW = "surrogateescape"  # a folder's name need not be UTF-8, but the journal's text has to be
 
 
 @dataclass(slots=True)
 class Anchor:
-    """One folder, and the top of the disk that it was on when it was last believed to be there.
+    """One folder, and the top folder of the disk that it is believed to be on.
 
     The top is found by device numbers, not in the mount table: bind mounts of one disk, such as
-    systemd's `ReadWritePaths=` or a container's volumes make, come and go with the configuration.
+    those of systemd's `ReadWritePaths=` or of a container's volumes, change with the configuration.
     """
 
     path: str
-    device: int | None = None  # st_dev; None: its disk is awaited
+    device: int | None = None  # st_dev; None: the disk of an earlier run is awaited
     top: str = "/"
 
     def holds(self) -> bool:
-        """False while the folder's disk is away: what lies below its mount point is another's.
+        """Whether the folder's disk is mounted. While it is not, the folder is on another disk.
 
-        A remount may have another device number; what counts is that its top is as deep again.
+        A remount may have another device number. It is the same disk if its top is as deep again.
         """
         try:
             device = os.stat(self.path).st_dev
@@ -57,10 +57,10 @@ class Anchor:
         return True
 
     def recall(self, before: str) -> None:
-        """Await the disk that an earlier run had noted, if its place is empty now.
+        """Await the disk that an earlier run noted in `before`, if the folder is empty now.
 
-        Started before its disk was mounted: an empty folder proves nothing about the queue, and
-        what was put there would be hidden by the mount.
+        The service may have started before the disk was mounted. Then the empty folder proves
+        nothing about the queue, and files put there would be hidden by the mount.
         """
         number, _, top = before.partition(" ")
         if self.device is None or len(self.top) >= len(top) or number == str(self.device):
@@ -70,15 +70,16 @@ class Anchor:
 
     @property
     def fact(self) -> str:
-        """What the next run is told."""
+        """The text that the next run's `recall` is given."""
         return f"{self.device} {self.top}"
 
 
 @dataclass(slots=True)
 class Place:
-    """The folders (absolute). `split` has no inbox, no quarantine and no archive, and no anchors.
+    """The folders of one inbox (absolute paths), and calls that check their disks.
 
-    `anchors` are those of the service, by path.
+    `anchors` are those of the service, by path. A `split` has neither inbox, quarantine nor
+    archive, and no anchors.
     """
 
     outbox: str
@@ -86,7 +87,7 @@ class Place:
     quarantine: str | None = None
     archive: str | None = None
     after_success: str = "keep"
-    network: bool = False  # inodes may be made up there: they are not compared
+    network: bool = False  # inodes may be invented there, so they are not compared
     anchors: dict[str, Anchor] = field(default_factory=dict)
     unlisted: str | None = None  # a folder of the outbox that a start could not read
     reach: Reach = field(default_factory=Reach)
@@ -98,10 +99,9 @@ class Place:
         return [path for path in roots if path is not None]
 
     async def require_inbox(self) -> None:
-        """Raise PauseService(code="inbox") while its mount is gone, or can't be listed.
+        """Raise PauseService(code="inbox") while the inbox is away, hangs or can't be listed.
 
-        What is missing then proves nothing: files of a vanished mount must not be taken for files
-        that the user took back.
+        Files that are missing then must not be taken for files that the user took back.
         """
         if self.inbox is None or self.inbox not in self.anchors:
             return
@@ -119,11 +119,11 @@ class Place:
             raise PauseService(f"the inbox {self.inbox} is not there.", code=Code.INBOX, hint=AWAY)
 
     async def demand_results(self) -> None:
-        """`require_results`, which a disk that does not answer can't hold up."""
+        """`require_results`, without waiting for a disk that hangs: that raises PauseService."""
         await self.demand(self._require, *self._results())
 
     async def demand(self, look: Look, *paths: str) -> None:
-        """Raise what `look` raises for these paths, or PauseService for a disk that hangs."""
+        """Call `look` for these paths. Raises what it raises; PauseService if a disk hangs."""
         try:
             await self.reach.ask(look, *paths)
         except NoAnswer as fault:
@@ -132,12 +132,12 @@ class Place:
             ) from None
 
     def require_results(self) -> None:
-        """Raise PauseService(code="disk") unless results and originals have somewhere to go."""
+        """Raise PauseService(code="disk") unless the disks for results and originals are there."""
         for path in self._results():
             self._require(path)
 
     async def demand_outbox(self) -> None:
-        """Raise PauseService(code="disk") unless what was delivered there can be looked at."""
+        """Raise PauseService(code="disk") unless the outbox's disk is mounted and answers."""
         await self.demand(self._require, *[p for p in (self.outbox,) if p in self.anchors])
 
     def _results(self) -> list[str]:
@@ -156,9 +156,9 @@ class Place:
             )
 
     async def recall(self, journal: Journal) -> None:
-        """Compare with the disks that an earlier run knew, and note these for the next one."""
+        """Compare the disks with those that an earlier run noted, and note them for the next."""
         for path, anchor in self.anchors.items():
-            await asyncio.to_thread(anchor.holds)  # a first look; an unreadable one is awaited
+            await asyncio.to_thread(anchor.holds)  # finds the disk; an unreadable one is awaited
             fact = f"disk of {quote(path, errors=_RAW)}"
             before = await journal.fact(fact)
             if before is not None:
@@ -167,10 +167,10 @@ class Place:
                 await journal.note(fact, quote(anchor.fact, errors=_RAW))
 
     def same(self, one: Identity | None, other: Identity) -> bool:
-        """Whether two looks at a path saw the same file, unchanged.
+        """Whether two identities, seen at the same path, are of the same unchanged file.
 
-        Disks may be numbered anew at a reboot: with device numbers compared, every song in the
-        inbox would be taken for a new one then, and those that are kept there delivered again.
+        Device numbers are not compared, since a reboot may change them: every song in the inbox
+        would then seem new, and those that are kept there would be delivered again.
         """
         if one is None:
             return False
@@ -180,17 +180,17 @@ class Place:
 
 
 def require_listing(folder: str) -> None:
-    """Raise OSError unless the folder's entries can be read.
+    """Raise OSError unless the folder can be listed.
 
-    A `stat` proves less: for the top of a share, `rclone mount` answers it from memory, for as long
-    as its server is away.
+    A `stat` is not enough: `rclone mount` answers it from memory for the top of a share while the
+    server is away.
     """
     with os.scandir(folder) as entries:
         next(entries, None)
 
 
 def unlisted(inbox: str, fault: OSError) -> PauseService:
-    """What holds an inbox that is there and can't be listed: the songs in it are not gone."""
+    """The pause for an inbox that exists but can't be listed: its songs are not gone."""
     hint = HUNG
     if fault.errno in (errno.EACCES, errno.EPERM):
         hint = f"Give uid {os.geteuid()} read permission there; work goes on by itself."
@@ -200,14 +200,17 @@ def unlisted(inbox: str, fault: OSError) -> PauseService:
 
 
 def top_of(path: str) -> str:
-    """The uppermost folder that is on the same disk as `path`, all the way down."""
+    """The uppermost folder above `path` up to which all folders are on the disk of `path`.
+
+    Raises OSError if `path` can't be reached.
+    """
     top = os.path.realpath(path)
     device = os.stat(top).st_dev
     while (parent := os.path.dirname(top)) != top:
         try:
             if os.stat(parent).st_dev != device:
                 break
-        except OSError:  # not ours to look at
+        except OSError:  # this account may not look at it
             break
         top = parent
     return top

@@ -1,4 +1,4 @@
-"""Room for one song more on its results' disk: looked at, and reserved before it is paid for."""
+"""Checks and reserves the disk space for a song's results before the song is paid for."""
 
 from __future__ import annotations
 
@@ -14,21 +14,20 @@ from stemwatch.job import Job
 
 
 class _Reserved(NamedTuple):
-    """Bytes of the disk that `outbox` is on."""
+    """`size` bytes on the disk of `outbox`."""
 
     outbox: str
     size: int
 
 
 class Space:
-    """What the songs under way are going to need, by job. Its calls may come from any thread."""
+    """The bytes reserved for the songs under way, by job id. For use from any thread."""
 
     def __init__(self) -> None:
         self._reserved: dict[int, _Reserved] = {}
-        # Bytes that the song needs which found too little room, by inbox.
+        # By inbox, the bytes needed by the last song that found too little space.
         self._wanted: dict[str | None, int] = {}
-        # Uploads begin in threads: two that look before either has reserved would both see the
-        # room of one.
+        # Uploads begin in threads: without the lock, two could both see the space for one.
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -38,28 +37,28 @@ class Space:
         return iter(list(self._reserved))
 
     def reserve(self, job: Job) -> None:
-        """What is paid for has its room, whoever comes later."""
+        """Reserve the space for a paid song's results, without a check."""
         self._reserved[job.id] = _Reserved(job.outbox, _needed(job))
 
     def release(self, job_id: int) -> None:
-        """The job needs its room no more: its stems are there, or are not going to come."""
+        """Give the reservation back: the job's stems are delivered, or won't come."""
         self._reserved.pop(job_id, None)
 
     def require(self, job: Job) -> None:
-        """Results must have somewhere to go before anything is paid. Raises PauseService.
+        """Reserve the space for a song's results before it is paid for.
 
-        The room is reserved in the same step, beside what others have reserved until then.
+        Raises PauseService if the disk's free space, minus other jobs' reservations, is too small.
         """
         needed = _needed(job)
         durable.require_root(job.outbox)
-        # A disk may hang: what asks one is done before the lock is taken.
+        # A disk may hang, so it is asked before the lock is taken.
         free, apart = durable.free_bytes(job.outbox), self._apart(job.outbox)
         with self._lock:
             others = self._taken(apart, but=job.id)
             if free >= needed + others:
                 self.reserve(job)
                 return
-        self._wanted[job.inbox] = needed  # the others' need falls as they are delivered
+        self._wanted[job.inbox] = needed  # without the others', which falls as they are delivered
         raise PauseService(
             f"{job.outbox} has {free >> 20} MB free, the stems of {job.name} and of what is "
             f"under way need {(needed + others) >> 20} MB.",
@@ -68,12 +67,15 @@ class Space:
         )
 
     def is_there(self, inbox: str | None, outbox: str) -> bool:
-        """For the song of this inbox that found too little, beside what is still under way."""
+        """Whether there is space now for this inbox's song that found too little before.
+
+        Raises PauseService for a fault of the disk.
+        """
         wanted = self._wanted.get(inbox, 0) + self._taken(self._apart(outbox))
         return durable.free_bytes(outbox) >= wanted
 
     def _taken(self, apart: Container[str], but: int | None = None) -> int:
-        """Bytes that are spoken for on a disk, for any inbox; `apart` are others'."""
+        """Bytes reserved on a disk by all jobs but `but`; `apart` are outboxes on other disks."""
         reserved = list(self._reserved.items())
         return sum(one.size for id_, one in reserved if id_ != but and one.outbox not in apart)
 
@@ -84,7 +86,7 @@ class Space:
 
 
 def _needed(job: Job) -> int:
-    """Bytes of its stems and mixes, at most."""
+    """The most bytes that the job's stems and mixes can take."""
     return space.needed_bytes(job.duration or 0.0, job.options)
 
 
@@ -92,4 +94,4 @@ def _one_disk(one: str, two: str) -> bool:
     try:
         return one == two or os.stat(one).st_dev == os.stat(two).st_dev
     except OSError:
-        return False  # its disk is away: nothing of it is written here
+        return False  # one disk is away, so it is not the other

@@ -1,1 +1,1 @@
-"""What is in the inbox, and is it complete: watcher (hints), scan (truth), settle (pure)."""
+"""The inbox: the watcher gives hints, scans find the files, settling tells which are complete."""

@@ -1,4 +1,4 @@
-"""The one reading of a settled file: which one it is, what it lacks, and its SHA-256."""
+"""Examines a settled file in one reading: its identity, missing bytes, SHA-256."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stemwatch.job import Identity
 
 
 class Examined(NamedTuple):
-    """`sha256` is None where it was not worth reading on: incomplete, or too large."""
+    """What was seen of a file. `sha256` is None if it is incomplete, or too large to be read."""
 
     identity: Identity
     ctime_ns: int
@@ -24,12 +24,12 @@ class Examined(NamedTuple):
 def examine(
     path: str, max_bytes: int, patient: bool, given_up: threading.Event | None = None
 ) -> Examined:
-    """Look at the file and hash it; raises what `open_regular` does.
+    """Check the file's header and hash it. Raises what `open_regular` does. Call it in a thread.
 
-    `patient`: anything that seems to be missing is told; else only what is missing for sure.
-    `given_up`: set by whoever lost interest; then InterruptedError is raised soon.
-    All in one visit to a thread: with one for each step, the visits were half the cost of taking
-    in a small file. Whether the file changed meanwhile is for the caller to see.
+    `patient`: report any bytes that seem to be missing, otherwise only those that surely are.
+    `given_up`: once the caller sets it, InterruptedError is raised soon.
+    It is one call for all, since one trip to a thread per step was half the cost of admitting a
+    small file. The caller has to check whether the file changed meanwhile.
     """
     fd = open_regular(path)
     try:

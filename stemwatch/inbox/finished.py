@@ -1,7 +1,7 @@
-"""Songs that are done and kept in the inbox: a rescan passes over them without asking the journal.
+"""Songs that are done and stay in the inbox: rescans skip them without asking the journal.
 
-With 10,000 of them a question each, every half minute for years, was most of what an idle service
-cost. They are remembered by the slice: one number for 500 songs.
+Asking the journal about each of 10,000 such songs every half minute was most of the work of an idle
+service. They are remembered in slices: one hash for 500 songs.
 """
 
 from __future__ import annotations
@@ -12,27 +12,28 @@ from itertools import islice
 from stemwatch.inbox.scan import Found
 from stemwatch.job import ACTIVE, Identity, JobState
 
-SLICE = 500  # songs in one question to the journal
+SLICE = 500  # songs in one query of the journal
 Known = Mapping[str, Sequence[tuple[JobState, Identity, bool]]]  # of `Journal.known`, by path
 Same = Callable[[Identity, Identity], bool]
-_PASSED = 20  # slices that are passed over without a rest: 70 ms
+_PASSED = 20  # slices that are skipped before an empty one is yielded: 70 ms
 
 
 class Kept:
-    """What a scan found finished, until it looks different."""
+    """Remembers the slices of a scan whose songs are all finished, until they look different."""
 
     def __init__(self) -> None:
         self._before: set[int] = set()
         self._now: set[int] = set()
 
     def begin(self) -> None:
-        """A scan of everything begins: what it does not see again is forgotten."""
+        """A scan of everything begins: slices that it does not see again are forgotten."""
         self._before, self._now = self._now, set()
 
     def slices(self, scanned: Iterator[Found]) -> Iterator[list[Found]]:
-        """What has to be asked about; an empty slice now and then, as a sign of life.
+        """Yield the slices that the journal has to be asked about, as lists of up to `SLICE` songs.
 
         Any change (a name, a size, a time, an inode, another song between them) makes a slice new.
+        Yields an empty list after some skipped slices, so that the caller sees progress.
         """
         passed = 0
         while found := list(islice(scanned, SLICE)):
@@ -45,12 +46,15 @@ class Kept:
                 yield found
 
     def add(self, found: list[Found]) -> None:
-        """All of this slice is done and kept: no state of a job that ever changes again."""
+        """Remember this slice: all its songs are done and kept, which never changes again."""
         self._now.add(hash(tuple(found)))
 
 
 def is_known(found: Found, known: Known, same: Same) -> bool:
-    """Known and where it belongs. One that was filed and is back again is a new drop."""
+    """Whether the journal knows the song, and it belongs here.
+
+    A song that was filed and is in the inbox again is a new drop.
+    """
     return any(
         same(identity, found.identity) and (state in ACTIVE or not filed)
         for state, identity, filed in known.get(found.path, ())
@@ -58,7 +62,7 @@ def is_known(found: Found, known: Known, same: Same) -> bool:
 
 
 def is_finished(found: Found, known: Known, same: Same) -> bool:
-    """Done, and kept here: of all states, only this one never changes again."""
+    """Whether the song is done and kept here: of all states, only this one never changes again."""
     return any(
         state is JobState.DONE and not filed and same(identity, found.identity)
         for state, identity, filed in known.get(found.path, ())

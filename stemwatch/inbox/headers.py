@@ -1,6 +1,7 @@
-"""Does a container say that bytes are missing? A few short reads; the magic decides, not the name.
+"""Reads a container's header: does it say that bytes of the file are missing?
 
-Unknown magic counts as complete: the probe will say what it is.
+A few short reads tell. The type is known by the file's first bytes (the magic), not by its name. A
+file of unknown type counts as complete: the probe says later what it is.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ _TOP_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"
 class Lack(NamedTuple):
     """What is missing, in one sentence.
 
-    `sure`: it can't be whole like this. Otherwise it may be (some recorders never write an end),
-    so it is worth waiting for and not worth a rejection.
+    `sure`: the file can't be whole. Otherwise it may be, since some recorders never write an end:
+    it is worth a wait, but no reason for a rejection.
     """
 
     message: str
@@ -35,13 +36,13 @@ class Lack(NamedTuple):
 
 class _File(NamedTuple):
     fd: int
-    head: bytes  # what comes first after an ID3 tag
-    offset: int  # where that is
+    head: bytes  # the first bytes after an ID3 tag, up to `HEAD`
+    offset: int  # where they begin
     size: int
 
 
 def look(fd: int) -> Lack | None:
-    """None: it looks complete. Reads at most 72 KiB of the regular file `fd`, at any offsets."""
+    """What the regular file `fd` lacks; None: it looks complete. Reads at most 72 KiB of it."""
     size = os.fstat(fd).st_size
     if size == 0:
         return Lack("the file is empty")
@@ -60,10 +61,10 @@ def look(fd: int) -> Lack | None:
 
 
 def _hole(file: _File) -> Lack | None:
-    """Explorer sets a file's length before it copies: through Samba that makes a file of holes.
+    """The first hole in the file, if any: a part that was never written.
 
-    Silence in a WAV may be a hole too (ZFS and btrfs make them of zeros); nothing that is
-    compressed ends in one.
+    Explorer sets a file's length before it copies, and through Samba the rest is a hole. Silence in
+    a WAV may be a hole too, since ZFS and btrfs store zeros so; no compressed file ends in one.
     """
     try:
         hole = os.lseek(file.fd, 0, os.SEEK_HOLE)
@@ -71,7 +72,7 @@ def _hole(file: _File) -> Lack | None:
             return None
         after = os.lseek(file.fd, hole, os.SEEK_DATA)
     except OSError as fault:
-        if fault.errno != errno.ENXIO:  # no holes are told of here
+        if fault.errno != errno.ENXIO:  # this file system does not report holes
             return None
         after = file.size
     sure = after >= file.size and file.head[:4] not in _RIFF
@@ -87,7 +88,7 @@ def _riff(file: _File) -> Lack | None:
         promised = int.from_bytes(file.head[20:28], "little")
     elif is_streamed(promised):
         return None
-    # One byte less is the padding that some writers count and don't write.
+    # One byte less is complete: some writers count a padding byte and don't write it.
     return _short(
         file.offset + 8 + promised - 1, file.size, "RIFF header", shown=file.offset + 8 + promised
     )
@@ -113,7 +114,7 @@ def _ogg(file: _File) -> Lack | None:
     if not last.whole:
         return Lack("its last Ogg page is cut off")
     if not last.marked:
-        # Recorders of live streams never set it, so this alone proves nothing.
+        # Recorders of live streams never set the mark, so this alone proves nothing.
         return Lack("its last Ogg page is not marked as the end of the stream", sure=False)
     return None
 
@@ -129,7 +130,7 @@ def _mp4(file: _File) -> Lack | None:
         if length == 1:
             length = int.from_bytes(box[8:16], "big") if len(box) == 16 else 0
         elif length == 0 and kind != bytes(4):
-            length = file.size - at  # to the end of the file
+            length = file.size - at  # the box goes to the end of the file
         if length < 8:
             break  # padding or garbage
         moov = moov or kind == b"moov"
@@ -139,7 +140,7 @@ def _mp4(file: _File) -> Lack | None:
             return _short(at + length, file.size, f"MP4 box {kind.decode('latin-1')!r}")
         at += length
     else:
-        return None  # a long fragmented file: seen enough
+        return None  # a long fragmented file: the first boxes are enough
     return None if moov else Lack("its MP4 index (moov) is missing")
 
 
@@ -164,7 +165,10 @@ def _matroska(file: _File) -> Lack | None:
 
 
 def _mp3(file: _File) -> Lack | None:
-    """A Xing or Info frame counts the bytes; editors that cut don't always mend it: not sure."""
+    """Compare the size with the byte count in a Xing or Info frame.
+
+    It is never sure: some editors cut a file and leave the count as it was.
+    """
     kind = kind_of(file.head[:MPEG_HEAD])
     told = told_by(file.head, kind) if kind else None
     if told is None or not told.size:
@@ -180,7 +184,7 @@ def _short(needed: int, size: int, what: str, *, shown: int = 0) -> Lack | None:
 
 
 def _vint(data: bytes, at: int, *, keep_marker: bool) -> tuple[int, int]:
-    """An EBML number at `at` and its width in bytes; width 0: not one, or cut off."""
+    """The EBML number at `at` and its width in bytes; width 0: there is none, or it is cut off."""
     if at >= len(data) or data[at] == 0:
         return 0, 0
     width = 9 - data[at].bit_length()

@@ -1,4 +1,4 @@
-"""From a file that settled to a job in the journal: read, compared with others, admitted once."""
+"""Intake: makes a settled file a job in the journal, after comparing it with known songs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from stemwatch.log import log
 
 
 class Incomplete(Exception):
-    """Bytes are missing that its own header promises; `sure`: it can't be whole like this."""
+    """The file lacks bytes that its own header promises; `sure`: it can't be whole."""
 
     def __init__(self, lack: Lack) -> None:
         super().__init__(lack.message)
@@ -50,7 +50,7 @@ class Candidate:
 
 
 class Intake:
-    """Admits settled files. `same` compares two looks at one path.
+    """Admits settled files. `same` tells whether two identities, seen at one path, are one file.
 
     `demand_disks` raises PauseService where the disks of a job's results are away.
     """
@@ -72,10 +72,10 @@ class Intake:
         self.reader = FileReader(audio, max_bytes=limits.largest, same=same)
 
     async def admit(self, candidate: Candidate, *, patient: bool) -> Job:
-        """Journal this file; what can't be separated is journaled as `quarantined`.
+        """Add this file to the journal; as `quarantined` if it can't be separated. Returns the job.
 
-        `patient`: bytes that seem to be missing may still come. Raises Incomplete (only then),
-        Changed, FileNotFoundError, NotYet or PauseService, with nothing journaled.
+        `patient`: raise Incomplete where bytes seem to be missing, since they may still come.
+        Raises Changed, FileNotFoundError, NotYet or PauseService as well; nothing is added then.
         """
         read = await self.reader.read(candidate.path, patient=patient)
         if read.lack is not None and patient:
@@ -85,7 +85,7 @@ class Intake:
         return await self._accept(candidate, read)
 
     def _fault_of(self, read: Reading) -> Reject | None:
-        """Why what was read can't be separated, if it can't."""
+        """Why the file can't be separated, or None."""
         if read.lack is not None:
             return _truncated(read.lack.message)
         if read.sha256 is None:
@@ -94,7 +94,7 @@ class Intake:
 
     async def _accept(self, candidate: Candidate, read: Reading) -> Job:
         sha256, probe = read.sha256, read.probe
-        assert sha256 is not None  # else it had a fault
+        assert sha256 is not None  # or `_fault_of` had found a fault
         assert probe is not None
         key = content_key(sha256, candidate.options, local=self._local)
         job = _job(candidate, read.identity, sha256, JobState.QUEUED).evolve(
@@ -111,7 +111,7 @@ class Intake:
         return added
 
     async def _accept_akin(self, candidate: Candidate, job: Job) -> Job:
-        """There are others of this path, or in quarantine with this content."""
+        """Admit a song whose path has other jobs, or whose content has some in quarantine."""
         at_path, quarantined = await self._journal.akin(job.path, job.content_key)
         known = await self._known(job, at_path)
         known = known or await self._back_from_quarantine(job, quarantined)
@@ -124,7 +124,10 @@ class Intake:
         return added
 
     async def _known(self, job: Job, at_path: list[Job]) -> Job | None:
-        """The same file with another identity, or another content under its name."""
+        """The job of the same content at this path, its identity corrected; None: there is none.
+
+        A queued job whose file was replaced by another content ends here.
+        """
         for other in at_path:
             if other.owner != job.owner or not _is_still_here(other):
                 continue
@@ -140,17 +143,17 @@ class Intake:
         log.info("job.gone", **other.named, reason=reason)
 
     async def _back_from_quarantine(self, job: Job, quarantined: list[Job]) -> Job | None:
-        """Moved back into the inbox by hand: as good as `stemwatch retry`."""
+        """Resume a quarantined job whose file a person moved back, as `stemwatch retry` does."""
         for other in quarantined:
-            # Not moved yet, never moved, or gone: nobody can have moved that back.
+            # A file that is not moved yet, was never moved or is gone can't have been moved back.
             if not other.filed_to or other.filed_to == other.path or other.owner != job.owner:
                 continue
-            # What is on a disk that is away was moved by nobody: an unconfirmed one would be
-            # submitted, and perhaps paid for, again.
+            # If the quarantine's disk is away, its file only seems to be moved: an unconfirmed song
+            # would be submitted, and perhaps paid for, again.
             await self._demand_disks(other)
             if await asyncio.to_thread(_may_be_there, other.filed_to):
                 continue
-            # Dropped into somebody else's inbox, it is theirs.
+            # A song that is dropped into another inbox belongs to that one.
             theirs = {"inbox": job.inbox, "outbox": job.outbox} if other.inbox != job.inbox else {}
             resumed = await self._journal.advance(
                 other,
@@ -170,7 +173,7 @@ class Intake:
     async def _refuse(
         self, candidate: Candidate, identity: Identity, sha256: str, fault: Reject
     ) -> Job:
-        """Journal it as quarantined; the pool moves the file."""
+        """Add the file to the journal as quarantined; the pool moves it later."""
         job = _job(candidate, identity, sha256, JobState.QUARANTINED).evolve(
             code=fault.code,
             message=fault.message,
@@ -197,7 +200,7 @@ def _tell_queued(job: Job) -> None:
 
 
 def _may_be_there(path: str) -> bool:
-    """False only for what is certainly not: a stale mount says nothing."""
+    """False only if there is certainly no file at `path`: a stale mount's error proves nothing."""
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -208,24 +211,25 @@ def _may_be_there(path: str) -> bool:
 
 
 def _is_still_here(job: Job) -> bool:
-    """Whether the job's file belongs at its path: at work, or in quarantine where it could not go.
+    """Whether the job's file belongs at its path.
 
-    Also a quarantined one that is not moved yet: a new job for it would be paid for again.
+    It does while the job is active, or is quarantined and its file was not moved, or not yet: a new
+    job for that file would be paid for again.
     """
     waits = job.state is JobState.QUARANTINED and job.filed_to in (None, job.path)
     return job.state in ACTIVE or waits
 
 
 def undecided(quarantined: list[Job]) -> Reject | None:
-    """This content may have been charged already, and nobody has decided about it yet.
+    """The rejection for a content that may be paid for already and waits for a person; or None.
 
-    `quarantined`: the jobs in quarantine that have it.
+    `quarantined` are the jobs in quarantine with this content.
     """
     for other in quarantined:
         if other.remote_id is None and other.code != Code.SUBMISSION_UNCONFIRMED:
             continue
         if other.code == Code.SEPARATION_FAILED:
-            continue  # known to have failed: dropping it again asks for another try
+            continue  # it failed for certain: dropping the song again asks for another try
         return Reject(
             f"the same content is in quarantine as {other.name} ({other.code}), and may be "
             "paid for already.",
@@ -236,7 +240,10 @@ def undecided(quarantined: list[Job]) -> Reject | None:
 
 
 def resumed_fields(job: Job) -> dict[str, object]:
-    """What a retry resets. The idempotency key stays only where the same charge is asked again."""
+    """The fields that a retry resets, with their values.
+
+    The idempotency key stays only for an unconfirmed submission, which it repeats.
+    """
     unconfirmed = job.code == Code.SUBMISSION_UNCONFIRMED
     anew = resume_state(job) is JobState.QUEUED
     fields: dict[str, object] = {"filed_to": None, "attempts": 0, "not_before": 0.0, **CLEARED}

@@ -1,4 +1,4 @@
-"""Which names in an inbox are songs, which are junk, and which say "not finished yet".
+"""File names in an inbox: songs, junk, and temporary names that mean "not finished yet".
 
 All comparisons ignore case: `SONG.MP3` is a song, `THUMBS.DB` is junk.
 """
@@ -9,7 +9,7 @@ import fnmatch
 import re
 from collections.abc import Iterable, Iterator
 
-# Downloaders, browsers and copy programs write under these and rename when they are done.
+# Browsers, downloaders and copy programs write under such names and rename the file at the end.
 TEMP_SUFFIXES = (
     ".partial",
     ".crdownload",
@@ -23,7 +23,7 @@ TEMP_SUFFIXES = (
     ".tmp",
     ".temp",
 )
-# How those are really spelt where a single file is looked up on a case-sensitive disk.
+# Their real spelling, for looking up a single file on a case-sensitive disk.
 _SPELT = (*(suffix for suffix in TEMP_SUFFIXES if suffix != ".!qb"), ".!qB")
 _TEMP_PREFIXES = (".syncthing.", "~syncthing~")
 # The leading dot covers ._*, .DS_Store, .nfs*, .smbdelete*, .fuse_hidden* and rsync's .NAME.RANDOM.
@@ -49,22 +49,22 @@ _RANDOM_TEMP = re.compile(r"\.(.+)\.(?:[a-z0-9]{6}|~[0-9a-f]+)", re.DOTALL)
 
 
 class Filter:
-    """The user's extensions and `ignore` patterns on top of what is junk everywhere.
+    """Tells songs from other files by the user's extensions, `ignore` patterns and common junk.
 
-    `extensions` with or without a dot. `ignore` holds fnmatch patterns, matched against the name
-    and against the path below the inbox ("/" between its parts); one that matches a folder leaves
-    out all that is in it.
+    `extensions` are with or without a dot. `ignore` holds fnmatch patterns, which are matched
+    against the name and against the path below the inbox ("/" between its parts). A pattern that
+    matches a folder leaves out everything in it.
     """
 
     def __init__(self, extensions: Iterable[str], ignore: Iterable[str] = ()) -> None:
         wanted = {ext.lower().lstrip(".") for ext in extensions}
-        # What is junk by its ending is left out here, so that it costs nothing for each name.
+        # Extensions that are junk are left out here, so that no name has to be checked for them.
         self.extensions = frozenset(e for e in wanted if not f".{e}".endswith(_JUNK_SUFFIXES))
         patterns = [fnmatch.translate(pattern.strip().rstrip("/")) for pattern in ignore]
         self._ignore = re.compile("|".join(patterns), re.IGNORECASE) if patterns else None
 
     def wanted(self, name: str, relpath: str = "") -> bool:
-        """Is this the name of a song? Says nothing about what kind of file it is."""
+        """Whether this is the name of a song. It may still be a folder, a symlink or a device."""
         lower = name.lower()
         stem, _, extension = lower.rpartition(".")
         if extension not in self.extensions or not stem:
@@ -76,7 +76,7 @@ class Filter:
         return self._ignore is None or not self._ignored_by_user(name, relpath)
 
     def prunes(self, name: str, relpath: str = "") -> bool:
-        """Is this a folder that is never looked into?"""
+        """Whether a scan skips the folder of this name."""
         lower = name.lower()
         return (
             lower.startswith(_PRUNED_PREFIXES)
@@ -91,9 +91,9 @@ class Filter:
 
 
 def holds_back(name: str) -> str | None:
-    """The lower-case name of the file that the temp file `name` belongs to; None: not a temp file.
+    """The final name, in lower case, of the temp file `name`; None: it is not a temp file.
 
-    While `x.wav.part` or rsync's `.x.wav.AbC123` is there, somebody is still writing `x.wav`.
+    While `x.wav.part` or rsync's `.x.wav.AbC123` exists, `x.wav` is still being written.
     """
     lower = name.lower()
     if lower.endswith(TEMP_SUFFIXES):
@@ -107,9 +107,10 @@ def holds_back(name: str) -> str | None:
 
 
 def temp_siblings(name: str) -> Iterator[str]:
-    """The names under which `name` may still be in the making beside it.
+    """The names of temp files whose presence shows that `name` is still being written.
 
-    Without rsync's random ones: those replace a file that is whole, so taking it is no harm.
+    rsync's random names are left out: rsync replaces a whole file by one rename, so taking the file
+    that is there does no harm.
     """
     for suffix in _SPELT:
         yield f"{name}{suffix}"

@@ -1,7 +1,7 @@
-"""watchdog's inotify observer, watched itself: overflow, lost threads and used-up limits show.
+"""watchdog's inotify observer, supervised: overflows, dead threads and used-up limits are seen.
 
-Read against watchdog 7.1: it rebuilds its watches after an overflow without telling anybody, and
-it swallows the refusal of a watch on a subfolder. Both are seen here by subclassing its reader.
+watchdog 7.1 (by its source) rebuilds its watches after an overflow without a word, and hides that
+the kernel refused to watch a subfolder. A subclass of its reader sees both.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from watchdog.observers.inotify_c import (
 )
 from watchdog.observers.inotify_move_event_grouper import InotifyMoveEventGrouper
 
-# All others (a copy's thousands of "modified") would only cost time.
+# Other events, such as the thousands of "modified" of a copy, would only cost time.
 EVENTS: list[type[FileSystemEvent]] = [
     FileCreatedEvent,
     FileClosedEvent,
@@ -42,13 +42,13 @@ EVENTS: list[type[FileSystemEvent]] = [
 ]
 LIMITS = frozenset({errno.ENOSPC, errno.EMFILE})
 
-# Half a second by default, for which a folder that leaves holds up all events behind it, lest its
-# arrival elsewhere follows. The kernel tells both at once.
+# After a folder was moved away, watchdog holds all events back for this time, in case its arrival
+# elsewhere follows: 0.5 s by default. The kernel reports both at once, so 20 ms are enough.
 InotifyMoveEventGrouper.delay = 0.02
 
 
 class _Reader(InotifyFD):
-    """Reads inotify; no fault in handling one event ends the thread."""
+    """Reads inotify's events. A fault in handling one of them does not end the thread."""
 
     def __init__(self, on_lost: Callable[[], None]) -> None:
         super().__init__()
@@ -57,8 +57,8 @@ class _Reader(InotifyFD):
         self.fault: Exception | None = None
 
     def handle_event(self, event: InotifyEvent) -> None:
-        # That a file leaves, as each song does that is archived, is no news, and would hold up the
-        # next drop. Its arrival elsewhere in the inbox comes by itself.
+        # Files that leave, as each archived song does, are no news and would delay the next drop's
+        # event. An arrival elsewhere in the inbox is an event of its own.
         if event.is_moved_from and not event.is_directory:
             return
         try:
@@ -71,8 +71,8 @@ class _Reader(InotifyFD):
 
     def _get_or_create_watch(self, path: bytes, mask: Mask) -> Watch:
         watch = super()._get_or_create_watch(path, mask)
-        # A folder made while its parent is walked is added twice, and watchdog warns of that on
-        # stderr (an error under -W error). There is only one callback here: the same once more.
+        # A folder that is made while its parent is walked is added twice, for which watchdog warns
+        # on stderr (an error under -W error). There is only one callback: clear it before that.
         watch.callbacks.clear()
         return watch
 
@@ -102,10 +102,10 @@ class _Handler(FileSystemEventHandler):
 
 
 class Observer(BaseObserver):
-    """Watches `root` and all below; blocks in `start` and `stop`.
+    """Watches `root` and all folders below it. `start` and `stop` block.
 
-    `on_event(path, is_directory)` and `on_lost()` are called on its threads. Raises OSError: with
-    an errno in `LIMITS` when inotify's limits are used up.
+    It calls `on_event(path, is_directory)` and `on_lost()` on its own threads. Raises OSError, with
+    an errno in `LIMITS` where inotify's limits are used up.
     """
 
     def __init__(
@@ -124,17 +124,17 @@ class Observer(BaseObserver):
 
     @property
     def limit(self) -> OSError | None:
-        """The kernel refused to watch a folder: some of the inbox would be silent."""
+        """The error with which the kernel refused to watch a folder, or None."""
         return self._reader.limit
 
     @property
     def fault(self) -> Exception | None:
-        """What its reader failed by; None where it did not."""
+        """The fault that its reader met, or None."""
         return self._reader.fault
 
     @property
     def running(self) -> bool:
-        """Are the reader, the emitter and the dispatcher alive? (`is_alive` is the last only.)"""
+        """Whether reader, emitter and dispatcher are alive; `is_alive` sees the dispatcher only."""
         emitters = list(self.emitters)
         return (
             self.is_alive()

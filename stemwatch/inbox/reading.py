@@ -1,9 +1,9 @@
-"""What is read of a file before it is admitted: its bytes' SHA-256, its audio, what it lacks.
+"""Reads a file before it is admitted: SHA-256, audio properties, missing bytes.
 
-In the second half of its quiet window a file has stood still for a while: it is read then, ahead
-of time, so that a song of 100 MB isn't hashed only when it has settled. What changed since, by
-its ctime too (an editor may put the mtime back), is read again; so is what may have changed within
-one tick of its file system's clock.
+A file is read ahead of time, in the second half of its quiet window, when it has stood still for a
+while: so a song of 100 MB need not be hashed after it has settled. It is read again if it has
+changed since, by its ctime as well, because an editor may restore the mtime; and if it may have
+changed within one tick of its file system's clock.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from stemwatch.job import Identity
 from stemwatch.log import log
 from stemwatch.tasks import supervised
 
-READERS = 6  # files that are hashed at once: more only make a disk seek
-AHEAD = 4  # files that are read, or wait to be asked for, before they have settled
-_TICK = 20_000_000  # ns: a second change within a kernel's tick (4 to 10 ms) moves no ctime
+READERS = 6  # files that are hashed at once; more would only make a disk seek
+AHEAD = 4  # files that are read ahead of time; each counts until it is asked for
+_TICK = 20_000_000  # ns: within a kernel's tick (4 to 10 ms) a second change leaves the ctime
 _SECOND = 1_000_000_000
 
 Same = Callable[[Identity | None, Identity], bool]
 
 
 class Changed(Exception):
-    """The file changed while it was looked at: its quiet window starts anew."""
+    """The file changed while it was read: its quiet window starts anew."""
 
 
 class Reading(NamedTuple):
-    """`sha256` is None where it was not worth reading on: incomplete, or too large.
+    """What was read of a file. `sha256` is None for an incomplete file, or one too large to read.
 
-    `probe` is None there and where the decoder refused it: `fault` says why.
+    `probe` is None there as well, and where the decoder refused the file: `fault` says why.
     """
 
     identity: Identity
@@ -51,22 +51,22 @@ class Reading(NamedTuple):
 
 
 class _Ahead(NamedTuple):
-    """A reading ahead of time; `began` in Unix ns, `given_up` ends its thread."""
+    """A reading ahead of time. `began` is in Unix ns; setting `given_up` ends its thread."""
 
     task: asyncio.Task[Reading]
     given_up: threading.Event
     began: int
 
     def holds(self, reading: Reading) -> bool:
-        """Whether a change since would show: not on file systems that count in seconds."""
+        """Whether the ctime would show any change since: not where it counts whole seconds."""
         old = self.began - reading.ctime_ns
         return reading.lack is None and old > _TICK and reading.ctime_ns % _SECOND != 0
 
 
 class FileReader:
-    """Reads the files of one inbox. `same` compares two looks at one path.
+    """Reads the files of one inbox. `same` tells whether two identities at one path are one file.
 
-    Ahead of time only what it is told to expect: where ctimes can be relied upon.
+    It reads ahead of time only what `expect` names; call that only where ctimes are reliable.
     """
 
     def __init__(self, audio: AudioHelper, *, max_bytes: int, same: Same) -> None:
@@ -77,7 +77,7 @@ class FileReader:
         self._ahead: dict[str, _Ahead] = {}
 
     def expect(self, path: str) -> None:
-        """This file may have settled soon: read it now, if there is a seat."""
+        """Read this file now, since it is likely to settle soon, if fewer than `AHEAD` are."""
         self.forget(path)
         if len(self._ahead) < AHEAD:
             given_up, began = threading.Event(), time.time_ns()
@@ -85,21 +85,22 @@ class FileReader:
             self._ahead[path] = _Ahead(task, given_up, began)
 
     def forget(self, path: str) -> None:
-        """It changed, or is gone: what was read of it is of no use."""
+        """Discard what was read ahead of this file, because it changed or is gone."""
         if (ahead := self._ahead.pop(path, None)) is not None:
             ahead.given_up.set()
             ahead.task.cancel()
 
     async def close(self) -> None:
-        """Nothing is read ahead any more; what is under way would outlive the audio helpers."""
+        """End all readings ahead of time; otherwise they would outlive the audio helpers."""
         tasks = [ahead.task for ahead in self._ahead.values()]
         for path in list(self._ahead):
             self.forget(path)
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def read(self, path: str, *, patient: bool) -> Reading:
-        """Everything about this settled file. `patient`: bytes that seem to be missing may come.
+        """Read this settled file, or return what was read ahead of time and still holds.
 
+        `patient`: report any bytes that seem to be missing, otherwise only those that surely are.
         Raises Changed, FileNotFoundError, NotYet, or PauseService where no audio can be read.
         """
         ahead = self._ahead.pop(path, None)
@@ -108,14 +109,14 @@ class FileReader:
                 reading = await ahead.task
                 if ahead.holds(reading) and await self._is_still(path, reading, to_the_ctime=True):
                     return reading
-            except Exception:  # noqa: S110 (what nobody foresaw is told by `_in_vain`)
-                pass  # whatever it was: it is looked at again
+            except Exception:  # noqa: S110 (`_in_vain` logs unforeseen faults)
+                pass  # whatever the fault was, the file is read again
         return await self._read(path, patient=patient)
 
     async def _read(
         self, path: str, *, patient: bool, given_up: threading.Event | None = None
     ) -> Reading:
-        self._audio.require_working()  # or the whole inbox would be hashed at each look
+        self._audio.require_working()  # or the whole inbox would be hashed again and again
         async with self._seats:
             seen = await asyncio.to_thread(examine, path, self._max_bytes, patient, given_up)
         if seen.sha256 is None:
@@ -132,7 +133,7 @@ class FileReader:
             return Reading(*seen, fault=fault)
 
     async def _is_still(self, path: str, reading: Reading, *, to_the_ctime: bool = False) -> bool:
-        """False for one that changed since it was read, or gave its name to another."""
+        """Whether the file at `path` is the one that was read, unchanged."""
         try:
             there = await asyncio.to_thread(os.lstat, path)
         except FileNotFoundError:
@@ -145,6 +146,6 @@ class FileReader:
 
 
 def _in_vain(fault: BaseException) -> None:
-    """Nobody may ever ask for what was read ahead, nor for why it failed."""
+    """Log an unforeseen fault of a reading ahead of time, whose result may never be asked for."""
     if not isinstance(fault, Changed | OSError | StemwatchError):
         log.error("file.error", exc_info=fault)

@@ -1,7 +1,8 @@
-"""The rounds through the inbox: hints say where to look, scans what is there, settling when.
+"""The rounds through the inbox: take hints, scan folders, let files settle, admit them.
 
-Bounded everywhere: scans come in slices, at most `CAPACITY` files are followed at a time, and at
-most `AT_ONCE` are hashed and probed. What finds no place is found again by the next round.
+All of it is bounded: scans come in slices, at most `CAPACITY` files are followed at a time, and at
+most `AT_ONCE` are hashed and probed. A file for which there is no room is found again by a later
+scan.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ from stemwatch.tasks import supervised
 
 CAPACITY = 4096
 AT_ONCE = 16
-_SEATS = 4  # free ones that are worth a look: with one at a time, a thread was asked for each file
+_SEATS = 4  # so many must be free for a look, or each file would cost a trip to a thread
 _SHORTEST_ROUND = 0.2  # seconds between two rounds, however many hints come
 
 
 class Rounds:
-    """Finds every file of one inbox and has each admitted once."""
+    """Finds every song of one inbox and has each admitted once."""
 
     def __init__(
         self,
@@ -61,21 +62,21 @@ class Rounds:
         self._unreadable = Unreadable()
         self._own_faults = OwnFaults(settler, self._unreadable)
         self.completed = 0  # whole scans so far
-        self.under_way = asyncio.Event()  # the first scan has begun, or has found no inbox
+        self.under_way = asyncio.Event()  # set once the first scan has begun or found no inbox
         self._signal = asyncio.Event()
-        self._hinted = False  # there is something to look at, not just a free seat
+        self._hinted = False  # something changed; the signal alone may mean a free seat
         self._taking: dict[str, asyncio.Task[None]] = {}
         self._kept = Kept()
         self._folders = Folders(clock)
-        self._faults: list[BaseException] = []  # of our own: the rounds end by them
-        self._crowded = False  # there was more than could be followed
-        self._away = False  # the inbox is not there or hangs: asking more of it would hang too
+        self._faults: list[BaseException] = []  # faults of our own, which end the rounds
+        self._crowded = False  # the last scan found more files than can be followed
+        self._away = False  # the inbox is missing or hangs: another call could hang as well
         self._next_scan = 0.0
         self._alive_at = clock()
-        self._looked_at = 0.0  # when the last look at something ended
+        self._looked_at = 0.0  # when the last scan or look at hints ended
 
     def look_for(self, filter: Filter, rescan_seconds: float) -> None:
-        """Other names and gaps from now on; what they mean is looked at once, from the start."""
+        """Use another filter and gap between rescans from now on, and rescan everything at once."""
         self._filter = filter
         self._rescan_seconds = rescan_seconds
         self._folders = self._folders.anew()
@@ -83,28 +84,28 @@ class Rounds:
         self.wake()
 
     def wake(self) -> None:
-        """Something happened in the inbox (called by the watcher, and by anybody who knows)."""
+        """Something changed in the inbox: begin a round. The watcher and others call it."""
         self._hinted = True
         self._signal.set()
 
     def standstill(self) -> float:
-        """Seconds since the last sign that the rounds go on."""
+        """Seconds since the rounds last made progress."""
         return self._clock() - self._alive_at
 
     @property
     def unreadable(self) -> Mapping[str, str]:
-        """Paths of files and folders below the inbox, each with the system's words."""
+        """Paths of unreadable files and folders of the inbox, each with the error's message."""
         return self._unreadable.now
 
     @property
     def idle(self) -> bool:
-        """Everything that was there at the last whole scan is in the journal."""
+        """Whether every song that the last whole scan found is in the journal."""
         waiting = len(self._settler) - self._settler.busy_count
         settled = waiting <= 0 or self._own_faults.rests(self._clock())
         return self.completed > 0 and not self._crowded and settled and not self._taking
 
     async def run(self) -> None:
-        """Go round until cancelled."""
+        """Do one round after another until cancelled. Raises faults of our own."""
         await self._watcher.start()
         try:
             while True:
@@ -117,11 +118,11 @@ class Rounds:
             await self._watcher.stop()
 
     async def _rest(self) -> None:
-        """Until there is something to look for; seats that become free are filled at once.
+        """Wait until the next round is due, and fill seats that become free meanwhile.
 
-        A full inbox would otherwise be taken in at `AT_ONCE` files a round.
+        Otherwise each round would take only `AT_ONCE` files of a full inbox.
         """
-        gathered = self._looked_at + _SHORTEST_ROUND  # let a storm of hints gather
+        gathered = self._looked_at + _SHORTEST_ROUND  # hints that come until then share a round
         while True:
             if self._faults:
                 raise self._faults[0]
@@ -135,13 +136,13 @@ class Rounds:
             except TimeoutError:
                 return
             self._signal.clear()
-            with suppress(StemwatchError):  # the inbox hangs: the next round tells it
+            with suppress(StemwatchError):  # the inbox hangs: the next round reports it
                 await self._sample_due()
             if self._away or self._has_room_again():
                 return
 
     def _pause(self) -> float:
-        """Seconds until the next thing to do by itself."""
+        """Seconds until the next rescan or sample is due."""
         due = self._settler.next_due() if self._free_seats() >= _SEATS else None
         next_ = self._next_scan if due is None else min(self._next_scan, due)
         return max(0.01, next_ - self._clock())
@@ -170,14 +171,14 @@ class Rounds:
         except StemwatchError as fault:
             self._front.trouble(fault)
             self._folders = self._folders.anew()
-            self._away = fault.code == Code.INBOX  # nothing to look through before the next rescan
+            self._away = fault.code == Code.INBOX  # then no call before the next rescan
             later = now + self._rescan_seconds
             self._next_scan = later if self._away else min(self._next_scan, later)
         finally:
             self.under_way.set()
 
     async def _answers(self) -> None:
-        """Raises while the inbox does not: a look at it that takes so long hangs."""
+        """Called while a slow read of the inbox goes on. Raises PauseService if the inbox hangs."""
         await self._front.require_online()
         self._alive_at = self._clock()
 
@@ -191,14 +192,14 @@ class Rounds:
         found = scan(self._root, self._filter, folders=self._folders, on_error=cant_read)
         await self._look(self._watcher.checked(now, found))
         self._next_scan = now + self._rescan_seconds
-        self.completed += not self._crowded  # else it stopped where no more could be followed
+        self.completed += not self._crowded  # a crowded scan stopped before its end
         self._front.scanned()
 
     def _has_room_again(self) -> bool:
         return self._crowded and len(self._settler) <= CAPACITY // 2
 
     async def _look(self, scanned: Iterator[Found]) -> None:
-        """Follow what the journal does not know yet."""
+        """Follow the songs of a scan that the journal does not know yet."""
         slices = self._kept.slices(scanned)
         while (slice_ := await patiently(self._answers, next, slices, None)) is not None:
             self._alive_at = seen = self._clock()
@@ -215,8 +216,8 @@ class Rounds:
         self._looked_at = self._clock()
 
     def _follow(self, found: Found, seen: float, *, new: bool) -> bool:
-        """Watch this song settle since it was `seen`; False: no more can be followed."""
-        if self._settler.full:  # it, or the one whose place it takes, has to be found again
+        """Follow this song, seen at `seen`, until it settles; False: there is no room for more."""
+        if self._settler.full:  # this song, or the one it replaces, has to be found again
             self._folders = self._folders.anew()
         elif new and found.path not in self._settler:
             self._folders.came(found.path)
@@ -224,12 +225,12 @@ class Rounds:
         return followed
 
     def _free_seats(self) -> int:
-        """How many files may be looked at; none of an inbox that is away, or that rests."""
+        """How many more files may be sampled; 0 while the inbox is away or rests after a fault."""
         rests = self._away or self._own_faults.rests(self._clock())
         return 0 if rests else AT_ONCE - len(self._taking)
 
     async def _sample_due(self) -> None:
-        """Look at what may have settled by now, and take what has."""
+        """Sample the files that may have settled by now, and admit those that have."""
         while (room := self._free_seats()) >= _SEATS:
             if not (paths := self._settler.due(self._clock(), room)):
                 return
@@ -250,14 +251,14 @@ class Rounds:
         elif verdict is Verdict.WAIT:
             self._front.forget(path)
         elif verdict is Verdict.STILL and seen is not None and len(self._settler) <= AT_ONCE:
-            self._front.expect(path, seen)  # in a crowd those that have settled come first
+            self._front.expect(path, seen)  # only if few wait: settled files come first
         elif verdict is Verdict.SETTLED and path not in self._taking:
             task = supervised(self._take(self._settler.found(path)), self._faults.append)
             self._taking[path] = task
             task.add_done_callback(lambda _: self._taken(path))
 
     async def _take(self, found: Found, *, patient: bool = True) -> None:
-        """Admit one settled file, or follow it further."""
+        """Admit one settled file, or follow it further if it is not ready."""
         path = found.path
         try:
             await self._front.admit(found, patient=patient)
@@ -265,7 +266,7 @@ class Rounds:
             self._settler.busy(path, self._clock())
             self._unreadable.note(path, fault)
         except Incomplete:
-            # Nothing came for long: either it is whole after all, or it never will be.
+            # After a long wait without a change: it is whole after all, or never will be.
             if self._settler.incomplete(path, self._clock()):
                 await self._take(found, patient=False)
         except (Changed, FileNotFoundError):
@@ -281,7 +282,7 @@ class Rounds:
             self._forget(path, again=False)
 
     def _forget(self, path: str, *, again: bool) -> None:
-        """No longer followed; `again`: a scan has to find it soon."""
+        """Stop following this file; `again`: have a scan find it again soon."""
         self._settler.forget(path)
         self._own_faults.forget(path)
         self._unreadable.was_read(path)

@@ -1,4 +1,4 @@
-"""What is in the inbox now: the truth that events only hint at.
+"""Scans the inbox for songs. A scan is the truth; events are only hints.
 
 Memory stays flat: one directory at a time, in slices of `SLICE` entries.
 """
@@ -25,15 +25,15 @@ _by_name = attrgetter("name")
 
 
 def _ignore(*_: object) -> None:
-    """Nobody wants to be told."""
+    """The default callback: does nothing."""
 
 
 class Offline(Exception):
-    """The inbox is not there, or another disk is: nothing may be concluded from what is missing."""
+    """The inbox is missing, or another disk is mounted there: missing files prove nothing."""
 
 
 class Found(NamedTuple):
-    """A song by its name, a regular file by `lstat`. It may be empty or half-written."""
+    """A regular file with the name of a song. It may be empty or half-written."""
 
     path: str  # absolute if the root was
     relpath: str  # below the root, with "/"
@@ -57,15 +57,15 @@ def scan(
     on_error: OnError = _ignore,
     on_held: OnHeld = _ignore,
 ) -> Iterator[Found]:
-    """Every song in `root` (or in its subfolder `below`), folder by folder, as it is found.
+    """Yield every song in `root` (or in its subfolder `below`), folder by folder, as it is found.
 
-    Sorted by name within a folder of up to `SLICE` entries, in sorted slices above that. Symlinks
-    are neither yielded nor followed. `on_error` is called at most once a scan for each folder that
-    can't be read, `on_held` for each song that waits for the temp file beside it. The songs of what
-    `folders` passes over are left out.
+    Songs are sorted by name within a folder of up to `SLICE` entries, in sorted slices above that.
+    Symlinks are neither yielded nor followed. `on_error` is called at most once a scan for each
+    folder that can't be read, `on_held` for each song with a temp file beside it, which is left
+    out. Songs in folders that `folders` knows to be unchanged are left out as well.
 
-    Raises `Offline`, before the first or after the last, when the root is missing, not a directory
-    or can't be listed, or its `st_dev` is not `device`.
+    Raises `Offline`, before the first song or after the last, where the root is missing, is no
+    directory, can't be listed, or its `st_dev` is not `device`.
     """
     sink = _Sink(filter, on_error, on_held)
     device = root_device(root, device)
@@ -85,13 +85,13 @@ def scan(
             elif (yield from _songs(directory, prefix, sink, below_it)) and folders is not None:
                 folders.looked_through(directory, below_it)
         except OSError as error:
-            if directory == root:  # an inbox that can't be listed only looks empty
+            if directory == root:  # an inbox that can't be listed would seem empty
                 raise Offline(f"{root}: {error.strerror}") from error
             _report(directory, error, sink)
         if recursive:
             below_it.sort(reverse=True)
             pending += below_it
-    # Unmounted half-way, the rest looked empty: say so rather than call it a scan.
+    # If the disk was unmounted meanwhile, the rest seemed empty: such a scan must not count.
     root_device(root, device)
 
 
@@ -103,7 +103,10 @@ def find(
     device: int | None = None,
     on_held: OnHeld = _ignore,
 ) -> Found | None:
-    """The song at `path`, by the rules of `scan`, without reading its folder; None: not one now."""
+    """The song at `path`, by the rules of `scan`, without listing its folder; None: no song now.
+
+    Raises `Offline` like `scan`.
+    """
     root_device(root, device)
     relpath = os.path.relpath(path, root)
     folder, _, name = relpath.rpartition("/")
@@ -123,7 +126,7 @@ def find(
 
 
 def root_device(root: str, expected: int | None = None) -> int:
-    """The `st_dev` of the inbox. Raises `Offline`, also when it is not the `expected` one."""
+    """The `st_dev` of the inbox. Raises `Offline` if it is no folder, or not the `expected` one."""
     try:
         status = os.stat(root)
     except OSError as error:
@@ -138,9 +141,9 @@ def root_device(root: str, expected: int | None = None) -> int:
 def _songs(
     directory: str, prefix: str, sink: _Sink, folders: list[tuple[str, str]]
 ) -> Generator[Found, None, bool]:
-    """The songs of one directory; its subfolders are added to `folders`.
+    """Yield the songs of one directory and add its subfolders to `folders`.
 
-    Returns whether all of them could be looked at.
+    Returns whether the `lstat` of all songs succeeded.
     """
     base = os.path.join(directory, "")
     held: set[str] = set()
@@ -148,7 +151,7 @@ def _songs(
     with os.scandir(directory) as entries:
         now = list(islice(entries, SLICE))
         if len(now) == SLICE:
-            held = _all_held(directory, sink.filter)  # its temp files may come in a later slice
+            held = _all_held(directory, sink.filter)  # temp files may come in a later slice
         while now:
             for entry in _classify(now, base, prefix, sink.filter, folders, held):
                 name = entry.name
@@ -160,7 +163,7 @@ def _songs(
                 except FileNotFoundError:
                     continue
                 except OSError as error:
-                    # A folder that may be listed but not entered refuses every one of its files.
+                    # A folder that may be listed but not entered refuses all files: report it once.
                     if not reported:
                         reported = True
                         sink.on_error(directory, error)
@@ -181,7 +184,10 @@ def _classify(
     folders: list[tuple[str, str]],
     held: set[str],
 ) -> list[os.DirEntry[str]]:
-    """The songs among `entries`, by name; folders and temp files are added to their lists."""
+    """The songs among `entries`, sorted by name.
+
+    Adds subfolders to `folders`, and the final names of temp files to `held`.
+    """
     songs = []
     for entry in entries:
         name = entry.name
@@ -203,7 +209,7 @@ def _all_held(directory: str, filter: Filter) -> set[str]:
 
 
 def _reachable(root: str, folder: str, filter: Filter) -> bool:
-    """Would a scan of the root get into `folder`: below it, nothing pruned, no symlink?"""
+    """Whether a scan of the root reaches `folder`: below it, through no pruned name or symlink."""
     path, relpath = root, ""
     for part in folder.split("/") if folder else ():
         path = os.path.join(path, part)
@@ -218,5 +224,6 @@ def _reachable(root: str, folder: str, filter: Filter) -> bool:
 
 
 def _report(directory: str, error: OSError, sink: _Sink) -> None:
-    if not isinstance(error, FileNotFoundError | NotADirectoryError):  # it has just vanished
+    # Folders that have just vanished are no error.
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
         sink.on_error(directory, error)

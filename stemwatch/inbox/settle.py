@@ -1,8 +1,8 @@
-"""When has a file stopped changing? Pure: time comes in as monotonic seconds.
+"""Settling: decides when a file has stopped changing. Pure; time is in monotonic seconds.
 
-A file is settled when it looked the same `samples` times over at least `quiet` seconds since *we*
-last saw it change. Its mtime is compared with itself only, never with a clock: copies that keep
-old times would look settled while they are written.
+A file has settled when it looked the same in `samples` samples, over at least `quiet` seconds since
+*we* last saw it change. Its mtime is compared with earlier samples only, never with a clock: a copy
+that keeps the old mtime would seem settled while it is still being written.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ SLOWEST_BUSY = 300.0  # seconds between two tries at a file that can't be opened
 
 
 class Verdict(Enum):
-    """What a sample says."""
+    """The result of a sample."""
 
     WAIT = "wait"
-    STILL = "still"  # the same so far: only the end of its window is awaited
+    STILL = "still"  # unchanged, and the next sample is the last one
     SETTLED = "settled"
     GONE = "gone"
 
 
 def quiet_seconds(settle_seconds: float, *, network: bool) -> float:
-    """The quiet window: what is configured, but 30 s on a network mount where that is the default.
+    """The quiet window in seconds: the configured one; on network mounts 30 instead of the default.
 
-    Attributes are cached for seconds there, so the local default of 5 s would see a growing file
-    stand still. Who sets another number means it, on any disk.
+    Network mounts cache attributes for seconds, so with the default of 5 s a growing file would
+    seem to stand still. A number that the user has set is used on any disk.
     """
     if network and settle_seconds == DEFAULT_SETTLE_SECONDS:
         return NETWORK_SETTLE_SECONDS
@@ -43,20 +43,20 @@ def quiet_seconds(settle_seconds: float, *, network: bool) -> float:
 
 @dataclass(slots=True)
 class _Tracked:
-    found: Found  # as it was seen last
-    fingerprint: tuple[int, ...] | None  # None: not seen since it could not be opened
+    found: Found  # as the last scan saw it
+    fingerprint: tuple[int, ...] | None  # None: not sampled since it could not be opened
     since: float  # when this fingerprint was first seen
-    equal: int  # samples in a row that had it
-    due: float  # inf: settled, and in the caller's hands
+    equal: int  # samples in a row with this fingerprint
+    due: float  # inf: settled, so the caller has it
     incomplete_since: float | None = None
     busy_since: float | None = None
 
 
 class Settler:
-    """At most `capacity` files on their way to being settled.
+    """Follows up to `capacity` files until they settle.
 
-    `quiet` and `patience` in seconds; `samples` >= 2 counts the first and the last;
-    `compare_inode` is False on network mounts, where inodes may be made up.
+    `quiet` and `patience` are in seconds. `samples`, at least 2, includes the first and the last.
+    `compare_inode` is False on network mounts, where inode numbers may be invented.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Settler:
         self._busy: dict[str, None] = {}  # in the order in which they became busy
 
     def repace(self, quiet: float, patience: float) -> None:
-        """Other times from every file's next sample on."""
+        """Use other times, in seconds, from each file's next sample on."""
         self._quiet = quiet
         self._patience = patience
         self._interval = quiet / (self._samples - 1)
@@ -86,23 +86,23 @@ class Settler:
         return path in self._tracked
 
     def found(self, path: str) -> Found:
-        """One that is followed, as a scan saw it last. Raises KeyError."""
+        """A followed file, as a scan saw it last. Raises KeyError if it is not followed."""
         return self._tracked[path].found
 
     @property
     def full(self) -> bool:
-        """What is followed next takes the place of one that could not be opened, or none."""
+        """Whether the next new file gets in only by replacing one that could not be opened."""
         return len(self._tracked) >= self._capacity
 
     @property
     def busy_count(self) -> int:
-        """How many of them could not be opened when last tried."""
+        """How many of the followed files could not be opened or taken in at the last try."""
         return len(self._busy)
 
     def track(self, found: Found, now: float) -> bool:
-        """Follow this file, counting `found` as a sample; False: full, a later scan finds it again.
+        """Follow this file, with `found` as its first sample; False: there is no room for it.
 
-        What is tracked already is left alone unless it changed.
+        A file that is followed already is left alone unless it changed.
         """
         tracked = self._tracked.get(found.path)
         if tracked is None:
@@ -117,22 +117,22 @@ class Settler:
         return True
 
     def due(self, now: float, limit: int) -> list[str]:
-        """Up to `limit` paths to be sampled now, longest due first; each is on lease.
+        """Up to `limit` paths to be sampled now, those first that have been due longest.
 
-        One whose answer (`sample` or `busy`) never comes is due again an interval later.
+        A path for which neither `sample` nor `busy` is called becomes due again an interval later.
         """
         paths: list[str] = []
         while self._heap and self._heap[0][0] <= now and len(paths) < limit:
             due, path = heapq.heappop(self._heap)
             tracked = self._tracked.get(path)
             if tracked is None or tracked.due != due:
-                continue  # an entry that a later one replaced
+                continue  # an outdated entry: the file was scheduled anew
             self._schedule(path, tracked, now + max(self._interval, 1.0))
             paths.append(path)
         return paths
 
     def next_due(self) -> float | None:
-        """When `due` will next return something; None: nothing waits."""
+        """When `due` will next return a path; None: no sample is scheduled."""
         while self._heap:
             due, path = self._heap[0]
             tracked = self._tracked.get(path)
@@ -142,10 +142,10 @@ class Settler:
         return None
 
     def sample(self, path: str, identity: Identity | None, now: float) -> Verdict:
-        """What this sample says; None: the file is gone, and forgotten here.
+        """Add a sample and return its verdict. `identity` None: the file is gone, and is forgotten.
 
-        After SETTLED the file is the caller's: it is not due again, and blocks its place, until
-        `forget`, `incomplete` or a `track` that sees a change.
+        After SETTLED the caller has the file. It is not due again, and keeps its place, until
+        `forget`, `incomplete`, `busy`, `later` or a `track` that sees a change.
         """
         tracked = self._tracked.get(path)
         if tracked is None or identity is None:
@@ -164,7 +164,7 @@ class Settler:
         return Verdict.STILL if tracked.equal + 1 == self._samples else Verdict.WAIT
 
     def busy(self, path: str, now: float) -> None:
-        """It could not be opened: its window starts anew, ever more seldom looked at (to 5 min)."""
+        """The file could not be opened: its window starts anew. The gaps grow to `SLOWEST_BUSY`."""
         tracked = self._tracked.get(path)
         if tracked is None:
             return
@@ -176,15 +176,15 @@ class Settler:
         self._schedule(path, tracked, now + min(max(self._interval, waited), SLOWEST_BUSY))
 
     def later(self, path: str, seconds: float, now: float) -> None:
-        """It has settled and could not be taken in: its next sample is in so many seconds."""
+        """The file settled and could not be taken in: sample it again after `seconds`."""
         if (tracked := self._tracked.get(path)) is not None:
             self._busy[path] = None
             self._schedule(path, tracked, now + seconds)
 
     def incomplete(self, path: str, now: float) -> bool:
-        """It stands still and bytes are missing: wait on, ever more seldom (to 60 s).
+        """The file settled and lacks bytes: wait on, with gaps that grow to `SLOWEST_INCOMPLETE`.
 
-        True once that was so for `patience` seconds without any change; then it is the caller's.
+        True once it has not changed for `patience` seconds; then the caller decides.
         """
         tracked = self._tracked.get(path)
         if tracked is None:
@@ -200,11 +200,11 @@ class Settler:
         return False
 
     def forget(self, path: str) -> None:
-        """No longer followed; found again by a later scan if it is still there."""
+        """Stop following this file. If it still exists, a later scan finds it again."""
         self._tracked.pop(path, None)
         self._busy.pop(path, None)
         if len(self._heap) > 2 * len(self._tracked) + 64:
-            # Entries of files that left stay in the heap until their time: keep it bounded.
+            # Entries of forgotten files stay in the heap until they are due: keep it bounded.
             self._heap = [(t.due, p) for p, t in self._tracked.items() if t.due != inf]
             heapq.heapify(self._heap)
 
@@ -219,9 +219,9 @@ class Settler:
         self._schedule_next(path, tracked, now)
 
     def _schedule_next(self, path: str, tracked: _Tracked, now: float) -> None:
-        """The last sample exactly at the end of the window; those before it on a coarse grid.
+        """Schedule the last sample exactly at the end of the window, earlier ones on a coarse grid.
 
-        So 4,096 files share their wake-ups, and none waits longer than it must.
+        So 4,096 files share their wake-ups, and none settles later than it must.
         """
         if tracked.equal + 1 < self._samples:
             due = ceil((now + self._interval) / self._grid) * self._grid if self._grid else now
@@ -235,7 +235,10 @@ class Settler:
             heapq.heappush(self._heap, (due, path))
 
     def _evict(self) -> bool:
-        """Make room: files that nobody may open must not keep good ones out."""
+        """Forget the file that could not be opened for longest, so that it keeps no good one out.
+
+        False: there is none.
+        """
         if not self._busy:
             return False
         self.forget(next(iter(self._busy)))

@@ -1,6 +1,6 @@
-"""Hints that something changed in the inbox, from inotify, and proof that they still come.
+"""The inotify watcher: hints that something changed, and a test that the hints still come.
 
-A hint only says where to look; losing one costs time (until the next rescan), never a file.
+A hint only says where to look. A lost hint costs time, until the next rescan, but never a file.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 CANARY = ".stemwatch-canary"  # a dotfile: every filter ignores it
 MAX_HINTS = 256
-MAX_UNSEEN = 3  # canaries in a row: this file system tells of nothing, rebuilding is no help
+MAX_UNSEEN = 3  # after so many lost canaries in a row, the inbox is polled: no rebuild helps
 _SYSCTLS = {
     errno.ENOSPC: ("max_user_watches", 524288),
     errno.EMFILE: ("max_user_instances", 1024),
@@ -38,11 +38,11 @@ class Hints(NamedTuple):
 
 
 class Watcher:
-    """Watches `root`; `wake` is called on `loop` once for all hints until `take_hints`.
+    """Watches `root`; calls `wake` on `loop` once for all hints until `take_hints`.
 
-    `mode` "poll" does nothing at all: the rescan is all there is. Every `canary_seconds` a canary
-    file is made and removed in the root; unseen for `grace` seconds, the observer is rebuilt. All
-    of `check` is cheap between canaries.
+    In mode "poll" it does nothing: only rescans find songs. In mode "inotify", `check` makes and
+    removes a canary file in the root every `canary_seconds`. If its event does not come within
+    `grace` seconds, the observer is rebuilt. Between canaries `check` is cheap.
     """
 
     def __init__(
@@ -79,16 +79,16 @@ class Watcher:
         self._unseen = 0
 
     async def start(self) -> None:
-        """Begin to watch. What is there already gives no events: scan after this, not before."""
+        """Begin to watch. Files that exist already give no events, so scan after this call."""
         if self.mode == "inotify":
             await asyncio.to_thread(self._build)
 
     async def stop(self) -> None:
-        """No more hints; joins watchdog's threads off the loop."""
+        """Stop watching, and join watchdog's threads without blocking the loop."""
         await asyncio.to_thread(self._teardown)
 
     def take_hints(self) -> Hints:
-        """What came since the last call; forgets it."""
+        """The hints since the last call."""
         with self._lock:
             hints = Hints(frozenset(self._files), frozenset(self._trees), self._everything)
             self._files.clear()
@@ -97,11 +97,11 @@ class Watcher:
         return hints
 
     def check(self, now: float) -> None:
-        """Supervise; call it in a thread, with monotonic seconds, at every rescan before the scan.
+        """Check that events still come; call it in a thread, before the scan of each rescan.
 
-        Rebuilds the observer when a thread died, the root was replaced or a canary went unseen,
-        and turns to polling when inotify's limits are used up. Says so in `mode`, `reason`,
-        `healthy` and `rebuilds`, and hints at everything.
+        `now` is in monotonic seconds. Rebuilds the observer when a thread died, the root was
+        replaced or a canary's event did not come, and turns to polling when inotify's limits are
+        used up. Both set `mode`, `reason`, `healthy` and `rebuilds`, and hint at everything.
         """
         if self.mode != "inotify":
             return
@@ -120,12 +120,12 @@ class Watcher:
             self._release_canary(now)
 
     def checked(self, now: float, found: Iterator[T]) -> Iterator[T]:
-        """`found`, after a `check` by the thread that asks for it: one trip for both."""
+        """Yield from `found` after a `check`, so that one trip to a thread does both."""
         self.check(now)
         yield from found
 
     def _why_silent(self, now: float) -> str:
-        """What keeps events from coming; "" while they do."""
+        """Why no events come; "" while they do."""
         observer = self._observer
         if observer is None:
             return "it could not be watched before"
@@ -147,7 +147,7 @@ class Watcher:
         return lost
 
     def _release_canary(self, now: float) -> None:
-        """Make and remove a file: its "closed" event must come through all of watchdog."""
+        """Make and remove a file whose "closed" event must pass through all of watchdog."""
         self._next_canary = now + self._canary_seconds
         self._seen.clear()
         path = os.path.join(self._root, CANARY)
@@ -156,7 +156,7 @@ class Watcher:
             os.close(os.open(path, flags, 0o600))
             os.unlink(path)
         except OSError as error:
-            # A read-only or full inbox: its events may be fine, and nothing can prove it.
+            # In a read-only or full inbox events may still come, but no canary can prove it.
             self.reason = (
                 f"no canary can be written to {self._root} ({error.strerror}): whether events "
                 "still come is not known, the rescan finds what they miss"
@@ -166,7 +166,7 @@ class Watcher:
         self._released = now
 
     def _build(self) -> None:
-        # Imported here, so that polling never pays for watchdog.
+        # Imported here, so that polling does not load watchdog.
         from stemwatch.inbox.observer import Observer
 
         self._released = None
@@ -212,7 +212,7 @@ class Watcher:
                 observer.join()
 
     def _give_up(self, error: OSError) -> None:
-        """Inotify's limits are used up: say which line mends it."""
+        """Turn to polling, because inotify's limits are used up; the reason names the command."""
         name, ample = _SYSCTLS.get(error.errno or 0, _SYSCTLS[errno.ENOSPC])
         try:
             limit = Path(f"/proc/sys/fs/inotify/{name}").read_text().strip()
@@ -224,7 +224,7 @@ class Watcher:
         )
 
     def _poll(self, reason: str) -> None:
-        """With some folders unwatched, "inotify" would be a promise that isn't kept."""
+        """Turn to polling for good: with some folders unwatched, mode "inotify" would mislead."""
         log.warning("watch.polls", folder=self._root, message=reason)
         self._teardown()
         self.mode = "poll"
@@ -239,7 +239,7 @@ class Watcher:
             return None
         return status.st_dev, status.st_ino
 
-    # Called on watchdog's threads: record, wake once, never raise, never block.
+    # These run on watchdog's threads: they record, wake once, never raise and never block.
 
     def _on_event(self, path: str, is_directory: bool) -> None:
         folder, name = os.path.split(path)

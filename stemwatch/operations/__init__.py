@@ -1,1 +1,1 @@
-"""What the commands do, without their parsing and printing."""
+"""The operations behind the commands: their work, without parsing and printing."""

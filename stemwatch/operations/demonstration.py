@@ -1,8 +1,8 @@
-"""The real service in a folder of its own, for one song: started, given the song, ended again.
+"""Runs the real service for one song in a folder of its own, and ends it: the demo.
 
-It runs as a process of its own through its own configuration file, as anybody would run it. It
-ends with us, however we end: the kernel sends it SIGTERM when we die (Linux), and its separation
-server and helpers end with it.
+The service is a process of its own with its own configuration file, as any user would run it. It
+ends with this process, however that ends: on Linux the kernel sends it SIGTERM then. Its separation
+server and its helpers end with it.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ INBOX, OUTBOX = "inbox", "outbox"
 EXTENSIONS = ("mp3", "wav", "flac", "m4a", "ogg", "webm")
 _MARK = "# Made by `stemwatch demo`: may be made again by the next one.\n"
 _PR_SET_PDEATHSIG = 1
-STOP_SECONDS = 90.0  # its own drain takes less
+STOP_SECONDS = 90.0  # the service's own drain takes less
 _LAST_LINES = 15
 
 
 class Demonstration:
-    """One folder with a running service in it; a context manager that leaves nothing running."""
+    """A context manager: one folder, and a service that runs in it until the block ends."""
 
     def __init__(self, folder: str, *, stems: int, format: str) -> None:
-        """Make the folder ready. Raises ConfigFault if its configuration is somebody else's."""
+        """Prepare the folder. Raises ConfigFault if its configuration is not from a demo."""
         self.folder = os.path.abspath(folder)
         self.state = os.path.join(self.folder, STATE)
         self._child: subprocess.Popen[bytes] | None = None
@@ -66,13 +66,13 @@ class Demonstration:
     def __enter__(self) -> Demonstration:
         self._log = open(os.path.join(self.folder, LOG), "wb")
         parent = os.getpid()
-        # The library is loaded before the fork: after it, only simple calls are safe.
+        # Load the library before the fork: after it, only simple calls are safe.
         prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
         def end_with_parent() -> None:
             if prctl is not None:
                 prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-            if os.getppid() != parent:  # it died before that
+            if os.getppid() != parent:  # the parent died before the call above
                 os._exit(1)
 
         # -P: a file named like a library in the user's current folder must not be imported.
@@ -84,7 +84,7 @@ class Demonstration:
                 stdout=self._log,
                 stderr=self._log,
                 env={n: v for n, v in environment().items() if n not in _OUR_OWN},
-                start_new_session=True,  # Ctrl-C is for us; we tell it
+                start_new_session=True,  # Ctrl-C ends this process, which then ends the service
                 preexec_fn=end_with_parent,
             )
         except OSError:
@@ -111,23 +111,23 @@ class Demonstration:
             self._log.close()
 
     def require_alive(self) -> None:
-        """Raises StemwatchError when the service has ended."""
+        """Raise StemwatchError if the service has ended."""
         if self._child is not None and self._child.poll() is not None:
             raise StemwatchError(
                 f"The service ended with exit code {self._child.returncode}; above is what it said."
             )
 
     def last_words(self) -> list[str]:
-        """The last lines of its log."""
+        """The last lines of the service's log."""
         with open(os.path.join(self.folder, LOG), "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - 16384))
             lines = file.read().decode("utf-8", "replace").splitlines()
         return lines[-_LAST_LINES:]
 
     def drop(self, name: str, fill: Callable[[str], object]) -> str:
-        """Put a song into the inbox as copy programs do: hidden at first; its path there.
+        """Put a song into the inbox as copy programs do, under a hidden name first.
 
-        `fill(path)` writes the content. Raises OSError.
+        `fill(path)` writes the content. Returns the song's path. Raises OSError.
         """
         inbox = os.path.join(self.folder, INBOX)
         part = os.path.join(inbox, f".demo-{secrets.token_hex(4)}.part")
@@ -136,7 +136,7 @@ class Demonstration:
             for candidate in naming.file_candidates(name, secrets.token_hex(32)):
                 target = os.path.join(inbox, candidate)
                 try:
-                    os.link(part, target)  # never over a song that waits there
+                    os.link(part, target)  # replaces no song that waits there
                 except FileExistsError:
                     continue
                 except OSError:  # no hard links on this disk
@@ -150,7 +150,7 @@ class Demonstration:
         raise AssertionError("candidates never end")
 
     async def job_at(self, path: str, since: float) -> Job | None:
-        """What the journal says of the song dropped at `path` after `since` (Unix seconds)."""
+        """The job of the song that was dropped at `path` after `since` (Unix seconds), or None."""
         journal = ReadOnlyJournal(os.path.join(self.state, JOURNAL))
         try:
             jobs = (await journal.at_paths([path])).get(path, [])
@@ -160,19 +160,19 @@ class Demonstration:
 
 
 def is_over(job: Job) -> bool:
-    """Nothing more will happen to it by itself."""
+    """Whether the service has finished with the job."""
     if job.state is JobState.QUARANTINED:
         return job.filed_to is not None
     return job.state in (JobState.DONE, JobState.GONE)
 
 
 def patience(job: Job | None) -> float:
-    """Seconds that a song may take in all, on a slow machine; more for a long one."""
+    """Seconds that a song may take in all on a slow machine; the longer the song, the more."""
     return 180.0 + 10.0 * ((job.duration or 0.0) if job is not None else 0.0)
 
 
 def refuse_name(path: str) -> str | None:
-    """Why the inbox would leave a file of this name alone, in one sentence; None: it would not."""
+    """Why the inbox would not take a file of this name, in one sentence; None: it would."""
     if Filter(EXTENSIONS).wanted(os.path.basename(path)):
         return None
     return f"{path}: its name is none that is taken ({', '.join(EXTENSIONS)}, not hidden)."
@@ -182,7 +182,7 @@ def copy_to(source: str) -> Callable[[str], object]:
     return lambda target: shutil.copyfile(source, target)
 
 
-# Settings of the caller's own service are not the demo's.
+# Variables that belong to the caller's own service, and must not reach the demo's.
 _OUR_OWN = frozenset({"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "STATE_DIRECTORY"})
 _TEXT = """\
 folders: {{inbox: inbox, outbox: outbox, quarantine: quarantine, archive: archive}}

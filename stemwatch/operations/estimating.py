@@ -1,6 +1,6 @@
-"""Minutes and cost before anything is spent: what would be refused, what is paid for already.
+"""Estimates minutes and cost before anything is spent: which songs are refused or paid already.
 
-A few files are looked at at a time, whatever the number of files; results come in their order.
+A few files are read at a time, whatever their number. The estimates come in the files' order.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ REFUSED, FREE, COSTS = "refused", "free", "costs"
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """One file. `verdict` is REFUSED, FREE (paid for already) or COSTS; `why` in one sentence."""
+    """The estimate of one file. `verdict` is REFUSED, FREE (nothing to pay) or COSTS.
+
+    `seconds` is the length of its audio, None if it could not be read; `why` is one sentence.
+    """
 
     path: str
     seconds: float | None
@@ -42,13 +45,13 @@ class Estimate:
 
 @dataclass(slots=True)
 class Totals:
-    """The sums; seconds of audio."""
+    """The sums over all files, in numbers of files and seconds of audio."""
 
     files: int = 0
     refused: int = 0
     free: int = 0
-    seconds: float = 0.0  # of all that can be used
-    paid: float = 0.0  # of what will be paid for
+    seconds: float = 0.0  # of all files that are not refused
+    paid: float = 0.0  # of the files that will be paid for
 
     def add(self, one: Estimate) -> None:
         self.files += 1
@@ -65,9 +68,9 @@ async def estimates(
     paths: Sequence[str],
     chosen: Inbox | None = None,
 ) -> AsyncIterator[Estimate]:
-    """One estimate for each song in `paths`: files as they are, folders as the inbox is scanned.
+    """Yield one estimate for each song in `paths`; folders are scanned as an inbox is.
 
-    As if dropped into the inbox `chosen`; None: into the one that a path lies in.
+    The options are those of the inbox `chosen`; None: of the inbox that a path lies in.
     """
     waiting: deque[asyncio.Task[tuple[Estimate, str]]] = deque()
     seen: set[str] = set()
@@ -89,7 +92,7 @@ async def estimates(
 
 
 def _options(settings: Settings, path: str, chosen: Inbox | None) -> Options:
-    """As the inbox would choose them: only what lies there can have a preset."""
+    """The options that the inbox would choose; only a file in an inbox can have a preset."""
     found = settings.inbox_of(path)
     if found is not None and chosen in (None, found[0]):
         inbox, relpath = found
@@ -99,7 +102,7 @@ def _options(settings: Settings, path: str, chosen: Inbox | None) -> Options:
 
 
 def _once(one: Estimate, key: str, seen: set[str]) -> Estimate:
-    """The same content twice in one list is paid for once."""
+    """`one`, made free if the same content came before in this list: it is paid for once."""
     if one.verdict != COSTS:
         return one
     if key in seen:
@@ -139,7 +142,7 @@ async def _look(
 
 
 def _measured(path: str, limits: Limits) -> str:
-    """The content's SHA-256. Raises Reject for what would never be uploaded, OSError."""
+    """The content's SHA-256. Raises Reject for a file that would not be uploaded, OSError."""
     fd = open_regular(path)
     try:
         size = os.fstat(fd).st_size

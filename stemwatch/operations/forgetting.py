@@ -1,4 +1,4 @@
-"""Striking entries from the quarantine's list: only those whose file is gone, for certain."""
+"""Removes entries from the quarantine's list, only where the file is certainly gone."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from stemwatch.outbox import quarantine
 async def forget_lost(
     journal: Journal, job: Job, settings: Settings, *, running: bool
 ) -> str | None:
-    """Strike this quarantined job if its file is gone; else returns where the file is.
+    """Remove this quarantined job from the list if its file is gone; else return the file's path.
 
-    Raises NotNow or PauseService where that can't be told: a disk that is away proves nothing.
+    Raises NotNow or PauseService where nobody can tell: a disk that is away proves nothing.
     """
     job = await once_filed(journal, job, asyncio.sleep if running else None)
     if job.state is not JobState.QUARANTINED:
@@ -32,7 +32,7 @@ async def forget_lost(
 
 async def _where(journal: Journal, job: Job, inbox: Inbox | None) -> str | None:
     if job.origin == "split":
-        return _still_there(job)  # it never left its folder, which is nobody's inbox
+        return _still_there(job)  # its file never left its folder, which is no inbox
     if inbox is None:
         raise _unknown(job)
     await _require_disks(journal, inbox)
@@ -52,7 +52,10 @@ def _still_there(job: Job) -> str | None:
 
 
 async def _require_disks(journal: Journal, inbox: Inbox) -> None:
-    """An absent mount looks like an empty folder; what the service noted of it tells."""
+    """Raise PauseService unless the disks of inbox and quarantine are mounted.
+
+    A folder without its mount seems empty; the disks that the service noted show the difference.
+    """
     folders = inbox.folders
     for path in (folders.quarantine, folders.inbox):
         durable.require_root(path)

@@ -1,4 +1,4 @@
-"""What became of songs, as plain data: the delivered ones, or those that came into quarantine.
+"""The history as plain data: delivered songs, or songs that came into quarantine.
 
 `history --json` prints the document (schema `stemwatch.history/1`; every key is always there,
 unknown is null, times are RFC 3339 in UTC, `minutes` are of audio):
@@ -9,8 +9,8 @@ unknown is null, times are RFC 3339 in UTC, `minutes` are of audio):
     songs of `quarantined`   id, name, relpath, inbox, origin, at, code (of then), state (now),
                              message, hint and path (of now, where it still is in quarantine)
 
-`price` is in `currency`, at the price of its day; null where earlier stems were used again, and
-where nobody knows (read back from a sidecar).
+`price` is in `currency`, at the price of the day of delivery. It is null if earlier stems were
+reused, and if it is unknown because the job was rebuilt from a sidecar.
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ Document = dict[str, Any]
 async def history(
     settings: Settings, now: float, *, kind: JobState, since: float, most: int
 ) -> Document:
-    """The document above, newest first; `kind` is delivered or quarantined."""
+    """The document above, newest first. `kind` is delivered or quarantined.
+
+    `since` and `now` are Unix seconds; `most` is the largest number of songs.
+    """
     journal = ReadOnlyJournal(os.path.join(settings.state_dir, JOURNAL))
     try:
         found = await journal.ended(kind, since=since, limit=most)
@@ -56,7 +59,7 @@ async def history(
 
 
 def delivered(one: Ended) -> Document:
-    """A song that was delivered."""
+    """The entry of a delivered song, as in the document above."""
     job, reused = one.job, one.note.startswith("reused from ")
     return {
         **_song(job, one.at),
@@ -72,7 +75,7 @@ def delivered(one: Ended) -> Document:
 
 
 def _price(one: Ended) -> float | None:
-    """What is separated on this machine costs nothing, and is not booked."""
+    """The price that was booked; 0 for songs separated on this machine, which are not booked."""
     if one.minutes:
         return round(one.price, 4)
     mine = one.job.content_key.endswith(":local") and not one.note
@@ -108,9 +111,9 @@ def _printable(words: str | None) -> str | None:
 
 
 def moment(words: str, now: float) -> float:
-    """What somebody calls a time, as Unix seconds: `7d`, `2h`, `today`, `2026-11-29 22:00`.
+    """The Unix seconds of a time in words: `7d` (ago), `2h`, `today`, `2026-11-29 22:00`.
 
-    In local time. Raises ValueError with what is allowed.
+    Times are local. Raises ValueError that names the allowed forms.
     """
     given, here = words.strip().lower(), datetime.fromtimestamp(now)
     midnight = here.replace(hour=0, minute=0, second=0, microsecond=0)

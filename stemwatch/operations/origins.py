@@ -1,4 +1,4 @@
-"""What is in force, key by key, and where it comes from: a line of the file, or what else."""
+"""Each configuration key in force, and what sets it: a line of the file, a variable, a default."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from stemwatch.config.faults import dotted
 from stemwatch.config.load import Env, Reading
 from stemwatch.config.settings import Settings
 
-_UNUSED = "folders"  # beside `inboxes`, which have folders of their own
+_UNUSED = "folders"  # it has no effect beside `inboxes`, which have folders of their own
 _HIDDEN = "[redacted]"
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One key. `value` is plain data without secrets; `line` (from 1) where the file says it.
+    """One key and its value as plain data, without secrets. `line` is its line in the file, from 1.
 
-    `by` says what else decides: `default`, another key, or a variable of the environment.
+    Without a line, `by` says what decides: `default`, another key, or an environment variable.
     """
 
     key: str
@@ -30,7 +30,7 @@ class Value:
 
 
 def in_force(reading: Reading, env: Env) -> Iterator[Value]:
-    """Every key that means something, in the order of the documentation."""
+    """Yield every key that has an effect, in the order of the documentation."""
     for at, value, default in _leaves(reading.settings, Settings(), ()):
         if at[0] == _UNUSED and reading.settings.inboxes:
             continue
@@ -40,7 +40,7 @@ def in_force(reading: Reading, env: Env) -> Iterator[Value]:
 
 
 def _leaves(settings: Any, defaults: Any, above: Key) -> Iterator[tuple[Key, Any, Any]]:
-    """(key, value, default) of each; what the user named himself is gone through by its names."""
+    """Yield (key, value, default) for each key, those of presets and inboxes under their names."""
     for field in fields(settings):
         if "shape" not in field.metadata:
             continue
@@ -57,7 +57,7 @@ def _leaves(settings: Any, defaults: Any, above: Key) -> Iterator[tuple[Key, Any
 
 
 def _by(at: Key, value: Any, default: Any, lines: Mapping[Key, int], env: Env) -> str:
-    """What decides a key that has no line of its own."""
+    """What decides the value of a key that has no line of its own."""
     if at == ("state_dir",):
         return _state_dir(env)
     if at == ("api", "base_url") and ("api", "wire") in lines:
@@ -65,7 +65,8 @@ def _by(at: Key, value: Any, default: Any, lines: Mapping[Key, int], env: Env) -
     for source in _inherited(at, lines):
         if source in lines:
             return dotted(source)
-    # A merge key (<<) has no line of its own. A default's path differs by being absolute.
+    # A value from a merge key (<<) has no line of its own. Folders are left out, since a default
+    # path is made absolute and so differs from its default as well.
     merged = value != default and any(at[:length] in lines for length in range(1, len(at)))
     return "the file" if merged and "folders" not in at else "default"
 
@@ -77,10 +78,10 @@ def _state_dir(env: Env) -> str:
 
 
 def _inherited(at: Key, lines: Mapping[Key, int]) -> Iterator[Key]:
-    """The keys that a preset's or an inbox's key is taken from, the nearest first."""
+    """The keys from which a preset's or an inbox's key inherits, the nearest first."""
     own, inside = (at[:2], at[2:]) if at[0] == "inboxes" else ((), at)
     if inside[:1] == ("presets",) and len(inside) == 3:
-        if own and (*own, "presets") not in lines:  # it has those of the top level, as a whole
+        if own and (*own, "presets") not in lines:  # the inbox uses all presets of the top level
             yield inside
         elif own:
             yield (*own, "separation", inside[2])
@@ -90,7 +91,7 @@ def _inherited(at: Key, lines: Mapping[Key, int]) -> Iterator[Key]:
 
 
 def _plain(at: Key, value: Any) -> Any:
-    """As JSON has it, without what may be a secret: this is what people paste for others."""
+    """The value as JSON has it, without possible secrets: people paste this for others."""
     if at == ("notify", "urls"):
         return [f"{url.partition('://')[0]}://{_HIDDEN}" for url in value]
     if at == ("hooks",):

@@ -1,4 +1,4 @@
-"""Whose a song is: of the service, of this `split`, or of another one, living or interrupted."""
+"""The owners of jobs: the service, this `split`, or another `split`, running or interrupted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ from stemwatch.workers.context import Context
 
 
 async def taken_up(context: Context, state_dir: str, candidate: Candidate) -> Job | None:
-    """The job of an earlier, interrupted or finished `split` of this very file into this folder."""
+    """The job of an earlier `split` of the same file into the same folder, taken over; or None.
+
+    The earlier run was interrupted or has finished. Raises Reject where a person has to decide
+    first, because the song may be paid for already.
+    """
     journal, owner = context.journal, context.owner
     for job in reversed((await journal.at_paths([candidate.path])).get(candidate.path, [])):
         if not _is_same(job, candidate, local=context.local):
@@ -24,7 +28,7 @@ async def taken_up(context: Context, state_dir: str, candidate: Candidate) -> Jo
         if job.state in IN_OUTBOX and await asyncio.to_thread(_is_whole, job):
             return job
         if job.owner is not None and lock.is_held(lock.of_owner(state_dir, job.owner)):
-            continue  # another `split` is at it: ours waits for its stems
+            continue  # another `split` works on it: this one waits for its stems
         if job.state is JobState.SUBMITTING or job.code == Code.SUBMISSION_UNCONFIRMED:
             raise Reject(
                 "an earlier run was stopped just when it was submitted, so it may be paid for.",
@@ -39,15 +43,15 @@ async def taken_up(context: Context, state_dir: str, candidate: Candidate) -> Jo
 
 
 async def _once_more(context: Context, job: Job, candidate: Candidate) -> Job | None:
-    """A quarantined job of this file, again; None: the intake has to look at the file again.
+    """Try a quarantined job of this file again; None: the intake has to read the file again.
 
-    One row for one file: each run would leave another one in quarantine. Raises Reject where the
-    content may be paid for already.
+    The row is used again, or each run would leave another row in quarantine. Raises Reject where
+    the content may be paid for already.
     """
     journal, again = context.journal, "run again"
     if job.code is not None and rule_of(job.code).lasting:
-        return job  # the same bytes are as broken as before
-    if job.duration is None:  # a limit refused it, which may be another one now
+        return job  # the same bytes are still broken
+    if job.duration is None:  # a limit refused it, and may have changed since
         await journal.advance(job, JobState.GONE, f"{again}: looked at again")
         return None
     if resume_state(job) is JobState.QUEUED:
@@ -59,13 +63,13 @@ async def _once_more(context: Context, job: Job, candidate: Candidate) -> Job | 
 
 
 def _is_same(job: Job, candidate: Candidate, *, local: bool) -> bool:
-    """Whether `job` is of this file, into this folder, and separated (or to be) where we do it."""
+    """Whether `job` has the same file, folder and options, and is separated at the same place."""
     try:
         status = os.lstat(candidate.path)
     except OSError:
         return False
     options = candidate.options
-    if job.duration is None:  # refused when it was taken in, whatever would have separated it
+    if job.duration is None:  # refused at the intake, before the place of separation mattered
         wanted = (job.options.stems, job.options.format) == (options.stems, options.format)
     else:
         wanted = job.content_key == content_key(job.sha256, options, local=local)
@@ -79,7 +83,7 @@ def _is_same(job: Job, candidate: Candidate, *, local: bool) -> bool:
 
 
 def _is_whole(job: Job) -> bool:
-    """Whether the delivered folder is still there, as it was delivered."""
+    """Whether the delivered folder is still there and unchanged."""
     if job.delivered_to is None:
         return False
     try:
@@ -90,7 +94,7 @@ def _is_whole(job: Job) -> bool:
 
 
 class Others:
-    """Those who separate what a `split` waits for, and for how long none of them has lived."""
+    """Watches the owners of the songs that a `split` waits for: whether any of them still runs."""
 
     def __init__(self, context: Context, state_dir: str) -> None:
         self._context = context
@@ -98,7 +102,10 @@ class Others:
         self._dead_since: float | None = None
 
     def in_vain(self, awaited: Sequence[tuple[str | None, str]]) -> str:
-        """Why nobody will deliver what is awaited, and what would help; "" if somebody may."""
+        """Why none of the awaited songs will be delivered, and what helps; "" if one may be.
+
+        `awaited` holds (owner, path) of each song.
+        """
         now = self._context.clock()
         lives = (lock.is_held(lock.of_owner(self._state_dir, owner)) for owner, _ in awaited)
         if not awaited or any(lives):
@@ -106,7 +113,7 @@ class Others:
             return ""
         since = self._dead_since = now if self._dead_since is None else self._dead_since
         if now - since < self._context.timing.restart:
-            return ""  # it may be about to start again
+            return ""  # a service may be restarting
         owner, path = awaited[0]
         told = f"{path} is the same song, and paid for already, but nobody works on it now."
         if owner is None:

@@ -1,4 +1,4 @@
-"""A lost journal, made again from the sidecars: what was delivered is not paid for twice."""
+"""Rebuilds a lost journal from the sidecars, so that nothing delivered is paid for twice."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _SLICE = 64
 async def rebuild(
     journal: Journal, outbox: str, *, require: Callable[[], None], inbox: str | None = None
 ) -> int:
-    """Journal every delivery that is found in `outbox` and unknown; returns how many.
+    """Add every unknown delivery in `outbox` to the journal; returns how many were added.
 
-    Done once in a journal's life (of several inboxes: for each outbox that it meets, so that
-    services can be made one), and again if it was killed in the middle. Raises PauseService
-    when the outbox can't be read, and what `require` raises, which is asked before.
+    It is done once in a journal's life, and again if it was killed in the middle. With several
+    inboxes it is done once for each outbox, so that several services can be merged into one.
+    `require` is called before. Raises what it raises, and PauseService if the outbox can't be read.
     """
     done = _FACT if inbox is None else f"{_FACT} {quote(outbox, errors='surrogateescape')}"
     if await journal.fact(done) is not None:
@@ -56,7 +56,7 @@ async def _add(journal: Journal, job: Job) -> bool:
 def _job(folder: str, content: dict[str, Any], outbox: str, inbox: str | None) -> Job:
     source, separation = content["source"], content["separation"]
     options = Options(stems=separation["stems"], format=separation["format"])
-    # What the built-in engine made is a preview: it must not stand in for paid stems.
+    # Stems of the built-in engine are a preview: they must not be reused as paid stems.
     local = separation.get("engine") == "spectral"
     key = content.get("key") or {}
     size = source.get("bytes")

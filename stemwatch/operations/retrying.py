@@ -1,7 +1,7 @@
-"""From quarantine back to work: the file first, then the journal, and nothing is paid for twice.
+"""Brings songs back from quarantine: first the file, then the journal; nothing is paid twice.
 
-A kill between the two leaves the file in the inbox, where the intake takes it for a retry by
-itself. A service may be running meanwhile: whoever is second finds the job moved on.
+A kill between the two leaves the file in the inbox, where the intake takes it for a retry. A
+service may be running meanwhile: whichever of the two is second finds that the job has moved on.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ from stemwatch.journal.journal import AlreadyPaid, Journal, StaleJob
 from stemwatch.log import printable
 from stemwatch.outbox import quarantine
 
-_LOOKS = 25  # at a job that the service is just moving into the quarantine
-_PAUSE = 0.2  # seconds between two of them
+_LOOKS = 25  # looks at a job that the service is moving into the quarantine
+_PAUSE = 0.2  # seconds between two looks
 _UNDER_WAY = (JobState.SUBMITTING, JobState.SEPARATING, JobState.SEPARATED)
 
 
 class Vanished(StemwatchError):
-    """The original is in neither place: there is nothing to retry with."""
+    """The original is neither in quarantine nor in the inbox, so there is nothing to retry."""
 
     code = Code.GONE
 
 
 class NotNow(StemwatchError):
-    """Somebody is at this job, or at its content; a little later it can be retried."""
+    """Another process works on this job, or on its content; it can be retried a little later."""
 
     code = Code.NOT_NOW
 
 
 class NotMoved(NotNow):
-    """Its original can't be moved into the quarantine: a service that may be at it goes on trying.
+    """The original can't be moved into the quarantine, and a running service goes on trying.
 
-    `job` as it was seen last, with the reason.
+    `job` is the job as it was seen last, with the reason.
     """
 
     def __init__(self, job: Job) -> None:
@@ -57,7 +57,7 @@ class NotMoved(NotNow):
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """What a retry made of a job: its new state, in words, and where its file is now."""
+    """The result of a retry: the job, where its file is now, and what happens next, in words."""
 
     job: Job
     path: str
@@ -65,7 +65,7 @@ class Retried:
 
 
 def chosen(jobs: Sequence[Job], word: str, cwd: str) -> list[Job]:
-    """The jobs that `word` means: an id, else a name, a path below the inbox, or any whole path."""
+    """The jobs that `word` names: by id, else by name, path below the inbox, or whole path."""
     if word.isdecimal() and (found := [job for job in jobs if job.id == int(word)]):
         return found
     path = os.path.normpath(os.path.join(cwd, word))
@@ -73,7 +73,7 @@ def chosen(jobs: Sequence[Job], word: str, cwd: str) -> list[Job]:
 
 
 def nearest(jobs: Sequence[Job], word: str) -> list[str]:
-    """Names in quarantine that look like `word`, the most alike first."""
+    """Up to three names of `jobs` that are similar to `word`, the most similar first."""
     names = {printable(job.name): None for job in jobs}
     return difflib.get_close_matches(printable(os.path.basename(word)), names, n=3, cutoff=0.6)
 
@@ -88,9 +88,9 @@ async def bring_back(
 ) -> Retried:
     """Put the file of this quarantined job back into `inbox`, and the job back to work.
 
-    `running`: a service is alive and may be moving the file right now; where it can't move it, it
-    is asked to put the job back to work itself. May be called again after a kill. Raises Vanished,
-    NotNow, or what `outbox.quarantine.restore` does.
+    `running`: a service runs and may be moving the file right now. If it can't move the file, it is
+    asked to put the job back to work itself. May be called again after a kill. Raises Vanished,
+    NotNow, or what `outbox.quarantine.restore` raises.
     """
     try:
         job = await once_filed(journal, job, sleep if running else None)
@@ -118,7 +118,7 @@ async def _with_file(journal: Journal, job: Job, inbox: str) -> Retried:
     try:
         identity = Identity.of(os.lstat(path))
         if not _admitted(job):
-            # It was refused before it was measured: the intake has to look at it again.
+            # It was refused before its length was known: the intake has to read it again.
             moved = await journal.advance(job, JobState.GONE, "retried: looked at again")
             return Retried(moved, path, "is looked at again")
         moved = await journal.advance(
@@ -135,7 +135,7 @@ async def _with_file(journal: Journal, job: Job, inbox: str) -> Retried:
 
 
 async def _without_file(journal: Journal, job: Job) -> Retried:
-    """Fetch what is paid for, which needs the remote id only; there is nothing to file then."""
+    """Put a paid job back to work without its original: fetching needs the remote id only."""
     try:
         moved = await journal.advance(job, resume_state(job), "retried", **resumed_fields(job))
     except StaleJob:
@@ -146,7 +146,10 @@ async def _without_file(journal: Journal, job: Job) -> Retried:
 
 
 def inbox_of(settings: Settings, job: Job) -> str:
-    """The folder that its file goes back to. Raises NotNow for an inbox that is there no more."""
+    """The inbox folder to which the job's file goes back.
+
+    Raises NotNow if its inbox is no longer configured.
+    """
     found = whose(settings, job)
     if found is None and job.origin == "split":
         found = settings.every_inbox[0]  # its file never left its own folder
@@ -159,21 +162,25 @@ def inbox_of(settings: Settings, job: Job) -> str:
 
 
 def whose(settings: Settings, job: Job) -> Inbox | None:
-    """The inbox that it belongs to, which may have been renamed since."""
+    """The inbox of the job, found by its name, or by its outbox if it was renamed; or None."""
     return settings.inbox(job.inbox) or next(
         (one for one in settings.every_inbox if one.folders.outbox == job.outbox), None
     )
 
 
 async def forget(journal: Journal, job: Job) -> None:
-    """Strike a job from the list whose file is gone. Its history stays."""
+    """Remove a job whose file is gone from the quarantine's list. Its history stays."""
     await journal.advance(job, JobState.GONE, "forgotten: its file is gone")
 
 
 async def once_filed(
     journal: Journal, job: Job, sleep: Callable[[float], Awaitable[None]] | None
 ) -> Job:
-    """The job once its file is in quarantine: retried while it is moved, the file would be lost."""
+    """Wait until the service has moved the job's file into the quarantine; returns the job.
+
+    A retry during the move would lose the file. `sleep` None: no service runs, so there is nothing
+    to wait for. Raises NotMoved, or NotNow if the move takes too long.
+    """
     if sleep is None:
         return job
     for _ in range(_LOOKS):
@@ -192,12 +199,13 @@ async def once_filed(
 
 
 async def _asked_back(journal: Journal, job: Job, sleep: Callable[[float], Awaitable[None]]) -> Job:
-    """Ask the service for it, which alone knows whether it is moving that file just now.
+    """Ask the service to put the job back to work: only it knows if it is moving the file now.
 
-    Returns the job as it is a few seconds later. What is asked stays asked, over a restart too.
+    Returns the job as it is a few seconds later. The request is in the journal, so it outlives a
+    restart of the service.
     """
     wish = Unfiled(WANTED_BACK, "`stemwatch retry` asked for it.", "Nothing to do.", 0)
-    with suppress(StaleJob):  # somebody was quicker
+    with suppress(StaleJob):  # the service moved the job on first
         await journal.amend(job, unfiled=wish, not_before=0.0, updated_at=job.updated_at)
     for _ in range(_LOOKS):
         job = await journal.get(job.id) or job
@@ -222,9 +230,9 @@ def _under_way(job: Job) -> NotNow:
 
 
 def in_place(job: Job) -> str:
-    """A file that stayed where it was, if it is still the same one.
+    """The path of a file that was never moved, if it is still the same file.
 
-    Raises Vanished, NotNow, or PauseService(code="disk") where its folder can't be looked into.
+    Raises Vanished, NotNow, or PauseService(code="disk") where its folder can't be read.
     """
     with durable.disk_faults(os.path.dirname(job.path)):
         try:
@@ -256,7 +264,7 @@ async def _restored(job: Job, filed_to: str, inbox: str) -> str:
 
 
 async def _taken_up(journal: Journal, job: Job, path: str) -> Retried:
-    """The running service saw the file first, and did the same."""
+    """The result if the running service saw the file first and retried the job itself."""
     now = await journal.get(job.id) or job
     if now.state is JobState.QUARANTINED:
         raise NotNow(f"{job.name} changed while it was retried.", hint="Try again.")
@@ -271,7 +279,7 @@ def _vanished(job: Job, path: str) -> Vanished:
 
 
 def _admitted(job: Job) -> bool:
-    """Whether it was hashed and measured; only then can it be submitted as it is."""
+    """Whether the file was hashed and its length is known, so that it can be submitted."""
     return bool(job.sha256) and job.duration is not None
 
 

@@ -1,4 +1,4 @@
-"""The songs in the files and folders that are named to `split` and `estimate`."""
+"""Finds the songs in the files and folders that `split` and `estimate` are given."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from stemwatch.outbox import sidecar
 
 
 def songs(paths: Sequence[str], filter: Filter, apart: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """(path, path below a result's folder) of named files, and of the songs in named folders.
+    """Yield (path, path below the results' folder) of named files and of songs in named folders.
 
-    Below a named folder, results are no songs: what lies in a folder of `apart`, or beside a
-    sidecar, was made here, and would be paid for at every run anew. What is named is always taken.
+    In a named folder, files below a folder of `apart` or beside a sidecar are left out: they are
+    results, and would be paid for anew at every run. A file or folder that is named is always
+    taken.
     """
     aside = [os.path.realpath(folder) for folder in apart]
     for path in paths:
@@ -28,12 +29,12 @@ def songs(paths: Sequence[str], filter: Filter, apart: Iterable[str]) -> Iterato
         try:
             for found, relpath in _in_folder(path, filter, aside):
                 yield found, f"{top}/{relpath}" if top else relpath
-        except Offline:  # told as a named file that can't be read is, not taken for empty
+        except Offline:  # reported like a named file that can't be read, not taken for empty
             yield path, top
 
 
 def made_here(settings: Settings) -> list[str]:
-    """Where the configured service leaves what it is done with."""
+    """The folders in which the configured service leaves results and originals."""
     return [
         folder
         for inbox in settings.every_inbox
@@ -44,7 +45,7 @@ def made_here(settings: Settings) -> list[str]:
 def _in_folder(root: str, filter: Filter, aside: Sequence[str]) -> Iterator[tuple[str, str]]:
     real = os.path.realpath(root)
     below = [folder for folder in aside if folder != real and _inside(folder, real)]
-    # Folder by folder, as they are found: each is asked about once, and only if it has songs.
+    # The scan goes folder by folder, so each folder with songs is checked once.
     for relpath, found in groupby(scan(root, filter), lambda one: os.path.dirname(one.relpath)):
         folder = os.path.join(real, relpath).rstrip("/")
         if not any(_inside(folder, left_out) for left_out in below) and not _has_sidecar(folder):
@@ -56,6 +57,6 @@ def _inside(path: str, folder: str) -> bool:
 
 
 def _has_sidecar(folder: str) -> bool:
-    with suppress(OSError):  # it has just vanished: its songs tell
+    with suppress(OSError):  # it has just vanished, as its songs will show
         return sidecar.locate(folder) is not None
     return False

@@ -1,7 +1,7 @@
-"""`split`: the same pipeline without an inbox, for files and folders that are named.
+"""`split`: runs the pipeline without an inbox, for the files and folders that are named.
 
-Its jobs are in the service's journal under an owner of their own, so both can work at once, the
-same content is paid for once, and a run that was interrupted is taken up by the next one.
+Its jobs are in the service's journal under an owner of their own. So both can work at once, the
+same content is paid for once, and the next run takes up one that was interrupted.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from stemwatch.workers.pacing.timing import Timing
 from stemwatch.workers.pool.turns import Pool
 
 DRAIN_SECONDS = 75.0
-OTHERS_SECONDS = 1.0  # between two looks at what other processes have delivered
+OTHERS_SECONDS = 1.0  # seconds between two looks for deliveries of other processes
 
 
 @dataclass(slots=True)
 class Report:
-    """What has come of the files so far. `held` says why nothing goes on, "" while it does.
+    """The numbers of songs so far: found in the named paths, delivered and failed.
 
-    `found`: how many songs there are in what was named.
+    `held` says why work has stopped, "" while it goes on.
     """
 
     found: int = 0
@@ -64,7 +64,10 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to separate, into what, and who is told: a line about each file, and the progress."""
+    """What to separate, with which options, and into which folder.
+
+    `tell` is called with a line about each file, `show` with the progress.
+    """
 
     paths: Sequence[str]  # absolute
     out: str
@@ -80,7 +83,7 @@ class _Session:
     context: Context
     intake: Intake
     pool: Pool
-    made_here: Sequence[str]  # folders of results, which are no songs
+    made_here: Sequence[str]  # folders of results, in which no songs are looked for
     report: Report = field(default_factory=Report)
     mine: set[int] = field(default_factory=set)
 
@@ -88,7 +91,7 @@ class _Session:
 async def run_split(
     settings: Settings, order: Order, *, key: str | None, timing: Timing | None = None
 ) -> Report:
-    """Separate everything in `order`. Raises StemwatchError when it can't start."""
+    """Separate all of `order`; returns the report. Raises StemwatchError if it can't start."""
     owner = f"split-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     _open_folders(settings, order.out)
     held = lock.InstanceLock(lock.of_owner(settings.state_dir, owner))
@@ -113,7 +116,7 @@ async def run_split(
 
 
 def _open_folders(settings: Settings, out: str) -> None:
-    """Raise ConfigFault for what can't be used, before anything is paid for."""
+    """Check and make the folders. Raises ConfigFault before anything is paid for."""
     faults = try_folders(settings, below="state_dir")
     if fault := try_folder("-o", out):
         faults.append(fault)
@@ -162,7 +165,7 @@ async def _work(session: _Session, state_dir: str) -> None:
 
 
 async def _finished(session: _Session, state_dir: str, admitting: asyncio.Task[None]) -> None:
-    """Returns when all is done, or when what is left waits for something we can't do."""
+    """Return when all songs are done, or when the rest waits for something outside this run."""
     context, report, pool = session.context, session.report, session.pool
     others = owners.Others(context, state_dir)
     told = False
@@ -186,14 +189,14 @@ async def _finished(session: _Session, state_dir: str, admitting: asyncio.Task[N
 
 
 async def _look_around(context: Context) -> None:
-    """Nobody else tells the pool what another process has delivered."""
+    """Wake the pool again and again: nothing else tells it of another process's deliveries."""
     while True:
         context.bell.wake()
         await asyncio.sleep(OTHERS_SECONDS)
 
 
 def _ended(session: _Session, job: Job) -> None:
-    """One of our jobs came to its end."""
+    """Count and report a job of this run that has ended."""
     if job.id not in session.mine:
         return
     session.mine.discard(job.id)
@@ -213,7 +216,7 @@ def _result(job: Job) -> str:
 
 
 async def _admit_all(session: _Session, state_dir: str) -> None:
-    """Journal every file, a few at a time; the pool is working meanwhile."""
+    """Add every file to the journal, a few at a time, while the pool is working."""
     seats = asyncio.Semaphore(AT_ONCE)
     tasks: set[asyncio.Task[None]] = set()
 
@@ -251,9 +254,9 @@ async def _admit(session: _Session, state_dir: str, path: str, relpath: str) -> 
         reason = getattr(fault, "strerror", None) or "it changed while it was read"
         order.tell(f"{relpath}: can't be read: {reason}.", False)
         return
-    except (JournalFault, PauseService):  # everybody's trouble
+    except (JournalFault, PauseService):  # these concern all songs
         raise
-    except StemwatchError as fault:  # also another run that was quicker: one song's end only
+    except StemwatchError as fault:  # it concerns one song; another run may have been first
         report.failed += 1
         order.tell(f"{relpath}: {fault.message} {fault.hint}".rstrip(), False)
         return

@@ -1,4 +1,4 @@
-"""How the service stands: one plain document from the journal, the lock and the status file.
+"""The status of the service: one plain document from the journal, the lock and `status.json`.
 
 `status --json` prints it as it is; `ui.standing` draws it. Keys (schema `stemwatch.status/1`; every
 key is always there, unknown is null, times are RFC 3339 in UTC, durations and limits in minutes of
@@ -65,15 +65,15 @@ Document = dict[str, Any]
 
 
 async def standing(settings: Settings, now: float, earlier: Document | None = None) -> Document:
-    """The document above. Raises StemwatchError for a journal or a folder that can't be read.
+    """The document above. Raises StemwatchError if the journal or the state folder can't be read.
 
-    The inboxes are not looked into once more where an `earlier` document says what lies there:
-    20,000 files each second would be a fifth of a core.
+    If an `earlier` document is given, its lists of the inboxes' files are used: scanning 20,000
+    files every second would take a fifth of a core.
     """
     path = os.path.join(settings.state_dir, JOURNAL)
     running, snapshot = service(settings.state_dir)
     live = snapshot if running and snapshot is not None else {}
-    if live.get("separates") == "local":  # `run --local`, whatever its file says
+    if live.get("separates") == "local":  # `run --local` overrides the configuration
         settings = replace(settings, api=replace(settings.api, base_url="local"))
     limits = budget_of(settings)
     journal = ReadOnlyJournal(path)
@@ -114,7 +114,10 @@ async def standing(settings: Settings, now: float, earlier: Document | None = No
 
 
 def service(state_dir: str) -> tuple[bool, dict[str, Any] | None]:
-    """Is a service alive here, and the last status that it wrote (None: none of this one)."""
+    """Whether a service runs on this state directory, and the last status that it wrote, or None.
+
+    Raises StemwatchError if the directory can't be read.
+    """
     try:
         running = lock.is_held(os.path.join(state_dir, lock.SERVICE))
     except OSError as fault:
@@ -123,14 +126,14 @@ def service(state_dir: str) -> tuple[bool, dict[str, Any] | None]:
             hint="Ask as the account that the service runs under.",
         ) from fault
     snapshot = progress.read(state_dir) if running else None
-    # What a killed service left behind is not the word of the one that runs now.
+    # A status that a killed service left is not that of the service that runs now.
     if snapshot is not None and snapshot.get("pid") != _holder(state_dir):
         snapshot = None
     return running, snapshot
 
 
 async def quarantined(journal: Journal) -> AsyncIterator[Job]:
-    """Every job in quarantine, oldest first, a page at a time."""
+    """Yield every job in quarantine, oldest first, reading a page at a time."""
     after = 0
     while page := await journal.in_states((JobState.QUARANTINED,), after=after):
         for job in page:
@@ -145,7 +148,7 @@ async def _inboxes(
     now: float,
     earlier: Document | None,
 ) -> list[Document]:
-    """Each inbox in the file's order, with what is there of it."""
+    """The entries of `inboxes`, in the order of the configuration."""
     seen = {inbox["name"]: inbox["waits"] for inbox in (earlier or {}).get("inboxes", [])}
     watchers = {entry.get("name"): entry.get("watcher") for entry in live.get("inboxes", [])}
     counts: dict[str | None, dict[str, int]] = {None: await journal.counts()}
@@ -169,7 +172,7 @@ async def _inboxes(
 
 
 async def _interrupted(state_dir: str, journal: ReadOnlyJournal) -> list[Document]:
-    """What goes on only when somebody runs the same `split` again."""
+    """Jobs of interrupted `split` runs, which go on only when the same `split` is run again."""
     jobs = await journal.of_splits(_WAITING)
     alive = {
         owner: lock.is_held(lock.of_owner(state_dir, owner)) for owner in {j.owner for j in jobs}
@@ -183,7 +186,7 @@ async def _interrupted(state_dir: str, journal: ReadOnlyJournal) -> list[Documen
 
 
 async def _newest(journal: ReadOnlyJournal) -> list[Job]:
-    """All that is in quarantine: what came last is what somebody looks for."""
+    """All jobs in quarantine, newest first, since people look for the last ones."""
     jobs = [job async for job in quarantined(journal)]
     return sorted(jobs, key=lambda job: (job.updated_at, job.id), reverse=True)
 
@@ -191,7 +194,10 @@ async def _newest(journal: ReadOnlyJournal) -> list[Job]:
 async def _remaining(
     live: Mapping[str, Any], journal: ReadOnlyJournal, past: Sequence[Ended], left: float | None
 ) -> Document | None:
-    """About how long it takes until all is delivered. `left`: minutes that may be submitted."""
+    """The entry `remaining`, with an estimate of the time until all songs are delivered.
+
+    `left` are the minutes that the budget still allows, None for no limit.
+    """
     if not live or live.get("pauses"):
         return None
     started, songs, queued = await journal.open_audio()
@@ -207,13 +213,13 @@ async def _remaining(
 
 
 async def _running(found: Sequence[Mapping[str, Any]], journal: ReadOnlyJournal) -> list[Document]:
-    """Each with where its song lies: two songs of one name are two lines."""
+    """The entries of `running`, with each song's path, since two songs may have the same name."""
     jobs = await journal.by_ids([entry["id"] for entry in found])
     return [entries.at_work(entry, jobs.get(entry["id"])) for entry in found]
 
 
 def listed(job: Job) -> Document:
-    """One job in quarantine, as the document lists it."""
+    """The entry of `quarantined` for one job."""
     return entries.texts(
         {
             "id": job.id,
@@ -233,7 +239,7 @@ def listed(job: Job) -> Document:
 
 
 def _holder(state_dir: str) -> int | None:
-    """The process that wrote itself into the lock."""
+    """The pid in the lock file, or None."""
     try:
         with open(os.path.join(state_dir, lock.SERVICE), encoding="ascii") as file:
             return int(file.read(32))

@@ -1,4 +1,4 @@
-"""The commands that set stemwatch up under systemd on this machine; nothing is run here."""
+"""The shell commands that set stemwatch up under systemd here. They are not run."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from importlib import resources
 from stemwatch import __version__
 from stemwatch.extras import source
 
-PROGRAM = "/opt/stemwatch/bin/stemwatch"  # as in the units
+PROGRAM = "/opt/stemwatch/bin/stemwatch"  # the path that the units name
 CONFIG = "/etc/stemwatch/config.yaml"
 KEY = "/etc/stemwatch/api-key"
 FOLDERS = "/srv/stemwatch"
 STATE = "/var/lib/stemwatch"  # what StateDirectory= of the unit becomes
 _EXTRAS = ("local", "web", "notify")
 _TMPFILES = "tmpfiles.d/stemwatch.conf"
-# ProtectHome= and PrivateTmp= of the unit hide these: a program in there could not be started.
+# The unit's ProtectHome= and PrivateTmp= hide these folders: no program in them can be started.
 _HIDDEN = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Where things are here. `source` is what pip is told to install the same stemwatch again."""
+    """Paths of this installation. `source` is what pip installs to get the same stemwatch again."""
 
     program: str
     python: str
@@ -36,7 +36,7 @@ class Machine:
 
     @property
     def hidden(self) -> bool:
-        """Whether the system unit would not see this installation."""
+        """Whether the system unit can't see this installation."""
         return any(os.path.realpath(p).startswith(_HIDDEN) for p in (self.program, self.python))
 
 
@@ -50,7 +50,7 @@ def this_machine() -> Machine:
 
 
 def for_system(machine: Machine) -> Iterator[str]:
-    """Lines for a shell: a service of its own account, for the whole machine."""
+    """Yield shell lines that set up a service of the machine, under an account of its own."""
     units = machine.units
     program = PROGRAM if machine.hidden else machine.program
     if machine.hidden:
@@ -82,7 +82,7 @@ def for_system(machine: Machine) -> Iterator[str]:
 
 
 def for_user(machine: Machine, home: str) -> Iterator[str]:
-    """Lines for a shell: a service of one account, its folders in its home; no root needed."""
+    """Yield shell lines that set up a service of one account, in its home, without root."""
     settings, user = f"{home}/.config/stemwatch", f"{home}/.config/systemd/user"
     yield "# The configuration, and the key: paste it, then Enter and Ctrl-D."
     yield f"{shlex.quote(machine.program)} init {shlex.quote(settings)}/config.yaml"
@@ -107,7 +107,7 @@ def _install(source: str, target: str, *, root: bool = True) -> str:
 
 
 def _dropped_in(sudo: str, folder: str, command: str) -> Iterator[str]:
-    """The unit itself stays as it is, so that a newer one can simply replace it."""
+    """Shell lines for a drop-in: the unit itself is not changed, so a newer one can replace it."""
     yield f"{sudo}install -D -m 644 /dev/stdin {shlex.quote(folder)}/program.conf <<'END'"
     yield "[Service]"
     yield "ExecStart="
@@ -116,6 +116,6 @@ def _dropped_in(sudo: str, folder: str, command: str) -> Iterator[str]:
 
 
 def _quoted(path: str) -> str:
-    """A path as systemd reads it."""
+    """A path, quoted for a unit file."""
     escaped = path.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     return f'"{escaped}"' if escaped != path or " " in path or "'" in path else path

@@ -1,4 +1,4 @@
-"""The original, once its stems are delivered: to the archive, deleted, or kept where it is."""
+"""Files the original of a delivered song: moves it to the archive, deletes it, or keeps it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ def file_original(
 ) -> Filed:
     """File the original as `how` (archive | delete | keep) says; may be called again after a kill.
 
-    `archived` has its new path; `deleted`; `kept` stays for good (asked for, or its folder is
-    read-only: then with a message); `changed` and `gone`: the path is not this job's any more,
-    nothing was touched. Raises PauseService(code="disk") or RetryLater for the archive's faults.
+    The outcome is `archived` with the new path, or `deleted`; `kept` if `how` says so or, with a
+    message, if the file can't be moved; `changed` or `gone` if the path is no longer this job's
+    file, and then nothing was touched. Raises PauseService(code="disk") or RetryLater for faults of
+    the archive.
 
-    Whoever calls makes sure that the inbox is mounted: an absent mount looks like `gone`.
+    The caller has to check that the inbox is mounted: without its mount the file seems `gone`.
     """
     if how == "keep":
         return Filed("kept", path)

@@ -1,7 +1,8 @@
-"""The song's folder appears in the outbox whole: one rename, nothing replaced, everything flushed.
+"""Publishes a song's folder in the outbox whole: flushed, one rename, nothing replaced.
 
-The order is that of `facts/failures.md`: files, sidecar, the folder, one no-replace rename, its
-parent. A kill before the rename shows nothing; one after it is found again by `find_published`.
+The order of the flushes: files, sidecar, the folder, one rename that replaces nothing, the parent
+folder. After a kill before the rename, nothing is visible; after one behind it, `find_published`
+finds the folder again.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from stemwatch.outbox.staging import Describe, Staging
 
 
 def publish(staging: Staging, parent: str, song: str, sha256: str, describe: Describe) -> str:
-    """Show the staged stems as a folder in `parent`; returns its path.
+    """Publish the staged stems as a folder in `parent`; returns its path.
 
-    `describe(stems)` gives the sidecar for the stems with their final names; it is asked again
-    when a name was taken at the last moment. `parent` is made if need be. Raises
-    PauseService(code="disk"), with everything still staged.
+    `describe(stems)` gives the sidecar for the stems with their final names; it is called again if
+    a name was taken at the last moment. `parent` is made if it is missing. Raises
+    PauseService(code="disk") or RetryLater, with everything still staged.
     """
     durable.require_root(staging.outbox)
     with durable.disk_faults(parent):
@@ -40,7 +41,7 @@ def publish(staging: Staging, parent: str, song: str, sha256: str, describe: Des
 
 
 def _show(staging: Staging, parent: str, name: str, describe: Describe) -> bool:
-    """False if `name` was taken meanwhile."""
+    """Publish the folder as `name`; False if that name was taken meanwhile."""
     staging.arrange(name, describe)
     target = os.path.join(parent, name)
     try:
@@ -48,14 +49,14 @@ def _show(staging: Staging, parent: str, name: str, describe: Describe) -> bool:
     except OSError as fault:
         if fault.errno != errno.EXDEV:
             raise
-        staging.move_beside(parent)  # the subfolder, or the hidden one, is a mount of its own
+        staging.move_beside(parent)  # `parent`, or the staging's folder, is a mount of its own
         shown = _rename(staging.folder, target)
     return shown
 
 
 def _rename(folder: str, target: str) -> bool:
     parent, name = os.path.split(target)
-    # Two songs that differ in case only must not both find their name free.
+    # Of two songs whose names differ in case only, just one may find its name free.
     with durable.locked(parent):
         if naming.taken(parent, name):
             return False
@@ -88,11 +89,12 @@ def find_published(
     relpath: str,
     since: float,
 ) -> str | None:
-    """The folder that this job published before a crash, between the rename and its commit.
+    """The folder that this job published before a crash, or None.
 
-    It is this job's if content, path and remote id (where there is one) are the same and it was
-    made at `since` (Unix seconds, when the job was journaled) or later. Ask before every `publish`
-    of a job that may have been published: its staging is gone then.
+    The crash came between the rename and the journal's commit, so the staging is gone. The folder
+    is this job's if content, path and remote id (where there is one) are the same, and it was made
+    at `since` or later (Unix seconds, when the job was added to the journal). Call it before
+    `publish` for a job that may have been published already. Raises PauseService(code="disk").
     """
     song = naming.fit_song(song, limit=durable.name_max(parent))
     suffixed = f"{song} [{sha256[:8]}"
@@ -106,10 +108,10 @@ def find_published(
         try:
             found = sidecar.read(path) if path else None
         except Reject:
-            continue  # a person's folder, or damaged: not ours to take
+            continue  # a person's folder, or a damaged one: not taken for the job's
         if found and _is_of(found, sha256, remote_id, relpath, since):
             with durable.disk_faults(parent):
-                durable.fsync_path(parent)  # the kill may have come before this one
+                durable.fsync_path(parent)  # the kill may have come before this flush
             return folder
     return None
 
@@ -128,10 +130,10 @@ def _is_of(
 
 
 def verify_folder(folder: str) -> dict[str, Any]:
-    """The sidecar of a delivered folder, once every file in it has the length and hash it says.
+    """Check that every file of a delivered folder has the length and hash in its sidecar.
 
-    Raises Reject(code="delivery_damaged" or "sidecar") naming the file, PauseService for a disk
-    that can't be read.
+    Returns the sidecar. Raises Reject(code="delivery_damaged" or "sidecar") with the file's name,
+    PauseService for a disk that can't be read.
     """
     path = sidecar.locate(folder)
     if path is None:

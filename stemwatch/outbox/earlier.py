@@ -1,4 +1,4 @@
-"""The same content again: its stems are taken from the earlier delivery, not paid for twice."""
+"""Stages the stems of an earlier delivery of the same content, which need not be paid for again."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EACCES, errno.ENOTSUP,
 def relink(
     folder: str, earlier: Mapping[str, Any], staging: Staging, options: Options
 ) -> list[StemFile] | None:
-    """Stage the stems of the delivery in `folder` (its sidecar: `earlier`) once more.
+    """Stage the stems of the delivery in `folder`, whose sidecar is `earlier`, once more.
 
-    Returns what is staged now: every stem of `options`, and the mixes of the same recipe; mixes
-    that are not among them remain to be made. None if a stem is missing or altered, with nothing
-    staged. The files may be hard links: replace them to change them, never write into them.
+    Returns what is staged then: every stem of `options`, and mixes of the same recipe; other mixes
+    have to be made. Returns None, with nothing staged, if a stem is missing or altered. The files
+    may be hard links: to change one, replace it, and never write into it.
     """
     by_id = {stem.id: stem for stem in sidecar.stem_files(dict(earlier))}
     wanted: list[tuple[str, tuple[str, ...] | None]] = [(i, None) for i in STEMS[options.stems]]
@@ -58,10 +58,10 @@ def _take(source: str, stem: StemFile, staging: Staging) -> bool:
             os.unlink(part)
         try:
             _duplicate(source, part)
-            # Hashed after linking: what was checked is what will be delivered.
+            # Hashed after linking, so that the delivered file is the checked one.
             whole = durable.sha256_of(part) == (stem.sha256, stem.bytes)
         except FileNotFoundError:
-            return False  # taken away this very moment
+            return False  # it was removed at this moment
         if not whole:
             os.unlink(part)
             return False
@@ -70,7 +70,7 @@ def _take(source: str, stem: StemFile, staging: Staging) -> bool:
 
 
 def _duplicate(source: str, target: str) -> None:
-    # A clone first: it takes no space either, and a tag editor on one copy leaves the other alone.
+    # A clone is tried first: like a link it takes no space, but a tag editor changes one copy only.
     fd = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(fd, "rb") as original, open(target, "xb") as copy:
         try:

@@ -1,7 +1,7 @@
-"""Where an original belongs below the archive or the quarantine: the inbox's folders, mirrored.
+"""Where an original goes in the archive or quarantine: the same subfolders as in the inbox.
 
-It keeps its name and its bytes. Only where the file system there refuses that name (exFAT, NTFS and
-many shares take no ":", no "?", no trailing dot), its name and folders are made safe.
+The file keeps its name and its bytes. Only where the file system refuses that name (exFAT, NTFS and
+many shares take no ":", no "?", no trailing dot), the names of file and folders are made safe.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from stemwatch.disks import durable
 from stemwatch.outbox import naming
 from stemwatch.outbox.moving import Filed
 
-# What file systems answer to a name that they don't take: ntfs-3g EINVAL, exfat-fuse ENOENT, both
-# EILSEQ to bytes that are no UTF-8, eCryptfs ENAMETOOLONG to more than 143.
+# Errors with which file systems refuse a name: ntfs-3g EINVAL, exfat-fuse ENOENT, both EILSEQ for
+# bytes that are no UTF-8, eCryptfs ENAMETOOLONG for more than 143 bytes.
 _REFUSED = frozenset({errno.EINVAL, errno.EILSEQ, errno.ENOENT, errno.ENAMETOOLONG})
-_BESIDE = len(".reason.json")  # what is written beside a file may be longer than its name by this
+_BESIDE = len(".reason.json")  # a reason file's name is longer than its file's name by this
 
 
 class Spot(NamedTuple):
-    """A place for one file: its name in `folder`, where no name may be longer than `limit` bytes.
+    """The destination of one file: `name` in `folder`, where names may have `limit` bytes.
 
-    `safe`: it is not the file's own name any more.
+    `safe`: `name` is no longer the file's own name, but one made safe.
     """
 
     folder: str
@@ -33,21 +33,21 @@ class Spot(NamedTuple):
     safe: bool = False
 
     def names(self, token: str) -> Iterator[str]:
-        """Its name, and what it is called where that is taken; `token` tells files apart."""
+        """`name`, and then other names for where it is taken, which contain `token`."""
         return naming.file_candidates(self.name, token, self.limit)
 
 
 def mirrored(root: str, relpath: str) -> Spot:
-    """The spot below `root` that mirrors the inbox's, bytes kept."""
+    """The spot below `root` that mirrors `relpath` byte by byte."""
     parts = [part for part in relpath.split("/") if part not in ("", ".", "..")]
     return Spot(os.path.join(root, *parts[:-1]), parts[-1])
 
 
 def put(root: str, relpath: str, attempt: Callable[[Spot], Filed]) -> Filed:
-    """`attempt` at the mirrored spot; once more at a safe one where its name is refused.
+    """Call `attempt` with the mirrored spot, and with a safe spot if the first name is refused.
 
-    An earlier call may have been killed after its second attempt: what is gone from the inbox is
-    looked for at both spots. Raises what the last attempt does.
+    An earlier call may have been killed after its second attempt, so a file that is gone from the
+    inbox is looked for at both spots. Returns what the last attempt returns; raises what it raises.
     """
     exact = mirrored(root, relpath)
     safe = _made_safe(root, relpath)

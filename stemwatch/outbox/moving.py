@@ -1,7 +1,7 @@
-"""Move one original: never the wrong file, never over another, never lost between two disks.
+"""Moves one original safely: never another file, never over one, never lost between two disks.
 
-A path may change hands at any moment, so the file is looked at again *after* each rename, and put
-back if another one had taken the name since.
+Another file may take the path at any moment. So the file is checked again *after* each rename, and
+put back if it is not the expected one.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from stemwatch.job import Identity
 from stemwatch.outbox import naming
 
 Outcome = Literal["archived", "deleted", "quarantined", "kept", "changed", "gone"]
-_BLOCK = 256 * 1024  # bytes of an original in memory; larger ones copy no faster
+_BLOCK = 256 * 1024  # bytes that are copied at a time; larger blocks are no faster
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.ETXTBSY}
 
 
 @dataclass(frozen=True, slots=True)
 class Filed:
-    """What became of an original. `path` is where it is now (None: deleted, gone, not known)."""
+    """What became of an original. `path` is where it is now (None: deleted, gone or unknown)."""
 
     outcome: Outcome
     path: str | None = None
     message: str | None = None
-    errno: int | None = None  # of the fault for which it was kept
+    errno: int | None = None  # the error for which it was kept
 
 
 class NotMoved(Exception):
-    """The original stays where it is; `filed` says why. Caught in this room only."""
+    """The original stays where it is; `filed` says why. Only `outbox/` raises and catches it."""
 
     def __init__(
         self, outcome: Outcome, path: str, message: str, fault: OSError | None = None
@@ -46,7 +46,7 @@ class NotMoved(Exception):
 
 
 def look(path: str, identity: Identity, sha256: str | None) -> None:
-    """Return if the file at `path` is the one of `identity`, else raise NotMoved."""
+    """Raise NotMoved unless the file at `path` is the one of `identity`."""
     try:
         found = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError) as fault:
@@ -63,7 +63,10 @@ def look(path: str, identity: Identity, sha256: str | None) -> None:
 def find_moved(
     folder: str, names: Iterator[str], identity: Identity, sha256: str | None
 ) -> str | None:
-    """Where an earlier, interrupted call put the file: the same inode, or the same content."""
+    """Where an earlier call that was interrupted put the file, or None.
+
+    It is found under one of `names` by its inode or its content.
+    """
     misses = 0
     for name in names:
         path = os.path.join(folder, name)
@@ -72,16 +75,16 @@ def find_moved(
             if misses == 3:
                 return None
         elif _is_it(path, identity, sha256):
-            durable.fsync_path(folder)  # the kill may have come before this one
+            durable.fsync_path(folder)  # the kill may have come before this flush
             return path
     return None
 
 
 def finish_copy(source: str, found: str | None, identity: Identity, sha256: str | None) -> bool:
-    """True if `found` is the whole copy that a killed call made, with the source now removed.
+    """If `found` is the copy that a killed call made, remove the source and return True.
 
-    The copy carries the original's mtime (2 s: the coarsest file system's grain); the same song
-    dropped a second time does not, and is moved like any other.
+    Such a copy has the original's mtime, within 2 s, the coarsest grain of a file system. The same
+    song dropped a second time has another mtime, and is moved like any file.
     """
     if found is None:
         return False
@@ -105,10 +108,10 @@ def move(
     sha256: str | None,
     claim: Callable[[str], bool] = lambda _name: True,
 ) -> str:
-    """Move `source` into `folder` under the first free name; returns its path.
+    """Move `source` into `folder` under the first free name of `names`; returns its path.
 
-    `claim(name)` is called before each attempt and may refuse the name. Raises NotMoved, or
-    OSError for faults of the destination.
+    `claim(name)` is called before each attempt and may refuse the name by returning False. Raises
+    NotMoved, or OSError for faults of the destination.
     """
     look(source, identity, sha256)
     for name in names:
@@ -129,7 +132,7 @@ def move(
 
 
 def _show(source: str, target: str, identity: Identity, sha256: str | None) -> bool:
-    """Rename into place; True if it had to be a copy, because `target` is on another disk."""
+    """Rename `source` to `target`; True if it was copied, because `target` is on another disk."""
     try:
         _rename_away(source, target)
     except OSError as fault:
@@ -152,18 +155,18 @@ def _remove_copied(source: str, identity: Identity, sha256: str | None) -> None:
     except NotMoved as stays:
         if stays.filed.outcome == "kept":
             raise
-        # Another file has the path by now: that one is not ours to touch, and ours is filed.
+        # Another file has taken the path: leave it alone, since ours is filed.
 
 
 def remove(path: str, identity: Identity, sha256: str | None) -> None:
-    """Delete exactly the file of `identity`; NotMoved if `path` is another's by now.
+    """Delete the file of `identity` and no other. Raises NotMoved if `path` is another file now.
 
-    It is renamed first and looked at under the new name: between an lstat and an unlink, another
-    song could take the path and be lost.
+    The file is renamed first and checked under the new name: between an lstat and an unlink,
+    another song could take the path and be lost.
     """
     folder = os.path.dirname(path)
     hidden = os.path.join(folder, f".stemwatch-{identity.inode:x}-{identity.mtime_ns:x}.delete")
-    if not os.path.lexists(hidden):  # else: an earlier call was killed before its unlink
+    if not os.path.lexists(hidden):  # if it exists, an earlier call was killed before its unlink
         look(path, identity, sha256)
         _rename_away(path, hidden)
     if not _is_it(hidden, identity, sha256):
@@ -174,7 +177,11 @@ def remove(path: str, identity: Identity, sha256: str | None) -> None:
 
 
 def _rename_away(source: str, target: str) -> None:
-    """Rename; a source that can't leave its folder is kept, a destination's fault is raised."""
+    """Rename `source` to `target`.
+
+    Raises NotMoved if the source is gone or can't leave its folder, OSError for faults of the
+    destination.
+    """
     try:
         durable.rename_noreplace(source, target)
     except FileExistsError:
@@ -209,9 +216,9 @@ def _put_back(path: str, home: str) -> None:
 
 
 def _copy(source: str, identity: Identity, folder: str, sha256: str | None) -> str:
-    """Copy to a hidden file in `folder`, flushed and compared; returns its path."""
+    """Copy the file to a hidden one in `folder`, flush and verify it; returns its path."""
     if not os.access(os.path.dirname(source), os.W_OK | os.X_OK):
-        # Otherwise every start would leave one more copy of what can't be removed.
+        # Otherwise each start would leave another copy of a file that can't be removed.
         raise NotMoved("kept", source, f"{source} can't be moved: its folder is read-only.")
     part = os.path.join(folder, f".stemwatch-{identity.inode:x}-{identity.mtime_ns:x}.part")
     with contextlib.suppress(FileNotFoundError):
@@ -246,7 +253,7 @@ def _copy_bytes(source: str, identity: Identity, part: str) -> str:
         while True:
             try:
                 block = original.read(_BLOCK)
-            except OSError as fault:  # a bad sector: the original stays, as all there is of it
+            except OSError as fault:  # a bad sector: the original stays where it is
                 raise NotMoved(
                     "kept", source, f"{source} can't be read: {fault.strerror}.", fault
                 ) from fault
@@ -255,7 +262,7 @@ def _copy_bytes(source: str, identity: Identity, part: str) -> str:
             digest.update(block)
             copy.write(block)
         copy.flush()
-        with contextlib.suppress(OSError):  # FAT and some shares know no modes or owners
+        with contextlib.suppress(OSError):  # FAT and some shares have no modes or owners
             os.utime(copy.fileno(), ns=(found.st_atime_ns, found.st_mtime_ns))
             os.fchmod(copy.fileno(), stat.S_IMODE(found.st_mode))
         os.fsync(copy.fileno())
@@ -269,13 +276,13 @@ def _is_it(path: str, identity: Identity, sha256: str | None) -> bool:
         return False
     if not stat.S_ISREG(found.st_mode) or found.st_size != identity.size:
         return False
-    # Some shares number a file anew when it is renamed; then the content decides.
+    # Some shares give a renamed file another inode number; then the content decides.
     now = Identity.of(found)
     return now == identity or _renumbered(path, now, identity, sha256) or _has(path, sha256)
 
 
 def _renumbered(path: str, now: Identity, identity: Identity, sha256: str | None) -> bool:
-    """A disk may get another device number at a reboot; then the content decides, if known."""
+    """Whether only the device number differs, as after a reboot, and not the content, if known."""
     if now._replace(device=identity.device) != identity:
         return False
     return sha256 is None or _has(path, sha256)

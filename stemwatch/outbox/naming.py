@@ -1,6 +1,6 @@
-"""Names on disk: readable, safe on every file system, never longer than it allows. Pure.
+"""Names of folders and files: readable, safe on every file system, short enough. Pure.
 
-What a name may look like: `facts/outputs.md` (Names, Collisions). Lengths are bytes of UTF-8.
+Lengths are bytes of UTF-8.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 
 LIMIT = 255
 SIDECAR_SUFFIX = ".stemwatch.json"
-# Room for " [xxxxxxxx-9999]", then for " (Instrumental).flac", the longest that follows a song.
+# Bytes that may follow a song's name: a suffix against clashes, then the longest stem's ending.
 _RESERVE = len(" [xxxxxxxx-9999]") + len(" (Instrumental).flac")
 _LONGEST_EXT = 16
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*]')
@@ -23,16 +23,16 @@ _DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])( 
 
 
 def song_name(filename: str) -> str:
-    """The folder's name for the file `filename`: its name without the extension, made safe.
+    """The name of the folder for the song `filename`: without the extension, made safe.
 
-    Short enough that the folder, a suffix against clashes, and every file inside stay within
-    `LIMIT` bytes. Never empty, hidden, or a Windows device.
+    It is so short that the folder with a suffix against clashes, and every file inside, stay within
+    `LIMIT` bytes. It is never empty, hidden or the name of a Windows device.
     """
     return fit_song(component(os.path.splitext(filename)[0]))
 
 
 def fit_song(song: str, *, limit: int = LIMIT) -> str:
-    """`song`, cut with a short hash where the file system at hand allows less than `limit`."""
+    """`song`, cut and given a short hash if it is too long for names of `limit` bytes."""
     return _cut(song, limit - _RESERVE)
 
 
@@ -41,27 +41,27 @@ def component(name: str) -> str:
     safe = _safe_characters(name).strip(" ").rstrip(". ")
     if not safe:
         return "untitled"
-    # A hidden folder would look lost; a device name can't be opened on Windows.
+    # A hidden folder would seem lost, and a device name can't be opened on Windows.
     return f"_{safe.lstrip('.')}" if safe.startswith(".") or _DEVICE.match(safe) else safe
 
 
 def safe_file(name: str, *, limit: int = LIMIT) -> str:
-    """The file name `name` as every file system takes it; its extension stays."""
+    """The file name `name`, made safe for every file system; its extension stays."""
     safe = component(name)
     stem, ext = os.path.splitext(safe)
-    if _length(ext) > _LONGEST_EXT:  # no extension, but the end of a title
+    if _length(ext) > _LONGEST_EXT:  # the end of a title, not an extension
         return _cut(safe, limit)
     return _cut(stem, limit - _length(ext)) + ext
 
 
 def mirror(relpath: str, *, limit: int = LIMIT) -> str:
-    """The folder that mirrors the one `relpath` ("a/b/song.mp3") lies in: "a/b", or ""."""
+    """The folder of `relpath`, made safe: "a/b" for "a/b/song.mp3", "" for "song.mp3"."""
     parts = relpath.split("/")[:-1]
     return "/".join(_cut(component(p), limit) for p in parts if p not in ("", "."))
 
 
 def stem_file(song: str, stem_id: str, ext: str, *, limit: int = LIMIT) -> str:
-    """`song (Vocals).wav` for the stem or mix `stem_id`; a mix's name is the user's own words."""
+    """`song (Vocals).wav` for the stem or mix `stem_id`. A mix's id is any text of the user."""
     words = _safe_characters(stem_id).replace("_", " ").strip(". ") or "Stem"
     label = " ".join(w[:1].upper() + w[1:].lower() for w in words.split())
     room = limit - _length(song) - len(f" ().{ext}")
@@ -69,7 +69,7 @@ def stem_file(song: str, stem_id: str, ext: str, *, limit: int = LIMIT) -> str:
 
 
 def stem_files(song: str, stem_ids: Sequence[str], ext: str, *, limit: int = LIMIT) -> list[str]:
-    """One file name for each id, all different even where case is ignored."""
+    """One file name for each id; they differ even where case is ignored."""
     names: list[str] = []
     seen: set[str] = set()
     for stem_id in stem_ids:
@@ -94,9 +94,9 @@ def candidates(song: str, sha256: str) -> Iterator[str]:
 
 
 def file_candidates(name: str, sha256: str, limit: int = LIMIT) -> Iterator[str]:
-    """The same for a file that keeps its own bytes: the suffix goes before the extension.
+    """`name`, then `name` with a suffix before the extension, without end. Its bytes are kept.
 
-    A name too long for a suffix is cut before the extension, with a short hash of the whole.
+    A name that is too long for a suffix is cut before it and given a short hash of the whole name.
     """
     stem, ext = os.path.splitext(name)
     for candidate in candidates("", sha256):
@@ -109,14 +109,14 @@ def file_candidates(name: str, sha256: str, limit: int = LIMIT) -> Iterator[str]
 
 
 def fold(name: str) -> str:
-    """What two names share that some file system takes for one: case and composition."""
+    """`name` without differences of case and of composition, which some file systems ignore."""
     if name.isascii():
         return name.lower()
     return unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold())
 
 
 def taken(parent: str, name: str) -> bool:
-    """Is there anything in the folder `parent` whose name differs at most in case or NFC/NFD?"""
+    """Whether `parent` holds an entry whose name equals `name` but for case and NFC/NFD."""
     if os.path.lexists(os.path.join(parent, name)):
         return True
     wanted = fold(name)
@@ -127,12 +127,12 @@ def taken(parent: str, name: str) -> bool:
 
 
 def readable(name: str) -> str:
-    """`name` as text that every UTF-8 writer takes: bytes that are no UTF-8 become U+FFFD."""
+    """`name` as text that can be encoded: bytes that are no UTF-8 become U+FFFD."""
     return _SURROGATE.sub("\ufffd", name)
 
 
 def cut_bytes(name: bytes, length: int) -> bytes:
-    """At most `length` bytes of `name`, not through the middle of a character."""
+    """At most `length` bytes of `name`, cut between two characters."""
     if len(name) <= length:
         return name
     while length > 0 and name[length] & 0xC0 == 0x80:
@@ -141,7 +141,7 @@ def cut_bytes(name: bytes, length: int) -> bytes:
 
 
 def _safe_characters(name: str) -> str:
-    # Surrogates first: NFC must not see them as letters, and UTF-8 can't write them.
+    # Surrogates go first: NFC must not take them for letters, and UTF-8 can't encode them.
     name = _FORBIDDEN.sub("_", _SURROGATE.sub("_", name))
     name = "".join("_" if unicodedata.category(c) in {"Cc", "Zl", "Zp"} else c for c in name)
     return unicodedata.normalize("NFC", name)

@@ -1,4 +1,4 @@
-"""What needs a person: the file, out of the inbox, with `<name>.reason.json` beside it."""
+"""The quarantine: moves a file there with `<name>.reason.json` beside it, and back for `retry`."""
 
 from __future__ import annotations
 
@@ -41,21 +41,22 @@ def quarantine(
     sha256: str | None,
     reason: Mapping[str, Any],
 ) -> Filed:
-    """Move the file below `root`, its reason first; may be called again after a kill.
+    """Write the reason file below `root`, then move the file there. Safe to repeat after a kill.
 
-    `reason` has the keys of `<name>.reason.json` (missing ones become null; times in Unix
-    seconds). `sha256` is None for what could not be hashed. Outcomes: `quarantined` with the new
-    path; `kept` with a message if it can't leave its folder; `changed` or `gone`: nothing touched.
-    Raises PauseService(code="disk") or RetryLater for the quarantine's faults.
+    `reason` has the keys of `<name>.reason.json`, with times in Unix seconds; missing keys become
+    null. `sha256` is None for a file that could not be hashed. The outcome is `quarantined` with
+    the new path; `kept` with a message if the file can't leave its folder; `changed` or `gone`, and
+    then nothing was touched. Raises PauseService(code="disk") or RetryLater for faults of the
+    quarantine.
     """
     durable.require_root(root)
     token = sha256 or _token(path, identity)
 
     def attempt(spot: Spot) -> Filed:
-        # Where the name has to be another one, the reason keeps the real one.
+        # If the name had to be made safe, the reason file holds the original one.
         content = reason_bytes({**reason, "name": relpath} if spot.safe else reason)
         durable.make_dirs(spot.folder, root=root)
-        # The lock keeps two files of one name from writing each other's reason.
+        # Without the lock, two files of the same name could overwrite each other's reason.
         with durable.locked(spot.folder):
             return _quarantine(path, identity, spot, sha256, token, content)
 
@@ -72,9 +73,9 @@ def _quarantine(
         _withdraw(claimed)
         note = os.path.join(spot.folder, reason_file(candidate))
         if os.path.lexists(note) and not _is_reason(note):
-            return False  # a person's own file of that name
+            return False  # a person's own file has that name
         claimed.append(note)
-        durable.write_file(note, content, replace=True)  # an orphan's: its file is not there
+        durable.write_file(note, content, replace=True)  # an old reason without its file
         return True
 
     earlier = moving.find_moved(spot.folder, spot.names(token), identity, sha256)
@@ -96,7 +97,7 @@ def _quarantine(
 
 
 def _found(path: str, content: bytes) -> Filed:
-    """Moved by an earlier call, whose disk failed right after it: that one took its note back."""
+    """An earlier call moved the file, and withdrew its reason when the disk failed: rewrite it."""
     folder, name = os.path.split(path)
     note = os.path.join(folder, reason_file(name))
     if not os.path.lexists(note):
@@ -107,13 +108,14 @@ def _found(path: str, content: bytes) -> Filed:
 def restore(path: str, inbox_root: str, relpath: str, sha256: str | None) -> str:
     """Put a quarantined file back into the inbox, for a retry; returns its path there.
 
-    Its reason file goes. May be called again after a kill. Raises Reject(code=
-    "not_in_quarantine") if the file is in neither place, PauseService(code="disk") for faults.
+    Removes its reason file. May be called again after a kill. Raises
+    Reject(code="not_in_quarantine") if the file is in neither place; PauseService(code="disk") or
+    RetryLater for faults of the disks.
     """
     durable.require_root(inbox_root)
     folder, name = mirrored(inbox_root, relpath)[:2]
     if os.path.abspath(path) == os.path.join(os.path.abspath(folder), name):
-        return path  # it never left: taken for its own copy, it would be removed
+        return path  # it never left the inbox: as its own copy it would be removed
     with durable.disk_faults(folder):
         durable.make_dirs(folder, root=inbox_root)
         restored = _restore(path, folder, name, sha256)
@@ -132,9 +134,9 @@ def remove_reason(path: str) -> None:
 
 
 def find(path: str, inbox_root: str, relpath: str, sha256: str | None) -> str | None:
-    """Where a quarantined file is: there, or back in the inbox already; None: in neither place.
+    """The path of a quarantined file, in quarantine or already back in the inbox; None: in neither.
 
-    Raises PauseService(code="disk") where that can't be told.
+    Raises PauseService(code="disk") where a disk can't tell.
     """
     durable.require_root(inbox_root)
     folder, name = mirrored(inbox_root, relpath)[:2]
@@ -185,7 +187,7 @@ def _already_back(folder: str, name: str, sha256: str | None) -> str | None:
 
 
 def reason_file(name: str) -> str:
-    """`<name>.reason.json`; a name too long for that is cut, with a short hash of the whole."""
+    """`<name>.reason.json`; a name that is too long for it is cut and given a short hash."""
     raw = os.fsencode(name)
     if len(raw) + len(REASON_SUFFIX) <= naming.LIMIT:
         return name + REASON_SUFFIX
@@ -194,9 +196,9 @@ def reason_file(name: str) -> str:
 
 
 def reason_bytes(reason: Mapping[str, Any]) -> bytes:
-    """A reason file's content: missing keys become null, Unix seconds RFC 3339.
+    """A reason file's content: missing keys become null, times RFC 3339.
 
-    With `name`, the file's path below the inbox, where it has another one here.
+    `reason` may have `name`, the file's path below the inbox, where it has another name here.
     """
     named = ("name",) if "name" in reason else ()
     content = {key: reason.get(key) for key in (*named, *_REASON)}
@@ -218,10 +220,10 @@ def _is_reason(path: str) -> bool:
 
 def _withdraw(claimed: list[str]) -> None:
     while claimed:
-        with contextlib.suppress(OSError):  # what made it fail may make this fail as well
+        with contextlib.suppress(OSError):  # the disk's fault may prevent this as well
             os.unlink(claimed.pop())
 
 
 def _token(path: str, identity: Identity) -> str:
-    """Stands in for the content's hash where that is not known: the same at every call."""
+    """A stand-in for the content's unknown hash, which is the same at every call."""
     return hashlib.sha256(os.fsencode(path) + repr(tuple(identity)).encode()).hexdigest()

@@ -21,13 +21,13 @@ from stemwatch.musical_keys import parse_key
 from stemwatch.outbox.naming import SIDECAR_SUFFIX, readable
 from stemwatch.outbox.untrusted import SCHEMA, fault_of
 
-LIMIT = 1 << 20  # bytes; a sidecar has one or two kilobytes
-_OF_FSCK = "lost+found"  # root's own, at the top of most disks: nothing is delivered there
+LIMIT = 1 << 20  # bytes; a usual sidecar has one or two kilobytes
+_OF_FSCK = "lost+found"  # a folder of root's at the top of most disks: nothing is delivered there
 
 
 @dataclass(frozen=True, slots=True)
 class StemFile:
-    """One file of the result. `derived_from` and `gain_db` are set for mixes made here."""
+    """One file of the result. `derived_from` and `gain_db` are set for mixes only."""
 
     id: str
     file: str  # name inside the song's folder
@@ -45,7 +45,7 @@ def rfc3339(seconds: float | None) -> str | None:
 
 
 def unix(text: object) -> float | None:
-    """The way back; None for what is no such time."""
+    """Unix seconds of an ISO 8601 time; None if `text` is no such time."""
     if not isinstance(text, str):
         return None
     try:
@@ -65,10 +65,10 @@ def build(
     reused_from: str | None = None,
     cost_minutes: float | None = None,
 ) -> dict[str, Any]:
-    """The sidecar's content: every key there, unknown ones null.
+    """The sidecar's content, with every key; unknown values are null.
 
-    `key` as the API gave it; `now` in Unix seconds; `reused_from` is the earlier folder, relative
-    to the outbox; `cost_minutes` is what was paid for this delivery.
+    `key` is the musical key as the API gave it, `now` in Unix seconds. `reused_from` is the earlier
+    folder, relative to the outbox; `cost_minutes` are the minutes paid for this delivery.
     """
     return {
         "schema": SCHEMA,
@@ -115,7 +115,7 @@ def _stem(stem: StemFile) -> dict[str, Any]:
 
 
 def stem_files(sidecar: dict[str, Any]) -> list[StemFile]:
-    """The `stems` of a sidecar that `read` gave."""
+    """The `stems` of a sidecar that `read` returned."""
     return [
         StemFile(
             id=stem["id"],
@@ -130,15 +130,16 @@ def stem_files(sidecar: dict[str, Any]) -> list[StemFile]:
 
 
 def write(path: str, sidecar: dict[str, Any]) -> None:
-    """Write it durably, replacing an earlier one (only ever in a folder nobody sees yet)."""
+    """Write a sidecar durably. It may replace one, since its folder is not published yet."""
     text = json.dumps(sidecar, ensure_ascii=False, indent=2, allow_nan=False)
     durable.write_file(path, readable(text).encode() + b"\n", replace=True)
 
 
 def read(path: str) -> dict[str, Any]:
-    """Read and check a sidecar; Reject(code="sidecar") with the reason for anything else.
+    """Read and check a sidecar, which a user or another program may have written.
 
-    The content is not trusted: a user, or another program, may have written it.
+    Raises Reject(code="sidecar") with the reason if it is not valid, PauseService(code="disk") if
+    the disk is unreachable.
     """
     try:
         sidecar = json.loads(_bytes_of(path), parse_constant=_no_constant)
@@ -146,7 +147,7 @@ def read(path: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as fault:  # UnicodeDecodeError is a ValueError
         raise _invalid(path, "is no JSON document") from fault
     except OSError as fault:
-        if fault.errno in durable.UNREACHABLE:  # says nothing about this file
+        if fault.errno in durable.UNREACHABLE:  # the disk is at fault, not this file
             with durable.disk_faults(path):
                 raise
         raise _invalid(path, f"can't be read: {fault.strerror}") from fault
@@ -158,7 +159,7 @@ def read(path: str) -> dict[str, Any]:
 
 
 def locate(folder: str) -> str | None:
-    """Path of the sidecar in `folder`, also after a person renamed the folder; None without."""
+    """Path of the sidecar in `folder`, even if a person renamed the folder; None: there is none."""
     own = os.path.join(folder, os.path.basename(folder) + SIDECAR_SUFFIX)
     if os.path.lexists(own):
         return own
@@ -170,7 +171,7 @@ def locate(folder: str) -> str | None:
 
 
 class Unlisted(PauseService):
-    """A folder of the outbox can't be read: nobody knows what was delivered there."""
+    """A folder of the outbox can't be listed, so its deliveries are unknown."""
 
     def __init__(self, folder: str, fault: PauseService) -> None:
         super().__init__(fault.message, code=fault.code, hint=fault.hint)
@@ -180,10 +181,11 @@ class Unlisted(PauseService):
 def find(
     outbox: str, *, on_fault: Callable[[Reject], None] | None = None
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every delivered folder below `outbox` with its sidecar, to rebuild a lost journal.
+    """Yield every delivered folder below `outbox` with its sidecar, to rebuild a lost journal.
 
-    Hidden folders and symbolic links are skipped. Sidecars that can't be read go to `on_fault`.
-    Raises Unlisted for a folder that can't be read: what is missed would be paid for again.
+    Skips hidden folders and symbolic links. `on_fault` is called with the fault of each sidecar
+    that is not valid. Raises Unlisted for a folder that can't be listed, since songs delivered
+    there would be paid for again.
     """
     waiting = [outbox]
     while waiting:
@@ -199,7 +201,7 @@ def find(
 
 
 def require_listed(folder: str) -> None:
-    """Raise Unlisted unless `folder` can be read, or is no longer there."""
+    """Raise Unlisted unless `folder` can be listed, or no longer exists."""
     with contextlib.suppress(RetryLater), _listed(folder):
         pass
 
@@ -233,7 +235,7 @@ def _is_sidecar(name: str) -> bool:
 
 
 def _bytes_of(path: str) -> bytes:
-    # O_NONBLOCK and the fstat: a FIFO of this name must not block, nor a device be read.
+    # O_NONBLOCK and the fstat: a FIFO of this name must not block, and a device is not read.
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(fd, "rb") as file:
         if not stat.S_ISREG(os.fstat(fd).st_mode):

@@ -1,10 +1,12 @@
-"""Where a result is made: a hidden folder on the outbox's own file system, one for each job.
+"""Staging: the hidden folder in the outbox in which the result of one job is made.
+
+It is on the outbox's own file system, so that one rename publishes the result.
 
 outbox/.stemwatch/<token>/vocals.wav.part     being written
 outbox/.stemwatch/<token>/vocals.wav          whole, verified, flushed: kept after a crash
-outbox/.stemwatch/<token>/song/               the folder as it will be seen, sidecar included
-outbox/.stemwatch/<token>/beside              names the second staging, where this is another mount
-<destination>/.stemwatch-beside/<token>/song/ the second staging
+outbox/.stemwatch/<token>/song/               the folder as it will be published, with its sidecar
+outbox/.stemwatch/<token>/beside              path of the second staging, if there is one
+<destination>/.stemwatch-beside/<token>/song/ the second staging, where the destination is a mount
 """
 
 from __future__ import annotations
@@ -26,17 +28,17 @@ from stemwatch.outbox import naming, sidecar
 from stemwatch.outbox.sidecar import StemFile
 
 HIDDEN = ".stemwatch"
-BESIDE = ".stemwatch-beside"  # not HIDDEN: that may be a mount of its own, too
+BESIDE = ".stemwatch-beside"  # not HIDDEN, which may be a mount of its own as well
 _TOKEN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 _KNOWN = tuple(dict.fromkeys((*STEMS[2], *STEMS[6])))
 Describe = Callable[[Sequence[StemFile]], dict[str, Any]]
 
 
 def require(outbox: str) -> None:
-    """Raise PauseService(code="disk") unless results can be made in `outbox`, as far as that shows.
+    """Raise PauseService(code="disk") if it is certain that no results can be made in `outbox`.
 
-    A file, or another account's folder, may have the hidden folder's name: asked before a song is
-    paid for, which could not be fetched then.
+    A file, or another account's folder, may have the hidden folder's name. Call it before a song is
+    paid for, since its stems could not be fetched then.
     """
     durable.require_root(outbox)
     hidden = os.path.join(outbox, HIDDEN)
@@ -54,11 +56,11 @@ def require(outbox: str) -> None:
 
 
 class Staging:
-    """One job's hidden folder; one thread at a time.
+    """One job's hidden folder; for one thread at a time.
 
-    `token` names the separation, not only the song (such as "17-job_a8f2c1"): what was committed
-    under it before a crash is taken up again by `recover`, and stems of two separations must not
-    be mixed. Raises PauseService(code="disk") when the outbox can't be written.
+    `token` names the separation, not only the song (such as "17-job_a8f2c1"): `recover` takes up
+    stems that were committed under it before a crash, and stems of two separations must not be
+    mixed. Its methods raise PauseService(code="disk") where the outbox can't be written.
     """
 
     def __init__(self, outbox: str, token: str, ext: str) -> None:
@@ -76,17 +78,17 @@ class Staging:
             _remove_beside(self.path)
             if os.path.lexists(self.folder):  # half-made before a crash
                 shutil.rmtree(self.folder)
-            # What is lost is fetched again: not flushed.
+            # Not flushed: what a power cut loses is fetched again.
             durable.make_dirs(self.path, root=outbox, flush=False)
 
     @property
     def stems(self) -> list[StemFile]:
-        """What is committed: the API's stems in its order, then mixes as they came."""
+        """The committed files: the API's stems in its order, then mixes in the order of commits."""
         order = {stem_id: n for n, stem_id in enumerate(_KNOWN)}
         return sorted(self._stems.values(), key=lambda stem: order.get(stem.id, len(order)))
 
     def part(self, stem_id: str) -> str:
-        """Path to write this stem to, by whoever downloads, tags or mixes it."""
+        """The path at which to write this stem before it is committed."""
         return self._place(stem_id) + ".part"
 
     def commit_part(
@@ -96,7 +98,7 @@ class Staging:
         derived_from: Sequence[str] | None = None,
         gain_db: float | None = None,
     ) -> StemFile:
-        """The part is whole and verified: flush it, hash it, keep it."""
+        """Flush, hash and keep the part, which is whole and verified."""
         part = self.part(stem_id)
         with durable.disk_faults(self.outbox):
             durable.fsync_path(part)
@@ -104,24 +106,24 @@ class Staging:
         return self._note(stem_id, derived_from, gain_db)
 
     def recover(self, stem_id: str) -> StemFile | None:
-        """The stem, if it was committed under this token before a crash or a retry."""
+        """The stem, if it was committed under this token before a crash or a retry; or None."""
         if not os.path.isfile(self._place(stem_id)):
             return None
         return self._note(stem_id)
 
     def file_of(self, stem_id: str) -> str:
-        """Path of a committed stem, to mix from."""
+        """Path of a committed stem, for making mixes. Raises KeyError if it is not committed."""
         return self._places[stem_id]
 
     def arrange(self, song: str, describe: Describe) -> None:
-        """Make `folder` what will be seen as `song`: files named after it, then the sidecar.
+        """Prepare `folder` for publishing as `song`: rename the files after it, write the sidecar.
 
-        Called again with another name when that one was taken; nothing is copied.
+        It may be called again with another name if `song` was taken. Nothing is copied.
         """
         limit = durable.name_max(self.folder if os.path.isdir(self.folder) else self.path)
         files = naming.stem_files(song, list(self._stems), self.ext, limit=limit)
         with durable.disk_faults(self.outbox):
-            # Flushed later, with its entries.
+            # The sidecar's write flushes it later.
             durable.make_dirs(self.folder, root=self.outbox, flush=False)
             earlier = sidecar.locate(self.folder)
             if earlier is not None:
@@ -131,12 +133,12 @@ class Staging:
                 os.rename(self._places[stem_id], target)
                 self._places[stem_id] = target
                 self._stems[stem_id] = replace(self._stems[stem_id], file=file)
-            # Last, and its write flushes the folder's entries with it.
+            # The sidecar comes last: its write flushes the folder's entries as well.
             path = os.path.join(self.folder, naming.sidecar_file(song))
             sidecar.write(path, describe(self.stems))
 
     def take_back(self) -> None:
-        """Undo `arrange`, as far as the disk lets: what is whole must not be fetched again."""
+        """Undo `arrange` as far as the disk lets, so that whole stems need not be fetched again."""
         self.folder = os.path.join(self.path, "song")
         for stem_id, stem in self._stems.items():
             with contextlib.suppress(OSError):
@@ -144,9 +146,9 @@ class Staging:
                 self._places[stem_id] = self._place(stem_id)
 
     def move_beside(self, parent: str) -> None:
-        """Copy the arranged folder to the destination's own mount, so that one rename can show it.
+        """Copy the arranged folder to its destination's mount, so that one rename can publish it.
 
-        The note is written first: `clean` finds the copy by it after a crash.
+        The note is written first: after a crash, `clean` finds the copy by it.
         """
         hidden = os.path.join(parent, BESIDE, self.token)
         with durable.disk_faults(parent):
@@ -165,7 +167,7 @@ class Staging:
         self.folder = target
 
     def discard(self) -> None:
-        """Forget what is staged and start empty."""
+        """Remove all staged files and start empty."""
         self._places.clear()
         self._stems.clear()
         with durable.disk_faults(self.outbox):
@@ -173,11 +175,11 @@ class Staging:
             durable.make_dirs(self.path, root=self.outbox, flush=False)
 
     def remove(self) -> None:
-        """Nothing of it is left; after `publish` only the empty hidden folder was."""
+        """Remove the staging; after `publish` it is only an empty hidden folder."""
         remove_staging(self.path)
 
     def _place(self, stem_id: str) -> str:
-        # A mix's name is the user's own words: only its hash goes into a path here.
+        # A mix's name is any text of the user, so only its hash goes into a path.
         known = stem_id in _KNOWN
         name = (
             stem_id
@@ -203,7 +205,7 @@ class Staging:
 
 
 def clean(outbox: str, keep: set[str]) -> list[str]:
-    """Remove what crashed jobs left behind, except the tokens in `keep`; returns their tokens."""
+    """Remove the stagings of crashed jobs, except those in `keep`; returns the removed tokens."""
     hidden = os.path.join(outbox, HIDDEN)
     removed = []
     with durable.disk_faults(outbox):
@@ -231,11 +233,11 @@ def _remove_beside(path: str) -> None:
             beside = os.fsdecode(file.read(4096))
     except OSError:
         return
-    # Only a hidden staging of the same token, whatever the note says.
+    # Whatever the note says, only a hidden staging of the same token is removed.
     hidden = os.path.dirname(beside)
     if os.path.isabs(beside) and beside.endswith(f"/{BESIDE}/{os.path.basename(path)}"):
         shutil.rmtree(beside, ignore_errors=True)
         with contextlib.suppress(OSError):
-            os.rmdir(hidden)  # only if no neighbour uses it
+            os.rmdir(hidden)  # fails if another job uses it
     with contextlib.suppress(OSError):
         os.unlink(note)

@@ -1,4 +1,4 @@
-"""What a sidecar must hold before stemwatch relies on it: somebody else may have written it."""
+"""Validates a sidecar before stemwatch relies on it: anybody may have written it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def fault_of(sidecar: object) -> str | None:
-    """What is wrong with it, or None. Only what stemwatch itself relies on is checked."""
+    """What is wrong with the sidecar, or None. Only the fields that stemwatch uses are checked."""
     if not isinstance(sidecar, dict):
         return "is no JSON object"
     if sidecar.get("schema") != SCHEMA:
@@ -49,7 +49,7 @@ def _numbers(sidecar: dict[str, Any]) -> list[object]:
 
 
 def _is_number(value: object) -> bool:
-    """None, or a number of a size that means something: "1e999" and 400 digits are JSON too."""
+    """Whether it is None or a number of a sensible size: "1e999" and 400 digits are JSON too."""
     return value is None or (
         isinstance(value, int | float) and not isinstance(value, bool) and -1e15 < value < 1e15
     )
@@ -61,7 +61,7 @@ def _is_stem(stem: object) -> bool:
     name, derived = stem.get("file"), stem.get("derived_from")
     return (
         isinstance(name, str)
-        # One plain name: "../../etc/shadow" here would be linked into the outbox by a reuse.
+        # A plain name only: a reuse would link "../../etc/shadow" into the outbox.
         and name not in ("", ".", "..")
         and not any(c in name for c in "/\0")
         and readable(name) == name

@@ -1,1 +1,1 @@
-"""What people see on a terminal: lines, bars and tables. Everything else is plain data."""
+"""Output for people on a terminal: lines, bars and tables, drawn from plain data."""

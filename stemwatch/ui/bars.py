@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from rich.live import Live
 
 Entry = Mapping[str, Any]
-_SHOWN = 12  # bars at a time: a terminal is no taller
-_A_SECOND = 8  # drawings
-_ENOUGH = 2  # songs that have ended, to tell how long the others will take
-_NARROW = 60  # cells: below, there is no room for it
+_SHOWN = 12  # bars at a time, so that they fit into a terminal
+_A_SECOND = 8  # drawings per second
+_ENOUGH = 2  # finished songs from which the rest of the time is estimated
+_NARROW = 60  # cells: a narrower terminal has no room for that estimate
 
 
 class Bars:
-    """Draws what `update` is given; a context manager, so that the cursor always comes back.
+    """Draws what `update` is given. A context manager, so that the cursor is always restored.
 
-    `terminal` None: bars where standard output is a terminal.
+    `terminal` says whether to draw bars; None: if standard output is a terminal.
     """
 
     def __init__(self, *, terminal: bool | None = None) -> None:
         self._draws = text.on_terminal() if terminal is None else terminal
-        # Asked before anything is drawn: rich puts a stream without an encoding in stdout's place.
+        # Asked before rich draws, since it replaces stdout by a stream without an encoding.
         self._unicode = text.speaks_unicode()
         self._stages: dict[int, tuple[str, str]] = {}  # id -> name, stage
         self._live: Live | None = None
@@ -67,7 +67,7 @@ class Bars:
             self._live = None
 
     def tell(self, line: str, good: bool = True) -> None:
-        """One outcome: a line that stays, above the bars."""
+        """Print a line that stays above the bars, such as a song's outcome."""
         if self._live is None:
             text.say(line)
         else:
@@ -77,7 +77,7 @@ class Bars:
     def update(
         self, running: Sequence[Entry | Running], finished: int, total: int | None = None
     ) -> None:
-        """What is under way now, and how many songs are finished of how many (None: not known).
+        """Show the songs under way, and `finished` of `total` songs (None: not known).
 
         Entries have the fields of `progress.Running`: id, name, stage, done, total, since.
         """
@@ -95,7 +95,7 @@ class Bars:
         self._stages = now
 
     def _drawn(self) -> Group:
-        """All of it at the terminal's width of this moment; asked for by the thread that draws."""
+        """The bars at the terminal's present width. rich's drawing thread calls it."""
         if self._live is None:
             return Group()
         return Group(
@@ -121,9 +121,10 @@ def drawn(
     elapsed: float = 0.0,
     unicode: bool = True,
 ) -> list[Text]:
-    """A row for each song and one for all of them, none wider than `width` cells.
+    """A row for each song and one for all songs, none wider than `width` cells.
 
-    After `elapsed` seconds: once a few songs have ended, how long the others will take is told.
+    `elapsed` are the seconds so far. Once a few songs have ended, the last row has an estimate of
+    the remaining time.
     """
     lines = [song_row.of(one, width, now, unicode=unicode) for one in entries[:_SHOWN]]
     more = len(entries) - _SHOWN

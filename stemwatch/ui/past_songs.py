@@ -1,4 +1,4 @@
-"""`history` for people: a line for each song, or two where the terminal is narrow."""
+"""`history` for people: one line per song, or two where the terminal is narrow."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from stemwatch.ui import text
 from stemwatch.ui.song_row import cut
 
 Document = dict[str, Any]
-_WIDE = 120  # cells: from here on a song has one line
-_NAME = 36  # cells of its name there
+_WIDE = 120  # cells: in a terminal of this width a song has one line
+_NAME = 36  # cells of the name in that line
 _WHEN = "%Y-%m-%d %H:%M"
 _INDENT = " " * 18
 _GOOD, _BAD, _DIM = "green", "bold red", "dim"
 
 
 def lines(document: Document, width: float) -> Iterator[Text]:
-    """All songs of a history, as they come (newest first); `width` in cells, inf: never cut."""
+    """Yield the lines of all songs of a history, in its order. `width` is in cells, inf: no cut."""
     tell = _delivered if document["kind"] == "delivered" else _quarantined
     for one in document["songs"]:
         yield from tell(one, document["currency"], width)
@@ -61,7 +61,7 @@ def _at(one: Document, row: str, end: str, *, style: str = _GOOD) -> Text:
 
 
 def whose(one: Document) -> str:
-    """The path below the inbox, and the inbox's name where there are several."""
+    """The song's path below the inbox, with the inbox's name where there are several."""
     return f"{one['relpath']} ({one['inbox']})" if one["inbox"] else str(one["relpath"])
 
 
@@ -70,9 +70,9 @@ def tempo(bpm: float | None) -> str:
 
 
 def cost(one: Document, currency: str) -> str:
-    """What was paid for it, in a word or an amount."""
+    """What was paid for the song, as an amount or a word."""
     if one["reused"]:
         return "reused"
     if one["price"] is None:
-        return "-"  # read back from a sidecar: nobody knows
+        return "-"  # unknown: the job was rebuilt from a sidecar
     return text.money(one["price"], currency) if one["price"] else "free"

@@ -12,17 +12,17 @@ QUEUE = ("queued", "submitting", "separating", "separated", "delivered")
 
 
 def as_json(document: Document, *, indent: int | None = 2) -> str:
-    # On an ASCII stream an escape of the stream's own would break the document.
+    # An ASCII stream would insert escapes of its own, which would break the document.
     return json.dumps(document, ensure_ascii=not text.speaks_unicode(), indent=indent)
 
 
 def _waits(document: Document) -> int:
-    """Files that are not taken, in all inboxes."""
+    """The number of files that are not taken, in all inboxes."""
     return sum(inbox["waits"]["count"] for inbox in document["inboxes"])
 
 
 def brief(document: Document) -> str:
-    """One line that changes when something worth telling does: what a piped `--watch` prints."""
+    """One line about the service. `--watch` prints it in a pipe whenever it changes."""
     queue, service = document["queue"], document["service"]
     running = ", ".join(f"{one['name']} ({one['stage']})" for one in document["running"])
     parts = [

@@ -13,20 +13,20 @@ from stemwatch.ui import text
 from stemwatch.workers.progress import DELIVERING, DOWNLOAD, SEPARATING, UPLOAD
 
 _STYLES = {UPLOAD: "green", SEPARATING: "magenta", DOWNLOAD: "cyan", DELIVERING: "yellow"}
-_STAGE = 10  # cells of the longest of them
-_WIDE = 70  # a terminal of so many cells has room for "12.3 MB of 45.6 MB"
+_STAGE = 10  # cells of the longest stage's name
+_WIDE = 70  # cells: a terminal of this width has room for "12.3 MB of 45.6 MB"
 _AMOUNT, _SHORT_AMOUNT = 20, 9
 _SHORTEST_BAR, _LONGEST_BAR, _LONGEST_NAME = 6, 40, 72
-_FULL = 0.99  # an estimate that is over is not yet an end
+_FULL = 0.99  # the most that is shown of a separation, whose end is only estimated
 
 
 def row(
     name: str, stage: str, share: float | None, amount: str, width: int, *, unicode: bool = True
 ) -> Text:
-    """A row of at most `width` cells. `share` of the bar is full; None: nobody knows how much."""
+    """A row of at most `width` cells. `share` of the bar is filled; None: it is not known."""
     amount_cells = _AMOUNT if width >= _WIDE else _SHORT_AMOUNT
     bar_cells = min(max(_SHORTEST_BAR, width // 6), _LONGEST_BAR)
-    rest = width - _STAGE - bar_cells - amount_cells - 3  # a gap of one between two of the four
+    rest = width - _STAGE - bar_cells - amount_cells - 3  # three gaps between the four parts
     name_cells = min(max(1, rest), _LONGEST_NAME)
     shown = cut(redacted(name), name_cells, unicode=unicode)
     gap = " " * (name_cells - cell_len(shown))
@@ -38,7 +38,10 @@ def row(
 
 
 def of(entry: Mapping[str, Any], width: int, now: float, *, unicode: bool = True) -> Text:
-    """The row of an entry with the fields of `progress.Running`; `name` may be a path."""
+    """The row of `entry`, which has the fields of `progress.Running`; its `name` may be a path.
+
+    `now` is in Unix seconds, `width` in cells.
+    """
     part = share(entry, now)
     amount = text.amount(entry, now)
     if width < _WIDE and part is not None and entry["stage"] != SEPARATING:
@@ -47,24 +50,24 @@ def of(entry: Mapping[str, Any], width: int, now: float, *, unicode: bool = True
 
 
 def share(entry: Mapping[str, Any], now: float) -> float | None:
-    """How much of its stage is over, 0 to 1; None where that is not known.
+    """The share of its stage that is over, 0 to 1; None: it is not known.
 
-    Seconds of a separation are an estimate: never full, however late it is.
+    The length of a separation is an estimate, so its share stays below 1, however late it is.
     """
     total, done = float(entry.get("total") or 0.0), float(entry.get("done") or 0.0)
     if not total:
         return None
     if entry["stage"] != SEPARATING:
         return min(1.0, done / total)
-    if total != 1.0:  # not the server's word
+    if total != 1.0:  # an estimate, not a share that the server told
         done = max(done, now - float(entry.get("since") or now))
     return min(_FULL, max(0.0, done / total))
 
 
 def cut(name: str, cells: int, *, unicode: bool = True) -> str:
-    """`name` in at most `cells` cells, its middle left out: how it ends often tells two apart.
+    """`name` in at most `cells` cells, with its middle left out: two names often differ at the end.
 
-    Wide characters (Chinese, Japanese, emoji) count two cells.
+    Wide characters (Chinese, Japanese, emoji) take two cells.
     """
     if cell_len(name) <= cells:
         return name
@@ -76,7 +79,7 @@ def cut(name: str, cells: int, *, unicode: bool = True) -> str:
 
 
 def _begin(name: str, cells: int) -> str:
-    size = min(len(name), cells)  # no character is narrower than one, but those that combine
+    size = min(len(name), cells)  # only combining characters are narrower than one cell
     while size < len(name) and cell_len(name[: size + 1]) <= cells:
         size += 1
     while cell_len(name[:size]) > cells:

@@ -1,4 +1,4 @@
-"""`status` for people: what `operations.status` found, as lines, one subject each."""
+"""`status` for people: the document of `operations.status` as lines, one subject each."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from stemwatch.ui.past_songs import whose
 from stemwatch.ui.plain import QUEUE
 
 Document = dict[str, Any]
-_NAMED = 3  # of an interrupted `split`
+_NAMED = 3  # songs of an interrupted `split` that are named
 _GOOD, _BAD, _WARN, _DIM = "green", "bold red", "yellow", "dim"
 
 
 class Room(NamedTuple):
-    """How much of each subject is shown: its newest, always. `width` in cells."""
+    """How much of each subject is shown, always the newest. `width` is in cells."""
 
     width: int = 80
     unicode: bool = True
@@ -29,10 +29,10 @@ class Room(NamedTuple):
     delivered: int = 5
     listed: int = status_lists.MOST
     groups: int = status_lists.GROUPS
-    names: bool = False  # also of what is not taken
+    names: bool = False  # also name each file that is not taken
 
 
-# What a live view shows less and less of, until it fits.
+# A live view tries these in turn, until its picture fits.
 _TIGHTER = (
     Room(bars=12, listed=5),
     Room(bars=8, delivered=3, listed=3, groups=3),
@@ -45,9 +45,9 @@ _TIGHTER = (
 
 
 def fitted(document: Document, now: float, console: Console, *, unicode: bool = True) -> list[Text]:
-    """The picture in no more rows than the terminal has: a live view can't be scrolled.
+    """The picture in no more rows than the terminal has, since a live view can't be scrolled.
 
-    Each list is cut where its oldest are, so the newest of each is there.
+    Each list is cut at its oldest entries.
     """
     width, height = console.size
     found: list[Text] = []
@@ -68,7 +68,7 @@ def _rows(line: Text, console: Console, width: int) -> list[Text]:
 
 
 def lines(document: Document, now: float, room: Room) -> Iterator[Text]:
-    """The whole picture; empty subjects are left out."""
+    """Yield the whole picture as lines; empty subjects are left out. `now` is in Unix seconds."""
     yield from _service(document, now)
     yield from _inbox(document, room)
     yield from _queue(document)
@@ -108,7 +108,7 @@ def _service(document: Document, now: float) -> Iterator[Text]:
 
 
 def _inbox(document: Document, room: Room) -> Iterator[Text]:
-    """What waits in the only one; of several, each is told of by itself."""
+    """What waits in a single inbox; of several inboxes, `_inboxes` shows each."""
     for inbox in document["inboxes"]:
         if inbox["name"] is None:
             yield from _waits("Inbox", inbox, document, room)
@@ -144,11 +144,11 @@ def _interrupted(document: Document) -> Iterator[Text]:
 def _counts(queue: Document) -> str:
     parts = [f"{queue[state]} {state}" for state in QUEUE if queue[state]] or ["empty"]
     done = f"; {queue['done']} done" if queue["done"] else ""
-    return f"{', '.join(parts)}{done}"  # gone: taken back, forgotten or looked at again
+    return f"{', '.join(parts)}{done}"  # `gone` is left out: taken back, forgotten or read again
 
 
 def _inboxes(document: Document, now: float, room: Room) -> Iterator[Text]:
-    """Each of several; the single one is what all the rest tells of."""
+    """Lines for each of several inboxes; a single one is what all other lines are about."""
     for inbox in document["inboxes"]:
         if inbox["name"] is None:
             return

@@ -1,4 +1,4 @@
-"""The lists of `status`, newest first where there is a newest: songs, each with what to do."""
+"""The lists of `status` for people: each song with what to do about it, newest first."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from stemwatch.ui import past_songs, text
 
 Document = dict[str, Any]
 MOST = 20  # songs of a list that are named
-GROUPS = 5  # reasons of the quarantine
-_NAMED = 3  # songs of one reason
+GROUPS = 5  # reasons of the quarantine that are shown
+_NAMED = 3  # songs of one reason that are named
 _BOLD, _BAD, _DIM = "bold", "bold red", "dim"
 
 
 def delivered(document: Document, now: float, most: int) -> Iterator[Text]:
-    """The last ones, and where their folders are."""
+    """Yield the songs delivered last, with their folders."""
     found = document["delivered"][:most]
     if found:
         yield Text("Delivered last:")
@@ -38,7 +38,7 @@ def _clock(moment: float | None, now: float) -> str:
 
 
 def waiting(document: Document, now: float, most: int) -> Iterator[Text]:
-    """Songs that are tried again by themselves."""
+    """Yield the songs that wait for another try."""
     found = document["waiting"]
     if found:
         yield Text(f"Waiting for another try: {text.many(found, 100)}")
@@ -50,7 +50,7 @@ def waiting(document: Document, now: float, most: int) -> Iterator[Text]:
 
 
 def unfiled(document: Document, now: float, most: int) -> Iterator[Text]:
-    """Originals that can't be moved to where they belong."""
+    """Yield the songs whose originals can't be moved to where they belong."""
     found = document["unfiled"]
     if found:
         yield Text(f"Can't be moved from the inbox: {text.many(found, 100)}", style=_BAD)
@@ -64,7 +64,7 @@ def unfiled(document: Document, now: float, most: int) -> Iterator[Text]:
 
 
 def unreadable(document: Document, most: int) -> Iterator[Text]:
-    """Files and folders that the service may not read."""
+    """Yield the files and folders that the service can't read."""
     found = document["unreadable"]
     if found:
         yield Text(f"Can't be read: {len(found)}", style=_BAD)
@@ -74,7 +74,7 @@ def unreadable(document: Document, most: int) -> Iterator[Text]:
 
 
 def quarantined(document: Document, now: float, most: int) -> Iterator[Text]:
-    """The newest first, those of one reason together; at most `most` reasons."""
+    """Yield the songs in quarantine, newest first and grouped by reason; at most `most` reasons."""
     found = document["quarantined"]
     groups: dict[str, list[Document]] = {}
     for job in found:
@@ -90,7 +90,7 @@ def quarantined(document: Document, now: float, most: int) -> Iterator[Text]:
 
 
 def _group(jobs: list[Document], now: float) -> Iterator[Text]:
-    """Several songs of one reason, in the words of the newest."""
+    """Several songs with the same reason, with the message of the newest."""
     newest = jobs[0]
     names = ", ".join(f"{job['id']} {job['name']}" for job in jobs[:_NAMED])
     more = f" and {len(jobs) - _NAMED} more" if len(jobs) > _NAMED else ""
@@ -104,7 +104,7 @@ def _group(jobs: list[Document], now: float) -> Iterator[Text]:
 
 
 def of_quarantined(job: Document, now: float) -> Iterator[Text]:
-    """What happened to one song, and the command that resolves it."""
+    """Yield what happened to one song, and the command that resolves it."""
     since = unix(job["since"])
     moment = f", {text.when(since, now)}" if since is not None else ""
     head = f"  {job['id']} {job['name']} ({job['code']}{moment})"

@@ -1,4 +1,4 @@
-"""Lines and words for people: safe to print whatever a file is called, times local and relative."""
+"""Text for terminals: escapes odd file names, formats times, sizes and amounts."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ _UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
 
 
 def say(text: str = "", *, err: bool = False) -> None:
-    """Print one line; nothing in it can move the cursor, show a secret or break the encoding."""
+    """Print one line. It can't move the cursor, show a secret or break the encoding."""
     stream = sys.stderr if err else sys.stdout
     _forgive(stream)
     click.echo(redacted(text), file=stream)
 
 
 def console() -> Console:
-    """Where tables and bars are drawn: names are text here, never markup or emoji codes."""
-    from rich.console import Console  # not for `--json`
+    """The console for tables and bars. It takes names as text, never as markup or emoji codes."""
+    from rich.console import Console  # imported here, since `--json` does without
 
     _forgive(sys.stdout)
     return Console(file=sys.stdout, markup=False, emoji=False, highlight=False)
 
 
 def speaks_unicode(stream: IO[str] | None = None) -> bool:
-    """Whether check marks and box lines can be shown."""
+    """Whether `stream` (None: standard output) can show check marks and box lines."""
     encoding = getattr(stream or sys.stdout, "encoding", None) or "ascii"
     return encoding.lower().replace("-", "").startswith("utf")
 
@@ -45,12 +45,12 @@ def on_terminal() -> bool:
 
 
 def can_ask() -> bool:
-    """Whether there is a person to answer a question."""
+    """Whether a person can answer a question: input and output are terminals."""
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def when(moment: float, now: float) -> str:
-    """`14:05:10 (in 3 min)`, with the date where it is another day. Unix seconds, local time."""
+    """`14:05:10 (in 3 min)`, in local time, with the date on another day. Both are Unix seconds."""
     there, here = time.localtime(moment), time.localtime(now)
     shape = "%H:%M:%S" if there[:3] == here[:3] else "%Y-%m-%d %H:%M"
     distance = moment - now
@@ -67,7 +67,7 @@ def span(seconds: float) -> str:
 
 
 def many(found: Sequence[object], most: int) -> str:
-    """How many there are of a list that was cut at `most`."""
+    """The length of a list that was cut at `most`, in words: `7`, or `100 or more`."""
     return f"{len(found)} or more" if len(found) >= most else str(len(found))
 
 
@@ -77,22 +77,22 @@ def size(count: float) -> str:
 
 
 def money(amount: float, currency: str) -> str:
-    """`0.37 USD`: two digits, and more where a price has them (`0.004 USD`)."""
+    """`0.37 USD`: with two digits, or four for small prices (`0.0040 USD`)."""
     digits = 2 if amount >= 0.1 or amount == round(amount, 2) else 4
     return f"{amount:.{digits}f} {currency}"
 
 
 def amount(entry: Mapping[str, Any], now: float) -> str:
-    """How far an entry is: bytes while it travels, time while it separates."""
+    """How far a song is: bytes of a transfer; of a separation its share, or the time so far."""
     stage, done, total = entry["stage"], float(entry.get("done") or 0), entry.get("total")
     if stage in (UPLOAD, DOWNLOAD):
         return f"{size(done)} of {size(total)}" if total else size(done)
-    if stage == SEPARATING and total == 1.0:  # the server says how far it is
+    if stage == SEPARATING and total == 1.0:  # the server told the share that is done
         return f"{done:.0%}"
     return span(max(0.0, now - float(entry.get("since") or now)))
 
 
 def _forgive(stream: IO[str]) -> None:
-    """An emoji in a file's name must not end a command on an ASCII terminal."""
+    """Have `stream` escape what it can't encode: an emoji in a name must not end a command."""
     if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
         stream.reconfigure(errors="backslashreplace")

@@ -1,4 +1,4 @@
-"""A folder as lines, for people to see where everything is."""
+"""Draws a folder's contents as a tree of lines."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ _MOST = 40  # entries of one folder that are shown
 
 
 def lines(root: str, *, closed: Collection[str] = (), unicode: bool = True) -> Iterator[str]:
-    """`root` and all below it, folders first; those named in `closed` are not opened.
+    """Yield `root` and all below it, folders first. Folders named in `closed` are not opened.
 
-    Hidden entries and symbolic links' targets are left out.
+    Hidden entries are left out, and symlinks are not followed.
     """
     yield root
     yield from _below(root, "", closed, ("├─ ", "└─ ", "│  ") if unicode else ("|- ", "`- ", "|  "))

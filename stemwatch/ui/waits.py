@@ -1,4 +1,4 @@
-"""What lies in an inbox and is not taken, in words: one sentence, and each file where asked for."""
+"""Words for the files that lie in an inbox and are not taken: one sentence, or one line each."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from stemwatch.operations.standing import not_taken as reasons
 
 Document = dict[str, Any]
-_ENDINGS = 4  # that are named
-# reason: of one, of several
+_ENDINGS = 4  # file name endings that are named
+# For each reason, the words for one file and for several.
 _WORDS = {
     reasons.CHANGING: ("still changes", "still change"),
     reasons.INCOMPLETE: ("is incomplete", "are incomplete"),
@@ -24,7 +24,7 @@ _WORDS = {
 
 
 def sentence(waits: Document, *, running: bool) -> str:
-    """`6 wait: 2 still change, 1 has .part beside it, 3 are no songs (.zip .pdf)`."""
+    """One sentence: `6 wait: 2 still change, 1 has .part beside it, 3 are no songs (.zip .pdf)`."""
     if waits["fault"] is not None:
         return f"can't be looked at: {waits['fault']}"
     if not waits["count"]:
@@ -54,7 +54,7 @@ def _of(reason: str, count: int, waits: Document, *, running: bool) -> str:
 
 
 def names(waits: Document, *, running: bool) -> Iterator[str]:
-    """Each file with its reason, a line each."""
+    """Yield one line for each file, with its reason."""
     for one in waits["files"]:
         only = {**waits, "files": [one], "endings": {_ending(one["relpath"]): 1}}
         told = _of(one["reason"], 1, only, running=running)

@@ -1,1 +1,1 @@
-"""The rooms put together for one run, as the configuration says: working set, pace, limits."""
+"""Assembles the parts of one run from the configuration: working set, pace, limits."""

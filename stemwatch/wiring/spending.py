@@ -1,4 +1,4 @@
-"""The owner's limits, and a plain document of what was spent within them."""
+"""The owner's budget from the configuration, and a plain document of what was spent."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stemwatch.workers.pacing.budget import Budget
 
 
 def budget_of(settings: Settings) -> Budget:
-    """The owner's limits; what is separated on this machine costs nothing and has none."""
+    """The owner's budget; without limits where this machine separates, which costs nothing."""
     limits = settings.budget
     if settings.local:
         return Budget(price=0.0, per_day=None, per_month=None)
@@ -35,7 +35,10 @@ def budget_of(settings: Settings) -> Budget:
 async def spending(
     limits: Budget, journal: ReadOnlyJournal, now: float, inbox: str | None = None
 ) -> dict[str, Any]:
-    """The `budget` of `stemwatch status --json`: of one inbox, or (None) of all together."""
+    """The `budget` of `stemwatch status --json`, of one inbox or (None) of all inboxes together.
+
+    Limits and spend are minutes of audio; `now` is in Unix seconds.
+    """
     left = await limits.left(journal, now, inbox)
     held = 0
     if left.minutes is not None:

@@ -1,4 +1,4 @@
-"""What of the configuration paces a run: taken at the start, and again at every reload."""
+"""Settings that pace a run, computed at the start and applied again at every reload."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from stemwatch.workers.pacing.budget import Budget
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """`at_once` songs separated at a time, `interval` seconds between two polls of one."""
+    """The pace of a run.
+
+    `at_once` is the number of songs separated at a time, `interval` the seconds between two polls
+    of a job, `per_minute` the number of requests.
+    """
 
     at_once: int
     interval: float
@@ -22,7 +26,7 @@ class Tuning:
 
 
 def tuning(settings: Settings) -> Tuning:
-    """What `settings` ask for; where this machine separates, nobody's quota and no price."""
+    """The pace that `settings` ask for. Where this machine separates, no quota and price apply."""
     api, local = settings.api, settings.local
     return Tuning(
         at_once=max(1, (os.cpu_count() or 2) - 1) if local else api.max_concurrent,
@@ -33,7 +37,7 @@ def tuning(settings: Settings) -> Tuning:
 
 
 def retune(context: Context, settings: Settings) -> None:
-    """Give a running service the pace of `settings`; what is under way goes on."""
+    """Give a running service the pace of `settings`; steps under way go on."""
     chosen, timing = tuning(settings), context.timing
     deadline = settings.api.job_deadline
     context.budget = chosen.budget

@@ -1,4 +1,4 @@
-"""Puts the rooms together for one run: `run` and `split` differ only in what they are given."""
+"""Assembles the working set of one run, for the service and for `split`."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def working_set(
     owner: str | None = None,
     jobs: int | None = None,
 ) -> AsyncIterator[Context]:
-    """Everything that moves jobs, open; closed again in the end.
+    """Yield a `Context` with an open journal, API and audio helper; close them at the end.
 
     `jobs` overrides how many songs are separated at once. Raises StemwatchError.
     """
@@ -71,7 +71,7 @@ async def working_set(
 
 
 class _Api:
-    """The API of this run: one that stays, or a local server that may come back elsewhere."""
+    """The API of this run: a remote one, or a local server whose address changes at a restart."""
 
     def __init__(self, settings: Settings, timing: Timing, requests: RequestBudget) -> None:
         self._settings = settings
@@ -101,7 +101,7 @@ class _Api:
         self._all.append(open_api(self._settings.wire, calls))
 
     def moved(self, base_url: str) -> None:
-        """The local server crashed and is back, perhaps on another port."""
+        """Use a new address: the local server crashed and is back, perhaps on another port."""
         self.open(base_url, self._key)
         if self.context is not None:
             self.context.api = self.now
@@ -155,7 +155,7 @@ def _context(
 
 
 def place_of(folders: Folders, mode: WatchMode, patience: float) -> Place:
-    """Where one inbox's files are; each disk is known by what it was at the start."""
+    """The place of one inbox, with an anchor for each folder. `patience` is in seconds."""
     archive = folders.archive if folders.after_success == "archive" else None
     return Place(
         outbox=folders.outbox,
@@ -170,7 +170,7 @@ def place_of(folders: Folders, mode: WatchMode, patience: float) -> Place:
 
 
 def intake_of(context: Context, place: Place) -> Intake:
-    """The way into the journal, with the limits of what separates."""
+    """The intake of one inbox, with the limits of the API that separates."""
     return Intake(
         context.journal,
         context.audio,
@@ -182,12 +182,12 @@ def intake_of(context: Context, place: Place) -> Intake:
 
 
 def _local_broken(fault: BaseException) -> None:
-    """Songs wait meanwhile, as for any server that is down."""
+    """Log that the local server can't run; songs wait meanwhile, as for any server that is down."""
     hint = "It is tried again and again; `stemwatch serve` on this machine shows what it lacks."
     known = isinstance(fault, StemwatchError | OSError)
     log.error("local_server.down", message=str(fault), hint=hint, exc_info=None if known else fault)
 
 
 def _server_dir(owner: str | None) -> str:
-    """A `split` beside the service has a server, and so a job store, of its own."""
+    """The local server's folder. A `split` has a server, and so jobs, apart from the service's."""
     return "local" if owner is None else "local-split"

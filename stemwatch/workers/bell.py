@@ -1,4 +1,4 @@
-"""What rings the pool: there may be something new, a seat stands idle, a job has ended."""
+"""The bell: tells the pool of new jobs and idle seats, and callers of jobs that have ended."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ from stemwatch.job import Job
 
 
 class Listener(Protocol):
-    """The pool. Each call returns at once; what it means is done in the pool's next turn."""
+    """What the pool implements. Each call returns at once; the pool acts in its next turn."""
 
     def wake(self) -> None:
         """There may be something new to claim, anywhere."""
 
     def added(self, job: Job) -> None:
-        """... this one."""
+        """This job is new in the journal, or can go on."""
 
     def hurry(self) -> None:
-        """A seat, a slot or the line stands idle: this turn can't wait."""
+        """A seat, a slot or the upload line stands idle: the next turn must not wait."""
 
 
 class Bell:
-    """Rung by whoever has news. Nothing is missed while no pool hears it yet.
+    """Passes news on to the pool, and ended jobs to whoever waits for them.
 
-    A pool's first turn looks at everything.
+    A ring before the pool exists is dropped: nothing is missed, since the pool's first turn looks
+    at everything.
     """
 
     def __init__(self) -> None:
@@ -32,11 +33,11 @@ class Bell:
         self._at_the_end: Callable[[Job], None] | None = None
 
     def answered_by(self, pool: Listener) -> None:
-        """From now on this pool hears it."""
+        """Pass all news on to this pool from now on."""
         self._pool = pool
 
     def at_the_end(self, tell: Callable[[Job], None]) -> None:
-        """`tell` hears of every job that ended, or whose original can't be moved; of each once."""
+        """Call `tell` once for each job that ended, or whose original can't be moved."""
         self._at_the_end = tell
 
     def wake(self) -> None:

@@ -1,4 +1,4 @@
-"""What every step of a job works with: the rooms it calls, and what paces it."""
+"""`Context`, which every step of a job is given: journal, API, folders, pacing."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Context:
-    """One service's (or one `split`'s) working set. Everything here lives on one event loop."""
+    """The working set of one service or one `split`. All of it is used on one event loop only."""
 
     journal: Journal
     api: SeparationApi
     audio: AudioHelper
-    places: Mapping[str | None, Place]  # by inbox; the only one's name is None
+    places: Mapping[str | None, Place]  # by the inbox's name, which is None where there is one only
     budget: Budget
     gate: Gate
     slots: Slots
@@ -62,30 +62,37 @@ class Context:
     memory: Memory = field(default_factory=Memory)
     troubles: Troubles = field(default_factory=Troubles)
     bell: Bell = field(default_factory=Bell)
-    # Jobs past the point of no return of their submission: a drain waits for their answers.
+    # Jobs whose submission can't be taken back any more: a drain waits for their answers.
     committed: set[int] = field(default_factory=set)
     critical: set[asyncio.Task[Any]] = field(default_factory=set)
 
     def place_of(self, job: Job) -> Place:
-        """Where this job's files are.
+        """The folders of this job's inbox.
 
-        Of an inbox that is configured no more what is paid for is delivered, and nothing is moved.
+        The inbox may not be configured any more. Then the place has an outbox only: stems that are
+        paid for are delivered, and originals are not moved.
         """
         return self.places.get(job.inbox) or Place(outbox=job.outbox)
 
     async def unbroken(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run `work` to its end even if the caller is cancelled; a drain waits for it."""
+        """Run `work` to its end even if the caller is cancelled, and return its result.
+
+        A drain waits for it.
+        """
         task = asyncio.create_task(work)
         self.critical.add(task)
         task.add_done_callback(self.critical.discard)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            supervise(task, _unawaited)  # its caller is gone: nobody else would ask how it ended
+            supervise(task, _unawaited)  # its caller is gone: a fault would stay unseen
             raise
 
     async def insist(self, commit: Callable[[], Awaitable[T]]) -> T:
-        """Commit what must not be forgotten, again and again while the journal's disk is full."""
+        """Repeat `commit` until it succeeds, while the journal's disk is full or refuses writes.
+
+        For what must not be forgotten, such as a paid job's remote id. Returns `commit`'s result.
+        """
 
         async def again() -> T:
             while True:
@@ -105,7 +112,7 @@ class Context:
 
 
 def _unawaited(fault: BaseException) -> None:
-    if isinstance(fault, StemwatchError):  # the next start takes it up where it is
+    if isinstance(fault, StemwatchError):  # the next start goes on from the job's last state
         log.warning("step.unfinished", message=fault.message, hint=fault.hint)
     else:
         log.error("step.failed", exc_info=fault)

@@ -1,6 +1,7 @@
-"""What the service did since it was started, as numbers that only grow. No I/O.
+"""Counters since the start: bytes sent and received, upload durations, 429 answers. No I/O.
 
-What the journal knows is not counted here: it outlives a restart, these do not.
+They begin at 0 with each start and only grow. What the journal holds, such as the number of
+delivered songs, outlives a restart and is not counted here.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-# Seconds: the upper ends of the buckets, from a small file on a fast line to an hour's recording.
+# Upper ends of the buckets in seconds: from a small file on a fast line to an hour's recording.
 BOUNDS = (1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 
 
 class Durations:
-    """How long something took, counted into buckets. Seconds."""
+    """A histogram of durations in seconds."""
 
     def __init__(self) -> None:
         self.sum = 0.0
@@ -27,24 +28,25 @@ class Durations:
 
     @property
     def buckets(self) -> list[tuple[str, float]]:
-        """(upper end, how many took at most that long), the last one "+Inf": all."""
+        """Pairs (upper end, how many took at most that long). The last one, "+Inf", counts all."""
         ends = [*map(str, BOUNDS), "+Inf"]
         return list(zip(ends, map(float, accumulate(self._counts)), strict=True))
 
 
 class Bytes:
-    """What went over the line, also in transfers that broke off."""
+    """Bytes that were transferred, those of broken-off transfers included."""
 
     def __init__(self) -> None:
         self.total = 0
 
     def transfer(self) -> Callable[[int], None]:
-        """For one transfer: is told how many bytes of it have passed so far."""
+        """A callback for one transfer. Call it with the number of bytes transferred so far."""
         last = 0
 
         def passed(count: int) -> None:
             nonlocal last
-            self.total += count - last if count >= last else count  # fewer: it began again
+            # Fewer bytes than before: the transfer began again.
+            self.total += count - last if count >= last else count
             last = count
 
         return passed
@@ -52,7 +54,7 @@ class Bytes:
 
 @dataclass(slots=True)
 class Counters:
-    """Of one service; songs go up, stems come down."""
+    """The counters of one service: songs are sent, stems are received."""
 
     sent: Bytes = field(default_factory=Bytes)
     received: Bytes = field(default_factory=Bytes)

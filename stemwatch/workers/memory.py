@@ -1,4 +1,4 @@
-"""What this run knows of single jobs and the journal does not hold: a start begins without it."""
+"""Per-job memory of one run: stem URLs and other facts that the journal does not hold."""
 
 from __future__ import annotations
 
@@ -10,16 +10,20 @@ from stemwatch.workers.pacing.unforeseen import Unforeseen
 
 @dataclass(slots=True)
 class Memory:
-    """By job id. Who ends a job has it forgotten: else a service that runs for years would grow."""
+    """Facts by job id. A start begins without them.
 
-    # Fresh stem URLs of jobs that were just seen completed: they expire, so never on disk.
+    Whoever ends a job calls `forget`; otherwise a service that runs for years would grow.
+    """
+
+    # Stem URLs of jobs that a poll just found completed. They expire, so they are never on disk.
     fresh: dict[int, RemoteJob] = field(default_factory=dict)
-    untagged: set[int] = field(default_factory=set)  # whose tags ended the audio helper
+    # Jobs whose tags crashed or hung the audio helper: their stems stay untagged.
+    untagged: set[int] = field(default_factory=set)
     reported_late: set[int] = field(default_factory=set)
     unforeseen: Unforeseen = field(default_factory=Unforeseen)
 
     def remembered(self) -> set[int]:
-        """Jobs that anything is kept of."""
+        """Ids of the jobs that anything is remembered of."""
         kept = self.unforeseen.remembered()
         return {*self.fresh, *self.untagged, *self.reported_late, *kept}
 

@@ -1,7 +1,7 @@
-"""What is under way right now, and the file through which other commands see it.
+"""Progress of the jobs under way, and `status.json`, in which other commands read it.
 
 The service writes `status.json` into its state directory, at most once a second and only when
-something changed; `status`, `demo` and `split` draw from it. It holds no key and no URL.
+something changed; `status`, `demo` and `split` read it. It holds no key and no URL.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FILE_NAME = "status.json"
 
 @dataclass(slots=True)
 class Running:
-    """One job at work. `done` and `total` are bytes, or seconds where it separates."""
+    """One job under way. `done` and `total` are bytes; in `separating` seconds, or a share of 1."""
 
     id: int
     name: str
@@ -33,8 +33,8 @@ class Running:
 class Progress:
     """The jobs under way, in memory. Updates are cheap: they only set numbers.
 
-    `changes` counts them. `changed` is set by each, and by what else may be shown of the service;
-    who shows it clears it.
+    `changes` counts the updates. `changed` is set by each update and by other news of the service;
+    the writer of `status.json` clears it.
     """
 
     def __init__(self) -> None:
@@ -43,12 +43,12 @@ class Progress:
         self.changed = asyncio.Event()
 
     def touch(self) -> None:
-        """Something is other than it was: whoever shows it looks again."""
+        """Note that something changed, so that `status.json` is written again."""
         self.changes += 1
         self.changed.set()
 
     def stage(self, job_id: int, name: str, stage: str, total: float | None = None) -> Running:
-        """A job enters a stage of its work."""
+        """Note that a job enters a stage. Returns its entry, whose numbers the caller updates."""
         entry = Running(job_id, name, stage, time.time(), 0.0, total)
         self.running[job_id] = entry
         self.touch()
@@ -61,7 +61,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The service as others see it. Times are Unix seconds."""
+    """The content of `status.json`. Times are Unix seconds."""
 
     version: str
     pid: int

@@ -1,1 +1,1 @@
-"""What `stemwatch check` looks at, one subject a module."""
+"""What `stemwatch check` examines, one subject per module."""

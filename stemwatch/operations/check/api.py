@@ -1,4 +1,4 @@
-"""The key and the API, for `check`: where the key is, which wire answers where, what is left."""
+"""`check`, the API: where the key is found, whether the API answers, how much credit is left."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from stemwatch.stemsplit.line.transport import place
 from stemwatch.stemsplit.wires import open_api
 
 API_SECONDS = 15.0  # for each question
-# What an address answers that is not the API's, or is another wire's.
+# Codes of answers from an address that is not the API's, or that speaks another wire.
 _ELSEWHERE = frozenset({Code.ENDPOINT, Code.BAD_ANSWER, Code.REDIRECTED, Code.JOB_MISSING})
 
 
 async def reach(settings: Settings, env: Mapping[str, str], cwd: str) -> Sequence[Finding]:
-    """Look for the key, then ask the API what is free to ask."""
+    """Look for the key, then ask the API only questions that cost nothing."""
     if settings.local:
         return [Finding(OK, "key: none needed, this machine separates"), _this_machine()]
     key, about_key = _key(settings, env, cwd)
@@ -45,7 +45,7 @@ def _key(settings: Settings, env: Mapping[str, str], cwd: str) -> tuple[str | No
 
 
 def place_of_key(settings: Settings, env: Mapping[str, str], cwd: str) -> str:
-    """Where `load_key` has found it, with the file's mode."""
+    """The place where `load_key` found the key, with the file's mode."""
     credentials = env.get("CREDENTIALS_DIRECTORY")
     credential = os.path.join(credentials, "api-key") if credentials else None
     if settings.api.key_file is not None:
@@ -76,7 +76,7 @@ def _this_machine() -> Finding:
 
 
 async def _api(settings: Settings, key: str | None) -> Finding:
-    """Does the configured wire answer, does it take the key, and how much credit is left?"""
+    """Check that the configured wire answers and accepts the key, and ask for the credit."""
     base, wire = settings.api.base_url, settings.wire
     try:
         calls = Calls(base, key, poll_timeout=API_SECONDS)
@@ -100,9 +100,10 @@ async def _api(settings: Settings, key: str | None) -> Finding:
 
 
 async def _moved(base: str, wire: str, spoken: str | None, key: str | None) -> Finding | None:
-    """The configured wire is not here: what is here, and at the other usual place? None: nothing.
+    """The finding that `base` does not speak the configured wire, with the settings that work.
 
-    The key goes to the very server that it was configured for, and to no other.
+    Tries `base` with another wire, and the other usual path of the same server: the key goes to no
+    other server. None: nothing answers there.
     """
     ways = [f"api.wire: {spoken}"] if spoken else []
     there = ""

@@ -1,4 +1,4 @@
-"""Every fault at once, before the service meets it: folders, audio, key, API, clock, disks."""
+"""Runs every check of `stemwatch check`: folders, audio, key, API, clock, disks."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from stemwatch.operations.status import service
 from stemwatch.outbox import staging
 from stemwatch.web.listening import looked_at
 
-_OLDEST = 1704067200.0  # 2024-01-01: a clock before that was never set
-_SKEW = 5.0  # seconds between this machine's clock and a file's time
-_SONG = 300.0  # seconds: there should be room for a song of this length
+_OLDEST = 1704067200.0  # 2024-01-01: a clock that shows an earlier time was never set
+_SKEW = 5.0  # seconds that a file's time may differ from this machine's clock
+_SONG = 300.0  # seconds: the disks should have space for a song of this length
 _STATE_ROOM = 50_000_000  # bytes
 _PLACES = frozenset({"folders", "inboxes", "state_dir"})  # sections that say where folders are
 _WATCHES = "/proc/sys/fs/inotify/max_user_watches"
@@ -45,11 +45,11 @@ async def check(
     notify: bool = False,
     doubtful: Set[str] = frozenset(),
 ) -> list[Finding]:
-    """Look at everything that `run` needs; nothing is changed, nothing is spent.
+    """Check everything that `run` needs, without changing or spending anything.
 
-    `notify` sends a test message to everybody who is told. What depends on a `doubtful` section of
-    the configuration is left out: a key must not be sent to another address than its own, and a
-    default's folder is nobody's.
+    `notify` sends a test message to all configured addresses. Checks that depend on a section in
+    `doubtful`, whose configuration is faulty, are left out: a key must not be sent to a wrong
+    address, and a default folder is not the user's.
     """
     places = _PLACES & doubtful
     found = [_left_out("folders, watching, room", places)] if places else [*_folders(settings)]
@@ -93,7 +93,7 @@ def _folders(settings: Settings) -> Iterator[Finding]:
 
 
 def _odd_outboxes(settings: Settings) -> Iterator[Finding]:
-    """What has the name of the hidden folder in which results are made."""
+    """Faults of outboxes in which something else has the name of the hidden staging folder."""
     for inbox in settings.every_inbox:
         if not os.path.isdir(inbox.folders.outbox):
             continue  # not made yet
@@ -117,7 +117,7 @@ async def _audio() -> Finding:
 
 
 def clock_finding(now: float, stamps: Mapping[str, float]) -> Finding:
-    """`stamps`: the time that a file just written in each folder got. Unix seconds."""
+    """Compare `now` with `stamps`, the time of a new file in each folder. All in Unix seconds."""
     if now < _OLDEST:
         year = time.gmtime(now).tm_year
         return Finding(
@@ -136,12 +136,12 @@ def clock_finding(now: float, stamps: Mapping[str, float]) -> Finding:
 
 
 def _clock(settings: Settings, *, look: bool) -> Iterator[Finding]:
-    """`look`: also at the time that files get in the folders."""
+    """Check the clock; with `look`, also against the times of new files in the folders."""
     stamps = {}
     folders = (settings.state_dir, *(i.folders.outbox for i in settings.every_inbox))
     for folder in folders if look else ():
         name = os.path.join(folder, f"{CHECK}{secrets.token_hex(6)}")
-        with suppress(OSError):  # a folder that can't be written is another finding
+        with suppress(OSError):  # another finding reports a folder that can't be written
             with open(name, "xb"):
                 pass
             stamps[folder] = os.stat(name).st_mtime
@@ -150,14 +150,14 @@ def _clock(settings: Settings, *, look: bool) -> Iterator[Finding]:
 
 
 def _watching(settings: Settings) -> Iterator[Finding]:
-    """Of several inboxes, one finding for each way of watching; the limit is for all of them."""
+    """One finding for each way of watching. All inboxes count together: they share a limit."""
     modes: dict[str, tuple[WatchMode, int]] = {}
     filter = Filter(settings.watch.extensions, settings.watch.ignore)
     for inbox in (one.folders.inbox for one in settings.every_inbox):
         try:
             mode = watch_mode(settings.watch.mode, inbox)
         except OSError:
-            continue  # told with the folders
+            continue  # the folders' findings report it
         _, before = modes.get(mode.mode, (mode, 0))
         modes[mode.mode] = (mode, before + _count_folders(inbox, filter))
     for mode, folders in modes.values():
@@ -165,7 +165,7 @@ def _watching(settings: Settings) -> Iterator[Finding]:
 
 
 def watch_finding(mode: WatchMode, folders: int, limit: int | None) -> Finding:
-    """`folders` to be watched below the inbox, `limit` of this account (None: not known)."""
+    """`folders` is the number of folders to watch, `limit` this account's limit (None: unknown)."""
     if mode.mode == "poll":
         return Finding(OK, f"watching: by looking every rescan ({mode.reason})")
     if limit is not None and folders > limit:
@@ -219,7 +219,7 @@ def _room(settings: Settings) -> Iterator[Finding]:
 
 def _free(folder: str) -> int | None:
     while not os.path.isdir(folder) and folder != os.path.dirname(folder):
-        folder = os.path.dirname(folder)  # not made yet: the disk that it will be on
+        folder = os.path.dirname(folder)  # not made yet: ask the disk that it will be on
     try:
         found = os.statvfs(folder)
     except OSError:

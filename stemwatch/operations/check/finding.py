@@ -1,4 +1,4 @@
-"""One thing that `check` looked at, and what it found."""
+"""`Finding`: the result of one check, with its level and the hint."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OK, WARNING, FAULT = Level.OK, Level.WARNING, Level.FAULT
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at. `text` says what was found, `hint` what mends it."""
+    """The result of one check. `text` says what was found, `hint` what mends it."""
 
     level: Level
     text: str

@@ -1,4 +1,4 @@
-"""What `check` finds out about notices and hooks: the addresses' form, a test message, commands."""
+"""`check`, notices and hooks: the addresses' form, a test message, the commands."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MEND = "Its form is at https://github.com/caronc/apprise/wiki; or take it out."
 
 
 async def notices(settings: Settings, env: Mapping[str, str], *, test: bool) -> list[Finding]:
-    """Findings about `notify` and `hooks`, none where neither is used; `test` sends a message."""
+    """Findings about `notify` and `hooks`; empty if neither is used. `test` sends a message."""
     return [*await _addresses(settings, env, test=test), *_hooks(settings, env)]
 
 
@@ -47,7 +47,7 @@ async def _addresses(settings: Settings, env: Mapping[str, str], *, test: bool) 
 
 
 def _open_file(settings: Settings) -> Iterator[Finding]:
-    """URLs with passwords in a file that every account of this machine can read."""
+    """A warning if the file with the URLs, which hold passwords, can be read by every account."""
     source = settings.source
     if settings.notify.urls and source is not None and os.stat(source).st_mode & 0o004:
         yield Finding(

@@ -1,8 +1,8 @@
-"""Can files be moved between the folders by a rename? Found by trying, in this very process.
+"""`check`, renames: tries whether files can be renamed between the configured folders.
 
-Bind mounts of one disk, such as systemd's `ReadWritePaths=` or a container's volumes make of each
-path they are given, look like one disk and refuse every rename between them (EXDEV): every move
-becomes a copy of the whole file. Only a process inside of them can see it.
+systemd's `ReadWritePaths=` and a container's volumes make a bind mount of each path. Bind mounts of
+one disk look like that one disk, but refuse every rename between them (EXDEV), so each move becomes
+a copy of the whole file. Only a process inside these mounts sees that, so it is tried here.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ HINT = (
 
 @dataclass(frozen=True, slots=True)
 class Trap:
-    """Two folders (with their keys) that are on one disk, and on two mounts of it."""
+    """Two folders, with their keys, that are on the same disk but on two mounts of it."""
 
     keys: tuple[str, str]
     paths: tuple[str, str]
@@ -42,7 +42,7 @@ class Trap:
 
 
 def traps(settings: Settings) -> Iterator[Trap]:
-    """The moves of a song's life that look like renames and are not. Leaves nothing behind."""
+    """Yield the folder pairs between which originals can't be renamed. Leaves no file behind."""
     for each in settings.every_inbox:
         folders = dict(each.folders.used())
         inbox = folders["inbox"]
@@ -54,7 +54,7 @@ def traps(settings: Settings) -> Iterator[Trap]:
 
 
 def warn(settings: Settings) -> None:
-    """Say it in the service's own log: `check` may have been run outside of its mounts."""
+    """Log each trap from inside the service: `check` may have been run outside of its mounts."""
     for trap in traps(settings):
         log.warning("folders.separate_mounts", message=f"{trap.sentence}.", hint=HINT)
 
@@ -63,11 +63,11 @@ def _one_disk(one: str, two: str) -> bool:
     try:
         return os.stat(one).st_dev == os.stat(two).st_dev
     except OSError:
-        return False  # told with the folders
+        return False  # the folders' findings report it
 
 
 def _renames(one: str, two: str) -> bool:
-    """Try it with an empty hidden file; where that can't be made, by the numbers of the mounts."""
+    """Try to rename an empty hidden file; if it can't be made, compare the mounts' numbers."""
     name = f"{CHECK}{secrets.token_hex(6)}"
     source, target = os.path.join(one, name), os.path.join(two, name)
     try:
@@ -85,7 +85,7 @@ def _renames(one: str, two: str) -> bool:
 
 
 def _mount(folder: str) -> bytes | None:
-    """The number of the mount that a folder is on; None where the kernel does not tell."""
+    """The number of the mount that a folder is on; None if the kernel does not tell."""
     try:
         descriptor = os.open(folder, os.O_PATH | os.O_CLOEXEC)
         try:

@@ -1,1 +1,1 @@
-"""What `status` looks at: the inboxes, the pace, and each entry of its lists."""
+"""The parts of `status`: the inboxes, the pace, and each entry of its lists."""

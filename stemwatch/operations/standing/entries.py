@@ -1,4 +1,4 @@
-"""One entry of each list that `status` shows, as plain data that is safe to print."""
+"""The entries of the lists in `status`, as plain data that is safe to print."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def waiting(job: Job) -> Document:
 
 
 def unfiled(job: Job) -> Document:
-    """Its own `code`, where it is in quarantine, is told there."""
+    """An entry of `unfiled`. Its code says why the original was not moved, not why it failed."""
     code, message, hint, tries = job.unfiled or (None, None, None, 0)
     return texts(
         {
@@ -60,7 +60,7 @@ def at_work(entry: Mapping[str, Any], job: Job | None) -> Document:
     stage, total = entry.get("stage"), entry.get("total")
     unit = "bytes"
     if stage == progress.SEPARATING:
-        unit = "share" if total == 1.0 else "seconds"  # a server may say how far it is
+        unit = "share" if total == 1.0 else "seconds"  # some servers tell the share that is done
     return {
         "id": entry.get("id"),
         "name": redacted(str(entry.get("name"))),
@@ -75,7 +75,7 @@ def at_work(entry: Mapping[str, Any], job: Job | None) -> Document:
 
 
 def texts(entry: Mapping[str, Any] | None) -> Document:
-    """Every text of it safe to print, also as the reader's own JSON text on a terminal."""
+    """`entry` with all texts made safe to print, also by a reader who decodes the JSON."""
     return {
         name: redacted(value) if isinstance(value, str) else value
         for name, value in (entry or {}).items()

@@ -1,11 +1,11 @@
-"""What lies in an inbox and is not taken, or not yet, each with its reason.
+"""Files in an inbox that are not taken, or not yet, each with its reason.
 
-`status` looks for itself, by the rules of the service's own rounds: so it is true while the service
-is stopped, and costs a running one nothing. The document for one inbox:
+`status` scans the inbox itself, by the rules of the service's own rounds. So the list is true while
+the service is stopped, and costs a running service nothing. The document for one inbox:
 
-    count, more (true: not all of it was looked at), fault (null, or why it can't be looked at)
-    reasons     how many files there are of each of the reasons below
-    endings     of those with reason `kind`, how many there are of each, such as {".zip": 2}
+    count, more (true: not all of it was scanned), fault (null, or why it can't be scanned)
+    reasons     the number of files for each of the reasons below
+    endings     the number of files of each ending with the reason `kind`, such as {".zip": 2}
     files       relpath, reason, detail (null, a sentence, or the temp file's name), at most 500
 """
 
@@ -28,30 +28,30 @@ from stemwatch.job import ACTIVE, Identity, JobState
 from stemwatch.journal.journal import Journal
 from stemwatch.log import redacted
 
-CHANGING = "changing"  # it has changed within its quiet window
+CHANGING = "changing"  # it changed within its quiet window
 INCOMPLETE = "incomplete"  # its own header promises more bytes
-HELD = "held"  # a temp file beside it says that somebody still writes it
-UNFINISHED = "unfinished"  # a download's temp name
-NEXT = "next"  # whole: it is taken at the next look
-KIND = "kind"  # no kind of file that is taken
-NAME = "name"  # its name is left alone: hidden, ignored, a sync conflict
-LINK = "link"  # links are not followed
+HELD = "held"  # a temp file beside it shows that it is still being written
+UNFINISHED = "unfinished"  # a temp file without the file that it will become
+NEXT = "next"  # it is whole, and is taken at the next scan
+KIND = "kind"  # its extension is not one that is taken
+NAME = "name"  # its name is not taken: hidden, ignored, or a sync conflict
+LINK = "link"  # symlinks are not followed
 UNREADABLE = "unreadable"
 REASONS = (CHANGING, INCOMPLETE, HELD, UNFINISHED, NEXT, KIND, NAME, LINK, UNREADABLE)
 
-PATIENCE = 3.0  # seconds that a disk may take to answer somebody who waits at a terminal
-_ENTRIES = 20_000  # of folders: more are not looked at
+PATIENCE = 3.0  # seconds that a disk may take, since a person waits at a terminal
+_ENTRIES = 20_000  # entries of folders that are scanned at most
 _OPENED = 200  # files whose header is read
 _LISTED = 500
-_SLICE = 500  # paths in one question to the journal
+_SLICE = 500  # paths in one query of the journal
 _SKEW = 5.0  # seconds by which a share's clock may be ahead
 
 Document = dict[str, Any]
-_Held = Mapping[str, str]  # a name in small letters: the temp file that holds it back
+_Held = Mapping[str, str]  # lower-case name of a file -> the name of its temp file
 
 
 class _Left(NamedTuple):
-    """One file. `identity` of what is a song by its name, a regular file, and not held."""
+    """One file and its reason. `identity` is set for a song: a regular file that is not held."""
 
     relpath: str
     reason: str
@@ -95,11 +95,14 @@ def _document(files: list[_Left], *, more: bool, fault: str | None) -> Document:
     }
 
 
-# -- what is there -----------------------------------------------------------------------------
+# -- scanning the inbox ------------------------------------------------------------------------
 
 
 def _look(settings: Settings, root: str) -> _Seen:
-    """All that is not taken by its name or kind, and the songs. Raises OSError for the root."""
+    """Scan the inbox for songs, and for files whose name or kind is not taken.
+
+    Raises OSError if the root can't be listed.
+    """
     watch = settings.watch
     network = watch_mode(watch.mode, root).network
     names = _Names(Filter(watch.extensions, watch.ignore), watch.ignore)
@@ -129,7 +132,7 @@ def _look(settings: Settings, root: str) -> _Seen:
 
 
 class _Names:
-    """What the names in one inbox mean."""
+    """Judges the files of one inbox by their names."""
 
     def __init__(self, filter: Filter, ignore: tuple[str, ...]) -> None:
         self.filter = filter
@@ -137,11 +140,11 @@ class _Names:
         self._of_kind = lru_cache(maxsize=256)(self._filter_of)
 
     def _filter_of(self, extension: str) -> Filter:
-        """As if files of this kind were songs: what it does not want is junk or ignored."""
+        """A filter that takes `extension`: a file that it does not want is junk or ignored."""
         return Filter([extension], self._ignore)
 
     def judge(self, entry: os.DirEntry[str], relpath: str, held: _Held) -> Iterator[_Left]:
-        """What there is to say of a file; nothing of junk."""
+        """Yield the file with its reason, or nothing for junk."""
         name = entry.name
         if self.filter.wanted(name, relpath):
             yield from self._song(entry, relpath, held)
@@ -154,7 +157,7 @@ class _Names:
             return
         extension = name.rpartition(".")[2].lower() if "." in name else ""
         if extension in self.filter.extensions:
-            if not name.startswith("._"):  # what Macs keep beside each file
+            if not name.startswith("._"):  # metadata that macOS puts beside each file
                 yield _Left(relpath, NAME)
         elif not extension or self._of_kind(extension).wanted(name, relpath):
             yield _Left(relpath, KIND)
@@ -169,16 +172,16 @@ class _Names:
             try:
                 stat = entry.stat(follow_symlinks=False)
             except OSError:
-                return  # it has just vanished, or its folder tells
+                return  # it has just vanished, or its folder is reported as unreadable
             changed = max(stat.st_mtime, stat.st_ctime)
             yield _Left(relpath, NEXT, identity=Identity.of(stat), changed=changed)
 
 
-# -- and which songs the journal does not know -------------------------------------------------
+# -- judging the songs that the journal does not know ------------------------------------------
 
 
 async def _unknown(journal: Journal, root: str, files: list[_Left]) -> list[_Left]:
-    """Without the songs that are taken already."""
+    """`files` without the songs that the journal knows."""
     left = []
     for start in range(0, len(files), _SLICE):
         part = files[start : start + _SLICE]
@@ -189,7 +192,7 @@ async def _unknown(journal: Journal, root: str, files: list[_Left]) -> list[_Lef
 
 
 def _is_taken(one: _Left, rows: list[tuple[JobState, Identity, bool]]) -> bool:
-    """Inodes are left out: those of a share may be made up."""
+    """Whether the journal knows the song. Inodes are not compared: a share may invent them."""
     return one.identity is not None and any(
         one.identity[2:] == known[2:] and (state in ACTIVE or not filed)
         for state, known, filed in rows
@@ -197,7 +200,7 @@ def _is_taken(one: _Left, rows: list[tuple[JobState, Identity, bool]]) -> bool:
 
 
 def _judged(files: list[_Left], quiet: float, now: float, root: str) -> list[_Left]:
-    """Those that are songs once more, by their time and their header."""
+    """Judge the songs among `files` by their times and headers; the others stay as they are."""
     judged, opened = [], 0
     for one in files:
         if one.identity is None:
@@ -216,7 +219,7 @@ def _by_header(one: _Left, path: str) -> Iterator[_Left]:
     try:
         descriptor = open_regular(path)
     except FileNotFoundError:
-        return  # taken away, or filed, just now
+        return  # it was removed or filed just now
     except NotYet as fault:
         yield one._replace(reason=UNREADABLE, detail=fault.strerror)
         return

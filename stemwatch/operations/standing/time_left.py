@@ -1,4 +1,4 @@
-"""How long the songs that are under way will take, by how long the last ones took."""
+"""Estimates how long the songs under way will take, from the pace of the last ones."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from typing import Any
 from stemwatch.journal.past import Ended
 from stemwatch.workers import progress
 
-PAST = 20  # songs that the pace is measured by
-_ENOUGH = 5  # of so many, the one that took longest is left out: a night, a pause
+PAST = 20  # the last songs, by which the pace is measured
+_ENOUGH = 5  # of at least so many, the slowest is left out: it may include a night or a pause
 
 
 def pace(past: Sequence[Ended]) -> float | None:
-    """Seconds that a second of audio takes from drop to delivery, with all that goes on at once.
+    """Seconds from drop to delivery per second of audio, at the present parallelism; or None.
 
-    `past`: the last deliveries, newest first. Each is counted from the one before it, or from its
-    own drop where that came later: so three at a time are three times as fast. None: not known.
+    `past` holds the last deliveries, newest first. A song's time is counted from the delivery
+    before it, or from its own drop if that came later: so three songs in parallel count as three
+    times as fast. None: the pace is not known.
     """
     mine = [one for one in past if one.job.origin == "inbox" and not one.note]
     took = []
@@ -33,10 +34,10 @@ def pace(past: Sequence[Ended]) -> float | None:
 def audio_left(
     started: Mapping[int, float], queued: float, running: Sequence[Mapping[str, Any]]
 ) -> float:
-    """Seconds of audio that are still to be done, less what is done of those under way.
+    """Seconds of audio that remain, without the finished share of the songs under way.
 
-    `started`: seconds of each song that is submitted, by its id. `queued`: of all that may still be
-    submitted. `running`: as `progress.Running`.
+    `started` holds the seconds of each submitted song by its id, `queued` the seconds of all songs
+    that may still be submitted. The entries of `running` are as `progress.Running`.
     """
     stages = {entry.get("id"): entry for entry in running}
     return queued + sum(
@@ -45,7 +46,7 @@ def audio_left(
 
 
 def _open_share(entry: Mapping[str, Any] | None) -> float:
-    """Most of a song's time is its separation, as a rule."""
+    """The share of a song's time that remains. As a rule, most of it is the separation."""
     if entry is None or entry.get("stage") == progress.UPLOAD:
         return 1.0
     if entry.get("stage") != progress.SEPARATING:

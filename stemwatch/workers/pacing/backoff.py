@@ -1,4 +1,4 @@
-"""How long to wait after a failure: exponential, with jitter. Randomness is an argument."""
+"""Exponential backoff with jitter. The random generator is an argument."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from tenacity import AsyncRetrying, RetryCallState, wait_exponential
 
 
 def full_jitter(attempt: int, first: float, longest: float, rng: random.Random) -> float:
-    """Seconds to wait after failed attempt number `attempt` (from 1): up to first * 2^(n-1).
+    """Seconds to wait after failed attempt number `attempt` (from 1).
 
-    The exponential is tenacity's. The draw is from its upper half: one near zero would storm.
+    The longest wait, first * 2^(attempt-1) and at most `longest`, is tenacity's exponential. The
+    wait is drawn from its upper half: waits near zero would flood the server with retries.
     """
     state = RetryCallState(AsyncRetrying(), None, (), {})
     state.attempt_number = max(1, attempt)

@@ -1,4 +1,4 @@
-"""The owner's money: how many minutes may still be spent today and this month, and until when.
+"""The owner's budget: minutes of audio that may still be submitted today and this month.
 
 Days and months are the calendar's, in local time, as on a bill.
 """
@@ -15,7 +15,7 @@ from stemwatch.journal.journal import Journal, Limit
 
 
 def start_of_day(now: float) -> float:
-    """Local midnight before `now`; Unix seconds."""
+    """The last local midnight at or before `now`. Both are Unix seconds."""
     return _midnight(datetime.fromtimestamp(now).astimezone()).timestamp()
 
 
@@ -24,7 +24,7 @@ def start_of_month(now: float) -> float:
 
 
 def next_day(now: float) -> float:
-    """The next local midnight (a day may have 23 or 25 hours)."""
+    """The next local midnight, in Unix seconds. A day may have 23 or 25 hours."""
     day = datetime.fromtimestamp(start_of_day(now)).date() + timedelta(days=1)
     return datetime(day.year, day.month, day.day).astimezone().timestamp()
 
@@ -36,7 +36,7 @@ def next_month(now: float) -> float:
 
 
 def _midnight(moment: datetime) -> datetime:
-    # Naive on purpose: the offset is that of the midnight itself, also on the day it changes.
+    # Naive on purpose: it gets the UTC offset of midnight, also on the day the offset changes.
     return datetime(moment.year, moment.month, moment.day).astimezone()
 
 
@@ -50,10 +50,10 @@ class Left:
 
 
 class Budget:
-    """`per_day`, `per_month`: minutes of audio, None for no limit. `price`: per minute.
+    """`per_day` and `per_month` are minutes of audio, None for no limit. `price` is per minute.
 
-    `inbox`: of that one's songs only; None: of all together. `own`: the budget of each inbox beside
-    the one of all, by name; a song stays within both.
+    `inbox` names the inbox whose songs are counted; None counts all songs. `own` holds the budgets
+    of single inboxes by name: a song must stay within the budget of all and its inbox's own.
     """
 
     def __init__(
@@ -73,12 +73,12 @@ class Budget:
 
     @property
     def limited(self) -> bool:
-        """Whether there is any limit."""
+        """Whether there is any limit, here or in an inbox's own budget."""
         mine = self.per_day is not None or self.per_month is not None
         return mine or any(one.limited for one in self._own.values())
 
     def limits(self, now: float, inbox: str | None = None) -> list[Limit]:
-        """What an intent must stay within, for the journal to check in its transaction."""
+        """The limits on a submission from `inbox`; the journal checks them in its transaction."""
         found = []
         for one in self._both(inbox):
             if one.per_day is not None:
@@ -88,7 +88,7 @@ class Budget:
         return found
 
     async def left(self, journal: Journal, now: float, inbox: str | None = None) -> Left:
-        """The tightest of the limits, with the time at which it is renewed."""
+        """What the tightest limit leaves, with the time at which that limit is renewed."""
         tightest = Left(None, None)
         for one in self._both(inbox):
             left = await one._left(journal, now)
@@ -101,7 +101,10 @@ class Budget:
     async def affordable(
         self, journal: Journal, now: float, inbox: str | None, uploading: Iterable[Job] = ()
     ) -> float | None:
-        """Seconds of audio that may be submitted from `inbox` besides `uploading`; None: any."""
+        """Seconds of audio that may be submitted from `inbox`; None for no limit.
+
+        The songs in `uploading` are not booked yet: they are subtracted.
+        """
         found = []
         for one in self._both(inbox):
             if (left := (await one._left(journal, now)).minutes) is not None:
@@ -110,7 +113,7 @@ class Budget:
         return min(found, default=None)
 
     def of(self, inbox: str | None) -> Budget:
-        """The inbox's own; without a name (or a budget of its own) the one of all."""
+        """The budget of this inbox; the budget of all songs where the inbox has none of its own."""
         return self._both(inbox)[-1]
 
     def _both(self, inbox: str | None) -> list[Budget]:

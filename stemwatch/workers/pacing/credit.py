@@ -1,4 +1,4 @@
-"""What is left of the credit: asked for while songs are paid for, and never by an idle service."""
+"""The credit left at the API: the last known balance, and when it is asked for again."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The API's last word: seconds of audio that are left, `at` Unix seconds."""
+    """The balance that the API told last: seconds of audio left, `at` a time in Unix seconds."""
 
     seconds: float
     at: float
 
 
 class Credit:
-    """What is known, None: nothing (yet); and whether it is worth asking again."""
+    """The last known balance (None: never told), and whether to ask for it again.
+
+    It is asked for while songs are paid for. An idle service never asks.
+    """
 
     def __init__(self) -> None:
         self.known: Known | None = None
@@ -32,21 +35,24 @@ class Credit:
         self._urgent = asyncio.Event()
 
     def spent(self) -> None:
-        """A submission was taken: what is known is no longer right. Asked for when it is old."""
+        """A submission was accepted: the known balance is outdated, so ask again when it is due."""
         self._wanted.set()
 
     def turned(self) -> None:
-        """It ran out, or came back: asked for now."""
+        """The credit ran out or came back: ask at once."""
         self._urgent.set()
         self._wanted.set()
 
     def heard(self, seconds: float, now: float) -> None:
-        """The API says that so much is left, at `now` (Unix seconds)."""
+        """The API said that `seconds` of audio are left, at `now` (Unix seconds)."""
         self.known = Known(seconds, now)
         log.debug("credit.known", seconds=seconds)
 
     async def due(self, ctx: Context, earliest: float) -> None:
-        """Wait until it is to be asked for; not before `earliest` (monotonic) unless it turned."""
+        """Wait until the balance is to be asked for.
+
+        That is not before `earliest` (monotonic seconds), unless `turned` was called.
+        """
         await self._wanted.wait()
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, earliest - ctx.clock())):
@@ -56,12 +62,12 @@ class Credit:
 
 
 async def keep(ctx: Context) -> None:
-    """Keep `ctx.credit` as true as it has to be; until cancelled."""
+    """Ask for the balance whenever `ctx.credit` says so, until cancelled."""
     ctx.credit.turned()  # at the start
     earliest = 0.0
     while True:
         await ctx.credit.due(ctx, earliest)
-        # A server that is down, or that has asked for time, is not asked for this either.
+        # A server that is down, or that asked for time (429), is not asked for the balance either.
         if ctx.api.tells_credit and ctx.gate.closed(CONFIRM) is None:
             known = await _ask(ctx)
             wait = ctx.timing.credit_every if known else ctx.timing.credit_again
@@ -72,7 +78,7 @@ async def _ask(ctx: Context) -> bool:
     await ctx.requests.take()
     try:
         found = await ctx.api.balance()
-    except StemwatchError as fault:  # whatever it is, the next submission will tell
+    except StemwatchError as fault:  # whatever is wrong, the next submission meets it too
         log.debug("credit.unknown", code=fault.code, message=fault.message)
         return False
     if found is None:

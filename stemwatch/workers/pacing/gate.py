@@ -1,13 +1,13 @@
-"""Why nothing is submitted: the pauses, when each is tried again, and what they hold back.
+"""The gate: all pauses, what each one holds back, and when each is tried again.
 
-A pause never touches the inbox. It ends by itself: something is tried again after its backoff,
-one request at a time, and what succeeds opens the gate for everybody. What a pause holds, and what
-ends it, are the rules of `codes.py`; here is the time.
+A pause never touches the inbox. It ends by itself: after a backoff one request is tried, and its
+success opens the gate for everybody. The rules in `codes.py` say what a pause holds back and what
+ends it. This module says when.
 
-That something is free wherever the API can tell: a question (a probe). Two pauses need a song that
-is paid for if it is taken: `credit` on a wire without a balance, and `server_error`, where
-questions are answered and submissions fail. Then one song at a time tries, after waits that grow,
-and for `server_error` only once a question was answered well.
+Wherever the API can tell, the try is a probe, a question that costs nothing. Other pauses need a
+trial, a song that is paid for if it is accepted, such as `credit` on a wire that tells no balance,
+and `server_error`, where questions are answered and submissions fail. Then one song at a time is
+tried, after growing waits; for `server_error` only after a question was answered well.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from stemwatch.errors import PauseService
 from stemwatch.workers.pacing.backoff import full_jitter
 from stemwatch.workers.pacing.timing import Timing
 
-_IN_A_ROW = 5  # failures that pause
+_IN_A_ROW = 5  # so many failures in a row begin a pause
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """One reason why work is held. `since`, `until` and `met` are monotonic seconds.
+    """One reason why work is held back. `since`, `until` and `met` are monotonic seconds.
 
-    `inbox` is the one whose songs are held, where there are several; None: everybody's. `met`: when
-    a request met it last. `tried`: somebody is finding out whether it is over. `cleared`: a
-    question found nothing against a song that tries, or there is no such question.
+    `inbox` names the inbox whose songs are held; None holds everybody's. `until` is the time of the
+    next try, `met` when a request last met the cause. `tried`: a try is under way. `cleared`: a
+    trial may begin, because a probe found nothing against it or because no probe can tell.
     """
 
     code: str
@@ -54,7 +54,7 @@ class Pause:
 
 
 class Gate:
-    """All pauses of the service, by code; those of `one_inbox` also by inbox."""
+    """All pauses of the service, by code and, where the code's rule says so, by inbox."""
 
     def __init__(
         self, timing: Timing, clock: Callable[[], float], rng: random.Random | None = None
@@ -63,41 +63,43 @@ class Gate:
         self._clock = clock
         self._rng = rng or random.Random()
         self._pauses: dict[tuple[str, str | None], Pause] = {}
-        # Told of each pause that begins (True) or ends.
+        # Called with each pause, and True when it begins or False when it ends.
         self.on_change: Callable[[Pause, bool], None] = lambda pause, begins: None
-        self.on_trial: int | None = None  # the job that may be submitted to see if a pause is over
+        self.on_trial: int | None = None  # the job that is submitted to see if a pause is over
         self._failures = 0  # requests in a row that found no working server
-        self._refusals = 0  # submissions in a row that did, however well it answers other calls
-        self._storage_failures = 0  # downloads in a row
-        # Ends of a pause that no accepted submission has confirmed, with the tries that it took and
-        # the time: the next one waits longer.
+        self._refusals = 0  # submissions in a row that found none, however other calls fare
+        self._storage_failures = 0  # downloads in a row that failed
+        # By code, pauses whose end no accepted submission has confirmed yet: the tries that each
+        # took, and when it ended. If such a pause begins again, its waits go on from there.
         self._unconfirmed: dict[str, tuple[int, float]] = {}
-        self.unanswered: dict[str, tuple[float, int]] = {}  # questions in a row, in which pause
+        # By code: when the pause began, and how many probes in a row got no answer.
+        self.unanswered: dict[str, tuple[float, int]] = {}
 
     @property
     def pauses(self) -> list[Pause]:
         return list(self._pauses.values())
 
     def pause(self, fault: PauseService, inbox: str | None = None) -> bool:
-        """Close for this fault, longer each time in a row. True if the pause is new.
+        """Begin a pause for this fault, or prolong it. True if the pause is new.
 
-        `inbox`: whose song, or whose folders, met it.
+        Each try in a row that fails makes the wait longer. `inbox` is the inbox whose song or
+        folders met the fault.
         """
         now = self._clock()
         of = inbox if rule_of(fault.code).one_inbox else None
         before = self._pauses.get((fault.code, of))
         attempts = 1 + self._unconfirmed.get(fault.code, (0, now))[0]
         if before is not None:
-            # What was on its way when the pause began was no try: ten polls that fail at once
-            # would pass for ten looks at a server that is down.
+            # Requests that were on their way when the pause began are no tries. Ten polls that
+            # fail at once would otherwise count as ten tries.
             attempts = before.attempts + (before.tried or before.until <= now)
         wait = self._backoff(fault.code, attempts) if fault.after is None else fault.after
         wait = min(wait, self._timing.retry_after_max)
         until = now + wait
         if before is not None and fault.code == Code.RATE_LIMITED:
-            until = max(until, before.until)  # a later, shorter Retry-After frees nobody
+            until = max(until, before.until)  # a later Retry-After never shortens the pause
         if before is not None and not before.tried and before.rule.again is Again.HERE:
-            until = min(until, before.until)  # met again and again, it would never be tested
+            until = min(until, before.until)  # each new fault would put the next try off for good
         since = before.since if before else now
         self._pauses[fault.code, of] = Pause(
             fault.code, fault.message, fault.hint, since, until, attempts, of, met=now
@@ -107,7 +109,7 @@ class Gate:
         return before is None
 
     def reopen(self, code: str, inbox: str | None = None) -> bool:
-        """The cause is gone, or seems to be. True if there was such a pause."""
+        """End the pause: its cause is gone, or seems to be. True if there was such a pause."""
         ended = self._pauses.pop((code, inbox), None)
         if ended is None:
             return False
@@ -121,10 +123,11 @@ class Gate:
     def server_failed(
         self, message: str, *, submitting: bool, after: float | None = None
     ) -> str | None:
-        """A request found no working server; five in a row pause. Names the pause if it is new.
+        """Count a request that found no working server. Returns the code of a pause that begins.
 
-        A server may answer polls and still fail every submission: without a count of their own,
-        each good poll would let the whole queue be uploaded for nothing.
+        Five in a row begin one. Submissions are counted apart as well: a server may answer polls
+        and fail every submission, and then each good poll would reset a common count and the whole
+        queue would be uploaded for nothing.
         """
         self._failures += 1
         self._refusals += submitting
@@ -137,9 +140,9 @@ class Gate:
         return code if self.pause(outage(message, code, after)) else None
 
     def storage_failed(self, message: str, after: float | None = None) -> bool:
-        """A download found no working host; five in a row pause. True if that is new.
+        """Count a download that found no working host; five in a row pause. True if that is new.
 
-        Submitting pauses too: songs would be paid for whose stems can't be fetched.
+        The pause holds submissions too: they would pay for stems that can't be fetched.
         """
         self._storage_failures += 1
         if self._storage_failures < _IN_A_ROW:
@@ -153,17 +156,15 @@ class Gate:
         return self._met_before(Code.STORAGE, began) and self.reopen(Code.STORAGE)
 
     def answered(self, began: float) -> bool:
-        """A request that began at `began` got an answer that made sense. True if that ended an
-        outage.
-        """
+        """A request that began at `began` got a sensible answer. True if that ended an outage."""
         self._failures = 0
         return self._met_before(Code.SERVER, began) and self.reopen(Code.SERVER)
 
     def accepted(self, began: float) -> list[str]:
-        """A submission that began at `began` was taken. Names the pauses that this ends.
+        """A submission that began at `began` was accepted. Returns the codes of the ended pauses.
 
-        Those that nobody has met since. Of what a neighbour met while this one was under way it
-        says nothing: the server had let it in already.
+        A pause that another song met after `began` stays: the server had admitted this submission
+        before, so its success says nothing of what came later.
         """
         self._failures = self._refusals = 0
         met = [code for code in Code if code.rule.proven and self._met_before(code, began)]
@@ -180,18 +181,21 @@ class Gate:
         return pause is not None and pause.met <= began
 
     def closed(self, what: str, inbox: str | None = None) -> Pause | None:
-        """The pause that holds `what` back now for this inbox, if any; the longest one first.
+        """The pause that holds the lane `what` back now for this inbox, or None.
 
-        Where there are several, none of them is None: then it is the one for everybody.
+        Of several, the one that lasts longest. With `inbox` None only pauses for everybody count.
         """
         return max(self.holding(what, inbox), key=lambda p: p.until, default=None)
 
     def lets(self, what: str, inbox: str | None) -> bool:
-        """Whether songs of this inbox may be worked on, if only for a trial."""
+        """Whether the lane `what` may take songs of this inbox, if only for a trial."""
         return self.closed(what, inbox) is None or bool(self.trial(what, inbox))
 
     def trial(self, what: str = SUBMIT, inbox: str | None = None) -> list[Pause]:
-        """The pauses that only one real `what` can end, if nothing else holds it back now."""
+        """The pauses that one real step of the lane `what` may now try to end.
+
+        Empty while any other pause holds that lane back.
+        """
         holding, now = self.holding(what, inbox), self._clock()
         ripe = all(
             p.rule.trial == what and p.until <= now and (p.cleared or what != SUBMIT)
@@ -200,7 +204,7 @@ class Gate:
         return holding if ripe else []
 
     def holding(self, what: str, inbox: str | None) -> list[Pause]:
-        """All that hold `what` back now for this inbox."""
+        """All pauses that hold the lane `what` back now for this inbox."""
         now = self._clock()
         return [
             p
@@ -211,7 +215,7 @@ class Gate:
         ]
 
     def due(self) -> list[Pause]:
-        """Pauses whose time is over, and for which something other than real work can be tried."""
+        """Pauses whose wait is over and that a probe, not a real song, can end."""
         now, down = self._clock(), (Code.SERVER, None) in self._pauses
         return [
             p
@@ -219,30 +223,33 @@ class Gate:
             if p.until <= now
             and not p.cleared
             and p.rule.trial != FETCH
-            # One question for all of them: a server that is down is not to be asked three.
+            # One probe is enough: a server that is down is not asked once for each pause.
             and not (down and p.rule.asked)
         ]
 
     def tried(self, pause: Pause) -> None:
-        """Somebody tries now: push the next try back, so that nobody else does meanwhile."""
+        """A try begins: put the next one off, so that nobody else tries meanwhile."""
         until = self._clock() + self._backoff(pause.code, pause.attempts + 1)
         self._pauses[pause.key] = replace(pause, until=until, tried=True, cleared=False)
 
     def clear(self, pause: Pause) -> None:
-        """No question can end it (any more): one song may try, now. Unless one met it since."""
+        """Let one song try now, because no probe can end this pause.
+
+        Does nothing where a request has met the cause again since `pause` was read.
+        """
         now = self._pauses.get(pause.key)
         if now is not None and now.met == pause.met:
             self._pauses[now.key] = replace(now, until=self._clock(), tried=False, cleared=True)
 
     def in_vain(self, pause: Pause, after: float | None = None) -> None:
-        """The try found it as it was: the next one waits longer, `after` seconds at least."""
+        """The try failed: the next one comes after a longer wait, of at least `after` seconds."""
         if (now := self._pauses.get(pause.key)) is not None:
             attempts = pause.attempts + 1
             until = self._clock() + max(self._backoff(pause.code, attempts), after or 0.0)
             self._pauses[now.key] = replace(now, attempts=attempts, until=until, tried=False)
 
     def seconds_left(self, code: str) -> float:
-        """Until everybody's pause `code` is tried again; 0 where there is none."""
+        """Seconds until everybody's pause `code` is tried again; 0 where there is none."""
         pause = self._pauses.get((code, None))
         return 0.0 if pause is None else max(0.0, pause.until - self._clock())
 
@@ -252,7 +259,7 @@ class Gate:
         return None if pause is None else pause.since
 
     def next_due(self) -> float | None:
-        """When the next pause can be tried (monotonic seconds), of those that can't be now."""
+        """When the next pause that still waits can be tried (monotonic seconds), or None."""
         now = self._clock()
         return min((p.until for p in self._pauses.values() if p.until > now), default=None)
 
@@ -274,6 +281,6 @@ class Gate:
 
 
 def outage(message: str, code: str = Code.SERVER, after: float | None = None) -> PauseService:
-    """The pause of a server that does not answer, or (`server_error`) that takes no song."""
+    """The pause for a server that does not answer, or (`server_error`) that accepts no song."""
     hint = "Nothing to do: it is tried again, and goes on by itself. `api.base_url` names it."
     return PauseService(message, code=code, hint=hint, after=after)

@@ -1,6 +1,7 @@
-"""How long remote jobs take, learnt from those that ended: per job, or per second of audio.
+"""Estimates how long a remote job takes, from the last jobs that ended.
 
-No I/O and no clock; all times are seconds.
+The estimate is made per job or per second of audio, whichever fits better. No I/O and no clock;
+all times are seconds.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from collections import deque
 from dataclasses import dataclass
 
 REMEMBER = 20  # recent jobs that the estimate is made from
-_FINENESS = 0.112  # of the steps within a window: about 2/3 of 1/_FINENESS polls find an end
-_UNSEEN = 0.9  # what the first poll finds done may have been done so much earlier
+_FINENESS = 0.112  # scales the steps in a window: finding an end takes (2/3) / _FINENESS = 6 polls
+_UNSEEN = 0.9  # a job that its first poll finds done ended at this share of the time, or later
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,36 +29,39 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A job that ended between two looks at it."""
+    """A job that ended between two polls: it ran at `low` and was done at `high`."""
 
     low: float
     high: float
     audio: float | None
 
     def of(self, *, by_audio: bool) -> tuple[float, float]:
-        """`low` and `high`, or both for a second of its audio."""
+        """`low` and `high`; with `by_audio`, both divided by the seconds of its audio."""
         size = self.audio or math.inf if by_audio else 1.0
         return self.low / size, self.high / size
 
 
 class Estimate:
-    """The last REMEMBER jobs, and what they foretell of the next."""
+    """Estimates when a job ends, from the last REMEMBER jobs."""
 
     def __init__(self) -> None:
         self._seen: deque[_Seen] = deque(maxlen=REMEMBER)
-        self._sooner = False  # the last one came sooner than anybody thought
-        self._units: dict[bool, Window] = {}  # by audio or not; made anew when there is more to see
+        self._sooner = False  # the last job was done at its first poll already
+        self._units: dict[bool, Window] = {}  # by `by_audio`; cleared with each observation
 
     def __bool__(self) -> bool:
         return bool(self._seen)
 
     def observe(self, running_at: float, done_at: float, audio: float | None = None) -> None:
-        """A job was running at one poll (0: never seen so) and done at the next."""
+        """Learn from a job of `audio` seconds that ran at one poll and was done at the next.
+
+        Both times are seconds since the job began; `running_at` 0: no poll found it running.
+        """
         low, sooner = running_at, running_at <= 0.0
         if sooner:
             low = done_at * _UNSEEN
-            # One in ten is where jobs vary. Two running: so may the next be, and old ones tell
-            # less of it.
+            # One early job in ten is mere variation. Two in a row mean that the server became
+            # faster: forget half of the old jobs.
             for _ in range(len(self._seen) // 2 if self._sooner else 0):
                 self._seen.popleft()
         self._sooner = sooner
@@ -66,18 +70,18 @@ class Estimate:
 
     @property
     def typical(self) -> float | None:
-        """The median time at which a job was seen done; None before the first one."""
+        """The median time at which jobs were seen done, in seconds; None before the first one."""
         ends = sorted(seen.high for seen in self._seen)
         return ends[len(ends) // 2] if ends else None
 
     def window(self, audio: float | None) -> Window | None:
-        """For a song of so many seconds; None before the first one ended."""
+        """When a song of `audio` seconds is likely to end; None before any job has ended."""
         if not self._seen:
             return None
         windows = [self._window(1.0, by_audio=False)]
         if audio and all(seen.audio for seen in self._seen):
             windows.append(self._window(audio, by_audio=True))
-        # Whichever tells more: on a GPU a long song takes longer, in a queue it hardly does.
+        # The narrower window wins: on a GPU a long song takes longer, in a queue it hardly does.
         return min(windows, key=lambda window: window.latest / max(window.earliest, 1e-9))
 
     def _window(self, size: float, *, by_audio: bool) -> Window:
@@ -87,13 +91,17 @@ class Estimate:
         return Window(unit.earliest * size, unit.latest * size)
 
     def _unit(self, *, by_audio: bool) -> Window:
-        """When jobs end that may all be alike; else those that vary, ends of either side unseen."""
+        """The window of a job (or, with `by_audio`, of a second of its audio).
+
+        If all observed intervals overlap, the jobs may all take the same time: the window is their
+        overlap, slightly widened. Else the jobs vary, and it spans the middles of the intervals.
+        """
         seen = [job.of(by_audio=by_audio) for job in self._seen]
         low, high = max(low for low, _ in seen), min(high for _, high in seen)
         around = (high - low) / (len(seen) + 1)
         if low > high:
-            # Of so many that end anywhere within a window, the first and the last are that far
-            # from its borders: a window too narrow finds a third of the next ones late.
+            # The true window is wider than the ends seen so far, at each side by their mean
+            # distance. Without that margin a third of the next jobs would end after the window.
             middles = [(low + high) / 2 for low, high in seen]
             low, high = min(middles), max(middles)
             around = (high - low) / (len(seen) - 1)
@@ -103,11 +111,12 @@ class Estimate:
 def next_step(
     window: Window, elapsed: float, shortest: float, longest: float, coarse: float = 1.0
 ) -> float:
-    """Seconds until the next poll of a job that has been running for `elapsed`.
+    """Seconds until the next poll of a job that has been running for `elapsed` seconds.
 
-    The later in its window, the likelier a job ends in the next second: the steps shrink with the
-    root of what is left, which finds ends soonest for a given number of polls. Past the window,
-    they are as long as the time since. `coarse`: so many times fewer polls.
+    The later in its window, the likelier a job ends in the next second. So the steps shrink with
+    the square root of the window's rest, which finds ends soonest for a given number of polls.
+    After the window a step is as long as the time since its end. `coarse` divides the number of
+    polls; `shortest` and `longest` bound the steps.
     """
     if elapsed < window.earliest:
         return max(min(shortest, longest), window.earliest - elapsed)

@@ -1,4 +1,4 @@
-"""Tries in a folder what a song's step does there, without a song: nothing is fetched in vain."""
+"""Rehearsals: write a small file into a folder to see whether a step would succeed there."""
 
 from __future__ import annotations
 
@@ -12,35 +12,39 @@ from stemwatch.outbox import staging
 
 
 async def demand_staging(place: Place) -> None:
-    """`staging.require`, of the service's own outbox, which a hung disk can't hold up."""
+    """Call `staging.require` for the place's outbox, without waiting for a hung disk.
+
+    Only for an outbox of the service's own, whose disk is watched. Raises what it raises.
+    """
     if place.outbox in place.anchors:
         await place.demand(staging.require, place.outbox)
 
 
 class Rehearsal:
-    """Writes, flushes, renames and removes a small file; one name for each service and outbox.
+    """Writes, flushes, renames and removes a small file; its name is per service and outbox.
 
-    A kill leaves one such file in a folder at most, and the next rehearsal there takes it away. A
-    neighbour's service has another name: its file may not be ours to remove.
+    So a paid song is not fetched for a folder that can't take it. A kill leaves at most one such
+    file in a folder, and the next rehearsal there removes it. Another service that shares the
+    folder uses another name, since its file may not be ours to remove.
     """
 
     def __init__(self, journal: str, outbox: str) -> None:
-        """`journal`: its path, which no other service has."""
+        """`journal` is the path of the journal, which is unique to this service."""
         told = os.fsencode(journal) + b"\0" + os.fsencode(outbox)
         self._root_of: dict[str, str] = {}  # folders that are not roots themselves
         self._name = f".stemwatch-probe-{zlib.crc32(told):08x}"
 
     async def of_place(self, place: Place) -> None:
-        """Raise the StemwatchError that any song would meet in one of the place's own folders."""
+        """Rehearse in the place's folders. Raises the StemwatchError that any song would meet."""
         await place.demand_results()
         for root in place.roots:
-            # One folder a look: whoever asks for the same meanwhile shares it, and its file.
+            # One call per folder: whoever asks for the same folder meanwhile shares the call.
             await place.demand(self._root, root)
 
     async def of_folder(self, place: Place, root: str, folder: str) -> None:
-        """Raise the StemwatchError that a song would meet in `folder`, below `root`.
+        """Rehearse in `folder`, below `root`. Raises the StemwatchError that a song would meet.
 
-        The folder is made if need be: ask only for one that a song is to be put into.
+        Makes the folder if it is missing, so call it only for one that a song goes into.
         """
         await place.demand(durable.require_root, root)
         self._root_of[folder] = root

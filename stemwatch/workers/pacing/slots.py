@@ -1,4 +1,4 @@
-"""How many jobs may be at the remote at once. Clocks are monotonic seconds and arguments."""
+"""Slots: how many jobs may be at the remote at once. Clocks are arguments, in monotonic seconds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from collections.abc import Callable
 
 
 class Slots:
-    """The remote's parallel jobs: a 429 lowers the limit, time without one lets it creep back."""
+    """The slots of the remote. A 429 lowers their number, which rises by one each `creep` seconds.
+
+    `most` is the configured limit, `limit` the one in force.
+    """
 
     def __init__(self, limit: int, creep: float, clock: Callable[[], float]) -> None:
         self.most = limit
@@ -20,7 +23,7 @@ class Slots:
         self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     def resize(self, most: int) -> None:
-        """Another limit from now on. One that a 429 has lowered stays low, and creeps up."""
+        """Change the configured limit. A limit that a 429 has lowered stays low, and creeps up."""
         self.limit = most if self.limit == self.most else min(self.limit, most)
         self.most = most
         self._hand_on()
@@ -31,7 +34,7 @@ class Slots:
 
     @property
     def vacant(self) -> int:
-        """Slots that no job holds, whoever waits for them."""
+        """The number of slots that no job holds, even if some wait for one."""
         self._rise()
         return max(0, self.limit - len(self._held))
 
@@ -54,7 +57,7 @@ class Slots:
         self._held.add(job_id)
 
     def hold(self, job_id: int) -> None:
-        """This job is at the remote already (after a restart): it has its slot, limit or not."""
+        """Note that a job is at the remote already (after a restart), whatever the limit is."""
         self._held.add(job_id)
 
     def release(self, job_id: int) -> None:
@@ -62,12 +65,12 @@ class Slots:
         self._hand_on()
 
     def refused(self) -> None:
-        """A 429: no more than are running there now, less than before, and at least one."""
+        """A 429 came: lower the limit by at least one, to the jobs that hold slots, or to 1."""
         self.limit = max(1, min(self.limit - 1, len(self._held)))
         self._changed = self._clock()
 
     def next_rise(self) -> float | None:
-        """When a lowered limit rises again (monotonic seconds)."""
+        """When a lowered limit rises again (monotonic seconds); None: it is not lowered."""
         self._rise()
         return self._changed + self._creep if self.limit < self.most else None
 
@@ -78,7 +81,7 @@ class Slots:
             self._hand_on()
 
     def _hand_on(self) -> None:
-        """Wake waiters into the free slots. The slot is theirs from now on."""
+        """Give the free slots to waiters, first come, first served, and wake them."""
         while self._waiters and len(self._held) < self.limit:
             job_id, turn = self._waiters.popleft()
             if not turn.done():

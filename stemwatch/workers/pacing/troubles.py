@@ -1,4 +1,4 @@
-"""Troubles of single songs and folders, which hold nobody else: who has one, who waits for what."""
+"""Troubles of single songs and folders: who waits for what, while everybody else goes on."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from stemwatch.workers.pacing.rehearsal import Rehearsal
 
 
 class Met(NamedTuple):
-    """What a song met last, in which state. `since`: when the pause began (monotonic seconds).
+    """The fault that a song met last, and in which state.
 
-    `times`: in how many pauses of this kind, one after another.
+    `since` is when the pause began (monotonic seconds), None for a fault that begins no pause.
+    `times` counts the pauses or faults of this kind that the song met one after another.
     """
 
     code: str
@@ -26,20 +27,20 @@ class Met(NamedTuple):
 
 @dataclass(slots=True)
 class Trouble:
-    """A folder that takes nothing while its disk is well.
+    """A folder that refuses files while its disk is well.
 
-    `due`: when it is looked at next (monotonic seconds); None while a look is under way.
+    `due` is when it is looked at next (monotonic seconds); None while a look is under way.
     """
 
     place: Place
-    root: str  # the configured folder that it is below
+    root: str  # the configured folder above it
     fault: StemwatchError
     due: float | None
-    jobs: set[int] = field(default_factory=set)  # who waits until it is well
+    jobs: set[int] = field(default_factory=set)  # the jobs that wait until it is well
 
 
 class Troubles:
-    """All of one service, in memory: a start tries everything at once."""
+    """All troubles of one service. They are in memory only: a start tries everything at once."""
 
     def __init__(self) -> None:
         self.met: dict[int, Met] = {}  # by job
@@ -49,7 +50,7 @@ class Troubles:
         self.alone: dict[int, str] = {}
 
     def at(self, folder: str) -> Trouble | None:
-        """The trouble of `folder`, or of one above it."""
+        """The trouble of `folder` or of the nearest folder above it, or None."""
         while self.folders and folder not in self.folders:
             if (above := os.path.dirname(folder)) == folder:
                 return None
@@ -57,35 +58,38 @@ class Troubles:
         return self.folders.get(folder)
 
     def due(self, now: float) -> list[str]:
-        """Folders that are to be looked at again."""
+        """Folders whose next look is due at `now` (monotonic seconds)."""
         return [f for f, one in self.folders.items() if one.due is not None and one.due <= now]
 
     def next_due(self) -> float | None:
-        """When the next look begins; a look under way wakes the pool when it ends."""
+        """When the next look is due (monotonic seconds), or None.
+
+        A look under way does not count: it wakes the pool when it ends.
+        """
         times = (trouble.due for trouble in self.folders.values())
         return min((due for due in times if due is not None), default=None)
 
     def waiting(self) -> set[int]:
-        """Jobs that go on once a person has mended something."""
+        """Ids of the jobs that wait for a person to mend something."""
         return set(self.alone).union(*(trouble.jobs for trouble in self.folders.values()))
 
     def reasons(self) -> list[str]:
-        """What is to be mended, each once."""
+        """What a person has to mend, each fault once."""
         faults = [str(trouble.fault) for trouble in self.folders.values()]
         return list(dict.fromkeys([*faults, *self.alone.values()]))
 
     def remembered(self) -> set[int]:
-        """Jobs that anything is kept of."""
+        """Ids of the jobs that anything is remembered of."""
         return {*self.met, *self.waiting()}
 
     def tries(self, job_id: int) -> None:
-        """The job waits no more: a step of it begins."""
+        """A step of the job begins, so the job no longer waits."""
         self.alone.pop(job_id, None)
         for trouble in self.folders.values():
             trouble.jobs.discard(job_id)
 
     def passed(self, job_id: int) -> None:
-        """A step of the job did what it should: what it met before is over."""
+        """A step of the job succeeded, so the fault that it met before is over."""
         self.met.pop(job_id, None)
 
     def forget(self, job_id: int) -> None:

@@ -1,7 +1,7 @@
-"""Faults that nobody foresaw, most likely our own: are they everybody's, or one song's alone?
+"""Unforeseen faults, most likely bugs of ours: do they concern all songs, or a single one?
 
-The first one pauses the service: a fault of ours must not go through an inbox song by song. Where
-other songs pass the same step afterwards, our code works, and this song has something odd.
+The first such fault pauses the service: a bug must not fail an inbox song by song. If other songs
+pass the same step afterwards, our code works and something about this one song is odd.
 """
 
 from __future__ import annotations
@@ -25,21 +25,22 @@ _PAUSED = (
 
 
 class Unforeseen:
-    """How many songs passed each step, and which ones met such a fault, at what count."""
+    """Counts the songs that passed each step, and notes that count when a song meets a fault."""
 
     def __init__(self) -> None:
         self._passed: Counter[JobState] = Counter()
         self._met: dict[int, tuple[JobState, int]] = {}
 
     def passed(self, job_id: int, state: JobState) -> None:
-        """The step from `state` did for this job what it should."""
+        """The step from `state` succeeded for this job."""
         self._passed[state] += 1
         self._met.pop(job_id, None)
 
     def is_its_own(self, job_id: int, state: JobState) -> bool:
-        """The step from `state` failed for this job: did others pass it since it first did?
+        """The step from `state` failed for this job. Have others passed it since its first failure?
 
-        Since the first time: once the others are through, nobody is left to show it again.
+        The count is from the first failure, not from the last: once all other songs are through,
+        none is left that could pass the step again.
         """
         passed = self._passed[state]
         before = self._met.get(job_id)
@@ -49,7 +50,7 @@ class Unforeseen:
         return before[1] < passed
 
     def remembered(self) -> set[int]:
-        """Jobs that anything is kept of."""
+        """Ids of the jobs that anything is remembered of."""
         return set(self._met)
 
     def forget(self, job_id: int) -> None:
@@ -58,10 +59,11 @@ class Unforeseen:
 
 
 def judged(ctx: Context, job: Job, fault: Exception) -> PauseService | RetryLater:
-    """What a fault without a class of ours means, told with its traceback: code `internal`.
+    """Log an exception that is no StemwatchError, and turn it into one with code `internal`.
 
-    A song that fails where others pass is retried a few times, and then set aside: it must not hold
-    up the others for good. An original that can't be filed holds up nobody anyway.
+    A song that fails where others pass gets RetryLater: it is retried a few times and then set
+    aside, so that it can't hold up the others for good. So does a song whose original can't be
+    filed, which holds up nobody. Any other fault pauses everybody.
     """
     log.error("job.error", **job.named, exc_info=fault)
     if job.state in TO_BE_FILED or ctx.memory.unforeseen.is_its_own(job.id, job.state):
@@ -70,10 +72,10 @@ def judged(ctx: Context, job: Job, fault: Exception) -> PauseService | RetryLate
 
 
 def as_pause(fault: Exception) -> PauseService:
-    """The pause of everybody, until another try shows whether it is over."""
+    """The pause of everybody, which lasts until another try succeeds."""
     return PauseService(_words(fault), code=Code.INTERNAL, hint=_PAUSED)
 
 
 def _words(fault: Exception) -> str:
-    """Nobody knows what is in its text: a library's may hold a whole signed URL."""
+    """The fault's text, redacted: a library's message may hold a whole signed URL."""
     return redacted(f"an unexpected fault: {type(fault).__name__}: {fault}.")

@@ -1,9 +1,9 @@
-"""How many uploads run, and how far ahead of free slots: the line is kept busy, nothing is wasted.
+"""Uploads ahead: how many uploads may begin before a slot at the remote is free.
 
-An upload ahead is all but sent when its slot frees. It pays where uploads take their time, and
-costs an upload where it comes too early: a wire that holds a connection for it lets it wait for
-seconds only, and a server that refuses at the request's head admits none. No I/O; monotonic
-seconds.
+An upload ahead starts before a slot is free and holds back its last bytes until one is. On a slow
+line this hides the time of the upload. Begun too early, the upload is wasted: a wire that keeps a
+connection open for it waits for some seconds only, and some servers refuse it at once. The line
+is kept busy meanwhile. No I/O; all times are monotonic seconds.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from stemwatch.workers.pacing.polls import Polls
 from stemwatch.workers.pacing.slots import Slots
 from stemwatch.workers.pacing.timing import Timing
 
-_RATE, _SIZE = 5e6, 8_000_000  # bytes a second, bytes: until the first upload is through
-_LATELY = 8  # uploads that the line's speed is judged by
-_CHEAP = 0.05  # of the lookahead: quicker uploads may all be begun on a guess, of others a few
-_TOO_SOON = 0.8  # of the time after which a server closed a waiting upload
+# Assumed until the first upload is through: bytes a second, and bytes.
+_RATE, _SIZE = 5e6, 8_000_000
+_LATELY = 8  # the last uploads, by which the line's speed is judged
+_CHEAP = 0.05  # uploads that take less than this share of the lookahead are cheap to waste
+_TOO_SOON = 0.8  # an upload waits for this share of the time after which a server closed another
 
 
 @dataclass(slots=True)
@@ -31,11 +32,15 @@ class _Running:
     ahead: bool  # begun while every slot was taken
     sent: int = 0
     moved: float = 0.0  # when it last sent anything
-    whole: float | None = None  # since when only its last bytes are left
+    whole: float | None = None  # when all but its last bytes were sent
 
 
 class Ahead:
-    """The uploads under way that hold no slot. `keeps`: seconds that the wire lets one wait."""
+    """The uploads under way that hold no slot.
+
+    `keeps` gives the seconds for which the storage keeps an uploaded song; None: the wire has no
+    such storage, and a waiting upload holds its connection open.
+    """
 
     def __init__(
         self,
@@ -53,13 +58,15 @@ class Ahead:
         self._running: dict[int, _Running] = {}
         self._rates: deque[float] = deque(maxlen=_LATELY)
         self._sizes: deque[int] = deque(maxlen=_LATELY)
-        self._closed_after: float | None = None  # a server lets uploads wait for less than we would
-        self._closed_until = 0.0  # as long as that is believed: it may have been the line
+        # The server closed a waiting upload: the seconds that one may wait now, and until when
+        # this is believed, since the line may have been at fault.
+        self._closed_after: float | None = None
+        self._closed_until = 0.0
         self._blips = 0  # uploads in a row that were closed as soon as they waited
         self._rest_until = 0.0
-        self._in_vain = False  # one waited to no end: no other before a slot is given
+        self._in_vain = False  # an upload waited in vain: no other begins before a slot is given
 
-    # -- may another begin? ----------------------------------------------------------------
+    # -- whether another upload may begin --------------------------------------------------
 
     @property
     def longest_hold(self) -> float:
@@ -85,7 +92,7 @@ class Ahead:
         return count
 
     def next_room(self) -> float | None:
-        """When there may be room by the mere course of time (monotonic seconds)."""
+        """When time alone may make room for another upload (monotonic seconds), or None."""
         now = self._clock()
         wait = self._wait(now, 0)
         if wait is None:
@@ -96,7 +103,10 @@ class Ahead:
         return max(now, min(stalls) + self._timing.line) if stalls else None
 
     def _wait(self, now: float, more: int) -> float | None:
-        """Seconds until one is wanted beside `more`, were the line free; None: time won't tell."""
+        """Seconds until another upload, after `more` others, is wanted if the line is free.
+
+        None: an event has to come first.
+        """
         over = len(self._running) + more - self._slots.vacant
         if over < 0:
             return 0.0
@@ -107,18 +117,18 @@ class Ahead:
         ends = self._polls.expected_ends(now, self._timing.job_guess)
         if over >= len(ends):
             return None
-        if (keeps := self._keeps()) is not None:  # it waits at the storage, at nobody's cost
+        if (keeps := self._keeps()) is not None:  # it waits at the storage and holds up nothing
             return 0.0 if ends[over] <= keeps / 2 else None
         takes = self._takes()
         if not self._polls.estimate:
-            # A wrong guess costs uploads: few of those that take their time.
+            # No job has ended yet, and a wrong guess wastes uploads: begin few slow ones.
             few = over < (self._slots.limit + 1) // 2
             if not few and takes >= self._timing.lookahead * _CHEAP:
                 return None
         return ends[over] - takes - min(self._timing.lookahead, self._held_for / 2)
 
     def _takes(self) -> float:
-        """Seconds that an upload is likely to take; the slowest of late, to be in time."""
+        """Seconds that an upload is likely to take, at the slowest rate of the last ones."""
         return self._size() / min(self._rates, default=_RATE)
 
     def _size(self) -> float:
@@ -126,9 +136,10 @@ class Ahead:
         return sum(sizes) / len(sizes)
 
     def _line_is_free(self, now: float, more: int = 0) -> bool:
-        """One after another is as quick as all at once, and the first has its slot sooner.
+        """Whether what the running uploads have left keeps the line busy for a short time only.
 
-        Those that stand still don't hold up the others.
+        Uploads run one after another: that is as quick as all at once, and the first can take its
+        slot sooner. An upload that stalls is not counted, so that it can't hold up the others.
         """
         left = more * self._size()
         for run in self._running.values():
@@ -136,7 +147,7 @@ class Ahead:
                 left += run.size - run.sent
         return left <= self._timing.line * max(self._rates, default=_RATE)
 
-    # -- what becomes of them --------------------------------------------------------------
+    # -- events of the running uploads -----------------------------------------------------
 
     def began(self, job_id: int, size: int) -> None:
         now = self._clock()
@@ -144,12 +155,12 @@ class Ahead:
         self._running[job_id] = _Running(size, now, ahead, moved=now)
 
     def sends(self, job_id: int, size: int) -> None:
-        """So many bytes after all: what is too large for the API goes as FLAC."""
+        """Correct the size in bytes: a song that is too large for the API is sent as FLAC."""
         if (run := self._running.get(job_id)) is not None:
             run.size = size
 
     def sent(self, job_id: int, count: int) -> bool:
-        """So many of its bytes are sent. True if that may have made room."""
+        """`count` bytes of the upload are sent. True if that may have made room for another."""
         run = self._running.get(job_id)
         if run is None:
             return False
@@ -159,22 +170,22 @@ class Ahead:
         return not before and self._line_is_free(now)
 
     def whole(self, job_id: int) -> None:
-        """All but its last bytes are sent: it waits for a slot."""
+        """All but the last bytes are sent: the upload waits for a slot."""
         run = self._running.get(job_id)
         if run is not None:
             run.whole = self._clock()
 
     def admitted(self, job_id: int) -> None:
-        """It has its slot, and is none of ours any more."""
+        """The upload has its slot, so it is no longer ahead."""
         self._in_vain = False
         run = self._running.get(job_id)
         now = self._clock()
         if run is not None and now - (run.whole or now) >= self._timing.line:
-            self._blips = 0  # this server does let them wait
+            self._blips = 0  # this server lets uploads wait
         self.ended(job_id)
 
     def answered(self, size: int, seconds: float) -> None:
-        """An upload was taken: it took so long, without its wait for a slot."""
+        """Learn from an accepted upload of `size` bytes; `seconds` exclude its wait for a slot."""
         self._sizes.append(size)
         self._rates.append(max(1.0, size) / max(1e-6, seconds))
 
@@ -182,9 +193,9 @@ class Ahead:
         self._running.pop(job_id, None)
 
     def refused(self, job_id: int) -> bool:
-        """It was refused (429). True if it was ahead of its slot: then that says nothing of them.
+        """The upload was refused (429). True if it was ahead: that says nothing about the slots.
 
-        A server that refuses there will do so again: none is sent ahead for a long while.
+        A server that refuses an upload ahead will refuse the next: none begins for a long while.
         """
         run = self._running.get(job_id)
         if run is None or not run.ahead or self._keeps() is not None:
@@ -193,10 +204,10 @@ class Ahead:
         return True
 
     def expired(self, job_id: int, *, closed: bool) -> None:
-        """It waited to no end; `closed`: the server did not wait as long as we would have.
+        """The upload waited in vain for a slot. `closed`: the server closed it before we gave up.
 
-        Believed for a while: a router that restarts closes connections too. One that closes them
-        at once, twice running, lets none wait.
+        Later uploads wait for less, but only for a while: a router that restarts closes connections
+        too. A server that twice in a row closes at once lets no upload wait: none begins ahead.
         """
         now, run = self._clock(), self._running.get(job_id)
         self._in_vain = True

@@ -1,4 +1,4 @@
-"""Who is next: songs of every inbox in turn, within its own pauses and its own minutes."""
+"""Claims: chooses the next songs, inbox by inbox, within each one's pauses and budget."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ STATES: Mapping[str, tuple[JobState, ...]] = {
     CONFIRM: (JobState.SUBMITTING,),
     SUBMIT: (JobState.QUEUED,),
 }
-# Of the longest wait there is: a clock that is put back by minutes cuts no Retry-After short.
+# Times the longest wait there is. If the clock is put back by minutes, no Retry-After is cut short.
 _PATIENCE = 2
 ALL = tuple(state for states in STATES.values() for state in states)
 
 
 class Claims:
-    """Gives out the jobs of all inboxes. Two hundred songs of one don't keep another waiting."""
+    """Hands out the jobs of all inboxes in turn: 200 songs in one don't keep another waiting."""
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
-        # For each kind of step, who was served longest ago comes first.
+        # For each lane, the inboxes, with the one first that was served longest ago.
         self._turns = {name: deque(ctx.places) for name in STATES}
 
     async def recall(self) -> None:
-        """Serve inboxes too that are configured no more, as long as they have songs under way."""
+        """Add the inboxes that are no longer configured but still have songs under way."""
         for inbox in await self._ctx.journal.inboxes():
             for turns in self._turns.values():
                 if inbox not in turns:
@@ -38,14 +38,18 @@ class Claims:
     async def next(
         self, name: str, seats: int, *, busy: Collection[int], working: Sequence[Job]
     ) -> list[Job]:
-        """Up to `seats` jobs for the step `name`; `busy` ids and `working` jobs are at it."""
+        """Up to `seats` jobs for the lane `name`.
+
+        `busy` are the ids of jobs that must not be claimed. `working` are the jobs in the lane now:
+        a song with the content of one of them waits.
+        """
         ctx, turns, now = self._ctx, self._turns[name], self._ctx.now()
         offers: dict[str | None, deque[Job]] = {}
         for inbox in [one for one in turns if seats > 0 and ctx.gate.lets(name, one)]:
             jobs = await ctx.journal.claim(
                 STATES[name],
                 now=now,
-                # Nothing waits for so long: that time was written while the clock was ahead.
+                # A later `not_before` was written while the clock was ahead: it is ignored.
                 latest=now + _PATIENCE * ctx.timing.retry_after_max,
                 owner=ctx.owner,
                 limit=seats,
@@ -60,7 +64,7 @@ class Claims:
         while len(picked) < seats and any(offers.values()):
             inbox = next(one for one in turns if offers.get(one))
             job = offers[inbox].popleft()
-            # Twice the same content in one claim: the second waits for the first one's stems.
+            # A second song with the same content waits for the first one's stems.
             if name != SUBMIT or job.content_key not in contents:
                 contents.add(job.content_key)
                 picked.append(job)
@@ -69,7 +73,7 @@ class Claims:
         return picked
 
     async def left(self, name: str) -> bool:
-        """Whether there are jobs for the step `name`, now or later, that nothing holds back."""
+        """Whether there are jobs for the lane `name`, now or later, that nothing holds back."""
         open_to = [inbox for inbox in self._turns[name] if self._ctx.gate.lets(name, inbox)]
         but = self._ctx.troubles.waiting()
         return bool(open_to) and await self.any_left(STATES[name], open_to, but=but)
@@ -81,10 +85,10 @@ class Claims:
         longest: float | None = None,
         but: Collection[int] = (),
     ) -> bool:
-        """Whether a job in one of `states` is to be worked on, now or later; `but` these.
+        """Whether a job in one of `states`, not in `but`, remains to be worked on, now or later.
 
-        An original that can't be moved is left only when it is due: nobody waits for an end of
-        what has none.
+        `inboxes` empty: of any inbox. `longest`: only songs of at most so many seconds. An original
+        that can't be moved counts only when its next try is due, since its tries may never end.
         """
         ctx = self._ctx
         return bool(
@@ -101,7 +105,7 @@ class Claims:
         )
 
     async def affordable_left(self) -> bool:
-        """Whether anything is left that no pause of a single inbox and no budget holds back."""
+        """Whether any job remains that no inbox's own pause and no budget holds back."""
         ctx = self._ctx
         for inbox in self._turns[SUBMIT]:
             if any(pause.inbox is not None for pause in ctx.gate.holding(SUBMIT, inbox)):
@@ -112,7 +116,7 @@ class Claims:
         return False
 
     async def _affordable(self, inbox: str | None, working: Iterable[Job]) -> float | None:
-        """Seconds of audio that may still be submitted; None: any."""
+        """Seconds of audio that may still be submitted from this inbox; None for no limit."""
         ctx = self._ctx
         if ctx.local:
             return None
@@ -120,5 +124,5 @@ class Claims:
         return await ctx.budget.affordable(ctx.journal, ctx.now(), inbox, uploading)
 
     def _only(self, inbox: str | None) -> list[str | None]:
-        """For the journal: a single inbox needs no distinction."""
+        """The journal's filter by inbox; empty where there is one inbox only."""
         return [inbox] if len(self._turns[SUBMIT]) > 1 else []

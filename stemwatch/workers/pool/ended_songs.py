@@ -1,7 +1,8 @@
-"""What is remembered of single songs ends with them, also where no step of ours saw that end.
+"""Forgets what is kept in memory of songs that have ended, whoever ended them.
 
-The inbox closes a song whose file was taken back or replaced, and commands are other processes. A
-service runs for years: what is kept for each of these would never be given back.
+Not every end passes through the pool: the inbox ends a song whose file was taken back or replaced,
+and commands such as `retry` are other processes. In a service that runs for years, what is kept of
+those songs would pile up.
 """
 
 from __future__ import annotations
@@ -11,33 +12,33 @@ import asyncio
 from stemwatch.job import Job, JobState
 from stemwatch.workers.context import Context
 
-_AT_ONCE = 64  # songs that the journal is asked for at a time
+_AT_ONCE = 64  # songs that one look asks the journal for
 
 
 def has_ended(job: Job | None) -> bool:
-    """Whether nothing more is to be done for it; None: the journal does not know it."""
+    """Whether nothing remains to be done for the job. None, a job not in the journal, has ended."""
     if job is None or job.state in (JobState.DONE, JobState.GONE):
         return True
     return job.state is JobState.QUARANTINED and job.filed_to is not None
 
 
 def forget(ctx: Context, job_id: int) -> None:
-    """The job has come to its end."""
+    """Forget all that is kept in memory of a job that has ended."""
     ctx.troubles.forget(job_id)
     ctx.memory.forget(job_id)
     ctx.space.release(job_id)
 
 
 class Forgetting:
-    """Looks now and then whether songs that something is remembered of have ended."""
+    """Asks the journal from time to time whether the remembered songs have ended."""
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
         self._next = 0.0
-        self._last = 0  # the id that was looked at last
+        self._last = 0  # the last id of the previous look
 
     async def now_and_then(self) -> None:
-        """One look at a few of them, if it is time for one."""
+        """Check up to `_AT_ONCE` songs, if the last look is long enough ago."""
         ctx = self._ctx
         if ctx.clock() < self._next:
             return

@@ -1,6 +1,6 @@
-"""Lanes: the seats of the pool, what sits in them, and how they are emptied.
+"""Lanes: the seats of the pool, the tasks that sit in them, and how a stop empties them.
 
-A lane holds one kind of step. A seat is one task, which does one step of one job and ends.
+A lane does one kind of step. A seat holds one task, which does one step of one job and ends.
 """
 
 from __future__ import annotations
@@ -21,20 +21,23 @@ from stemwatch.workers.pool.ended_songs import forget, has_ended
 from stemwatch.workers.pool.lanes_to_ask import Unseen
 from stemwatch.workers.pool.outcome import conclude, pause
 
-_GRACE = 1.0  # seconds that a commit under way has, when all must stop now
+_GRACE = 1.0  # seconds that a commit under way still has at an immediate stop
 
 Step = Callable[[Context, Job], Awaitable[Job]]
 
 
 @dataclass(slots=True)
 class Lane:
-    """One kind of step; `jobs` are those of `tasks` whose row was known when they began."""
+    """The seats of one kind of step: `tasks` by job id.
+
+    `jobs` holds the jobs of those tasks whose row was known when they began.
+    """
 
     step: Step
     seats: int
     tasks: dict[int, asyncio.Task[Job | None]] = field(default_factory=dict)
     jobs: dict[int, Job] = field(default_factory=dict)
-    freed: Callable[[], None] = lambda: None  # told when a seat was given back
+    freed: Callable[[], None] = lambda: None  # called when a seat becomes free
 
     @property
     def free(self) -> int:
@@ -42,17 +45,17 @@ class Lane:
 
 
 class Lanes:
-    """All lanes of one pool. `fatal` is the fault after which they can't go on."""
+    """All lanes of one pool. `fatal` is the fault that ends the pool, if there is one."""
 
     def __init__(self, ctx: Context, lanes: dict[str, Lane], unseen: Unseen) -> None:
         self._ctx = ctx
         self._lanes = lanes
         self._unseen = unseen
-        # Rows of jobs at the remote, as their last step left them: a poll needs no look.
+        # Rows of remote jobs as their last step left them: a poll needs no read of the journal.
         self._remote: dict[int, Job] = {}
         self._stopping = False
         self.fatal: BaseException | None = None
-        self.ended = 0  # steps so far: while some sit and none ends, something hangs
+        self.ended = 0  # steps so far; if it stands still while seats are taken, something hangs
 
     def __getitem__(self, name: str) -> Lane:
         return self._lanes[name]
@@ -62,9 +65,10 @@ class Lanes:
         return any(lane.tasks for lane in self._lanes.values())
 
     async def drain(self, patience: float, costly: float = 0.0) -> None:
-        """Polls and downloads stop at once; a submission that may cost is waited for.
+        """Stop polls and downloads at once, and wait for filing and for submissions that may cost.
 
-        All of it `patience` seconds at most, such a submission `costly` seconds if that is longer.
+        The wait is at most `patience` seconds; for submissions that may cost, at most `costly`
+        seconds if that is longer.
         """
         self._stopping = True
         waited = set(self._ctx.critical)
@@ -78,7 +82,7 @@ class Lanes:
             if left and costly > patience:
                 left = await self._wait_for_answers(left, costly - patience)
             if left:
-                # Nothing may outlive the rooms that it works with: they are closed next.
+                # No task may outlive the journal and the API's client: they are closed next.
                 self.abort()
                 await asyncio.wait(left, timeout=2 * _GRACE)
                 break
@@ -87,7 +91,10 @@ class Lanes:
     async def _wait_for_answers(
         self, left: set[asyncio.Task[Any]], seconds: float
     ) -> set[asyncio.Task[Any]]:
-        """Only what may have cost something is worth more patience; returns what is left then."""
+        """Wait longer for submissions that may have been charged, and cancel all other tasks.
+
+        Returns the tasks that have not ended after `seconds`.
+        """
         submitting = self._lanes[SUBMIT].tasks
         costly = {submitting[job_id] for job_id in self._ctx.committed if job_id in submitting}
         for task in left - costly - self._ctx.critical:
@@ -95,11 +102,11 @@ class Lanes:
         return (await asyncio.wait(left, timeout=seconds))[1]
 
     def abort(self) -> None:
-        """Stop now; the next start sorts out what that leaves."""
+        """Cancel all tasks now. The next start recovers what they leave undecided."""
         for lane in self._lanes.values():
             for task in lane.tasks.values():
                 task.cancel()
-        # A remote id on its way to the disk is worth a song's price, and takes milliseconds.
+        # A commit may hold a remote id, which is worth a song's price, and takes milliseconds.
         asyncio.get_running_loop().call_later(_GRACE, self._cancel_critical)
 
     def _cancel_critical(self) -> None:
@@ -107,8 +114,8 @@ class Lanes:
             critical.cancel()
 
     def start(self, name: str, job_id: int, job: Job | None) -> None:
-        """Give the job a seat; `job` None: its row is read first, unless a step just left it."""
-        if self._stopping:  # `stop` came while this turn asked the journal: it has looked already
+        """Give the job a seat. With `job` None its row comes from the last step or the journal."""
+        if self._stopping:  # the drain, which began during this turn, would not see a new task
             return
         lane = self._lanes[name]
         job = job or self._remote.get(job_id)
@@ -119,12 +126,12 @@ class Lanes:
         task.add_done_callback(lambda ended: self._ended(name, job_id, ended))
 
     def fail(self, fault: BaseException) -> None:
-        """A fault of our own: the pool raises it at its next turn, which is now."""
+        """Note a fault of our own, and have the pool raise it in its next turn, at once."""
         self.fatal = self.fatal or fault
         self._ctx.bell.hurry()
 
     def _broken(self, fault: BaseException) -> None:
-        if isinstance(fault, PauseService):  # the journal can't be read: nothing is known of it
+        if isinstance(fault, PauseService):  # the journal could not be read
             pause(self._ctx, fault)
         else:
             self.fail(fault)
@@ -132,7 +139,7 @@ class Lanes:
     def _ended(self, name: str, job_id: int, task: asyncio.Task[Job | None]) -> None:
         try:
             self._give_back(name, job_id, task)
-        except Exception as fault:  # asyncio would log it, and a seat or a poll would be lost
+        except Exception as fault:  # asyncio would only log it, and a seat or a poll would be lost
             self.fail(fault)
 
     def _give_back(self, name: str, job_id: int, task: asyncio.Task[Job | None]) -> None:
@@ -149,13 +156,13 @@ class Lanes:
         fault = None if task.cancelled() else task.exception()
         if isinstance(fault, PauseService):
             self._ctx.polls.postpone(job_id, self._ctx.clock(), self._ctx.timing.disk_recheck)
-        if name == POLL:  # also one whose end the journal had no room for is asked for again
+        if name == POLL:  # a job whose end the journal had no room for is polled again
             self._ctx.polls.let_go(job_id, self._ctx.clock(), self._ctx.timing.disk_recheck)
         lane.freed()
         self._ctx.bell.hurry()
 
     def _left(self, job_id: int, task: asyncio.Task[Job | None]) -> None:
-        """Note how the step left the job: who can go on with it, and its row for the next poll."""
+        """Note which lane can go on with the job, and keep its row for the next poll."""
         job = None if task.cancelled() or task.exception() is not None else task.result()
         if job is not None:
             self._unseen.left(job, watched=job_id in self._ctx.polls)
@@ -165,9 +172,9 @@ class Lanes:
             self._remote.pop(job_id, None)
 
     async def _one(self, name: str, job_id: int, job: Job | None) -> Job | None:
-        """One step of one job; whatever goes wrong is concluded here, once.
+        """Do one step of one job, and conclude whatever fault it raises, once.
 
-        Returns the job as the journal has it now; None where it is none of this lane's any more.
+        Returns the job as the journal has it now; None: the journal does not know it.
         """
         ctx = self._ctx
         job = job or await ctx.journal.get(job_id)
@@ -185,7 +192,7 @@ class Lanes:
             try:
                 await conclude(ctx, job, fault)
             except StaleJob:
-                pass  # the inbox was quicker: a file that was replaced is `gone` already
+                pass  # the inbox ended the job first: its file was replaced
             except PauseService as full:
                 pause(ctx, full)
             job = await ctx.journal.get(job_id) or job
@@ -197,10 +204,10 @@ class Lanes:
         if job.state not in (JobState.SEPARATING, JobState.SEPARATED):
             ctx.progress.end(job_id)
             ctx.space.release(job_id)
-        ctx.progress.touch()  # the journal's counts are others now: whoever shows them looks
+        ctx.progress.touch()  # the journal's counts changed, and status.json shows them
         if ended := has_ended(job):
             forget(ctx, job_id)
-        # What can't be filed is told of then, not once more when it could be after all.
+        # A job that can't be filed is reported as soon as that is known, and not again at its end.
         if before.unfiled is None and (ended or job.unfiled is not None):
             ctx.bell.ended(job)
         return job
@@ -211,7 +218,7 @@ class Lanes:
 
 
 def _answered(fault: Exception) -> bool:
-    """Whether a fault is the word of a working server, and not of a gateway before it."""
+    """Whether the fault is an answer of a working server, not of a gateway in front of it."""
     if isinstance(fault, Unconfirmed) or (isinstance(fault, RetryLater) and fault.server_down):
         return False
     return isinstance(fault, StemwatchError) and getattr(fault, "http_status", None) is not None

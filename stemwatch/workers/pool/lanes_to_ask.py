@@ -1,6 +1,6 @@
-"""What the journal may hold that the pool has not seen yet: a busy pool asks for nothing else.
+"""Which lanes may have new work in the journal, so that a busy pool queries only those.
 
-Asking for everything at every turn cost a tenth of the service's CPU at work.
+Querying every lane in every turn took a tenth of the busy service's CPU time.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Final
 from stemwatch.codes import CONFIRM, FETCH, FILE, POLL, SUBMIT
 from stemwatch.job import Job, JobState
 
-# A pool that turns all the time looks at everything this often, whatever its steps left: others
-# write too (`retry`). Whoever wakes it, and time, have it look at everything as well.
+# A busy pool queries all lanes at least this often, since other processes write to the journal too
+# (`retry`). It also does so when it is woken and when a job becomes due.
 _EVERYTHING = 1.0  # seconds
 
 _FOR: Final = {
@@ -22,15 +22,15 @@ _FOR: Final = {
     JobState.DELIVERED: FILE,
     JobState.QUARANTINED: FILE,
 }
-# A poll has its own schedule.
+# States whose jobs wait for a `not_before`; a remote job waits for its poll's own schedule.
 _BY_TIME: Final = {JobState.QUEUED, *_FOR} - {JobState.SEPARATING}
 
 
 class Unseen:
-    """The lanes that may find jobs, and when the next one is due (`due`, Unix seconds).
+    """The lanes that may find jobs, and when the next job is due (`due`, Unix seconds).
 
-    `clock` gives monotonic seconds. Uploads are not among them: what may be sent depends on budgets
-    and on other songs, so that lane asks whenever it has room.
+    `clock` gives monotonic seconds. The lane SUBMIT asks whenever it has room: what it may send
+    depends on budgets and on other songs.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -38,10 +38,10 @@ class Unseen:
         self._lanes: set[str] = set()
         self._next = clock()
         self.due: float | None = None
-        self.all = True  # this turn looks at everything
+        self.all = True  # this turn queries all lanes
 
     def turn(self, now: float, *, everything: bool) -> None:
-        """A turn begins, at `now` (Unix seconds)."""
+        """A turn begins at `now` (Unix seconds). With `everything` all lanes are queried."""
         due = self.due is not None and self.due <= now
         self.all = everything or due or self._clock() >= self._next
         if self.all:
@@ -49,18 +49,18 @@ class Unseen:
             self._lanes.update(_FOR.values())
 
     def left(self, job: Job, *, watched: bool) -> None:
-        """A step left the job like this; `watched`: at the remote, and somebody asks for it."""
+        """A step left `job` in this state. `watched`: its polls are scheduled already."""
         if job.state in _FOR and not (watched and job.state is JobState.SEPARATING):
             self._lanes.add(_FOR[job.state])
         if job.not_before > 0.0 and job.state in _BY_TIME:
             self.due = min(job.not_before, self.due or job.not_before)
 
     def take(self, lane: str) -> bool:
-        """Whether this lane is to ask now. What comes while it asks is new again."""
+        """Whether this lane has to query now. Clears its mark, so that later news sets it again."""
         unseen = lane in self._lanes or lane == SUBMIT
         self._lanes.discard(lane)
         return unseen
 
     def more(self, lane: str) -> None:
-        """It had no seat for all there may be."""
+        """The lane may find more jobs than it had seats for: query again."""
         self._lanes.add(lane)

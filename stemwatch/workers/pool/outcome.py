@@ -1,4 +1,4 @@
-"""What a fault means for its job, for the queue and for the service: the one place that decides."""
+"""Decides what a fault means for its job, for the queue and for the service: the one place."""
 
 from __future__ import annotations
 
@@ -26,14 +26,17 @@ from stemwatch.workers.steps import own_trouble
 
 
 async def conclude(ctx: Context, job: Job, fault: Exception) -> None:
-    """Write down what `fault` means for `job`. Raises JournalFault, which ends the service."""
+    """Decide what `fault` means for `job`, and write it to the journal.
+
+    Raises JournalFault, which ends the service, and PauseService where the journal's disk is full.
+    """
     if isinstance(fault, JournalFault):
         raise fault
     if isinstance(fault, StaleJob | AlreadyPaid | OverBudget):
-        return  # somebody else moved it on, or the next claim will see why it has to wait
+        return  # another process moved the job on, or the next claim sees why it has to wait
     current = await ctx.journal.get(job.id)
     if current is None or current.state in (JobState.DONE, JobState.GONE):
-        return  # somebody else ended it: a file that was replaced is `gone` already
+        return  # the inbox or another process ended it
     known = fault if isinstance(fault, StemwatchError) else judged(ctx, current, fault)
     try:
         await _conclude(ctx, current, known)
@@ -45,14 +48,14 @@ async def _conclude(ctx: Context, current: Job, fault: StemwatchError) -> None:
     if current.state in TO_BE_FILED:
         await _file_later(ctx, current, fault)
     elif fault.code in {TakenBack.code, Code.CHANGED}:
-        # What has that name now is another song, and found as one by the next scan.
+        # The file that has this name now is another song: the next scan finds it.
         await ctx.journal.advance(current, JobState.GONE, fault.message)
         log.info("job.gone", **current.named, reason=fault.message)
     elif isinstance(fault, Unconfirmed) and _can_be_asked(ctx, current):
         await ctx.insist(lambda: _look_for(ctx, current, fault))
     elif isinstance(fault, Reject):
         if current.state is JobState.SUBMITTING:
-            # Nobody looks at it again before the next start: a full journal must not hide it.
+            # Until the next start nothing looks at this job again, so the write must not fail.
             await ctx.insist(lambda: reject(ctx, current, fault))
         else:
             await reject(ctx, current, fault)
@@ -63,17 +66,17 @@ async def _conclude(ctx: Context, current: Job, fault: StemwatchError) -> None:
 
 
 async def _file_later(ctx: Context, job: Job, fault: StemwatchError) -> None:
-    """No try is the last one there: from here, a job can't come into quarantine (once more)."""
+    """Postpone the move of the original. Its tries have no end: quarantine is no way out here."""
     if not isinstance(fault, PauseService):
         await unfiled.postpone(ctx, job, _as_retry(fault))
         return
     gap = await _own_gap(ctx, job, fault)
-    if ctx.gate.closed(FILE, job.inbox) is None:  # else it is tried when that pause is over
+    if ctx.gate.closed(FILE, job.inbox) is None:  # else the end of that pause has it tried again
         await unfiled.postpone(ctx, job, fault, ctx.timing.disk_recheck if gap is None else gap)
 
 
 async def _stand_still(ctx: Context, job: Job, fault: ForbiddenTransition) -> None:
-    """A fault of ours: told with its traceback, and the job is not claimed again at once."""
+    """Log a forbidden transition, a bug of ours, and keep the job from being claimed at once."""
     log.error("job.error", **job.named, exc_info=fault)
     wait = ctx.timing.retry_after_max
     told = {"code": Code.INTERNAL, "message": f"an unexpected fault: {fault}.", "hint": REPORT}
@@ -82,7 +85,7 @@ async def _stand_still(ctx: Context, job: Job, fault: ForbiddenTransition) -> No
 
 
 def _can_be_asked(ctx: Context, job: Job) -> bool:
-    """Whether the API's list of jobs may still tell if this submission was taken."""
+    """Whether the API's list of jobs may still tell if this submission was accepted."""
     return ctx.api.lists_jobs and job.state is JobState.SUBMITTING and job.code != Code.UNANSWERED
 
 
@@ -98,7 +101,7 @@ async def _look_for(ctx: Context, job: Job, fault: Unconfirmed) -> None:
 
 
 async def _hold(ctx: Context, job: Job, fault: PauseService) -> None:
-    """Everybody waits, or this song alone; a row of the journal is written for the latter only."""
+    """Have everybody wait, or this song alone; only a song's own wait is written to the journal."""
     gap = await _own_gap(ctx, job, fault)
     waits = ctx.timing.disk_recheck if gap is None else gap
     if job.id in ctx.polls:
@@ -110,17 +113,17 @@ async def _hold(ctx: Context, job: Job, fault: PauseService) -> None:
 
 
 async def _own_gap(ctx: Context, job: Job, fault: PauseService) -> float | None:
-    """Pause everybody, unless only this song has to wait. Seconds that it waits by itself, if any.
+    """Pause everybody, unless only this song has to wait. Returns the seconds of its own wait.
 
-    So does whoever met such a pause before: being the oldest, it would be the first to go on
-    whenever the gate opens, and close it again.
+    None: it has no wait of its own. A song that met such a pause before waits by itself as well:
+    being the oldest, it would go on first whenever the gate opens, and close it again.
     """
     times = own_trouble.pauses_met(ctx, job, fault.code)
     own = await own_trouble.is_its_own(ctx, job, fault.code, times)
     if not own:
         if fault.code == Code.DISK:
-            times = 1  # it is the disk's trouble, however often the song met it
-        # A pause that is on has its next look: each song more would put it off.
+            times = 1  # the disk is at fault, however often the song met it
+        # Pausing again for each song would put off the next probe of the pause that is on.
         if fault.code != Code.DISK or ctx.gate.since(Code.DISK, job.inbox) is None:
             pause(ctx, fault, job.inbox)
     again = own or times > 1
@@ -130,27 +133,30 @@ async def _own_gap(ctx: Context, job: Job, fault: PauseService) -> float | None:
 
 
 def pause(ctx: Context, fault: PauseService, inbox: str | None = None) -> None:
-    """Hold what this fault concerns, and say so once. `inbox`: whose song or folders met it."""
+    """Begin the pause for this fault, and log it once.
+
+    `inbox` is the inbox whose song or folders met the fault.
+    """
     if ctx.gate.pause(fault, inbox):
         whose = {"inbox": inbox} if inbox is not None and fault.rule.one_inbox else {}
         log.warning(
             "service.paused", reason=fault.code, message=fault.message, hint=fault.hint, **whose
         )
-        ctx.progress.changed.set()  # an idle report looks by itself only now and then
+        ctx.progress.changed.set()  # while idle, status.json is written only now and then
         if fault.code == Code.CREDIT:
             ctx.credit.turned()
 
 
 def hold_others(ctx: Context, job: Job, fault: BaseException) -> None:
-    """What this answer to a submission says to all that are about to be submitted; at once.
+    """Begin the pause that this fault of a submission calls for, before anything is awaited.
 
-    Asking the journal first would take a slow disk long enough for another song to be paid for.
+    On a slow disk the journal's answer may take so long that another song is paid for meanwhile.
     """
     if isinstance(fault, PauseService):
         pause(ctx, fault, job.inbox)
     elif isinstance(fault, Unconfirmed):
-        # If the server is failing, the songs in flight are all that this may cost: nobody else is
-        # sent before it answers a question, and then one by one until it takes a song.
+        # If the server is failing, only the songs in flight may be charged for nothing: no other is
+        # sent before the server answers a question, and then one by one until it accepts a song.
         pause(ctx, outage(fault.message, Code.SERVER_ERROR))
     elif isinstance(fault, RetryLater) and fault.code == Code.RATE_LIMITED:
         _give_time(ctx, fault)
@@ -162,7 +168,7 @@ def _give_time(ctx: Context, fault: RetryLater) -> None:
 
 
 def resumed(ctx: Context, code: str, inbox: str | None = None) -> bool:
-    """The cause of this pause is gone: say so once. False if there was no such pause."""
+    """End the pause, whose cause is gone, and log it once. False if there was no such pause."""
     if not ctx.gate.reopen(code, inbox):
         return False
     log.info("service.resumed", reason=code, **({"inbox": inbox} if inbox is not None else {}))
@@ -171,9 +177,9 @@ def resumed(ctx: Context, code: str, inbox: str | None = None) -> bool:
 
 
 async def reject(ctx: Context, job: Job, fault: Reject) -> None:
-    """Into quarantine: first in the journal, then (by the pool) on disk.
+    """Quarantine the job in the journal; the lane FILE moves its file later.
 
-    `job` as it was before the attempt that ends here.
+    `job` is the job as it was before the attempt that failed.
     """
     quarantined = await ctx.journal.advance(
         job,
@@ -204,7 +210,7 @@ async def _retry(ctx: Context, job: Job, fault: RetryLater) -> None:
     if fault.code == Code.RATE_LIMITED:
         ctx.counters.rate_limited += 1
         _give_time(ctx, fault)
-        if job.state is JobState.SEPARATING:  # it is asking that is too much: all polls wait
+        if job.state is JobState.SEPARATING:  # the polls were too many: hold all of them
             ctx.polls.hold(ctx.clock() + ctx.gate.seconds_left(Code.RATE_LIMITED))
     if fault.server_down:
         submitting = job.state is JobState.QUEUED
@@ -217,7 +223,7 @@ async def _retry(ctx: Context, job: Job, fault: RetryLater) -> None:
         return
     if fault.counts or fault.after is not None:
         delay = _delay(ctx, fault, attempts)
-    else:  # no try is counted, but each is rarer than the one before
+    else:  # tries are not counted, but each wait is longer than the one before
         delay = _delay(ctx, fault, own_trouble.times_met(ctx, job, fault.code))
         if fault.rule.by_folder:
             delay = await own_trouble.blocked_gap(ctx, job, fault, delay)
@@ -242,9 +248,9 @@ def _delay(ctx: Context, fault: RetryLater, attempts: int) -> float:
     if fault.code == Code.JOB_MISSING:
         return ctx.timing.missing_gap
     if fault.code == Code.URL_EXPIRED:
-        return 0.0  # fresh addresses are there for the asking
+        return 0.0  # asking again gives fresh URLs
     if fault.code == Code.RATE_LIMITED:
-        return ctx.gate.seconds_left(Code.RATE_LIMITED)  # of the pause that this very fault made
+        return ctx.gate.seconds_left(Code.RATE_LIMITED)  # of the pause that this fault began
     return full_jitter(attempts, ctx.timing.retry_first, ctx.timing.retry_max, ctx.rng)
 
 
@@ -253,7 +259,7 @@ def _exhausted(fault: RetryLater, attempts: int) -> bool:
 
 
 def _given_up(job: Job, fault: RetryLater, attempts: int) -> Reject:
-    if job.state is JobState.SUBMITTING:  # nobody could tell whether it was taken
+    if job.state is JobState.SUBMITTING:  # nothing could tell whether it was accepted
         return Unconfirmed(f"given up after {attempts} attempts: {fault.message}")
     code = Code.JOB_LOST if fault.code == Code.JOB_MISSING else fault.code
     return Reject(

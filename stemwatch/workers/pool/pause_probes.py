@@ -1,4 +1,4 @@
-"""Trying whether the cause of a pause is gone, at no cost: one probe at a time."""
+"""Probes: look, at no cost, whether the cause of a pause is gone."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from stemwatch.workers.pool.outcome import resumed
 from stemwatch.workers.steps import own_trouble
 
 T = TypeVar("T")
-_IN_VAIN = 3  # tries of a question that gets no answer, before another one is asked
+_IN_VAIN = 3  # a question that got no answer so often is asked in turn with another one
 
 
 async def probe(ctx: Context, pause: Pause) -> None:
-    """Look whether `pause` is over, and open the gate if so; else it waits longer.
+    """Find out whether `pause` is over, and open the gate if so; else make its wait longer.
 
-    Where nothing can be asked that would tell, one song may try.
+    Where no free question can tell, one song may try. Probes run one at a time for each inbox.
     """
     ctx.gate.tried(pause)
     try:
         over = await _over(ctx, pause)
     except StemwatchError as fault:
         _told(ctx, pause, fault)
-    except Exception as fault:  # ours: this pause must not be for good, nor anybody else's trouble
+    except Exception as fault:  # a bug of ours must neither make this pause last nor end the pool
         log.error("probe.error", reason=pause.code, inbox=pause.inbox, exc_info=fault)
         ctx.gate.in_vain(pause)
     else:
@@ -48,25 +48,25 @@ async def probe(ctx: Context, pause: Pause) -> None:
 
 
 def _told(ctx: Context, pause: Pause, fault: StemwatchError) -> None:
-    """The question was refused, or got no answer, which may be the news of another pause."""
+    """The question was refused or got no answer, which may begin another pause."""
     ctx.counters.rate_limited += fault.code == Code.RATE_LIMITED
     ctx.gate.in_vain(pause, getattr(fault, "after", None))
     if isinstance(fault, PauseService) and fault.code != pause.code:
-        if pause.code == Code.SERVER:  # it answers again, if only to refuse the key
+        if pause.code == Code.SERVER:  # the server answers again, if only to refuse the key
             resumed(ctx, Code.SERVER)
         hold(ctx, fault)
     elif isinstance(fault, RetryLater) and pause.rule.trial == SUBMIT:
-        if fault.code == Code.BAD_ANSWER:  # it may never be one that can be read
+        if fault.code == Code.BAD_ANSWER:  # answers may stay unreadable: let a song try
             ctx.gate.clear(pause)
         elif fault.server_down and pause.code == Code.SERVER_ERROR:
-            hold(ctx, outage(fault.message))  # it is not the submissions alone
+            hold(ctx, outage(fault.message))  # not only submissions fail: the server is down
 
 
 async def _over(ctx: Context, pause: Pause) -> bool | None:
-    """Whether it is over; None: nothing that is free can tell."""
+    """Whether the pause is over; None: no free question can tell."""
     if pause.rule.one_inbox:
         place = ctx.places.get(pause.inbox)
-        # Of one that is configured no more, its next song tells.
+        # If the inbox is no longer configured, its next song meets the fault again, or not.
         well = place is None or await _folders_are_well(ctx, pause, place)
         if well:
             await own_trouble.wake_all(ctx)
@@ -74,7 +74,7 @@ async def _over(ctx: Context, pause: Pause) -> bool | None:
     match pause.code:
         case Code.AUTH | Code.SERVER | Code.SERVER_ERROR:
             await _answer(ctx, pause, ctx.api.check_key, ctx.api.is_here)
-            # Questions may be answered while every submission fails.
+            # A server may answer questions and fail every submission.
             return None if pause.code == Code.SERVER_ERROR else True
         case Code.ENDPOINT:
             return await _answer(ctx, pause, ctx.api.is_here, ctx.api.check_key) or None
@@ -93,11 +93,11 @@ async def _over(ctx: Context, pause: Pause) -> bool | None:
 async def _answer(
     ctx: Context, pause: Pause, ask: Callable[[], Awaitable[T]], other: Callable[[], Awaitable[Any]]
 ) -> T | None:
-    """What `ask` gives; None where it has no answer for long, and `other` has one.
+    """The result of `ask`; None where `ask` has had no answer for long and `other` gets one.
 
-    One call of an API may be broken for good while all else works: paid jobs, and songs that could
-    be separated, must not wait for its end. In turn, then: a server that is down gets no more
-    questions for that. Raises what the one that is asked does.
+    One call of an API may be broken for good while all others work: paid jobs and waiting songs
+    must not wait for it. The two calls take turns, so that a server that is down gets no more
+    questions than before. Raises what the call raises.
     """
     unanswered = ctx.gate.unanswered
     since, times = unanswered.get(pause.code, (pause.since, 0))
@@ -106,7 +106,7 @@ async def _answer(
     try:
         if times >= _IN_VAIN and times % 2 == _IN_VAIN % 2:
             await other()
-            found, times = None, _IN_VAIN - 1  # the next one is the first one again
+            found, times = None, _IN_VAIN - 1  # the next call is `ask` again
         else:
             found, times = await ask(), 0
     except RetryLater as fault:
@@ -118,7 +118,7 @@ async def _answer(
 
 
 async def _has_credit(ctx: Context, pause: Pause) -> bool | None:
-    """Whether what is left is enough for one of the songs that wait."""
+    """Whether the credit is enough for one of the waiting songs; None: the API can't tell."""
     if not ctx.api.tells_credit:
         return None
     balance = await _answer(ctx, pause, ctx.api.balance, ctx.api.is_here)
@@ -142,7 +142,7 @@ async def _folders_are_well(ctx: Context, pause: Pause, place: Place) -> bool:
     if pause.code == Code.DISK:
         await demand_staging(place)
         await own_trouble.rehearsal(ctx, place).of_place(place)
-        if place.unlisted is not None:  # no write shows that something can't be read
+        if place.unlisted is not None:  # writing does not show whether a folder can be listed
             await place.demand(require_listed, place.unlisted)
         return True
     if pause.code == Code.ROOM:

@@ -1,7 +1,7 @@
-"""Asks for each remote job the moment that is due, independent of the pool's turns.
+"""Starts the poll of each remote job when it is due, independent of the pool's turns.
 
-A slot stands empty from a job's end until it is seen: the turns, which a storm of files stretches,
-are too coarse for that.
+A slot stands empty from a job's end until a poll sees it. The pool's turns, which take longer when
+many files arrive, are too coarse for that.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from stemwatch.workers.pool.lanes import Lanes
 
 
 class Asking:
-    """Starts polls in the lane POLL for as long as `run` runs."""
+    """Starts the due polls in the lane POLL while `run` runs."""
 
     def __init__(self, ctx: Context, lanes: Lanes) -> None:
         self._ctx = ctx
@@ -37,7 +37,7 @@ class Asking:
                     await self._changed.wait()
 
     def _ask(self) -> float | None:
-        """Start what is due; seconds until there may be more, None: only an event can tell."""
+        """Start the due polls. Returns the seconds until the next one; None: wait for an event."""
         ctx, lane = self._ctx, self._lanes[POLL]
         while True:
             if not lane.free or ctx.gate.closed(POLL):
@@ -46,7 +46,7 @@ class Asking:
             if due is None:
                 return None
             now = ctx.clock()
-            # Submissions come first: polls leave them their part of the requests of a minute.
+            # Polls leave requests for submissions, one for each slot.
             wait = max(due - now, ctx.requests.delay(spare=ctx.slots.most))
             if wait > 0.0:
                 return wait

@@ -1,4 +1,4 @@
-"""After a start: what an earlier run left undecided, and what it was told to wait for."""
+"""Recovery at the start: unanswered submissions, reserved space and waits of an earlier run."""
 
 from __future__ import annotations
 
@@ -10,28 +10,30 @@ from stemwatch.workers.pool.outcome import pause, reject
 
 
 async def recover(ctx: Context) -> None:
-    """An intent without an answer may have been charged.
+    """Recover what an earlier run left undecided, and take over what it was told to wait for.
 
-    Where the API can tell, it is asked (the lane CONFIRM); elsewhere a person decides.
+    A submission without an answer may have been charged. Where the API lists its jobs, the lane
+    CONFIRM asks it; elsewhere the song goes to quarantine, where a person decides.
     """
     for job in [] if ctx.api.lists_jobs else await mine(ctx, JobState.SUBMITTING):
         fault = Unconfirmed(
             "stemwatch was stopped between sending the last bytes and reading the answer."
         )
         await reject(ctx, job, fault)
-    # Disks, permissions, the installation, or stemwatch itself. Not the word of a server.
+    # Faults that a person may have mended before the start: disks, permissions, the installation,
+    # stemwatch itself. A server's Retry-After is not among them.
     await ctx.journal.wake(ctx.owner, [code for code in Code if code.rule.mended])
     await _keep_room(ctx)
     await _keep_waiting(ctx)
 
 
 async def mine(ctx: Context, state: JobState) -> list[Job]:
-    """Jobs in this state that are ours to move."""
+    """The jobs in this state that this service, or this `split`, owns."""
     return [job for job in await ctx.journal.in_states((state,)) if job.owner == ctx.owner]
 
 
 async def _keep_room(ctx: Context) -> None:
-    """What is to be fetched has its room before anything is paid for, however long it waits."""
+    """Reserve disk space for all stems to be fetched, before another song is paid for."""
     last = 0
     while page := await ctx.journal.in_states((JobState.SEPARATED,), after=last):
         for job in page:
@@ -41,10 +43,10 @@ async def _keep_room(ctx: Context) -> None:
 
 
 async def _keep_waiting(ctx: Context) -> None:
-    """A restart is no way round a Retry-After: what a 429 held back stays held."""
+    """Begin the pause of a 429 again: a restart must not cut a Retry-After short."""
     longest = ctx.timing.retry_after_max
     asked = await ctx.journal.held_until(Code.RATE_LIMITED, ctx.owner)
-    # Bounded: a clock that was wrong at the start must not hold what is paid for.
+    # At most `longest`: a wrong clock must not hold paid jobs for good.
     waits = {state: min(until - ctx.now(), longest) for state, until in asked.items()}
     if (wait := max(waits.values(), default=0.0)) > 0:
         message = "the server asked for time (429) before stemwatch was started again."

@@ -1,4 +1,4 @@
-"""What is left to do: for those who wait for the end, `run --once` and `split`."""
+"""Whether work remains, for callers that wait for the end: `run --once` and `split`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from stemwatch.workers.pool import claims
 from stemwatch.workers.pool.claims import Claims
 from stemwatch.workers.pool.lanes import Lanes
 
-_TRIES = 3  # of a pause that may pass before nobody waits for its end any more
+_TRIES = 3  # after so many failed tries of a pause, its end is no longer waited for
 
 
 class Left:
-    """Looks at the lanes, at what is watched, and at the journal."""
+    """Tells what work remains, from the lanes, the scheduled polls and the journal."""
 
     def __init__(self, ctx: Context, lanes: Lanes, claims: Claims) -> None:
         self._ctx = ctx
@@ -29,15 +29,15 @@ class Left:
         return not left and self._same_since(ended)
 
     async def only_what_waits(self) -> bool:
-        """Whether what is left waits for a person (a key, credit, room) or for another day."""
+        """Whether all remaining work waits for a person (key, credit, space) or for another day."""
         ctx, ended = self._ctx, self._lanes.ended
         if self._lanes.busy:
             return False
-        # Also one that was only just taken up, and that nobody asks for yet.
+        # A remote job may be in the journal whose polls are not scheduled yet.
         under_way = len(ctx.polls) > 0 or await self._claims.any_left([JobState.SEPARATING])
         if under_way and not ctx.gate.closed(POLL):
-            return False  # what is paid for goes on, whatever holds back the rest
-        for name in (CONFIRM, FETCH, FILE):  # also between its last poll and its download
+            return False  # paid jobs go on, whatever holds the others back
+        for name in (CONFIRM, FETCH, FILE):  # a job may be between its last poll and its download
             if await self._claims.left(name):
                 return False
         held = [p for p in ctx.gate.pauses if p.code != Code.RATE_LIMITED]
@@ -50,8 +50,8 @@ class Left:
         return not await self._claims.affordable_left() and self._same_since(ended)
 
     def _same_since(self, ended: int) -> bool:
-        """Whether no step began or ended since so many had.
+        """Whether no step began or ended since `ended` steps had ended.
 
-        A song that goes on while the journal is asked may be seen in none of its states.
+        While the journal answers, a song may move on, so that no query sees it.
         """
         return not self._lanes.busy and self._lanes.ended == ended

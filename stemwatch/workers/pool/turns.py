@@ -1,6 +1,7 @@
-"""The bounded pool: a lane for each kind of step, a seat before a claim, one step at a time.
+"""`Pool`: each of its turns fills the free seats of the lanes with songs from the journal.
 
-What waits is in the journal, never in a task: 20,000 files waiting cost what three cost.
+A seat is taken before a song is claimed for it. Waiting songs are in the journal, never in tasks:
+20,000 of them cost no more than three.
 """
 
 from __future__ import annotations
@@ -28,16 +29,17 @@ from stemwatch.workers.pool.remaining import Left
 from stemwatch.workers.steps.own_trouble import look
 from stemwatch.workers.steps.table import STEPS
 
-_SHORTEST_TURN = 0.02  # seconds; the first one after a rest is at once
-_POLLS = 8  # at once: as many as the API's client has connections
-_ADOPTED = 1000  # at once
-_FETCHES = 3  # songs downloaded at once beside uploads; without any, twice as many
+_SHORTEST_TURN = 0.02  # seconds between two turns; the first one after a rest begins at once
+_POLLS = 8  # polls at once: as many as the API's client has connections
+_ADOPTED = 1000  # remote jobs that one turn adopts
+_FETCHES = 3  # songs that are downloaded at once beside uploads; without uploads, twice as many
 
 
 async def _together(*looks: Awaitable[None]) -> None:
-    """All of it, even where one fails: their questions to the journal are one trip to its thread.
+    """Await all `looks`, even where one fails, and raise the first fault.
 
-    A lane that was still being filled when the next turn fills it would start a job twice.
+    Together, their queries are one trip to the journal's thread. All must have ended: a lane that
+    is still being filled when the next turn begins would start a job twice.
     """
     for fault in await asyncio.gather(*looks, return_exceptions=True):
         if fault is not None:
@@ -59,22 +61,22 @@ class Pool:
         self._left = Left(ctx, self._lanes, self._claims)
         self._forgetting = Forgetting(ctx)
         self._probes: dict[str | None, asyncio.Task[None]] = {}  # one at a time for each inbox
-        self._looks: dict[str, asyncio.Task[None]] = {}  # at folders that take nothing
+        self._looks: dict[str, asyncio.Task[None]] = {}  # by folder that refuses files
         self._wake, self._hurry = asyncio.Event(), asyncio.Event()
-        self._news = True  # somebody else than a step of ours woke us, or time did
-        self._held = False  # a pause held something back at the last turn
+        self._news = True  # something other than our own steps woke the pool, or a timeout did
+        self._held = False  # there was a pause at the last turn
         self._stopping = False
         self._turned: float | None = None  # when the turn under way began
         ctx.bell.answered_by(self)
 
     async def recover(self) -> None:
-        """After a start: what an earlier run left undecided, or waiting."""
+        """Take over what an earlier run left undecided or waiting; call it once, before `run`."""
         await self._claims.recall()
         await recover(self.ctx)
 
     async def run(self) -> None:
-        """Work until `stop`. Raises JournalFault when nothing can be remembered any more."""
-        # Its fault is the pool's: nobody else would ever ask for the jobs that are paid for.
+        """Work until `stop`. Raises JournalFault when the journal can't be written any more."""
+        # A fault that ends the polling ends the pool: else paid jobs would never be asked for.
         asking = supervised(self._asking.run(), self._lanes.fail, name="polls")
         try:
             await self._turns()
@@ -98,14 +100,14 @@ class Pool:
             except TimeoutError:
                 self._news = True
             await asyncio.sleep(turned + max(_SHORTEST_TURN, took) - self.ctx.clock())
-            # Thousands of files that are taken in at once must not be a turn each: in a storm,
-            # turns get a fifth of the time. A slot, a seat or the line that is free can't wait.
+            # Thousands of files that arrive at once must not cost a turn each: turns then take at
+            # most a fifth of the time. A free slot or seat, or an idle line, ends the wait.
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, turned + 5 * took - self.ctx.clock())):
                     await self._hurry.wait()
 
     def wake(self) -> None:
-        """See `bell.Listener`, for these three."""
+        """See `bell.Listener`, also for `added` and `hurry`."""
         self._news = True
         self._wake.set()
 
@@ -118,7 +120,7 @@ class Pool:
         self._wake.set()
 
     def standstill(self) -> float:
-        """Seconds that the turn under way has taken; 0 between turns."""
+        """Seconds since the turn under way began; 0 between turns."""
         return 0.0 if self._turned is None else self.ctx.clock() - self._turned
 
     async def idle(self) -> bool:
@@ -126,7 +128,7 @@ class Pool:
         return await self._left.nothing()
 
     async def stuck(self) -> bool:
-        """Whether what is left waits for a person (a key, credit, room) or for another day."""
+        """Whether all remaining work waits for a person (key, credit, space) or for another day."""
         return await self._left.only_what_waits()
 
     @property
@@ -136,13 +138,14 @@ class Pool:
 
     @property
     def moves(self) -> int:
-        """A number that grows while work goes on: steps that ended, bytes that went through."""
+        """A number that grows while work makes progress: steps that ended, bytes transferred."""
         return self._lanes.ended + self.ctx.progress.changes
 
     async def stop(self, patience: float, costly: float = 0.0) -> None:
-        """Drain: what can't cost stops at once, a submission that may is waited for.
+        """Drain the lanes: polls and downloads stop, a submission that may cost is waited for.
 
-        In seconds: all of it `patience`, an answer that may have been paid for also `costly`."""
+        It takes `patience` seconds at most; `costly` seconds for an answer that may be charged.
+        """
         self._stopping = True
         self._wake.set()
         for task in (*self._probes.values(), *self._looks.values()):
@@ -150,20 +153,20 @@ class Pool:
         await self._lanes.drain(patience, costly)
 
     def abort(self) -> None:
-        """A second signal: stop now; the next start sorts out what that leaves."""
+        """Cancel all steps now (a second signal). The next start recovers what that leaves."""
         self._lanes.abort()
 
     # -- one turn --------------------------------------------------------------------------
 
     async def _turn(self) -> float | None:
-        """Fill the free seats; returns the seconds until there may be more to do."""
+        """Fill the free seats. Returns the seconds until there may be more to do, or None."""
         ctx = self.ctx
         try:
-            # Also when only the inbox's rounds or a probe met it: nothing is remembered any more.
+            # A broken journal ends the pool, also when only the inbox's rounds or a probe met it.
             ctx.journal.require_sound()
             self._probe_pauses()
             held = bool(ctx.gate.pauses)
-            # One time for the whole turn: what is not due for a claim has to be due later.
+            # One time for the whole turn: a job that is not due for the claims is due later.
             now = ctx.now()
             self._unseen.turn(now, everything=self._news or held or self._held)
             self._news = False
@@ -191,7 +194,7 @@ class Pool:
                 self._looks[folder] = supervised(look(self.ctx, folder), self._lanes.fail)
 
     async def _adopt(self) -> None:
-        """Remote jobs that nobody watches: found at the start, or brought back by `retry`."""
+        """Schedule polls for remote jobs that have none: after a start, or after a `retry`."""
         if not self._unseen.take(POLL):
             return
         found = await self.ctx.journal.claim(
@@ -199,8 +202,8 @@ class Pool:
             now=math.inf,
             owner=self.ctx.owner,
             limit=_ADOPTED,
-            # One that was watched when the journal was asked may have ended when its answer comes:
-            # with a slot held for it again, that slot would be lost for good.
+            # A job that is watched now may have ended when the journal's answer comes. A slot that
+            # is then held for it again would be lost for good.
             busy=self._watched(),
         )
         for job in found:
@@ -216,15 +219,15 @@ class Pool:
             self._unseen.more(POLL)
 
     def _watched(self) -> set[int]:
-        """The jobs that are at the remote, or on their way there, as far as this run knows."""
+        """The ids of the jobs that this run knows to be at the remote, or on their way there."""
         return {*self.ctx.polls, *self._lanes[POLL].tasks, *self._lanes[SUBMIT].tasks}
 
     async def _fill(self, name: str, seats: int) -> None:
         if seats <= 0 or not self._unseen.take(name):
             return
         lane = self._lanes[name]
-        # What is being submitted is `submitting` too, or soon will be: only the rest has to be
-        # asked about. Looked at before and after: uploads begin while the journal answers.
+        # A song in the lane SUBMIT may be `submitting` as well, and is not one to be confirmed.
+        # `uploads` is read before and after: uploads begin while the journal answers.
         uploads = self._lanes[SUBMIT].tasks if name == CONFIRM else {}
         busy, working = [*lane.tasks, *uploads], list(lane.jobs.values())
         found = await self._claims.next(name, seats, busy=busy, working=working)
@@ -235,9 +238,9 @@ class Pool:
             self._unseen.more(name)
 
     async def _fill_fetch(self) -> None:
-        """Downloads; a single one where only that can tell whether the storage is back."""
+        """Start downloads; a single one as the trial of a pause for the storage."""
         ctx, lane = self.ctx, self._lanes[FETCH]
-        # Downloads beside uploads hold up the next job; when there are none, they are the last.
+        # Downloads slow the uploads down, and so the next jobs. Without uploads they may be more.
         lane.seats = _FETCHES if self._lanes[SUBMIT].tasks else 2 * _FETCHES
         trial = ctx.gate.trial(FETCH)
         if not trial:
@@ -247,10 +250,10 @@ class Pool:
             for held in trial if lane.tasks else ():
                 ctx.gate.tried(held)
             if not lane.tasks and not await self._claims.left(FETCH):
-                ctx.gate.storage_answered(ctx.clock())  # nothing is left to try it with
+                ctx.gate.storage_answered(ctx.clock())  # no download is left that could try
 
     async def _fill_submit(self) -> None:
-        """Uploads for the free slots, and ahead of those that are about to be free."""
+        """Start uploads for free slots, and ahead of slots that will be free; or a single trial."""
         ctx, lane = self.ctx, self._lanes[SUBMIT]
         lane.seats = 2 * ctx.slots.most  # a reload may have changed it
         if trial := ctx.gate.trial():
@@ -264,7 +267,7 @@ class Pool:
         await self._start_uploads(min(lane.free, ctx.ahead.room()))
 
     async def _start_uploads(self, seats: int) -> None:
-        """Songs that today's budget allows, if there are any."""
+        """Start up to `seats` uploads of songs that the budget allows."""
         ctx, lane = self.ctx, self._lanes[SUBMIT]
         if seats <= 0:
             return
@@ -279,7 +282,7 @@ class Pool:
             await self._forgetting.now_and_then()
 
     def _until_due(self) -> float | None:
-        """Seconds until something happens by itself; None: only an event can change anything."""
+        """Seconds until time alone gives the pool something to do; None: only an event can."""
         ctx, now = self.ctx, self.ctx.clock()
         times = [ctx.gate.next_due(), ctx.troubles.next_due(), ctx.slots.next_rise()]
         if self._lanes[SUBMIT].free:

@@ -1,8 +1,8 @@
-"""An original that can't be moved to where it belongs: it waits, and is never given up.
+"""Postpones the move of an original that can't reach its folder. It is never given up.
 
-All that is worth anything has happened before: the stems are delivered, or the reason is known. So
-there is no last try and no other state to go to. It is tried again after longer and longer waits,
-told once, listed by `status`, and nobody else waits for it.
+By then the stems are delivered, or the reason for the quarantine is known. So there is no last try
+and no other state to go to: the move is tried again after growing waits, reported once, listed by
+`status`, and holds up nobody.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from stemwatch.workers.steps import own_trouble
 async def postpone(
     ctx: Context, job: Job, fault: StemwatchError, seconds: float | None = None
 ) -> None:
-    """Note what kept the original of `job` where it is, and when it is tried again.
+    """Note in the journal why the original of `job` was not moved, and when to try again.
 
-    `seconds` until then; None: longer each time, unless a look at its folder is going to wake it.
+    `seconds` is the wait. None: it grows with each try; or it is `unfiled_max` where the job's
+    folder refuses files, since a look at that folder wakes the job.
     """
     before = job.unfiled
     tries = 1 if before is None else before.tries + 1
     now = Unfiled(fault.code, fault.message, fault.hint, tries)
-    if before is not None and before.code == WANTED_BACK:  # what was asked for meanwhile stays so
+    if before is not None and before.code == WANTED_BACK:  # keep the request of `retry`
         now = before._replace(tries=tries)
     if seconds is None:
         seconds = wait(ctx, fault, tries)
@@ -35,7 +36,7 @@ async def postpone(
         job,
         unfiled=now,
         not_before=ctx.now() + seconds,
-        updated_at=job.updated_at,  # when it came into quarantine: its reason tells that time
+        updated_at=job.updated_at,  # the time of its quarantine, which the reason file shows
     )
     told = {"code": now.code, "message": now.message, "hint": now.hint or None}
     new = before is None or (before.code, before.message) != (now.code, now.message)
@@ -44,7 +45,7 @@ async def postpone(
 
 
 def wait(ctx: Context, fault: StemwatchError, tries: int) -> float:
-    """Seconds until the next try; longer each time, an hour at last."""
+    """Seconds until the next try; longer each time, at most `unfiled_max`."""
     if isinstance(fault, RetryLater) and fault.after is not None:
         return min(fault.after, ctx.timing.unfiled_max)
     return full_jitter(tries, ctx.timing.disk_recheck, ctx.timing.unfiled_max, ctx.rng)

@@ -1,7 +1,7 @@
-"""The other side of the webhook door: a call that is ours wakes the poll of its job, no more.
+"""Receives webhook calls: checks the signature, then has the job polled at once.
 
-No I/O: the answer to a call leaves within milliseconds. What a call says is not believed; the job
-is asked for with the key.
+No I/O, so that a call is answered within milliseconds. A call's content is not trusted: the job's
+state comes from the poll, which is made with the key.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from stemwatch.workers.context import Context
 
 
 class Callbacks:
-    """Receives calls. `secrets` gives those that are valid now; `counts` how calls were judged."""
+    """Receives calls. `secrets` gives the valid secrets; `counts` counts calls by judgement."""
 
     def __init__(
         self, ctx: Context, secrets: Callable[[], Sequence[str]], scheme: str | None
@@ -26,9 +26,9 @@ class Callbacks:
         self.counts: Counter[str] = Counter()
 
     def receive(self, headers: Mapping[str, str], body: bytes) -> int:
-        """The HTTP status to answer: 200, 400 (old, or not a callback) or 401 (forged).
+        """Judge a call and return the HTTP status: 200, 400 (old, or no callback) or 401 (forged).
 
-        `headers` with lower-case names, `body` as it came.
+        `headers` has lower-case names; `body` is the request's body, unchanged.
         """
         ctx = self._ctx
         try:
@@ -45,11 +45,12 @@ class Callbacks:
             self.counts["taken"] += 1
             ctx.bell.wake()
         else:
-            self.counts["unknown"] += 1  # twice, somebody else's, or quicker than our own answer
+            # A repeated call, another client's job, or a call that came before our own answer.
+            self.counts["unknown"] += 1
         return 200
 
     def _refuse(self, how: str, status: int, fault: Forged | Stale) -> int:
         self.counts[how] += 1
-        if self.counts[how] == 1:  # once: whoever knows the address could fill the log
+        if self.counts[how] == 1:  # only once, or anybody who knows the address could fill the log
             log.warning("webhook.refused", code=fault.code, message=fault.message)
         return status

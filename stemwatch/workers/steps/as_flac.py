@@ -1,4 +1,4 @@
-"""A song that is too large for the API, in a smaller form that sounds the same to the last bit."""
+"""Converts a WAV that is too large for the API to FLAC, which is smaller and lossless."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ _PREFIX = "upload-"
 
 @asynccontextmanager
 async def as_flac(ctx: Context, job: Job, fault: TooLarge) -> AsyncIterator[Upload]:
-    """The WAV of `job` as FLAC, in the state directory for as long as this is open.
+    """Yield the WAV of `job` as FLAC; the file is in the state directory until the block ends.
 
-    Raises `fault` where that is impossible or of no use, PauseService for a full disk.
+    Raises `fault` where the song is no such WAV or its FLAC is too large as well, PauseService
+    where the disk is full.
     """
     if job.codec not in _LOSSLESS:
         raise fault
@@ -35,11 +36,11 @@ async def as_flac(ctx: Context, job: Job, fault: TooLarge) -> AsyncIterator[Uplo
                 raise fault
             instead_of = job.identity.size
             log.info("job.converted", **job.named, bytes=upload.size, instead_of=instead_of)
-            # No fault of what is done with it is caught here: an OSError after the paid call, taken
-            # for a full disk, would have the song submitted, and paid for, again.
+            # No `except` encloses the `yield`: an OSError after the paid call would be taken for a
+            # full disk, and the song would be submitted, and paid for, again.
             yield upload
         finally:
-            with suppress(OSError):  # only read from: nothing can be lost, but the answer could
+            with suppress(OSError):  # it was only read; a fault here would hide the API's answer
                 os.close(upload.fd)
     finally:
         with suppress(OSError):
@@ -47,9 +48,9 @@ async def as_flac(ctx: Context, job: Job, fault: TooLarge) -> AsyncIterator[Uplo
 
 
 async def _convert(ctx: Context, job: Job, path: str) -> Upload:
-    """Write the FLAC to `path` and open it. Raises PauseService for a full disk."""
+    """Write the FLAC to `path` and open it. Raises PauseService where the disk is full."""
     try:
-        # A sum of one is that one: integer samples come out as they went in.
+        # A mix of a single input leaves its integer samples unchanged.
         await ctx.audio.mix([job.path], path, "flac")
         fd = await asyncio.to_thread(os.open, path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as trouble:
@@ -63,7 +64,7 @@ async def _convert(ctx: Context, job: Job, path: str) -> Upload:
 
 
 def clean(folder: str) -> None:
-    """Remove what a kill left; before the first job is submitted."""
+    """Remove the files that a killed run left in `folder`, before the first job is submitted."""
     with durable.disk_faults(folder):
         for name in os.listdir(folder):
             if name.startswith(_PREFIX) and name.endswith(".flac"):

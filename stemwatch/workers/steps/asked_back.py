@@ -1,7 +1,7 @@
-"""quarantined -> where it was: `retry` asked for a song whose original could not be moved yet.
+"""quarantined -> back at work: `retry` asked for a song whose original is not moved yet.
 
-The command is another process. It must not touch a file that this one may be moving, so it asks,
-and the song goes on from where it lies.
+The command is another process, which must not touch a file that the service may be moving. So it
+leaves a request in the journal, and the service takes the song up where it lies.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from stemwatch.workers.context import Context
 
 
 async def asked_back(ctx: Context, job: Job) -> Job | None:
-    """The job back at work; None where nobody asked for it, or it can't be now."""
+    """Return the job back at work; None where `retry` did not ask for it, or it can't be now."""
     if job.state is not JobState.QUARANTINED or job.unfiled is None:
         return None
     if job.unfiled.code != WANTED_BACK:
@@ -25,13 +25,13 @@ async def asked_back(ctx: Context, job: Job) -> Job | None:
     try:
         found = Identity.of(await asyncio.to_thread(os.lstat, job.path))
     except OSError:
-        return None  # gone, or its disk is away: whoever files it finds out
+        return None  # gone, or its disk is away: the step that files it finds out
     if (found.size, found.mtime_ns) != (job.identity.size, job.identity.mtime_ns):
         return None
     try:
         moved = await _resumed(ctx, job, found)
     except AlreadyPaid:
-        return None  # its content is separated as another job: asked again when that is over
+        return None  # another job separates its content; tried again when that has ended
     ctx.troubles.forget(job.id)
     log.info("job.retried", **job.named, id=job.id, state=str(moved.state))
     return moved
@@ -39,7 +39,7 @@ async def asked_back(ctx: Context, job: Job) -> Job | None:
 
 async def _resumed(ctx: Context, job: Job, found: Identity) -> Job:
     if not job.sha256 or job.duration is None:
-        # It was refused before it was measured: the intake has to look at it again.
+        # It was refused before its length was known: the intake has to read it again.
         return await ctx.journal.advance(job, JobState.GONE, "retried: looked at again")
     fields = {**resumed_fields(job), "identity": found}
     return await ctx.journal.advance(job, resume_state(job), "retried", **fields)

@@ -1,7 +1,8 @@
-"""submitting -> separating or queued: was a submission taken whose answer nobody read?
+"""submitting -> separating or queued: finds out whether an unanswered submission was accepted.
 
-Where the API lists its jobs it is asked before anything else. Found: the job is adopted. Absent,
-twice and some time apart (a request may still be under way to it): submitted again. Never both.
+Where the API lists its jobs, the list is searched for the submission. If it is there, the job is
+adopted. If it is absent twice, some time apart since a request may still be under way, the song is
+submitted again.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ NOT_LISTED = Code.NOT_LISTED
 
 
 async def reconcile(ctx: Context, job: Job) -> Job:
-    """One look. Returns the job as `separating` or `queued`.
+    """Search the API's list once. Returns the job as `separating` or `queued`.
 
-    Raises RetryLater where it has to be looked for again, Unconfirmed where nobody can tell.
+    Raises RetryLater where a second search is needed, Unconfirmed where no search is possible.
     """
     if job.idempotency_key is None:
         raise Unconfirmed("the journal holds no key to look for it with.")
@@ -30,7 +31,7 @@ async def reconcile(ctx: Context, job: Job) -> Job:
     if found is not None:
         log.info("job.found", **job.named, remote_id=found.remote_id)
         separating = await confirm(ctx, job, found)
-        # Its upload gave its room back, or was an earlier run's.
+        # The upload gave its reservation back, or belonged to an earlier run.
         ctx.space.reserve(separating)
         ctx.slots.hold(job.id)
         ctx.progress.stage(job.id, job.name, SEPARATING, ctx.polls.estimate.typical)

@@ -1,4 +1,4 @@
-"""What both ways to a result share: mixes, tags, the sidecar, and the folder in the outbox."""
+"""What `fetch` and `reuse` share: mixes, tags, the sidecar, publishing the folder."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def parent_of(job: Job) -> str:
 
 
 async def published(ctx: Context, job: Job) -> str | None:
-    """The folder that this very job published before a crash, if it did."""
+    """The folder that this same job published before a crash, or None."""
     folder = await asyncio.to_thread(
         delivery.find_published,
         parent_of(job),
@@ -45,7 +45,10 @@ async def published(ctx: Context, job: Job) -> str | None:
 
 
 async def add_mixes(ctx: Context, job: Job, staging: Staging) -> None:
-    """Make the mixes that are not staged yet, from the stems, without changing their levels."""
+    """Make the configured mixes that are not staged yet from the staged stems.
+
+    Raises PauseService for a fault of the disk.
+    """
     have = {stem.id for stem in staging.stems}
     for mix, sources in job.options.mixes.items():
         if mix in have:
@@ -60,11 +63,12 @@ async def add_mixes(ctx: Context, job: Job, staging: Staging) -> None:
 
 
 async def tag(ctx: Context, job: Job, staging: Staging, stem: str) -> None:
-    """Copy the song's tags and cover; tags are a courtesy and never hold up a delivery.
+    """Copy the song's tags and cover into the staged `stem`.
 
-    Nor does an original that was taken away meanwhile: what faults here is the outbox's. One on a
-    share that is away is not even asked for: where that hangs, so would the helper. Where tags end
-    the helper, the stem may be half written: RetryLater, and then it is left without them.
+    Tags are a courtesy and never hold up a delivery, nor does an original that was taken away: a
+    disk fault raised here is the outbox's. An original on a share that is away is not opened, since
+    the helper would hang with the share. Tags that crash or hang the helper may leave a stem half
+    written: raises RetryLater, and the next try leaves the song's stems untagged.
     """
     if job.id in ctx.memory.untagged:
         return
@@ -87,7 +91,7 @@ async def tag(ctx: Context, job: Job, staging: Staging, stem: str) -> None:
 
 
 def _without_tags(ctx: Context, job: Job, stem: str, fault: Exception) -> RetryLater:
-    """The helper crashed over the tags, or came to no end with them."""
+    """The fault for tags that crashed the helper or took it too long; notes the job as untagged."""
     ctx.memory.untagged.add(job.id)
     why = fault.message if isinstance(fault, Reject) else "it takes too long."
     note = f"the tags cost the helper its life: {why} The stem is fetched again, without them."
@@ -104,7 +108,10 @@ async def publish(
     reused_from: str | None = None,
     **changes: Any,
 ) -> Job:
-    """Show the staged files as the song's folder and commit `delivered`."""
+    """Publish the staged files as the song's folder and commit `delivered`. Returns the job.
+
+    `changes` are fields of the job that are known only now.
+    """
     told = job.evolve(**changes)
 
     def describe(stems: Sequence[StemFile]) -> dict[str, Any]:
@@ -127,7 +134,7 @@ async def publish(
         job.sha256,
         describe,
     )
-    # If its mount went away meanwhile, this lies below the mount point, and is delivered anew.
+    # If the mount went away meanwhile, the folder lies below the mount point: deliver again.
     await ctx.place_of(job).demand_outbox()
     return await record(ctx, job, folder, reused_from=reused_from, **changes)
 
@@ -135,7 +142,7 @@ async def publish(
 async def record(
     ctx: Context, job: Job, folder: str, *, reused_from: str | None = None, **changes: Any
 ) -> Job:
-    """Commit that the folder is there, and tell it."""
+    """Commit `delivered` with the published folder, and log it. Returns the job."""
     delivered = await ctx.journal.advance(
         job,
         JobState.DELIVERED,

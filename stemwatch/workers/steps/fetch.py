@@ -1,4 +1,4 @@
-"""separated -> delivered: download the stems, verify them, and show the song's folder whole."""
+"""separated -> delivered: downloads the stems, verifies them and publishes the song's folder."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ from stemwatch.workers.context import Context
 from stemwatch.workers.progress import DELIVERING, DOWNLOAD
 from stemwatch.workers.steps import deliver
 
-_TYPICAL = {"wav": 176_400, "flac": 110_000, "mp3": 40_000}  # bytes a second, for the bars
+# Typical bytes per second of one stem, for the progress bars.
+_TYPICAL = {"wav": 176_400, "flac": 110_000, "mp3": 40_000}
 
 
 async def fetch(ctx: Context, job: Job) -> Job:
     """Download, verify, tag, mix and publish; returns the job as `delivered`.
 
-    Parts that were committed before a crash or a retry are kept. Raises Reject, RetryLater or
-    PauseService with everything that is whole still staged.
+    Stems that are whole stay staged after a crash or a fault, and are not downloaded again. Raises
+    Reject, RetryLater or PauseService.
     """
-    ctx.space.reserve(job)  # one that `retry` brought back has none yet
+    ctx.space.reserve(job)  # a job that `retry` brought back has no reservation yet
     remote = ctx.memory.fresh.pop(job.id, None)
-    # What this very run has just seen done was never published: the outbox need not be listed.
+    # A job that this run has just seen done was never published: the outbox need not be listed.
     if remote is None and (folder := await deliver.published(ctx, job)) is not None:
-        # The call that published it was killed, or its disk failed, before it had tidied up.
+        # The run that published it was killed, or its disk failed, before the staging was removed.
         left = os.path.join(job.outbox, HIDDEN, _token(job))
         await asyncio.to_thread(remove_staging, left)
         return await ctx.unbroken(deliver.record(ctx, job, folder))
@@ -44,12 +45,12 @@ async def fetch(ctx: Context, job: Job) -> Job:
 
 
 def _token(job: Job) -> str:
-    """Names the separation: stems of two remote jobs must never end up in one folder."""
+    """The staging's name, unique to the remote job: stems of two never end up in one folder."""
     return f"{job.id}-{hashlib.sha256((job.remote_id or '').encode()).hexdigest()[:12]}"
 
 
 def _staged(job: Job) -> tuple[Staging, list[str]]:
-    """Where the result is made, and which stems it does not hold yet."""
+    """The job's staging, and the names of the stems that it does not hold yet."""
     staging = Staging(job.outbox, _token(job), job.options.format)
     return staging, [stem for stem in STEMS[job.options.stems] if staging.recover(stem) is None]
 
@@ -71,11 +72,14 @@ async def _download_all(
 
 
 async def _addresses(ctx: Context, job: Job) -> RemoteJob:
-    """The remote job, asked for again: the addresses of its stems are good for an hour only."""
+    """Ask for the remote job again, since the URLs of its stems expire after an hour.
+
+    Raises Reject where the separation failed or is unknown, RetryLater while the API is held.
+    """
     if job.remote_id is None:
         raise Reject("the journal holds no remote id for it.", code=Code.JOB_LOST)
     if (held := ctx.gate.closed(POLL)) is not None:
-        # Its storage may be well while the API is down, but only the API has the addresses.
+        # The storage may be up while the API is down, but only the API gives the URLs.
         raise RetryLater(
             held.message, code=Code.HELD, counts=False, after=ctx.gate.seconds_left(held.code)
         )
@@ -95,7 +99,7 @@ async def _addresses(ctx: Context, job: Job) -> RemoteJob:
 async def _download(
     ctx: Context, job: Job, staging: Staging, stem: str, url: str, received: deliver.Received
 ) -> int:
-    """One stem: streamed into its part, verified, tagged, committed. Returns its bytes."""
+    """Download one stem into its part, verify, tag and commit it. Returns its size in bytes."""
     limit = space.needed_bytes(job.duration or 600.0, Options(1, job.options.format)) * 3
     part = staging.part(stem)
     counted = ctx.counters.received.transfer()
@@ -120,11 +124,11 @@ async def _download(
         _judge_storage(ctx, fault, began)
         raise
     finally:
-        with durable.disk_faults(staging.outbox):  # shares tell here what they could not write
+        with durable.disk_faults(staging.outbox):  # network shares report failed writes at close
             await asyncio.to_thread(os.close, fd)
     _storage_answered(ctx, began)
     try:
-        with durable.disk_faults(staging.outbox):  # a part that can't be read is the disk's fault
+        with durable.disk_faults(staging.outbox):  # an unreadable part is the disk's fault
             await ctx.audio.verify(part, expected=job.duration, format=job.options.format)
     except Reject as fault:
         raise RetryLater(
@@ -136,9 +140,12 @@ async def _download(
 
 
 def _judge_storage(ctx: Context, fault: RetryLater, began: float) -> None:
-    """Storage is not the API: its faults must not be taken for an outage of the other."""
+    """Count a download's fault against the storage, and change `fault` so that it spares the API.
+
+    The storage is another host: its faults must not be taken for an outage of the API.
+    """
     if fault.code == Code.RATE_LIMITED:
-        # It says nothing of what the API takes: this song waits, longer each time, not everybody.
+        # A 429 of the storage says nothing about the API: only this song waits, longer each time.
         ctx.counters.rate_limited += 1
         fault.code, fault.counts = Code.STORAGE_BUSY, True
     if not fault.server_down:

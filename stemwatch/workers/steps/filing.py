@@ -1,4 +1,4 @@
-"""delivered -> done, and quarantined files: the original leaves the inbox, last of all."""
+"""delivered -> done, and quarantined files: moves the original out of the inbox, last of all."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from stemwatch.outbox import archiving, quarantine
 from stemwatch.outbox.moving import Filed
 from stemwatch.workers.context import Context
 
-# A share that is away. EIO is one too on a share, but a bad sector on a disk: that stays bad.
+# Errors of a share that is away. EIO means that on a share as well, but a bad sector on a disk.
 _AWAY = frozenset({errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN})
 
 
 async def file(ctx: Context, job: Job) -> Job:
-    """Move the original to where its job's end says. Raises PauseService where that can't be.
+    """Move the original to the archive or the quarantine; returns the job, `done` or quarantined.
 
-    Raises RetryLater for what is this one file's trouble: its stems are delivered all the same.
+    Raises PauseService where the disks can't take it, RetryLater for a fault of this one file,
+    whose stems are delivered all the same.
     """
     if job.state is JobState.QUARANTINED:
         return await ctx.unbroken(_quarantine(ctx, job))
@@ -70,10 +71,10 @@ async def _quarantine(ctx: Context, job: Job) -> Job:
     await _require_inbox(ctx, place, filed)
     if filed.outcome == "kept":
         log.warning("job.kept", **job.named, message=filed.message)
-    # Its own path says that it stays where it is (or another song has its name by now); nowhere
-    # that it is gone. Neither may look like a file that a person moved back.
+    # `filed_to` is the job's own path where the file stays, or another song has its name by now,
+    # and "" where it is gone. Neither may look like a file that a person moved back.
     stays = "" if filed.outcome == "gone" else job.path
-    # What is told of it next has the time that its reason file has, not that of this note.
+    # `updated_at` stays the time of the quarantine, which the reason file shows.
     told = {"filed_to": filed.path or stays, "unfiled": None, "updated_at": job.updated_at}
     return await ctx.journal.amend(job, **told)
 
@@ -105,9 +106,10 @@ def reason_of(job: Job) -> dict[str, Any]:
 
 
 async def _require_inbox(ctx: Context, place: Place, filed: Filed) -> None:
-    """What is missing from an inbox whose mount is gone was not taken back by anybody.
+    """Raise PauseService or RetryLater where the file seems missing only because its disk is away.
 
-    Nor does a file stay where it is for good because its share was away for a moment.
+    Nobody took back a file whose mount is gone, and a share that is away for a moment is no reason
+    to leave the file where it is for good.
     """
     if filed.outcome == "gone":
         await place.require_inbox()

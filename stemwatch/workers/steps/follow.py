@@ -1,4 +1,4 @@
-"""separating -> separated: ask the remote how a job is, and believe only what can be read."""
+"""separating -> separated: polls the remote job once."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from stemwatch.workers.context import Context
 
 
 async def follow(ctx: Context, job: Job) -> Job:
-    """One poll. Returns the job, `separated` if it is done, else as it was (asked again later).
+    """Poll the job once. Returns it as `separated` if it is done, else still `separating`.
 
-    Raises Reject (the remote failed, or lost it), RetryLater or PauseService.
+    Raises Reject where the separation failed or the server lost the job; RetryLater; PauseService.
     """
     if job.remote_id is None:
         raise Reject("the journal holds no remote id for it.", code=Code.JOB_LOST)
@@ -21,11 +21,11 @@ async def follow(ctx: Context, job: Job) -> Job:
     remote = await ctx.api.job(job.remote_id, stems=job.options.stems)
     now = ctx.clock()
     if remote.status is RemoteStatus.RUNNING:
-        if job.attempts:  # "so many times" means in a row: a good answer forgives the bad ones
+        if job.attempts:  # attempts count failures in a row: a good answer resets them
             job = await ctx.journal.amend(job, attempts=0, **CLEARED)
         return _still_running(ctx, job, remote.progress, now)
     ctx.polls.over(job.id)
-    ctx.slots.release(job.id)  # whatever our own disk takes
+    ctx.slots.release(job.id)  # before the journal's write, which a slow disk delays
     if remote.status is RemoteStatus.FAILED:
         ctx.polls.done(job.id, now, learn=False)
         raise Reject(
@@ -54,10 +54,12 @@ async def follow(ctx: Context, job: Job) -> Job:
 
 
 def _still_running(ctx: Context, job: Job, progress: float | None, now: float) -> Job:
-    """Late is not failed: it is paid for, so it is asked for, slower, until the remote forgets.
+    """Plan the next poll of a running job, and report it once when it is late. Returns the job.
 
-    What it really forgot it answers with 404. How old the job is, only the wall clock can tell, and
-    that may have been weeks behind at the submission: a job that runs is never paid for again.
+    A late job is paid for, so it is polled, more rarely, for as long as the server keeps results;
+    a job that the server forgot gets a 404. Raises Reject after that time. The job's age is by the
+    wall clock, which may have been weeks behind at the submission, so this run must have seen the
+    job late as well. A running job is never paid for again.
     """
     age = ctx.now() - (job.submitted_at or job.created_at)
     if age > ctx.timing.retention and ctx.polls.elapsed(job.id, now) > ctx.polls.late_after:

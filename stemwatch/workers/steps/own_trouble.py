@@ -1,7 +1,8 @@
-"""Tells one song's or one folder's own trouble from what concerns everybody, and when it is over.
+"""Tells one song's or one folder's own trouble from a trouble that concerns everybody.
 
-Everybody's pause ends by a look at the place (a probe). A song that meets it again although the
-place is well has a trouble of its own: it waits alone, and wakes as soon as its folder is well.
+A pause for everybody ends by a probe of the inbox's folders. A song that meets the fault again,
+although those are well, has a trouble of its own: it waits alone, and is woken as soon as its own
+folder is well.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ from stemwatch.workers.pacing.rehearsal import Rehearsal
 from stemwatch.workers.pacing.troubles import Met, Trouble
 from stemwatch.workers.steps.deliver import parent_of
 
-_PATIENT_TRIES = 20  # a quarter of an hour
-# What a song waits for whose folder or disk is well again.
+_PATIENT_TRIES = 20  # tries, about a quarter of an hour, after which the waits double
+# The codes of waits that end when a folder or disk is well again.
 _WAKES = tuple(code for code in Code if code.rule.by_folder)
 
 
 def pauses_met(ctx: Context, job: Job, code: str) -> int:
-    """In how many pauses of this kind the song has been, one after another, this one included.
+    """How many pauses of this kind the song has met one after another, this one included.
 
-    A real outage is met once, by those that were on their way, and is not over in between.
+    In a real outage a song meets one pause only: faults of the same pause count once.
     """
     before = ctx.troubles.met.get(job.id)
     if before is None or (before.code, before.state) != (code, job.state) or code == Code.JOURNAL:
@@ -37,7 +38,7 @@ def pauses_met(ctx: Context, job: Job, code: str) -> int:
 
 
 def times_met(ctx: Context, job: Job, code: str) -> int:
-    """How often in a row the song has met this in its present state, this time included."""
+    """How often in a row the song has met this fault in its present state, this time included."""
     before = ctx.troubles.met.get(job.id)
     same = before is not None and (before.code, before.state) == (code, job.state)
     times = before.times + 1 if same and before is not None else 1
@@ -46,9 +47,10 @@ def times_met(ctx: Context, job: Job, code: str) -> int:
 
 
 async def blocked_gap(ctx: Context, job: Job, fault: RetryLater, seconds: float) -> float:
-    """How long a song waits that a person has to make way for; `seconds` where no look can tell.
+    """Seconds that a paid song waits whose folder a person has to clear.
 
-    It is paid for, so it is never given up; but nobody waits for the end of that.
+    A watched folder wakes the song, so the wait is long; where no look at a folder can tell, it is
+    `seconds`. The song is never given up, and `run --once` does not wait for it.
     """
     if await watch(ctx, job):
         return ctx.timing.retry_after_max
@@ -57,10 +59,10 @@ async def blocked_gap(ctx: Context, job: Job, fault: RetryLater, seconds: float)
 
 
 async def is_its_own(ctx: Context, job: Job, code: str, times: int) -> bool:
-    """Whether a pause of the disk would hold everybody for this song's or its folder's sake.
+    """Whether only this song or its folder is in trouble, and a pause of the disk would be wrong.
 
-    The first time it is everybody's, until the next look: a disk that begins to fail may still
-    take the small file of a rehearsal, and what is bought meanwhile would have nowhere to go.
+    The first time the answer is no: a disk that begins to fail may still take the small file of a
+    rehearsal, and stems that are paid for meanwhile would have nowhere to go.
     """
     if code != Code.DISK:
         return False
@@ -83,18 +85,19 @@ async def own_gap(ctx: Context, job: Job, fault: PauseService, times: int) -> fl
             return ctx.timing.retry_after_max
         ctx.troubles.alone[job.id] = str(fault)
     timing = ctx.timing
-    if not fault.rule.one_inbox:  # a try is a whole upload
+    if not fault.rule.one_inbox:  # each try costs a whole upload
         return timing.unreadable_gap
-    # What no rehearsal shows may be over in a moment, but each try may cost a download.
+    # A fault that no rehearsal shows may be over in a moment, but each try may cost a download.
     longest = min(timing.outage_max, timing.disk_recheck * (times - 1))
     return min(longest * 2.0 ** min(max(0, times - _PATIENT_TRIES), 9), timing.retry_after_max)
 
 
 async def watch(ctx: Context, job: Job) -> bool:
-    """Whether the folder that the song's next step goes to takes nothing.
+    """Whether the folder that the song's next step writes to refuses files; if so, watch it.
 
-    Then the song is woken (its `not_before` is cleared) within `disk_recheck` seconds of its end.
-    Write the song's own time right after this, with no `await` between: a wake must come later.
+    Within `disk_recheck` seconds after the folder is well, the song is woken: its `not_before` is
+    cleared. Write that `not_before` right after this call, with no `await` between, so that the
+    wake can't come first.
     """
     trouble, target = _trouble(ctx, job), _target(ctx, job)
     if trouble is None and target is not None:
@@ -109,7 +112,7 @@ async def watch(ctx: Context, job: Job) -> bool:
 
 
 def _begin(ctx: Context, found: Trouble, folder: str) -> Trouble:
-    """Look at `folder` from now on, and say so once: two songs may find it at the same moment."""
+    """Watch `folder` from now on, and log that once: two songs may meet it at the same moment."""
     trouble = ctx.troubles.folders.setdefault(folder, found)
     if trouble is found:
         trouble.due = ctx.clock() + ctx.timing.disk_recheck
@@ -119,15 +122,15 @@ def _begin(ctx: Context, found: Trouble, folder: str) -> Trouble:
 
 
 async def demand(ctx: Context, job: Job) -> None:
-    """Raise PauseService(code="disk") if a step is in vain: its folder takes nothing.
+    """Raise PauseService(code="disk") if the job's next step would fail because of its folder.
 
-    Asked before a song is paid for, and before the stems of one that failed there are fetched anew.
-    An original that is to be moved meets the folder's own fault: `status` names it, unchanged.
+    It is called before a song is paid for, and before stems are fetched again that failed there.
+    For an original that is to be moved, raises the folder's own fault, which `status` shows.
     """
     ctx.troubles.tries(job.id)
     if (trouble := _trouble(ctx, job)) is not None:
         if job.state in TO_BE_FILED:
-            raise trouble.fault.with_traceback(None)  # else it grows with each song
+            raise trouble.fault.with_traceback(None)  # or its traceback grows with each song
         raise PauseService(trouble.fault.message, code=Code.DISK, hint=trouble.fault.hint)
     met, target = ctx.troubles.met.get(job.id), _target(ctx, job)
     if met is not None and met.code == Code.DISK and target is not None:
@@ -137,9 +140,9 @@ async def demand(ctx: Context, job: Job) -> None:
 
 
 async def look(ctx: Context, folder: str) -> None:
-    """See whether `folder` is well again, and wake who waits for it."""
+    """See whether `folder` is well again, and wake the jobs that wait for it."""
     trouble = ctx.troubles.folders[folder]
-    trouble.due = None  # a slow disk takes longer than the gap: nothing else is due meanwhile
+    trouble.due = None  # no second look meanwhile: on a slow disk one takes longer than the gap
     try:
         await _look(ctx, folder, trouble)
     finally:
@@ -152,13 +155,13 @@ async def _look(ctx: Context, folder: str, trouble: Trouble) -> None:
         if await _is_waited_for(ctx, trouble):
             await rehearsal(ctx, trouble.place).of_place(trouble.place)
             await rehearsal(ctx, trouble.place).of_folder(trouble.place, trouble.root, folder)
-        # Before those are woken who wait now: who comes later has a look of its own.
+        # Deleted before the waiting jobs are woken: a job that comes later begins a watch anew.
         del ctx.troubles.folders[folder]
         await _wake(ctx, trouble.jobs)
     except StemwatchError:
         ctx.troubles.folders[folder] = trouble
         return
-    except Exception as fault:  # ours: whoever waits must not wait for good
+    except Exception as fault:  # a bug of ours must not have the jobs wait for good
         log.error("look.error", folder=folder, exc_info=fault)
         ctx.troubles.folders[folder] = trouble
         return
@@ -166,7 +169,7 @@ async def _look(ctx: Context, folder: str, trouble: Trouble) -> None:
 
 
 async def wake_all(ctx: Context) -> None:
-    """A disk is well again: songs and originals that wait alone try now, in case it was that."""
+    """A disk is well again: wake the songs and originals that wait alone, in case it was theirs."""
     waiting = list(ctx.troubles.alone)
     await ctx.journal.wake(ctx.owner, _WAKES)
     for job_id in waiting:
@@ -174,12 +177,12 @@ async def wake_all(ctx: Context) -> None:
 
 
 async def _wake(ctx: Context, jobs: Collection[int]) -> None:
-    """Have these songs tried again now. Raises PauseService for a full journal."""
+    """Have these songs tried again now. Raises PauseService where the journal's disk is full."""
     await ctx.journal.wake(ctx.owner, _WAKES, list(jobs))
 
 
 async def _is_waited_for(ctx: Context, trouble: Trouble) -> bool:
-    """Whether any of its songs is still to be done: one may have been taken back meanwhile."""
+    """Whether any of the waiting jobs is still open: one may have been taken back meanwhile."""
     while trouble.jobs:
         first = next(iter(trouble.jobs))
         job = await ctx.journal.get(first)
@@ -190,7 +193,7 @@ async def _is_waited_for(ctx: Context, trouble: Trouble) -> bool:
 
 
 def rehearsal(ctx: Context, place: Place) -> Rehearsal:
-    """That of this place: looks are shared only where they are the same one's."""
+    """The rehearsal of this place's outbox; its calls are shared by all songs of that outbox."""
     return ctx.troubles.rehearsals.setdefault(
         place.outbox, Rehearsal(ctx.journal.path, place.outbox)
     )
@@ -202,7 +205,7 @@ def _trouble(ctx: Context, job: Job) -> Trouble | None:
 
 
 def _target(ctx: Context, job: Job) -> tuple[str, str] | None:
-    """The root, and the folder below it, that the song's next step puts something into."""
+    """The root, and the folder below it, that the job's next step writes to; None if none."""
     place = ctx.place_of(job)
     if job.state is JobState.DELIVERED:
         root = place.archive if job.origin != "split" else None

@@ -1,4 +1,4 @@
-"""queued -> delivered without paying: the same content was separated before, with these options."""
+"""queued -> delivered without paying: reuses the stems of an earlier, identical separation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ QUARANTINED = JobState.QUARANTINED
 
 
 async def ended(ctx: Context, job: Job) -> list[Job]:
-    """The jobs of its content that were delivered, or are in quarantine."""
+    """The jobs with the same content that were delivered, or are in quarantine."""
     return await ctx.journal.with_content(job.content_key, (*IN_OUTBOX, QUARANTINED))
 
 
@@ -33,16 +33,17 @@ _TOLD = (
 
 
 async def reuse(ctx: Context, job: Job, alike: Sequence[Job]) -> Job | None:
-    """Deliver from the folder of one of `alike`; None if no such folder is still whole.
+    """Deliver the stems of one of `alike`; None if no earlier folder is still whole.
 
-    Raises Reject for a content that may have been charged and waits in quarantine for a person.
+    Returns the job as `delivered`. Raises Reject where the content may have been charged already
+    and waits in quarantine for a person, RetryLater where the earlier folder's disk is away.
     """
     for earlier in alike:
         if earlier.state is QUARANTINED or earlier.delivered_to is None:
             continue
         told = {name: getattr(earlier, name) for name in _TOLD}
         if (folder := await deliver.published(ctx, job.evolve(**told))) is not None:
-            # published before a crash, from this same earlier delivery
+            # this job was published before a crash, from this same earlier delivery
             return await ctx.unbroken(
                 deliver.record(ctx, job, folder, reused_from=earlier.delivered_to, **told)
             )
@@ -55,17 +56,17 @@ async def reuse(ctx: Context, job: Job, alike: Sequence[Job]) -> Job | None:
         return await ctx.unbroken(
             deliver.publish(ctx, job, staging, cost_minutes=0.0, reused_from=source, **told)
         )
-    # It waited for stems that ended in quarantine: intake could not know that yet.
+    # This song may have waited for one that then went to quarantine, unknown to the intake.
     if (held := undecided([other for other in alike if other.state is QUARANTINED])) is not None:
         raise held
     return None
 
 
 async def _relink(ctx: Context, job: Job, earlier: Job, folder: str) -> Staging | None:
-    """`_relinked`; from another inbox's outbox only while its disk is there.
+    """`_relinked`, after a check that the disk is there if the folder is in another outbox.
 
-    What is on a disk that is away is not gone, and is not paid for again. Raises RetryLater: the
-    trouble is the other's, and no pause of this one.
+    Stems on a disk that is away are not gone, and are not paid for again: raises RetryLater. It
+    is no PauseService, since only the other inbox's disk is in trouble.
     """
     if earlier.outbox == job.outbox:
         return await asyncio.to_thread(_relinked, job, folder)
@@ -85,7 +86,7 @@ async def _relink(ctx: Context, job: Job, earlier: Job, folder: str) -> Staging 
 
 
 def _relinked(job: Job, folder: str) -> Staging | None:
-    """The earlier stems in a staging of their own; None if they are gone or altered."""
+    """A staging with the stems of the earlier `folder`; None if they are gone or altered."""
     found: dict[str, Any]
     path = sidecar.locate(folder)
     if path is None:

@@ -1,8 +1,8 @@
 """queued -> submitting -> separating: the one step that costs money.
 
-Everything but the multipart's closing boundary is sent first; then the upload waits for a free
-slot at the remote, commits the intent, and sends the last bytes. What is cut off before was not
-accepted by anybody; only between those bytes and the answer is anything uncertain.
+Everything but the multipart's closing boundary is sent first. Then the upload waits for a free slot
+at the remote, commits the intent, and sends the last bytes. A request that is cut off before those
+can't have been accepted; only between them and the answer is the outcome uncertain.
 """
 
 from __future__ import annotations
@@ -38,10 +38,9 @@ from stemwatch.workers.steps.as_flac import as_flac
 async def submit(ctx: Context, job: Job, alike: Collection[Job]) -> Job:
     """Upload the song and return the job as `separating`.
 
-    `alike`: the ended jobs of its content, which have nothing that could be used again. What ends
-    beside them during the upload is looked at first: AlreadyPaid.
-    Raises TakenBack, Reject, Unconfirmed, RetryLater or PauseService; each leaves the journal
-    telling the truth about what may have been charged.
+    `alike` are the ended jobs of its content, whose stems can't be reused. Raises AlreadyPaid if
+    another one ends meanwhile. Raises TakenBack, Reject, Unconfirmed, RetryLater or PauseService.
+    After each of them the journal is right about what may have been charged.
     """
     async with _opened(ctx, job) as fd:
         attempt = _Attempt(ctx, job, fd, alike)
@@ -57,14 +56,14 @@ async def submit(ctx: Context, job: Job, alike: Collection[Job]) -> Job:
     attempt.learn(accepted)
     separating = await confirm(ctx, attempt.job, answer)
     if any(pause.code == Code.CREDIT for pause in ctx.gate.pauses):
-        ctx.credit.turned()  # this very song ends that pause
+        ctx.credit.turned()  # this song's success ends that pause
     ctx.progress.stage(job.id, job.name, SEPARATING, ctx.polls.estimate.typical)
     ctx.polls.started(job.id, accepted, answer.remote_id, job.duration)
     return separating
 
 
 async def _send(attempt: _Attempt, upload: Upload) -> Submitted:
-    """Send the song; what is too large for the API only as it is goes as FLAC."""
+    """Send the song; a WAV that is too large for the API is sent as FLAC."""
     try:
         return await attempt.send(upload)
     except TooLarge as fault:
@@ -73,7 +72,7 @@ async def _send(attempt: _Attempt, upload: Upload) -> Submitted:
 
 
 class _Attempt:
-    """One try to submit; `job` is what the journal holds."""
+    """One try to submit; `job` is the row that the journal holds."""
 
     def __init__(self, ctx: Context, job: Job, fd: int, alike: Collection[Job]) -> None:
         self.ctx = ctx
@@ -81,9 +80,9 @@ class _Attempt:
         self._alike = alike
         self._fd = fd
         self._last_bytes = False
-        self._sent = 0  # bytes of this attempt: none where the storage still has the song
+        self._sent = 0  # bytes of this attempt; 0 where the storage still holds an earlier upload
         self.began = self._whole = self._let_go = ctx.clock()
-        # One key for one intent: a retry after an answer that may have been lost repeats it.
+        # One key per intent: a retry after an answer that may have been lost repeats the key.
         self.idempotency_key = job.idempotency_key or uuid.uuid4().hex
 
     async def send(self, upload: Upload) -> Submitted:
@@ -100,7 +99,7 @@ class _Attempt:
 
         ctx.ahead.sends(job.id, upload.size)
         await ctx.requests.take()
-        _require_open(ctx, job)  # claimed before a pause, it must not begin after it
+        _require_open(ctx, job)  # a pause may have begun since the job was claimed
         self.began = ctx.clock()
         return await ctx.api.submit(
             upload,
@@ -111,7 +110,7 @@ class _Attempt:
         )
 
     async def intend(self) -> None:
-        """All but the last bytes are sent: wait for a slot, look once more, commit the intent."""
+        """Before the last bytes: wait for a slot, check the file again, commit the intent."""
         ctx = self.ctx
         self._whole = ctx.clock()
         ctx.counters.upload.add(self._whole - self.began)
@@ -130,7 +129,7 @@ class _Attempt:
             ) from fault
         ctx.ahead.admitted(self.job.id)
         await self._still_there()
-        _require_open(ctx, self.job)  # last: a disk takes its time, and a pause may begin meanwhile
+        _require_open(ctx, self.job)  # last, since a pause may begin while the disk is waited for
         ctx.committed.add(self.job.id)
         commit = asyncio.ensure_future(self._commit())
         stopped = False
@@ -138,7 +137,7 @@ class _Attempt:
             try:
                 await asyncio.shield(commit)
             except asyncio.CancelledError:
-                stopped = True  # how it ends takes milliseconds, and `refused` has to know
+                stopped = True  # the commit takes milliseconds, and `refused` needs its result
         self.job = commit.result()
         if stopped:
             raise asyncio.CancelledError
@@ -146,9 +145,9 @@ class _Attempt:
         self._let_go = ctx.clock()
 
     def learn(self, now: float) -> None:
-        """It was accepted at `now`: how quick is the line? Its wait for a slot doesn't count.
+        """The song was accepted at `now`: tell `Ahead` how long the upload took, without its wait.
 
-        What the last bytes had to wait for in the buffers of a slow line is part of it.
+        The time after the last bytes counts, since a slow line's buffers empty only then.
         """
         if self._sent:
             took = self._whole - self.began + now - self._let_go
@@ -166,11 +165,11 @@ class _Attempt:
         )
 
     async def _still_there(self) -> None:
-        """A user can take a file back until it is submitted; a changed one is another song."""
+        """Raise TakenBack if the user took the file back, or changed it, which makes it another."""
         place = self.ctx.place_of(self.job)
         same = place.same
         try:
-            if on_a_disk(self._fd):  # a slot stands empty meanwhile: no trip to a thread
+            if on_a_disk(self._fd):  # the slot stands empty meanwhile: save the trip to a thread
                 opened, path_is = _looks(self._fd, self.job.path)
             else:
                 opened, path_is = await asyncio.to_thread(_looks, self._fd, self.job.path)
@@ -182,9 +181,9 @@ class _Attempt:
             raise TakenBack(f"{self.job.name} was taken back or changed before it was submitted.")
 
     def judged(self, fault: BaseException) -> BaseException:
-        """`fault`, or Unconfirmed for one after the last bytes that is not the API's own word.
+        """`fault`, or Unconfirmed for a fault after the last bytes that is not the API's answer.
 
-        Whatever raised it, the song may have been taken: a full disk of ours is no refusal.
+        The song may have been accepted then: a full disk of ours, for example, is no refusal.
         """
         known = isinstance(fault, StemwatchError) and not (
             isinstance(fault, PauseService) and fault.http_status is None
@@ -195,7 +194,7 @@ class _Attempt:
         return Unconfirmed(redacted(f"an unexpected fault after the last bytes: {fault!r}."))
 
     async def refused(self, fault: BaseException) -> None:
-        """The answer was no, or there was none: put the journal right."""
+        """The song was refused, or no answer came: correct the journal and release the slot."""
         ctx, job = self.ctx, self.job
         hold_others(ctx, job, fault)
         if isinstance(fault, RetryLater) and fault.code == Code.NOT_WAITED:
@@ -207,15 +206,15 @@ class _Attempt:
                 await ctx.insist(lambda: ctx.journal.take_back(job, code))
             elif isinstance(fault, Reject) and not isinstance(fault, Unconfirmed):
                 await ctx.insist(lambda: ctx.journal.unbook(job))
-            # else: the uncertain instant; it stays `submitting` until somebody decides
+            # else: unconfirmed; it stays `submitting` until the pool or a person decides
         if isinstance(fault, RetryLater) and fault.code == Code.RATE_LIMITED:
-            self._fewer_slots()  # before its own is given on: the next would be refused as well
+            self._fewer_slots()  # before the slot is released: the next song would be refused too
         ctx.slots.release(job.id)
-        # It stays in `committed` until the pool has concluded it: a drain that stopped a refusal
-        # on its way to the journal would leave a `submitting` that nobody is uncertain about.
+        # The job stays in `committed` until the pool has concluded it. Otherwise a drain could
+        # cancel a refusal before it is in the journal, and leave a `submitting` without need.
 
     def _fewer_slots(self) -> None:
-        """A 429 for want of a slot: not one to an upload ahead, nor on its way to a storage."""
+        """Lower the number of slots, unless the 429 came to an upload ahead or to a storage."""
         ctx = self.ctx
         asked = self._last_bytes or ctx.api.keeps_uploads is None
         if asked and not ctx.ahead.refused(self.job.id):
@@ -225,12 +224,12 @@ class _Attempt:
 def _require_open(ctx: Context, job: Job) -> None:
     pause = ctx.gate.closed(SUBMIT, job.inbox)
     if pause is not None and ctx.gate.on_trial != job.id:
-        # a code of its own: as a `rate_limited` it would count as one more 429
+        # a code of its own: `rate_limited` would count as another 429
         raise RetryLater(pause.message, code=Code.HELD, counts=False, after=0.0)
 
 
 async def confirm(ctx: Context, job: Job, answer: Submitted) -> Job:
-    """Put the remote id on disk, however long the disk takes: it is worth the song's price."""
+    """Commit the remote id, however long the disk takes, since it is worth the song's price."""
     ctx.credit.spent()
     return await ctx.insist(
         lambda: ctx.journal.advance(
@@ -247,7 +246,7 @@ async def confirm(ctx: Context, job: Job, answer: Submitted) -> Job:
 
 @asynccontextmanager
 async def _opened(ctx: Context, job: Job) -> AsyncIterator[int]:
-    """The descriptor that is uploaded: the very file that was hashed, if its stems have room."""
+    """Yield a descriptor of the same file that was hashed, if the disk has room for its stems."""
     try:
         fd = await asyncio.to_thread(_open, ctx, job)
     except FileNotFoundError as fault:
@@ -258,7 +257,7 @@ async def _opened(ctx: Context, job: Job) -> AsyncIterator[int]:
     try:
         yield fd
     finally:
-        # Not waited for: on a share that hangs, so does a close.
+        # Not waited for: on a share that hangs, `close` hangs as well.
         supervise(asyncio.get_running_loop().run_in_executor(None, os.close, fd), _not_closed)
 
 
@@ -267,7 +266,7 @@ def _not_closed(fault: BaseException) -> None:
 
 
 def _open(ctx: Context, job: Job) -> int:
-    """One trip to a thread for all that needs a disk before an upload."""
+    """Check the space, open the file and compare it: one trip to a thread before the upload."""
     ctx.space.require(job)
     fd = open_regular(job.path)
     try:
@@ -280,7 +279,7 @@ def _open(ctx: Context, job: Job) -> int:
 
 
 def _looks(fd: int, path: str) -> tuple[Identity, Identity | None]:
-    """What was opened, and what has its name now (None: nothing)."""
+    """The identity of the open file, and of the file at `path` now (None: there is none)."""
     try:
         path_is = Identity.of(os.lstat(path))
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""What each lane does with a job: one step of its path, begun only where its result can go."""
+"""The step of each lane, begun only where its result has somewhere to go."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def _submit_or_reuse(ctx: Context, job: Job) -> Job:
     delivered = await reuse(ctx, job, alike)
     if delivered is not None:
         return delivered
-    # Queued while another wire was configured, it met that one's limits only.
+    # A song that was queued while another wire was configured met only that wire's limits.
     if job.duration is not None and (refused := ctx.api.limits.of_audio(job.duration)) is not None:
         raise refused
     began = ctx.clock()
@@ -36,7 +36,7 @@ async def _submit_or_reuse(ctx: Context, job: Job) -> Job:
 
 
 def _placed(step: Step) -> Step:
-    """`step`, begun only while its results have somewhere to go."""
+    """`step`, begun only while the disks for its results are there and their folder takes files."""
 
     async def begin(ctx: Context, job: Job) -> Job:
         await ctx.place_of(job).demand_results()
@@ -47,7 +47,7 @@ def _placed(step: Step) -> Step:
 
 
 def _staged(step: Step) -> Step:
-    """`_placed`, of a step whose results are made in the outbox."""
+    """`_placed`, for a step whose results are made in the outbox's staging."""
 
     async def begin(ctx: Context, job: Job) -> Job:
         await demand_staging(ctx.place_of(job))
@@ -57,7 +57,7 @@ def _staged(step: Step) -> Step:
 
 
 async def _file(ctx: Context, job: Job) -> Job:
-    """Before the folder is asked that could not take it: a person may want it back."""
+    """File the original, unless `retry` asked for it: that comes before a look at the folder."""
     return await asked_back(ctx, job) or await _placed(file)(ctx, job)
 
 
