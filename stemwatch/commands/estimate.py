@@ -22,7 +22,7 @@ from stemwatch.operations.check.finding import counted
 from stemwatch.operations.estimating import COSTS, REFUSED, Estimate, Totals, estimates
 from stemwatch.ui import text
 from stemwatch.wiring.spending import budget_of
-from stemwatch.workers.pacing.budget import Left
+from stemwatch.workers.pacing.budget import Allowance
 
 
 @click.command("estimate")
@@ -110,7 +110,7 @@ def _price(one: Estimate, settings: Settings) -> str:
     return text.money((one.seconds or 0.0) / 60 * budget.price_per_minute, budget.currency)
 
 
-def _sums(totals: Totals, settings: Settings, left: Left) -> list[str]:
+def _sums(totals: Totals, settings: Settings, left: Allowance) -> list[str]:
     if not totals.files:
         return ["No songs there."]
     minutes, budget = totals.paid / 60, settings.budget

@@ -20,7 +20,7 @@ class _Reserved(NamedTuple):
     size: int
 
 
-class Space:
+class Reservations:
     """The bytes reserved for the songs under way, by job id. For use from any thread."""
 
     def __init__(self) -> None:

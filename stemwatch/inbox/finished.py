@@ -18,7 +18,7 @@ Same = Callable[[Identity, Identity], bool]
 _PASSED = 20  # slices that are skipped before an empty one is yielded: 70 ms
 
 
-class Kept:
+class FinishedSongs:
     """Remembers the slices of a scan whose songs are all finished, until they look different."""
 
     def __init__(self) -> None:

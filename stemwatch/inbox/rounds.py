@@ -16,7 +16,7 @@ from stemwatch.codes import Code
 from stemwatch.disks.opening import NotYet, sample_all
 from stemwatch.disks.patience import patiently
 from stemwatch.errors import PauseService, StemwatchError
-from stemwatch.inbox.finished import Kept, is_finished, is_known
+from stemwatch.inbox.finished import FinishedSongs, is_finished, is_known
 from stemwatch.inbox.front import Front
 from stemwatch.inbox.intake import Incomplete
 from stemwatch.inbox.names import Filter
@@ -66,7 +66,7 @@ class Rounds:
         self._signal = asyncio.Event()
         self._hinted = False  # something changed; the signal alone may mean a free seat
         self._taking: dict[str, asyncio.Task[None]] = {}
-        self._kept = Kept()
+        self._kept = FinishedSongs()
         self._folders = Folders(clock)
         self._faults: list[BaseException] = []  # faults of our own, which end the rounds
         self._crowded = False  # the last scan found more files than can be followed

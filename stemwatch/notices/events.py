@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stemwatch.job import IN_OUTBOX, Job, JobState
-from stemwatch.workers.pacing.budget import Left
+from stemwatch.workers.pacing.budget import Allowance
 from stemwatch.workers.pacing.gate import Pause
 
 DELIVERED, QUARANTINED, PAUSED, RESUMED, BUDGET = KINDS = (
@@ -83,7 +83,7 @@ def of_pause(pause: Pause, *, begins: bool) -> Event:
     return Event(kind, code=pause.code, message=pause.message, hint=pause.hint, inbox=pause.inbox)
 
 
-def of_budget(left: Left, waiting: int) -> Event:
+def of_budget(left: Allowance, waiting: int) -> Event:
     """The event of a budget in which too little is left for the `waiting` songs."""
     until = time.strftime("%Y-%m-%d %H:%M", time.localtime(left.until))
     return Event(

@@ -23,7 +23,7 @@ TURN_PATIENCE = 300.0
 STEP_PATIENCE = 600.0  # beyond the longest single call that is allowed
 
 
-class Looking(Protocol):
+class RoundsView(Protocol):
     """What `Vital` needs of the rounds through the inboxes."""
 
     def standstill(self) -> float:
@@ -35,7 +35,7 @@ class Vital:
 
     def __init__(
         self,
-        rounds: Looking,
+        rounds: RoundsView,
         journal: Journal,
         pool: Pool,
         *,

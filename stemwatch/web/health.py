@@ -36,14 +36,14 @@ PAUSE_WORDS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class Reason:
     """One reason. `code` is stable; `message` is for people."""
 
     code: str
     message: str
 
 
-class Looking(Protocol):
+class RoundsView(Protocol):
     """What it asks of the rounds through all inboxes."""
 
     @property
@@ -66,7 +66,7 @@ class Health:
     """Asked at every call of /readyz; `patience` in seconds for one round, as configured now."""
 
     def __init__(
-        self, context: Context, rounds: Looking, pool: Pool, *, patience: Callable[[], float]
+        self, context: Context, rounds: RoundsView, pool: Pool, *, patience: Callable[[], float]
     ) -> None:
         self.context = context
         self.rounds = rounds
@@ -74,35 +74,35 @@ class Health:
         self._patience = patience
         self.stopping = False
 
-    def pauses(self) -> list[Word]:
+    def pauses(self) -> list[Reason]:
         """Every pause, whether or not it makes the service unready."""
         return [
-            Word(
+            Reason(
                 pause.code,
                 PAUSE_WORDS.get(pause.code, "it can't work; `stemwatch status` says why"),
             )
             for pause in self.context.gate.pauses
         ]
 
-    def reasons(self) -> list[Word]:
+    def reasons(self) -> list[Reason]:
         """Why the service does not do its work; none: it is ready."""
         return [*self._own(), *(p for p in self.pauses() if not rule_of(p.code).passes)]
 
-    def _own(self) -> list[Word]:
+    def _own(self) -> list[Reason]:
         """Reasons that are no pause."""
         found = []
         if self.stopping:
-            found.append(Word("stopping", "the service is being stopped"))
+            found.append(Reason("stopping", "the service is being stopped"))
         elif not self.rounds.completed:
-            found.append(Word("first_scan", "the inbox was not looked through yet"))
+            found.append(Reason("first_scan", "the inbox was not looked through yet"))
         elif not self.rounds.healthy:
-            found.append(Word("watcher", "the inbox's watcher is down; the rescans go on"))
+            found.append(Reason("watcher", "the inbox's watcher is down; the rescans go on"))
         if self.rounds.standstill() > self._patience():
-            found.append(Word("rounds", "the rounds through the inbox stand still"))
+            found.append(Reason("rounds", "the rounds through the inbox stand still"))
         if self._pool.standstill() > POOL_PATIENCE:
-            found.append(Word("pool", "the workers stand still"))
+            found.append(Reason("pool", "the workers stand still"))
         try:
             self.context.journal.require_sound()
         except StemwatchError:
-            found.append(Word("journal_damaged", "the journal's disk failed"))
+            found.append(Reason("journal_damaged", "the journal's disk failed"))
         return found

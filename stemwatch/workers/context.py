@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from stemwatch.audio.helper.client import AudioHelper
 from stemwatch.disks.places import Place
-from stemwatch.disks.reservations import Space
+from stemwatch.disks.reservations import Reservations
 from stemwatch.errors import PauseService, StemwatchError
 from stemwatch.job import Job
 from stemwatch.journal.journal import Journal
@@ -58,7 +58,7 @@ class Context:
     rng: random.Random = field(default_factory=random.Random)
     counters: Counters = field(default_factory=Counters)
     credit: Credit = field(default_factory=Credit)
-    space: Space = field(default_factory=Space)
+    space: Reservations = field(default_factory=Reservations)
     memory: Memory = field(default_factory=Memory)
     troubles: Troubles = field(default_factory=Troubles)
     bell: Bell = field(default_factory=Bell)

@@ -29,7 +29,7 @@ from statistics import fmean, median
 from watchdog.utils.dirsnapshot import DirectorySnapshot, DirectorySnapshotDiff
 
 from stemwatch.disks.mounts import Mode
-from stemwatch.inbox.finished import Kept
+from stemwatch.inbox.finished import FinishedSongs
 from stemwatch.inbox.names import Filter
 from stemwatch.inbox.rounds import CAPACITY, Rounds
 from stemwatch.inbox.scan import Found, scan
@@ -109,7 +109,7 @@ class Rescan:
     def __init__(self, root: str, mode: Mode) -> None:
         self._root, self._mode = root, mode
         self._now = 0.0
-        self._kept, self._folders = Kept(), Folders(lambda: self._now)
+        self._kept, self._folders = FinishedSongs(), Folders(lambda: self._now)
         for _ in range(3):
             self.look()
 

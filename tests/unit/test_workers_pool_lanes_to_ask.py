@@ -6,7 +6,7 @@ import pytest
 
 from stemwatch.codes import CONFIRM, FETCH, FILE, POLL, SUBMIT
 from stemwatch.job import JobState
-from stemwatch.workers.pool.lanes_to_ask import Unseen
+from stemwatch.workers.pool.lanes_to_ask import LanesToAsk
 from tests.support.journal import new_job
 from tests.support.waiting import Clock
 
@@ -19,16 +19,16 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def seen(clock: Clock) -> Unseen:
+def seen(clock: Clock) -> LanesToAsk:
     """After a first turn that looked at everything."""
-    unseen = Unseen(clock)
+    unseen = LanesToAsk(clock)
     unseen.turn(0.0, everything=True)
     assert {lane for lane in LANES if unseen.take(lane)} == set(LANES)
     unseen.turn(0.0, everything=False)
     return unseen
 
 
-def taken(unseen: Unseen) -> set[str]:
+def taken(unseen: LanesToAsk) -> set[str]:
     return {lane for lane in LANES if unseen.take(lane)}
 
 
@@ -45,30 +45,30 @@ def taken(unseen: Unseen) -> set[str]:
         (JobState.GONE, set()),
     ],
 )
-def test_a_step_tells_who_can_go_on(seen: Unseen, state: JobState, lanes: set[str]) -> None:
+def test_a_step_tells_who_can_go_on(seen: LanesToAsk, state: JobState, lanes: set[str]) -> None:
     assert taken(seen) == set()
     seen.left(new_job(1, state=state), watched=False)
     assert taken(seen) == lanes
     assert taken(seen) == set()  # once
 
 
-def test_a_remote_job_that_is_watched_is_nobodys_to_find(seen: Unseen) -> None:
+def test_a_remote_job_that_is_watched_is_nobodys_to_find(seen: LanesToAsk) -> None:
     seen.left(new_job(1, state=JobState.SEPARATING), watched=True)
     assert taken(seen) == set()
 
 
-def test_a_lane_without_a_seat_for_all_asks_again(seen: Unseen) -> None:
+def test_a_lane_without_a_seat_for_all_asks_again(seen: LanesToAsk) -> None:
     seen.more(FETCH)
     seen.turn(0.0, everything=False)
     assert taken(seen) == {FETCH}
 
 
-def test_uploads_are_asked_for_whenever_there_is_room(seen: Unseen) -> None:
+def test_uploads_are_asked_for_whenever_there_is_room(seen: LanesToAsk) -> None:
     assert seen.take(SUBMIT)
     assert seen.take(SUBMIT)
 
 
-def test_a_busy_pool_looks_at_everything_once_a_second(seen: Unseen, clock: Clock) -> None:
+def test_a_busy_pool_looks_at_everything_once_a_second(seen: LanesToAsk, clock: Clock) -> None:
     clock.now += 0.9
     seen.turn(0.0, everything=False)
     assert not seen.all
@@ -78,7 +78,7 @@ def test_a_busy_pool_looks_at_everything_once_a_second(seen: Unseen, clock: Cloc
     assert taken(seen) == set(LANES)
 
 
-def test_what_is_due_by_itself_is_looked_for_when_it_is(seen: Unseen) -> None:
+def test_what_is_due_by_itself_is_looked_for_when_it_is(seen: LanesToAsk) -> None:
     seen.left(new_job(1, state=JobState.SEPARATED, not_before=50.0), watched=False)
     seen.left(new_job(2, state=JobState.QUEUED, not_before=70.0), watched=False)
     assert seen.due == 50.0

@@ -33,7 +33,7 @@ from stemwatch.web.connection_limits import STALL
 from stemwatch.web.live.documents import HAS_STEMS
 from stemwatch.web.live.state import Live
 from stemwatch.web.pots import Full, Pots
-from stemwatch.workers.pacing.budget import Left
+from stemwatch.workers.pacing.budget import Allowance
 
 _OVERHEAD = 65_536  # bytes of a form beside its file
 _ENDED = HAS_STEMS | {JobState.QUARANTINED, JobState.GONE}
@@ -164,7 +164,7 @@ class RemoveVocals:
             hint = redacted(pause.hint)
             raise Fault(503, pause.code, redacted(pause.message), hint, headers=wait)
 
-    async def _left(self, inbox: str | None) -> Left | None:
+    async def _left(self, inbox: str | None) -> Allowance | None:
         """What the tightest limit leaves; None: there is none."""
         context = self._context
         left = await context.budget.left(context.journal, context.now(), inbox)

@@ -41,7 +41,7 @@ def _midnight(moment: datetime) -> datetime:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class Allowance:
     """Minutes of audio that may still be submitted; None means no limit."""
 
     minutes: float | None
@@ -87,9 +87,9 @@ class Budget:
                 found.append(Limit(start_of_month(now), one.per_month, one._inbox))
         return found
 
-    async def left(self, journal: Journal, now: float, inbox: str | None = None) -> Left:
+    async def left(self, journal: Journal, now: float, inbox: str | None = None) -> Allowance:
         """What the tightest limit leaves, with the time at which that limit is renewed."""
-        tightest = Left(None, None)
+        tightest = Allowance(None, None)
         for one in self._both(inbox):
             left = await one._left(journal, now)
             if left.minutes is not None and (
@@ -120,8 +120,8 @@ class Budget:
         own = None if inbox is None else self._own.get(inbox)
         return [self] if own is None else [self, own]
 
-    async def _left(self, journal: Journal, now: float) -> Left:
-        tightest = Left(None, None)
+    async def _left(self, journal: Journal, now: float) -> Allowance:
+        tightest = Allowance(None, None)
         section = "budget" if self._inbox is None else f"inboxes.{self._inbox}.budget"
         for allowed, since, until, key in (
             (self.per_day, start_of_day(now), next_day(now), "minutes_per_day"),
@@ -131,5 +131,5 @@ class Budget:
                 continue
             minutes = max(0.0, allowed - (await journal.spent(since, self._inbox))[0])
             if tightest.minutes is None or minutes <= tightest.minutes:
-                tightest = Left(minutes, until, f"{section}.{key}")
+                tightest = Allowance(minutes, until, f"{section}.{key}")
         return tightest

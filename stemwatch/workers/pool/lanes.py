@@ -18,7 +18,7 @@ from stemwatch.log import log
 from stemwatch.tasks import supervised
 from stemwatch.workers.context import Context
 from stemwatch.workers.pool.ended_songs import forget, has_ended
-from stemwatch.workers.pool.lanes_to_ask import Unseen
+from stemwatch.workers.pool.lanes_to_ask import LanesToAsk
 from stemwatch.workers.pool.outcome import conclude, pause
 
 _GRACE = 1.0  # seconds that a commit under way still has at an immediate stop
@@ -47,7 +47,7 @@ class Lane:
 class Lanes:
     """All lanes of one pool. `fatal` is the fault that ends the pool, if there is one."""
 
-    def __init__(self, ctx: Context, lanes: dict[str, Lane], unseen: Unseen) -> None:
+    def __init__(self, ctx: Context, lanes: dict[str, Lane], unseen: LanesToAsk) -> None:
         self._ctx = ctx
         self._lanes = lanes
         self._unseen = unseen

@@ -26,7 +26,7 @@ _FOR: Final = {
 _BY_TIME: Final = {JobState.QUEUED, *_FOR} - {JobState.SEPARATING}
 
 
-class Unseen:
+class LanesToAsk:
     """The lanes that may find jobs, and when the next job is due (`due`, Unix seconds).
 
     `clock` gives monotonic seconds. The lane SUBMIT asks whenever it has room: what it may send

@@ -14,7 +14,7 @@ from stemwatch.workers.context import Context
 from stemwatch.workers.pool.lanes import Lanes
 
 
-class Asking:
+class Polling:
     """Starts the due polls in the lane POLL while `run` runs."""
 
     def __init__(self, ctx: Context, lanes: Lanes) -> None:

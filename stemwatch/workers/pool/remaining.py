@@ -12,7 +12,7 @@ from stemwatch.workers.pool.lanes import Lanes
 _TRIES = 3  # after so many failed tries of a pause, its end is no longer waited for
 
 
-class Left:
+class Remaining:
     """Tells what work remains, from the lanes, the scheduled polls and the journal."""
 
     def __init__(self, ctx: Context, lanes: Lanes, claims: Claims) -> None:

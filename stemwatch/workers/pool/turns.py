@@ -20,12 +20,12 @@ from stemwatch.workers.pool import claims
 from stemwatch.workers.pool.claims import Claims
 from stemwatch.workers.pool.ended_songs import Forgetting
 from stemwatch.workers.pool.lanes import Lane, Lanes
-from stemwatch.workers.pool.lanes_to_ask import Unseen
+from stemwatch.workers.pool.lanes_to_ask import LanesToAsk
 from stemwatch.workers.pool.outcome import pause
 from stemwatch.workers.pool.pause_probes import probe
-from stemwatch.workers.pool.polling import Asking
+from stemwatch.workers.pool.polling import Polling
 from stemwatch.workers.pool.recovery import recover
-from stemwatch.workers.pool.remaining import Left
+from stemwatch.workers.pool.remaining import Remaining
 from stemwatch.workers.steps.own_trouble import look
 from stemwatch.workers.steps.table import STEPS
 
@@ -52,13 +52,13 @@ class Pool:
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
         most = {FILE: 2, FETCH: _FETCHES, POLL: _POLLS, CONFIRM: 1, SUBMIT: 2 * ctx.slots.most}
-        self._unseen = Unseen(ctx.clock)
+        self._unseen = LanesToAsk(ctx.clock)
         self._lanes = Lanes(
             ctx, {name: Lane(STEPS[name], most[name]) for name in most}, self._unseen
         )
-        self._asking = Asking(ctx, self._lanes)
+        self._asking = Polling(ctx, self._lanes)
         self._claims = Claims(ctx)
-        self._left = Left(ctx, self._lanes, self._claims)
+        self._left = Remaining(ctx, self._lanes, self._claims)
         self._forgetting = Forgetting(ctx)
         self._probes: dict[str | None, asyncio.Task[None]] = {}  # one at a time for each inbox
         self._looks: dict[str, asyncio.Task[None]] = {}  # by folder that refuses files
