@@ -1,7 +1,7 @@
 """The engine `spleeter`: the voice by Spleeter's networks, in a worker process.
 
 For 4 and 6 stems the built-in engine divides what the voice leaves. On songs with known stems its
-drums, bass and other came out 0 to 1.6 dB better so than from the whole mix.
+drums, bass and other came out -0.1 to 1.6 dB better so than from the whole mix.
 """
 
 from __future__ import annotations
