@@ -20,7 +20,6 @@ from stemwatch.job import Identity
 SLICE = 4096  # entries of one directory that are sorted and held at a time
 
 OnError = Callable[[str, OSError], None]
-OnHeld = Callable[[str], None]
 _by_name = attrgetter("name")
 
 
@@ -43,7 +42,6 @@ class Found(NamedTuple):
 class _Sink(NamedTuple):
     filter: Filter
     on_error: OnError
-    on_held: OnHeld
 
 
 def scan(
@@ -51,24 +49,21 @@ def scan(
     filter: Filter,
     *,
     below: str | None = None,
-    recursive: bool = True,
-    device: int | None = None,
     folders: Folders | None = None,
     on_error: OnError = _ignore,
-    on_held: OnHeld = _ignore,
 ) -> Iterator[Found]:
     """Yield every song in `root` (or in its subfolder `below`), folder by folder, as it is found.
 
     Songs are sorted by name within a folder of up to `SLICE` entries, in sorted slices above that.
     Symlinks are neither yielded nor followed. `on_error` is called at most once a scan for each
-    folder that can't be read, `on_held` for each song with a temp file beside it, which is left
-    out. Songs in folders that `folders` knows to be unchanged are left out as well.
+    folder that can't be read. A song with a temp file beside it is left out, and so are songs in
+    folders that `folders` knows to be unchanged.
 
     Raises `Offline`, before the first song or after the last, where the root is missing, is no
-    directory, can't be listed, or its `st_dev` is not `device`.
+    directory, can't be listed, or is on another disk than when the scan began.
     """
-    sink = _Sink(filter, on_error, on_held)
-    device = root_device(root, device)
+    sink = _Sink(filter, on_error)
+    device = root_device(root)
     pending: list[tuple[str, str]] = []
     start = "" if below is None else os.path.relpath(below, root)
     if start in {"", "."}:
@@ -88,26 +83,18 @@ def scan(
             if directory == root:  # an inbox that can't be listed would seem empty
                 raise Offline(f"{root}: {error.strerror}") from error
             _report(directory, error, sink)
-        if recursive:
-            below_it.sort(reverse=True)
-            pending += below_it
+        below_it.sort(reverse=True)
+        pending += below_it
     # If the disk was unmounted meanwhile, the rest seemed empty: such a scan must not count.
     root_device(root, device)
 
 
-def find(
-    root: str,
-    filter: Filter,
-    path: str,
-    *,
-    device: int | None = None,
-    on_held: OnHeld = _ignore,
-) -> Found | None:
+def find(root: str, filter: Filter, path: str) -> Found | None:
     """The song at `path`, by the rules of `scan`, without listing its folder; None: no song now.
 
     Raises `Offline` like `scan`.
     """
-    root_device(root, device)
+    root_device(root)
     relpath = os.path.relpath(path, root)
     folder, _, name = relpath.rpartition("/")
     if not filter.wanted(name, relpath) or not _reachable(root, folder, filter):
@@ -120,7 +107,6 @@ def find(
         return None
     parent = os.path.dirname(path)
     if any(os.path.lexists(os.path.join(parent, temp)) for temp in temp_siblings(name)):
-        on_held(path)
         return None
     return Found(path, relpath, Identity.of(status))
 
@@ -156,7 +142,6 @@ def _songs(
             for entry in _classify(now, base, prefix, sink.filter, folders, held):
                 name = entry.name
                 if held and name.lower() in held:
-                    sink.on_held(base + name)
                     continue
                 try:
                     status = entry.stat(follow_symlinks=False)

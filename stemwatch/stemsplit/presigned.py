@@ -62,11 +62,8 @@ class PresignedApi:
     def __init__(
         self,
         calls: Calls,
-        *,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._calls = calls
-        self._clock = clock
         # (file identity) -> (upload key, until when): a refused job needs no second upload.
         self._uploaded: OrderedDict[tuple[int, ...], tuple[str, float]] = OrderedDict()
         self.download = calls.download
@@ -84,7 +81,7 @@ class PresignedApi:
         """Upload unless that was done already, await `before_last_bytes`, then `POST /jobs`."""
         identity = _identity(upload)
         key, until = self._uploaded.get(identity, ("", 0.0))
-        if self._clock() >= until:
+        if time.monotonic() >= until:
             key = await self._upload(upload, on_sent)
             self._remember(identity, key)
             await self._calls.permit()
@@ -237,7 +234,7 @@ class PresignedApi:
         return _Ticket(url, key, kind if safe and kind else asked["contentType"])
 
     def _remember(self, identity: tuple[int, ...], key: str) -> None:
-        self._uploaded[identity] = (key, self._clock() + KEPT)
+        self._uploaded[identity] = (key, time.monotonic() + KEPT)
         while len(self._uploaded) > _REMEMBERED:
             self._uploaded.popitem(last=False)
 
