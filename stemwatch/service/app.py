@@ -1,4 +1,4 @@
-"""The service: start, work, drain. Signals, the status file and the service manager meet here."""
+"""The service: start, work, and the drain on SIGTERM. Signals and the service manager meet here."""
 
 from __future__ import annotations
 

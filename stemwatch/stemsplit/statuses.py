@@ -1,6 +1,8 @@
 """Where HTTP statuses become codes: one table for each kind of call. A 429 is RATE_LIMITED in all.
 
-What follows from a code is in `codes.py`; what the answer says besides is in `answers.py`.
+Who waits then, and until when, is the code's rule in `codes.py`, carried out by
+`workers/pool/outcome.py`. What the answer says besides is in `answers.py`. A stem's 429 becomes
+STORAGE_BUSY in `workers/steps/fetch.py`, and only that song waits.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The wires by the names that `api.wire` gives them."""
+"""The wires (dialects of the API) by their names in `api.wire`; a new one is added here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The separation engines by name: one line each in the table, the rest in a module of its own.
+"""The separation engines by name; a new one is a line in this table and a module beside it.
 
 An engine is `separate(source, out_dir, *, stems, format, progress, **settings) -> Separation`; it
 is imported in the worker processes only. Those that need weights get them, with the device, as

@@ -1,4 +1,4 @@
-"""Fetching one stem: in a session without the key, from checked addresses, within bounds."""
+"""Downloads one stem and writes its bytes to a file: without the key, from checked addresses."""
 
 from __future__ import annotations
 
