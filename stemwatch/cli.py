@@ -11,7 +11,6 @@ import click
 
 from stemwatch import __version__
 from stemwatch.errors import AlreadyRunning, ConfigFault, StemwatchError
-from stemwatch.log import printable
 
 FAILED, ALREADY_RUNNING, CONFIGURATION, INTERRUPTED = 1, 75, 78, 130
 
@@ -55,6 +54,8 @@ class _Commands(click.Group):
         name = args[0]
         if name in _COMMANDS or name.startswith("-") or ctx.resilient_parsing:
             return super().resolve_command(ctx, args)
+        from stemwatch.log import printable  # 40 ms, which only faults need
+
         raise click.UsageError(f"No such command '{printable(name)}'. {_meant(name)}", ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -64,7 +65,9 @@ class _Commands(click.Group):
 
 def _meant(name: str) -> str:
     """One sentence with what a user who typed `name` may have meant."""
-    import difflib  # imported here, since only typos need it
+    import difflib  # both imported here, since only typos need them
+
+    from stemwatch.log import printable
 
     near = difflib.get_close_matches(name.lower(), _COMMANDS, n=1, cutoff=0.6)
     if near:
@@ -106,6 +109,8 @@ def run(arguments: list[str]) -> int:
 
 
 def _explain(fault: StemwatchError) -> None:
+    from stemwatch.log import printable
+
     for sentence in getattr(fault, "faults", ()) or (fault.message,):
         click.echo(f"stemwatch: {printable(sentence)}", err=True)
     if fault.hint:

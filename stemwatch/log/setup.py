@@ -21,7 +21,7 @@ from stemwatch.lean_imports import without
 from stemwatch.log.redact import Redactor, printable
 from stemwatch.log.render import as_console, as_json
 
-with without("rich"):
+with without("rich", "greenlet"):
     import structlog
 
 # The lowest levels of libraries that log too much. httpx logs whole signed URLs at INFO.

@@ -45,8 +45,7 @@ def loaded(home: Home, *arguments: str) -> set[str]:
 def packages(modules: set[str]) -> set[str]:
     """Top-level names of what is not Python's own; environments add hidden ones of theirs."""
     tops = {name.partition(".")[0] for name in modules} - sys.stdlib_module_names
-    # structlog takes greenlet where it finds it: what drives tests/browser brings it.
-    return {top for top in tops if not top.startswith(("_", "cython", "sitecustomize", "greenlet"))}
+    return {top for top in tops if not top.startswith(("_", "cython", "sitecustomize"))}
 
 
 @pytest.fixture(scope="module")
