@@ -83,6 +83,7 @@ def texts(entry: Mapping[str, Any] | None) -> Document:
 
 
 def text(words: str | None) -> str | None:
+    """`words` without secrets and safe to print; None stays None."""
     return None if words is None else redacted(words)
 
 
