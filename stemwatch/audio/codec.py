@@ -14,6 +14,7 @@ import numpy as np
 from av.audio.frame import AudioFrame
 
 from stemwatch.audio.arrays import stereo
+from stemwatch.audio.containers.wav_chunks import plain_header
 from stemwatch.audio.frames import Source
 from stemwatch.audio.gapless import mend_padding
 
@@ -96,7 +97,7 @@ class Encoder:
         self, path: str, format: str, *, rate: int = 44_100, channels: int = 2, depth: int = 16
     ) -> None:
         container, codecs = _ENCODINGS[format]
-        self._path, self._mp3 = os.path.abspath(path), format == "mp3"
+        self._path, self._format, self._mp3 = os.path.abspath(path), format, format == "mp3"
         self.depth = 0 if self._mp3 else depth
         codec, self._sample_format = codecs[self.depth]
         self.rate, self.channels = rate, channels
@@ -118,6 +119,9 @@ class Encoder:
             self._container.close()
         if kind is None and self._mp3:
             mend_padding(self._path, self._position)
+        elif kind is None and self._format == "wav":
+            with open(self._path, "r+b") as file:
+                plain_header(file)
 
     def write(self, block: np.ndarray) -> None:
         """Append float samples, shape (n, channels), full scale 1.0."""

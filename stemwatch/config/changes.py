@@ -11,6 +11,7 @@ from stemwatch.config.settings import Inbox, Settings
 # Sections of which every key takes effect at once, and single keys of the others.
 LIVE = (
     "separation",
+    "tags",
     "presets",
     "budget",
     "log",

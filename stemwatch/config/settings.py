@@ -83,6 +83,13 @@ class Separation:
 
 
 @dataclass(frozen=True)
+class Tags:
+    """`bpm`: the tempo in the stems' tags as it is, or rounded for programs that cut it off."""
+
+    bpm: str = key("exact", one_of("exact", "whole"))
+
+
+@dataclass(frozen=True)
 class Limits:
     """Minutes of audio of one inbox; None: no limit of its own."""
 
@@ -191,6 +198,7 @@ class Settings:
     state_dir: str = key("", checks.path)
     watch: Watch = section(Watch)
     separation: Separation = section(Separation)
+    tags: Tags = section(Tags)
     presets: Mapping[str, Separation] = names(checks.preset_name, Separation)
     inboxes: Mapping[str, Inbox] = names(checks.inbox_name, Inbox)
     api: Api = section(Api)

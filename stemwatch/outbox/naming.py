@@ -62,10 +62,14 @@ def mirror(relpath: str, *, limit: int = LIMIT) -> str:
 
 def stem_file(song: str, stem_id: str, ext: str, *, limit: int = LIMIT) -> str:
     """`song (Vocals).wav` for the stem or mix `stem_id`. A mix's id is any text of the user."""
-    words = _safe_characters(stem_id).replace("_", " ").strip(". ") or "Stem"
-    label = " ".join(w[:1].upper() + w[1:].lower() for w in words.split())
     room = limit - _length(song) - len(f" ().{ext}")
-    return f"{song} ({_cut(label, max(room, 12))}).{ext}"
+    return f"{song} ({_cut(stem_label(stem_id), max(room, 12))}).{ext}"
+
+
+def stem_label(stem_id: str) -> str:
+    """A stem's or mix's name as people read it: "Vocals"."""
+    words = _safe_characters(stem_id).replace("_", " ").strip(". ") or "Stem"
+    return " ".join(w[:1].upper() + w[1:].lower() for w in words.split())
 
 
 def stem_files(song: str, stem_ids: Sequence[str], ext: str, *, limit: int = LIMIT) -> list[str]:

@@ -37,10 +37,11 @@ def tuning(settings: Settings) -> Tuning:
 
 
 def retune(context: Context, settings: Settings) -> None:
-    """Give a running service the pace of `settings`; steps under way go on."""
+    """Give a running service the pace (and the tempo's form) of `settings`; steps go on."""
     chosen, timing = tuning(settings), context.timing
     deadline = settings.api.job_deadline
     context.budget = chosen.budget
+    context.whole_tempo = settings.tags.bpm == "whole"
     context.slots.resize(chosen.at_once)
     context.requests.resize(chosen.per_minute)
     context.polls.repace(chosen.interval, timing.poll_min, deadline, timing.late_poll)

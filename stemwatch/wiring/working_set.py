@@ -147,6 +147,7 @@ def _context(
         progress=Progress(),
         timing=timing,
         local=settings.local,
+        whole_tempo=settings.tags.bpm == "whole",
         owner=owner,
         clock=clock,
     )

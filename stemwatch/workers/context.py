@@ -52,6 +52,7 @@ class Context:
     progress: Progress
     timing: Timing
     local: bool  # separates on this machine: nothing is paid
+    whole_tempo: bool = False  # in the stems' tags
     owner: str | None = None  # whose jobs these are: None for the service, a token for `split`
     now: Callable[[], float] = time.time
     clock: Callable[[], float] = time.monotonic

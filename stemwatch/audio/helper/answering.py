@@ -100,16 +100,22 @@ def _verify(path: str, expected: float | None, format: str | None) -> dict[str, 
 
 
 def _tag(
-    source: str, files: dict[str, str], format: str, bpm: float | None, key: str | None
+    source: str,
+    files: dict[str, dict[str, Any]],
+    format: str,
+    bpm: float | None,
+    key: str | None,
+    whole: bool,
 ) -> list[str]:
+    from stemwatch.audio.results import StemTag
     from stemwatch.audio.stemtags import write_tags
     from stemwatch.audio.tagging.song_tags import SourceTags
     from stemwatch.audio.tags import read_tags
 
     tags = read_tags(source) if source else SourceTags()
     notes = [
-        write_tags(path, format, tags, title=title, bpm=bpm, key=key)
-        for path, title in files.items()
+        write_tags(path, format, tags, StemTag(**own), bpm=bpm, key=key, whole=whole)
+        for path, own in files.items()
     ]
     return list(dict.fromkeys(note for note in (tags.note, *notes) if note))
 

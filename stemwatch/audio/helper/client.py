@@ -12,10 +12,11 @@ import os
 import tempfile
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from stemwatch.audio.helper.pipes import Helper
-from stemwatch.audio.results import MixResult, Probe
+from stemwatch.audio.results import MixResult, Probe, StemTag
 from stemwatch.codes import Code
 from stemwatch.errors import PauseService, Reject, StemwatchError
 from stemwatch.extras import installed, reinstall
@@ -62,26 +63,29 @@ class AudioHelper:
     async def tag(
         self,
         src_path: str,
-        files: Mapping[str, str],
+        files: Mapping[str, StemTag],
         format: str,
         bpm: float | None,
         key: str | None,
+        *,
+        whole: bool = False,
     ) -> list[str]:
-        """Copy the song's tags into stems (path -> title), in place; notes say what couldn't be.
+        """Copy the song's tags into stems (by path), in place; notes say what couldn't be.
 
         `src_path` is empty where there is no song to read. `key` is musical and short, such as
-        `C#m`. Fsync the stems afterwards. A kill in the midst, or a Reject, may leave a stem half
-        shifted: fetch it again then. OSError on a full disk.
+        `C#m`; `whole`: the tempo is rounded. Fsync the stems afterwards. A kill in the midst, or a
+        Reject, may leave a stem half shifted: fetch it again then. OSError on a full disk.
         """
         return list(
             await self._ask(
                 src_path,
                 op="tag",
                 source=src_path,
-                files=dict(files),
+                files={path: asdict(own) for path, own in files.items()},
                 format=format,
                 bpm=bpm,
                 key=key,
+                whole=whole,
             )
         )
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from stemwatch.audio.codec import Encoder, decode
 from stemwatch.audio.mix import mix
+from stemwatch.audio.results import StemTag
 from stemwatch.audio.stemtags import write_tags
 from stemwatch.audio.tagging.song_tags import SourceTags
 from stemwatch.audio.tags import read_tags
@@ -54,7 +55,7 @@ def _compare(path: str, sound: np.ndarray) -> None:
 
 
 def _tag(path: str, format: str) -> None:
-    note = write_tags(path, format, SourceTags(), title=_TITLE, bpm=120.0, key="Am")
+    note = write_tags(path, format, SourceTags(), StemTag(_TITLE), bpm=120.0, key="Am")
     tags = read_tags(path)
     if note or tags.note or tags.text.get("title") != (_TITLE,):
         raise _other(path, note or tags.note or f"the tags {dict(tags.text)}")

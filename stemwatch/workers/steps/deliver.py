@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from stemwatch import __version__
+from stemwatch.audio.results import StemTag
 from stemwatch.codes import Code
 from stemwatch.disks import durable
 from stemwatch.errors import PauseService, Reject, RetryLater
-from stemwatch.job import CLEARED, IN_OUTBOX, Job, JobState
+from stemwatch.job import CLEARED, IN_OUTBOX, STEMS, Job, JobState
 from stemwatch.log import log
 from stemwatch.musical_keys import parse_key, tag_key
 from stemwatch.outbox import delivery, naming, sidecar
@@ -78,16 +79,24 @@ async def tag(ctx: Context, job: Job, staging: Staging, stem: str) -> None:
     except PauseService as away:
         source = ""
         log.info("job.tags", **job.named, stem=stem, note=away.message)
-    title = naming.stem_file(naming.song_name(job.name), stem, "x").removesuffix(".x")
-    part = staging.part(stem)
-    key = tag_key(parse_key(job.key))
+    files = {staging.part(stem): _told_of(job, stem)}
+    key, whole = tag_key(parse_key(job.key)), ctx.whole_tempo
     with durable.disk_faults(staging.outbox):
         try:
-            notes = await ctx.audio.tag(source, {part: title}, job.options.format, job.bpm, key)
+            notes = await ctx.audio.tag(
+                source, files, job.options.format, job.bpm, key, whole=whole
+            )
         except (Reject, TimeoutError) as fault:
             raise _without_tags(ctx, job, stem, fault) from fault
     for note in notes:
         log.info("job.tags", **job.named, stem=stem, note=note)
+
+
+def _told_of(job: Job, stem: str) -> StemTag:
+    """What a stem says of itself, as its place among all of the song's stems and mixes."""
+    title = naming.stem_file(naming.song_name(job.name), stem, "x").removesuffix(".x")
+    every = [*STEMS[job.options.stems], *job.options.mixes]
+    return StemTag(title, naming.stem_label(stem), every.index(stem) + 1)
 
 
 def _without_tags(ctx: Context, job: Job, stem: str, fault: Exception) -> RetryLater:
