@@ -9,29 +9,40 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import mutagen.apev2
 import mutagen.flac
 import mutagen.id3
 import mutagen.mp3
 import mutagen.wave
 
+from stemwatch.audio.soundhash.chunk_sound import void_tags
 from stemwatch.audio.tagging.song_tags import ID3_FRAMES, Cover, SourceTags
 from stemwatch.audio.tags import raise_disk_fault, words
 from stemwatch.musical_keys import own_key
 
 _flac: Any = mutagen.flac  # half of mutagen is typed
+_apev2: Any = mutagen.apev2
 _frames: Any = mutagen.id3.Frames
 _TEMPO = re.compile(r"\s*(\d{1,3}(?:[.,]\d+)?)\s*(?:bpm)?\s*", re.IGNORECASE)
-_AUDIO: Any = {"wav": mutagen.wave.WAVE, "mp3": mutagen.mp3.MP3}
+_AUDIO: Any = {"wav": mutagen.wave.WAVE, "mp3": mutagen.mp3.MP3, "flac": _flac.FLAC}
 
 
 def write_tags(
-    path: str, format: str, tags: SourceTags, *, title: str, bpm: float | None, key: str | None
+    path: str,
+    format: str,
+    tags: SourceTags,
+    *,
+    title: str,
+    bpm: float | None,
+    key: str | None,
+    afresh: bool = False,
 ) -> str | None:
     """Write `tags` into a stem (wav, flac, mp3) in place; its audio stays as it is, bit for bit.
 
     `title` is "<file's name> (<Stem>)"; the song's own title takes the name's place. `bpm` and
     `key` (musical, at most 3 characters, such as `C#m`) are the detected ones and yield to the
-    song's own. Returns None, or a note saying what was left out. Raises OSError only.
+    song's own. `afresh`: what tags it has are removed first. Returns None, or a note saying what
+    was left out. Raises OSError only.
     """
     text = {name: values for name, values in tags.text.items() if values}
     text["title"] = (_title(text.get("title", ("",))[0], title),)
@@ -39,12 +50,33 @@ def write_tags(
         text.pop(name, None)
         if value:
             text[name] = (value,)
+    if afresh and (unremoved := _forget(path, format)):
+        return f"The tags of an earlier delivery stay ({unremoved})."
     left_out = _try(path, format, text, tags.cover)
     if left_out and tags.cover:  # such as one of over 16 MB, which a FLAC can't hold
         cover, left_out = left_out, _try(path, format, text, None)
         if not left_out:
             return f"The cover was left out ({cover})."
     return f"No tags were written ({left_out})." if left_out else None
+
+
+def _forget(path: str, format: str) -> str | None:
+    """Remove all tags; why that can't be done."""
+    try:
+        if format == "wav":
+            void_tags(path)
+        elif format == "mp3":
+            _apev2.delete(path)
+        file = _AUDIO[format](path)
+        if format == "flac":
+            file.clear_pictures()
+        file.delete()
+    except OSError:
+        raise
+    except Exception as fault:
+        raise_disk_fault(fault)
+        return words(fault)
+    return None
 
 
 def _try(

@@ -100,7 +100,12 @@ def _verify(path: str, expected: float | None, format: str | None) -> dict[str, 
 
 
 def _tag(
-    source: str, files: dict[str, str], format: str, bpm: float | None, key: str | None
+    source: str,
+    files: dict[str, str],
+    format: str,
+    bpm: float | None,
+    key: str | None,
+    afresh: bool,
 ) -> list[str]:
     from stemwatch.audio.stemtags import write_tags
     from stemwatch.audio.tagging.song_tags import SourceTags
@@ -108,7 +113,7 @@ def _tag(
 
     tags = read_tags(source) if source else SourceTags()
     notes = [
-        write_tags(path, format, tags, title=title, bpm=bpm, key=key)
+        write_tags(path, format, tags, title=title, bpm=bpm, key=key, afresh=afresh)
         for path, title in files.items()
     ]
     return list(dict.fromkeys(note for note in (tags.note, *notes) if note))

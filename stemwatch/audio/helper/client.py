@@ -66,8 +66,12 @@ class AudioHelper:
         format: str,
         bpm: float | None,
         key: str | None,
+        *,
+        afresh: bool = False,
     ) -> list[str]:
         """Copy the song's tags into stems (path -> title), in place; notes say what couldn't be.
+
+        `afresh`: tags that the stems have already are removed.
 
         `src_path` is empty where there is no song to read. `key` is musical and short, such as
         `C#m`. Fsync the stems afterwards. A kill in the midst, or a Reject, may leave a stem half
@@ -82,6 +86,7 @@ class AudioHelper:
                 format=format,
                 bpm=bpm,
                 key=key,
+                afresh=afresh,
             )
         )
 
