@@ -72,6 +72,9 @@ async def tag(ctx: Context, job: Job, staging: Staging, stem: str, *, afresh: bo
     written: raises RetryLater, and the next try leaves the song's stems untagged.
     """
     if job.id in ctx.memory.untagged:
+        if afresh:
+            note = "It keeps the tags of the earlier delivery."
+            log.info("job.tags", **job.named, stem=stem, note=note)
         return
     source = job.path
     try:
