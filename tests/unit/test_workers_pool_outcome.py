@@ -493,7 +493,7 @@ def test_a_broken_journal_ends_the_service(tmp_path: Path) -> None:
 def test_a_song_that_only_got_new_tags_was_not_taken_back(tmp_path: Path) -> None:
     """The upload finds another file than it opened; the inbox knows by its sound whose it is."""
 
-    async def work(ctx: Context, clock: Clock) -> None:
+    async def work(ctx: Context, _: Clock) -> None:
         job = await a_job(ctx)
         await ctx.journal.amend(job, identity=Identity(1, 2, 30, 40), sha256="def")
         await conclude(ctx, job, TakenBack("changed"))
