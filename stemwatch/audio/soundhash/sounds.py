@@ -12,7 +12,8 @@ from stemwatch.audio.soundhash.listeners import Deaf, Listener, Odd
 from stemwatch.audio.soundhash.mp4_samples import mp4_listener
 from stemwatch.audio.soundhash.pages import PageListener
 
-_HEAD = 16
+_HEAD = 16  # bytes
+_MOST_TAGS = 8  # ID3v2 tags in front of the sound; more than one is rare
 
 
 def listener_for(fd: int, size: int) -> Listener:
@@ -38,8 +39,8 @@ def _listener(fd: int, size: int) -> Listener:
     if head[4:8] == b"ftyp":
         return mp4_listener(fd, size)
     start = 0
-    while length := id3v2.length(os.pread(fd, 10, start)):
-        start += length
+    for _ in range(_MOST_TAGS):  # a hostile file may be nothing else
+        start += id3v2.length(os.pread(fd, 10, start))
     if os.pread(fd, 4, start) == b"fLaC":
         return flac_listener(fd, size, start)
     return mpeg_listener(fd, size, start)
