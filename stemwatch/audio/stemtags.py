@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import mutagen.apev2
 import mutagen.flac
 import mutagen.id3
 import mutagen.mp3
@@ -16,16 +17,18 @@ import mutagen.wave
 
 from stemwatch.audio.containers.wav_chunks import pad_samples, write_info
 from stemwatch.audio.results import StemTag
+from stemwatch.audio.soundhash.chunk_sound import void_tags
 from stemwatch.audio.tagging.song_tags import ID3_FRAMES, Cover, SourceTags
 from stemwatch.audio.tags import raise_disk_fault, read_tags, words
 from stemwatch.musical_keys import own_key
 
 _flac: Any = mutagen.flac  # half of mutagen is typed
+_apev2: Any = mutagen.apev2
 _frames: Any = mutagen.id3.Frames
 _TEMPO = re.compile(r"\s*(\d{1,3}(?:[.,]\d+)?)\s*(?:bpm)?\s*", re.IGNORECASE)
 _STEMS = "(Stems)"  # behind the album's name: a library shows them as one of their own
 _ROUNDED = 0.5  # BPM
-_AUDIO: Any = {"wav": mutagen.wave.WAVE, "mp3": mutagen.mp3.MP3}
+_AUDIO: Any = {"wav": mutagen.wave.WAVE, "mp3": mutagen.mp3.MP3, "flac": _flac.FLAC}
 
 
 def write_tags(
@@ -37,13 +40,15 @@ def write_tags(
     bpm: float | None,
     key: str | None,
     whole: bool = False,
+    afresh: bool = False,
 ) -> str | None:
     """Write `tags` into a stem (wav, flac, mp3) in place; its audio stays as it is, bit for bit.
 
     What they say of the song stays, what they say of the file becomes the stem's: title, album,
     number, grouping. `bpm` and `key` (musical, at most 3 characters, such as `C#m`) are those that
     were detected, and yield to the song's own; `whole`: the tempo is rounded, for programs that cut
-    it off. Returns None, or a note saying what was left out. Raises OSError only.
+    it off. `afresh`: what tags it has are removed first. Returns None, or a note saying what was
+    left out. Raises OSError only.
     """
     text = {name: values for name, values in tags.text.items() if values}
     text |= _of_stem(text, own)
@@ -53,6 +58,8 @@ def write_tags(
         text.pop(name, None)
         if value:
             text[name] = (value,)
+    if afresh and (unremoved := _forget(path, format)):
+        return f"The tags of an earlier delivery stay ({unremoved})."
     left_out = _try(path, format, text, tags.cover)
     if left_out and tags.cover:  # such as one of over 16 MB, which a FLAC can't hold
         cover, left_out = left_out, _try(path, format, text, None)
@@ -73,6 +80,25 @@ def _of_stem(text: Mapping[str, tuple[str, ...]], own: StemTag) -> dict[str, tup
             name if name.endswith(_STEMS) else f"{name} {_STEMS}" for name in album
         )
     return made
+
+
+def _forget(path: str, format: str) -> str | None:
+    """Remove all tags; why that can't be done."""
+    try:
+        if format == "wav":
+            void_tags(path)
+        elif format == "mp3":
+            _apev2.delete(path)
+        file = _AUDIO[format](path)
+        if format == "flac":
+            file.clear_pictures()
+        file.delete()
+    except OSError:
+        raise
+    except Exception as fault:
+        raise_disk_fault(fault)
+        return words(fault)
+    return None
 
 
 def _try(

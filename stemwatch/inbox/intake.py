@@ -14,13 +14,13 @@ from stemwatch.inbox.headers import Lack
 from stemwatch.inbox.reading import FileReader, Reading, Same
 from stemwatch.job import (
     ACTIVE,
-    CLEARED,
     Identity,
     Job,
     JobState,
     Options,
     content_key,
     resume_state,
+    resumed_fields,
 )
 from stemwatch.journal.journal import Journal
 from stemwatch.limits import Limits
@@ -52,7 +52,8 @@ class Candidate:
 class Intake:
     """Admits settled files. `same` tells whether two identities, seen at one path, are one file.
 
-    `demand_disks` raises PauseService where the disks of a job's results are away.
+    `demand_disks` raises PauseService where the disks of a job's results are away. `keeps`: files
+    stay in the inbox once they are delivered.
     """
 
     def __init__(
@@ -64,11 +65,13 @@ class Intake:
         limits: Limits,
         same: Same,
         demand_disks: Callable[[Job], Awaitable[None]],
+        keeps: Callable[[], bool] = lambda: False,
     ) -> None:
         self._journal = journal
         self._local = local
         self._limits = limits
         self._demand_disks = demand_disks
+        self._keeps = keeps
         self.reader = FileReader(audio, max_bytes=limits.largest, same=same)
 
     async def admit(self, candidate: Candidate, *, patient: bool) -> Job:
@@ -96,15 +99,17 @@ class Intake:
         sha256, probe = read.sha256, read.probe
         assert sha256 is not None  # or `_fault_of` had found a fault
         assert probe is not None
-        key = content_key(sha256, candidate.options, local=self._local)
+        content = read.audio_sha256 or sha256
+        by_bytes = content_key(sha256, candidate.options, local=self._local)
         job = _job(candidate, read.identity, sha256, JobState.QUEUED).evolve(
-            content_key=key,
+            audio_sha256=read.audio_sha256,
+            content_key=content_key(content, candidate.options, local=self._local),
             duration=probe.duration,
             codec=probe.codec,
             sample_rate=probe.sample_rate,
             channels=probe.channels,
         )
-        added = await self._journal.add_new(job)
+        added = await self._journal.add_new(job, by_bytes)
         if added is None:
             return await self._accept_akin(candidate, job)
         _tell_queued(added)
@@ -126,13 +131,21 @@ class Intake:
     async def _known(self, job: Job, at_path: list[Job]) -> Job | None:
         """The job of the same content at this path, its identity corrected; None: there is none.
 
-        A queued job whose file was replaced by another content ends here.
+        A file with new tags is still the file of its job. A queued job whose file was replaced by
+        another content ends here.
         """
         for other in at_path:
-            if other.owner != job.owner or not _is_still_here(other):
+            if other.owner != job.owner:
+                continue
+            if self._keeps() and _is_kept(other) and _is_same(other, job):
+                # Touched, or restored from a backup: its delivery is not repeated.
+                told = {"identity": job.identity, "updated_at": other.updated_at}
+                return await self._journal.amend(other, **told)
+            if not _is_still_here(other):
                 continue
             if other.content_key == job.content_key:
-                return await self._journal.amend(other, identity=job.identity)
+                told = {"identity": job.identity, "sha256": job.sha256}
+                return await self._journal.amend(other, **told)
             if other.state is JobState.QUEUED:
                 await self._replaced(other)
         return None
@@ -164,6 +177,7 @@ class Intake:
                 path=job.path,
                 relpath=job.relpath,
                 identity=job.identity,
+                sha256=job.sha256,
                 options=job.options,
             )
             log.info("job.retried", **job.named, id=other.id, state=str(resumed.state))
@@ -220,6 +234,16 @@ def _is_still_here(job: Job) -> bool:
     return job.state in ACTIVE or waits
 
 
+def _is_kept(job: Job) -> bool:
+    """Whether the job is done and its original was left in the inbox."""
+    return job.state is JobState.DONE and job.origin == "inbox" and job.filed_to is None
+
+
+def _is_same(one: Job, other: Job) -> bool:
+    """Whether both are of the same bytes, tags included, and of the same options."""
+    return (one.sha256, one.content_key) == (other.sha256, other.content_key)
+
+
 def undecided(quarantined: list[Job]) -> Reject | None:
     """The rejection for a content that may be paid for already and waits for a person; or None.
 
@@ -237,20 +261,6 @@ def undecided(quarantined: list[Job]) -> Reject | None:
             hint=f"Decide about that one first: `stemwatch retry {other.id}`.",
         )
     return None
-
-
-def resumed_fields(job: Job) -> dict[str, object]:
-    """The fields that a retry resets, with their values.
-
-    The idempotency key stays only for an unconfirmed submission, which it repeats.
-    """
-    unconfirmed = job.code == Code.SUBMISSION_UNCONFIRMED
-    anew = resume_state(job) is JobState.QUEUED
-    fields: dict[str, object] = {"filed_to": None, "attempts": 0, "not_before": 0.0, **CLEARED}
-    if anew:
-        fields |= {"remote_id": None, "request_id": None, "completed_at": None}
-        fields["idempotency_key"] = job.idempotency_key if unconfirmed else None
-    return fields
 
 
 def _job(candidate: Candidate, identity: Identity, sha256: str, state: JobState) -> Job:

@@ -46,6 +46,7 @@ class Reading(NamedTuple):
     ctime_ns: int
     lack: Lack | None
     sha256: str | None
+    audio_sha256: str | None = None  # of the sound alone, where that can be told
     probe: Probe | None = None
     fault: Reject | None = None
 

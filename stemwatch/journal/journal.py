@@ -56,12 +56,13 @@ class Journal:
         """Insert a new job (its `id` is ignored); returns it with its id."""
         return await self._write(lambda db: transactions.add(db, job, self._clock()))
 
-    async def add_new(self, job: Job) -> Job | None:
-        """`add`, unless there are jobs that are `akin` to it; then None.
+    async def add_new(self, job: Job, by_bytes: str) -> Job | None:
+        """See `transactions.add_new`: `add`, unless there are jobs that are `akin` to it.
 
         Returns before it is on the disk: a song that is still in the inbox is found again.
         """
-        return await self._write(Later(lambda db: transactions.add_new(db, job, self._clock())))
+        at = self._clock()
+        return await self._write(Later(lambda db: transactions.add_new(db, job, by_bytes, at)))
 
     async def advance(self, job: Job, to: JobState, note: str = "", **changes: Any) -> Job:
         """Move `job` to state `to`, with field changes; returns the moved job.

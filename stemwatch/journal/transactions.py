@@ -69,8 +69,21 @@ def add(db: sqlite3.Connection, job: Job, at: float) -> Job:
     return added
 
 
-def add_new(db: sqlite3.Connection, job: Job, at: float) -> Job | None:
-    """Insert `job`; None if another has its path, or is in quarantine with its content."""
+_RECOGNIZE = (
+    "UPDATE OR IGNORE jobs SET content_key = ?, audio_sha256 = ?"
+    " WHERE content_key = ? AND audio_sha256 IS NULL"
+)
+
+
+def add_new(db: sqlite3.Connection, job: Job, by_bytes: str, at: float) -> Job | None:
+    """Insert `job`; None if another has its path, or is in quarantine with its content.
+
+    `by_bytes` is its key if nothing but its bytes were known.
+    """
+    if job.content_key != by_bytes:
+        # An older stemwatch journaled songs by their bytes only: now their sound is known.
+        told = job.content_key, job.audio_sha256, by_bytes
+        db.execute(_RECOGNIZE, told)
     sql = "SELECT 1 FROM jobs WHERE path = ? OR (content_key = ? AND state = 'quarantined') LIMIT 1"
     path = rows.encode({"path": job.path})["path"]
     akin = db.execute(sql, (path, job.content_key)).fetchone()

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from stemwatch.audio.helper.client import AudioHelper
+from stemwatch.audio.soundhash.sounds import listener_for
 from stemwatch.codes import Code
 from stemwatch.config import Inbox, Settings
 from stemwatch.disks.hashing import sha256
@@ -124,7 +125,7 @@ async def _look(
         return Estimate(path, None, REFUSED, f"not a name that is taken ({known})"), ""
     limits = LIMITS[settings.wire]
     try:
-        sha256 = await asyncio.to_thread(_measured, path, limits)
+        sha256, sound = await asyncio.to_thread(_measured, path, limits)
         seconds = (await audio.probe(path)).duration
     except Reject as fault:
         return Estimate(path, None, REFUSED, fault.message), ""
@@ -132,8 +133,11 @@ async def _look(
         return Estimate(path, None, REFUSED, f"can't be read: {fault.strerror}"), ""
     if (refused := limits.of_audio(seconds)) is not None:
         return Estimate(path, seconds, REFUSED, refused.message), ""
-    key = content_key(sha256, options, local=settings.local)
-    if earlier := await journal.with_content(key, MAY_BE_CHARGED):
+    key = content_key(sound or sha256, options, local=settings.local)
+    by_bytes = content_key(sha256, options, local=settings.local)
+    earlier = await journal.with_content(key, MAY_BE_CHARGED)
+    # An older stemwatch knew its songs by their bytes only.
+    if earlier := earlier or await journal.with_content(by_bytes, MAY_BE_CHARGED):
         why = f"known already as {earlier[0].name} ({earlier[0].state})"
         return Estimate(path, seconds, FREE, why), key
     if settings.local:
@@ -141,8 +145,11 @@ async def _look(
     return Estimate(path, seconds, COSTS), key
 
 
-def _measured(path: str, limits: Limits) -> str:
-    """The content's SHA-256. Raises Reject for a file that would not be uploaded, OSError."""
+def _measured(path: str, limits: Limits) -> tuple[str, str | None]:
+    """The SHA-256 of all bytes, and of the sound alone.
+
+    Raises Reject for a file that would not be uploaded, OSError.
+    """
     fd = open_regular(path)
     try:
         size = os.fstat(fd).st_size
@@ -151,6 +158,7 @@ def _measured(path: str, limits: Limits) -> str:
         lack = headers.look(fd)
         if lack is not None and lack.sure:
             raise Reject(f"incomplete: {lack.message}", code=Code.TRUNCATED)
-        return sha256(fd, size)
+        listener = listener_for(fd, size)
+        return sha256(fd, size, also=listener.feed), listener.hexdigest()
     finally:
         os.close(fd)

@@ -17,8 +17,15 @@ from stemwatch.codes import Code
 from stemwatch.config import Inbox, Settings
 from stemwatch.disks import durable
 from stemwatch.errors import Reject, StemwatchError
-from stemwatch.inbox.intake import resumed_fields
-from stemwatch.job import WANTED_BACK, Identity, Job, JobState, Unfiled, resume_state
+from stemwatch.job import (
+    WANTED_BACK,
+    Identity,
+    Job,
+    JobState,
+    Unfiled,
+    resume_state,
+    resumed_fields,
+)
 from stemwatch.journal.journal import AlreadyPaid, Journal, StaleJob
 from stemwatch.log import printable
 from stemwatch.outbox import quarantine

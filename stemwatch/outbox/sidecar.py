@@ -35,6 +35,7 @@ class StemFile:
     bytes: int
     derived_from: tuple[str, ...] | None = None
     gain_db: float | None = None
+    audio_sha256: str | None = None  # of its sound alone; None: not told apart from tags
 
 
 def rfc3339(seconds: float | None) -> str | None:
@@ -79,6 +80,7 @@ def build(
             "name": readable(job.name),
             "relpath": readable(job.relpath),
             "sha256": job.sha256,
+            "audio_sha256": job.audio_sha256,
             "bytes": job.identity.size,
             "codec": job.codec,
             "sample_rate": job.sample_rate,
@@ -108,6 +110,7 @@ def _stem(stem: StemFile) -> dict[str, Any]:
         "id": readable(stem.id),
         "file": stem.file,
         "sha256": stem.sha256,
+        "audio_sha256": stem.audio_sha256,
         "bytes": stem.bytes,
         "derived_from": None if stem.derived_from is None else list(stem.derived_from),
         "gain_db": _finite(stem.gain_db),
@@ -124,6 +127,7 @@ def stem_files(sidecar: dict[str, Any]) -> list[StemFile]:
             bytes=stem["bytes"],
             derived_from=None if stem.get("derived_from") is None else tuple(stem["derived_from"]),
             gain_db=stem.get("gain_db"),
+            audio_sha256=stem.get("audio_sha256"),
         )
         for stem in sidecar["stems"]
     ]

@@ -25,6 +25,7 @@ from stemwatch.disks import durable
 from stemwatch.errors import PauseService
 from stemwatch.job import STEMS
 from stemwatch.outbox import naming, sidecar
+from stemwatch.outbox.measuring import measure
 from stemwatch.outbox.sidecar import StemFile
 
 HIDDEN = ".stemwatch"
@@ -196,9 +197,12 @@ class Staging:
     ) -> StemFile:
         place = self._place(stem_id)
         with durable.disk_faults(self.outbox):
-            sha256, length = durable.sha256_of(place)
+            found = measure(place)
         sources = None if derived_from is None else tuple(derived_from)
-        stem = StemFile(stem_id, os.path.basename(place), sha256, length, sources, gain_db)
+        name = os.path.basename(place)
+        stem = StemFile(
+            stem_id, name, found.sha256, found.bytes, sources, gain_db, found.audio_sha256
+        )
         self._places[stem_id] = place
         self._stems[stem_id] = stem
         return stem

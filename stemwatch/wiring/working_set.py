@@ -179,6 +179,7 @@ def intake_of(context: Context, place: Place) -> Intake:
         limits=context.api.limits,
         same=place.same,
         demand_disks=lambda job: context.place_of(job).demand_results(),
+        keeps=lambda: place.after_success == "keep",
     )
 
 

@@ -16,6 +16,7 @@ import mutagen.wave
 import pytest
 
 from stemwatch import __version__
+from stemwatch.outbox.measuring import measure
 from tests.acceptance.harness import KEY, Home
 from tests.acceptance.songs import drop, encode
 from tests.support.scenario.server import ScenarioServer
@@ -40,7 +41,16 @@ KEYS = {
     "created_at": str,
     "stemwatch": str,
 }
-SOURCE_KEYS = {"name", "relpath", "sha256", "bytes", "codec", "sample_rate", "channels"}
+SOURCE_KEYS = {
+    "name",
+    "relpath",
+    "sha256",
+    "audio_sha256",
+    "bytes",
+    "codec",
+    "sample_rate",
+    "channels",
+}
 SEPARATION_KEYS = {
     "engine",
     "model",
@@ -53,7 +63,7 @@ SEPARATION_KEYS = {
     "cost_minutes",
     "credits_charged",  # what wire B says it took
 }
-STEM_KEYS = {"id", "file", "sha256", "bytes", "derived_from", "gain_db"}
+STEM_KEYS = {"id", "file", "sha256", "audio_sha256", "bytes", "derived_from", "gain_db"}
 
 
 @pytest.fixture
@@ -154,6 +164,7 @@ def test_the_sidecar_is_what_the_design_says(tmp_path: Path, server: ScenarioSer
         "name": "Song.mp3",
         "relpath": "album/Song.mp3",
         "sha256": hashlib.sha256(data).hexdigest(),
+        "audio_sha256": measure(f"{home.archive}/album/Song.mp3").audio_sha256,
         "bytes": len(data),
         "codec": "mp3",
         "sample_rate": 44100,

@@ -20,7 +20,9 @@ from stemwatch.audio.results import StemTag
 from stemwatch.audio.stemtags import write_tags
 from stemwatch.audio.tagging.song_tags import Cover, SourceTags
 from stemwatch.audio.tags import read_tags
+from stemwatch.outbox.measuring import measure
 from tests.support.audio_samples import decoded, overwrite, tone, write
+from tests.support.retag import retag
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(200))
 TEXT = {
@@ -280,3 +282,27 @@ def _tag_m4a(path: Path) -> None:
         }
     )
     audio.save()
+
+
+@pytest.mark.parametrize("format", ["wav", "flac", "mp3"])
+def test_tags_are_written_afresh_where_they_are_another_deliverys(
+    tmp_path: Path, format: str
+) -> None:
+    """Nothing is left of what somebody wrote into the earlier stem, its sound is."""
+    stem = retag(write(tmp_path / f"stem.{format}"), "mine", cover=5_000)
+    if format == "wav":
+        with open(stem, "r+b") as file:
+            words = b"INFOINAM" + (6).to_bytes(4, "little") + b"mine2\0"
+            file.seek(0, os.SEEK_END)
+            file.write(b"LIST" + len(words).to_bytes(4, "little") + words)
+            size = file.tell() - 8
+            file.seek(4)
+            file.write(size.to_bytes(4, "little"))
+    before = measure(os.fspath(stem)).audio_sha256
+    tags = SourceTags({"artist": ("Ours",)})
+    told = write_tags(os.fspath(stem), format, tags, StemTag("T"), bpm=None, key=None, afresh=True)
+    assert told is None
+    assert measure(os.fspath(stem)).audio_sha256 == before is not None
+    assert b"mine" not in stem.read_bytes()
+    assert b"PNG" not in stem.read_bytes()
+    assert read_tags(os.fspath(stem)).text == {"title": ("T",), "artist": ("Ours",)}

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from stemwatch.job import JobState, Options, content_key
+from stemwatch.outbox.measuring import measure
 from tests.support.audio_samples import tone, write
 from tests.support.commands import Home, a_job
+from tests.support.retag import retag
 
 TONE = tone(6.0)
 
@@ -50,6 +53,20 @@ def test_what_was_separated_before_is_free(home: Home) -> None:
     home.journal(a_job("earlier.mp3", state=JobState.DONE, content_key=key, sha256=sha256))
     told = home.run("estimate", "a.wav")
     assert "free" in told.stdout
+    assert "known already as earlier.mp3 (done)" in told.stdout
+
+
+def test_what_was_separated_under_other_tags_is_free(home: Home) -> None:
+    """Its sound is known, whatever was written into the file since; twice in a list as well."""
+    song = write(home.root / "a.wav", TONE)
+    sound = measure(os.fspath(song)).audio_sha256
+    assert sound is not None
+    twin = retag(shutil.copyfile(song, home.root / "b.wav"), "New")
+    told = home.run("estimate", "a.wav", "b.wav")
+    assert "the same content is in this list already" in told.stdout
+    key = content_key(sound, Options(), local=False)
+    home.journal(a_job("earlier.mp3", state=JobState.DONE, content_key=key, audio_sha256=sound))
+    told = home.run("estimate", twin.name)
     assert "known already as earlier.mp3 (done)" in told.stdout
     more = home.config.read_text() + "separation: {stems: 4}\n"
     home.config.write_text(more)

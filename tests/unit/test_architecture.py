@@ -35,7 +35,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "journal": GROUND,
     "disks": GROUND | {"journal"},
     "audio": GROUND | {"extras"},
-    "outbox": GROUND | {"disks"},
+    "outbox": GROUND | {"audio", "disks"},
     "stemsplit": GROUND | {"lean_imports"},
     "models": GROUND,
     "receiving": GROUND,

@@ -106,6 +106,7 @@ def _tag(
     bpm: float | None,
     key: str | None,
     whole: bool,
+    afresh: bool,
 ) -> list[str]:
     from stemwatch.audio.results import StemTag
     from stemwatch.audio.stemtags import write_tags
@@ -114,7 +115,7 @@ def _tag(
 
     tags = read_tags(source) if source else SourceTags()
     notes = [
-        write_tags(path, format, tags, StemTag(**own), bpm=bpm, key=key, whole=whole)
+        write_tags(path, format, tags, StemTag(**own), bpm=bpm, key=key, whole=whole, afresh=afresh)
         for path, own in files.items()
     ]
     return list(dict.fromkeys(note for note in (tags.note, *notes) if note))

@@ -69,8 +69,11 @@ class AudioHelper:
         key: str | None,
         *,
         whole: bool = False,
+        afresh: bool = False,
     ) -> list[str]:
         """Copy the song's tags into stems (by path), in place; notes say what couldn't be.
+
+        `afresh`: tags that the stems have already are removed.
 
         `src_path` is empty where there is no song to read. `key` is musical and short, such as
         `C#m`; `whole`: the tempo is rounded. Fsync the stems afterwards. A kill in the midst, or a
@@ -86,6 +89,7 @@ class AudioHelper:
                 bpm=bpm,
                 key=key,
                 whole=whole,
+                afresh=afresh,
             )
         )
 

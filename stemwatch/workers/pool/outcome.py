@@ -37,6 +37,8 @@ async def conclude(ctx: Context, job: Job, fault: Exception) -> None:
     current = await ctx.journal.get(job.id)
     if current is None or current.state in (JobState.DONE, JobState.GONE):
         return  # the inbox or another process ended it
+    if isinstance(fault, TakenBack) and current.identity != job.identity:
+        return  # it only has new tags, and the inbox has noticed that meanwhile
     known = fault if isinstance(fault, StemwatchError) else judged(ctx, current, fault)
     try:
         await _conclude(ctx, current, known)

@@ -35,6 +35,7 @@ async def published(ctx: Context, job: Job) -> str | None:
         parent_of(job),
         naming.song_name(job.name),
         job.sha256,
+        audio_sha256=job.audio_sha256,
         remote_id=job.remote_id,
         relpath=job.relpath,
         since=job.created_at,
@@ -63,8 +64,8 @@ async def add_mixes(ctx: Context, job: Job, staging: Staging) -> None:
         )
 
 
-async def tag(ctx: Context, job: Job, staging: Staging, stem: str) -> None:
-    """Copy the song's tags and cover into the staged `stem`.
+async def tag(ctx: Context, job: Job, staging: Staging, stem: str, *, afresh: bool = False) -> None:
+    """Copy the song's tags and cover into the staged `stem`; `afresh`: in place of all that it has.
 
     Tags are a courtesy and never hold up a delivery, nor does an original that was taken away: a
     disk fault raised here is the outbox's. An original on a share that is away is not opened, since
@@ -72,6 +73,9 @@ async def tag(ctx: Context, job: Job, staging: Staging, stem: str) -> None:
     written: raises RetryLater, and the next try leaves the song's stems untagged.
     """
     if job.id in ctx.memory.untagged:
+        if afresh:
+            note = "It keeps the tags of the earlier delivery."
+            log.info("job.tags", **job.named, stem=stem, note=note)
         return
     source = job.path
     try:
@@ -84,7 +88,7 @@ async def tag(ctx: Context, job: Job, staging: Staging, stem: str) -> None:
     with durable.disk_faults(staging.outbox):
         try:
             notes = await ctx.audio.tag(
-                source, files, job.options.format, job.bpm, key, whole=whole
+                source, files, job.options.format, job.bpm, key, whole=whole, afresh=afresh
             )
         except (Reject, TimeoutError) as fault:
             raise _without_tags(ctx, job, stem, fault) from fault
