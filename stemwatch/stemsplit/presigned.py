@@ -6,7 +6,6 @@ carries a token, so that after an unanswered call the list of jobs tells whether
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from collections import OrderedDict
@@ -32,6 +31,7 @@ from stemwatch.stemsplit.interface import (
     WebhookEvent,
 )
 from stemwatch.stemsplit.line.body import FileBody, JsonBody, content_type, plain_name
+from stemwatch.stemsplit.line.standstill import Patience
 from stemwatch.stemsplit.rate_headers import unix_seconds
 
 KEPT = 840.0  # seconds that an upload may be used: a minute less than its ticket lives
@@ -98,10 +98,10 @@ class PresignedApi:
                 "metadata": {"stemwatch": token_of(idempotency_key)},
             }
         )
-        clock = asyncio.timeout(self._calls.answer_timeout)
+        patience = Patience(self._calls.answer_timeout)
         try:
             answer = await self._calls.spend(
-                "/jobs", body, idempotency_key=idempotency_key, clock=clock
+                "/jobs", body, idempotency_key=idempotency_key, patience=patience
             )
             if answer.status not in {402, 403, 408, 425, 429} and answer.status < 500:
                 self._uploaded.pop(identity, None)  # used up, or the very thing that was refused
@@ -204,7 +204,8 @@ class PresignedApi:
         for last in (False, True):
             ticket = await self._ticket(upload)
             on_sent(0)
-            body = FileBody(upload, ticket.content_type, on_sent)
+            patience = Patience(self._calls.upload_timeout)
+            body = FileBody(upload, ticket.content_type, patience=patience, on_sent=on_sent)
             try:
                 answer = await self._calls.put(ticket.url, body)
             except Reject as fault:  # never the song's fault

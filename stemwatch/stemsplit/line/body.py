@@ -13,6 +13,7 @@ import httpx
 from stemwatch.stemsplit.interface import Upload
 from stemwatch.stemsplit.line.sockets import SocketStream
 from stemwatch.stemsplit.line.source import Source
+from stemwatch.stemsplit.line.standstill import Patience
 
 _TYPES = {
     "mp3": "audio/mpeg",
@@ -73,14 +74,22 @@ class JsonBody(Body):
 class FileBody(httpx.AsyncByteStream):
     """The file itself as the body of a PUT."""
 
-    def __init__(self, upload: Upload, content_type: str, on_sent: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        upload: Upload,
+        content_type: str,
+        *,
+        patience: Patience,
+        on_sent: Callable[[int], None],
+    ) -> None:
+        self.patience = patience
         self._source = Source(upload)
         self._on_sent = on_sent
         self.headers = {"Content-Type": content_type, "Content-Length": str(upload.size)}
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         sent = 0
-        async for chunk in self._source.chunks():
+        async for chunk in self.patience.timed(self._source.chunks()):
             yield chunk
             sent += len(chunk)
             self._on_sent(sent)

@@ -16,6 +16,7 @@ from stemwatch.stemsplit.interface import Upload
 from stemwatch.stemsplit.line.body import Body, content_type, plain_name
 from stemwatch.stemsplit.line.sockets import SocketStream
 from stemwatch.stemsplit.line.source import Source
+from stemwatch.stemsplit.line.standstill import Patience
 
 
 class MultipartBody(Body):
@@ -26,11 +27,13 @@ class MultipartBody(Body):
         upload: Upload,
         fields: Mapping[str, str],
         *,
+        patience: Patience,
         hold: Callable[[], Awaitable[None]],
         on_sent: Callable[[int], None],
     ) -> None:
         boundary = secrets.token_hex(16)
         self._source = Source(upload)
+        self._patience = patience
         self._hold = hold
         self._on_sent = on_sent
         self._head = _head(boundary, fields, upload.filename)
@@ -48,7 +51,7 @@ class MultipartBody(Body):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         yield self._head
         sent = 0
-        async for chunk in self._source.chunks():
+        async for chunk in self._patience.timed(self._source.chunks()):
             yield chunk
             sent += len(chunk)
             self._on_sent(sent)
