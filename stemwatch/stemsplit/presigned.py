@@ -18,6 +18,7 @@ from stemwatch.codes import Code
 from stemwatch.errors import PauseService, Reject, RetryLater, Unconfirmed
 from stemwatch.job import Options
 from stemwatch.limits import Limits
+from stemwatch.media_types import media_type
 from stemwatch.stemsplit import answers_presigned, signatures
 from stemwatch.stemsplit.answers import accepted, bad_answer, get_fault, post_fault, put_fault
 from stemwatch.stemsplit.calls import Calls
@@ -30,7 +31,7 @@ from stemwatch.stemsplit.interface import (
     Upload,
     WebhookEvent,
 )
-from stemwatch.stemsplit.line.body import FileBody, JsonBody, content_type, plain_name
+from stemwatch.stemsplit.line.body import FileBody, JsonBody, plain_name
 from stemwatch.stemsplit.line.standstill import Patience
 from stemwatch.stemsplit.rate_headers import unix_seconds
 
@@ -219,7 +220,7 @@ class PresignedApi:
 
     async def _ticket(self, upload: Upload) -> _Ticket:
         name = plain_name(upload.filename)
-        asked = {"filename": name, "contentType": content_type(name)}
+        asked = {"filename": name, "contentType": media_type(name)}
         answer = await self._calls.send("POST", "/upload", asked)
         data = answer.json() if 200 <= answer.status < 300 else None
         if data is None:

@@ -15,15 +15,6 @@ from stemwatch.stemsplit.line.sockets import SocketStream
 from stemwatch.stemsplit.line.source import Source
 from stemwatch.stemsplit.line.standstill import Patience
 
-_TYPES = {
-    "mp3": "audio/mpeg",
-    "wav": "audio/wav",
-    "flac": "audio/flac",
-    "m4a": "audio/mp4",
-    "ogg": "audio/ogg",
-    "webm": "audio/webm",
-}
-
 
 class Body(httpx.AsyncByteStream):
     """A body whose last bytes make the request acceptable. A retry makes a new one.
@@ -94,11 +85,6 @@ class FileBody(httpx.AsyncByteStream):
             sent += len(chunk)
             self._on_sent(sent)
         await self._source.require_same()
-
-
-def content_type(name: str) -> str:
-    """The MIME type by the file's extension; `application/octet-stream` for any other."""
-    return _TYPES.get(name.rpartition(".")[2].lower(), "application/octet-stream")
 
 
 def plain_name(name: str) -> str:

@@ -12,8 +12,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import httpcore
 
+from stemwatch.media_types import media_type
 from stemwatch.stemsplit.interface import Upload
-from stemwatch.stemsplit.line.body import Body, content_type, plain_name
+from stemwatch.stemsplit.line.body import Body, plain_name
 from stemwatch.stemsplit.line.sockets import SocketStream
 from stemwatch.stemsplit.line.source import Source
 from stemwatch.stemsplit.line.standstill import Patience
@@ -112,6 +113,6 @@ def _head(boundary: str, fields: Mapping[str, str], filename: str) -> bytes:
     ]
     parts.append(
         f'--{boundary}\r\nContent-Disposition: form-data; name="audio"; filename="{name}"\r\n'
-        f"Content-Type: {content_type(name)}\r\n\r\n"
+        f"Content-Type: {media_type(name)}\r\n\r\n"
     )
     return "".join(parts).encode()
