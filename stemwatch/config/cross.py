@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator
 
 from stemwatch.config.settings import Separation, Settings, Web
-from stemwatch.config.web import is_loopback
 from stemwatch.job import STEMS
+from stemwatch.loopback import is_loopback
 
 Found = tuple[tuple[tuple[str, ...], ...], str]  # the keys that are concerned, the sentence
 

@@ -51,6 +51,7 @@ from stemwatch.journal.journal import Journal
 from stemwatch.journal.past import Ended
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
+from stemwatch.log import redacted_or_none
 from stemwatch.operations.history import delivered
 from stemwatch.operations.standing import entries
 from stemwatch.operations.standing.not_taken import not_taken
@@ -86,7 +87,7 @@ async def standing(settings: Settings, now: float, earlier: Document | None = No
             "schema": SCHEMA,
             "generated_at": rfc3339(now),
             "journal": os.path.exists(path),
-            "configuration": entries.text(settings.source),
+            "configuration": redacted_or_none(settings.source),
             "separates": live.get("separates") or ("local" if settings.local else "api"),
             "engine": entries.text(live.get("engine")),
             "device": entries.text(live.get("device")),
@@ -95,7 +96,7 @@ async def standing(settings: Settings, now: float, earlier: Document | None = No
                 "pid": live.get("pid") or (_holder(settings.state_dir) if running else None),
                 "version": live.get("version"),
                 "started_at": entries.at(live.get("started_at")),
-                "configuration": entries.text(live.get("configuration")),
+                "configuration": redacted_or_none(live.get("configuration")),
             },
             "watcher": entries.texts(live.get("watcher")) or None,
             "queue": await journal.counts(),

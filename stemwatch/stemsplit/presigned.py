@@ -6,7 +6,6 @@ carries a token, so that after an unanswered call the list of jobs tells whether
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from collections import OrderedDict
@@ -19,6 +18,7 @@ from stemwatch.codes import Code
 from stemwatch.errors import PauseService, Reject, RetryLater, Unconfirmed
 from stemwatch.job import Options
 from stemwatch.limits import Limits
+from stemwatch.media_types import media_type
 from stemwatch.stemsplit import answers_presigned, signatures
 from stemwatch.stemsplit.answers import accepted, bad_answer, get_fault, post_fault, put_fault
 from stemwatch.stemsplit.calls import Calls
@@ -31,7 +31,8 @@ from stemwatch.stemsplit.interface import (
     Upload,
     WebhookEvent,
 )
-from stemwatch.stemsplit.line.body import FileBody, JsonBody, content_type, plain_name
+from stemwatch.stemsplit.line.body import FileBody, JsonBody, plain_name
+from stemwatch.stemsplit.line.standstill import Patience
 from stemwatch.stemsplit.rate_headers import unix_seconds
 
 KEPT = 840.0  # seconds that an upload may be used: a minute less than its ticket lives
@@ -98,10 +99,10 @@ class PresignedApi:
                 "metadata": {"stemwatch": token_of(idempotency_key)},
             }
         )
-        clock = asyncio.timeout(self._calls.answer_timeout)
+        patience = Patience(self._calls.answer_timeout)
         try:
             answer = await self._calls.spend(
-                "/jobs", body, idempotency_key=idempotency_key, clock=clock
+                "/jobs", body, idempotency_key=idempotency_key, patience=patience
             )
             if answer.status not in {402, 403, 408, 425, 429} and answer.status < 500:
                 self._uploaded.pop(identity, None)  # used up, or the very thing that was refused
@@ -204,7 +205,8 @@ class PresignedApi:
         for last in (False, True):
             ticket = await self._ticket(upload)
             on_sent(0)
-            body = FileBody(upload, ticket.content_type, on_sent)
+            patience = Patience(self._calls.upload_timeout)
+            body = FileBody(upload, ticket.content_type, patience=patience, on_sent=on_sent)
             try:
                 answer = await self._calls.put(ticket.url, body)
             except Reject as fault:  # never the song's fault
@@ -218,7 +220,7 @@ class PresignedApi:
 
     async def _ticket(self, upload: Upload) -> _Ticket:
         name = plain_name(upload.filename)
-        asked = {"filename": name, "contentType": content_type(name)}
+        asked = {"filename": name, "contentType": media_type(name)}
         answer = await self._calls.send("POST", "/upload", asked)
         data = answer.json() if 200 <= answer.status < 300 else None
         if data is None:

@@ -82,10 +82,5 @@ def texts(entry: Mapping[str, Any] | None) -> Document:
     }
 
 
-def text(words: str | None) -> str | None:
-    """`words` without secrets and safe to print; None stays None."""
-    return None if words is None else redacted(words)
-
-
 def at(seconds: object) -> str | None:
     return rfc3339(seconds) if isinstance(seconds, int | float) else None

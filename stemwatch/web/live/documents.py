@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from stemwatch import __version__
 from stemwatch.codes import Code
 from stemwatch.job import Job, JobState
-from stemwatch.log import redacted
+from stemwatch.log import redacted, redacted_or_none
 from stemwatch.musical_keys import parse_key
 from stemwatch.outbox.sidecar import rfc3339
 from stemwatch.web.backing import Backing, Document
@@ -35,8 +35,8 @@ def job_document(job: Job, running: Running | None = None, now: float = 0.0) -> 
         "bpm": job.bpm,
         "key": musical(job.key),
         "code": unfiled.code if unfiled else job.code,
-        "message": _text(unfiled.message if unfiled else job.message),
-        "hint": _text(unfiled.hint if unfiled else job.hint),
+        "message": redacted_or_none(unfiled.message if unfiled else job.message),
+        "hint": redacted_or_none(unfiled.hint if unfiled else job.hint),
         "may_be_charged_again": job.code == Code.SUBMISSION_UNCONFIRMED,
         "not_before": rfc3339(job.not_before) if job.not_before > now else None,
         "has_stems": job.state in HAS_STEMS and job.delivered_to is not None,
@@ -116,7 +116,3 @@ def musical(key: str | None) -> Document | None:
 def _credit(credit: Credit) -> Document | None:
     known = credit.known
     return None if known is None else {"seconds": known.seconds, "at": rfc3339(known.at)}
-
-
-def _text(text: str | None) -> str | None:
-    return None if text is None else redacted(text)
