@@ -13,7 +13,7 @@ from os import stat_result
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from stemwatch.codes import rule_of
+from stemwatch.codes import Code, rule_of
 
 # The stems that each number of stems gives, in the order of the API's documentation.
 STEMS: Mapping[int, tuple[str, ...]] = MappingProxyType(
@@ -198,3 +198,8 @@ def resume_state(job: Job) -> JobState:
     if job.remote_id is None or (job.code is not None and rule_of(job.code).anew):
         return JobState.QUEUED
     return JobState.SEPARATED if job.completed_at is not None else JobState.SEPARATING
+
+
+def may_be_paid(job: Job) -> bool:
+    """Whether a submission of this job was accepted, or may have been."""
+    return job.remote_id is not None or job.code == Code.SUBMISSION_UNCONFIRMED
