@@ -22,6 +22,7 @@ _COMMANDS = {
     "history": "what was delivered, when, where to, and at what cost",
     "retry": "bring files back from quarantine, without paying twice",
     "discard": "end songs in quarantine: their files go to the archive, or are deleted",
+    "again": "have a delivered song separated anew, which is paid anew",
     "estimate": "minutes and cost, before spending anything",
     "check": "find every fault at once: configuration, folders, key, API, clock",
     "config": "what is in force, and where each key comes from",
@@ -30,7 +31,10 @@ _COMMANDS = {
     "models": "the neural engines' weights: which are here, fetch one, import one",
     "completion": "the script for your shell: bash, zsh or fish",
 }
-_ROOMS = {"discard": "songs."}  # commands that lie in a room of their own below `commands`
+_ROOMS = {
+    "again": "songs.",
+    "discard": "songs.",
+}  # commands that lie in a room of their own below `commands`
 
 
 class _Commands(click.Group):

@@ -163,6 +163,7 @@ class Job:
     hint: str | None = None
     http_status: int | None = None
     request_id: str | None = None
+    anew: bool = False  # `stemwatch again`: paid anew, whatever stems there are already
     unfiled: Unfiled | None = None  # why the original can't be moved; it is tried again
     created_at: float = 0.0
     updated_at: float = 0.0

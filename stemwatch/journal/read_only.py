@@ -58,8 +58,8 @@ class ReadOnlyJournal(Journal):
         row = await self._one(
             "SELECT count(*) FROM jobs WHERE state = 'queued' AND coalesce(duration, 0) > ?1"
             " AND owner IS NULL"
-            " AND NOT EXISTS (SELECT 1 FROM jobs s WHERE s.content_key = jobs.content_key"
-            " AND s.state IN ('delivered', 'done')) AND (?2 IS NULL OR inbox = ?2)",
+            " AND (anew OR NOT EXISTS (SELECT 1 FROM jobs s WHERE s.content_key = jobs.content_key"
+            " AND s.state IN ('delivered', 'done'))) AND (?2 IS NULL OR inbox = ?2)",
             (longest, inbox),
         )
         return int(row[0]) if row else 0

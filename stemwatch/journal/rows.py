@@ -74,6 +74,7 @@ def decode(row: sqlite3.Row) -> Job:
     values["state"] = JobState(values["state"])
     values["identity"] = decode_identity(values["identity"])
     values["options"] = _options(values["options"])
+    values["anew"] = bool(values["anew"])
     if values["unfiled"] is not None:
         values["unfiled"] = Unfiled(*json.loads(values["unfiled"]))
     return Job(**values)

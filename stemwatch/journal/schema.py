@@ -26,6 +26,7 @@ MIGRATIONS: Sequence[Migration] = (
     lambda db: _lighten(db),
     lambda db: db.execute("ALTER TABLE jobs ADD COLUMN unfiled TEXT"),  # JSON of job.Unfiled
     lambda db: _add_models(db),
+    lambda db: db.execute("ALTER TABLE jobs ADD COLUMN anew INTEGER NOT NULL DEFAULT 0"),
 )
 
 

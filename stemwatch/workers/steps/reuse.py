@@ -35,10 +35,12 @@ _TOLD = (
 async def reuse(ctx: Context, job: Job, alike: Sequence[Job]) -> Job | None:
     """Deliver the stems of one of `alike`; None if no earlier folder is still whole.
 
+    None too for a song that its owner wants separated anew.
+
     Returns the job as `delivered`. Raises Reject where the content may have been charged already
     and waits in quarantine for a person, RetryLater where the earlier folder's disk is away.
     """
-    for earlier in alike:
+    for earlier in () if job.anew else alike:
         if earlier.state is QUARANTINED or earlier.delivered_to is None:
             continue
         told = {name: getattr(earlier, name) for name in _TOLD}
