@@ -19,7 +19,7 @@ from stemwatch.journal.journal import Journal
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
 from stemwatch.operations import retrying
-from stemwatch.operations.forgetting import forget, forget_lost
+from stemwatch.operations.ended.forgetting import forget, forget_lost
 from stemwatch.operations.retrying import Vanished, bring_back
 from stemwatch.operations.status import listed, quarantined, service
 from stemwatch.ui import status_lists, text

@@ -56,6 +56,7 @@ class Folders:
     quarantine: str = key("~/stemwatch/quarantine", checks.path)
     archive: str = key("~/stemwatch/archive", checks.path)
     after_success: str = key("archive", one_of("archive", "delete", "keep"))
+    keep_archive_days: float | None = key(None, maybe(number(1, 36_500, "days")))
 
     def used(self) -> Iterator[tuple[str, str]]:
         """(name, path) of each folder that is needed, the inbox first."""

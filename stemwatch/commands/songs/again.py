@@ -17,7 +17,7 @@ from stemwatch.job import Job, Options
 from stemwatch.journal.journal import Journal
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
-from stemwatch.operations.doing_again import Anew, do_again, planned
+from stemwatch.operations.ended.doing_again import Anew, do_again, planned
 from stemwatch.operations.retrying import chosen
 from stemwatch.operations.status import service
 from stemwatch.ui import text

@@ -19,7 +19,7 @@ from stemwatch.job import Job
 from stemwatch.journal.journal import Journal
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
-from stemwatch.operations.putting_aside import given_up, put_aside
+from stemwatch.operations.ended.putting_aside import given_up, put_aside
 from stemwatch.operations.status import quarantined, service
 from stemwatch.ui import text
 

@@ -16,7 +16,7 @@ from stemwatch.disks import durable
 from stemwatch.errors import Reject
 from stemwatch.job import ACTIVE, Identity, Job, JobState, Options, content_key
 from stemwatch.journal.journal import AlreadyPaid, Journal, StaleJob
-from stemwatch.operations.forgetting import require_disks
+from stemwatch.operations.ended.forgetting import require_disks
 from stemwatch.operations.retrying import NotNow, Retried, Vanished, whose
 from stemwatch.outbox import quarantine
 

@@ -15,7 +15,7 @@ from stemwatch.codes import Code
 from stemwatch.config import Settings
 from stemwatch.job import Identity, Job, JobState, may_be_paid, resume_state
 from stemwatch.journal.journal import Journal, StaleJob
-from stemwatch.operations.forgetting import require_disks
+from stemwatch.operations.ended.forgetting import require_disks
 from stemwatch.operations.retrying import NotNow, Vanished, in_place, once_filed, whose
 from stemwatch.outbox import archiving, quarantine
 
@@ -85,6 +85,9 @@ async def _quarantined(journal: Journal, job: Job, settings: Settings, *, delete
     try:
         return Aside(await journal.advance(job, JobState.GONE, _NOTE, filed_to=path or ""), path)
     except StaleJob as fault:
+        now = await journal.get(job.id) or job
+        if now.state is JobState.GONE:  # the service missed the file, and struck it off the list
+            return Aside(now, path)
         raise NotNow(f"{job.name} changed meanwhile.", hint="Look at it again.") from fault
 
 
