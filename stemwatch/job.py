@@ -164,6 +164,7 @@ class Job:
     http_status: int | None = None
     request_id: str | None = None
     anew: bool = False  # `stemwatch again`: paid anew, whatever stems there are already
+    song_tags: Mapping[str, str] | None = None  # for its name: see `patterns`; None: not read
     unfiled: Unfiled | None = None  # why the original can't be moved; it is tried again
     created_at: float = 0.0
     updated_at: float = 0.0

@@ -12,6 +12,7 @@ from stemwatch.config.settings import Inbox, Settings
 LIVE = (
     "separation",
     "presets",
+    "outbox",
     "budget",
     "log",
     "watch.extensions",
@@ -23,7 +24,7 @@ LIVE = (
     "api.poll_interval",
     "api.job_deadline",
 )
-_LIVE_OF_AN_INBOX = ("separation", "presets", "budget")
+_LIVE_OF_AN_INBOX = ("separation", "presets", "budget", "outbox")
 
 
 def merged(old: Settings, new: Settings) -> tuple[Settings, list[str], list[str]]:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from stemwatch.config import checks, notify_keys
 from stemwatch.config.checks import Check, flag, maybe, number, one_of, whole
+from stemwatch.config.groups.name_patterns import Outbox
 from stemwatch.config.web import (
     FOR_EVERYBODY,
     checked_hosts,
@@ -99,6 +100,7 @@ class Inbox:
     separation: Separation = section(Separation)
     presets: Mapping[str, Separation] = names(checks.preset_name, Separation)
     budget: Limits = section(Limits)
+    outbox: Outbox = section(Outbox)
     name: str | None = None  # None: the only inbox, made of the top level's `folders`
 
     def key(self, *parts: str) -> str:
@@ -193,6 +195,7 @@ class Settings:
     watch: Watch = section(Watch)
     separation: Separation = section(Separation)
     presets: Mapping[str, Separation] = names(checks.preset_name, Separation)
+    outbox: Outbox = section(Outbox)
     inboxes: Mapping[str, Inbox] = names(checks.inbox_name, Inbox)
     api: Api = section(Api)
     budget: Budget = section(Budget)
@@ -217,7 +220,7 @@ class Settings:
     def every_inbox(self) -> tuple[Inbox, ...]:
         """The inboxes in the file's order: those of `inboxes`, or the single one of `folders`."""
         if not self.inboxes:
-            return (Inbox(self.folders, self.separation, self.presets),)
+            return (Inbox(self.folders, self.separation, self.presets, outbox=self.outbox),)
         return tuple(replace(inbox, name=name) for name, inbox in self.inboxes.items())
 
     def inbox(self, name: str | None) -> Inbox | None:

@@ -147,6 +147,7 @@ def _context(
         progress=Progress(),
         timing=timing,
         local=settings.local,
+        names=chosen.names,
         owner=owner,
         clock=clock,
     )
