@@ -14,6 +14,7 @@ from tests.support.scenario.server import ScenarioServer
 from tests.support.struck import needs_strace, struck
 from tests.support.waiting import wait_for
 
+pytestmark = SEPARATE
 QUICK = {"settle_seconds": 0.05, "rescan_seconds": 0.3}
 
 
@@ -61,25 +62,24 @@ def test_it_is_told_what_that_costs_and_the_earlier_folder_stays(
     assert (home.archive / "Party" / "song.wav").exists()
 
 
-@SEPARATE
 def test_the_same_options_are_paid_for_too(tmp_path: Path, server: ScenarioServer) -> None:
     """Else `again` would only copy the earlier stems; afterwards a drop is free as ever."""
     home = Home(tmp_path, server.url, watch=QUICK, folders={"after_success": "keep"})
     drop(home.inbox / "song.wav")
     once(home)
-    for count in (2, 3):  # the newest of several deliveries, by the same name
-        assert again(home, "song.wav", "--yes")[0] == 0
-        code, told = again(home, "song.wav", "--yes")
-        assert (code, "is queued as song.wav" in told) == (1, True)
-        once(home)
-        assert (len(home.sidecars()), server.paid["total"]) == (count, count)
+    assert again(home, "song.wav", "--yes")[0] == 0
+    code, told = again(home, "song.wav", "--yes")
+    assert (code, "is queued as song.wav" in told) == (1, True)
+    once(home)
+    assert (len(home.sidecars()), server.paid["total"]) == (2, 2)
+    code, told = again(home, "song.wav")  # one song, though delivered twice
+    assert (code, "are paid for anew" in told) == (2, True)
     drop(home.inbox / "copy.wav")
     once(home)
-    assert server.paid["total"] == 3
+    assert server.paid["total"] == 2
     assert home.waiting() == ["copy.wav", "song.wav"]
 
 
-@SEPARATE
 def test_what_can_not_be_done_again_is_told(tmp_path: Path, server: ScenarioServer) -> None:
     """Deleted, moved away, replaced by another song, not known at all."""
     home = Home(tmp_path, server.url, watch=QUICK)
@@ -107,11 +107,10 @@ def test_what_can_not_be_done_again_is_told(tmp_path: Path, server: ScenarioServ
     assert server.paid["total"] == 2
 
 
-@SEPARATE
 @needs_strace
 def test_a_kill_at_any_call_pays_at_most_once(tmp_path: Path, server: ScenarioServer) -> None:
     """Called again it goes on; the song is never lost, and never paid for a third time."""
-    points = [("renameat2", 1), ("fsync", 1), ("pwrite64", 6)]
+    points = [("renameat2", 1), ("fsync", 1)]
     hits = 0
     for number, (call, n) in enumerate(points):
         home = Home(tmp_path / str(number), server.url, watch=QUICK)
@@ -126,4 +125,4 @@ def test_a_kill_at_any_call_pays_at_most_once(tmp_path: Path, server: ScenarioSe
         assert server.paid["total"] == before + 1
         assert len(home.sidecars()) == 2
         assert (home.archive / "song.wav").exists()
-    assert hits >= 2
+    assert hits == 2

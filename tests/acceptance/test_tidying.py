@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.harness import KEY, SEPARATE, Home, Service
+from tests.acceptance.harness import KEY, SEPARATE, Home
 from tests.acceptance.songs import drop
 from tests.support.scenario.server import ScenarioServer
 from tests.support.waiting import wait_for
@@ -40,13 +40,6 @@ def alter(home: Home, sql: str, *values: object) -> None:
     """What time, or an older version, would have left in the journal."""
     with closing(sqlite3.connect(home.state / "journal.sqlite3")) as db, db:
         db.execute(sql, values)
-
-
-def tidied(service: Service, name: str) -> None:
-    """A whole look after this one's start: the song that is dropped now is seen later."""
-    before = service.home.journal_count("done")
-    drop(service.home.inbox / name, 99)
-    wait_for(lambda: service.home.journal_count("done") > before)
 
 
 def test_an_entry_without_its_file_is_struck(tmp_path: Path, server: ScenarioServer) -> None:
@@ -105,8 +98,6 @@ def test_a_disk_that_is_away_strikes_nothing(tmp_path: Path, server: ScenarioSer
         assert home.journal_count("gone") == 0
     home.quarantine.rmdir()
     away.rename(home.quarantine)
-    with home.service() as service:
-        tidied(service, "song.wav")
     assert home.journal_count("quarantined") == 1
     assert (home.quarantine / "bad.wav").exists()
 
@@ -137,13 +128,3 @@ def test_old_originals_are_deleted_where_that_is_asked_for(
     assert len(service.events("archive.deleted")) == 1
     assert len(home.sidecars()) == 4
     assert home.rows("SELECT count(*) FROM jobs WHERE state = 'done'") == [(4,)]
-
-
-def test_originals_are_kept_for_ever_by_default(tmp_path: Path, server: ScenarioServer) -> None:
-    home = Home(tmp_path, server.url, watch=QUICK)
-    drop(home.inbox / "old.wav")
-    assert once(home) == 0
-    alter(home, "UPDATE jobs SET updated_at = 1")
-    with home.service() as service:
-        tidied(service, "new.wav")
-    assert files(home.archive) == ["new.wav", "old.wav"]

@@ -14,7 +14,7 @@ from contextlib import suppress
 from stemwatch.codes import Code
 from stemwatch.disks.places import Place
 from stemwatch.errors import PauseService, RetryLater
-from stemwatch.job import Job, JobState, may_be_paid
+from stemwatch.job import Job, JobState, may_be_paid, resume_state
 from stemwatch.journal.journal import StaleJob
 from stemwatch.log import log
 from stemwatch.outbox import archiving, quarantine
@@ -101,6 +101,8 @@ async def _tell_paid(ctx: Context, job: Job) -> None:
         return
     if job.code == Code.SUBMISSION_UNCONFIRMED:
         todo = f"Look in your StemSplit dashboard; `stemwatch discard {job.id}` ends it."
+    elif resume_state(job) is JobState.QUEUED:
+        todo = f"It may be charged, but has no stems: `stemwatch discard {job.id}` ends it."
     else:
         todo = f"It is paid for: `stemwatch retry {job.id}` fetches it, `discard {job.id}` ends it."
     # `updated_at` stays the time of the quarantine.
