@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -105,6 +106,19 @@ def test_what_can_not_be_done_again_is_told(tmp_path: Path, server: ScenarioServ
     code, told = again(home, "song.wav", "--yes")
     assert (code, "is not kept" in told) == (1, True)
     assert server.paid["total"] == 2
+
+
+def test_it_stays_within_the_budget(tmp_path: Path, server: ScenarioServer) -> None:
+    """What was paid before does not make it free: it waits, and is not uploaded meanwhile."""
+    home = Home(tmp_path, server.url, watch=QUICK, budget={"minutes_per_day": 0.1})
+    drop(home.inbox / "song.wav")
+    once(home)
+    assert again(home, "song.wav", "--yes")[0] == 0
+    done = home.command("run", "--once", "-c", str(home.config))
+    assert done.returncode == 1, done.stderr
+    told = home.command("status", "--json", "-c", str(home.config)).stdout
+    assert json.loads(told)["budget"]["holding"]["files"] == 1
+    assert server.paid["total"] == 1
 
 
 @needs_strace

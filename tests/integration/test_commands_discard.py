@@ -8,13 +8,9 @@ from pathlib import Path
 import pytest
 
 from stemwatch.job import Job, JobState
+from stemwatch.outbox.quarantine import reason_bytes
 from tests.support.commands import Home
 from tests.support.struck import needs_strace, struck
-
-REASON = (
-    '{"code": null, "message": null, "hint": null, "http_status": null, "attempts": 1, '
-    '"job_id": null, "request_id": null, "first_seen": null, "quarantined_at": null}'
-)
 
 
 @pytest.fixture
@@ -25,7 +21,7 @@ def home(tmp_path: Path) -> Home:
 def rejected(home: Home, name: str, **changes: object) -> Job:
     """A song in quarantine with its reason file."""
     job = home.quarantined(name, **changes)  # type: ignore[arg-type]
-    Path(f"{job.filed_to}.reason.json").write_text(REASON)
+    Path(f"{job.filed_to}.reason.json").write_bytes(reason_bytes({"attempts": 1}))
     return job
 
 
