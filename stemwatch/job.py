@@ -203,5 +203,6 @@ def resume_state(job: Job) -> JobState:
 
 
 def may_be_paid(job: Job) -> bool:
-    """Whether a submission of this job was accepted, or may have been."""
-    return job.remote_id is not None or job.code == Code.SUBMISSION_UNCONFIRMED
+    """Whether money is in this job, or may be: what this machine separated cost nothing."""
+    submitted = job.remote_id is not None or job.code == Code.SUBMISSION_UNCONFIRMED
+    return submitted and not job.content_key.endswith(":local")

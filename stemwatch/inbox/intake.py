@@ -20,7 +20,6 @@ from stemwatch.job import (
     JobState,
     Options,
     content_key,
-    may_be_paid,
     resume_state,
 )
 from stemwatch.journal.journal import Journal
@@ -227,7 +226,7 @@ def undecided(quarantined: list[Job]) -> Reject | None:
     `quarantined` are the jobs in quarantine with this content.
     """
     for other in quarantined:
-        if not may_be_paid(other):
+        if other.remote_id is None and other.code != Code.SUBMISSION_UNCONFIRMED:
             continue
         if other.code == Code.SEPARATION_FAILED:
             continue  # it failed for certain: dropping the song again asks for another try

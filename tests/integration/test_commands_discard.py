@@ -93,9 +93,11 @@ def test_what_is_paid_for_is_given_up_only_with_a_yes(home: Home) -> None:
     assert f"paid for, and are given up with it: `stemwatch retry {paid.id}`" in told.stderr
     assert f"{doubtful.id} doubtful.mp3: it may have been charged" in told.stderr
     assert home.job(free.id).state is JobState.QUARANTINED
+    local = rejected(home, "local.mp3", content_key="x:local", remote_id="job_2")
+    assert home.run("discard", str(local.id)).returncode == 0  # it cost nothing
     assert home.run("discard", "--all", "--yes").returncode == 0
     assert home.job(paid.id).state is JobState.GONE
-    assert files(home.archive) == ["doubtful.mp3", "free.mp3", "paid.mp3"]
+    assert files(home.archive) == ["doubtful.mp3", "free.mp3", "local.mp3", "paid.mp3"]
 
 
 def test_all_files_are_deleted_only_with_a_yes(home: Home) -> None:
