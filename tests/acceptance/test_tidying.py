@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from stemwatch.job import Identity
+from stemwatch.outbox.moving import hidden_name
 from tests.acceptance.harness import KEY, SEPARATE, Home
 from tests.acceptance.songs import drop
 from tests.support.scenario.server import ScenarioServer
@@ -108,7 +110,8 @@ def test_old_originals_are_deleted_where_that_is_asked_for(
     """Only what the journal filed there and nobody touched; folders that are empty then go too."""
     keep = {"keep_archive_days": 30}
     home = Home(tmp_path, server.url, watch=QUICK, folders=keep)
-    for number, name in enumerate(("a/b/old.wav", "a/young.wav", "edited.wav", "swapped.wav")):
+    names = ("a/b/old.wav", "a/young.wav", "edited.wav", "swapped.wav", "killed.wav")
+    for number, name in enumerate(names):
         drop(home.inbox / name, number)
     assert once(home) == 0
     (home.archive / "mine.wav").write_bytes(b"a person's own")
@@ -116,15 +119,18 @@ def test_old_originals_are_deleted_where_that_is_asked_for(
     seen = (home.archive / "swapped.wav").stat()
     (home.archive / "swapped.wav").write_bytes(b"\0" * seen.st_size)
     os.utime(home.archive / "swapped.wav", ns=(seen.st_atime_ns, seen.st_mtime_ns))
+    killed = home.archive / "killed.wav"  # a kill in the middle of its deletion
+    killed.rename(killed.with_name(hidden_name(Identity.of(killed.stat()))))
     now = time.time()
     alter(home, "UPDATE jobs SET updated_at = ?", now - 31 * DAY)
     young = ("UPDATE jobs SET updated_at = ? WHERE CAST(relpath AS TEXT) = 'a/young.wav'",)
     alter(home, *young, now - 29 * DAY)
     with home.service() as service:
-        told = service.wait_for_event("archive.deleted")
+        told, other = (service.wait_for_event("archive.deleted", count=n) for n in (1, 2))
         wait_for(lambda: not (home.archive / "a" / "b").exists())
     assert (told["relpath"], told["days"]) == ("a/b/old.wav", 30.0)
     assert files(home.archive) == ["a/young.wav", "edited.wav", "mine.wav", "swapped.wav"]
-    assert len(service.events("archive.deleted")) == 1
-    assert len(home.sidecars()) == 4
-    assert home.rows("SELECT count(*) FROM jobs WHERE state = 'done'") == [(4,)]
+    assert other["relpath"] == "killed.wav"
+    assert len(service.events("archive.deleted")) == 2
+    assert len(home.sidecars()) == 5
+    assert home.rows("SELECT count(*) FROM jobs WHERE state = 'done'") == [(5,)]
