@@ -163,6 +163,8 @@ class Job:
     hint: str | None = None
     http_status: int | None = None
     request_id: str | None = None
+    anew: bool = False  # `stemwatch again`: paid anew, whatever stems there are already
+    song_tags: Mapping[str, str] | None = None  # for its name: see `patterns`; None: not read
     unfiled: Unfiled | None = None  # why the original can't be moved; it is tried again
     created_at: float = 0.0
     updated_at: float = 0.0
@@ -218,3 +220,9 @@ def resumed_fields(job: Job) -> dict[str, object]:
         fields |= {"remote_id": None, "request_id": None, "completed_at": None}
         fields["idempotency_key"] = job.idempotency_key if unconfirmed else None
     return fields
+
+
+def may_be_paid(job: Job) -> bool:
+    """Whether money is in this job, or may be: what this machine separated cost nothing."""
+    submitted = job.remote_id is not None or job.code == Code.SUBMISSION_UNCONFIRMED
+    return submitted and not job.content_key.endswith(":local")

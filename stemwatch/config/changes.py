@@ -13,6 +13,7 @@ LIVE = (
     "separation",
     "tags",
     "presets",
+    "outbox",
     "budget",
     "log",
     "watch.extensions",
@@ -24,7 +25,7 @@ LIVE = (
     "api.poll_interval",
     "api.job_deadline",
 )
-_LIVE_OF_AN_INBOX = ("separation", "presets", "budget")
+_LIVE_OF_AN_INBOX = ("separation", "presets", "budget", "outbox")
 
 
 def merged(old: Settings, new: Settings) -> tuple[Settings, list[str], list[str]]:

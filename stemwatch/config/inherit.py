@@ -10,7 +10,8 @@ from stemwatch.config.document import Key
 
 _KEYS = ("stems", "format", "mixes")
 _FOLDERS = ("inbox", "outbox", "quarantine", "archive")
-_OF_AN_INBOX = ("folders", "separation", "presets", "budget")
+_OF_AN_INBOX = ("folders", "separation", "presets", "budget", "outbox")
+_NAMES = ("name", "stem_name")
 
 
 class Inherited:
@@ -55,11 +56,22 @@ def _inbox(own: dict[str, Any], name: str, raw: dict[str, Any], inherited: Inher
     base, separation = raw.get("separation", {}), own.setdefault("separation", {})
     _empty_mixes(separation)
     _take(separation, base, (*at, "separation"), inherited)
+    _copy(own.setdefault("outbox", {}), raw.get("outbox", {}), (*at, "outbox"), inherited)
     if "presets" in own:
         _presets(separation, own["presets"], at, inherited)
     else:
         own["presets"] = copy.deepcopy(raw.get("presets", {}))
         inherited.add((*at, "presets"))
+
+
+def _copy(own: Any, base: Any, at: Key, inherited: Inherited) -> None:
+    """Copy the missing patterns for names from the top level's."""
+    if not isinstance(own, dict) or not isinstance(base, dict):
+        return
+    for key in _NAMES:
+        if key in base and key not in own:
+            own[key] = base[key]
+            inherited.add((*at, key))
 
 
 def _presets(base: Any, presets: Any, at: Key, inherited: Inherited) -> None:

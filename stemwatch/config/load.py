@@ -24,6 +24,7 @@ _SECTIONS = (
     "watch",
     "separation",
     "presets",
+    "outbox",
     "inboxes",
     "api",
     "budget",

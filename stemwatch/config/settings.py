@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from stemwatch.config import checks, notify_keys
 from stemwatch.config.checks import Check, flag, maybe, number, one_of, whole
+from stemwatch.config.groups.name_patterns import Outbox
 from stemwatch.config.web import (
     FOR_EVERYBODY,
     checked_hosts,
@@ -56,6 +57,7 @@ class Folders:
     quarantine: str = key("~/stemwatch/quarantine", checks.path)
     archive: str = key("~/stemwatch/archive", checks.path)
     after_success: str = key("archive", one_of("archive", "delete", "keep"))
+    keep_archive_days: float | None = key(None, maybe(number(1, 36_500, "days")))
 
     def used(self) -> Iterator[tuple[str, str]]:
         """(name, path) of each folder that is needed, the inbox first."""
@@ -105,6 +107,7 @@ class Inbox:
     separation: Separation = section(Separation)
     presets: Mapping[str, Separation] = names(checks.preset_name, Separation)
     budget: Limits = section(Limits)
+    outbox: Outbox = section(Outbox)
     name: str | None = None  # None: the only inbox, made of the top level's `folders`
 
     def key(self, *parts: str) -> str:
@@ -200,6 +203,7 @@ class Settings:
     separation: Separation = section(Separation)
     tags: Tags = section(Tags)
     presets: Mapping[str, Separation] = names(checks.preset_name, Separation)
+    outbox: Outbox = section(Outbox)
     inboxes: Mapping[str, Inbox] = names(checks.inbox_name, Inbox)
     api: Api = section(Api)
     budget: Budget = section(Budget)
@@ -224,7 +228,7 @@ class Settings:
     def every_inbox(self) -> tuple[Inbox, ...]:
         """The inboxes in the file's order: those of `inboxes`, or the single one of `folders`."""
         if not self.inboxes:
-            return (Inbox(self.folders, self.separation, self.presets),)
+            return (Inbox(self.folders, self.separation, self.presets, outbox=self.outbox),)
         return tuple(replace(inbox, name=name) for name, inbox in self.inboxes.items())
 
     def inbox(self, name: str | None) -> Inbox | None:

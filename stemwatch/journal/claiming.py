@@ -24,10 +24,11 @@ _NOT_UNDER_WAY = (
     " AND NOT EXISTS (SELECT 1 FROM jobs s WHERE s.content_key = jobs.content_key"
     f" AND {UNDER_WAY})"  # of `s`, the inner one
 )
-# A limit on what may still be paid for does not hold back what was paid for before.
+# A limit on what may still be paid for does not hold back what was paid for before and is used
+# again.
 _AFFORDABLE = (
-    " AND (coalesce(duration, 0) <= ? OR EXISTS (SELECT 1 FROM jobs s"
-    " WHERE s.content_key = jobs.content_key AND s.state IN ('delivered', 'done')))"
+    " AND (coalesce(duration, 0) <= ? OR (NOT anew AND EXISTS (SELECT 1 FROM jobs s"
+    " WHERE s.content_key = jobs.content_key AND s.state IN ('delivered', 'done'))))"
 )
 
 

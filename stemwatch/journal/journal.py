@@ -52,9 +52,9 @@ class Journal:
         await self._write(lambda db: None)
         await self._read(lambda db: None)
 
-    async def add(self, job: Job) -> Job:
-        """Insert a new job (its `id` is ignored); returns it with its id."""
-        return await self._write(lambda db: transactions.add(db, job, self._clock()))
+    async def add(self, job: Job, *, alone: bool = False) -> Job:
+        """See `transactions.add`. Returns the job with its id."""
+        return await self._write(lambda db: transactions.add(db, job, self._clock(), alone=alone))
 
     async def add_new(self, job: Job, by_bytes: str) -> Job | None:
         """See `transactions.add_new`: `add`, unless there are jobs that are `akin` to it.

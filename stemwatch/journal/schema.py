@@ -27,6 +27,8 @@ MIGRATIONS: Sequence[Migration] = (
     lambda db: db.execute("ALTER TABLE jobs ADD COLUMN unfiled TEXT"),  # JSON of job.Unfiled
     lambda db: _add_models(db),
     lambda db: db.execute("ALTER TABLE jobs ADD COLUMN audio_sha256 TEXT"),
+    lambda db: db.execute("ALTER TABLE jobs ADD COLUMN anew INTEGER NOT NULL DEFAULT 0"),
+    lambda db: db.execute("ALTER TABLE jobs ADD COLUMN song_tags TEXT"),  # JSON
 )
 
 

@@ -60,8 +60,16 @@ class Limit:
 _ADD = f"INSERT INTO jobs ({rows.ALL}) VALUES (:{', :'.join(rows.COLUMNS)})"
 
 
-def add(db: sqlite3.Connection, job: Job, at: float) -> Job:
-    """Insert a new job, whose `id` is ignored; returns it with its id."""
+_OPEN_ALIKE = "SELECT 1 FROM jobs WHERE content_key = ? AND state NOT IN ('done', 'gone') LIMIT 1"
+
+
+def add(db: sqlite3.Connection, job: Job, at: float, *, alone: bool = False) -> Job:
+    """Insert a new job, whose `id` is ignored; returns it with its id.
+
+    `alone`: raise AlreadyPaid where a job of its content has not ended.
+    """
+    if alone and db.execute(_OPEN_ALIKE, (job.content_key,)).fetchone() is not None:
+        raise AlreadyPaid("the same content is on its way already.")
     job = job.evolve(id=None, created_at=job.created_at or at, updated_at=at)
     cursor = db.execute(_ADD, rows.encode(vars(job)))
     added = job.evolve(id=int(cursor.lastrowid or 0))

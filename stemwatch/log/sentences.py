@@ -78,6 +78,8 @@ _SENTENCES: Mapping[str, Callable[[Event], str]] = {
     "job.quarantined": lambda e: f"{_song(e)} quarantined ({e.get('code')}): {_why(e)}",
     "job.waits": _waits,
     "job.gone": lambda e: f"{_song(e)} left out: {e.get('reason')}",
+    "archive.deleted": lambda e: f"{_song(e)} deleted from the archive (keep_archive_days)",
+    "job.struck": lambda e: f"{_song(e)} is off the quarantine's list: {e.get('reason')}",
     "job.retried": lambda e: f"{_song(e)} is back from quarantine, as {e.get('state')}",
     "job.kept": lambda e: f"{_song(e)} stays where it is: {_why(e)}",
     "job.late": lambda e: f"{_song(e)} is late (api.job_deadline); it is still waited for",

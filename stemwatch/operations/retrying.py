@@ -175,11 +175,6 @@ def whose(settings: Settings, job: Job) -> Inbox | None:
     )
 
 
-async def forget(journal: Journal, job: Job) -> None:
-    """Remove a job whose file is gone from the quarantine's list. Its history stays."""
-    await journal.advance(job, JobState.GONE, "forgotten: its file is gone")
-
-
 async def once_filed(
     journal: Journal, job: Job, sleep: Callable[[float], Awaitable[None]] | None
 ) -> Job:

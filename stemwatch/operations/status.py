@@ -89,8 +89,8 @@ async def standing(settings: Settings, now: float, earlier: Document | None = No
             "journal": os.path.exists(path),
             "configuration": redacted_or_none(settings.source),
             "separates": live.get("separates") or ("local" if settings.local else "api"),
-            "engine": entries.text(live.get("engine")),
-            "device": entries.text(live.get("device")),
+            "engine": redacted_or_none(live.get("engine")),
+            "device": redacted_or_none(live.get("device")),
             "service": {
                 "running": running,
                 "pid": live.get("pid") or (_holder(settings.state_dir) if running else None),

@@ -16,11 +16,23 @@ from stemwatch.disks import durable
 from stemwatch.errors import Reject, RetryLater, StemwatchError
 from stemwatch.outbox import naming, sidecar
 from stemwatch.outbox.measuring import measure
+from stemwatch.outbox.naming import StemNames
 from stemwatch.outbox.staging import Describe, Staging
 
+_USUAL = StemNames()
 
-def publish(staging: Staging, parent: str, song: str, sha256: str, describe: Describe) -> str:
+
+def publish(
+    staging: Staging,
+    parent: str,
+    song: str,
+    sha256: str,
+    describe: Describe,
+    by: StemNames = _USUAL,
+) -> str:
     """Publish the staged stems as a folder in `parent`; returns its path.
+
+    `by` is how the stems' files are called.
 
     `describe(stems)` gives the sidecar for the stems with their final names; it is called again if
     a name was taken at the last moment. `parent` is made if it is missing. Raises
@@ -32,7 +44,7 @@ def publish(staging: Staging, parent: str, song: str, sha256: str, describe: Des
         song = naming.fit_song(song, limit=durable.name_max(parent))
         try:
             for name in naming.candidates(song, sha256):
-                if not naming.taken(parent, name) and _show(staging, parent, name, describe):
+                if not naming.taken(parent, name) and _show(staging, parent, name, describe, by):
                     staging.remove()
                     return os.path.join(parent, name)
         except (OSError, StemwatchError):
@@ -41,9 +53,9 @@ def publish(staging: Staging, parent: str, song: str, sha256: str, describe: Des
     raise AssertionError("candidates never end")
 
 
-def _show(staging: Staging, parent: str, name: str, describe: Describe) -> bool:
+def _show(staging: Staging, parent: str, name: str, describe: Describe, by: StemNames) -> bool:
     """Publish the folder as `name`; False if that name was taken meanwhile."""
-    staging.arrange(name, describe)
+    staging.arrange(name, describe, by)
     target = os.path.join(parent, name)
     try:
         shown = _rename(staging.folder, target)

@@ -26,11 +26,13 @@ from stemwatch.errors import PauseService
 from stemwatch.job import STEMS
 from stemwatch.outbox import naming, sidecar
 from stemwatch.outbox.measuring import measure
+from stemwatch.outbox.naming import StemNames
 from stemwatch.outbox.sidecar import StemFile
 
 HIDDEN = ".stemwatch"
 BESIDE = ".stemwatch-beside"  # not HIDDEN, which may be a mount of its own as well
 _TOKEN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
+_USUAL = StemNames()
 _KNOWN = tuple(dict.fromkeys((*STEMS[2], *STEMS[6])))
 Describe = Callable[[Sequence[StemFile]], dict[str, Any]]
 
@@ -116,13 +118,13 @@ class Staging:
         """Path of a committed stem, for making mixes. Raises KeyError if it is not committed."""
         return self._places[stem_id]
 
-    def arrange(self, song: str, describe: Describe) -> None:
+    def arrange(self, song: str, describe: Describe, by: StemNames = _USUAL) -> None:
         """Prepare `folder` for publishing as `song`: rename the files after it, write the sidecar.
 
         It may be called again with another name if `song` was taken. Nothing is copied.
         """
         limit = durable.name_max(self.folder if os.path.isdir(self.folder) else self.path)
-        files = naming.stem_files(song, list(self._stems), self.ext, limit=limit)
+        files = naming.stem_files(song, list(self._stems), self.ext, by=by, limit=limit)
         with durable.disk_faults(self.outbox):
             # The sidecar's write flushes it later.
             durable.make_dirs(self.folder, root=self.outbox, flush=False)

@@ -24,6 +24,7 @@ from stemwatch.service.inboxes import AllServed, Served
 from stemwatch.service.reload import Read, Reload, again
 from stemwatch.service.report import Report
 from stemwatch.service.systemd import Manager
+from stemwatch.service.upkeep import tidying
 from stemwatch.service.verdict import verdict
 from stemwatch.service.watchdog import Vital
 from stemwatch.service.webhook_setup import receiver_of, registered
@@ -173,6 +174,9 @@ class Service:
             asyncio.create_task(
                 orphans.keep(self.context, self.settings.state_dir), name="orphans"
             ),
+            asyncio.create_task(
+                tidying.keep(self.context, self.inboxes, self._archive_days), name="tidying"
+            ),
         ]
         log.info(
             "service.started",
@@ -214,6 +218,10 @@ class Service:
         self.inboxes.take(settings)
         retune(self.context, settings)
         configure(settings.log.level, settings.log.format)
+
+    def _archive_days(self, inbox: str | None) -> float | None:
+        found = self.settings.inbox(inbox)
+        return None if found is None else found.folders.keep_archive_days
 
     # -- the end ---------------------------------------------------------------------------
 

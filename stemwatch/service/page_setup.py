@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from stemwatch.job import Job, JobState
 from stemwatch.journal.read_only import ReadOnlyJournal
-from stemwatch.operations.putting_aside import put_aside
+from stemwatch.operations.ended.putting_aside import put_aside
 from stemwatch.operations.retrying import bring_back, inbox_of
 from stemwatch.operations.standing.time_left import PAST, audio_left, pace
 from stemwatch.web.backing import Backing

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from stemwatch.config import Settings
+from stemwatch.patterns import ResultNames
 from stemwatch.wiring.spending import budget_of
 from stemwatch.workers.context import Context
 from stemwatch.workers.pacing.budget import Budget
@@ -23,6 +25,7 @@ class Tuning:
     interval: float
     per_minute: int
     budget: Budget
+    names: Mapping[str | None, ResultNames]
 
 
 def tuning(settings: Settings) -> Tuning:
@@ -33,7 +36,14 @@ def tuning(settings: Settings) -> Tuning:
         interval=min(api.poll_interval, 0.5) if local else api.poll_interval,
         per_minute=6000 if local else api.requests_per_minute,
         budget=budget_of(settings),
+        names=_names(settings),
     )
+
+
+def _names(settings: Settings) -> dict[str | None, ResultNames]:
+    """The patterns of each inbox; those of a `split` are the top level's, under None."""
+    every = {inbox.name: inbox.outbox.names for inbox in settings.every_inbox}
+    return {None: settings.outbox.names, **every}
 
 
 def retune(context: Context, settings: Settings) -> None:
@@ -42,6 +52,7 @@ def retune(context: Context, settings: Settings) -> None:
     deadline = settings.api.job_deadline
     context.budget = chosen.budget
     context.whole_tempo = settings.tags.bpm == "whole"
+    context.names = chosen.names
     context.slots.resize(chosen.at_once)
     context.requests.resize(chosen.per_minute)
     context.polls.repace(chosen.interval, timing.poll_min, deadline, timing.late_poll)

@@ -148,6 +148,7 @@ def _context(
         timing=timing,
         local=settings.local,
         whole_tempo=settings.tags.bpm == "whole",
+        names=chosen.names,
         owner=owner,
         clock=clock,
     )

@@ -16,6 +16,7 @@ from stemwatch.errors import PauseService, StemwatchError
 from stemwatch.job import Job
 from stemwatch.journal.journal import Journal
 from stemwatch.log import log
+from stemwatch.patterns import ResultNames
 from stemwatch.stemsplit.interface import SeparationApi
 from stemwatch.tasks import supervise
 from stemwatch.workers.bell import Bell
@@ -53,6 +54,7 @@ class Context:
     timing: Timing
     local: bool  # separates on this machine: nothing is paid
     whole_tempo: bool = False  # in the stems' tags
+    names: Mapping[str | None, ResultNames] = field(default_factory=dict)  # by inbox
     owner: str | None = None  # whose jobs these are: None for the service, a token for `split`
     now: Callable[[], float] = time.time
     clock: Callable[[], float] = time.monotonic

@@ -21,7 +21,8 @@ TO_BE_SPLIT: set[str] = set()
 # What each room may import from. What is not named here (commands, service, operations, ...)
 # stands above the rooms: it may import any of them, and none of them may import it.
 GROUND = frozenset(
-    {"codes", "errors", "job", "limits", "loopback", "media_types", "musical_keys", "tasks"}
+    {"codes", "errors", "job", "limits", "loopback", "media_types", "musical_keys", "patterns"}
+    | {"tasks"}
 )
 ROOMS: dict[str, frozenset[str]] = {
     "codes": frozenset(),
@@ -30,6 +31,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "loopback": frozenset(),
     "media_types": frozenset(),
     "musical_keys": frozenset(),
+    "patterns": frozenset(),
     "tasks": frozenset(),
     "limits": frozenset({"codes", "errors"}),
     "lean_imports": frozenset(),

@@ -121,6 +121,12 @@ def _tag(
     return list(dict.fromkeys(note for note in (tags.note, *notes) if note))
 
 
+def _tags(path: str) -> dict[str, list[str]]:
+    from stemwatch.audio.tags import read_tags
+
+    return {name: list(values) for name, values in read_tags(path).text.items()}
+
+
 def _mix(inputs: list[str], out: str, format: str, factors: list[float] | None) -> dict[str, Any]:
     from stemwatch.audio.mix import mix
 
@@ -154,6 +160,7 @@ _OPERATIONS = {
     "probe": _Operation(_probe, "stemwatch.audio.probe"),
     "verify": _Operation(_verify, "stemwatch.audio.verify"),
     "tag": _Operation(_tag, "stemwatch.audio.stemtags"),
+    "tags": _Operation(_tags, "stemwatch.audio.tags"),
     "mix": _Operation(_mix, "stemwatch.audio.mix"),
     "peaks": _Operation(_peaks, "stemwatch.audio.peaks"),
     "preview": _Operation(_preview, "stemwatch.audio.previews"),

@@ -93,6 +93,11 @@ class AudioHelper:
             )
         )
 
+    async def tags(self, path: str) -> dict[str, list[str]]:
+        """The song's own tags by name (`audio.tagging.song_tags`), of all that can be read."""
+        found: dict[str, list[str]] = await self._ask(path, op="tags", path=path)
+        return found
+
     async def mix(
         self,
         inputs: Sequence[str],

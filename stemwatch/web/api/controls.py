@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse, Response
 
 from stemwatch.codes import Code
 from stemwatch.errors import StemwatchError
-from stemwatch.job import Job, JobState
+from stemwatch.job import Job, JobState, may_be_paid
 from stemwatch.web.api.api_faults import FRESH, Fault
 from stemwatch.web.api.login import body_of
 from stemwatch.web.backing import Backing, Document
@@ -40,7 +40,7 @@ class Controls:
         job = await self._journal.get(request.path_params["id"])
         if job is None or job.state is not JobState.QUARANTINED:
             raise Fault(404, Code.NOT_IN_QUARANTINE, "There is no such song in quarantine.")
-        if job.submitted_at is not None and not sure:
+        if may_be_paid(job) and not sure:
             words = "Its stems may be paid for, and are given up with it."
             raise Fault(409, "paid", words, 'A retry may fetch them. Else send {"yes": true}.')
         return await self._discarded(job)

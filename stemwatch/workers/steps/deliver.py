@@ -19,6 +19,7 @@ from stemwatch.outbox import delivery, naming, sidecar
 from stemwatch.outbox.sidecar import StemFile
 from stemwatch.outbox.staging import Staging
 from stemwatch.workers.context import Context
+from stemwatch.workers.steps import result_names
 
 Received = Callable[[int], None]
 
@@ -33,7 +34,7 @@ async def published(ctx: Context, job: Job) -> str | None:
     folder = await asyncio.to_thread(
         delivery.find_published,
         parent_of(job),
-        naming.song_name(job.name),
+        result_names.song_of(ctx, job),
         job.sha256,
         audio_sha256=job.audio_sha256,
         remote_id=job.remote_id,
@@ -143,9 +144,10 @@ async def publish(
         delivery.publish,
         staging,
         parent_of(job),
-        naming.song_name(job.name),
+        result_names.song_of(ctx, told),
         job.sha256,
         describe,
+        result_names.stems_of(ctx, told),
     )
     # If the mount went away meanwhile, the folder lies below the mount point: deliver again.
     await ctx.place_of(job).demand_outbox()

@@ -17,6 +17,7 @@ from stemwatch.outbox.staging import Staging
 from stemwatch.workers.context import Context
 from stemwatch.workers.progress import DELIVERING
 from stemwatch.workers.steps import deliver
+from stemwatch.workers.steps.result_names import with_tags
 
 QUARANTINED = JobState.QUARANTINED
 
@@ -35,12 +36,15 @@ _TOLD = (
 async def reuse(ctx: Context, job: Job, alike: Sequence[Job]) -> Job | None:
     """Deliver the stems of one of `alike`; None if no earlier folder is still whole.
 
+    None too for a song that its owner wants separated anew.
+
     Returns the job as `delivered`. Raises Reject where the content may have been charged already
     and waits in quarantine for a person, RetryLater where the earlier folder's disk is away.
     """
-    for earlier in alike:
+    for earlier in () if job.anew else alike:
         if earlier.state is QUARANTINED or earlier.delivered_to is None:
             continue
+        job = await with_tags(ctx, job)
         told = {name: getattr(earlier, name) for name in _TOLD}
         if (folder := await deliver.published(ctx, job.evolve(**told))) is not None:
             # this job was published before a crash, from this same earlier delivery
