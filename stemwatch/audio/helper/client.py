@@ -178,7 +178,8 @@ class AudioHelper:
     ) -> Any:
         async with self._seats:
             helper = (None if fresh else self._take_free()) or await self._start()
-            cpu = helper.cpu_seconds()
+            # Not at once: most requests end before that, and it costs as much as a short one.
+            noting = asyncio.get_running_loop().call_later(min(1.0, timeout / 4), helper.note_cpu)
             try:
                 async with asyncio.timeout(timeout):  # wait_for would cost a task each
                     if not await helper.takes(request):  # it died while idle: not this file's fault
@@ -189,7 +190,7 @@ class AudioHelper:
                     answer = await helper.answer()
             except (TimeoutError, EOFError, ConnectionError) as fault:
                 waited = isinstance(fault, TimeoutError) and (
-                    helper.cpu_seconds() - cpu < max(1.0, timeout / 10)
+                    helper.cpu_since_noted() < max(1.0, timeout / 10)
                 )
                 await self._end(helper)
                 if waited:  # for a disk that hangs: no file is to blame
@@ -198,6 +199,8 @@ class AudioHelper:
             except BaseException:  # cancelled: its answer would be taken for the next request's
                 await self._end(helper)
                 raise
+            finally:
+                noting.cancel()
             self._put_free(helper)
         return answer
 
