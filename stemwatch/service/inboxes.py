@@ -68,6 +68,8 @@ class Served:
             journal=context.journal,
             front=self._front,
             rescan_seconds=watch.rescan_seconds,
+            # Elsewhere the kernel does not know who writes: the settle time alone decides.
+            guess=self.watcher.still_open if mode.leases else None,
         )
 
     def take(self, inbox: Inbox, watch: Watch) -> None:

@@ -12,6 +12,7 @@ _ENDINGS = 4  # file name endings that are named
 # For each reason, the words for one file and for several.
 _WORDS = {
     reasons.CHANGING: ("still changes", "still change"),
+    reasons.WRITING: ("is still open for writing", "are still open for writing"),
     reasons.INCOMPLETE: ("is incomplete", "are incomplete"),
     reasons.HELD: ("has a temp file beside it", "have a temp file beside them"),
     reasons.UNFINISHED: ("is a download under way", "are downloads under way"),

@@ -19,17 +19,20 @@ from typing import Any, NamedTuple
 
 from stemwatch.config import Inbox, Settings
 from stemwatch.disks.hanging import NoAnswer, Reach
+from stemwatch.disks.leases import is_written
 from stemwatch.disks.mounts import watch_mode
 from stemwatch.disks.opening import NotYet, open_regular
 from stemwatch.inbox import headers
 from stemwatch.inbox.names import Filter, holds_back
 from stemwatch.inbox.settle import quiet_seconds
+from stemwatch.inbox.writing.stale import is_stale
 from stemwatch.job import ACTIVE, Identity, JobState
 from stemwatch.journal.journal import Journal
 from stemwatch.log import redacted
 
 CHANGING = "changing"  # it changed within its quiet window
 INCOMPLETE = "incomplete"  # its own header promises more bytes
+WRITING = "writing"  # another program has it open for writing
 HELD = "held"  # a temp file beside it shows that it is still being written
 UNFINISHED = "unfinished"  # a temp file without the file that it will become
 NEXT = "next"  # it is whole, and is taken at the next scan
@@ -37,7 +40,7 @@ KIND = "kind"  # its extension is not one that is taken
 NAME = "name"  # its name is not taken: hidden, ignored, or a sync conflict
 LINK = "link"  # symlinks are not followed
 UNREADABLE = "unreadable"
-REASONS = (CHANGING, INCOMPLETE, HELD, UNFINISHED, NEXT, KIND, NAME, LINK, UNREADABLE)
+REASONS = (CHANGING, WRITING, INCOMPLETE, HELD, UNFINISHED, NEXT, KIND, NAME, LINK, UNREADABLE)
 
 PATIENCE = 3.0  # seconds that a disk may take, since a person waits at a terminal
 _ENTRIES = 20_000  # entries of folders that are scanned at most
@@ -64,15 +67,16 @@ class _Seen(NamedTuple):
     files: list[_Left]
     more: bool
     quiet: float
+    leases: bool  # whether the kernel knows who writes there
 
 
 async def not_taken(settings: Settings, inbox: Inbox, journal: Journal, now: float) -> Document:
     """The document above for `inbox`."""
     root, reach = inbox.folders.inbox, Reach(PATIENCE)
     try:
-        (seen,) = await reach.ask(partial(_look, settings), root)
+        (seen,) = await reach.ask(partial(_look, settings, now), root)
         unknown = await _unknown(journal, root, seen.files)
-        (judged,) = await reach.ask(partial(_judged, unknown, seen.quiet, now), root)
+        (judged,) = await reach.ask(partial(_judged, unknown, seen, now), root)
     except NoAnswer:
         return _document([], more=True, fault=f"its disk did not answer within {PATIENCE:.0f} s")
     except OSError as fault:
@@ -98,13 +102,13 @@ def _document(files: list[_Left], *, more: bool, fault: str | None) -> Document:
 # -- scanning the inbox ------------------------------------------------------------------------
 
 
-def _look(settings: Settings, root: str) -> _Seen:
+def _look(settings: Settings, now: float, root: str) -> _Seen:
     """Scan the inbox for songs, and for files whose name or kind is not taken.
 
     Raises OSError if the root can't be listed.
     """
     watch = settings.watch
-    network = watch_mode(watch.mode, root).network
+    mode = watch_mode(watch.mode, root)
     names = _Names(Filter(watch.extensions, watch.ignore), watch.ignore)
     files: list[_Left] = []
     pending, entries = [""], 0
@@ -120,7 +124,11 @@ def _look(settings: Settings, root: str) -> _Seen:
             continue
         entries += len(below)
         below.sort(key=lambda entry: entry.name)
-        held = {base: entry.name for entry in below if (base := holds_back(entry.name))}
+        held = {
+            base: entry.name
+            for entry in below
+            if (base := holds_back(entry.name)) and not is_stale(entry.path, now)
+        }
         for entry in below:
             relpath = os.path.join(folder, entry.name)
             if entry.is_dir(follow_symlinks=False):
@@ -128,7 +136,8 @@ def _look(settings: Settings, root: str) -> _Seen:
             else:
                 files += names.judge(entry, relpath, held)
     more = bool(pending) or entries >= _ENTRIES
-    return _Seen(files, more, quiet_seconds(watch.settle_seconds, network=network))
+    quiet = quiet_seconds(watch.settle_seconds, network=mode.network)
+    return _Seen(files, more, quiet, mode.leases)
 
 
 class _Names:
@@ -199,23 +208,23 @@ def _is_taken(one: _Left, rows: list[tuple[JobState, Identity, bool]]) -> bool:
     )
 
 
-def _judged(files: list[_Left], quiet: float, now: float, root: str) -> list[_Left]:
+def _judged(files: list[_Left], seen: _Seen, now: float, root: str) -> list[_Left]:
     """Judge the songs among `files` by their times and headers; the others stay as they are."""
     judged, opened = [], 0
     for one in files:
         if one.identity is None:
             judged.append(one)
-        elif -_SKEW <= now - one.changed < quiet:
+        elif -_SKEW <= now - one.changed < seen.quiet:
             judged.append(one._replace(reason=CHANGING))
         elif opened < _OPENED:
             opened += 1
-            judged += _by_header(one, os.path.join(root, one.relpath))
+            judged += _by_content(one, os.path.join(root, one.relpath), leases=seen.leases)
         else:
             judged.append(one)
     return judged
 
 
-def _by_header(one: _Left, path: str) -> Iterator[_Left]:
+def _by_content(one: _Left, path: str, *, leases: bool) -> Iterator[_Left]:
     try:
         descriptor = open_regular(path)
     except FileNotFoundError:
@@ -224,6 +233,9 @@ def _by_header(one: _Left, path: str) -> Iterator[_Left]:
         yield one._replace(reason=UNREADABLE, detail=fault.strerror)
         return
     try:
+        if leases and is_written(descriptor):
+            yield one._replace(reason=WRITING)
+            return
         lack = headers.look(descriptor)
     except OSError as fault:
         yield one._replace(reason=UNREADABLE, detail=fault.strerror)
