@@ -54,6 +54,14 @@ _DOTTED_TITLE = re.compile(r"\.(?:\.+.*[^.]|\d)", re.DOTALL)
 _SOULSEEK = re.compile(r"incomplete(?:[0-9a-f]{32}|~)(.+)", re.DOTALL)
 # yt-dlp: NAME.f140.m4a and NAME.temp.mp3 are parts of what becomes one file.
 _YT_DLP = re.compile(r"(.+)\.(?:f\d{2,4}|temp)(\.\w+)", re.DOTALL)
+# What looks like music to a person, or like a box of it, and may not be among what is taken.
+# fmt: off
+_LIKE_MUSIC = frozenset({
+    "aac", "ac3", "aif", "aifc", "aiff", "alac", "ape", "dff", "dsf", "flac", "m4a", "m4b", "mka",
+    "mp2", "mp3", "mpc", "oga", "ogg", "opus", "tta", "wav", "wma", "wv",
+    "avi", "mkv", "mov", "mp4", "webm", "wmv", "zip", "rar", "7z", "tar", "gz", "tgz",
+})
+# fmt: on
 # rsync: .NAME.AbC123; Nextcloud: .NAME.~1a2b3c
 _RANDOM_TEMP = re.compile(r"\.(.+)\.(?:[a-z0-9]{6}|~[0-9a-f]+)", re.DOTALL)
 
@@ -70,6 +78,7 @@ class Filter:
         wanted = {ext.lower().lstrip(".") for ext in extensions}
         # Extensions that are junk are left out here, so that no name has to be checked for them.
         self.extensions = frozenset(e for e in wanted if not f".{e}".endswith(_JUNK_SUFFIXES))
+        self._told_of = _LIKE_MUSIC | self.extensions
         patterns = [fnmatch.translate(pattern.strip().rstrip("/")) for pattern in ignore]
         self._ignore = re.compile("|".join(patterns), re.IGNORECASE) if patterns else None
 
@@ -88,6 +97,20 @@ class Filter:
         if _CONFLICT in lower or lower in _JUNK_NAMES:
             return False
         return self._ignore is None or not self._ignored_by_user(name, relpath)
+
+    def passes_over(self, name: str, relpath: str) -> str | None:
+        """Why this file is not taken, by its name; None: it looks like no music, or is wanted."""
+        lower = name.lower()
+        extension = lower.rpartition(".")[2]
+        if lower.startswith("._") or extension not in self._told_of:
+            return None  # "._": what macOS puts beside each file
+        if self._ignored_by_user(name, relpath):
+            return "watch.ignore leaves it alone"
+        if extension not in self.extensions:
+            return f".{extension} is not among watch.extensions"
+        if self.wanted(name, relpath):
+            return None
+        return "its name is hidden" if lower[0] == "." else "its name is one of unfinished files"
 
     def prunes(self, name: str, relpath: str = "") -> bool:
         """Whether a scan skips the folder of this name."""

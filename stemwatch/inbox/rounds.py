@@ -22,6 +22,7 @@ from stemwatch.inbox.names import Filter
 from stemwatch.inbox.scan import Found, Offline, find, scan
 from stemwatch.inbox.settle import Settler
 from stemwatch.inbox.taking.admitting import SEATS, Admitting
+from stemwatch.inbox.taking.passed_over import PassedOver
 from stemwatch.inbox.unchanged_folders import Folders
 from stemwatch.inbox.unreadable import Unreadable
 from stemwatch.inbox.watcher import Watcher
@@ -56,6 +57,7 @@ class Rounds:
         self._rescan_seconds = rescan_seconds
         self._clock = clock
         self._unreadable = Unreadable()
+        self._passed_over = PassedOver(clock)
         self._admitting = Admitting(
             settler,
             front,
@@ -187,8 +189,14 @@ class Rounds:
         self._unreadable.begin(self._settler)
         if self._folders.begin(self._watcher.mode, whole=whole):
             self._kept.begin()
-        cant_read = self._unreadable.note
-        found = scan(self._root, self._filter, folders=self._folders, on_error=cant_read)
+            self._passed_over.begin()
+        found = scan(
+            self._root,
+            self._filter,
+            folders=self._folders,
+            on_error=self._unreadable.note,
+            on_passed=self._passed_over.note,
+        )
         await self._look(self._watcher.checked(now, found))
         self._next_scan = now + self._rescan_seconds
         self.completed += not self._crowded  # a crowded scan stopped before its end

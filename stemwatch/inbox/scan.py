@@ -45,6 +45,7 @@ class _Sink(NamedTuple):
     filter: Filter
     on_error: OnError
     now: float  # Unix seconds
+    on_passed: Callable[[str, str], None]
 
 
 def scan(
@@ -54,19 +55,21 @@ def scan(
     below: str | None = None,
     folders: Folders | None = None,
     on_error: OnError = _ignore,
+    on_passed: Callable[[str, str], None] = _ignore,
     clock: Callable[[], float] = time.time,
 ) -> Iterator[Found]:
     """Yield every song in `root` (or in its subfolder `below`), folder by folder, as it is found.
 
     Songs are sorted by name within a folder of up to `SLICE` entries, in sorted slices above that.
     Symlinks are neither yielded nor followed. `on_error` is called at most once a scan for each
-    folder that can't be read. A song with a temp file beside it that is not stale is left out, and
-    so are songs in folders that `folders` knows to be unchanged.
+    folder that can't be read; `on_passed` with the path (below the root) of each file that looks
+    like music and is not taken, and why. Left out are a song with a temp file beside it that is not
+    stale, and songs in folders that `folders` knows to be unchanged.
 
     Raises `Offline`, before the first song or after the last, where the root is missing, is no
     directory, can't be listed, or is on another disk than when the scan began.
     """
-    sink = _Sink(filter, on_error, clock())
+    sink = _Sink(filter, on_error, clock(), on_passed)
     device = root_device(root)
     pending: list[tuple[str, str]] = []
     start = "" if below is None else os.path.relpath(below, root)
@@ -146,6 +149,7 @@ def _songs(
             for entry in _classify(now, base, prefix, sink, folders, held):
                 name = entry.name
                 if held and name.lower() in held:
+                    sink.on_passed(prefix + name, "a temp file beside it shows that it is written")
                     continue
                 try:
                     status = entry.stat(follow_symlinks=False)
@@ -189,6 +193,10 @@ def _classify(
                 held.add(temp_of)
         elif temp_of := _held_by(entry, sink.now):
             held.add(temp_of)
+        elif entry.is_symlink() and filter.wanted(name, prefix + name):
+            sink.on_passed(prefix + name, "it is a link")
+        elif why := filter.passes_over(name, prefix + name):
+            sink.on_passed(prefix + name, why)
     songs.sort(key=_by_name)
     return songs
 
