@@ -96,7 +96,7 @@ class Filter:
             return False
         if _CONFLICT in lower or lower in _JUNK_NAMES:
             return False
-        return self._ignore is None or not self._ignored_by_user(name, relpath)
+        return self._ignore is None or not self.ignores(name, relpath)
 
     def passes_over(self, name: str, relpath: str) -> str | None:
         """Why this file is not taken, by its name; None: it looks like no music, or is wanted."""
@@ -104,7 +104,7 @@ class Filter:
         extension = lower.rpartition(".")[2]
         if lower.startswith("._") or extension not in self._told_of:
             return None  # "._": what macOS puts beside each file
-        if self._ignored_by_user(name, relpath):
+        if self.ignores(name, relpath):
             return "watch.ignore leaves it alone"
         if extension not in self.extensions:
             return f".{extension} is not among watch.extensions"
@@ -119,7 +119,7 @@ class Filter:
             (lower.startswith(_PRUNED_PREFIXES) and not _is_title(lower))
             or lower in _PRUNED_NAMES
             or self._is_bundle(lower)
-            or self._ignored_by_user(name, relpath)
+            or self.ignores(name, relpath)
         )
 
     def _is_bundle(self, lower: str) -> bool:
@@ -127,7 +127,8 @@ class Filter:
         base = lower.rpartition(".")[0]
         return lower.endswith(TEMP_SUFFIXES) and base.rpartition(".")[2] in self.extensions
 
-    def _ignored_by_user(self, name: str, relpath: str) -> bool:
+    def ignores(self, name: str, relpath: str) -> bool:
+        """Whether a pattern of the user's `ignore` matches this file or folder."""
         if self._ignore is None:
             return False
         return bool(self._ignore.match(name) or (relpath and self._ignore.match(relpath)))

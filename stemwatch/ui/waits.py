@@ -18,6 +18,8 @@ _WORDS = {
     reasons.UNFINISHED: ("is a download under way", "are downloads under way"),
     reasons.NEXT: ("is next", "are next"),
     reasons.KIND: ("is no song", "are no songs"),
+    reasons.HIDDEN: ("is hidden", "are hidden"),
+    reasons.IGNORED: ("is ignored by a pattern", "are ignored by patterns"),
     reasons.NAME: ("is left alone by its name", "are left alone by their names"),
     reasons.LINK: ("is a link", "are links"),
     reasons.UNREADABLE: ("can't be read", "can't be read"),
@@ -60,7 +62,8 @@ def names(waits: Document, *, running: bool) -> Iterator[str]:
         only = {**waits, "files": [one], "endings": {_ending(one["relpath"]): 1}}
         told = _of(one["reason"], 1, only, running=running)
         detail = one["detail"] if one["reason"] != reasons.HELD else None
-        yield f"{one['relpath']}: {detail or told}"
+        since = f" since {one['since']}, at most a day" if one.get("since") else ""
+        yield f"{one['relpath']}: {detail or told}{since}"
     if waits["count"] > len(waits["files"]):
         yield f"and {waits['count'] - len(waits['files'])} more"
 

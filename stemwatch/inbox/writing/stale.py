@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import os
 
-_NONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
 DAY = 86_400.0  # seconds without a change; a download that pauses for a night goes on
+_NONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
 
 
 def is_stale(path: str, now: float) -> bool:
@@ -15,7 +15,15 @@ def is_stale(path: str, now: float) -> bool:
     `now` is in Unix seconds. Where its times can't be read it is not stale.
     """
     try:
-        status = os.lstat(path)
+        return now - last_change(path) >= DAY
     except OSError as fault:
         return fault.errno in _NONE
-    return now - max(status.st_mtime, status.st_ctime) >= DAY
+
+
+def last_change(path: str) -> float:
+    """When the file at `path` was last written, renamed or made, in Unix seconds.
+
+    Raises OSError.
+    """
+    status = os.lstat(path)
+    return max(status.st_mtime, status.st_ctime)
