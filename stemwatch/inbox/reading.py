@@ -28,6 +28,7 @@ from stemwatch.tasks import supervised
 READERS = 6  # files that are hashed at once; more would only make a disk seek
 AHEAD = 4  # files that are read ahead of time; each counts until it is asked for
 _LOOKERS = 2  # threads beside theirs, so that a `stat` need not wait for a song to be hashed
+_SMALL = 1 << 20  # bytes of a file that is probed in milliseconds
 _TICK = 20_000_000  # ns: within a kernel's tick (4 to 10 ms) a second change leaves the ctime
 _SECOND = 1_000_000_000
 
@@ -130,8 +131,9 @@ class FileReader:
         return reading
 
     async def _probed(self, path: str, seen: Examined) -> Reading:
+        small = seen.identity.size <= _SMALL
         try:
-            return Reading(*seen, probe=await self._audio.probe(path))
+            return Reading(*seen, probe=await self._audio.probe(path, small=small))
         except Reject as fault:
             return Reading(*seen, fault=fault)
 

@@ -47,9 +47,11 @@ def _kind(fd: int) -> str | None:
 
 
 def _is_samples(head: bytes) -> bool:
+    if head[8:12] != b"WAVE":
+        return False
     at = 12
     while head[at : at + 4] != b"fmt ":  # others may stand before it: JUNK, bext
-        if head[8:12] != b"WAVE" or at + 8 > len(head):
+        if at + 8 > len(head):
             return False
         size = int.from_bytes(head[at + 4 : at + 8], "little")
         at += 8 + size + (size & 1)

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from stemwatch.audio.helper.groups import Groups
 from stemwatch.audio.helper.pipes import Helper
 from stemwatch.audio.results import MixResult, Probe
 from stemwatch.codes import Code
@@ -24,6 +25,7 @@ from stemwatch.extras import installed, reinstall
 # that it works.
 _DOUBTFUL = frozenset({Code.DECODER_CRASHED, Code.INTERNAL})
 _HELPERS = 2
+_GROUP_SECONDS = 60.0  # a disk that is slower than that is asked for one file at a time
 _TEST_SECONDS = 60.0  # a cold NAS with a slow disk
 
 
@@ -45,13 +47,22 @@ class AudioHelper:
         self._idle_seconds, self._timeout = idle, timeout
         self._free: deque[Helper] = deque()
         self._all: set[Helper] = set()
+        self._groups = Groups(self._probe_group)
         self._testing = asyncio.Lock()
         self._tests = 0  # so far
         self._works = False  # a helper has answered well, or passed its test
         self._fault = ""  # why the last test failed; "" while helpers may be asked
 
-    async def probe(self, path: str) -> Probe:
-        """See `audio.probe.probe`: raises its Reject codes, OSError, and `decoder_crashed`."""
+    async def probe(self, path: str, *, small: bool = False) -> Probe:
+        """See `audio.probe.probe`: raises its Reject codes, OSError, and `decoder_crashed`.
+
+        `small`: the file takes milliseconds, so it may share a request with others.
+        """
+        if small:
+            self.require_working()
+            answer = await self._groups.answer(path)
+            if answer is not None and "result" in answer:
+                return Probe(**answer["result"])
         return Probe(**await self._ask(path, op="probe", path=path))
 
     async def verify(self, path: str, expected: float | None, format: str | None) -> Probe:
@@ -126,6 +137,7 @@ class AudioHelper:
 
     async def close(self) -> None:
         """End every helper, working or not, and wait until they are gone."""
+        self._groups.cancel()
         helpers = list(self._all)
         self._free.clear()
         self._all.clear()
@@ -133,6 +145,13 @@ class AudioHelper:
             helper.kill()
         for helper in helpers:
             await helper.end()
+
+    async def _probe_group(self, paths: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+        request = {"op": "probes", "paths": list(paths)}
+        answer = await self._request(paths[0], request, min(self._timeout, _GROUP_SECONDS))
+        found: Sequence[Mapping[str, Any]] = _result(answer, paths[0])
+        self._works = self._works or any("result" in one for one in found)
+        return found
 
     async def _ask(self, subject: str, **request: Any) -> Any:
         """The answer; a refusal only of a file that is to blame."""
