@@ -17,6 +17,7 @@ _WORDS = {
     reasons.HELD: ("has a temp file beside it", "have a temp file beside them"),
     reasons.UNFINISHED: ("is a download under way", "are downloads under way"),
     reasons.NEXT: ("is next", "are next"),
+    reasons.NEAR_MISS: ("is in no preset's folder, nearly", "are in no preset's folder, nearly"),
     reasons.KIND: ("is no song", "are no songs"),
     reasons.HIDDEN: ("is hidden", "are hidden"),
     reasons.IGNORED: ("is ignored by a pattern", "are ignored by patterns"),

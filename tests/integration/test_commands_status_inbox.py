@@ -119,3 +119,14 @@ def test_a_missing_inbox_is_told_with_its_path(home: Home) -> None:
     assert waits(home)["fault"] == "No such file or directory"
     told = home.run("status").stdout
     assert f"Inbox: {home.inbox} can't be looked at: No such file or directory\n" in told
+
+
+def test_a_folder_that_is_nearly_a_presets_is_told(home: Home) -> None:
+    """Before its songs are paid for with other settings than were meant."""
+    put(home.inbox / "karoke" / "a.wav")
+    put(home.inbox / "KARAOKE" / "b.wav")
+    home.config.write_text(home.config.read_text() + "presets: {karaoke: {format: mp3}}\n")
+    settled(home)
+    assert reasons(home) == {"karoke/a.wav": "near_miss", "KARAOKE/b.wav": "next"}
+    told = home.run("status", "--verbose").stdout
+    assert "  karoke/a.wav: its folder 'karoke' is no preset (is 'karaoke' meant?)" in told

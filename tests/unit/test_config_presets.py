@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stemwatch.config.groups.presets import make_folders
+from stemwatch.config.groups.presets import make_folders, near_miss
 from stemwatch.config.settings import Inbox, Separation
 from tests.unit.test_config_load import faults_of
 
@@ -45,3 +45,15 @@ def test_no_second_folder_is_made(tmp_path: Path) -> None:
     for _ in range(2):
         make_folders(str(tmp_path), ("karaoke", "fête", "live"))
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(["Karaoke", NFD, "live"])
+
+
+@pytest.mark.parametrize(
+    ("folder", "near"),
+    [("karoke", "karaoke"), ("Karaoke ", "karaoke"), ("karaokes", "karaoke"), ("Karaoke", None),
+     ("album", None), ("live", None), ("a\udcff", None)],
+)  # fmt: skip
+def test_a_slip_of_the_pen_is_seen(folder: str, near: str | None) -> None:
+    told = near_miss(f"{folder}/a.mp3", ("karaoke", "live"))
+    assert (told is None) == (near is None)
+    assert near is None or f"is {near!r} meant" in (told or "")
+    assert near_miss("karoke.mp3", ("karaoke",)) is None

@@ -6,7 +6,10 @@ import os
 import unicodedata
 from collections.abc import Collection, Iterator
 from contextlib import suppress
+from difflib import get_close_matches
 from functools import lru_cache
+
+_CLOSE = 0.8  # the share of letters that two names have in common, as difflib counts it
 
 
 @lru_cache(maxsize=512)
@@ -24,6 +27,18 @@ def meant(folder: str, presets: Collection[str]) -> str | None:
         return folder
     wanted = folded(folder)
     return next((name for name in presets if folded(name) == wanted), None)
+
+
+def near_miss(relpath: str, presets: Collection[str]) -> str | None:
+    """One sentence where the first folder of this path looks like a slip of the pen; else None."""
+    folder, slash, _ = relpath.partition("/")
+    if not slash or not presets or meant(folder, presets) is not None:
+        return None
+    by_fold = {folded(name): name for name in presets}
+    close = get_close_matches(folded(folder).strip(), by_fold, n=1, cutoff=_CLOSE)
+    if not close:
+        return None
+    return f"its folder {folder!r} is no preset (is {by_fold[close[0]]!r} meant?): usual settings"
 
 
 def alike(presets: Collection[str]) -> Iterator[tuple[str, str]]:

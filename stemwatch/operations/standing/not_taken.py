@@ -19,6 +19,7 @@ from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from stemwatch.config import Inbox, Settings
+from stemwatch.config.groups.presets import near_miss
 from stemwatch.disks.hanging import NoAnswer, Reach
 from stemwatch.disks.leases import is_written
 from stemwatch.disks.mounts import watch_mode
@@ -38,6 +39,7 @@ WRITING = "writing"  # another program has it open for writing
 HELD = "held"  # a temp file beside it shows that it is still being written
 UNFINISHED = "unfinished"  # a temp file without the file that it will become
 NEXT = "next"  # it is whole, and is taken at the next scan
+NEAR_MISS = "near_miss"  # the same, in a folder whose name is nearly a preset's
 KIND = "kind"  # its extension is not one that is taken
 HIDDEN = "hidden"  # its name begins with a dot
 IGNORED = "ignored"  # a pattern of `watch.ignore` matches it
@@ -46,8 +48,8 @@ LINK = "link"  # symlinks are not followed
 UNREADABLE = "unreadable"
 # fmt: off
 REASONS = (
-    CHANGING, WRITING, INCOMPLETE, HELD, UNFINISHED, NEXT, KIND, HIDDEN, IGNORED, NAME, LINK,
-    UNREADABLE,
+    CHANGING, WRITING, INCOMPLETE, HELD, UNFINISHED, NEXT, NEAR_MISS, KIND, HIDDEN, IGNORED, NAME,
+    LINK, UNREADABLE,
 )
 # fmt: on
 
@@ -90,7 +92,13 @@ async def not_taken(settings: Settings, inbox: Inbox, journal: Journal, now: flo
         return _document([], more=True, fault=f"its disk did not answer within {PATIENCE:.0f} s")
     except OSError as fault:
         return _document([], more=True, fault=fault.strerror or str(fault))
-    return _document(judged, more=seen.more, fault=None)
+    told = [_near_miss(one, inbox) if one.reason == NEXT else one for one in judged]
+    return _document(told, more=seen.more, fault=None)
+
+
+def _near_miss(one: _Left, inbox: Inbox) -> _Left:
+    miss = near_miss(one.relpath, inbox.presets)
+    return one if miss is None else one._replace(reason=NEAR_MISS, detail=redacted(miss))
 
 
 def _document(files: list[_Left], *, more: bool, fault: str | None) -> Document:
