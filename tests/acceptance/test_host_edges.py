@@ -58,3 +58,17 @@ def test_all_that_is_written_heeds_the_umask(
     for path in written:
         full = 0o777 if path.is_dir() else 0o666
         assert path.stat().st_mode & 0o777 == full & ~mask, path
+
+
+def test_titles_with_dots_in_front_are_delivered(tmp_path: Path, server: ScenarioServer) -> None:
+    """As files and as folders; what hides something is left alone."""
+    home = Home(tmp_path, server.url)
+    songs = ["...And So It Goes/..Hits.wav", ".38 Band - Song.wav"]
+    for number, name in enumerate([*songs, ".hidden.wav", ".trash/a.wav"]):
+        drop(home.inbox / name, number)
+    with home.service():
+        wait_for(lambda: all((home.archive / name).exists() for name in songs))
+    assert sorted(s["source"]["relpath"] for s in home.sidecars().values()) == sorted(songs)
+    assert (home.inbox / ".hidden.wav").exists()
+    assert (home.inbox / ".trash" / "a.wav").exists()
+    assert server.paid["total"] == 2
