@@ -13,6 +13,7 @@ import av
 from av.audio.frame import AudioFrame
 from av.stream import Disposition
 
+from stemwatch.audio.containers.told_kind import told_kind
 from stemwatch.codes import Code
 from stemwatch.errors import Reject
 
@@ -40,8 +41,8 @@ _KEEP_TAG_BYTES: dict[str, Any] = (
     {"metadata_errors": "surrogateescape"} if int(av.__version__.partition(".")[0]) < 19 else {}
 )
 
-# Told what a file is, FFmpeg neither tries every format on it nor looks for DTS inside a WAV: that
-# is two thirds of a short stem's verification.
+# Told that it is a WAV of samples, FFmpeg does not look for DTS in it: two thirds of a short one's
+# verification.
 _TOLD = {"probesize": "2048"}  # bytes
 
 av.logging.set_level(None)  # FFmpeg's remarks on damaged files go nowhere; errors are raised
@@ -136,7 +137,8 @@ def _printable(text: str) -> str:
 
 
 def _open(path: str, kind: str | None) -> Any:
-    options = _OPTIONS | _TOLD if kind else _OPTIONS
+    kind = kind or told_kind(path)
+    options = _OPTIONS | _TOLD if kind == "wav" else _OPTIONS
     try:
         return av.open(path, format=kind, options=options, **_KEEP_TAG_BYTES)
     except (FileNotFoundError, PermissionError):

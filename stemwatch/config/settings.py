@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from stemwatch.config import checks, notify_keys
 from stemwatch.config.checks import Check, flag, maybe, number, one_of, whole
+from stemwatch.config.groups import presets
 from stemwatch.config.groups.name_patterns import Outbox
 from stemwatch.config.web import (
     FOR_EVERYBODY,
@@ -122,10 +123,11 @@ class Inbox:
     def options_for(self, relpath: str) -> Options:
         """The options for the file at `relpath` (below the inbox, with "/").
 
-        The first folder of the path chooses a preset by its exact name.
+        The first folder of the path chooses a preset by its name, in any capitals.
         """
         first, slash, _rest = relpath.partition("/")
-        chosen = self.presets.get(first, self.separation) if slash else self.separation
+        preset = presets.meant(first, self.presets) if slash else None
+        chosen = self.separation if preset is None else self.presets[preset]
         return Options(stems=chosen.stems, format=chosen.format, mixes=dict(chosen.mixes))
 
 

@@ -22,7 +22,7 @@ from stemwatch.errors import ConfigFault, JournalFault, PauseService, StemwatchE
 from stemwatch.inbox.intake import Candidate, Incomplete, Intake
 from stemwatch.inbox.names import Filter
 from stemwatch.inbox.reading import Changed
-from stemwatch.inbox.rounds import AT_ONCE
+from stemwatch.inbox.taking.admitting import AT_ONCE
 from stemwatch.job import IN_OUTBOX, Job, JobState, Options
 from stemwatch.operations import owners
 from stemwatch.operations.songs import made_here, songs

@@ -8,6 +8,7 @@ import os
 from collections.abc import AsyncIterator, Mapping
 
 from stemwatch.receiving.refusal import Refused
+from stemwatch.tasks import supervise
 
 MAX_FILE = 100 * 1024 * 1024  # bytes: the same 100 MB that the inbox lets through
 FLUSH = 1 << 20  # bytes gathered before a thread writes them
@@ -95,12 +96,17 @@ class _Blocks:
         block = memoryview(self._block)[: self._filled]
         loop = asyncio.get_running_loop()
         self._writing = loop.run_in_executor(None, _write_all, self._file, block)
+        supervise(self._writing, _is_raised_by_the_next)
         self._block, self._other, self._filled = self._other, self._block, 0
 
     async def _written(self) -> None:
         if self._writing is not None:
             await self._writing
             self._writing = None
+
+
+def _is_raised_by_the_next(fault: BaseException) -> None:
+    """Who writes on meets it; a request that has failed before has its own fault to tell."""
 
 
 def _write_all(file: io.FileIO, rest: memoryview) -> None:

@@ -449,3 +449,26 @@ def test_a_damaged_file_is_still_its_own_fault(tmp_path: Path) -> None:
         assert raised.value.code == "not_audio"
 
     run(scenario)
+
+
+def test_of_small_files_that_share_a_request_only_the_bad_one_is_refused(
+    tmp_path: Path, stuck: str
+) -> None:
+    """Also where one of them holds the helper up: each is then asked for alone."""
+    songs = [os.fspath(write(tmp_path / f"{n}.wav", tone(1))) for n in range(12)]
+    bad = tmp_path / "bad.wav"
+    bad.write_bytes(b"no song " * 900)
+
+    async def scenario(audio: AudioHelper) -> None:
+        async def asked(*paths: str) -> list[object]:
+            every = (audio.probe(path, small=True) for path in paths)
+            return list(await asyncio.gather(*every, return_exceptions=True))
+
+        found = await asked(*songs[:5], os.fspath(bad), *songs[5:])
+        assert isinstance(found.pop(5), Reject)
+        assert found == [probe(path) for path in songs]
+        found = await asked(*songs[:5], stuck, *songs[5:])
+        assert isinstance(found.pop(5), Reject | OSError)
+        assert found == [probe(path) for path in songs]
+
+    run(scenario, timeout=1.5)

@@ -350,9 +350,9 @@ presets:
     assert options_for("karaoke/a/song.mp3") == Options(2, "flac", {})
     assert options_for("remix/song.mp3") == Options(6, "mp3", band)
     assert options_for("plain/song.mp3") == Options(6, "flac", band)
-    # another folder, other capitals, a song of the preset's name
+    # other capitals mean it as well; not so another folder, or a song of the preset's name
     assert options_for("other/karaoke/song.mp3") == Options(6, "flac", band)
-    assert options_for("Karaoke/song.mp3") == Options(6, "flac", band)
+    assert options_for("Karaoke/song.mp3") == Options(2, "flac", {})
     assert options_for("karaoke") == Options(6, "flac", band)
 
 

@@ -93,6 +93,10 @@ def _probe(path: str) -> dict[str, Any]:
     return asdict(probe(path))
 
 
+def _probes(paths: list[str]) -> list[dict[str, Any]]:
+    return [_answer({"op": "probe", "path": path}) for path in paths]
+
+
 def _verify(path: str, expected: float | None, format: str | None) -> dict[str, Any]:
     from stemwatch.audio.verify import verify
 
@@ -158,6 +162,7 @@ class _Operation(NamedTuple):
 
 _OPERATIONS = {
     "probe": _Operation(_probe, "stemwatch.audio.probe"),
+    "probes": _Operation(_probes, "stemwatch.audio.probe"),
     "verify": _Operation(_verify, "stemwatch.audio.verify"),
     "tag": _Operation(_tag, "stemwatch.audio.stemtags"),
     "tags": _Operation(_tags, "stemwatch.audio.tags"),

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from stemwatch.audio.helper.groups import Groups
 from stemwatch.audio.helper.pipes import Helper
 from stemwatch.audio.results import MixResult, Probe, StemTag
 from stemwatch.codes import Code
@@ -25,6 +26,7 @@ from stemwatch.extras import installed, reinstall
 # that it works.
 _DOUBTFUL = frozenset({Code.DECODER_CRASHED, Code.INTERNAL})
 _HELPERS = 2
+_GROUP_SECONDS = 60.0  # a disk that is slower than that is asked for one file at a time
 _TEST_SECONDS = 60.0  # a cold NAS with a slow disk
 
 
@@ -46,13 +48,22 @@ class AudioHelper:
         self._idle_seconds, self._timeout = idle, timeout
         self._free: deque[Helper] = deque()
         self._all: set[Helper] = set()
+        self._groups = Groups(self._probe_group)
         self._testing = asyncio.Lock()
         self._tests = 0  # so far
         self._works = False  # a helper has answered well, or passed its test
         self._fault = ""  # why the last test failed; "" while helpers may be asked
 
-    async def probe(self, path: str) -> Probe:
-        """See `audio.probe.probe`: raises its Reject codes, OSError, and `decoder_crashed`."""
+    async def probe(self, path: str, *, small: bool = False) -> Probe:
+        """See `audio.probe.probe`: raises its Reject codes, OSError, and `decoder_crashed`.
+
+        `small`: the file takes milliseconds, so it may share a request with others.
+        """
+        if small:
+            self.require_working()
+            answer = await self._groups.answer(path)
+            if answer is not None and "result" in answer:
+                return Probe(**answer["result"])
         return Probe(**await self._ask(path, op="probe", path=path))
 
     async def verify(self, path: str, expected: float | None, format: str | None) -> Probe:
@@ -139,6 +150,7 @@ class AudioHelper:
 
     async def close(self) -> None:
         """End every helper, working or not, and wait until they are gone."""
+        self._groups.cancel()
         helpers = list(self._all)
         self._free.clear()
         self._all.clear()
@@ -146,6 +158,13 @@ class AudioHelper:
             helper.kill()
         for helper in helpers:
             await helper.end()
+
+    async def _probe_group(self, paths: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+        request = {"op": "probes", "paths": list(paths)}
+        answer = await self._request(paths[0], request, min(self._timeout, _GROUP_SECONDS))
+        found: Sequence[Mapping[str, Any]] = _result(answer, paths[0])
+        self._works = self._works or any("result" in one for one in found)
+        return found
 
     async def _ask(self, subject: str, **request: Any) -> Any:
         """The answer; a refusal only of a file that is to blame."""
@@ -191,7 +210,8 @@ class AudioHelper:
     ) -> Any:
         async with self._seats:
             helper = (None if fresh else self._take_free()) or await self._start()
-            cpu = helper.cpu_seconds()
+            # Not at once: most requests end before that, and it costs as much as a short one.
+            noting = asyncio.get_running_loop().call_later(min(1.0, timeout / 4), helper.note_cpu)
             try:
                 async with asyncio.timeout(timeout):  # wait_for would cost a task each
                     if not await helper.takes(request):  # it died while idle: not this file's fault
@@ -202,7 +222,7 @@ class AudioHelper:
                     answer = await helper.answer()
             except (TimeoutError, EOFError, ConnectionError) as fault:
                 waited = isinstance(fault, TimeoutError) and (
-                    helper.cpu_seconds() - cpu < max(1.0, timeout / 10)
+                    helper.cpu_since_noted() < max(1.0, timeout / 10)
                 )
                 await self._end(helper)
                 if waited:  # for a disk that hangs: no file is to blame
@@ -211,6 +231,8 @@ class AudioHelper:
             except BaseException:  # cancelled: its answer would be taken for the next request's
                 await self._end(helper)
                 raise
+            finally:
+                noting.cancel()
             self._put_free(helper)
         return answer
 

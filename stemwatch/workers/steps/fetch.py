@@ -112,7 +112,7 @@ async def _download(
 
     with durable.disk_faults(staging.outbox):
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-        fd = await asyncio.to_thread(os.open, part, flags, 0o644)
+        fd = await asyncio.to_thread(os.open, part, flags, 0o666)
     began = ctx.clock()
     try:
         size = await ctx.api.download(
