@@ -95,8 +95,9 @@ class _Blocks:
         await self._written()
         block = memoryview(self._block)[: self._filled]
         loop = asyncio.get_running_loop()
-        self._writing = loop.run_in_executor(None, _write_all, self._file, block)
-        supervise(self._writing, _is_raised_by_the_next)
+        writing = loop.run_in_executor(None, _write_all, self._file, block)
+        supervise(writing, _is_raised_by_the_next)
+        self._writing = writing
         self._block, self._other, self._filled = self._other, self._block, 0
 
     async def _written(self) -> None:

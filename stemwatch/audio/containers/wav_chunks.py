@@ -83,7 +83,7 @@ def write_info(file: BinaryIO, text: Mapping[str, tuple[str, ...]]) -> None:
         if _is_info(file, chunk) and chunk.at < samples.at:
             file.seek(chunk.at)
             file.write(b"JUNK")
-        elif not _is_info(file, chunk) and chunk.at > samples.at:
+        elif chunk.at > samples.at and chunk.id != b"JUNK" and not _is_info(file, chunk):
             file.seek(chunk.at + 8)
             kept.append(_padded(chunk.id, file.read(chunk.size)))
     file.seek(samples.end)

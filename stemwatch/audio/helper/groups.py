@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
+
+from stemwatch.log import log
+from stemwatch.tasks import supervised
 
 MOST = 8  # files in one request
 _SENDERS = 2  # requests at a time, one for each helper
@@ -31,7 +35,7 @@ class Groups:
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((path, future))
         if len(self._senders) < _SENDERS:
-            sender = asyncio.create_task(self._send())
+            sender = supervised(self._send(), _unforeseen)
             self._senders.add(sender)
             sender.add_done_callback(self._senders.discard)
         return await future
@@ -47,7 +51,7 @@ class Groups:
                 raise
             except Exception:  # noqa: S110 (each of them is asked again, and then tells its fault)
                 pass
-            for (_, future), answer in zip(group, answers, strict=True):
+            for (_, future), answer in zip_longest(group, answers[: len(group)]):
                 if not future.done():
                     future.set_result(answer)
 
@@ -63,6 +67,10 @@ class Groups:
             sender.cancel()
         _give_up(self._waiting)
         self._waiting.clear()
+
+
+def _unforeseen(fault: BaseException) -> None:
+    log.error("audio_helper.groups", exc_info=fault)
 
 
 def _give_up(asked: Iterable[tuple[str, asyncio.Future[Answer]]]) -> None:
