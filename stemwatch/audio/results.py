@@ -27,3 +27,15 @@ class MixResult:
 
     gain_db: float
     peak: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A file that was made for an upload. `exact`: it decodes to the source's very samples."""
+
+    codec: str
+    bytes: int
+    exact: bool
+    duration_seconds: float
+    sample_rate: int
+    channels: int

@@ -12,6 +12,7 @@ from stemwatch.config.settings import Inbox, Settings
 LIVE = (
     "separation",
     "presets",
+    "prepare",
     "budget",
     "log",
     "watch.extensions",

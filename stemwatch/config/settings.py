@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from stemwatch.config import checks, notify_keys
 from stemwatch.config.checks import Check, flag, maybe, number, one_of, whole
+from stemwatch.config.groups.prepare_keys import Prepare
 from stemwatch.config.web import (
     FOR_EVERYBODY,
     checked_hosts,
@@ -193,6 +194,7 @@ class Settings:
     separation: Separation = section(Separation)
     presets: Mapping[str, Separation] = names(checks.preset_name, Separation)
     inboxes: Mapping[str, Inbox] = names(checks.inbox_name, Inbox)
+    prepare: Prepare = section(Prepare)
     api: Api = section(Api)
     budget: Budget = section(Budget)
     web: Web = section(Web)

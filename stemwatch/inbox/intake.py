@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from stemwatch.audio.helper.client import AudioHelper
+from stemwatch.audio.preparing.lossless import fits_flac
 from stemwatch.codes import Code
 from stemwatch.errors import Reject
 from stemwatch.inbox.headers import Lack
@@ -52,7 +53,8 @@ class Candidate:
 class Intake:
     """Admits settled files. `same` tells whether two identities, seen at one path, are one file.
 
-    `demand_disks` raises PauseService where the disks of a job's results are away.
+    `demand_disks` raises PauseService where the disks of a job's results are away. `original` says
+    whether songs may only be sent as they are.
     """
 
     def __init__(
@@ -64,12 +66,14 @@ class Intake:
         limits: Limits,
         same: Same,
         demand_disks: Callable[[Job], Awaitable[None]],
+        original: Callable[[], bool] = lambda: False,
     ) -> None:
         self._journal = journal
         self._local = local
         self._limits = limits
         self._demand_disks = demand_disks
-        self.reader = FileReader(audio, max_bytes=limits.largest, same=same)
+        self._original = original
+        self.reader = FileReader(audio, max_bytes=limits.largest_read, same=same)
 
     async def admit(self, candidate: Candidate, *, patient: bool) -> Job:
         """Add this file to the journal; as `quarantined` if it can't be separated. Returns the job.
@@ -90,7 +94,11 @@ class Intake:
             return _truncated(read.lack.message)
         if read.sha256 is None:
             return self._limits.of_file(read.identity.size)
-        return self._limits.of_audio(read.probe.duration) if read.probe else read.fault
+        if read.probe is None:
+            return read.fault
+        size, smaller = read.identity.size, fits_flac(read.probe.codec)
+        too_large = self._limits.of_file(size, smaller=smaller, original=self._original())
+        return too_large or self._limits.of_audio(read.probe.duration)
 
     async def _accept(self, candidate: Candidate, read: Reading) -> Job:
         sha256, probe = read.sha256, read.probe

@@ -26,6 +26,7 @@ MIGRATIONS: Sequence[Migration] = (
     lambda db: _lighten(db),
     lambda db: db.execute("ALTER TABLE jobs ADD COLUMN unfiled TEXT"),  # JSON of job.Unfiled
     lambda db: _add_models(db),
+    lambda db: _add_uploaded(db),
 )
 
 
@@ -43,6 +44,12 @@ def _add_models(db: sqlite3.Connection) -> None:
     """Which weights made the stems."""
     db.execute("ALTER TABLE jobs ADD COLUMN model TEXT")
     db.execute("ALTER TABLE jobs ADD COLUMN model_sha256 TEXT")
+
+
+def _add_uploaded(db: sqlite3.Connection) -> None:
+    """What was sent of the song, which may be a FLAC of it; null: an older submission."""
+    db.execute("ALTER TABLE jobs ADD COLUMN uploaded_codec TEXT")
+    db.execute("ALTER TABLE jobs ADD COLUMN uploaded_bytes INTEGER")
 
 
 def _lighten(db: sqlite3.Connection) -> None:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from stemwatch.audio.helper.client import AudioHelper
+from stemwatch.audio.preparing.lossless import fits_flac
 from stemwatch.codes import Code
 from stemwatch.config import Inbox, Settings
 from stemwatch.disks.hashing import sha256
@@ -24,6 +25,7 @@ from stemwatch.journal.journal import Journal
 from stemwatch.limits import Limits
 from stemwatch.operations.songs import made_here, songs
 from stemwatch.stemsplit.wires import LIMITS
+from stemwatch.workers.preparing.choice import Wishes, planned
 
 AT_ONCE = 4
 
@@ -35,12 +37,15 @@ class Estimate:
     """The estimate of one file. `verdict` is REFUSED, FREE (nothing to pay) or COSTS.
 
     `seconds` is the length of its audio, None if it could not be read; `why` is one sentence.
+    `upload`: the bytes to be sent, of a FLAC about; `as_flac`: that is made of it before.
     """
 
     path: str
     seconds: float | None
     verdict: str
     why: str = ""
+    upload: int = 0
+    as_flac: bool = False
 
 
 @dataclass(slots=True)
@@ -52,13 +57,18 @@ class Totals:
     free: int = 0
     seconds: float = 0.0  # of all files that are not refused
     paid: float = 0.0  # of the files that will be paid for
+    upload: int = 0  # bytes of those, about
+    as_flac: int = 0  # and how many of them go as FLAC
 
     def add(self, one: Estimate) -> None:
         self.files += 1
         self.refused += one.verdict == REFUSED
         self.free += one.verdict == FREE
         self.seconds += one.seconds or 0.0 if one.verdict != REFUSED else 0.0
-        self.paid += one.seconds or 0.0 if one.verdict == COSTS else 0.0
+        if one.verdict == COSTS:
+            self.paid += one.seconds or 0.0
+            self.upload += one.upload
+            self.as_flac += one.as_flac
 
 
 async def estimates(
@@ -124,13 +134,15 @@ async def _look(
         return Estimate(path, None, REFUSED, f"not a name that is taken ({known})"), ""
     limits = LIMITS[settings.wire]
     try:
-        sha256 = await asyncio.to_thread(_measured, path, limits)
-        seconds = (await audio.probe(path)).duration
+        size, sha256 = await asyncio.to_thread(_measured, path, limits)
+        probe = await audio.probe(path)
     except Reject as fault:
         return Estimate(path, None, REFUSED, fault.message), ""
     except OSError as fault:
         return Estimate(path, None, REFUSED, f"can't be read: {fault.strerror}"), ""
-    if (refused := limits.of_audio(seconds)) is not None:
+    original, seconds = settings.prepare.upload == "original", probe.duration
+    too_large = limits.of_file(size, smaller=fits_flac(probe.codec), original=original)
+    if (refused := too_large or limits.of_audio(seconds)) is not None:
         return Estimate(path, seconds, REFUSED, refused.message), ""
     key = content_key(sha256, options, local=settings.local)
     if earlier := await journal.with_content(key, MAY_BE_CHARGED):
@@ -138,19 +150,22 @@ async def _look(
         return Estimate(path, seconds, FREE, why), key
     if settings.local:
         return Estimate(path, seconds, FREE, "separated on this machine"), key
-    return Estimate(path, seconds, COSTS), key
+    wishes = Wishes(original, settings.prepare.low_bitrate == "flac", near=False)
+    form = planned(probe, size, limits.largest, wishes)
+    upload = size if form is None else form.likely
+    return Estimate(path, seconds, COSTS, upload=upload, as_flac=form is not None), key
 
 
-def _measured(path: str, limits: Limits) -> str:
-    """The content's SHA-256. Raises Reject for a file that would not be uploaded, OSError."""
+def _measured(path: str, limits: Limits) -> tuple[int, str]:
+    """Size and SHA-256. Raises Reject for a file that would not be uploaded, OSError."""
     fd = open_regular(path)
     try:
         size = os.fstat(fd).st_size
-        if (refused := limits.of_file(size)) is not None:
+        if size > limits.largest_read and (refused := limits.of_file(size)) is not None:
             raise refused
         lack = headers.look(fd)
         if lack is not None and lack.sure:
             raise Reject(f"incomplete: {lack.message}", code=Code.TRUNCATED)
-        return sha256(fd, size)
+        return size, sha256(fd, size)
     finally:
         os.close(fd)

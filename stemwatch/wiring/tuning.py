@@ -41,6 +41,8 @@ def retune(context: Context, settings: Settings) -> None:
     chosen, timing = tuning(settings), context.timing
     deadline = settings.api.job_deadline
     context.budget = chosen.budget
+    context.preparing.upload = settings.prepare.upload
+    context.preparing.low_bitrate = settings.prepare.low_bitrate
     context.slots.resize(chosen.at_once)
     context.requests.resize(chosen.per_minute)
     context.polls.repace(chosen.interval, timing.poll_min, deadline, timing.late_poll)
