@@ -7,6 +7,8 @@ audio):
     schema, generated_at, journal (false: there is none yet)
     configuration  the file that this was read from; null: there is none, the defaults
     separates    api | local: what the running service does (`--local`), else the configuration
+    engine       what your own server separates with, as a song's answer told it; else null
+    device       what that engine computes on (cpu | cuda:0), or null
     service      running, pid, version, started_at, configuration (the file that it was given)
     watcher      null, or mode, reason, healthy, rebuilds, scans
     queue        a count for each state of `job.JobState`
@@ -86,6 +88,8 @@ async def standing(settings: Settings, now: float, earlier: Document | None = No
             "journal": os.path.exists(path),
             "configuration": entries.text(settings.source),
             "separates": live.get("separates") or ("local" if settings.local else "api"),
+            "engine": entries.text(live.get("engine")),
+            "device": entries.text(live.get("device")),
             "service": {
                 "running": running,
                 "pid": live.get("pid") or (_holder(settings.state_dir) if running else None),

@@ -103,6 +103,8 @@ class Report:
             slots={"held": context.slots.held, "limit": context.slots.limit},
             credit=asdict(context.credit.known) if context.credit.known else None,
             separates="local" if context.local else "api",
+            engine=context.progress.engine,
+            device=context.progress.device,
             configuration=self._configuration,
             unreadable=[
                 {"path": path, "message": message}

@@ -88,8 +88,8 @@ class RemoteJob:
 
     `stems`: known stem name -> URL; empty until completed, then complete. `bpm` is finite and
     positive, `key` printable text as the API gave it, `duration` in seconds of audio, `progress`
-    between 0 and 1. `engine`, and the name and digest of its `model`, are sent by our own server
-    only; None stands for StemSplit.
+    between 0 and 1. `engine`, the name and digest of its `model`, and the `device` that it computes
+    on are sent by our own server only; None stands for StemSplit.
     """
 
     id: str
@@ -103,6 +103,7 @@ class RemoteJob:
     engine: str | None = None
     model: str | None = None
     model_sha256: str | None = None
+    device: str | None = None
     credits: float | None = None
 
 

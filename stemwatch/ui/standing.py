@@ -92,8 +92,7 @@ def _service(document: Document, now: float) -> Iterator[Text]:
     if service["running"]:
         since = unix(service["started_at"])
         started = f", started {text.when(since, now)}" if since is not None else ""
-        who = "this machine" if document["separates"] == "local" else "the API"
-        yield Text(f"Service: running (pid {service['pid']}{started}); {who} separates", _GOOD)
+        yield Text(f"Service: running (pid {service['pid']}{started}); {_who(document)}", _GOOD)
         theirs = service["configuration"]
         if theirs and mine and os.path.realpath(theirs) != os.path.realpath(mine):
             yield Text(f"  It runs with another configuration: {theirs}", style=_WARN)
@@ -105,6 +104,15 @@ def _service(document: Document, now: float) -> Iterator[Text]:
         yield Text(f"Watcher: {watcher.get('mode')}{ill}{reason}")
     if not document["journal"]:
         yield Text("No journal yet: nothing has been dropped so far.")
+
+
+def _who(document: Document) -> str:
+    """Who separates, and with which engine, where our own server has told it."""
+    who = "this machine" if document["separates"] == "local" else "the API"
+    engine, device = document["engine"], document["device"]
+    if engine is None:
+        return f"{who} separates"
+    return f"{who} separates by {engine}" + (f" on {device}" if device else "")
 
 
 def _inbox(document: Document, room: Room) -> Iterator[Text]:

@@ -30,6 +30,7 @@ def described(
         "engine": record.engine,
         "model": record.model,
         "model_sha256": record.model_sha256,
+        "device": record.device,
     }
 
 
