@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.harness import KEY, Home, Service
+from tests.acceptance.harness import KEY, SEPARATE, Home, Service
 from tests.acceptance.songs import loud_wav
 from tests.support.scenario.server import ScenarioServer
 from tests.support.waiting import wait_for
@@ -132,17 +132,19 @@ def test_the_next_song_is_ready_before_the_line_is(tmp_path: Path, server: Scena
         wait_for(lambda: held(service) == 1)
         assert named(home) == []
         server.scenario(up_rate=None)
+        server.routes.uplink.rate = None  # at once, and not with the next request
         service.wait_for_event("job.done")
     assert server.paid["total"] == 1
 
 
+@SEPARATE
 def test_a_kill_while_a_song_is_encoded_leaves_nothing(
     tmp_path: Path, server: ScenarioServer
 ) -> None:
     """The next start delivers it, and it is paid for once."""
     home = Home(tmp_path, server.url, watch=WATCH, separation=MP3)
     with home.service() as service:
-        large_wav(home.inbox / "large.wav")
+        large_wav(home.inbox / "large.wav", 60 * MB)
         wait_for(lambda: named(home), timeout=60, every=0.002)
         service.kill()
     assert named(home)  # else the kill came too late to show anything
@@ -151,7 +153,7 @@ def test_a_kill_while_a_song_is_encoded_leaves_nothing(
     assert (named(home), server.paid["total"]) == ([], 1)
 
 
-@pytest.mark.parametrize("wire", ["separate"])
+@SEPARATE
 def test_a_repeated_submission_sends_the_same_bytes_under_the_same_key(
     tmp_path: Path, server: ScenarioServer
 ) -> None:
@@ -170,3 +172,22 @@ def test_a_repeated_submission_sends_the_same_bytes_under_the_same_key(
     assert first["sha256"] == second["sha256"]
     assert first["headers"]["idempotency-key"] == second["headers"]["idempotency-key"]
     assert server.paid["total"] == 1
+
+
+def test_what_was_sent_is_known_after_a_kill(tmp_path: Path, server: ScenarioServer) -> None:
+    """It is in the journal before the last bytes go out, and so in the sidecar of a later run."""
+    server.scenario(job_seconds=1.5)
+    home = Home(tmp_path, server.url, watch=WATCH)
+    with home.service() as service:
+        (home.inbox / "song.wav").write_bytes(loud_wav(1))
+        wait_for(lambda: home.journal_count("separating") if _journal(home) else 0)
+        service.kill()
+    assert not home.sidecars()
+    with home.service() as service:
+        service.wait_for_event("job.done")
+    ((_, sidecar),) = home.sidecars().items()
+    assert sidecar["separation"]["uploaded"] == {"codec": "flac", "bytes": _sent(server)[0]}
+
+
+def _journal(home: Home) -> bool:
+    return (home.state / "journal.sqlite3").exists()
