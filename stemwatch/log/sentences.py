@@ -77,6 +77,7 @@ _SENTENCES: Mapping[str, Callable[[Event], str]] = {
     "job.delivered": _delivered,
     "job.quarantined": lambda e: f"{_song(e)} quarantined ({e.get('code')}): {_why(e)}",
     "job.waits": _waits,
+    "job.sent_as_it_is": lambda e: f"{_song(e)} is sent as it is: {_why(e)}",
     "job.gone": lambda e: f"{_song(e)} left out: {e.get('reason')}",
     "job.retried": lambda e: f"{_song(e)} is back from quarantine, as {e.get('state')}",
     "job.kept": lambda e: f"{_song(e)} stays where it is: {_why(e)}",

@@ -11,6 +11,7 @@ import pytest
 
 from tests.acceptance.harness import KEY, SEPARATE, Home, Service
 from tests.acceptance.songs import loud_wav
+from tests.support.broken import TYPE_ERROR, Broken
 from tests.support.scenario.server import ScenarioServer
 from tests.support.waiting import wait_for
 
@@ -196,3 +197,36 @@ def test_what_was_sent_is_known_after_a_kill(tmp_path: Path, server: ScenarioSer
 
 def _journal(home: Home) -> bool:
     return (home.state / "journal.sqlite3").exists()
+
+
+@SEPARATE
+def test_a_fault_of_the_encoder_costs_no_delivery(tmp_path: Path, server: ScenarioServer) -> None:
+    """The original goes, as it did before anything was prepared."""
+    broken = Broken(tmp_path)
+    home = Home(tmp_path, server.url, watch=WATCH)
+    home.extra_env |= broken.env
+    broken.by(TYPE_ERROR.format(of="/upload-"))
+    data = loud_wav(1)
+    with home.service() as service:
+        (home.inbox / "song.wav").write_bytes(data)
+        service.wait_for_event("job.done")
+        service.wait_for_event("job.sent_as_it_is")
+        assert (named(home), held(service)) == ([], 0)
+    assert (_sent(server), home.reasons()) == ([len(data)], {})
+
+
+@SEPARATE
+def test_an_installation_that_makes_no_flac_pauses_until_it_is_mended(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    broken = Broken(tmp_path)
+    home = Home(tmp_path, server.url, watch=WATCH)
+    home.extra_env |= broken.env
+    broken.by(TYPE_ERROR.format(of=".flac"))
+    with home.scaled_service(0.01, "account_first=0.3") as service:
+        (home.inbox / "song.wav").write_bytes(loud_wav(1))
+        assert service.wait_for_event("service.paused")["reason"] == "audio_helper"
+        assert (server.requests("post"), home.reasons()) == ([], {})
+        broken.mend()
+        service.wait_for_event("job.done")
+    assert [job["filename"] for job in server.paid["jobs"]] == ["song.flac"]

@@ -42,7 +42,7 @@ async def prepared(
         yield original
         return
     try:
-        log.info("job.prepared", **job.named, bytes=made.size, instead_of=original.size)
+        log.debug("job.prepared", **job.named, bytes=made.size, instead_of=original.size)
         # No `except` encloses the `yield`: a fault after the paid call would be taken for one of
         # the preparation, and the song would be submitted, and paid for, again.
         yield _upload(job, made)
