@@ -46,7 +46,7 @@ def loud_wav(number: int = 0, *, seconds: float = 12.0) -> bytes:
     """A stereo WAV of real size (0.176 MB a second) that FLAC makes about 0.65 times as large."""
     noise = np.random.default_rng(number)
     frames = round(seconds * 44_100)
-    samples = noise.normal(0.0, 480.0, (frames, 2)).astype("<i2")
+    samples = noise.normal(0.0, 280.0, (frames, 2)).astype("<i2")
     out = io.BytesIO()
     with wave.open(out, "wb") as file:
         file.setnchannels(2)

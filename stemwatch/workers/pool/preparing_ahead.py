@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+
 from stemwatch.codes import SUBMIT
-from stemwatch.job import JobState
+from stemwatch.errors import Reject, TakenBack
+from stemwatch.job import Identity, Job, JobState
 from stemwatch.workers.context import Context
 from stemwatch.workers.pool.claims import Claims
 from stemwatch.workers.pool.lanes import Lanes
-from stemwatch.workers.preparing.choice import choice
+from stemwatch.workers.preparing.choice import Choice, choice
 from stemwatch.workers.preparing.encoding import make
+from stemwatch.workers.preparing.one_ahead import Made
 
 
 class PreparingAhead:
@@ -18,12 +23,13 @@ class PreparingAhead:
         self._ctx = ctx
         self._lane = lanes[SUBMIT]
         self._claims = claims
-        self._uploads: frozenset[int] = frozenset()  # those of the last look for a song
+        # The uploads beside which the next song was found to need no preparation.
+        self._needless: frozenset[int] = frozenset()
 
     async def look(self, *, everything: bool) -> None:
         """Begin the next song's preparation where none is ahead; `everything`: look in any case.
 
-        What is ahead is dropped once its song is no longer to be sent: a person took it back.
+        What is ahead is dropped once its song is no longer to be sent.
         """
         ahead = self._ctx.preparing.ahead
         if ahead is None:
@@ -35,13 +41,36 @@ class PreparingAhead:
 
     async def _begin(self, *, everything: bool) -> None:
         ctx, uploads = self._ctx, frozenset(self._lane.tasks)
-        # The same question after each turn would cost a query each: most songs need no preparation.
-        if not uploads or (uploads == self._uploads and not everything):
+        # The same question in each turn would cost a query each: most songs need no preparation.
+        if not uploads or (uploads == self._needless and not everything):
             return
-        self._uploads = uploads
         job = await self._claims.first(SUBMIT, busy=uploads, working=[*self._lane.jobs.values()])
         # The lane may have begun it while the journal answered, and a drop may have been awaited.
         if job is None or job.id in self._lane.tasks or ctx.preparing.ahead is not None:
             return
-        if (chosen := choice(ctx, job)) is not None:
-            ctx.preparing.begin(job, make(ctx, job, chosen))
+        chosen = _choice(ctx, job)
+        if chosen is None:
+            self._needless = uploads
+        else:
+            ctx.preparing.begin(job, _made(ctx, job, chosen))
+
+
+async def _made(ctx: Context, job: Job, chosen: Choice) -> Made:
+    """The song's FLAC. TakenBack, and nothing is kept, if the file was changed meanwhile."""
+    made = await make(ctx, job, chosen)
+    try:
+        there = Identity.of(await asyncio.to_thread(os.lstat, job.path))
+        if not ctx.place_of(job).same(there, job.identity):
+            raise TakenBack(f"{job.name} was changed while it was prepared.")
+    except BaseException:  # a cancel, or there is no such file
+        made.close()
+        raise
+    return made
+
+
+def _choice(ctx: Context, job: Job) -> Choice | None:
+    """What is to be made of the song; None too where it is refused, which its submission tells."""
+    try:
+        return choice(ctx, job)
+    except Reject:
+        return None

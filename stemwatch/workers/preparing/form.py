@@ -69,6 +69,7 @@ async def _made(ctx: Context, job: Job, too_large: TooLarge | None) -> Made | No
         return None
     try:
         made = await ctx.preparing.take(job) or await make(ctx, job, chosen)
+        ctx.bell.hurry()  # the encoder is free for the next song, and this upload makes no turn
     except (Reject, RetryLater, PauseService) as fault:
         if chosen.needed or fault.code == Code.AUDIO_HELPER:  # no song goes without the helper
             raise
