@@ -13,9 +13,10 @@ from urllib.parse import SplitResult, urlsplit
 
 from stemwatch.config.document import Fault
 from stemwatch.config.faults import show
+from stemwatch.song_kinds import TAKEN
 
 Check = Callable[[Any], Any]
-EXTENSIONS = ("mp3", "wav", "flac", "m4a", "ogg", "webm")
+EXTENSIONS = TAKEN
 _LAN_SUFFIXES = (".localhost", ".local", ".lan", ".home", ".internal", ".home.arpa")
 
 

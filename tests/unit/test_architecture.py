@@ -20,12 +20,13 @@ TO_BE_SPLIT: set[str] = set()
 
 # What each room may import from. What is not named here (commands, service, operations, ...)
 # stands above the rooms: it may import any of them, and none of them may import it.
-GROUND = frozenset({"codes", "errors", "job", "limits", "musical_keys", "tasks"})
+GROUND = frozenset({"codes", "errors", "job", "limits", "musical_keys", "song_kinds", "tasks"})
 ROOMS: dict[str, frozenset[str]] = {
     "codes": frozenset(),
     "errors": frozenset({"codes"}),
     "job": frozenset({"codes"}),
     "musical_keys": frozenset(),
+    "song_kinds": frozenset(),
     "tasks": frozenset(),
     "limits": frozenset({"codes", "errors"}),
     "lean_imports": frozenset(),
