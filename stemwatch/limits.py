@@ -49,18 +49,18 @@ class Limits:
         """Bytes of the largest file that is worth reading: its FLAC may be one of `largest`."""
         return max(self.largest, LARGEST_PREPARED)
 
-    def of_file(self, size: int, *, smaller: bool = False, original: bool = False) -> Reject | None:
-        """Why a file of so many bytes can't be separated; None: it can.
+    def of_file(self, size: int, *, unprepared: bool = False) -> Reject | None:
+        """Why a file of so many bytes can't be separated as it is; None: it can.
 
-        `smaller`: its FLAC may be small enough. `original`: but it may not be sent instead.
+        `unprepared`: its FLAC may be small enough, but may not be sent instead.
         """
-        if size <= self.largest or (smaller and not original and size <= LARGEST_PREPARED):
+        if size <= self.largest:
             return None
         return Reject(
             f"it has {size / 2**20:.1f} MB; files of up to {self.largest / 2**20:.0f} MB are "
             "taken.",
             code=Code.TOO_LARGE,
             hint=f"{UNPREPARED} Or cut it into parts."
-            if smaller and original
+            if unprepared
             else "Convert it to FLAC or M4A, or cut it into parts.",
         )

@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from stemwatch.audio.helper.client import AudioHelper
-from stemwatch.audio.preparing.lossless import fits_flac
+from stemwatch.audio.preparing.plans import Plan, plan, refusal
+from stemwatch.audio.results import Probe
 from stemwatch.codes import Code
 from stemwatch.config import Inbox, Settings
 from stemwatch.disks.hashing import sha256
@@ -25,7 +26,6 @@ from stemwatch.journal.journal import Journal
 from stemwatch.limits import Limits
 from stemwatch.operations.songs import made_here, songs
 from stemwatch.stemsplit.wires import LIMITS
-from stemwatch.workers.preparing.choice import Wishes, planned
 
 AT_ONCE = 4
 
@@ -140,8 +140,9 @@ async def _look(
         return Estimate(path, None, REFUSED, fault.message), ""
     except OSError as fault:
         return Estimate(path, None, REFUSED, f"can't be read: {fault.strerror}"), ""
-    original, seconds = settings.prepare.upload == "original", probe.duration
-    too_large = limits.of_file(size, smaller=fits_flac(probe.codec), original=original)
+    seconds = probe.duration
+    form = _form(settings, probe, path, size, limits)
+    too_large = refusal(form, probe, size, limits)
     if (refused := too_large or limits.of_audio(seconds)) is not None:
         return Estimate(path, seconds, REFUSED, refused.message), ""
     key = content_key(sha256, options, local=settings.local)
@@ -150,10 +151,13 @@ async def _look(
         return Estimate(path, seconds, FREE, why), key
     if settings.local:
         return Estimate(path, seconds, FREE, "separated on this machine"), key
-    wishes = Wishes(original, settings.prepare.low_bitrate == "flac", near=False)
-    form = planned(probe, size, limits.largest, wishes)
-    upload = size if form is None else form.likely
-    return Estimate(path, seconds, COSTS, upload=upload, as_flac=form is not None), key
+    as_flac = form.form != "original"
+    return Estimate(path, seconds, COSTS, upload=form.likely, as_flac=as_flac), key
+
+
+def _form(settings: Settings, sound: Probe, path: str, size: int, limits: Limits) -> Plan:
+    keys = settings.prepare
+    return plan(sound, path, size, limits.largest, upload=keys.upload, low_bitrate=keys.low_bitrate)
 
 
 def _measured(path: str, limits: Limits) -> tuple[int, str]:

@@ -183,7 +183,7 @@ def intake_of(context: Context, place: Place) -> Intake:
         limits=context.api.limits,
         same=place.same,
         demand_disks=lambda job: context.place_of(job).demand_results(),
-        original=lambda: context.preparing.upload == "original",
+        keys=lambda: (context.preparing.upload, context.preparing.low_bitrate),
     )
 
 

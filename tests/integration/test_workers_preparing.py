@@ -16,17 +16,15 @@ import pytest
 from stemwatch.audio.arrays import native
 from stemwatch.audio.frames import Source
 from stemwatch.audio.preparing.exact_flac import prepare
-from stemwatch.audio.results import Probe
 from stemwatch.errors import PauseService, RetryLater
 from stemwatch.job import Identity, Job
 from stemwatch.stemsplit.interface import TooLarge, Upload
 from stemwatch.workers.context import Context
-from stemwatch.workers.preparing.choice import Wishes, choice, planned
+from stemwatch.workers.preparing.choice import choice
 from stemwatch.workers.preparing.encoding import make
 from stemwatch.workers.preparing.form import prepared
 from tests.acceptance.harness import Home
 from tests.acceptance.songs import loud_wav
-from tests.support.audio_samples import tone, write
 from tests.support.context import context_of
 from tests.support.journal import new_job
 from tests.support.waiting import wait_for_async
@@ -141,7 +139,6 @@ def test_a_cancel_while_a_song_is_encoded_frees_all(tmp_path: Path, ahead: bool)
         folder = Path(context.journal.path).parent
         if ahead:
             chosen = choice(context, job)
-            assert chosen is not None
             context.preparing.begin(job, make(context, job, chosen))
         task = asyncio.create_task(submit())
         await wait_for_async(lambda: list(folder.glob("upload-*")), every=0.0)
@@ -160,7 +157,6 @@ def test_what_is_ahead_is_taken_by_its_own_song_only(tmp_path: Path) -> None:
 
     async def scenario(context: Context, job: Job, original: Upload) -> None:
         chosen = choice(context, job)
-        assert chosen is not None
         context.preparing.begin(job, make(context, job, chosen))
         assert await context.preparing.take(job.evolve(id=99)) is None
         await wait_for_async(_scratch_files)
@@ -191,22 +187,6 @@ def test_samples_at_full_scale_and_of_many_channels_are_kept(tmp_path: Path) -> 
         with Source(str(flac)) as found:
             kept = np.concatenate([*native(found.frames())]).astype("i8")
         assert (kept == samples << (8 if width == 3 else 0)).all()
-
-
-def test_a_low_bitrate_is_decoded_only_where_that_is_asked_for(tmp_path: Path) -> None:
-    """Exactly the decoded song, without the encoder's delay and padding."""
-    song = write(tmp_path / "song.mp3", tone(3.0), format="mp3")
-    low = Probe(240.0, "mp3float", 44_100, 2)
-    size = 240 * 128_000 // 8
-    send, flac = Wishes(False, False, False), Wishes(False, True, False)
-    assert planned(low, size, 10**9, send) is None
-    assert planned(low, 2 * size, 10**9, flac) is None
-    chosen = planned(low, size, 10**9, flac)
-    assert chosen is not None
-    assert (chosen.needed, chosen.exact) == (False, False)
-    made = prepare(str(song), str(tmp_path / "song.flac"))
-    assert not made.exact
-    assert made.duration_seconds == pytest.approx(3.0, abs=0.001)
 
 
 def test_a_full_disk_after_the_paid_call_is_no_fault_of_the_preparation(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ from typing import Literal
 
 from stemwatch.audio.preparing.lossless import fits_flac, is_lossless
 from stemwatch.audio.results import Probe
+from stemwatch.errors import Reject
+from stemwatch.limits import Limits
 from stemwatch.song_kinds import is_taken
 
 Form = Literal["original", "lossless", "converted"]
@@ -73,6 +75,13 @@ def plan(
     if low_bitrate == "flac" and _is_low(sound, size):
         return Plan("converted", int(most * _OF_LOW), most, limit)
     return as_it_is
+
+
+def refusal(chosen: Plan, sound: Probe, size: int, limits: Limits) -> Reject | None:
+    """Why the API takes nothing that may be sent of a song of `size` bytes; None: it does."""
+    if chosen.form != "original":
+        return None
+    return limits.of_file(size, unprepared=is_lossless(sound.codec))
 
 
 def _flac_bytes(sound: Probe) -> tuple[int, int]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 
+from stemwatch.audio.preparing.plans import Plan
 from stemwatch.codes import SUBMIT
 from stemwatch.errors import Reject, TakenBack
 from stemwatch.job import Identity, Job, JobState
 from stemwatch.workers.context import Context
 from stemwatch.workers.pool.claims import Claims
 from stemwatch.workers.pool.lanes import Lanes
-from stemwatch.workers.preparing.choice import Choice, choice
+from stemwatch.workers.preparing.choice import choice
 from stemwatch.workers.preparing.encoding import make
 from stemwatch.workers.preparing.one_ahead import Made
 
@@ -55,7 +56,7 @@ class PreparingAhead:
             ctx.preparing.begin(job, _made(ctx, job, chosen))
 
 
-async def _made(ctx: Context, job: Job, chosen: Choice) -> Made:
+async def _made(ctx: Context, job: Job, chosen: Plan) -> Made:
     """The song's FLAC. TakenBack, and nothing is kept, if the file was changed meanwhile."""
     made = await make(ctx, job, chosen)
     try:
@@ -68,9 +69,10 @@ async def _made(ctx: Context, job: Job, chosen: Choice) -> Made:
     return made
 
 
-def _choice(ctx: Context, job: Job) -> Choice | None:
+def _choice(ctx: Context, job: Job) -> Plan | None:
     """What is to be made of the song; None too where it is refused, which its submission tells."""
     try:
-        return choice(ctx, job)
+        chosen = choice(ctx, job)
     except Reject:
         return None
+    return None if chosen.form == "original" else chosen

@@ -8,19 +8,19 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from stemwatch.audio.preparing.plans import Plan
 from stemwatch.codes import Code
 from stemwatch.errors import PauseService, Reject, RetryLater
 from stemwatch.job import Job
 from stemwatch.workers.context import Context
 from stemwatch.workers.preparing import scratch
-from stemwatch.workers.preparing.choice import Choice
 from stemwatch.workers.preparing.one_ahead import Made
 from stemwatch.workers.progress import PREPARING
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
-async def make(ctx: Context, job: Job, chosen: Choice) -> Made:
+async def make(ctx: Context, job: Job, chosen: Plan) -> Made:
     """Encode the song as it was chosen. The caller closes what it gets.
 
     Raises PauseService: no room (`room`, which names the disk), or an installation that can't

@@ -15,7 +15,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from stemwatch.audio.preparing.lossless import fits_flac
+from stemwatch.audio.preparing.lossless import is_lossless
 from stemwatch.codes import Code
 from stemwatch.errors import PauseService, Reject, RetryLater
 from stemwatch.job import Job
@@ -63,7 +63,7 @@ def _upload(job: Job, made: Made) -> Upload:
 async def _made(ctx: Context, job: Job, too_large: TooLarge | None) -> Made | None:
     """The song's FLAC; None: the original is to be sent."""
     chosen = choice(ctx, job, too_large)
-    if chosen is None:
+    if chosen.form == "original":
         if too_large is not None:
             raise _with_hint(ctx, job, too_large)
         return None
@@ -84,7 +84,7 @@ async def _made(ctx: Context, job: Job, too_large: TooLarge | None) -> Made | No
 
 
 def _with_hint(ctx: Context, job: Job, fault: TooLarge) -> TooLarge:
-    if fits_flac(job.codec) and ctx.preparing.upload == "original":
+    if is_lossless(job.codec) and ctx.preparing.upload == "original":
         fault.hint = UNPREPARED
     return fault
 
