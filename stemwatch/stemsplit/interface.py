@@ -69,7 +69,7 @@ class TooLarge(Reject):
         super().__init__(
             f"The file is larger than the {limit / 1e6:.0f} MB that the API takes.",
             code=Code.TOO_LARGE,
-            hint="Convert it to FLAC or MP3 and drop that.",
+            hint="Convert it to MP3 or M4A and drop that, or cut it into parts.",
         )
         self.limit = limit
 

@@ -5,8 +5,9 @@ separated with these options, and neither it nor the content's key depends on wh
 under a key that the journal holds may be a repetition: then the same form is sent again, which the
 journal names, whatever `prepare.upload` says by now. The encoder gives the same bytes for the same
 song, so a server that compares bodies sees the same one; wire B's `POST /jobs` names a fresh upload
-each time anyway. If the form can't be made again, the original goes under the same key: what was
-charged under it is then answered with the same job, and never charged twice.
+each time anyway, and a lost answer is looked for in its list by the key's token alone. If the form
+can't be made again, the original goes under the same key: a server that keeps keys answers with the
+job that it has, and one that doesn't is never asked again without a person's word.
 """
 
 from __future__ import annotations
