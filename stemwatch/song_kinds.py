@@ -15,6 +15,7 @@ PREPARED = (
     *("opus", "oga", "aac", "m4b", "wma", "ac3", "eac3", "dts", "mp2", "amr", "mka"),
     *("mp4", "m4v", "mov", "mkv", "3gp"),
 )
+ALL = (*TAKEN, *PREPARED)
 
 
 def suffix(name: str) -> str:

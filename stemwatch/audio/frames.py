@@ -149,7 +149,7 @@ def _open(path: str, kind: str | None) -> Any:
             f"{os.path.basename(path)!r} is not audio that can be opened "
             f"({getattr(fault, 'strerror', None) or fault}).",
             code=Code.NOT_AUDIO,
-            hint="Drop a whole MP3, WAV, FLAC, M4A, OGG or WEBM file.",
+            hint="Drop a whole song; docs/configuration.md names the kinds (`watch.extensions`).",
         ) from fault
 
 

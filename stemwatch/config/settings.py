@@ -19,6 +19,7 @@ from stemwatch.config.web import (
     host_port,
 )
 from stemwatch.job import Options
+from stemwatch.song_kinds import ALL
 
 # The address of each wire at StemSplit: the default of api.base_url follows api.wire.
 BASES = {"separate": "https://api.stemsplit.io/v1", "presigned": "https://stemsplit.io/api/v1"}
@@ -72,7 +73,7 @@ class Watch:
     mode: str = key("auto", one_of("auto", "inotify", "poll"))
     settle_seconds: float = key(5.0, number(0.05, 3600, _SECONDS))
     rescan_seconds: float = key(30.0, number(0.05, 86400, _SECONDS))
-    extensions: tuple[str, ...] = key(checks.EXTENSIONS, checks.extensions)
+    extensions: tuple[str, ...] = key(ALL, checks.extensions)
     ignore: tuple[str, ...] = key((), checks.patterns)
 
 

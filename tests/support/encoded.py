@@ -14,8 +14,8 @@ from av.audio.resampler import AudioResampler
 from stemwatch.audio.arrays import native
 from stemwatch.audio.frames import Source
 
-SECONDS = 3
-CLICKS = (0.5, 1.5, 2.5)  # seconds; the last one near the end, where a delay would show as well
+SECONDS = 6
+CLICKS = (0.5, 2.5, 5.5)  # seconds; the last one near the end, where a delay would show as well
 
 
 def clicks(rate: int, channels: int) -> np.ndarray:
