@@ -152,6 +152,8 @@ class Job:
     bpm: float | None = None
     key: str | None = None  # as the API gave it, such as "C# minor"
     credits: float | None = None  # seconds of audio that the API says it charged
+    uploaded_codec: str | None = None  # of what the last submission sent: `flac` of a WAV, and
+    uploaded_bytes: int | None = None  # its size
     submitted_at: float | None = None
     completed_at: float | None = None
     delivered_to: str | None = None  # the song's folder in the outbox: absolute

@@ -34,6 +34,17 @@ _ENCODINGS: dict[str, tuple[str, dict[int, tuple[str, str]]]] = {
     "flac": ("flac", {16: ("flac", "s16"), 24: ("flac", "s32")}),
     "mp3": ("mp3", {0: ("libmp3lame", "fltp")}),
 }
+# What FLAC's channels mean, by their number (RFC 9639, 9.1.3).
+_LAYOUTS = {
+    1: "mono",
+    2: "stereo",
+    3: "3.0",
+    4: "quad",
+    5: "5.0",
+    6: "5.1",
+    7: "6.1",
+    8: "7.1",
+}
 # rf64=auto: an hour fits a classic WAV, 6.7 hours don't, and a wrapped 32-bit size loses the rest.
 # write_xing keeps encoder delay and padding, so that the decoded length is the encoded one.
 _MUXER_OPTIONS = {
@@ -154,4 +165,4 @@ def _add_stream(container: Any, codec: str, rate: int, layout: str, sample_forma
 
 
 def _layout(channels: int) -> str:
-    return {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}.get(channels, f"{channels}C")
+    return _LAYOUTS.get(channels, f"{channels}C")

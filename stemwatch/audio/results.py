@@ -36,3 +36,15 @@ class StemTag:
     title: str
     stem: str = ""  # as people read it: Vocals
     number: int = 0  # its place among the song's stems and mixes, from 1; 0: not told
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A file that was made for an upload. `exact`: it decodes to the source's very samples."""
+
+    codec: str
+    bytes: int
+    exact: bool
+    duration_seconds: float
+    sample_rate: int
+    channels: int

@@ -14,6 +14,7 @@ LIVE = (
     "tags",
     "presets",
     "outbox",
+    "prepare",
     "budget",
     "log",
     "watch.extensions",

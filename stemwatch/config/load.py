@@ -26,6 +26,7 @@ _SECTIONS = (
     "presets",
     "outbox",
     "inboxes",
+    "prepare",
     "api",
     "budget",
     "web",

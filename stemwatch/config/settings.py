@@ -11,6 +11,7 @@ from stemwatch.config import checks, notify_keys
 from stemwatch.config.checks import Check, flag, maybe, number, one_of, whole
 from stemwatch.config.groups import presets
 from stemwatch.config.groups.name_patterns import Outbox
+from stemwatch.config.groups.prepare_keys import Prepare
 from stemwatch.config.web import (
     FOR_EVERYBODY,
     checked_hosts,
@@ -20,6 +21,7 @@ from stemwatch.config.web import (
     host_port,
 )
 from stemwatch.job import Options
+from stemwatch.song_kinds import ALL
 
 # The address of each wire at StemSplit: the default of api.base_url follows api.wire.
 BASES = {"separate": "https://api.stemsplit.io/v1", "presigned": "https://stemsplit.io/api/v1"}
@@ -74,7 +76,7 @@ class Watch:
     mode: str = key("auto", one_of("auto", "inotify", "poll"))
     settle_seconds: float = key(5.0, number(0.05, 3600, _SECONDS))
     rescan_seconds: float = key(30.0, number(0.05, 86400, _SECONDS))
-    extensions: tuple[str, ...] = key(checks.EXTENSIONS, checks.extensions)
+    extensions: tuple[str, ...] = key(ALL, checks.extensions)
     ignore: tuple[str, ...] = key((), checks.patterns)
 
 
@@ -207,6 +209,7 @@ class Settings:
     presets: Mapping[str, Separation] = names(checks.preset_name, Separation)
     outbox: Outbox = section(Outbox)
     inboxes: Mapping[str, Inbox] = names(checks.inbox_name, Inbox)
+    prepare: Prepare = section(Prepare)
     api: Api = section(Api)
     budget: Budget = section(Budget)
     web: Web = section(Web)

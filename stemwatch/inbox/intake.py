@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from stemwatch.audio.helper.client import AudioHelper
+from stemwatch.audio.preparing.plans import plan, refusal
+from stemwatch.audio.results import Probe
 from stemwatch.codes import Code
 from stemwatch.errors import Reject
 from stemwatch.inbox.headers import Lack
@@ -53,7 +55,8 @@ class Intake:
     """Admits settled files. `same` tells whether two identities, seen at one path, are one file.
 
     `demand_disks` raises PauseService where the disks of a job's results are away. `keeps`: files
-    stay in the inbox once they are delivered.
+    stay in the inbox once they are delivered. `keys` gives `prepare.upload` and
+    `prepare.low_bitrate`.
     """
 
     def __init__(
@@ -66,13 +69,15 @@ class Intake:
         same: Same,
         demand_disks: Callable[[Job], Awaitable[None]],
         keeps: Callable[[], bool] = lambda: False,
+        keys: Callable[[], tuple[str, str]] = lambda: ("auto", "send"),
     ) -> None:
         self._journal = journal
         self._local = local
         self._limits = limits
         self._demand_disks = demand_disks
         self._keeps = keeps
-        self.reader = FileReader(audio, max_bytes=limits.largest, same=same)
+        self._keys = keys
+        self.reader = FileReader(audio, max_bytes=limits.largest_read, same=same)
 
     async def admit(self, candidate: Candidate, *, patient: bool) -> Job:
         """Add this file to the journal; as `quarantined` if it can't be separated. Returns the job.
@@ -83,17 +88,28 @@ class Intake:
         read = await self.reader.read(candidate.path, patient=patient)
         if read.lack is not None and patient:
             raise Incomplete(read.lack)
-        if (fault := self._fault_of(read)) is not None:
+        if (fault := self._fault_of(read, candidate.path)) is not None:
             return await self._refuse(candidate, read.identity, read.sha256 or "", fault)
         return await self._accept(candidate, read)
 
-    def _fault_of(self, read: Reading) -> Reject | None:
+    def _fault_of(self, read: Reading, name: str) -> Reject | None:
         """Why the file can't be separated, or None."""
         if read.lack is not None:
             return _truncated(read.lack.message)
         if read.sha256 is None:
             return self._limits.of_file(read.identity.size)
-        return self._limits.of_audio(read.probe.duration) if read.probe else read.fault
+        if read.probe is None:
+            return read.fault
+        return self._too_large(read.probe, name, read.identity.size) or self._limits.of_audio(
+            read.probe.duration
+        )
+
+    def _too_large(self, sound: Probe, name: str, size: int) -> Reject | None:
+        """Why nothing that may be sent of the song is small enough; None where it may be."""
+        upload, low_bitrate = self._keys()
+        largest = self._limits.largest
+        chosen = plan(sound, name, size, largest, upload=upload, low_bitrate=low_bitrate)
+        return refusal(chosen, sound, size, self._limits)
 
     async def _accept(self, candidate: Candidate, read: Reading) -> Job:
         sha256, probe = read.sha256, read.probe

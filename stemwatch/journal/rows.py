@@ -17,7 +17,7 @@ ALL = ", ".join(COLUMNS)
 _PATHS = frozenset({"path", "relpath", "outbox", "delivered_to", "filed_to"})
 # Texts that may hold a file's name, or whatever a server or a tag said.
 _TEXTS = (
-    *("codec", "remote_id", "engine", "model", "model_sha256", "key"),
+    *("codec", "uploaded_codec", "remote_id", "engine", "model", "model_sha256", "key"),
     *("code", "message", "hint", "request_id"),
 )
 

@@ -29,6 +29,7 @@ MIGRATIONS: Sequence[Migration] = (
     lambda db: db.execute("ALTER TABLE jobs ADD COLUMN audio_sha256 TEXT"),
     lambda db: db.execute("ALTER TABLE jobs ADD COLUMN anew INTEGER NOT NULL DEFAULT 0"),
     lambda db: db.execute("ALTER TABLE jobs ADD COLUMN song_tags TEXT"),  # JSON
+    lambda db: _add_uploaded(db),
 )
 
 
@@ -46,6 +47,12 @@ def _add_models(db: sqlite3.Connection) -> None:
     """Which weights made the stems."""
     db.execute("ALTER TABLE jobs ADD COLUMN model TEXT")
     db.execute("ALTER TABLE jobs ADD COLUMN model_sha256 TEXT")
+
+
+def _add_uploaded(db: sqlite3.Connection) -> None:
+    """What was sent of the song, which may be a FLAC of it; null: an older submission."""
+    db.execute("ALTER TABLE jobs ADD COLUMN uploaded_codec TEXT")
+    db.execute("ALTER TABLE jobs ADD COLUMN uploaded_bytes INTEGER")
 
 
 def _lighten(db: sqlite3.Connection) -> None:

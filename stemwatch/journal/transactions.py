@@ -146,14 +146,22 @@ def intend(
     alike: Collection[Job],
     at: float,
 ) -> Job:
-    """Book the minutes and move to `submitting`. Raises AlreadyPaid, OverBudget or StaleJob."""
+    """Book the minutes and move to `submitting`, with what `job` says was uploaded.
+
+    Raises AlreadyPaid, OverBudget or StaleJob.
+    """
     # An upload may have waited for minutes: long enough for another owner's whole job.
     if _ended(db, job) - {_end(other) for other in alike}:
         raise AlreadyPaid("the same content was separated meanwhile.")
     for limit in limits:
         if spent(db, limit.since, limit.inbox)[0] + minutes > limit.minutes + 1e-9:
             raise OverBudget(f"{minutes:.2f} minutes more would exceed {limit.minutes:g}.")
-    changes = {"idempotency_key": idempotency_key, "submitted_at": at}
+    changes = {
+        "idempotency_key": idempotency_key,
+        "submitted_at": at,
+        "uploaded_codec": job.uploaded_codec,
+        "uploaded_bytes": job.uploaded_bytes,
+    }
     moved = advance(db, job, JobState.SUBMITTING, "", changes, at)
     # `unbook` has deleted the row of each refused try. A row that is still here may have been
     # charged, whatever becomes of this try. It stays booked, under a key that no `unbook` matches.

@@ -59,6 +59,7 @@ def _job(folder: str, content: dict[str, Any], outbox: str, inbox: str | None) -
     # Stems of the built-in engine are a preview: they must not be reused as paid stems.
     local = separation.get("engine") == "spectral"
     key = content.get("key") or {}
+    uploaded = separation.get("uploaded") or {}
     size, audio = source.get("bytes"), source.get("audio_sha256")
     return Job(
         id=0,
@@ -77,6 +78,8 @@ def _job(folder: str, content: dict[str, Any], outbox: str, inbox: str | None) -
         engine=separation.get("engine"),
         model=separation.get("model"),
         model_sha256=separation.get("model_sha256"),
+        uploaded_codec=uploaded.get("codec"),
+        uploaded_bytes=uploaded.get("bytes"),
         bpm=content.get("bpm"),
         key=key.get("raw") if isinstance(key.get("raw"), str) else None,
         submitted_at=sidecar.unix(separation.get("submitted_at")),

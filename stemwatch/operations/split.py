@@ -15,7 +15,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from stemwatch.config import Settings, try_folder, try_folders
-from stemwatch.config.checks import EXTENSIONS
 from stemwatch.disks import lock
 from stemwatch.disks.places import Place
 from stemwatch.errors import ConfigFault, JournalFault, PauseService, StemwatchError
@@ -27,6 +26,7 @@ from stemwatch.job import IN_OUTBOX, Job, JobState, Options
 from stemwatch.operations import owners
 from stemwatch.operations.songs import made_here, songs
 from stemwatch.outbox import staging
+from stemwatch.song_kinds import ALL
 from stemwatch.wiring.working_set import intake_of, working_set
 from stemwatch.workers.context import Context
 from stemwatch.workers.pacing.timing import Timing
@@ -224,7 +224,7 @@ async def _admit_all(session: _Session, state_dir: str) -> None:
         async with seats:
             await _admit(session, state_dir, path, relpath)
 
-    for path, relpath in songs(session.order.paths, Filter(EXTENSIONS), session.made_here):
+    for path, relpath in songs(session.order.paths, Filter(ALL), session.made_here):
         session.report.found += 1
         task = asyncio.create_task(admit(path, relpath))
         tasks.add(task)

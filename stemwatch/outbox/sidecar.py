@@ -93,6 +93,7 @@ def build(
             "job_id": job.remote_id,
             "stems": job.options.stems,
             "format": job.options.format,
+            "uploaded": _uploaded(job),
             "submitted_at": rfc3339(job.submitted_at),
             "completed_at": rfc3339(job.completed_at),
             "cost_minutes": _finite(cost_minutes),
@@ -103,6 +104,13 @@ def build(
         "created_at": rfc3339(now),
         "stemwatch": version,
     }
+
+
+def _uploaded(job: Job) -> dict[str, Any] | None:
+    """What was sent; None for a song that was submitted before this was noted."""
+    if job.uploaded_codec is None:
+        return None
+    return {"codec": job.uploaded_codec, "bytes": job.uploaded_bytes}
 
 
 def _stem(stem: StemFile) -> dict[str, Any]:

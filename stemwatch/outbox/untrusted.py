@@ -30,6 +30,8 @@ def fault_of(sidecar: object) -> str | None:
         return "has no valid `separation.stems` or `separation.format`"
     if any(not isinstance(separation.get(k), str | None) for k in _WORDS):
         return "has a `separation` that can't be read"
+    if not _is_upload(separation.get("uploaded")):
+        return "has a `separation.uploaded` that can't be read"
     if not all(_is_number(value) for value in _numbers(sidecar)):
         return "has a tempo, duration, size or cost that is no number"
     if not isinstance(sidecar.get("key"), dict | None):
@@ -48,6 +50,16 @@ def _numbers(sidecar: dict[str, Any]) -> list[object]:
         sidecar["separation"].get("cost_minutes"),
         *(source.get(key) for key in ("bytes", "sample_rate", "channels")),
     ]
+
+
+def _is_upload(value: object) -> bool:
+    if value is None:
+        return True
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("codec"), str | None)
+        and _is_number(value.get("bytes"))
+    )
 
 
 def _is_number(value: object) -> bool:

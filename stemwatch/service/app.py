@@ -37,7 +37,6 @@ from stemwatch.workers.context import Context
 from stemwatch.workers.pacing import credit
 from stemwatch.workers.pacing.timing import Timing
 from stemwatch.workers.pool.turns import Pool
-from stemwatch.workers.steps import as_flac
 
 DRAIN_SECONDS = 75.0  # below the unit's TimeoutStopSec
 _THREADS = 64  # made as needed; at most 16 files and the pool's seats hang at once
@@ -209,7 +208,6 @@ class Service:
         every = self.settings.every_inbox
         await context.journal.sort_in({inbox.folders.outbox: inbox.name for inbox in every})
         await self.inboxes.prepare()
-        await asyncio.to_thread(as_flac.clean, self.settings.state_dir)
         await self._pool.recover()
 
     def _take(self, settings: Settings) -> None:

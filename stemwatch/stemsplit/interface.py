@@ -21,11 +21,15 @@ class Upload:
     """An open file to upload. `pread` reads it, so the descriptor's position is untouched.
 
     `size` in bytes, as it was hashed. `filename` as the user named it (may hold surrogates).
+    `content` names the bytes of a file that was made for the upload: made again for a retry it is
+    another file with the same bytes. None: the file's own identity says whether it is the same.
     """
 
     fd: int
     size: int
     filename: str
+    codec: str | None = None
+    content: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ class TooLarge(Reject):
         super().__init__(
             f"The file is larger than the {limit / 1e6:.0f} MB that the API takes.",
             code=Code.TOO_LARGE,
-            hint="Convert it to FLAC or MP3 and drop that.",
+            hint="Convert it to MP3 or M4A and drop that, or cut it into parts.",
         )
         self.limit = limit
 

@@ -43,6 +43,9 @@ _PAGES = 100  # pages of the list of jobs that are read before giving up
 _NAME_LIMIT = 120  # characters of a name before its token
 
 
+_Bytes = str | tuple[int, ...]  # `Upload.content`, or the file's identity
+
+
 @dataclass(frozen=True, slots=True)
 class _Ticket:
     url: str
@@ -65,8 +68,8 @@ class PresignedApi:
         calls: Calls,
     ) -> None:
         self._calls = calls
-        # (file identity) -> (upload key, until when): a refused job needs no second upload.
-        self._uploaded: OrderedDict[tuple[int, ...], tuple[str, float]] = OrderedDict()
+        # Which bytes -> (upload key, until when): a refused job needs no second upload.
+        self._uploaded: OrderedDict[_Bytes, tuple[str, float]] = OrderedDict()
         self.download = calls.download
         self.aclose = calls.aclose
 
@@ -81,10 +84,11 @@ class PresignedApi:
     ) -> Submitted:
         """Upload unless that was done already, await `before_last_bytes`, then `POST /jobs`."""
         identity = _identity(upload)
-        key, until = self._uploaded.get(identity, ("", 0.0))
+        which = upload.content or identity
+        key, until = self._uploaded.get(which, ("", 0.0))
         if time.monotonic() >= until:
             key = await self._upload(upload, on_sent)
-            self._remember(identity, key)
+            self._remember(which, key)
             await self._calls.permit()
         await before_last_bytes()
         if _identity(upload) != identity:
@@ -105,10 +109,10 @@ class PresignedApi:
                 "/jobs", body, idempotency_key=idempotency_key, patience=patience
             )
             if answer.status not in {402, 403, 408, 425, 429} and answer.status < 500:
-                self._uploaded.pop(identity, None)  # used up, or the very thing that was refused
+                self._uploaded.pop(which, None)  # used up, or the very thing that was refused
             return accepted(answer, body_sent=body.whole)
         except Unconfirmed:
-            self._uploaded.pop(identity, None)  # perhaps used up
+            self._uploaded.pop(which, None)  # perhaps used up
             raise
 
     async def find_submission(self, idempotency_key: str, *, since: float) -> Submitted | None:
@@ -235,8 +239,8 @@ class PresignedApi:
         safe = isinstance(kind, str) and kind.isascii() and kind.isprintable()
         return _Ticket(url, key, kind if safe and kind else asked["contentType"])
 
-    def _remember(self, identity: tuple[int, ...], key: str) -> None:
-        self._uploaded[identity] = (key, time.monotonic() + KEPT)
+    def _remember(self, which: _Bytes, key: str) -> None:
+        self._uploaded[which] = (key, time.monotonic() + KEPT)
         while len(self._uploaded) > _REMEMBERED:
             self._uploaded.popitem(last=False)
 

@@ -53,6 +53,8 @@ def retune(context: Context, settings: Settings) -> None:
     context.budget = chosen.budget
     context.whole_tempo = settings.tags.bpm == "whole"
     context.names = chosen.names
+    context.preparing.upload = settings.prepare.upload
+    context.preparing.low_bitrate = settings.prepare.low_bitrate
     context.slots.resize(chosen.at_once)
     context.requests.resize(chosen.per_minute)
     context.polls.repace(chosen.interval, timing.poll_min, deadline, timing.late_poll)

@@ -31,6 +31,7 @@ from stemwatch.workers.pacing.slots import Slots
 from stemwatch.workers.pacing.timing import Timing
 from stemwatch.workers.pacing.troubles import Troubles
 from stemwatch.workers.pacing.uploads_ahead import Ahead
+from stemwatch.workers.preparing.one_ahead import Preparing
 from stemwatch.workers.progress import Progress
 
 T = TypeVar("T")
@@ -65,9 +66,16 @@ class Context:
     memory: Memory = field(default_factory=Memory)
     troubles: Troubles = field(default_factory=Troubles)
     bell: Bell = field(default_factory=Bell)
+    preparing: Preparing = field(default_factory=Preparing)
     # Jobs whose submission can't be taken back any more: a drain waits for their answers.
     committed: set[int] = field(default_factory=set)
     critical: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    @property
+    def largest(self) -> int:
+        """Bytes of the largest file that may be taken in: a lossless one is sent smaller."""
+        limits = self.api.limits
+        return limits.largest if self.preparing.upload == "original" else limits.largest_read
 
     def place_of(self, job: Job) -> Place:
         """The folders of this job's inbox.

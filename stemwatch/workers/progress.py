@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-UPLOAD, SEPARATING, DOWNLOAD, DELIVERING = "upload", "separating", "download", "delivering"
+PREPARING, UPLOAD, SEPARATING = "preparing", "upload", "separating"
+DOWNLOAD, DELIVERING = "download", "delivering"
 FILE_NAME = "status.json"
 
 

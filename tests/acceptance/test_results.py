@@ -58,6 +58,7 @@ SEPARATION_KEYS = {
     "job_id",
     "stems",
     "format",
+    "uploaded",
     "submitted_at",
     "completed_at",
     "cost_minutes",
@@ -175,6 +176,7 @@ def test_the_sidecar_is_what_the_design_says(tmp_path: Path, server: ScenarioSer
     assert separation["engine"] == "stemsplit"
     assert separation["job_id"] == paid["id"]
     assert (separation["stems"], separation["format"]) == (2, "wav")
+    assert separation["uploaded"] == {"codec": "mp3", "bytes": len(data)}
     assert separation["cost_minutes"] == pytest.approx(6 / 60, abs=0.002)
     times = [separation["submitted_at"], separation["completed_at"], sidecar["created_at"]]
     assert all(RFC3339.fullmatch(time) for time in times)

@@ -14,6 +14,7 @@ from stemwatch.outbox.measuring import measure
 from tests.support.audio_samples import tone, write
 from tests.support.commands import Home, a_job
 from tests.support.retag import retag
+from tests.support.scenario.stems import wav_header
 
 TONE = tone(6.0)
 
@@ -74,9 +75,14 @@ def test_what_was_separated_under_other_tags_is_free(home: Home) -> None:
 
 
 def test_too_large_and_nothing_usable(home: Home) -> None:
-    """A file over the API's limit is refused unread; exit 1 where nothing is left."""
+    """A file over the API's limit is refused where it goes as it is; exit 1 if nothing is left."""
     with open(home.root / "big.wav", "wb") as file:
+        file.write(wav_header(101 * 2**18 - 11))
         file.truncate(101 * 2**20)
+    told = home.run("estimate", "big.wav")
+    assert told.returncode == 0
+    assert "To upload: about 68.8 MB; 1 file as FLAC (prepare.upload)." in told.stdout
+    home.config.write_text(home.config.read_text() + "\nprepare: {upload: original}\n")
     told = home.run("estimate", "big.wav")
     assert told.returncode == 1
     assert "it has 101.0 MB; files of up to 100 MB are taken." in told.stdout

@@ -72,6 +72,7 @@ def test_every_key_is_there_and_what_is_unknown_is_null() -> None:
             "completed_at": None,
             "cost_minutes": None,
             "credits_charged": None,
+            "uploaded": None,
         },
         "stems": [
             {

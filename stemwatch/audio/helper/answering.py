@@ -137,6 +137,12 @@ def _mix(inputs: list[str], out: str, format: str, factors: list[float] | None) 
     return asdict(mix(inputs, out, format, factors))
 
 
+def _prepare(source: str, target: str) -> dict[str, Any]:
+    from stemwatch.audio.preparing.exact_flac import prepare
+
+    return asdict(prepare(source, target))
+
+
 def _peaks(path: str, columns: int) -> str:
     from stemwatch.audio.peaks import peaks
 
@@ -167,6 +173,7 @@ _OPERATIONS = {
     "tag": _Operation(_tag, "stemwatch.audio.stemtags"),
     "tags": _Operation(_tags, "stemwatch.audio.tags"),
     "mix": _Operation(_mix, "stemwatch.audio.mix"),
+    "prepare": _Operation(_prepare, "stemwatch.audio.preparing.exact_flac"),
     "peaks": _Operation(_peaks, "stemwatch.audio.peaks"),
     "preview": _Operation(_preview, "stemwatch.audio.previews"),
     "test": _Operation(_test, "stemwatch.audio.helper.selftest"),

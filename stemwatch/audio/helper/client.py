@@ -17,7 +17,7 @@ from typing import Any
 
 from stemwatch.audio.helper.groups import Groups
 from stemwatch.audio.helper.pipes import Helper
-from stemwatch.audio.results import MixResult, Probe, StemTag
+from stemwatch.audio.results import MixResult, Prepared, Probe, StemTag
 from stemwatch.codes import Code
 from stemwatch.errors import PauseService, Reject, StemwatchError
 from stemwatch.extras import installed, reinstall
@@ -119,6 +119,10 @@ class AudioHelper:
         """See `audio.mix.mix`: writes the sum of `inputs` to `out`. OSError on a full disk."""
         given = {"inputs": list(inputs), "factors": None if factors is None else list(factors)}
         return MixResult(**await self._ask(out, op="mix", out=out, format=format, **given))
+
+    async def prepare(self, source: str, target: str) -> Prepared:
+        """See `audio.preparing.exact_flac.prepare`: writes the song as FLAC. OSError: disk full."""
+        return Prepared(**await self._ask(source, op="prepare", source=source, target=target))
 
     async def peaks(self, path: str, columns: int) -> bytes:
         """See `audio.peaks.peaks`: the lowest and the highest sample of each column, int8."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from stemwatch.audio.codec import Encoder, decode
 from stemwatch.audio.mix import mix
+from stemwatch.audio.preparing.exact_flac import prepare
 from stemwatch.audio.results import StemTag
 from stemwatch.audio.stemtags import write_tags
 from stemwatch.audio.tagging.song_tags import SourceTags
@@ -37,6 +38,8 @@ def self_test(folder: str) -> None:
             encoder.write(sound)
         mixed = os.path.join(folder, f"mixed.{format}")
         mix([path], mixed, format)
+        if format == "wav":
+            _prepare(path, os.path.join(folder, "prepared.flac"))
         for made in (path, mixed):
             verify(made, expected=1.0, format=format)
             _compare(made, sound)
@@ -52,6 +55,11 @@ def _compare(path: str, sound: np.ndarray) -> None:
     found = np.concatenate(list(decode(path, rate=_RATE)))
     if found.shape != sound.shape or not np.allclose(found.std(0), sound.std(0), rtol=_NEAR):
         raise _other(path, f"{found.shape[0]} samples at a level of {found.std():.3f}")
+
+
+def _prepare(path: str, target: str) -> None:
+    if not prepare(path, target).exact:
+        raise _other(target, "another sound than it was made of")
 
 
 def _tag(path: str, format: str) -> None:

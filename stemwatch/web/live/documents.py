@@ -103,7 +103,7 @@ def service_document(
             for watched, inbox in zip(backing.watching(), settings.every_inbox, strict=True)
         ],
         "extensions": list(settings.watch.extensions),
-        "largest": context.api.limits.largest,
+        "largest": context.largest,
     }
 
 

@@ -72,6 +72,15 @@ class Claims:
                 turns.append(inbox)
         return picked
 
+    async def first(
+        self, name: str, *, busy: Collection[int], working: Sequence[Job]
+    ) -> Job | None:
+        """The job that `next` would hand out, which stays to be handed out."""
+        turns = self._turns[name].copy()
+        found = await self.next(name, 1, busy=busy, working=working)
+        self._turns[name] = turns
+        return found[0] if found else None
+
     async def left(self, name: str) -> bool:
         """Whether there are jobs for the lane `name`, now or later, that nothing holds back."""
         open_to = [inbox for inbox in self._turns[name] if self._ctx.gate.lets(name, inbox)]

@@ -238,6 +238,8 @@ class Routes:
         if self.settings.honour_idempotency and key:
             for job in self.ledger.jobs.values():
                 if job.idempotency_key == key:
+                    if form.audio is not None:
+                        form.audio.close()
                     return job
         now = time.time()
         with self._lock:
