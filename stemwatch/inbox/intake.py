@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -14,8 +13,8 @@ from stemwatch.codes import Code
 from stemwatch.errors import Reject
 from stemwatch.inbox.headers import Lack
 from stemwatch.inbox.reading import FileReader, Reading, Same
+from stemwatch.inbox.taking.kin import is_kept, is_same, is_still_here, may_be_there, undecided
 from stemwatch.job import (
-    ACTIVE,
     Identity,
     Job,
     JobState,
@@ -153,11 +152,11 @@ class Intake:
         for other in at_path:
             if other.owner != job.owner:
                 continue
-            if self._keeps() and _is_kept(other) and _is_same(other, job):
+            if self._keeps() and is_kept(other) and is_same(other, job):
                 # Touched, or restored from a backup: its delivery is not repeated.
                 told = {"identity": job.identity, "updated_at": other.updated_at}
                 return await self._journal.amend(other, **told)
-            if not _is_still_here(other):
+            if not is_still_here(other):
                 continue
             if other.content_key == job.content_key:
                 told = {"identity": job.identity, "sha256": job.sha256}
@@ -180,7 +179,7 @@ class Intake:
             # If the quarantine's disk is away, its file only seems to be moved: an unconfirmed song
             # would be submitted, and perhaps paid for, again.
             await self._demand_disks(other)
-            if await asyncio.to_thread(_may_be_there, other.filed_to):
+            if await asyncio.to_thread(may_be_there, other.filed_to):
                 continue
             # A song that is dropped into another inbox belongs to that one.
             theirs = {"inbox": job.inbox, "outbox": job.outbox} if other.inbox != job.inbox else {}
@@ -227,56 +226,6 @@ class Intake:
 
 def _tell_queued(job: Job) -> None:
     log.info("job.queued", **job.named, id=job.id, seconds=round(job.duration or 0.0, 1))
-
-
-def _may_be_there(path: str) -> bool:
-    """False only if there is certainly no file at `path`: a stale mount's error proves nothing."""
-    try:
-        os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        pass
-    return True
-
-
-def _is_still_here(job: Job) -> bool:
-    """Whether the job's file belongs at its path.
-
-    It does while the job is active, or is quarantined and its file was not moved, or not yet: a new
-    job for that file would be paid for again.
-    """
-    waits = job.state is JobState.QUARANTINED and job.filed_to in (None, job.path)
-    return job.state in ACTIVE or waits
-
-
-def _is_kept(job: Job) -> bool:
-    """Whether the job is done and its original was left in the inbox."""
-    return job.state is JobState.DONE and job.origin == "inbox" and job.filed_to is None
-
-
-def _is_same(one: Job, other: Job) -> bool:
-    """Whether both are of the same bytes, tags included, and of the same options."""
-    return (one.sha256, one.content_key) == (other.sha256, other.content_key)
-
-
-def undecided(quarantined: list[Job]) -> Reject | None:
-    """The rejection for a content that may be paid for already and waits for a person; or None.
-
-    `quarantined` are the jobs in quarantine with this content.
-    """
-    for other in quarantined:
-        if other.remote_id is None and other.code != Code.SUBMISSION_UNCONFIRMED:
-            continue
-        if other.code == Code.SEPARATION_FAILED:
-            continue  # it failed for certain: dropping the song again asks for another try
-        return Reject(
-            f"the same content is in quarantine as {other.name} ({other.code}), and may be "
-            "paid for already.",
-            code=Code.DUPLICATE_IN_QUARANTINE,
-            hint=f"Decide about that one first: `stemwatch retry {other.id}`.",
-        )
-    return None
 
 
 def _job(candidate: Candidate, identity: Identity, sha256: str, state: JobState) -> Job:

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from stemwatch.codes import Code, rule_of
 from stemwatch.disks import lock
 from stemwatch.errors import Reject, StemwatchError
-from stemwatch.inbox.intake import Candidate, undecided
+from stemwatch.inbox.intake import Candidate
+from stemwatch.inbox.taking.kin import undecided
 from stemwatch.job import (
     ACTIVE,
     IN_OUTBOX,

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
-from stemwatch.log import log
 from stemwatch.tasks import supervised
 
 MOST = 8  # files in one request
@@ -35,7 +34,7 @@ class Groups:
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((path, future))
         if len(self._senders) < _SENDERS:
-            sender = supervised(self._send(), _unforeseen)
+            sender = supervised(self._send(), self._fail)
             self._senders.add(sender)
             sender.add_done_callback(self._senders.discard)
         return await future
@@ -61,16 +60,19 @@ class Groups:
         group = [self._waiting.popleft() for _ in range(min(MOST, share))]
         return [one for one in group if not one[1].done()] or (self._next() if group else [])
 
+    def _fail(self, fault: BaseException) -> None:
+        """Nobody waits for ever for a sender that a fault of ours has ended."""
+        for _, future in self._waiting:
+            if not future.done():
+                future.set_exception(fault)
+        self._waiting.clear()
+
     def cancel(self) -> None:
         """Give up all that was asked."""
         for sender in self._senders:
             sender.cancel()
         _give_up(self._waiting)
         self._waiting.clear()
-
-
-def _unforeseen(fault: BaseException) -> None:
-    log.error("audio_helper.groups", exc_info=fault)
 
 
 def _give_up(asked: Iterable[tuple[str, asyncio.Future[Answer]]]) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from stemwatch.job import Identity, Job
 from stemwatch.log import log
+from stemwatch.tasks import supervised
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,7 @@ class Preparing:
     def begin(self, job: Job, work: Coroutine[object, object, Made]) -> None:
         """Do `work` for `job`, while nothing else is ahead."""
         assert self._ahead is None
-        task = asyncio.create_task(work, name=f"prepare {job.id}")
-        task.add_done_callback(_look)
+        task = supervised(work, _is_met_again, name=f"prepare {job.id}")
         self._ahead = _Ahead(job.id, job.identity, task)
 
     async def take(self, job: Job) -> Made | None:
@@ -94,7 +94,6 @@ async def _end(task: asyncio.Task[Made]) -> None:
         task.result().close()
 
 
-def _look(task: asyncio.Task[Made]) -> None:
-    """Fetch the fault, or asyncio would complain: the song's submission meets it again."""
-    if not task.cancelled() and (fault := task.exception()) is not None:
-        log.debug("job.not_prepared_ahead", message=str(fault))
+def _is_met_again(fault: BaseException) -> None:
+    """By the song's submission, which tells of it."""
+    log.debug("job.not_prepared_ahead", message=str(fault))

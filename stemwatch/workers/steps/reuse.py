@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from stemwatch.codes import Code
 from stemwatch.errors import PauseService, Reject, RetryLater
-from stemwatch.inbox.intake import undecided
+from stemwatch.inbox.taking.kin import undecided
 from stemwatch.job import IN_OUTBOX, Job, JobState
 from stemwatch.outbox import earlier as earlier_stems
 from stemwatch.outbox import sidecar
