@@ -21,6 +21,9 @@ _COMMANDS = {
     "status": "what waits, runs, is paused or in quarantine, and what was spent",
     "history": "what was delivered, when, where to, and at what cost",
     "retry": "bring files back from quarantine, without paying twice",
+    "pause": "submit nothing new, until `resume` or a time",
+    "resume": "end the pause",
+    "first": "submit this waiting song next",
     "estimate": "minutes and cost, before spending anything",
     "check": "find every fault at once: configuration, folders, key, API, clock",
     "config": "what is in force, and where each key comes from",
@@ -29,6 +32,8 @@ _COMMANDS = {
     "models": "the neural engines' weights: which are here, fetch one, import one",
     "completion": "the script for your shell: bash, zsh or fish",
 }
+# Commands that are in a room of their own.
+_ROOMS = {"pause": "control.", "resume": "control.", "first": "control."}
 
 
 class _Commands(click.Group):
@@ -40,7 +45,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
         if name not in _COMMANDS:
             return None
-        command = import_module(f"stemwatch.commands.{name}").command
+        command = import_module(f"stemwatch.commands.{_ROOMS.get(name, '')}{name}").command
         assert isinstance(command, click.Command)
         return command
 

@@ -13,6 +13,7 @@ LIVE = (
     "separation",
     "presets",
     "budget",
+    "schedule",
     "log",
     "watch.extensions",
     "watch.ignore",
@@ -23,7 +24,7 @@ LIVE = (
     "api.poll_interval",
     "api.job_deadline",
 )
-_LIVE_OF_AN_INBOX = ("separation", "presets", "budget")
+_LIVE_OF_AN_INBOX = ("separation", "presets", "budget", "schedule")
 
 
 def merged(old: Settings, new: Settings) -> tuple[Settings, list[str], list[str]]:

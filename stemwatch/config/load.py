@@ -25,6 +25,7 @@ _SECTIONS = (
     "separation",
     "presets",
     "inboxes",
+    "schedule",
     "api",
     "budget",
     "web",

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from stemwatch.config import checks, notify_keys
 from stemwatch.config.checks import Check, flag, maybe, number, one_of, whole
+from stemwatch.config.groups.schedule import Window, checked_submit, windows
 from stemwatch.config.web import (
     FOR_EVERYBODY,
     checked_hosts,
@@ -91,6 +92,18 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Schedule:
+    """The hours in which songs may be submitted, such as `22:00-07:00`; None: always."""
+
+    submit: str | None = key(None, maybe(checked_submit))
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """Begin and end of each window, in minutes after midnight; none: always."""
+        return () if self.submit is None else windows(self.submit)
+
+
+@dataclass(frozen=True)
 class Inbox:
     """One person's folders and options. Once loaded, unset keys have the top level's values."""
 
@@ -98,6 +111,7 @@ class Inbox:
     separation: Separation = section(Separation)
     presets: Mapping[str, Separation] = names(checks.preset_name, Separation)
     budget: Limits = section(Limits)
+    schedule: Schedule = section(Schedule)
     name: str | None = None  # None: the only inbox, made of the top level's `folders`
 
     def key(self, *parts: str) -> str:
@@ -193,6 +207,7 @@ class Settings:
     separation: Separation = section(Separation)
     presets: Mapping[str, Separation] = names(checks.preset_name, Separation)
     inboxes: Mapping[str, Inbox] = names(checks.inbox_name, Inbox)
+    schedule: Schedule = section(Schedule)
     api: Api = section(Api)
     budget: Budget = section(Budget)
     web: Web = section(Web)
@@ -216,7 +231,8 @@ class Settings:
     def every_inbox(self) -> tuple[Inbox, ...]:
         """The inboxes in the file's order: those of `inboxes`, or the single one of `folders`."""
         if not self.inboxes:
-            return (Inbox(self.folders, self.separation, self.presets),)
+            only = Inbox(self.folders, self.separation, self.presets, schedule=self.schedule)
+            return (only,)
         return tuple(replace(inbox, name=name) for name, inbox in self.inboxes.items())
 
     def inbox(self, name: str | None) -> Inbox | None:

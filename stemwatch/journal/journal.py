@@ -92,7 +92,7 @@ class Journal:
 
         `minutes` of audio at `price` a minute are booked in the same transaction. `alike`: the
         ended jobs of this content, as they were when it was found that nothing of theirs can be
-        used again. Raises AlreadyPaid, OverBudget or StaleJob, and then nothing is changed.
+        used again. Raises AlreadyPaid, Held, OverBudget or StaleJob; then nothing is changed.
         """
         return await self._write(
             lambda db: transactions.intend(
@@ -130,6 +130,9 @@ class Journal:
     async def sort_in(self, outboxes: Mapping[str, str | None]) -> None:
         """See `transactions.sort_in`: the inboxes may be other ones at every start."""
         await self._write(lambda db: transactions.sort_in(db, outboxes))
+
+    async def put_first(self, ids: Sequence[int]) -> list[int]:  # see `transactions.put_first`
+        return await self._write(lambda db: transactions.put_first(db, ids, self._clock()))
 
     async def note(self, name: str, value: str) -> None:
         """Remember a single fact of the service as a whole."""

@@ -146,6 +146,7 @@ def _context(
         requests=requests,
         progress=Progress(),
         timing=timing,
+        hours=chosen.hours if owner is None else {},  # `split` is a command of now
         local=settings.local,
         owner=owner,
         clock=clock,

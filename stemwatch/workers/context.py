@@ -24,6 +24,7 @@ from stemwatch.workers.memory import Memory
 from stemwatch.workers.pacing.budget import Budget
 from stemwatch.workers.pacing.credit import Credit
 from stemwatch.workers.pacing.gate import Gate
+from stemwatch.workers.pacing.hours import Hours
 from stemwatch.workers.pacing.polls import Polls
 from stemwatch.workers.pacing.request_budget import RequestBudget
 from stemwatch.workers.pacing.slots import Slots
@@ -52,6 +53,7 @@ class Context:
     progress: Progress
     timing: Timing
     local: bool  # separates on this machine: nothing is paid
+    hours: Mapping[str | None, Hours] = field(default_factory=dict)  # by inbox; none: any hour
     owner: str | None = None  # whose jobs these are: None for the service, a token for `split`
     now: Callable[[], float] = time.time
     clock: Callable[[], float] = time.monotonic

@@ -38,6 +38,7 @@ OTHER_WORDS: dict[str, tuple[str, ...]] = {
         "ui/",
         "web/api/",
         "web/live/",
+        "workers/orders.py",
         "workers/pool/outcome.py",
     ),
     "internal": ("server/work/",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from stemwatch import __version__
@@ -84,7 +85,9 @@ def service_document(
                 "inbox": pause.inbox,
                 "message": redacted(pause.message),
                 "hint": redacted(pause.hint),
-                "next_try": rfc3339(round(now + pause.until - clock)),
+                "next_try": None
+                if pause.until == math.inf
+                else rfc3339(round(now + pause.until - clock)),
             }
             for pause in context.gate.pauses
         ],
