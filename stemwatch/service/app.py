@@ -213,6 +213,11 @@ class Service:
         await orders.look(context)  # before anything could be paid for
         await self._pool.recover()
 
+    async def look_at_orders(self) -> None:
+        """Carry out at once what the page has written to the journal."""
+        await orders.look(self.context)
+        self._doorbell.ring()  # the next look may be due earlier now
+
     def _take(self, settings: Settings) -> None:
         """Apply a configuration that was read again, as far as it can change while running."""
         self.settings = settings

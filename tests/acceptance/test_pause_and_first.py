@@ -17,6 +17,12 @@ def run(home: Home, *arguments: str) -> str:
     return done.stdout
 
 
+def window(begin: int, end: int) -> str:
+    """The hours from `begin` to `end` hours from now."""
+    now = time.time()
+    return "-".join(time.strftime("%H:%M", time.localtime(now + n * 3600)) for n in (begin, end))
+
+
 def queued(home: Home, count: int) -> None:
     wait_for(lambda: home.journal_count("queued") == count, what=f"{count} queued")
 
@@ -73,6 +79,37 @@ def test_a_pause_outlives_a_kill_and_what_is_paid_is_delivered(tmp_path: Path) -
     assert sorted(home.sidecars()) == ["held", "paid"]
 
 
+def test_a_pause_holds_though_its_bell_was_not_heard(tmp_path: Path) -> None:
+    """The bell is a pipe; the order is in the journal, in whose transaction songs are booked."""
+    with ScenarioServer(key=KEY, job_seconds=0.05) as server:
+        home = Home(tmp_path, server.url)
+        with home.service() as service:
+            (home.state / "doorbell").unlink()
+            run(home, "pause")
+            assert not service.events("service.paused")
+            drop(home.inbox / "song.wav")
+            service.wait_for_event("service.paused")
+            assert home.journal_count("queued") == 1
+            assert server.paid["total"] == 0
+            service.stop()
+        with home.service():  # which makes the pipe again
+            run(home, "resume")
+            wait_for(home.sidecars)
+    assert server.paid["total"] == 1
+
+
+def test_a_split_is_a_command_of_now_and_says_so(tmp_path: Path) -> None:
+    with ScenarioServer(key=KEY, job_seconds=0.05) as server:
+        home = Home(tmp_path, server.url, schedule={"submit": window(2, 3)})
+        run(home, "pause")
+        song = drop(tmp_path / "song.wav")
+        told = home.command("split", str(song), "-o", str(tmp_path / "out"))
+        assert told.returncode == 0, told.stderr
+        assert "The service is paused by" in told.stdout + told.stderr
+        assert "not the hours of schedule.submit; `split`" in told.stdout + told.stderr
+    assert server.paid["total"] == 1
+
+
 def test_a_pause_ends_by_itself(tmp_path: Path) -> None:
     with ScenarioServer(key=KEY, job_seconds=0.05) as server:
         home = Home(tmp_path, server.url)
@@ -86,8 +123,7 @@ def test_a_pause_ends_by_itself(tmp_path: Path) -> None:
 
 def test_only_the_hours_of_the_schedule_pay(tmp_path: Path) -> None:
     """And a reload takes other hours at once."""
-    now = time.time()
-    closed = "-".join(time.strftime("%H:%M", time.localtime(now + n * 3600)) for n in (2, 3))
+    closed = window(2, 3)
     begins = closed.partition("-")[0]
     with ScenarioServer(key=KEY, job_seconds=0.05) as server:
         home = Home(tmp_path, server.url, schedule={"submit": closed})
@@ -96,7 +132,12 @@ def test_only_the_hours_of_the_schedule_pay(tmp_path: Path) -> None:
             queued(home, 1)
             assert paused(home) == ["off_hours"]
             assert f"submitting begins at {begins}" in run(home, "status")
-            assert server.paid["total"] == 0
+            service.stop()
+        done = home.command("run", "--once", "-c", str(home.config))
+        assert done.returncode == 1
+        assert f"submitting begins at {begins}" in done.stderr
+        assert server.paid["total"] == 0
+        with home.service() as service:
             home.configure(server.url, schedule={"submit": f"00:00-{begins}, {begins}-24:00"})
             service.signal(1)
             wait_for(home.sidecars)

@@ -39,6 +39,7 @@ def job_document(job: Job, running: Running | None = None, now: float = 0.0) -> 
         "message": _text(unfiled.message if unfiled else job.message),
         "hint": _text(unfiled.hint if unfiled else job.hint),
         "may_be_charged_again": job.code == Code.SUBMISSION_UNCONFIRMED,
+        "first_at": job.first_at,
         "not_before": rfc3339(job.not_before) if job.not_before > now else None,
         "has_stems": job.state in HAS_STEMS and job.delivered_to is not None,
         "at": rfc3339(job.updated_at),
