@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import yaml
+
 from tests.acceptance.harness import KEY, Home
 from tests.acceptance.songs import drop
 from tests.support.scenario.server import ScenarioServer
@@ -27,17 +29,21 @@ def queued(home: Home, count: int) -> None:
     wait_for(lambda: home.journal_count("queued") == count, what=f"{count} queued")
 
 
-def paused(home: Home) -> list[str]:
-    return [pause["code"] for pause in home.status()["pauses"]]
+def told(home: Home, *pauses: tuple[str, str | None]) -> None:
+    """Wait until the status file, which the service writes once a second, has these pauses."""
+    wait_for(
+        lambda: [(p["code"], p["inbox"]) for p in home.status()["pauses"]] == [*pauses],
+        what=f"{pauses} in the status",
+    )
 
 
 def test_a_pause_beside_the_service_holds_until_it_is_resumed(tmp_path: Path, wire: str) -> None:
     with ScenarioServer(wire=wire, key=KEY, job_seconds=0.05) as server:
         home = Home(tmp_path, server.url)
         with home.service() as service:
-            told = run(home, "pause", "--until", "2h")
-            assert "nothing new is submitted" in told
-            assert "`stemwatch resume`" in told
+            words = run(home, "pause", "--until", "2h")
+            assert "nothing new is submitted" in words
+            assert "`stemwatch resume`" in words
             service.wait_for_event("service.paused")
             drop(home.inbox / "song.wav")
             queued(home, 1)
@@ -66,7 +72,7 @@ def test_a_pause_outlives_a_kill_and_what_is_paid_is_delivered(tmp_path: Path) -
         assert "Paused by " in run(home, "status")  # also while none runs
         with home.service() as service:
             wait_for(lambda: list(home.sidecars()) == ["paid"])
-            assert paused(home) == ["on_hold"]
+            told(home, ("on_hold", None))
             assert home.journal_count("queued") == 1
         assert server.paid["total"] == 1
         done = home.command("run", "--once", "-c", str(home.config))
@@ -103,10 +109,10 @@ def test_a_split_is_a_command_of_now_and_says_so(tmp_path: Path) -> None:
         home = Home(tmp_path, server.url, schedule={"submit": window(2, 3)})
         run(home, "pause")
         song = drop(tmp_path / "song.wav")
-        told = home.command("split", str(song), "-o", str(tmp_path / "out"))
-        assert told.returncode == 0, told.stderr
-        assert "The service is paused by" in told.stdout + told.stderr
-        assert "not the hours of schedule.submit; `split`" in told.stdout + told.stderr
+        done = home.command("split", str(song), "-o", str(tmp_path / "out"))
+        assert done.returncode == 0, done.stderr
+        assert "The service is paused by" in done.stdout + done.stderr
+        assert "not the hours of schedule.submit; `split`" in done.stdout + done.stderr
     assert server.paid["total"] == 1
 
 
@@ -130,7 +136,7 @@ def test_only_the_hours_of_the_schedule_pay(tmp_path: Path) -> None:
         with home.service() as service:
             drop(home.inbox / "song.wav")
             queued(home, 1)
-            assert paused(home) == ["off_hours"]
+            told(home, ("off_hours", None))
             assert f"submitting begins at {begins}" in run(home, "status")
             service.stop()
         done = home.command("run", "--once", "-c", str(home.config))
@@ -141,7 +147,7 @@ def test_only_the_hours_of_the_schedule_pay(tmp_path: Path) -> None:
             home.configure(server.url, schedule={"submit": f"00:00-{begins}, {begins}-24:00"})
             service.signal(1)
             wait_for(home.sidecars)
-            assert paused(home) == []
+            told(home)
     assert server.paid["total"] == 1
 
 
@@ -171,3 +177,32 @@ def test_the_song_named_first_is_submitted_next(tmp_path: Path) -> None:
     rows = home.rows("SELECT relpath FROM jobs ORDER BY submitted_at")
     order = [bytes(row[0]).decode() for row in rows]
     assert order == ["four.wav", "Twice/one.wav", "three.wav", "one.wav", "two.wav"]
+
+
+def test_first_is_before_the_songs_of_other_inboxes_and_their_hours_differ(tmp_path: Path) -> None:
+    """One inbox has no hours of its own, one is closed now: its songs wait, named first or not."""
+    names = ("a", "b", "night")
+    with ScenarioServer(key=KEY, job_seconds=0.05) as server:
+        home = Home(tmp_path, server.url, api={"max_concurrent": 1})
+        whole = yaml.safe_load(home.config.read_text())
+        folders = whole.pop("folders")
+        whole["inboxes"] = {
+            name: {"folders": {one: f"{name}/{one}" for one in folders}} for name in names
+        }
+        whole["inboxes"]["night"]["schedule"] = {"submit": window(2, 3)}
+        home.config.write_text(yaml.safe_dump(whole))
+        for number, name in enumerate(names):
+            for count in (1, 2):
+                drop(home.root / name / "inbox" / f"{name}{count}.wav", 2 * number + count)
+        run(home, "pause")
+        with home.service():
+            queued(home, 6)
+            run(home, "first", "night2.wav", "b2.wav")
+            run(home, "resume")
+            wait_for(lambda: home.journal_count("done") == 4)
+            told(home, ("off_hours", "night"))
+            assert "Songs of night wait outside the hours" in run(home, "status")
+            assert home.journal_count("queued") == 2
+    rows = home.rows("SELECT relpath FROM jobs WHERE submitted_at > 0 ORDER BY submitted_at")
+    assert bytes(rows[0][0]) == b"b2.wav"
+    assert server.paid["total"] == 4

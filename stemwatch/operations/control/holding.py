@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from stemwatch.config import Settings
 from stemwatch.disks.doorbell import ring
+from stemwatch.errors import StemwatchError
 from stemwatch.journal import pausing
 from stemwatch.journal.journal import Journal
 from stemwatch.journal.pausing import Order
@@ -42,7 +43,13 @@ async def resume(settings: Settings, now: float) -> Order | None:
 
 
 async def _give(state_dir: str, fact: str) -> None:
-    os.makedirs(state_dir, mode=0o700, exist_ok=True)
+    try:
+        os.makedirs(state_dir, mode=0o700, exist_ok=True)
+    except OSError as fault:
+        raise StemwatchError(
+            f"{state_dir} can't be made by uid {os.geteuid()}: {fault.strerror}.",
+            hint="Pause as the account that the service runs under; `state_dir` names the folder.",
+        ) from fault
     path = os.path.join(state_dir, JOURNAL)
     new = not os.path.exists(path)
     journal = Journal(path)
