@@ -159,10 +159,10 @@ def test_a_person_pauses_chooses_what_goes_first_and_resumes(
         expect(tab.locator(".pause.held")).to_contain_text("paused by")
         tab.get_by_role("button", name="Resume").press("Enter")
         expect(tab.locator(".pause")).to_have_count(0)
-        tab.get_by_role("button", name="Pause").press("Enter")
+        tab.get_by_role("button", name="Hold").press("Enter")
         tab.get_by_label("How long").select_option("one hour")
         assert Axe().run(tab).response["violations"] == []
-        tab.get_by_role("dialog").get_by_role("button", name="Pause").press("Enter")
+        tab.get_by_role("dialog").get_by_role("button", name="Hold").press("Enter")
         expect(tab.locator(".pause.held")).to_contain_text("paused on the page until")
         for number in (81, 82, 83):
             upload(page, f"Waits {number}.wav", number)

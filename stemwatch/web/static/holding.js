@@ -1,4 +1,5 @@
-// Pause and resume: one button, which says what it does next.
+// Pause and resume: one button, which says what it does next. Pausing is "Hold" here: the player has
+// a button "Pause", and a screen reader names both.
 
 import {$, say, setText} from './dom.js';
 import {ask} from './words.js';
@@ -7,7 +8,7 @@ let held = false;
 
 export function know(now) {
   held = now;
-  setText($('pause'), held ? 'Resume' : 'Pause');
+  setText($('pause'), held ? 'Resume' : 'Hold');
 }
 
 async function order(path, body) {
