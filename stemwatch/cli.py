@@ -23,6 +23,9 @@ _COMMANDS = {
     "retry": "bring files back from quarantine, without paying twice",
     "discard": "end songs in quarantine: their files go to the archive, or are deleted",
     "again": "have a delivered song separated anew, which is paid anew",
+    "pause": "submit nothing new, until `resume` or a time",
+    "resume": "end the pause",
+    "first": "submit this waiting song next",
     "estimate": "minutes and cost, before spending anything",
     "check": "find every fault at once: configuration, folders, key, API, clock",
     "config": "what is in force, and where each key comes from",
@@ -31,10 +34,8 @@ _COMMANDS = {
     "models": "the neural engines' weights: which are here, fetch one, import one",
     "completion": "the script for your shell: bash, zsh or fish",
 }
-_ROOMS = {
-    "again": "songs.",
-    "discard": "songs.",
-}  # commands that lie in a room of their own below `commands`
+# Commands that are in a room of their own.
+_ROOMS = dict.fromkeys(("pause", "resume", "first", "discard", "again"), "control.")
 
 
 class _Commands(click.Group):

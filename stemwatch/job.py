@@ -159,6 +159,7 @@ class Job:
     delivered_to: str | None = None  # the song's folder in the outbox: absolute
     filed_to: str | None = None  # where the original went (archive or quarantine); None: not moved
     not_before: float = 0.0  # Unix seconds; not claimed earlier
+    first_at: float | None = None  # Unix seconds: when `first` put it before all that wait
     attempts: int = 0
     code: str | None = None  # why it waits or is quarantined
     message: str | None = None

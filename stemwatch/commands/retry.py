@@ -11,7 +11,7 @@ import click
 
 from stemwatch.codes import Code
 from stemwatch.commands.common import config_option, settings_or_defaults
-from stemwatch.commands.songs.picking import FAILED, USAGE, agreed, pick
+from stemwatch.commands.control.picking import FAILED, USAGE, agreed, pick
 from stemwatch.config import Settings
 from stemwatch.errors import StemwatchError
 from stemwatch.job import Job

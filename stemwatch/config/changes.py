@@ -16,6 +16,7 @@ LIVE = (
     "outbox",
     "prepare",
     "budget",
+    "schedule",
     "log",
     "watch.extensions",
     "watch.ignore",
@@ -26,7 +27,7 @@ LIVE = (
     "api.poll_interval",
     "api.job_deadline",
 )
-_LIVE_OF_AN_INBOX = ("separation", "presets", "budget", "outbox")
+_LIVE_OF_AN_INBOX = ("separation", "presets", "budget", "outbox", "schedule")
 
 
 def merged(old: Settings, new: Settings) -> tuple[Settings, list[str], list[str]]:

@@ -10,7 +10,7 @@ from stemwatch.config.document import Key
 
 _KEYS = ("stems", "format", "mixes")
 _FOLDERS = ("inbox", "outbox", "quarantine", "archive")
-_OF_AN_INBOX = ("folders", "separation", "presets", "budget", "outbox")
+_OF_AN_INBOX = ("folders", "separation", "presets", "budget", "outbox", "schedule")
 _NAMES = ("name", "stem_name")
 
 
@@ -57,6 +57,7 @@ def _inbox(own: dict[str, Any], name: str, raw: dict[str, Any], inherited: Inher
     _empty_mixes(separation)
     _take(separation, base, (*at, "separation"), inherited)
     _copy(own.setdefault("outbox", {}), raw.get("outbox", {}), (*at, "outbox"), inherited)
+    _hours(own, raw.get("schedule", {}), at, inherited)
     if "presets" in own:
         _presets(separation, own["presets"], at, inherited)
     else:
@@ -72,6 +73,15 @@ def _copy(own: Any, base: Any, at: Key, inherited: Inherited) -> None:
         if key in base and key not in own:
             own[key] = base[key]
             inherited.add((*at, key))
+
+
+def _hours(own: dict[str, Any], base: Any, at: Key, inherited: Inherited) -> None:
+    """The top level's hours; `submit: null` in an inbox means always, whatever the others have."""
+    schedule = own.setdefault("schedule", {})
+    if isinstance(schedule, dict) and isinstance(base, dict):
+        for key in base.keys() - schedule.keys():
+            schedule[key] = base[key]
+            inherited.add((*at, "schedule", key))
 
 
 def _presets(base: Any, presets: Any, at: Key, inherited: Inherited) -> None:

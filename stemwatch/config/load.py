@@ -27,6 +27,7 @@ _SECTIONS = (
     "outbox",
     "inboxes",
     "prepare",
+    "schedule",
     "api",
     "budget",
     "web",

@@ -12,6 +12,7 @@ from stemwatch.config.checks import Check, flag, maybe, number, one_of, whole
 from stemwatch.config.groups import presets
 from stemwatch.config.groups.name_patterns import Outbox
 from stemwatch.config.groups.prepare_keys import Prepare
+from stemwatch.config.groups.schedule import Window, checked_submit, windows
 from stemwatch.config.web import (
     FOR_EVERYBODY,
     checked_hosts,
@@ -103,6 +104,18 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Schedule:
+    """The hours in which songs may be submitted, such as `22:00-07:00`; None: always."""
+
+    submit: str | None = key(None, maybe(checked_submit))
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """Begin and end of each window, in minutes after midnight; none: always."""
+        return () if self.submit is None else windows(self.submit)
+
+
+@dataclass(frozen=True)
 class Inbox:
     """One person's folders and options. Once loaded, unset keys have the top level's values."""
 
@@ -111,6 +124,7 @@ class Inbox:
     presets: Mapping[str, Separation] = names(checks.preset_name, Separation)
     budget: Limits = section(Limits)
     outbox: Outbox = section(Outbox)
+    schedule: Schedule = section(Schedule)
     name: str | None = None  # None: the only inbox, made of the top level's `folders`
 
     def key(self, *parts: str) -> str:
@@ -210,6 +224,7 @@ class Settings:
     outbox: Outbox = section(Outbox)
     inboxes: Mapping[str, Inbox] = names(checks.inbox_name, Inbox)
     prepare: Prepare = section(Prepare)
+    schedule: Schedule = section(Schedule)
     api: Api = section(Api)
     budget: Budget = section(Budget)
     web: Web = section(Web)
@@ -233,7 +248,8 @@ class Settings:
     def every_inbox(self) -> tuple[Inbox, ...]:
         """The inboxes in the file's order: those of `inboxes`, or the single one of `folders`."""
         if not self.inboxes:
-            return (Inbox(self.folders, self.separation, self.presets, outbox=self.outbox),)
+            only = Inbox(self.folders, self.separation, self.presets)
+            return (replace(only, outbox=self.outbox, schedule=self.schedule),)
         return tuple(replace(inbox, name=name) for name, inbox in self.inboxes.items())
 
     def inbox(self, name: str | None) -> Inbox | None:

@@ -93,7 +93,7 @@ class Journal:
 
         `minutes` of audio at `price` a minute are booked in the same transaction. `alike`: the
         ended jobs of this content, as they were when it was found that nothing of theirs can be
-        used again. Raises AlreadyPaid, OverBudget or StaleJob, and then nothing is changed.
+        used again. Raises AlreadyPaid, Held, OverBudget or StaleJob; then nothing is changed.
         """
         return await self._write(
             lambda db: transactions.intend(
@@ -131,6 +131,9 @@ class Journal:
     async def sort_in(self, outboxes: Mapping[str, str | None]) -> None:
         """See `transactions.sort_in`: the inboxes may be other ones at every start."""
         await self._write(lambda db: transactions.sort_in(db, outboxes))
+
+    async def put_first(self, ids: Sequence[int]) -> list[int]:  # see `transactions.put_first`
+        return await self._write(lambda db: transactions.put_first(db, ids, self._clock()))
 
     async def note(self, name: str, value: str) -> None:
         """Remember a single fact of the service as a whole."""
@@ -259,8 +262,7 @@ class Journal:
     async def changed_since(self, state: JobState, since: float) -> int:
         """How many of the service's jobs came into `state` after the wall-clock time `since`."""
         sql = "SELECT count(*) FROM jobs WHERE state = ? AND updated_at >= ? AND owner IS NULL"
-        row = await self._one(sql, (state, since))
-        return int(row[0]) if row else 0
+        return int((await self._all(sql, (state, since)))[0][0])
 
     async def spent(self, since: float, inbox: str | None = None) -> tuple[float, float]:
         """Minutes and price booked since the wall-clock time `since`, of one inbox or of all."""

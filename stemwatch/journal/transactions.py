@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from stemwatch.codes import Code
 from stemwatch.errors import StemwatchError
 from stemwatch.job import CLEARED, IN_OUTBOX, TRANSITIONS, Job, JobState
-from stemwatch.journal import rows
+from stemwatch.journal import pausing, rows
 
 T = TypeVar("T")
 
@@ -37,6 +37,12 @@ class AlreadyPaid(StemwatchError):
     """Another job for the same content is under way, or has ended: its stems are used first."""
 
     code = Code.ALREADY_PAID
+
+
+class Held(StemwatchError):
+    """`stemwatch pause` is in force: nothing of the service may be submitted."""
+
+    code = Code.ON_HOLD
 
 
 class OverBudget(StemwatchError):
@@ -148,8 +154,11 @@ def intend(
 ) -> Job:
     """Book the minutes and move to `submitting`, with what `job` says was uploaded.
 
-    Raises AlreadyPaid, OverBudget or StaleJob.
+    Raises AlreadyPaid, OverBudget, StaleJob, or Held: once `stemwatch pause` has returned, nothing
+    is paid for, even if the service has not heard of it. A `split` is a command of its own.
     """
+    if job.owner is None and pausing.in_force(_fact(db, pausing.FACT), at) is not None:
+        raise Held("`stemwatch pause` is in force.")
     # An upload may have waited for minutes: long enough for another owner's whole job.
     if _ended(db, job) - {_end(other) for other in alike}:
         raise AlreadyPaid("the same content was separated meanwhile.")
@@ -176,6 +185,31 @@ def intend(
         (idempotency_key, job.id, at, minutes, price * minutes, job.inbox),
     )
     return moved
+
+
+def _fact(db: sqlite3.Connection, name: str) -> str | None:
+    row = db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def put_first(db: sqlite3.Connection, ids: Sequence[int], at: float) -> list[int]:
+    """Have these queued jobs of the service go before all others, in this order.
+
+    Returns those that are queued no more.
+    """
+    latest = db.execute("SELECT max(first_at) FROM jobs WHERE first_at IS NOT NULL").fetchone()[0]
+    first = max(at, (latest or 0.0) + 1.0)  # the clock may have been put back
+    late = []
+    for place, job_id in enumerate(ids):
+        done = db.execute(
+            "UPDATE jobs SET first_at = ? WHERE id = ? AND state = 'queued' AND owner IS NULL",
+            (first - place / 1024, job_id),
+        )
+        if done.rowcount == 1:
+            _remember(db, job_id, JobState.QUEUED, "first", at)  # who watches the queue sees it
+        else:
+            late.append(job_id)
+    return late
 
 
 def _ended(db: sqlite3.Connection, job: Job) -> set[tuple[int, str | None]]:

@@ -24,6 +24,7 @@ from stemwatch.inbox.reading import Changed
 from stemwatch.inbox.taking.admitting import AT_ONCE
 from stemwatch.job import IN_OUTBOX, Job, JobState, Options
 from stemwatch.operations import owners
+from stemwatch.operations.control.holding import passed_over
 from stemwatch.operations.songs import made_here, songs
 from stemwatch.outbox import staging
 from stemwatch.song_kinds import ALL
@@ -105,6 +106,8 @@ async def run_split(
             owner=owner,
             jobs=order.jobs,
         ) as context:
+            for line in await passed_over(settings, context.journal, context.now()):
+                order.tell(line, True)
             apart = [order.out, *made_here(settings)]
             session = _Session(order, context, intake_of(context, place), Pool(context), apart)
             await _work(session, settings.state_dir)

@@ -16,7 +16,9 @@ audio):
     running      id, name, relpath, inbox, stage, done, total, unit (bytes | seconds | share), since
     remaining    null: nothing to do, paused, or not known; or songs, audio_minutes, seconds (about)
     delivered    the last five, newest first, as in `operations.history`
-    pauses       code, message, hint, inbox (whose; null: everybody's), next_try
+    pauses       code, message, hint, inbox (whose; null: everybody's), next_try (of `on_hold` and
+                 `off_hours`: their end), by, via (command | page) and since: of `stemwatch pause`,
+                 which is here without a running service too
     budget       price_per_minute, currency, today and month (minutes, price, limit, renewed_at),
                  left, holding: null, or files, until, key
     credit       null, or seconds (left at the API), at (when it said so)
@@ -47,6 +49,7 @@ from stemwatch.config import Settings
 from stemwatch.disks import lock
 from stemwatch.errors import StemwatchError
 from stemwatch.job import Job, JobState
+from stemwatch.journal import pausing
 from stemwatch.journal.journal import Journal
 from stemwatch.journal.past import Ended
 from stemwatch.journal.read_only import ReadOnlyJournal
@@ -104,7 +107,7 @@ async def standing(settings: Settings, now: float, earlier: Document | None = No
             "running": await _running(live.get("running", []), journal),
             "remaining": await _remaining(live, journal, past, spent["left"]),
             "delivered": [delivered(one) for one in past[:_DELIVERED]],
-            "pauses": [entries.pause(entry) for entry in live.get("pauses", [])],
+            "pauses": await _pauses(live.get("pauses", []), journal, now),
             "budget": {**spent, "currency": settings.budget.currency},
             "credit": entries.credit(live.get("credit")),
             "inboxes": await _inboxes(settings, journal, live, now, earlier),
@@ -188,6 +191,15 @@ async def _interrupted(state_dir: str, journal: ReadOnlyJournal) -> list[Documen
         for job in jobs
         if not alive[job.owner]
     ]
+
+
+async def _pauses(
+    live: Sequence[Mapping[str, Any]], journal: ReadOnlyJournal, now: float
+) -> list[Document]:
+    """The running service's pauses; what `stemwatch pause` ordered is read from the journal."""
+    order = pausing.in_force(await journal.fact(pausing.FACT), now)
+    others = [entries.pause(entry) for entry in live if entry.get("code") != Code.ON_HOLD]
+    return others if order is None else [entries.ordered(order, now), *others]
 
 
 async def _newest(journal: ReadOnlyJournal) -> list[Job]:

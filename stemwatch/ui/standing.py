@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.text import Text
 
+from stemwatch.codes import Code, rule_of
 from stemwatch.operations.credit_words import LITTLE, minutes
 from stemwatch.outbox.sidecar import unix
 from stemwatch.ui import song_row, status_lists, text, waits
@@ -181,12 +182,27 @@ def _running(document: Document, now: float, room: Room) -> Iterator[Text]:
 
 def _pauses(document: Document, now: float) -> Iterator[Text]:
     for pause in document["pauses"]:
+        if rule_of(pause["code"]).ordered:
+            yield from _ordered(pause, now)
+            continue
         again = unix(pause["next_try"])
         tried = f" Next try {text.when(again, now)}." if again is not None else ""
         whose = f", {pause['inbox']}" if pause["inbox"] is not None else ""
         yield Text(f"Paused ({pause['code']}{whose}): {pause['message']}{tried}", style=_BAD)
         if pause["hint"]:
             yield Text(f"  {pause['hint']}")
+
+
+def _ordered(pause: Document, now: float) -> Iterator[Text]:
+    """What a person or the clock holds back: nothing is at fault, and nothing is tried."""
+    message = pause["message"]
+    if pause["code"] == Code.OFF_HOURS:
+        whose = f" of {pause['inbox']}" if pause["inbox"] is not None else ""
+        message = f"songs{whose} wait {message}"
+    since = unix(pause.get("since"))
+    moment = f"Since {text.when(since, now)}; " if since is not None else ""
+    yield Text(f"{message[:1].upper()}{message[1:]}", style=_WARN)
+    yield Text(f"  {moment}{pause['hint']}")
 
 
 def _budget(document: Document, now: float) -> Iterator[Text]:

@@ -11,6 +11,7 @@ from stemwatch.patterns import ResultNames
 from stemwatch.wiring.spending import budget_of
 from stemwatch.workers.context import Context
 from stemwatch.workers.pacing.budget import Budget
+from stemwatch.workers.pacing.hours import Hours
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Tuning:
     per_minute: int
     budget: Budget
     names: Mapping[str | None, ResultNames]
+    hours: Mapping[str | None, Hours]
 
 
 def tuning(settings: Settings) -> Tuning:
@@ -37,6 +39,7 @@ def tuning(settings: Settings) -> Tuning:
         per_minute=6000 if local else api.requests_per_minute,
         budget=budget_of(settings),
         names=_names(settings),
+        hours=hours_of(settings),
     )
 
 
@@ -44,6 +47,15 @@ def _names(settings: Settings) -> dict[str | None, ResultNames]:
     """The patterns of each inbox; those of a `split` are the top level's, under None."""
     every = {inbox.name: inbox.outbox.names for inbox in settings.every_inbox}
     return {None: settings.outbox.names, **every}
+
+
+def hours_of(settings: Settings) -> dict[str | None, Hours]:
+    """The hours of each inbox that has some. A server on this machine keeps them too."""
+    return {
+        inbox.name: Hours(inbox.schedule.windows, submit, inbox.key("schedule.submit"))
+        for inbox in settings.every_inbox
+        if (submit := inbox.schedule.submit) is not None
+    }
 
 
 def retune(context: Context, settings: Settings) -> None:
@@ -55,6 +67,7 @@ def retune(context: Context, settings: Settings) -> None:
     context.names = chosen.names
     context.preparing.upload = settings.prepare.upload
     context.preparing.low_bitrate = settings.prepare.low_bitrate
+    context.hours = chosen.hours
     context.slots.resize(chosen.at_once)
     context.requests.resize(chosen.per_minute)
     context.polls.repace(chosen.interval, timing.poll_min, deadline, timing.late_poll)

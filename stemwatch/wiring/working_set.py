@@ -150,6 +150,7 @@ def _context(
         requests=requests,
         progress=Progress(),
         timing=timing,
+        hours=chosen.hours if owner is None else {},  # `split` is a command of now
         local=settings.local,
         whole_tempo=settings.tags.bpm == "whole",
         names=chosen.names,

@@ -25,6 +25,7 @@ from stemwatch.workers.memory import Memory
 from stemwatch.workers.pacing.budget import Budget
 from stemwatch.workers.pacing.credit import Credit
 from stemwatch.workers.pacing.gate import Gate
+from stemwatch.workers.pacing.hours import Hours
 from stemwatch.workers.pacing.polls import Polls
 from stemwatch.workers.pacing.request_budget import RequestBudget
 from stemwatch.workers.pacing.slots import Slots
@@ -56,6 +57,7 @@ class Context:
     local: bool  # separates on this machine: nothing is paid
     whole_tempo: bool = False  # in the stems' tags
     names: Mapping[str | None, ResultNames] = field(default_factory=dict)  # by inbox
+    hours: Mapping[str | None, Hours] = field(default_factory=dict)  # by inbox; none: any hour
     owner: str | None = None  # whose jobs these are: None for the service, a token for `split`
     now: Callable[[], float] = time.time
     clock: Callable[[], float] = time.monotonic

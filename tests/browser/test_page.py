@@ -155,6 +155,40 @@ def test_a_pause_is_shown_with_what_mends_it(tmp_path: Path, context: BrowserCon
         assert (page.home.archive / "Paused.wav").exists()
 
 
+def test_a_person_pauses_chooses_what_goes_first_and_resumes(
+    tmp_path: Path, context: BrowserContext
+) -> None:
+    """By the keyboard alone, on a small screen; without a fault in what is shown meanwhile."""
+    page = Page(tmp_path)
+    with page:
+        page.home.command("pause", "-c", str(page.home.config))  # somebody else, at a terminal
+        tab = context.new_page()
+        tab.set_viewport_size({"width": 360, "height": 800})
+        tab.goto(page.url)
+        expect(tab.locator(".pause.held")).to_contain_text("paused by")
+        tab.get_by_role("button", name="Resume").press("Enter")
+        expect(tab.locator(".pause")).to_have_count(0)
+        tab.get_by_role("button", name="Hold").press("Enter")
+        tab.get_by_label("How long").select_option("one hour")
+        assert Axe().run(tab).response["violations"] == []
+        tab.get_by_role("dialog").get_by_role("button", name="Hold").press("Enter")
+        expect(tab.locator(".pause.held")).to_contain_text("paused on the page until")
+        for number in (81, 82, 83):
+            upload(page, f"Waits {number}.wav", number)
+            wait_for(lambda: page.home.journal_count("queued") == number - 80)  # noqa: B023
+        rows = tab.locator("#queue .name")
+        expect(rows).to_have_text(["Waits 81.wav", "Waits 82.wav", "Waits 83.wav"])
+        tab.get_by_role("button", name="Submit Waits 83.wav next").press("Enter")
+        expect(rows).to_have_text(["Waits 83.wav", "Waits 81.wav", "Waits 82.wav"])
+        assert Axe().run(tab).response["violations"] == []
+        assert tab.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        assert page.server.paid["total"] == 0
+        tab.get_by_role("button", name="Resume").press("Enter")
+        expect(tab.locator("#songs")).to_contain_text("Waits 82")
+        submitted = page.home.rows("SELECT relpath FROM jobs ORDER BY submitted_at")
+        assert bytes(submitted[0][0]) == b"Waits 83.wav"
+
+
 def test_eight_tabs_of_one_browser_share_a_stream(page: Page, context: BrowserContext) -> None:
     """Under a plain http name: six connections are all that a browser makes to one host."""
     service = psutil.Process(page.service.process.pid)

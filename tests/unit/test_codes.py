@@ -30,6 +30,7 @@ OTHER_WORDS: dict[str, tuple[str, ...]] = {
     "inbox": (
         "config/",
         "inbox/intake.py",
+        "inbox/taking/kin.py",
         "job.py",
         "log/sentences.py",
         "notices/",
@@ -38,6 +39,7 @@ OTHER_WORDS: dict[str, tuple[str, ...]] = {
         "ui/",
         "web/api/",
         "web/live/",
+        "workers/orders.py",
         "workers/pool/outcome.py",
     ),
     "internal": ("server/work/",),

@@ -146,8 +146,8 @@ api: [1]
     [
         ("inbox: /x", "1: inbox: unknown key; did you mean folders.inbox?"),
         ("source: /x", "1: source: unknown key; known keys here are folders, state_dir, watch, "
-         "separation, tags, presets, outbox, inboxes, prepare, api, budget, web, notify, hooks, "
-         "log."),
+         "separation, tags, presets, outbox, inboxes, prepare, schedule, api, budget, web, notify, "
+         "hooks, log."),
         ("presets: {a: {fromat: mp3}}",
          "1: presets.a.fromat: unknown key; did you mean presets.a.format?"),
         ("presets: {a/b: {}}", "1: presets.a/b: the name of a preset (a folder directly in the "

@@ -1,4 +1,4 @@
-"""What a person decides on the page: songs go back to work, or to the archive."""
+"""What a person decides on the page: songs go back to work, next, or to the archive; a pause."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from starlette.responses import JSONResponse, Response
 from stemwatch.codes import Code
 from stemwatch.errors import StemwatchError
 from stemwatch.job import Job, JobState, may_be_paid
+from stemwatch.log import redacted
+from stemwatch.outbox.sidecar import rfc3339
 from stemwatch.web.api.api_faults import FRESH, Fault
 from stemwatch.web.api.login import body_of
 from stemwatch.web.backing import Backing, Document
@@ -51,6 +53,34 @@ class Controls:
         if job is None or job.state in (JobState.DONE, JobState.GONE, JobState.QUARANTINED):
             raise Fault(404, "no_job", "There is no such song on its way.")
         return await self._discarded(job)
+
+    async def first(self, request: Request) -> Response:
+        """202 for a song that waits, which is submitted next; 404 for all others."""
+        job = await self._journal.get(request.path_params["id"])
+        waits = job is not None and job.state is JobState.QUEUED and job.owner is None
+        if job is None or not waits or not await self._backing.first(job):
+            raise Fault(404, "no_job", "There is no such song that waits to be submitted.")
+        told = {"id": job.id, "state": str(job.state), "words": f"{redacted(job.name)} goes next"}
+        return JSONResponse(told, status_code=202, headers=FRESH)
+
+    async def pause(self, request: Request) -> Response:
+        """202 `{words, until}`; `{"until": "2h"}`, or a local time such as "22:00", ends it."""
+        until = (await body_of(request)).get("until")
+        if until is not None and not isinstance(until, str):
+            raise Fault(400, Code.BAD_REQUEST, '`until` must be text such as "2h" or "22:00".')
+        try:
+            order = await self._backing.pause(until)
+        except ValueError as fault:
+            raise Fault(400, Code.BAD_REQUEST, redacted(f"`until`: {fault}.")) from None
+        end = None if order.until is None else rfc3339(order.until)
+        told = {"words": order.words(order.since), "until": end}
+        return JSONResponse(told, status_code=202, headers=FRESH)
+
+    async def resume(self, _: Request) -> Response:
+        """202 `{words, until: null}`, also where there was no pause."""
+        await self._backing.resume()
+        told = {"words": "songs are submitted again", "until": None}
+        return JSONResponse(told, status_code=202, headers=FRESH)
 
     async def _discarded(self, job: Job) -> Response:
         moved, words = await self._backing.discard(job)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from stemwatch import __version__
@@ -38,6 +39,7 @@ def job_document(job: Job, running: Running | None = None, now: float = 0.0) -> 
         "message": redacted_or_none(unfiled.message if unfiled else job.message),
         "hint": redacted_or_none(unfiled.hint if unfiled else job.hint),
         "may_be_charged_again": job.code == Code.SUBMISSION_UNCONFIRMED,
+        "first_at": job.first_at,
         "not_before": rfc3339(job.not_before) if job.not_before > now else None,
         "has_stems": job.state in HAS_STEMS and job.delivered_to is not None,
         "at": rfc3339(job.updated_at),
@@ -84,7 +86,9 @@ def service_document(
                 "inbox": pause.inbox,
                 "message": redacted(pause.message),
                 "hint": redacted(pause.hint),
-                "next_try": rfc3339(round(now + pause.until - clock)),
+                "next_try": None
+                if pause.until == math.inf
+                else rfc3339(round(now + pause.until - clock)),
             }
             for pause in context.gate.pauses
         ],

@@ -62,7 +62,9 @@ class Claims:
         picked: list[Job] = []
         contents: set[str] = set()
         while len(picked) < seats and any(offers.values()):
-            inbox = next(one for one in turns if offers.get(one))
+            waiting = [one for one in turns if offers.get(one)]
+            # In turn, the first of equals; what a person put first is before everybody's.
+            inbox = max(waiting, key=lambda one: offers[one][0].first_at or 0.0)
             job = offers[inbox].popleft()
             # A second song with the same content waits for the first one's stems.
             if name != SUBMIT or job.content_key not in contents:

@@ -121,7 +121,7 @@ class _Attempt:
         ctx.bell.hurry()
         try:
             async with asyncio.timeout(ctx.ahead.longest_hold):
-                await ctx.slots.acquire(self.job.id)
+                await ctx.slots.acquire(self.job.id, early=self.job.first_at is not None)
         except TimeoutError as fault:
             ctx.ahead.expired(self.job.id, closed=False)
             raise RetryLater(

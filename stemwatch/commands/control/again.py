@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 import click
 
 from stemwatch.commands.common import config_option, settings_or_defaults
-from stemwatch.commands.songs.picking import FAILED, USAGE, Among, agreed, pick
+from stemwatch.commands.control.picking import FAILED, USAGE, Among, agreed, pick
 from stemwatch.config import Settings
 from stemwatch.errors import StemwatchError
 from stemwatch.job import Job, Options
