@@ -255,7 +255,7 @@ def test_tags_and_cover_are_copied_with_tempo_and_key(
         assert told == {
             "TIT2": "Größe TIT2 (Vocals)",
             "TPE1": "Größe TPE1",
-            "TALB": "Größe TALB",
+            "TALB": "Größe TALB (Stems)",
             "TBPM": "124",
             "TKEY": "C#m",
         }
@@ -336,8 +336,9 @@ ODD = [
     "e\u0301 composed.wav".encode(),
     b"100%s{name}.wav",
     b"..dots...wav",
+    b".hidden.wav",
 ]
-SEEN = [name for name in ODD if not name.startswith(b".")]
+SEEN = [name for name in ODD if name != b".hidden.wav"]
 
 
 def test_odd_names_are_delivered_and_archived_byte_for_byte(
@@ -366,7 +367,7 @@ def test_odd_names_are_delivered_and_archived_byte_for_byte(
     assert server.paid["total"] == len(SEEN) + 1
     assert "\x1b" not in log
     left = [name for name in os.listdir(inbox) if name.endswith(b".wav")]
-    assert left == [b"..dots...wav"]  # hidden
+    assert left == [b".hidden.wav"]
 
 
 def test_what_is_no_song_is_ignored_and_untouched(tmp_path: Path, server: ScenarioServer) -> None:
