@@ -70,6 +70,13 @@ _DELIVERED = 5
 Document = dict[str, Any]
 
 
+def as_it_runs(settings: Settings, live: Mapping[str, Any]) -> Settings:
+    """The settings of the running service, whose status is `live`: it may be `run --local`."""
+    if live.get("separates") != "local":
+        return settings
+    return replace(settings, api=replace(settings.api, base_url="local"))
+
+
 async def standing(settings: Settings, now: float, earlier: Document | None = None) -> Document:
     """The document above. Raises StemwatchError if the journal or the state folder can't be read.
 
@@ -79,8 +86,7 @@ async def standing(settings: Settings, now: float, earlier: Document | None = No
     path = os.path.join(settings.state_dir, JOURNAL)
     running, snapshot = service(settings.state_dir)
     live = snapshot if running and snapshot is not None else {}
-    if live.get("separates") == "local":  # `run --local` overrides the configuration
-        settings = replace(settings, api=replace(settings.api, base_url="local"))
+    settings = as_it_runs(settings, live)
     limits = budget_of(settings)
     journal = ReadOnlyJournal(path)
     try:
