@@ -61,8 +61,8 @@ from stemwatch.operations.standing.not_taken import not_taken
 from stemwatch.operations.standing.time_left import PAST, audio_left, pace
 from stemwatch.outbox.sidecar import rfc3339
 from stemwatch.wiring.spending import budget_of, spending
-from stemwatch.wiring.tuning import hours_of
-from stemwatch.workers import orders, progress
+from stemwatch.wiring.submitting_hours import hours_of
+from stemwatch.workers import progress
 
 SCHEMA = "stemwatch.status/1"
 _WAITING = 100
@@ -215,7 +215,7 @@ def _closed_hours(settings: Settings, now: float) -> Iterator[Mapping[str, Any]]
     for inbox, hours in hours_of(settings).items():
         begin = hours.begin(now)
         if begin is not None:
-            message, hint = orders.closed(hours, begin, now)
+            message, hint = hours.words(begin, now)
             told = {"code": str(Code.OFF_HOURS), "message": message, "hint": hint}
             yield {**told, "inbox": inbox, "next_try": begin}
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from stemwatch.config import Settings
 from stemwatch.patterns import ResultNames
 from stemwatch.wiring.spending import budget_of
+from stemwatch.wiring.submitting_hours import hours_of
 from stemwatch.workers.context import Context
 from stemwatch.workers.pacing.budget import Budget
 from stemwatch.workers.pacing.hours import Hours
@@ -47,15 +48,6 @@ def _names(settings: Settings) -> dict[str | None, ResultNames]:
     """The patterns of each inbox; those of a `split` are the top level's, under None."""
     every = {inbox.name: inbox.outbox.names for inbox in settings.every_inbox}
     return {None: settings.outbox.names, **every}
-
-
-def hours_of(settings: Settings) -> dict[str | None, Hours]:
-    """The hours of each inbox that has some. A server on this machine keeps them too."""
-    return {
-        inbox.name: Hours(inbox.schedule.windows, submit, inbox.key("schedule.submit"))
-        for inbox in settings.every_inbox
-        if (submit := inbox.schedule.submit) is not None
-    }
 
 
 def retune(context: Context, settings: Settings) -> None:

@@ -15,7 +15,6 @@ from stemwatch.journal import pausing
 from stemwatch.log import log
 from stemwatch.workers.context import Context
 from stemwatch.workers.pacing.gate import Pause
-from stemwatch.workers.pacing.hours import Hours
 
 # Seconds between two looks while a time is waited for: the clock may be set, or the machine sleep.
 _LOOK = 60.0
@@ -40,7 +39,7 @@ async def look(ctx: Context) -> float:
         if hours is None or begin is None:
             _let_go(ctx, Code.OFF_HOURS, inbox)
         else:
-            _hold(ctx, Code.OFF_HOURS, inbox, *closed(hours, begin, now), begin)
+            _hold(ctx, Code.OFF_HOURS, inbox, *hours.words(begin, now), begin)
         until = until if hours is None else min(until, hours.change(now))
     return math.inf if until == math.inf else min(_LOOK, max(0.01, until - now))
 
@@ -60,15 +59,6 @@ async def keep(ctx: Context, rung: Callable[[float], Awaitable[None]]) -> None:
             wait = ctx.timing.status_every
         await rung(wait)
         ctx.bell.wake()  # `first` may have put another song before all others
-
-
-def closed(hours: Hours, begin: float, now: float) -> tuple[str, str]:
-    """Message and hint for the time until `begin`, both in Unix seconds."""
-    at = pausing.clock_time(begin, now)
-    return (
-        f"outside the hours {hours.told}: submitting begins at {at}.",
-        f"Nothing to do: songs are taken in meanwhile. `{hours.key}` has the hours.",
-    )
 
 
 def _hold(

@@ -15,7 +15,7 @@ from stemwatch import config
 from stemwatch.config.groups.schedule import checked_submit, windows
 from stemwatch.errors import ConfigFault
 from stemwatch.operations.control.holding import end_of
-from stemwatch.wiring.tuning import hours_of
+from stemwatch.wiring.submitting_hours import hours_of
 from stemwatch.workers.pacing.hours import Hours
 
 

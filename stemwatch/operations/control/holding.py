@@ -15,7 +15,7 @@ from stemwatch.journal import pausing
 from stemwatch.journal.journal import Journal
 from stemwatch.journal.pausing import Order
 from stemwatch.journal.schema import JOURNAL
-from stemwatch.wiring.tuning import hours_of
+from stemwatch.wiring.submitting_hours import hours_of
 
 _CLOCK = re.compile(r"([0-9]{1,2}):([0-9]{2})")
 _PART = re.compile(r"([0-9]+)\s*(d|h|min|m|s)")

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from stemwatch.journal.pausing import clock_time
+
 
 @dataclass(frozen=True, slots=True)
 class Hours:
@@ -32,6 +34,14 @@ class Hours:
     def change(self, now: float) -> float:
         """The next moment at which a window begins or ends (Unix seconds)."""
         return min(edge for span in self._spans(now) for edge in span if edge > now)
+
+    def words(self, begin: float, now: float) -> tuple[str, str]:
+        """Message and hint for the time until `begin`; both are Unix seconds."""
+        at = clock_time(begin, now)
+        return (
+            f"outside the hours {self.told}: submitting begins at {at}.",
+            f"Nothing to do: songs are taken in meanwhile. `{self.key}` has the hours.",
+        )
 
     def _spans(self, now: float) -> list[tuple[float, float]]:
         """The windows from yesterday's to those of the day after tomorrow."""
