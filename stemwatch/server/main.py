@@ -40,7 +40,7 @@ def run(options: Options) -> int:
     LOCAL.require()
     offer = asyncio.run(prepare(options, _say))
     with listen(options.host, options.port) as listener:
-        if options.key is None and not is_loopback(options.host):
+        if options.key is None and options.keys_file is None and not is_loopback(options.host):
             _say(OPEN_TO_ALL.format(options.host))
         return asyncio.run(_serve(options, offer, listener))
 

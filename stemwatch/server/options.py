@@ -22,6 +22,7 @@ class Options:
     model_dir: str | None = None  # where its weights lie; None: the user's own folder of them
     jobs: int | None = None  # separations at once; None: the cores less one, a neural engine: one
     key: str | None = None  # None: no key is asked for
+    keys_file: str | None = None  # several keys, by name and hash: keyholders.py
     strict_limit: bool = False  # 429 above `jobs`, instead of a queue
     keep_hours: float = DAY  # hours that results are kept
     url_ttl: float = URL_TTL  # seconds that a stem URL is good for

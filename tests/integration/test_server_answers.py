@@ -189,6 +189,8 @@ def test_unknown_places_answer_in_json(server: Server) -> None:
 def test_health_needs_no_key(server: Server) -> None:
     """Anybody may ask whether it is well."""
     health = httpx.get(f"{server.base_url}/health").json()
+    (worker,) = health.pop("workers")
+    assert (worker["jobs"], worker["device"]) == (1, None)
     assert health == {
         "status": "ok",
         "version": __version__,
@@ -200,6 +202,8 @@ def test_health_needs_no_key(server: Server) -> None:
         "threads": 1,
         "queued": 0,
         "running": 0,
+        "oldest_waiting_seconds": None,
+        "seats": 1,
     }
 
 

@@ -12,9 +12,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount
 
+from stemwatch.receiving.refusal import Refused
 from stemwatch.server.http.presigned.wire_b import WireB
 from stemwatch.server.http.requests import Service
 from stemwatch.server.http.wire_a import WireA
+from stemwatch.server.work.records import Unavailable
 
 
 def create_app(service: Service) -> Starlette:
@@ -38,4 +40,14 @@ def _application(
         traceback.print_exception(fault, limit=-5, file=sys.stderr)
         return answer(HTTPException(500, "The server failed; its log says why."))
 
-    return Starlette(routes=routes, exception_handlers={HTTPException: refused, Exception: broken})
+    async def unavailable(_: Request, fault: Exception) -> Response:
+        return answer(Refused(503, f"{fault}", {"Retry-After": "5"}))
+
+    return Starlette(
+        routes=routes,
+        exception_handlers={
+            HTTPException: refused,
+            Unavailable: unavailable,
+            Exception: broken,
+        },
+    )
