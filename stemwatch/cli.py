@@ -26,9 +26,12 @@ _COMMANDS = {
     "config": "what is in force, and where each key comes from",
     "init": "write a commented configuration",
     "serve": "the separation server: the same API on your own machine",
+    "worker": "a worker of a cluster: separates what its front ends have queued",
+    "queue": "a cluster's queue: its tables, what waits, what failed",
     "models": "the neural engines' weights: which are here, fetch one, import one",
     "completion": "the script for your shell: bash, zsh or fish",
 }
+_ROOMS = {"worker": "cluster.worker", "queue": "cluster.queue"}  # those that don't lie flat
 
 
 class _Commands(click.Group):
@@ -40,7 +43,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
         if name not in _COMMANDS:
             return None
-        command = import_module(f"stemwatch.commands.{name}").command
+        command = import_module(f"stemwatch.commands.{_ROOMS.get(name, name)}").command
         assert isinstance(command, click.Command)
         return command
 

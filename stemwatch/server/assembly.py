@@ -20,11 +20,12 @@ from stemwatch.server.http.quota import Credit
 from stemwatch.server.http.ratelimit import RateLimits
 from stemwatch.server.http.requests import Service
 from stemwatch.server.http.routing import create_app
-from stemwatch.server.http.signing import Signer, load_secret
+from stemwatch.server.http.signing import Signer
 from stemwatch.server.http.submission import Limits, Submissions
 from stemwatch.server.http.tickets import Tickets
 from stemwatch.server.offer import Offer
 from stemwatch.server.options import Options
+from stemwatch.server.secret_file import load_secret
 from stemwatch.server.webhooks.hook_calls import Payload
 from stemwatch.server.webhooks.outgoing import Callbacks
 from stemwatch.server.webhooks.registrations import Registrations

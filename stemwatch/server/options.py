@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 DAY = 24.0  # hours
 MIN_FREE = 500_000_000  # bytes
@@ -34,4 +34,8 @@ class Options:
     min_seconds: float = 0.0  # shorter audio is refused
     max_seconds: float | None = None  # longer audio is refused
     webhook_secret: str | None = None  # signs what is sent to a job's own `webhook_url`
+    queue_url: str | None = field(
+        default=None, repr=False
+    )  # of the cluster's database: this is a front end of it
+    queue_url_file: str | None = None  # where that was given
     exit_with_stdin: bool = False  # end when standard input ends

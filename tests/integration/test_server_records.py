@@ -7,18 +7,23 @@ import os
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
 from stemwatch.errors import AlreadyRunning
+from stemwatch.server.cluster import queue_desk
+from stemwatch.server.cluster.database import Database
+from stemwatch.server.cluster.pg_records import PgRecords
+from stemwatch.server.cluster.tickets_of_jobs import Tickets
 from stemwatch.server.work.cleanup import Cleanup
-from stemwatch.server.work.job_files import Files
+from stemwatch.server.work.job_files import NOTE, Files
 from stemwatch.server.work.json_records import JsonRecords
 from stemwatch.server.work.record import Record, input_name
 from stemwatch.server.work.records import NotEnough, Records
+from tests.support.postgres import Postgres, needs_postgres
 
-T = TypeVar("T")
+pytestmark = pytest.mark.xdist_group("postgres")  # they share a database server
 
 
 @dataclass
@@ -74,9 +79,44 @@ def local(data: Path) -> Kept:
     return Kept(records.files, records, again, asyncio.run)
 
 
-@pytest.fixture
-def kept(tmp_path: Path) -> Iterator[Kept]:
-    yield local(tmp_path / "data")
+def cluster(data: Path, url: str, loop: asyncio.AbstractEventLoop) -> Kept:
+    database = Database(url, "the test")
+    tickets, files = Tickets(database), Files(str(data), "me")
+    files.open()
+    records = PgRecords(database, tickets, files)
+
+    async def start() -> None:
+        await database.open()
+        await tickets.open()
+
+    loop.run_until_complete(start())
+
+    def again() -> Kept:
+        loop.run_until_complete(database.close())
+        return cluster(data, url, loop)
+
+    return Kept(files, records, again, loop.run_until_complete)
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    with Postgres() as running:
+        yield running
+
+
+@pytest.fixture(params=["json", pytest.param("postgres", marks=needs_postgres)])
+def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kept]:
+    if request.param == "json":
+        yield local(tmp_path / "data")
+        return
+    url = request.getfixturevalue("postgres").create(tmp_path.name)
+    queue_desk.on(url, "the test", queue_desk.make_tables, tables=False)
+    loop = asyncio.new_event_loop()
+    yield cluster(tmp_path / "data", url, loop)
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
 
 
 def test_jobs_are_there_after_a_restart(kept: Kept) -> None:
@@ -145,7 +185,8 @@ def test_only_what_the_record_lists_is_published(kept: Kept) -> None:
     Path(work, "scratch").mkdir()
     done = record.evolve(state="completed", files={"vocals": "vocals.wav"}, finished_at=1.0)
     kept.run(kept.records.complete(done, work))
-    assert os.listdir(os.path.join(kept.files.folder(record.id), "stems")) == ["vocals.wav"]
+    published = set(os.listdir(os.path.join(kept.files.folder(record.id), "stems")))
+    assert published - {NOTE} == {"vocals.wav"}
 
 
 def test_an_expired_job_is_told_of_without_its_stems(kept: Kept) -> None:

@@ -9,7 +9,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from stemwatch.server.http.signing import Signer, load_secret
+from stemwatch.server.http.signing import Signer
+from stemwatch.server.secret_file import load_secret
 from tests.support.waiting import Clock
 
 

@@ -14,8 +14,8 @@ import pytest
 
 from stemwatch.errors import ConfigFault
 from stemwatch.receiving.refusal import Refused
-from stemwatch.server.webhooks.hook_calls import ITS_OWN
 from stemwatch.server.webhooks.outgoing import Callbacks
+from stemwatch.server.webhooks.owing import ITS_OWN
 from stemwatch.server.webhooks.registrations import Registration, Registrations, check_url
 from stemwatch.server.work.job_files import Files
 from stemwatch.server.work.json_records import JsonRecords

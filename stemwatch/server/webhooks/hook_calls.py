@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 BUDGET = 10.0  # seconds that a receiver has to answer
 WAITS = (1.0, 5.0, 30.0, 120.0, 600.0)  # seconds before each further call
-ITS_OWN = "webhook_url"  # the target that a job brought along
 
 Payload = Callable[[Record], dict[str, Any]]
 
@@ -29,9 +28,10 @@ class Target(NamedTuple):
     secret: str
 
 
-def delivery(job_id: str, target_id: str) -> str:
-    """The same for each call about this job's end, from whichever server: who has it, knows it."""
-    return f"whd_{sha256(f'{job_id} {target_id}'.encode()).hexdigest()[:24]}"
+def delivery(record: Record, target_id: str) -> str:
+    """The same for each call about this end of a job, from whichever server."""
+    told = f"{record.id} {target_id} {record.finished_at}"
+    return f"whd_{sha256(told.encode()).hexdigest()[:24]}"
 
 
 class Calls:

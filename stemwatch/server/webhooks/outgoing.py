@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from stemwatch.server.webhooks.hook_calls import ITS_OWN, WAITS, Calls, Payload, Target, delivery
+from stemwatch.server.webhooks.hook_calls import WAITS, Calls, Payload, Target, delivery
+from stemwatch.server.webhooks.owing import ITS_OWN
 from stemwatch.server.webhooks.registrations import Registrations
 from stemwatch.server.work.json_records import JsonRecords
 from stemwatch.server.work.record import Record
@@ -99,7 +100,7 @@ class Callbacks:
             if record is None or record.state == "expired" or target is None:
                 return None
             payload = self._payloads[target.wire](record)
-            error = await self._calls.call(target, payload, delivery(job_id, target_id))
+            error = await self._calls.call(target, payload, delivery(record, target_id))
             await asyncio.to_thread(self._registrations.called, target_id, error)
             if error is None:
                 break

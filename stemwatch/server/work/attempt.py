@@ -47,6 +47,7 @@ class Attempts:
     room: Callable[[], Awaitable[None]]  # waits until the disk has room for results
     owed: Callable[[Record], tuple[str, ...]] = lambda _: ()
     tell: Callable[[Record], None] = lambda _: None
+    working: Callable[[str, str], None] = lambda *_: None  # told of a job's id and work folder
     pace: Pace = Pace()
     unused: float = 0.0
 
@@ -76,6 +77,7 @@ class Attempts:
         if (why := self.offer.refusal(record.stems)) is not None:  # taken by an earlier server
             raise TaskFailed("rejected", why)
         work = await asyncio.to_thread(self.files.work_folder, record, unused=self.unused)
+        self.working(record.id, work)
         result = await worker.call(
             {
                 "task": "separate",

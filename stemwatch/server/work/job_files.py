@@ -21,6 +21,7 @@ import time
 
 from stemwatch.server.work.record import Record
 
+NOTE = "job.json"
 JOB_ID = re.compile(r"job_[0-9a-f]{24}")
 
 
@@ -38,6 +39,19 @@ class Files:
         shutil.rmtree(self._incoming, ignore_errors=True)
         os.makedirs(self._incoming, exist_ok=True)
         os.makedirs(self.jobs, exist_ok=True)
+
+    def close(self) -> None:
+        """Remove our part of the incoming: whoever sent something there is cut off."""
+        shutil.rmtree(self._incoming, ignore_errors=True)
+
+    def forget_instances(self, age: float) -> None:
+        """Remove parts of the incoming in which nothing was written for `age` seconds."""
+        parts = os.path.dirname(self._incoming)
+        for name in os.listdir(parts):
+            part = os.path.join(parts, name)
+            written = (_changed(os.path.join(part, one)) for one in _names(part))
+            if part != self._incoming and max(written, default=_changed(part)) < time.time() - age:
+                shutil.rmtree(part, ignore_errors=True)
 
     def folder(self, job_id: str) -> str:
         return os.path.join(self.jobs, job_id)
@@ -76,30 +90,36 @@ class Files:
         os.rename(self.folder(job_id), self.incoming(job_id))
 
     def work_folder(self, record: Record, *, unused: float = 0.0) -> str:
-        """Make an empty directory for one attempt; remove those that lay `unused` seconds or more.
+        """Make an empty directory for one attempt, and remove those of earlier attempts.
 
         Its name is new each time: a worker of a killed server may still write for an instant.
-        Where another machine may be at the same job, its attempt is younger than `unused`.
+        `unused` is not 0 where another machine may be at the same job: then only what was left
+        alone for so many seconds is removed, and never the stems.
         """
         folder = self.folder(record.id)
         oldest = time.time() - unused
         for name in os.listdir(folder):
             path = os.path.join(folder, name)
-            if name.startswith("work-") and (not unused or _changed(path) < oldest):
+            # Stems of a job that has not ended are an attempt's that a kill cut off.
+            mine = name.startswith("work-") or name == "stems"
+            if mine and (not unused or (name != "stems" and _changed(path) < oldest)):
                 shutil.rmtree(path, ignore_errors=True)
         work = os.path.join(folder, f"work-{secrets.token_hex(4)}")
         os.mkdir(work)
         return work
 
-    def publish(self, record: Record, work: str) -> bool:
+    def publish(self, record: Record, work: str, note: str | None = None) -> bool:
         """Make the stems that the record lists appear, and no others; the first attempt wins.
 
-        Returns False, and removes `work`, where another attempt was quicker.
+        Returns False, and removes `work`, where another attempt was quicker. `note` is kept beside
+        the stems: who finds them, and no record of them, can tell what came of the job.
         """
         for name in set(os.listdir(work)) - set(record.files.values()):
             _delete(os.path.join(work, name))
         for name in record.files.values():
             _sync_file(os.path.join(work, name))
+        if note is not None:
+            write(os.path.join(work, NOTE), note)
         sync_directory(work)
         try:
             os.rename(work, self._stems(record.id))  # onto a folder that isn't empty, it fails
@@ -114,8 +134,13 @@ class Files:
     def published(self, job_id: str) -> bool:
         return os.path.isdir(self._stems(job_id))
 
-    def forget_work(self, work: str) -> None:
-        shutil.rmtree(work, ignore_errors=True)
+    def note(self, job_id: str) -> str | None:
+        """What `publish` noted beside the stems; None if it didn't, or there are none."""
+        try:
+            with open(os.path.join(self._stems(job_id), NOTE), encoding="utf-8") as file:
+                return file.read()
+        except FileNotFoundError:
+            return None
 
     def forget_input(self, record: Record) -> None:
         try:
@@ -124,7 +149,11 @@ class Files:
             pass
 
     def forget_stems(self, job_id: str) -> None:
-        shutil.rmtree(self._stems(job_id), ignore_errors=True)
+        """Delete them, and what attempts that were cut off left."""
+        folder = self.folder(job_id)
+        for name in _names(folder):
+            if name == "stems" or name.startswith("work-"):
+                shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
 
     def set_aside(self, job_id: str) -> None:
         """Move a whole job away, so that a kill leaves no half of one; then `discard` it."""
@@ -141,6 +170,15 @@ class Files:
         return os.path.join(self.folder(job_id), "stems")
 
 
+def write(path: str, text: str) -> None:
+    """Replace a file, durably once its directory is synced."""
+    with open(f"{path}.part", "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(f"{path}.part", path)
+
+
 def sync_directory(path: str) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -155,6 +193,13 @@ def _changed(folder: str) -> float:
         return max(os.stat(one).st_mtime for one in (folder, *os.scandir(folder)))
     except OSError:
         return 0.0
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except FileNotFoundError:
+        return []
 
 
 def _delete(path: str) -> None:

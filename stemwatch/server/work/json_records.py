@@ -15,7 +15,7 @@ import os
 from threading import Lock
 
 from stemwatch.errors import AlreadyRunning
-from stemwatch.server.work.job_files import JOB_ID, Files, sync_directory
+from stemwatch.server.work.job_files import JOB_ID, NOTE, Files, sync_directory, write
 from stemwatch.server.work.record import Record, dumps, loads
 from stemwatch.server.work.records import NotEnough
 
@@ -102,9 +102,6 @@ class JsonRecords:
         self._remember(record)
 
     def _complete(self, record: Record, work: str) -> None:
-        # One process holds the folder: stems that are there are an attempt's that a kill cut off
-        # before its record, and this one's are as good.
-        self.files.forget_stems(record.id)
         self.files.publish(record, work)
         self._fail(record)
 
@@ -167,10 +164,5 @@ def _lock(path: str, root: str) -> int:
 
 
 def _write_record(folder: str, record: Record) -> None:
-    path = os.path.join(folder, "job.json")
-    with open(f"{path}.part", "w", encoding="utf-8") as file:
-        file.write(dumps(record))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(f"{path}.part", path)
+    write(os.path.join(folder, NOTE), dumps(record))
     sync_directory(folder)
