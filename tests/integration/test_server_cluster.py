@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -15,8 +16,11 @@ from pathlib import Path
 
 import httpx
 import psutil
+import psycopg
 import pytest
 
+from stemwatch.server.cluster.database import Database
+from stemwatch.server.cluster.sweeper import sweep
 from tests.support.cluster import COMMAND, SONG, STALL, Cluster, family, kill
 from tests.support.postgres import PASSWORD, Postgres, needs_postgres
 from tests.support.waiting import wait_for
@@ -40,7 +44,7 @@ def cluster(tmp_path: Path, postgres: Postgres) -> Iterator[Cluster]:
 def test_a_song_goes_through(cluster: Cluster) -> None:
     """Submitted at one front end, separated by a worker, asked for and fetched at another."""
     one, two = cluster.front(), cluster.front()
-    cluster.worker("--name", "gpu-1")
+    worker = cluster.worker("--name", "gpu-1")
     made = one.submit(key="k")
     assert made.status_code == 202
     job = two.ended(made.json()["job_id"])
@@ -49,10 +53,15 @@ def test_a_song_goes_through(cluster: Cluster) -> None:
     stem = httpx.get(job["stems"]["vocals"])
     assert (stem.status_code, stem.content[:4]) == (200, b"RIFF")
     assert two.submit(key="k").json() == {"job_id": job["job_id"], "status": "completed"}
+    # The engine is in a process of its own, which ends when it is idle.
+    assert psutil.Process(worker.pid).memory_full_info().uss < 40_000_000
     # Nothing of it is left in the queue, and the input has gone.
     assert cluster.ask("select count(*) from procrastinate_jobs") == 0
     assert os.listdir(cluster.data / "jobs" / job["job_id"]) == ["stems"]
     wait_for(lambda: one.http.get("/health").json()["seats"] == 1, what="a fresh look")
+    metrics = httpx.get(one.url.replace("/v1", "/metrics")).text
+    assert "stemwatch_serve_seats 1\n" in metrics
+    assert 'worker_seats{name="gpu-1",engine="tests.support.server_engines:copy"' in metrics
     health = one.http.get("/health").json()
     assert (health["queued"], health["running"]) == (0, 0)
     assert [worker["name"] for worker in health["workers"]] == ["gpu-1"]
@@ -118,6 +127,125 @@ def test_a_dead_machine_s_work_goes_to_another(cluster: Cluster) -> None:
     assert front.ended(job)["status"] == "completed"
     record = cluster.record(job)
     assert (record["crashes"], record["lost"]) == (0, 1)
+
+
+def test_two_sweepers_take_a_job_from_nobody_who_runs_it(cluster: Cluster) -> None:
+    """Of two that see the same stalled job at once, one puts it back, and only once."""
+    front = cluster.front()
+    job = front.submit().json()["job_id"]
+    with psycopg.connect(cluster.url, autocommit=True) as connection:
+        connection.execute("insert into procrastinate_workers default values")
+        connection.execute("update procrastinate_workers set last_heartbeat = 'yesterday'")
+        connection.execute(
+            "update procrastinate_jobs set status = 'doing',"
+            " worker_id = (select max(id) from procrastinate_workers)"
+        )
+    wait_for(lambda: up(cluster) > 2 * 0.1, what="a database that is up for long enough")
+
+    async def both() -> list[int | None]:
+        databases = [Database(cluster.url, "here") for _ in range(2)]
+        for one in databases:
+            await one.open()
+        swept = await asyncio.gather(
+            *(sweep(one, 0.1, lambda _: None, beating=1.0) for one in databases)
+        )
+        for one in databases:
+            await one.close()
+        return list(swept)
+
+    swept = asyncio.run(both())
+    assert sorted(swept, key=str) in ([0, 1], [1, None])
+    assert cluster.record(job)["lost"] == 1
+    assert cluster.ask("select count(*) from procrastinate_jobs where status = 'todo'") == 1
+
+
+def test_a_long_outage_makes_nobody_look_gone(tmp_path: Path) -> None:
+    """The database is away for longer than the stall time; an idle worker sweeps nothing then."""
+    with Postgres() as own, Cluster(tmp_path, own) as cluster:
+        front = cluster.front()
+        cluster.worker(engine="gated")
+        job = front.submit().json()["job_id"]
+        (pid,) = cluster.started()
+        cluster.worker(engine="gated")  # idle
+        own.kill()
+        away = front.http.get(f"/jobs/{job}")
+        assert (away.status_code, away.headers["retry-after"]) == (503, "5")
+        time.sleep(STALL + 0.5)
+        own.start()
+        time.sleep(2 * STALL)  # by now a sweep would do
+        assert cluster.started() == [pid]
+        cluster.open_gate()
+        assert front.ended(job)["status"] == "completed"
+        assert cluster.record(job)["lost"] == 0
+
+
+def test_a_second_delivery_touches_neither_an_attempt_nor_a_result(cluster: Cluster) -> None:
+    """Two workers at one job: the first one's folder stays, then its stems do."""
+    front = cluster.front()
+    cluster.worker(engine="gated")
+    job = front.submit().json()["job_id"]
+    cluster.started()
+    (work,) = (cluster.data / "jobs" / job).glob("work-*")
+    with psycopg.connect(cluster.url, autocommit=True) as connection:  # as a wrong sweep would
+        connection.execute("update procrastinate_jobs set status = 'todo', worker_id = null")
+    cluster.worker(engine="gated")
+    cluster.started(2)
+    assert work.is_dir()
+    assert len(list((cluster.data / "jobs" / job).glob("work-*"))) == 2
+    cluster.open_gate()
+    assert front.ended(job)["status"] == "completed"
+    wait_for(lambda: os.listdir(cluster.data / "jobs" / job) == ["stems"], what="one result")
+    stems = (cluster.data / "jobs" / job / "stems").stat()
+    with psycopg.connect(cluster.url, autocommit=True) as connection:  # and once more, after it
+        connection.execute(
+            "select procrastinate_defer_jobs_v1(array[row('songs-2', 'separate', 0, null, null,"
+            " jsonb_build_object('song', %s::text), null)::procrastinate_job_to_defer_v1])",
+            (job,),
+        )
+    wait_for(lambda: not cluster.ask("select count(*) from procrastinate_jobs"), what="a look")
+    now = (cluster.data / "jobs" / job / "stems").stat()
+    assert (now.st_ino, now.st_mtime_ns) == (stems.st_ino, stems.st_mtime_ns)
+    assert len(cluster._started()) == 2
+
+
+def test_machines_that_die_do_not_fail_a_song(cluster: Cluster) -> None:
+    """Three of them, one after another; at the fifth it would be given up, and told so."""
+    front = cluster.front()
+    job = front.submit().json()["job_id"]
+    for lost in range(3):
+        worker = cluster.worker(engine="gated")
+        cluster.started(lost + 1)
+        kill(worker)
+        swept_by_hand(cluster)
+    cluster.worker(engine="gated")
+    cluster.open_gate()
+    assert front.ended(job)["status"] == "completed"
+    record = cluster.record(job)
+    assert (record["crashes"], record["lost"]) == (0, 3)
+    kill(cluster.workers[-1])
+    (cluster.steering / "open").unlink()
+    other = front.submit().json()["job_id"]
+    with psycopg.connect(cluster.url, autocommit=True) as connection:
+        text = json.dumps({**cluster.record(other), "lost": 4})
+        connection.execute("update stemwatch_song set record = %s where id = %s", (text, other))
+    cluster.worker(engine="gated")
+    cluster.started(5)
+    kill(cluster.workers[-1])
+    swept_by_hand(cluster)
+    assert "5 machines" in front.ended(other)["error"]
+
+
+def swept_by_hand(cluster: Cluster) -> None:
+    """As a worker would after the stall time, which is short here."""
+
+    async def once() -> int | None:
+        database = Database(cluster.url, "here")
+        await database.open()
+        found = await sweep(database, 0.1, lambda _: None, beating=1.0)
+        await database.close()
+        return found
+
+    wait_for(lambda: asyncio.run(once()), what="a job that is put back")
 
 
 def up(cluster: Cluster) -> float:

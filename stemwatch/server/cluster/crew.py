@@ -201,6 +201,7 @@ class Crew:
         async with self._database.transaction() as connection:
             await put_back(connection, held.job, self._enlisted.id, wait)
         self._held.pop(held.song, None)
+        asyncio.get_running_loop().call_later(wait, self._news.set)
 
     async def _listen(self) -> None:
         """Wake at each new job; where that fails, the queue is looked at all the same."""

@@ -21,7 +21,7 @@ _URL = re.compile(
     r"postgres(?:ql)?://(?:[^@/?#\s:]*(?::[^@/?#\s:]*)?@)?([^@/?#\s]*)(?:/[^@/?#\s]*)?(?:\?[^#\s]*)?"
 )
 _HOST = re.compile(r"(?:[\w.%-]*|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?", re.ASCII)
-PATIENCE = 5.0  # seconds to wait for a connection
+PATIENCE = 3.0  # seconds to wait for a connection
 # A database whose machine has gone says nothing: without these, a call would wait for minutes.
 CONNECTION: dict[str, Any] = {
     "application_name": "stemwatch",
@@ -78,6 +78,8 @@ class Database:
             min_size=1,
             max_size=most,
             timeout=PATIENCE,
+            # Its waits double; after a long outage, the next one would be as long as that was.
+            reconnect_timeout=PATIENCE,
             open=False,
             # A connection that a restart of the database cut off is replaced, not handed out.
             check=psycopg_pool.AsyncConnectionPool.check_connection,

@@ -30,7 +30,7 @@ from stemwatch.server.work.records import Unavailable
 from stemwatch.tasks import supervised
 
 LANES = 8  # calls at once: a slow receiver must not hold up the others
-LEASE = 2 * BUDGET + 10.0  # seconds
+LEASE = BUDGET + 10.0  # seconds
 LOOK = 5.0  # seconds between two looks when nobody tells of something owed
 
 _TAKE = """
@@ -151,6 +151,7 @@ class Teller:
                     " where song = %s and target = %s",
                     (WAITS[calls - 1], song, target_id),
                 )
+            asyncio.get_running_loop().call_later(WAITS[calls - 1], self._wake)
         return True
 
     async def _owed(
@@ -180,14 +181,14 @@ class Teller:
                     (json.dumps(asdict(noted(known, error, time.time()))), target_id),
                 )
 
-    async def _listen(self) -> None:
-        def wake() -> None:
-            for news in self._news:
-                news.set()
+    def _wake(self) -> None:
+        for news in self._news:
+            news.set()
 
+    async def _listen(self) -> None:
         while True:
             try:
-                await self._database.heard(OWED, wake)
+                await self._database.heard(OWED, self._wake)
             except Unavailable:
                 pass
             await asyncio.sleep(1.0)
