@@ -150,7 +150,8 @@ class Crew:
                     if worker is None or not worker.alive:
                         worker = await Worker.start(self._offer.placed)
                     wait = await self._work(worker, held)
-                except OSError as fault:  # the disk or the process table; not the job's fault
+                # The disk, the process table or the database: not the job's fault.
+                except (OSError, Unavailable) as fault:
                     self._report(f"{held.song} waits: {fault}")
                     await asyncio.sleep(pace.pause)
                 await self._settle(held, wait)

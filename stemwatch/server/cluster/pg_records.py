@@ -105,8 +105,8 @@ class PgRecords:
     async def ended_before(self, moment: float) -> list[Record]:
         async with self._database.transaction() as connection:
             cursor = await connection.execute(
-                "select record from stemwatch_song where finished_at < %s and (state <> 'expired'"
-                " or finished_at < %s) order by finished_at limit %s",
+                "select record from stemwatch_song where finished_at < %s and (state = 'completed'"
+                " or finished_at < %s) order by finished_at limit %s",  # the rest has to wait
                 (moment, moment - (time.time() - moment), AT_ONCE),
             )
             return [loads(row[0]) for row in await cursor.fetchall()]
