@@ -5,8 +5,6 @@ from __future__ import annotations
 from hashlib import sha256
 from pathlib import Path
 
-import pytest
-
 from tests.acceptance.harness import KEY, Home
 from tests.acceptance.songs import drop
 from tests.support.cluster import Cluster, kill
@@ -17,7 +15,6 @@ SONGS = 8
 
 
 @needs_postgres
-@pytest.mark.xdist_group("postgres")
 def test_every_song_is_delivered_though_parts_of_the_cluster_die(tmp_path: Path, wire: str) -> None:
     """Nothing about the service is changed but its address; each song is paid for once."""
     cluster_room, home_room = tmp_path / "cluster", tmp_path / "home"

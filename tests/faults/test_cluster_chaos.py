@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from tests.faults.cluster_chaos import Chaos
 from tests.support.postgres import needs_postgres
 
 
 @needs_postgres
-@pytest.mark.xdist_group("postgres")
 def test_kills_lose_no_song_and_make_none_twice(tmp_path: Path) -> None:
     """Workers, front ends and the database die while songs go through."""
     outcome = Chaos(tmp_path, 20, seats=2, seconds=1.5, every=1.2, seed=4).run()

@@ -26,7 +26,7 @@ from tests.support.postgres import PASSWORD, Postgres, needs_postgres
 from tests.support.waiting import wait_for
 from tests.support.webhook_receiver import Receiver
 
-pytestmark = [needs_postgres, pytest.mark.xdist_group("postgres")]
+pytestmark = [needs_postgres, pytest.mark.xdist_group("cluster")]
 
 
 @pytest.fixture(scope="module")

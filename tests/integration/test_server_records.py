@@ -23,7 +23,7 @@ from stemwatch.server.work.record import Record, input_name
 from stemwatch.server.work.records import NotEnough, Records
 from tests.support.postgres import Postgres, needs_postgres
 
-pytestmark = pytest.mark.xdist_group("postgres")  # they share a database server
+pytestmark = pytest.mark.xdist_group("records")  # they share a database server
 
 
 @dataclass

@@ -48,7 +48,6 @@ class Queue:
         self._broken = broken
         self._waiting: list[_Place] = []  # sorted
         self._turns: dict[str, int] = {}  # the last one of each owner
-        self._serving = 0
         self._number = 0
         self._tickets = asyncio.Semaphore(0)  # one for each job that waits
         self._progress: dict[str, float] = {}  # of what is running
@@ -92,7 +91,9 @@ class Queue:
         self._tasks = [supervised(self._seat(), self._broken) for _ in range(self._offer.seats)]
 
     def put(self, record: Record) -> None:
-        mine = turn(self._turns.get(record.owner, 0), self._serving)
+        all_had = max(self._turns.values(), default=0) + 1
+        serving = self._waiting[0].turn if self._waiting else all_had
+        mine = turn(self._turns.get(record.owner, 0), serving)
         self._turns[record.owner] = mine
         self._number += 1
         place = _Place(mine, self._number, record.id, time.monotonic())
@@ -125,7 +126,7 @@ class Queue:
                     await _end(worker)  # gives its memory back to the machine
                     worker = None
                     continue
-                job_id = self._next()
+                job_id = self._waiting.pop(0).job_id
                 self._progress[job_id] = 0.0
                 try:
                     await self._attempts.room()
@@ -145,11 +146,6 @@ class Queue:
                     worker = None
         finally:
             await _end(worker)
-
-    def _next(self) -> str:
-        place = self._waiting.pop(0)
-        self._serving = place.turn
-        return place.job_id
 
     async def _work(self, worker: Worker, job_id: str) -> bool:
         record = await self._records.get(job_id)
