@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import click
 
 from stemwatch import config
+from stemwatch.commands.cluster import queue_url
 from stemwatch.config.api_key import load_key
 from stemwatch.config.paths import absolute, state_dir
 from stemwatch.errors import ConfigFault
@@ -18,7 +19,6 @@ from stemwatch.server import main
 from stemwatch.server.options import DAY, Options
 
 KEY_VARIABLE = "STEMWATCH_SERVE_KEY"
-QUEUE_VARIABLE = "STEMWATCH_QUEUE_URL"
 PORT = 8700
 _LONGEST = 87600.0  # hours, which is ten years: no disk lasts longer
 
@@ -93,29 +93,21 @@ def command(
     secret = None
     if webhook_secret_file is not None:
         secret = _secret(webhook_secret_file, "--webhook-secret-file")
-    queue_url = _queue_url(queue_url_file)
-    if queue_url is not None:
+    url = None
+    if queue_url_file is not None or os.environ.get(queue_url.VARIABLE, "").strip():
+        CLUSTER.require()
+        url = queue_url.required(queue_url_file)
         _check_front_end(data_dir, given)
     return main.run(
         Options(
             data_dir=_data_dir(data_dir),
             key=key,
             webhook_secret=secret,
-            queue_url=queue_url,
-            queue_url_file=queue_url_file,
+            queue_url=url,
+            queue_url_place=queue_url.place_of(queue_url_file),
             **given,
         )
     )
-
-
-def _queue_url(file: str | None) -> str | None:
-    """The cluster's database; None: this server has its own queue."""
-    if file is None and not os.environ.get(QUEUE_VARIABLE, "").strip():
-        return None
-    CLUSTER.require()
-    from stemwatch.server.cluster.database import url_of
-
-    return url_of(file)
 
 
 def _check_front_end(data_dir: str | None, given: dict[str, Any]) -> None:

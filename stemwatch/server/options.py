@@ -37,5 +37,5 @@ class Options:
     queue_url: str | None = field(
         default=None, repr=False
     )  # of the cluster's database: this is a front end of it
-    queue_url_file: str | None = None  # where that was given
+    queue_url_place: str = ""  # where that was given, for messages
     exit_with_stdin: bool = False  # end when standard input ends

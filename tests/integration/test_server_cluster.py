@@ -410,6 +410,7 @@ def test_the_password_is_seen_nowhere(cluster: Cluster) -> None:
         ("{wrong}", 78, "password authentication failed"),
         ("{nowhere}", 78, "does not exist"),
         ("{empty}", 78, "stemwatch queue init"),
+        ("{public}", 78, "chmod 600"),
         (None, 78, "No such file"),
     ],
 )
@@ -419,6 +420,7 @@ def test_bad_starts_say_what_mends_them(
     """One sentence that names the file; the URL is not shown."""
     file = tmp_path / "queue-url"
     if content is not None:
+        file.touch(0o644 if content == "{public}" else 0o600)
         url = postgres.url(f"no-{tmp_path.name}" if content == "{nowhere}" else "postgres")
         content = url if content in ("{nowhere}", "{empty}") else content
         file.write_text(url.replace(PASSWORD, "SECRET") if content == "{wrong}" else content)

@@ -38,6 +38,7 @@ class Cluster:
         self.database = database or f"c{os.getpid()}_{room.name.replace('-', '_')}"
         self.url = postgres.create(self.database)
         self.url_file = room / "queue-url"
+        self.url_file.touch(0o600)
         self.url_file.write_text(f"{self.url}\n")
         self.fronts: list[FrontEnd] = []
         self.workers: list[subprocess.Popen[str]] = []

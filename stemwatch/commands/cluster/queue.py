@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from stemwatch.commands.cluster import queue_url
 from stemwatch.extras import CLUSTER
 
 _URL = click.option("--queue-url-file", metavar="FILE",
@@ -81,7 +82,6 @@ def retry(queue_url_file: str | None, song: str) -> int:
 
 
 def _on(file: str | None, do: Callable[[Any], Any], *, tables: bool = True) -> Any:
-    from stemwatch.server.cluster.database import located, url_of
     from stemwatch.server.cluster.queue_desk import on
 
-    return on(url_of(file), located(file), do, tables=tables)
+    return on(queue_url.required(file), queue_url.place_of(file), do, tables=tables)

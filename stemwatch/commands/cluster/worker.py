@@ -6,6 +6,7 @@ import os
 
 import click
 
+from stemwatch.commands.cluster import queue_url
 from stemwatch.errors import ConfigFault
 from stemwatch.extras import CLUSTER, LOCAL
 from stemwatch.server.options import Options
@@ -54,11 +55,9 @@ def command(
     CLUSTER.require()
     LOCAL.require()
     from stemwatch.server.cluster import working
-    from stemwatch.server.cluster.database import located, url_of
 
-    settings = working.Working(
-        url_of(queue_url_file), located(queue_url_file), name, heartbeat, stall
-    )
+    url, place = queue_url.required(queue_url_file), queue_url.place_of(queue_url_file)
+    settings = working.Working(url, place, name, heartbeat, stall)
     options = Options(
         data_dir=os.path.abspath(data_dir),
         engine=engine,

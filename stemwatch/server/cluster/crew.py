@@ -55,7 +55,7 @@ class Crew:
         self._offer = offer
         self._report = report
         self._broken = broken
-        self._held: dict[str, _Held] = {}
+        self._held: dict[int, _Held] = {}  # by the queue's id: a song may come twice
         self._wanting = asyncio.Semaphore(0)  # one for each seat that is free
         self._taken: asyncio.Queue[_Held] = asyncio.Queue()
         self._news = asyncio.Event()
@@ -66,11 +66,13 @@ class Crew:
 
     def jobs(self) -> list[int]:
         """The queue's ids of what this worker has."""
-        return [one.job for one in self._held.values()]
+        return list(self._held)
 
     def working(self, song: str, folder: str) -> None:
         """Note the work folder of an attempt."""
-        self._held[song].folder = folder
+        for one in self._held.values():
+            if one.song == song:
+                one.folder = folder
 
     def start(self, enlisted: Enlisted, attempts: Attempts) -> None:
         self._enlisted, self._attempts = enlisted, attempts
@@ -123,7 +125,7 @@ class Crew:
                 if taken is None:
                     return None
                 held = _Held(*taken)
-                self._held[held.song] = held
+                self._held[held.job] = held
                 return held
         except Unavailable as fault:
             self._report(f"no job is taken: {fault}")
@@ -193,7 +195,7 @@ class Crew:
                 else:
                     async with self._database.transaction() as connection:
                         await _strike_mine(connection, held.job, self._enlisted.id)
-                    self._held.pop(held.song, None)
+                    self._held.pop(held.job, None)
                 return
             except Unavailable:
                 await asyncio.sleep(SHOW)
@@ -201,7 +203,7 @@ class Crew:
     async def _give_back(self, held: _Held, wait: float = 0.0) -> None:
         async with self._database.transaction() as connection:
             await put_back(connection, held.job, self._enlisted.id, wait)
-        self._held.pop(held.song, None)
+        self._held.pop(held.job, None)
         asyncio.get_running_loop().call_later(wait, self._news.set)
 
     async def _listen(self) -> None:

@@ -1,11 +1,10 @@
-"""The database of a cluster: its URL, out of a file; connections; its faults in our own terms."""
+"""The database of a cluster: connections to it, and its faults in our own terms."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import psycopg
@@ -16,7 +15,6 @@ from stemwatch.codes import Code
 from stemwatch.errors import ConfigFault, StemwatchError
 from stemwatch.server.work.records import Unavailable
 
-VARIABLE = "STEMWATCH_QUEUE_URL"
 _URL = re.compile(
     r"postgres(?:ql)?://(?:[^@/?#\s:]*(?::[^@/?#\s:]*)?@)?([^@/?#\s]*)(?:/[^@/?#\s]*)?(?:\?[^#\s]*)?"
 )
@@ -35,32 +33,7 @@ AWAY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg_pool.PoolTimeo
 Connection = psycopg.AsyncConnection[Any]
 
 
-def read_url(file: str | None, env: Mapping[str, str]) -> str | None:
-    """The URL in the file, else in $STEMWATCH_QUEUE_URL; None: neither is given.
-
-    Raises ConfigFault, which names the file and never shows the URL: it holds a password.
-    """
-    if file is None:
-        url, place = env.get(VARIABLE, "").strip(), f"${VARIABLE}"
-        if not url:
-            return None
-    else:
-        place = f"--queue-url-file: {file}"
-        try:
-            with open(file, encoding="utf-8", errors="replace") as opened:
-                url = opened.read(65_536).strip()
-        except OSError as fault:
-            raise ConfigFault(f"{place}: {fault.strerror}.") from None
-    if not _well_formed(url):
-        raise ConfigFault(
-            f"{place} holds no URL of a PostgreSQL database.",
-            hint="Such as postgresql://stemwatch:PASSWORD@db.lan/stemwatch; signs in the password "
-            "are written as %40 (@), %2F (/) and so on.",
-        )
-    return url
-
-
-def _well_formed(url: str) -> bool:
+def well_formed(url: str) -> bool:
     """Strict: from a password with a stray @ or / in it, libpq's messages would show a part."""
     found = _URL.fullmatch(url)
     return found is not None and all(_HOST.fullmatch(one) for one in found[1].split(","))
@@ -139,23 +112,6 @@ class Database:
         if any(words in str(fault) for words in refused):
             return ConfigFault(sentence, hint="Correct the URL in that place.")
         return StemwatchError(sentence, code=Code.SERVER)
-
-
-def located(file: str | None) -> str:
-    """How messages name the place of the URL."""
-    return f"${VARIABLE}" if file is None else f"--queue-url-file {file}"
-
-
-def url_of(file: str | None) -> str:
-    """As `read_url`, where one is needed; the variable is taken out of the environment."""
-    url = read_url(file, os.environ)
-    os.environ.pop(VARIABLE, None)
-    if url is None:
-        raise ConfigFault(
-            "The cluster's database is not named.",
-            hint=f"Give a file with its URL by --queue-url-file, or set ${VARIABLE}.",
-        )
-    return url
 
 
 async def one(connection: Connection, query: str, *values: Any) -> tuple[Any, ...] | None:

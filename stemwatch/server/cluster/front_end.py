@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from starlette.applications import Starlette
 
 from stemwatch.server.assembly import link_parts, payloads, usable
-from stemwatch.server.cluster.database import Database, located, one
+from stemwatch.server.cluster.database import Database, one
 from stemwatch.server.cluster.pg_board import PgBoard
 from stemwatch.server.cluster.pg_records import PgRecords, orphans
 from stemwatch.server.cluster.pg_webhooks import PgSubscriptions, Teller
@@ -42,7 +42,7 @@ async def application(
 ) -> AsyncIterator[Starlette]:
     """As `assembly.application`; raises ConfigFault or StemwatchError for the database as well."""
     assert options.queue_url is not None
-    database = Database(options.queue_url, located(options.queue_url_file), most=8)
+    database = Database(options.queue_url, options.queue_url_place, most=8)
     await database.open()
     tickets, board = Tickets(database), PgBoard(database)
     await tickets.open()
@@ -51,7 +51,7 @@ async def application(
         service, teller, records = _service(
             options, files, database, tickets, board, report, broken
         )
-    await same_folder(database, files, located(options.queue_url_file))
+    await same_folder(database, files, options.queue_url_place)
     teller.start()
     tasks = [
         supervised(board.watch(), broken),

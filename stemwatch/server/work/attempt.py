@@ -78,18 +78,20 @@ class Attempts:
             raise TaskFailed("rejected", why)
         work = await asyncio.to_thread(self.files.work_folder, record, unused=self.unused)
         self.working(record.id, work)
-        result = await worker.call(
-            {
-                "task": "separate",
-                "source": self.files.input_path(record),
-                "out_dir": work,
-                "stems": record.stems,
-                "format": record.format,
-                "name": record.name,
-            },
-            silence=self.pace.silence,
-            progress=progress,
-        )
+        task = {
+            "task": "separate",
+            "source": self.files.input_path(record),
+            "out_dir": work,
+            "stems": record.stems,
+            "format": record.format,
+            "name": record.name,
+        }
+        try:
+            result = await worker.call(task, silence=self.pace.silence, progress=progress)
+        except (WorkerDied, TaskFailed):
+            # In a cluster another attempt may have ended the job: then nobody else would do it.
+            await asyncio.to_thread(self.files.forget_work, work)
+            raise
         if record.only is not None:
             files = {stem: one for stem, one in result["files"].items() if stem == record.only}
             if not files:

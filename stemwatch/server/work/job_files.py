@@ -45,12 +45,17 @@ class Files:
         shutil.rmtree(self._incoming, ignore_errors=True)
 
     def forget_instances(self, age: float) -> None:
-        """Remove parts of the incoming in which nothing was written for `age` seconds."""
+        """Remove parts of the incoming in which nothing was written for `age` seconds.
+
+        Ours is shown to be in use, to the others who do the same.
+        """
+        os.makedirs(self._incoming, exist_ok=True)
+        os.utime(self._incoming)
         parts = os.path.dirname(self._incoming)
         for name in os.listdir(parts):
             part = os.path.join(parts, name)
-            written = (_changed(os.path.join(part, one)) for one in _names(part))
-            if part != self._incoming and max(written, default=_changed(part)) < time.time() - age:
+            written = [_changed(os.path.join(part, one)) for one in _names(part)]
+            if part != self._incoming and max([*written, _changed(part)]) < time.time() - age:
                 shutil.rmtree(part, ignore_errors=True)
 
     def folder(self, job_id: str) -> str:
@@ -73,7 +78,7 @@ class Files:
         """A new job id and its empty directory among the incoming."""
         job_id = f"job_{secrets.token_hex(12)}"
         folder = self.incoming(job_id)
-        os.mkdir(folder)
+        os.makedirs(folder)  # with our part of the incoming, should somebody have tidied it away
         return job_id, folder
 
     def discard(self, job_id: str) -> None:
@@ -142,6 +147,9 @@ class Files:
         except FileNotFoundError:
             return None
 
+    def forget_work(self, work: str) -> None:
+        shutil.rmtree(work, ignore_errors=True)
+
     def forget_input(self, record: Record) -> None:
         try:
             os.unlink(self.input_path(record))
@@ -157,6 +165,7 @@ class Files:
 
     def set_aside(self, job_id: str) -> None:
         """Move a whole job away, so that a kill leaves no half of one; then `discard` it."""
+        os.makedirs(self._incoming, exist_ok=True)
         try:
             os.rename(self.folder(job_id), self.incoming(job_id))
         except FileNotFoundError:
