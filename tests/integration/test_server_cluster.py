@@ -160,19 +160,30 @@ def test_two_sweepers_take_a_job_from_nobody_who_runs_it(cluster: Cluster) -> No
 
 
 def test_a_long_outage_makes_nobody_look_gone(tmp_path: Path) -> None:
-    """The database is away for longer than the stall time; an idle worker sweeps nothing then."""
+    """The database is away for longer than the stall time; an idle worker is back first.
+
+    The one that works finds its way back later: it must not have lost its song meanwhile.
+    """
     with Postgres() as own, Cluster(tmp_path, own) as cluster:
         front = cluster.front()
-        cluster.worker(engine="gated")
+        busy = cluster.worker(engine="gated")
         job = front.submit().json()["job_id"]
         (pid,) = cluster.started()
         cluster.worker(engine="gated")  # idle
+        busy.send_signal(signal.SIGSTOP)
         own.kill()
+        began = time.monotonic()
         away = front.http.get(f"/jobs/{job}")
         assert (away.status_code, away.headers["retry-after"]) == (503, "5")
-        time.sleep(STALL + 0.5)
+        assert time.monotonic() - began > STALL  # the answer has taken so long
         own.start()
-        time.sleep(2 * STALL)  # by now a sweep would do
+        beaten = (
+            "select count(*) from procrastinate_workers"
+            " where last_heartbeat > pg_postmaster_start_time() + make_interval(secs => %s)"
+        )
+        wait_for(lambda: cluster.ask(beaten, 1.0) == 1, what="the idle worker's heartbeats")
+        busy.send_signal(signal.SIGCONT)
+        wait_for(lambda: cluster.ask(beaten, 2.5 * STALL) == 2, what="the time that sweeps begin")
         assert cluster.started() == [pid]
         cluster.open_gate()
         assert front.ended(job)["status"] == "completed"
