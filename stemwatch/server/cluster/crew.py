@@ -111,8 +111,8 @@ class Crew:
 
     async def _waited(self, free: Coroutine[Any, Any, object]) -> bool:
         """Wait for a free seat; False where the worker stops first."""
-        waiting = asyncio.ensure_future(free)
-        stopping = asyncio.ensure_future(self._stopping.wait())
+        waiting = supervised(free, self._broken)
+        stopping = supervised(self._stopping.wait(), self._broken)
         await asyncio.wait((waiting, stopping), return_when=asyncio.FIRST_COMPLETED)
         for future in (waiting, stopping):
             future.cancel()
