@@ -21,6 +21,11 @@ _COMMANDS = {
     "status": "what waits, runs, is paused or in quarantine, and what was spent",
     "history": "what was delivered, when, where to, and at what cost",
     "retry": "bring files back from quarantine, without paying twice",
+    "discard": "end songs in quarantine: their files go to the archive, or are deleted",
+    "again": "have a delivered song separated anew, which is paid anew",
+    "pause": "submit nothing new, until `resume` or a time",
+    "resume": "end the pause",
+    "first": "submit this waiting song next",
     "estimate": "minutes and cost, before spending anything",
     "check": "find every fault at once: configuration, folders, key, API, clock",
     "config": "what is in force, and where each key comes from",
@@ -31,7 +36,11 @@ _COMMANDS = {
     "models": "the neural engines' weights: which are here, fetch one, import one",
     "completion": "the script for your shell: bash, zsh or fish",
 }
-_ROOMS = {"worker": "cluster.worker", "queue": "cluster.queue"}  # those that don't lie flat
+# Commands that are in a room of their own.
+_ROOMS = {
+    **dict.fromkeys(("pause", "resume", "first", "discard", "again"), "control."),
+    **dict.fromkeys(("worker", "queue"), "cluster."),
+}
 
 
 class _Commands(click.Group):
@@ -43,7 +52,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
         if name not in _COMMANDS:
             return None
-        command = import_module(f"stemwatch.commands.{_ROOMS.get(name, name)}").command
+        command = import_module(f"stemwatch.commands.{_ROOMS.get(name, '')}{name}").command
         assert isinstance(command, click.Command)
         return command
 

@@ -45,6 +45,7 @@ class Rule:
     on_trust: bool = False  # a probe or time ends it, and only the next submission proves the end
     passes: bool = False  # it ends without a person: the service still counts as ready
     awaited: bool = False  # `run --once` and `split` wait for some of its tries before they end
+    ordered: bool = False  # a person or the clock begins and ends it: nothing is tried
     # -- for a RetryLater: counted tries of one song before it goes to quarantine; `inf`: never
     tries: float = 5
     # -- for both
@@ -83,6 +84,8 @@ class Code(StrEnum):
         return code
 
     # Pauses. Paid jobs are polled and fetched wherever that can work.
+    ON_HOLD = "on_hold", _pause(SUBMIT, ordered=True, passes=True)  # by `stemwatch pause`
+    OFF_HOURS = "off_hours", _pause(SUBMIT, ordered=True, one_inbox=True, passes=True)
     SERVER = (
         "server",
         _pause(SUBMIT, CONFIRM, POLL, again=Again.OUTAGE, proven=True, passes=True, awaited=True),

@@ -13,7 +13,7 @@ from os import stat_result
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from stemwatch.codes import rule_of
+from stemwatch.codes import Code, rule_of
 
 # The stems that each number of stems gives, in the order of the API's documentation.
 STEMS: Mapping[int, tuple[str, ...]] = MappingProxyType(
@@ -111,13 +111,13 @@ class Options:
     mixes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def content_key(sha256: str, options: Options, *, local: bool) -> str:
+def content_key(content: str, options: Options, *, local: bool) -> str:
     """The key of what is paid for once: content, options of the API, and place of separation.
 
-    `local` is part of it because a preview made on this machine must not be reused as paid stems.
-    Mixes are not, since they are made from the stems for free.
+    `content` is a Job's. `local` is part of it because a preview made on this machine must not be
+    reused as paid stems. Mixes are not, since they are made from the stems for free.
     """
-    return f"{sha256}:{options.stems}:{options.format}:{'local' if local else 'api'}"
+    return f"{content}:{options.stems}:{options.format}:{'local' if local else 'api'}"
 
 
 @dataclass(frozen=True)
@@ -152,20 +152,31 @@ class Job:
     bpm: float | None = None
     key: str | None = None  # as the API gave it, such as "C# minor"
     credits: float | None = None  # seconds of audio that the API says it charged
+    uploaded_codec: str | None = None  # of what the last submission sent: `flac` of a WAV, and
+    uploaded_bytes: int | None = None  # its size
     submitted_at: float | None = None
     completed_at: float | None = None
     delivered_to: str | None = None  # the song's folder in the outbox: absolute
     filed_to: str | None = None  # where the original went (archive or quarantine); None: not moved
     not_before: float = 0.0  # Unix seconds; not claimed earlier
+    first_at: float | None = None  # Unix seconds: when `first` put it before all that wait
     attempts: int = 0
     code: str | None = None  # why it waits or is quarantined
     message: str | None = None
     hint: str | None = None
     http_status: int | None = None
     request_id: str | None = None
+    anew: bool = False  # `stemwatch again`: paid anew, whatever stems there are already
+    song_tags: Mapping[str, str] | None = None  # for its name: see `patterns`; None: not read
     unfiled: Unfiled | None = None  # why the original can't be moved; it is tried again
     created_at: float = 0.0
     updated_at: float = 0.0
+    audio_sha256: str | None = None  # of the sound alone, where that can be told from tags
+
+    @property
+    def content(self) -> str:
+        """What its separation belongs to: the sound, or all bytes where that is unknown."""
+        return self.audio_sha256 or self.sha256
 
     @property
     def name(self) -> str:
@@ -198,3 +209,23 @@ def resume_state(job: Job) -> JobState:
     if job.remote_id is None or (job.code is not None and rule_of(job.code).anew):
         return JobState.QUEUED
     return JobState.SEPARATED if job.completed_at is not None else JobState.SEPARATING
+
+
+def resumed_fields(job: Job) -> dict[str, object]:
+    """The fields that a retry resets, with their values.
+
+    The idempotency key stays only for an unconfirmed submission, which it repeats.
+    """
+    unconfirmed = job.code == Code.SUBMISSION_UNCONFIRMED
+    anew = resume_state(job) is JobState.QUEUED
+    fields: dict[str, object] = {"filed_to": None, "attempts": 0, "not_before": 0.0, **CLEARED}
+    if anew:
+        fields |= {"remote_id": None, "request_id": None, "completed_at": None}
+        fields["idempotency_key"] = job.idempotency_key if unconfirmed else None
+    return fields
+
+
+def may_be_paid(job: Job) -> bool:
+    """Whether money is in this job, or may be: what this machine separated cost nothing."""
+    submitted = job.remote_id is not None or job.code == Code.SUBMISSION_UNCONFIRMED
+    return submitted and not job.content_key.endswith(":local")

@@ -8,6 +8,9 @@ from stemwatch.codes import Code
 from stemwatch.errors import Reject
 
 LEAST = 1.0  # seconds: a shorter file has nothing to separate, at any place
+LARGEST_PREPARED = 4 << 30  # bytes of a file that is sent as FLAC: what a WAV can have
+# What mends a lossless song that is too large, where originals are sent.
+UNPREPARED = "Set `prepare.upload: auto` in the configuration, and it goes as FLAC."
 _ROUNDING = 1.0  # seconds by which a header's length may be wrong
 
 
@@ -41,13 +44,23 @@ class Limits:
             )
         return None
 
-    def of_file(self, size: int) -> Reject | None:
-        """Why a file of so many bytes can't be separated; None: it can."""
+    @property
+    def largest_read(self) -> int:
+        """Bytes of the largest file that is worth reading: its FLAC may be one of `largest`."""
+        return max(self.largest, LARGEST_PREPARED)
+
+    def of_file(self, size: int, *, unprepared: bool = False) -> Reject | None:
+        """Why a file of so many bytes can't be separated as it is; None: it can.
+
+        `unprepared`: its FLAC may be small enough, but may not be sent instead.
+        """
         if size <= self.largest:
             return None
         return Reject(
             f"it has {size / 2**20:.1f} MB; files of up to {self.largest / 2**20:.0f} MB are "
             "taken.",
             code=Code.TOO_LARGE,
-            hint="Convert it to FLAC or M4A, or cut it into parts.",
+            hint=f"{UNPREPARED} Or cut it into parts."
+            if unprepared
+            else "Convert it to FLAC or M4A, or cut it into parts.",
         )

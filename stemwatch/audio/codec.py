@@ -14,6 +14,7 @@ import numpy as np
 from av.audio.frame import AudioFrame
 
 from stemwatch.audio.arrays import stereo
+from stemwatch.audio.containers.wav_chunks import plain_header
 from stemwatch.audio.frames import Source
 from stemwatch.audio.gapless import mend_padding
 
@@ -32,6 +33,17 @@ _ENCODINGS: dict[str, tuple[str, dict[int, tuple[str, str]]]] = {
     ),
     "flac": ("flac", {16: ("flac", "s16"), 24: ("flac", "s32")}),
     "mp3": ("mp3", {0: ("libmp3lame", "fltp")}),
+}
+# What FLAC's channels mean, by their number (RFC 9639, 9.1.3).
+_LAYOUTS = {
+    1: "mono",
+    2: "stereo",
+    3: "3.0",
+    4: "quad",
+    5: "5.0",
+    6: "5.1",
+    7: "6.1",
+    8: "7.1",
 }
 # rf64=auto: an hour fits a classic WAV, 6.7 hours don't, and a wrapped 32-bit size loses the rest.
 # write_xing keeps encoder delay and padding, so that the decoded length is the encoded one.
@@ -96,7 +108,7 @@ class Encoder:
         self, path: str, format: str, *, rate: int = 44_100, channels: int = 2, depth: int = 16
     ) -> None:
         container, codecs = _ENCODINGS[format]
-        self._path, self._mp3 = os.path.abspath(path), format == "mp3"
+        self._path, self._format, self._mp3 = os.path.abspath(path), format, format == "mp3"
         self.depth = 0 if self._mp3 else depth
         codec, self._sample_format = codecs[self.depth]
         self.rate, self.channels = rate, channels
@@ -118,6 +130,9 @@ class Encoder:
             self._container.close()
         if kind is None and self._mp3:
             mend_padding(self._path, self._position)
+        elif kind is None and self._format == "wav":
+            with open(self._path, "r+b") as file:
+                plain_header(file)
 
     def write(self, block: np.ndarray) -> None:
         """Append float samples, shape (n, channels), full scale 1.0."""
@@ -150,4 +165,4 @@ def _add_stream(container: Any, codec: str, rate: int, layout: str, sample_forma
 
 
 def _layout(channels: int) -> str:
-    return {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}.get(channels, f"{channels}C")
+    return _LAYOUTS.get(channels, f"{channels}C")

@@ -9,7 +9,7 @@ from stemwatch.audio.containers.ogg_pages import LONGEST_PAGE, ending
 
 
 def missing_share(path: str) -> float:
-    """How much of a WAV's, W64's or AIFF's samples is missing, 0.0 to 1.0; of others 0.0.
+    """How much of a WAV's, W64's, AIFF's or CAF's samples is missing, 0.0 to 1.0; of others 0.0.
 
     FFmpeg shortens their declared duration without a word.
     """

@@ -13,11 +13,15 @@ import av
 from av.audio.frame import AudioFrame
 from av.stream import Disposition
 
+from stemwatch.audio.containers.told_kind import told_kind
 from stemwatch.codes import Code
 from stemwatch.errors import Reject
 
 # Playlists (hls, concat, dash) would fetch whatever URL or file a dropped "song" names.
-CONTAINERS = "aac,aiff,flac,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,ogg,w64,wav"
+CONTAINERS = (
+    "aac,ac3,aiff,amr,ape,asf,au,caf,dts,eac3,flac,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,ogg,"
+    "tta,w64,wav,wv"
+)
 _OPTIONS = {
     "protocol_whitelist": "file",
     "format_whitelist": CONTAINERS,
@@ -40,8 +44,8 @@ _KEEP_TAG_BYTES: dict[str, Any] = (
     {"metadata_errors": "surrogateescape"} if int(av.__version__.partition(".")[0]) < 19 else {}
 )
 
-# Told what a file is, FFmpeg neither tries every format on it nor looks for DTS inside a WAV: that
-# is two thirds of a short stem's verification.
+# Told that it is a WAV of samples, FFmpeg does not look for DTS in it: two thirds of a short one's
+# verification.
 _TOLD = {"probesize": "2048"}  # bytes
 
 av.logging.set_level(None)  # FFmpeg's remarks on damaged files go nowhere; errors are raised
@@ -136,7 +140,8 @@ def _printable(text: str) -> str:
 
 
 def _open(path: str, kind: str | None) -> Any:
-    options = _OPTIONS | _TOLD if kind else _OPTIONS
+    kind = kind or told_kind(path)
+    options = _OPTIONS | _TOLD if kind == "wav" else _OPTIONS
     try:
         return av.open(path, format=kind, options=options, **_KEEP_TAG_BYTES)
     except (FileNotFoundError, PermissionError):
@@ -146,7 +151,7 @@ def _open(path: str, kind: str | None) -> Any:
             f"{os.path.basename(path)!r} is not audio that can be opened "
             f"({getattr(fault, 'strerror', None) or fault}).",
             code=Code.NOT_AUDIO,
-            hint="Drop a whole MP3, WAV, FLAC, M4A, OGG or WEBM file.",
+            hint="Drop a whole song; docs/configuration.md names the kinds (`watch.extensions`).",
         ) from fault
 
 
@@ -157,7 +162,9 @@ def _audio_stream(container: Any) -> Any:
             code=Code.NO_AUDIO_STREAM,
             hint="Drop a file that has sound, not only pictures.",
         )
-    stream = container.streams.audio[0]
+    # A film's first track may be a commentary: the one that players begin with is marked.
+    tracks = container.streams.audio
+    stream = next((one for one in tracks if one.disposition & Disposition.default), tracks[0])
     if stream.codec_context is None:
         raise _unusable(container.name, "its codec is unknown")
     if protection := _PROTECTION.get(stream.codec_context.codec_tag):

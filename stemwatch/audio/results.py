@@ -1,4 +1,4 @@
-"""What the helper answers: plain values, importable without PyAV."""
+"""What the helper is asked and answers: plain values, importable without PyAV."""
 
 from __future__ import annotations
 
@@ -27,3 +27,24 @@ class MixResult:
 
     gain_db: float
     peak: float
+
+
+@dataclass(frozen=True, slots=True)
+class StemTag:
+    """What a stem's tags say of itself: its `title` is "<file's name> (<Stem>)"."""
+
+    title: str
+    stem: str = ""  # as people read it: Vocals
+    number: int = 0  # its place among the song's stems and mixes, from 1; 0: not told
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A file that was made for an upload. `exact`: it decodes to the source's very samples."""
+
+    codec: str
+    bytes: int
+    exact: bool
+    duration_seconds: float
+    sample_rate: int
+    channels: int

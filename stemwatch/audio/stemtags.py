@@ -9,42 +9,96 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import mutagen.apev2
 import mutagen.flac
 import mutagen.id3
 import mutagen.mp3
 import mutagen.wave
 
+from stemwatch.audio.containers.wav_chunks import pad_samples, write_info
+from stemwatch.audio.results import StemTag
+from stemwatch.audio.soundhash.chunk_sound import void_tags
 from stemwatch.audio.tagging.song_tags import ID3_FRAMES, Cover, SourceTags
-from stemwatch.audio.tags import raise_disk_fault, words
+from stemwatch.audio.tags import raise_disk_fault, read_tags, words
 from stemwatch.musical_keys import own_key
 
 _flac: Any = mutagen.flac  # half of mutagen is typed
+_apev2: Any = mutagen.apev2
 _frames: Any = mutagen.id3.Frames
 _TEMPO = re.compile(r"\s*(\d{1,3}(?:[.,]\d+)?)\s*(?:bpm)?\s*", re.IGNORECASE)
-_AUDIO: Any = {"wav": mutagen.wave.WAVE, "mp3": mutagen.mp3.MP3}
+_STEMS = "(Stems)"  # behind the album's name: a library shows them as one of their own
+_ROUNDED = 0.5  # BPM
+_AUDIO: Any = {"wav": mutagen.wave.WAVE, "mp3": mutagen.mp3.MP3, "flac": _flac.FLAC}
 
 
 def write_tags(
-    path: str, format: str, tags: SourceTags, *, title: str, bpm: float | None, key: str | None
+    path: str,
+    format: str,
+    tags: SourceTags,
+    own: StemTag,
+    *,
+    bpm: float | None,
+    key: str | None,
+    whole: bool = False,
+    afresh: bool = False,
 ) -> str | None:
     """Write `tags` into a stem (wav, flac, mp3) in place; its audio stays as it is, bit for bit.
 
-    `title` is "<file's name> (<Stem>)"; the song's own title takes the name's place. `bpm` and
-    `key` (musical, at most 3 characters, such as `C#m`) are the detected ones and yield to the
-    song's own. Returns None, or a note saying what was left out. Raises OSError only.
+    What they say of the song stays, what they say of the file becomes the stem's: title, album,
+    number, grouping. `bpm` and `key` (musical, at most 3 characters, such as `C#m`) are those that
+    were detected, and yield to the song's own; `whole`: the tempo is rounded, for programs that cut
+    it off. `afresh`: what tags it has are removed first. Returns None, or a note saying what was
+    left out. Raises OSError only.
     """
     text = {name: values for name, values in tags.text.items() if values}
-    text["title"] = (_title(text.get("title", ("",))[0], title),)
-    for name, value in (("bpm", _tempo(text) or _written(bpm)), ("key", _key(text) or key)):
+    text |= _of_stem(text, own)
+    tempo = _tempo(text, bpm)
+    beats = tempo if tempo is None or not whole else float(round(tempo))
+    for name, value in (("bpm", _written(beats)), ("key", _key(text) or key)):
         text.pop(name, None)
         if value:
             text[name] = (value,)
+    if afresh and (unremoved := _forget(path, format)):
+        return f"The tags of an earlier delivery stay ({unremoved})."
     left_out = _try(path, format, text, tags.cover)
     if left_out and tags.cover:  # such as one of over 16 MB, which a FLAC can't hold
         cover, left_out = left_out, _try(path, format, text, None)
         if not left_out:
             return f"The cover was left out ({cover})."
     return f"No tags were written ({left_out})." if left_out else None
+
+
+def _of_stem(text: Mapping[str, tuple[str, ...]], own: StemTag) -> dict[str, tuple[str, ...]]:
+    """The fields in which a stem differs from its song, so that a library keeps the two apart."""
+    made: dict[str, tuple[str, ...]] = {"title": (_title(text.get("title", ("",))[0], own.title),)}
+    if own.stem:
+        made["grouping"] = (own.stem, *text.get("grouping", ()))
+    if own.number:
+        made["tracknumber"] = (str(own.number),)
+    if album := text.get("album"):
+        made["album"] = tuple(
+            name if name.endswith(_STEMS) else f"{name} {_STEMS}" for name in album
+        )
+    return made
+
+
+def _forget(path: str, format: str) -> str | None:
+    """Remove all tags; why that can't be done."""
+    try:
+        if format == "wav":
+            void_tags(path)
+        elif format == "mp3":
+            _apev2.delete(path)
+        file = _AUDIO[format](path)
+        if format == "flac":
+            file.clear_pictures()
+        file.delete()
+    except OSError:
+        raise
+    except Exception as fault:
+        raise_disk_fault(fault)
+        return words(fault)
+    return None
 
 
 def _try(
@@ -54,8 +108,13 @@ def _try(
     try:
         if format == "flac":
             _write_flac(path, text, cover)
+        elif format == "wav":
+            _write_wav(path, text, cover)
         else:
             _write_id3(_AUDIO[format](path), text, cover)
+        # Tags behind odd samples, or in a file that only seems to be what it is named, are lost.
+        if read_tags(path).text.get("title") != text["title"]:
+            return "they can't be read back"
     except OSError:
         raise
     except Exception as fault:  # paid for already: whatever it is, it costs the tags only
@@ -74,11 +133,17 @@ def _title(own: str, given: str) -> str:
     return given
 
 
-def _tempo(text: Mapping[str, tuple[str, ...]]) -> str | None:
-    """The song's own tempo, where it is a sensible number."""
+def _tempo(text: Mapping[str, tuple[str, ...]], detected: float | None) -> float | None:
+    """The song's own tempo, where it is a sensible number, else the detected one.
+
+    A whole number may be a rounded one: the detected fraction is nearer to what it was.
+    """
     found = _TEMPO.fullmatch(text.get("bpm", ("",))[0])
     beats = float(found[1].replace(",", ".")) if found else 0.0
-    return _written(beats) if 1 <= beats < 1000 else None
+    if not 1 <= beats < 1000:
+        return detected
+    rounded = beats.is_integer() and detected is not None and abs(beats - detected) <= _ROUNDED
+    return detected if rounded else beats
 
 
 def _written(beats: float | None) -> str | None:
@@ -105,14 +170,22 @@ def _write_flac(path: str, text: Mapping[str, tuple[str, ...]], cover: Cover | N
     flac.save()
 
 
+def _write_wav(path: str, text: Mapping[str, tuple[str, ...]], cover: Cover | None) -> None:
+    """As ID3, and once more as LIST INFO, for readers that know nothing else."""
+    with open(path, "r+b") as file:
+        pad_samples(file)
+    _write_id3(_AUDIO["wav"](path), text, cover)
+    with open(path, "r+b") as file:
+        write_info(file, text)
+
+
 def _write_id3(audio: Any, text: Mapping[str, tuple[str, ...]], cover: Cover | None) -> None:
     if audio.tags is None:
         audio.add_tags()
     for name, values in text.items():
         frame = ID3_FRAMES[name]
-        # TBPM holds whole numbers.
-        own = [str(round(float(values[0])))] if name == "bpm" else list(values)
-        audio.tags.setall(frame, [_frames[frame](encoding=3, text=own)])
+        named = {"lang": "XXX", "desc": ""} if name == "comment" else {}
+        audio.tags.setall(frame, [_frames[frame](encoding=3, text=list(values), **named)])
     if cover is not None:
         picture = _frames["APIC"](encoding=3, mime=cover.mime, type=3, desc="", data=cover.data)
         audio.tags.setall("APIC", [picture])

@@ -121,6 +121,9 @@ def _sums(totals: Totals, settings: Settings, left: Allowance) -> list[str]:
         f"{totals.seconds / 60:.2f} minutes of audio in all.",
         f"To pay: {minutes:.2f} minutes, {price} (at {each} a minute).",
     ]
+    if totals.upload:
+        flacs = f"; {counted(totals.as_flac, 'file')} as FLAC" if totals.as_flac else ""
+        lines.append(f"To upload: about {text.size(totals.upload)}{flacs} (prepare.upload).")
     if left.minutes is not None:
         until = "" if left.until is None else f" until {text.when(left.until, time.time())}"
         over = ": what is more waits in the inbox" if minutes > left.minutes else ""

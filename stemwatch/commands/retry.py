@@ -11,6 +11,7 @@ import click
 
 from stemwatch.codes import Code
 from stemwatch.commands.common import config_option, settings_or_defaults
+from stemwatch.commands.control.picking import FAILED, USAGE, agreed, pick
 from stemwatch.config import Settings
 from stemwatch.errors import StemwatchError
 from stemwatch.job import Job
@@ -18,12 +19,10 @@ from stemwatch.journal.journal import Journal
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
 from stemwatch.operations import retrying
-from stemwatch.operations.forgetting import forget_lost
-from stemwatch.operations.retrying import Vanished, bring_back, chosen, forget, nearest
+from stemwatch.operations.ended.forgetting import forget, forget_lost
+from stemwatch.operations.retrying import Vanished, bring_back
 from stemwatch.operations.status import listed, quarantined, service
 from stemwatch.ui import status_lists, text
-
-_FAILED, _USAGE = 1, 2
 
 
 @click.command("retry")
@@ -64,7 +63,7 @@ async def _retry(
             return 0
         if not names and not everything:
             return _list(jobs)
-        picked, fault = await _pick(reading, jobs, names)
+        picked, fault = await pick(reading, jobs, names)
     finally:
         reading.close()
     if fault:
@@ -81,15 +80,21 @@ async def _retry(
 async def _bring_back(
     journal: Journal, picked: Sequence[Job], settings: Settings, *, yes: bool
 ) -> int:
-    agreed = _agreed(picked, yes=yes)
-    if agreed is None:
-        return _USAGE
+    going = agreed(
+        picked,
+        _charged_again,
+        question="Submit it again?",
+        nothing="Nothing was retried.",
+        yes=yes,
+    )
+    if going is None:
+        return USAGE
     running, _ = service(settings.state_dir)
-    results = [await _one(journal, job, settings, running=running) for job in agreed]
-    theirs = [done for job, done in zip(agreed, results, strict=True) if job.origin != "split"]
+    results = [await _one(journal, job, settings, running=running) for job in going]
+    theirs = [done for job, done in zip(going, results, strict=True) if job.origin != "split"]
     if any(theirs) and not running:
         text.say("The service is not running: they go on when `stemwatch run` is started.")
-    return 0 if all(results) else _FAILED
+    return 0 if all(results) else FAILED
 
 
 async def _forget(
@@ -109,7 +114,7 @@ async def _forget(
         told = "struck from the list." if path is None else f"kept, its file is there: {path}"
         text.say(f"{job.id} {job.name}: {told}")
     text.say(f"Struck: {struck}, kept: {kept + unsure}.")
-    return _FAILED if unsure or (named and kept) else 0
+    return FAILED if unsure or (named and kept) else 0
 
 
 def _list(jobs: Sequence[Job]) -> int:
@@ -121,58 +126,13 @@ def _list(jobs: Sequence[Job]) -> int:
     return 0
 
 
-async def _pick(
-    journal: ReadOnlyJournal, jobs: Sequence[Job], names: Sequence[str]
-) -> tuple[list[Job], int]:
-    """The jobs that `names` mean, in order, and the exit code: 0, or that of a bad name."""
-    if not names:
-        return list(jobs), 0
-    picked: dict[int, Job] = {}
-    fault = 0
-    for name in names:
-        found = chosen(jobs, name, os.getcwd())
-        if len(found) == 1:
-            picked[found[0].id] = found[0]
-        elif found:
-            fault = _USAGE
-            text.say(f"{name} means several; name one by its id:", err=True)
-            for job in found:
-                text.say(f"  {job.id}  {job.filed_to or job.path}", err=True)
-        else:
-            fault = fault or _FAILED
-            text.say(await _unknown(journal, jobs, name), err=True)
-    return list(picked.values()), fault
-
-
-async def _unknown(journal: ReadOnlyJournal, jobs: Sequence[Job], name: str) -> str:
-    if name.isdecimal() and len(name) < 18 and (job := await journal.get(int(name))) is not None:
-        return f"Job {name} ({job.name}) is {job.state}, not in quarantine."
-    near = nearest(jobs, name)
-    hint = f"Did you mean {', '.join(near)}?" if near else "`stemwatch retry` lists what there is."
-    return f"{name} is not in quarantine. {hint}"
-
-
-def _agreed(jobs: Sequence[Job], *, yes: bool) -> list[Job] | None:
-    """The jobs that may be retried; None: a person has to decide, and can't be asked here."""
-    doubtful = [job for job in jobs if job.code == Code.SUBMISSION_UNCONFIRMED]
-    if not doubtful or yes:
-        return list(jobs)
-    if not text.can_ask():
-        for job in doubtful:
-            text.say(
-                f"{job.id} {job.name} may have been charged already, and would be charged again: "
-                "look in your StemSplit dashboard, then add --yes.",
-                err=True,
-            )
-        text.say("Nothing was retried.", err=True)
+def _charged_again(job: Job) -> str | None:
+    if job.code != Code.SUBMISSION_UNCONFIRMED:
         return None
-    refused = {job.id for job in doubtful if not _confirmed(job)}
-    return [job for job in jobs if job.id not in refused]
-
-
-def _confirmed(job: Job) -> bool:
-    text.say(f"{job.id} {job.name}: {job.message}")
-    return click.confirm("It may be charged again. Submit it again?")
+    return (
+        "it may have been charged already, and would be charged again: look in your StemSplit "
+        "dashboard first. `--yes` submits it again."
+    )
 
 
 async def _one(journal: Journal, job: Job, settings: Settings, *, running: bool) -> bool:

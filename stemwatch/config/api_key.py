@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import shlex
 import stat
@@ -77,12 +78,18 @@ def read_secret(path: str, named: str, *, private: bool = True) -> str:
                 raise ConfigFault(f"{named}{path} is not a regular file.")
             if private:
                 _refuse_public(path, mode, named)
-            return os.read(descriptor, _MAX_BYTES).decode("utf-8", "replace")
+            raw = os.read(descriptor, _MAX_BYTES)
         finally:
             os.close(descriptor)
     except OSError as error:
         who = f"uid {os.geteuid()}, gid {os.getegid()}"
         raise ConfigFault(f"{named}{path} can't be read by {who}: {error.strerror}.") from None
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ConfigFault(
+            f"{named}{path} is written in UTF-16.",
+            hint="Save it again as UTF-8: in Notepad by `Save as`, Encoding.",
+        )
+    return raw.decode("utf-8-sig", "replace")  # Notepad puts a mark before the first word
 
 
 def _refuse_public(path: str, mode: int, named: str) -> None:

@@ -11,8 +11,12 @@ from stemwatch.config.settings import Inbox, Settings
 # Sections of which every key takes effect at once, and single keys of the others.
 LIVE = (
     "separation",
+    "tags",
     "presets",
+    "outbox",
+    "prepare",
     "budget",
+    "schedule",
     "log",
     "watch.extensions",
     "watch.ignore",
@@ -23,7 +27,7 @@ LIVE = (
     "api.poll_interval",
     "api.job_deadline",
 )
-_LIVE_OF_AN_INBOX = ("separation", "presets", "budget")
+_LIVE_OF_AN_INBOX = ("separation", "presets", "budget", "outbox", "schedule")
 
 
 def merged(old: Settings, new: Settings) -> tuple[Settings, list[str], list[str]]:

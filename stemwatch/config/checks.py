@@ -13,9 +13,9 @@ from urllib.parse import SplitResult, urlsplit
 
 from stemwatch.config.document import Fault
 from stemwatch.config.faults import show
+from stemwatch.song_kinds import ALL
 
 Check = Callable[[Any], Any]
-EXTENSIONS = ("mp3", "wav", "flac", "m4a", "ogg", "webm")
 _LAN_SUFFIXES = (".localhost", ".local", ".lan", ".home", ".internal", ".home.arpa")
 
 
@@ -126,13 +126,15 @@ def key_file(value: Any) -> str:
 
 
 def extensions(value: Any) -> tuple[str, ...]:
-    """File formats, in any case and with or without a dot; each is kept once."""
+    """File formats, in any case and with or without a dot; each is kept once. None: all."""
+    if value is None:
+        return ALL
     given = (item.strip().lower().removeprefix(".") for item in texts(value))
     found = tuple(dict.fromkeys(given))
-    unknown = [item for item in found if item not in EXTENSIONS]
+    unknown = [item for item in found if item not in ALL]
     if unknown or not found:
         what = f"found {', '.join(map(repr, unknown))}" if unknown else "found an empty list"
-        raise ValueError(f"{what}; allowed are {', '.join(EXTENSIONS)}")
+        raise ValueError(f"{what}; allowed are {', '.join(ALL)}")
     return found
 
 

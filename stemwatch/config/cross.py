@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from stemwatch.config.groups.presets import alike
 from stemwatch.config.settings import Separation, Settings, Web
-from stemwatch.config.web import is_loopback
 from stemwatch.job import STEMS
+from stemwatch.loopback import is_loopback
 
 Found = tuple[tuple[tuple[str, ...], ...], str]  # the keys that are concerned, the sentence
 
@@ -22,6 +23,10 @@ def cross_faults(settings: Settings) -> Iterator[Found]:
         yield from _mixes((*inbox.at, "separation"), inbox.separation)
         for name, preset in inbox.presets.items():
             yield from _mixes((*inbox.at, "presets", name), preset)
+    for inbox in settings.every_inbox:
+        for name, first in alike(inbox.presets):
+            keys = ((*inbox.at, "presets", name), (*inbox.at, "presets", first))
+            yield keys, f"means the same folder as the preset {first!r}; take one of them out"
     yield from _listener(settings.web)
 
 

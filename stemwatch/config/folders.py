@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Iterator
 from contextlib import suppress
 
+from stemwatch.config.groups.presets import make_folders as make_preset_folders
 from stemwatch.config.settings import Settings
 from stemwatch.errors import ConfigFault
 
@@ -66,6 +67,8 @@ def make_folders(
 ) -> None:
     """Make the folders that are missing (with parents); the inbox only where `init` asks for it.
 
+    The folders of presets are made with it: later the service makes them, once its disk is there.
+
     `state`: also state_dir. It depends on the account, so `init` leaves it to the one that runs.
 
     Raises ConfigFault naming each that can't be made.
@@ -79,6 +82,13 @@ def make_folders(
         except OSError as error:
             if error.errno not in _FULL:
                 faults.append(_sentence(key, path, _nearest(path), error))
+    for one in settings.every_inbox if inbox and not faults else ():
+        try:
+            make_preset_folders(one.folders.inbox, one.presets)
+        except OSError as error:
+            if error.errno not in _FULL:
+                path = one.folders.inbox
+                faults.append(_sentence(one.key("folders", "inbox"), path, path, error))
     if faults:
         raise ConfigFault(*faults)
 

@@ -10,7 +10,8 @@ from stemwatch.config.document import Key
 
 _KEYS = ("stems", "format", "mixes")
 _FOLDERS = ("inbox", "outbox", "quarantine", "archive")
-_OF_AN_INBOX = ("folders", "separation", "presets", "budget")
+_OF_AN_INBOX = ("folders", "separation", "presets", "budget", "outbox", "schedule")
+_NAMES = ("name", "stem_name")
 
 
 class Inherited:
@@ -55,11 +56,32 @@ def _inbox(own: dict[str, Any], name: str, raw: dict[str, Any], inherited: Inher
     base, separation = raw.get("separation", {}), own.setdefault("separation", {})
     _empty_mixes(separation)
     _take(separation, base, (*at, "separation"), inherited)
+    _copy(own.setdefault("outbox", {}), raw.get("outbox", {}), (*at, "outbox"), inherited)
+    _hours(own, raw.get("schedule", {}), at, inherited)
     if "presets" in own:
         _presets(separation, own["presets"], at, inherited)
     else:
         own["presets"] = copy.deepcopy(raw.get("presets", {}))
         inherited.add((*at, "presets"))
+
+
+def _copy(own: Any, base: Any, at: Key, inherited: Inherited) -> None:
+    """Copy the missing patterns for names from the top level's."""
+    if not isinstance(own, dict) or not isinstance(base, dict):
+        return
+    for key in _NAMES:
+        if key in base and key not in own:
+            own[key] = base[key]
+            inherited.add((*at, key))
+
+
+def _hours(own: dict[str, Any], base: Any, at: Key, inherited: Inherited) -> None:
+    """The top level's hours; `submit: null` in an inbox means always, whatever the others have."""
+    schedule = own.setdefault("schedule", {})
+    if isinstance(schedule, dict) and isinstance(base, dict):
+        for key in base.keys() - schedule.keys():
+            schedule[key] = base[key]
+            inherited.add((*at, "schedule", key))
 
 
 def _presets(base: Any, presets: Any, at: Key, inherited: Inherited) -> None:

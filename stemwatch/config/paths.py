@@ -6,6 +6,7 @@ import os
 import pwd
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from stemwatch.config.document import Fault
 from stemwatch.config.settings import Folders, Settings
@@ -65,7 +66,8 @@ def resolve(settings: Settings, *, env: Mapping[str, str]) -> tuple[Settings, li
 
     def whole(at: tuple[str, ...], folders: Folders) -> Folders:
         paths = {n: full((*at, "folders", n), getattr(folders, n)) for n in _FOLDERS}
-        return replace(folders, **paths)
+        given: dict[str, Any] = paths  # mypy would have them fit every key of a Folders
+        return replace(folders, **given)
 
     inboxes = {
         name: replace(inbox, folders=whole(("inboxes", name), inbox.folders))

@@ -9,6 +9,10 @@ from typing import Any, NamedTuple
 
 from stemwatch.config import checks, notify_keys
 from stemwatch.config.checks import Check, flag, maybe, number, one_of, whole
+from stemwatch.config.groups import presets
+from stemwatch.config.groups.name_patterns import Outbox
+from stemwatch.config.groups.prepare_keys import Prepare
+from stemwatch.config.groups.schedule import Window, checked_submit, windows
 from stemwatch.config.web import (
     FOR_EVERYBODY,
     checked_hosts,
@@ -18,6 +22,7 @@ from stemwatch.config.web import (
     host_port,
 )
 from stemwatch.job import Options
+from stemwatch.song_kinds import ALL
 
 # The address of each wire at StemSplit: the default of api.base_url follows api.wire.
 BASES = {"separate": "https://api.stemsplit.io/v1", "presigned": "https://stemsplit.io/api/v1"}
@@ -56,6 +61,7 @@ class Folders:
     quarantine: str = key("~/stemwatch/quarantine", checks.path)
     archive: str = key("~/stemwatch/archive", checks.path)
     after_success: str = key("archive", one_of("archive", "delete", "keep"))
+    keep_archive_days: float | None = key(None, maybe(number(1, 36_500, "days")))
 
     def used(self) -> Iterator[tuple[str, str]]:
         """(name, path) of each folder that is needed, the inbox first."""
@@ -71,7 +77,7 @@ class Watch:
     mode: str = key("auto", one_of("auto", "inotify", "poll"))
     settle_seconds: float = key(5.0, number(0.05, 3600, _SECONDS))
     rescan_seconds: float = key(30.0, number(0.05, 86400, _SECONDS))
-    extensions: tuple[str, ...] = key(checks.EXTENSIONS, checks.extensions)
+    extensions: tuple[str, ...] = key(ALL, checks.extensions)
     ignore: tuple[str, ...] = key((), checks.patterns)
 
 
@@ -83,11 +89,30 @@ class Separation:
 
 
 @dataclass(frozen=True)
+class Tags:
+    """`bpm`: the tempo in the stems' tags as it is, or rounded for programs that cut it off."""
+
+    bpm: str = key("exact", one_of("exact", "whole"))
+
+
+@dataclass(frozen=True)
 class Limits:
     """Minutes of audio of one inbox; None: no limit of its own."""
 
     minutes_per_day: float | None = key(None, maybe(_minutes))
     minutes_per_month: float | None = key(None, maybe(_minutes))
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The hours in which songs may be submitted, such as `22:00-07:00`; None: always."""
+
+    submit: str | None = key(None, maybe(checked_submit))
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """Begin and end of each window, in minutes after midnight; none: always."""
+        return () if self.submit is None else windows(self.submit)
 
 
 @dataclass(frozen=True)
@@ -98,6 +123,8 @@ class Inbox:
     separation: Separation = section(Separation)
     presets: Mapping[str, Separation] = names(checks.preset_name, Separation)
     budget: Limits = section(Limits)
+    outbox: Outbox = section(Outbox)
+    schedule: Schedule = section(Schedule)
     name: str | None = None  # None: the only inbox, made of the top level's `folders`
 
     def key(self, *parts: str) -> str:
@@ -112,10 +139,11 @@ class Inbox:
     def options_for(self, relpath: str) -> Options:
         """The options for the file at `relpath` (below the inbox, with "/").
 
-        The first folder of the path chooses a preset by its exact name.
+        The first folder of the path chooses a preset by its name, in any capitals.
         """
         first, slash, _rest = relpath.partition("/")
-        chosen = self.presets.get(first, self.separation) if slash else self.separation
+        preset = presets.meant(first, self.presets) if slash else None
+        chosen = self.separation if preset is None else self.presets[preset]
         return Options(stems=chosen.stems, format=chosen.format, mixes=dict(chosen.mixes))
 
 
@@ -191,8 +219,12 @@ class Settings:
     state_dir: str = key("", checks.path)
     watch: Watch = section(Watch)
     separation: Separation = section(Separation)
+    tags: Tags = section(Tags)
     presets: Mapping[str, Separation] = names(checks.preset_name, Separation)
+    outbox: Outbox = section(Outbox)
     inboxes: Mapping[str, Inbox] = names(checks.inbox_name, Inbox)
+    prepare: Prepare = section(Prepare)
+    schedule: Schedule = section(Schedule)
     api: Api = section(Api)
     budget: Budget = section(Budget)
     web: Web = section(Web)
@@ -216,7 +248,8 @@ class Settings:
     def every_inbox(self) -> tuple[Inbox, ...]:
         """The inboxes in the file's order: those of `inboxes`, or the single one of `folders`."""
         if not self.inboxes:
-            return (Inbox(self.folders, self.separation, self.presets),)
+            only = Inbox(self.folders, self.separation, self.presets)
+            return (replace(only, outbox=self.outbox, schedule=self.schedule),)
         return tuple(replace(inbox, name=name) for name, inbox in self.inboxes.items())
 
     def inbox(self, name: str | None) -> Inbox | None:

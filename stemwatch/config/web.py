@@ -7,6 +7,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
 from stemwatch.config.checks import each, text, texts, url_parts
+from stemwatch.loopback import is_loopback
 
 _LISTEN = "allowed is host:port, such as 127.0.0.1:8080, 0.0.0.0:8080 or '[::1]:8080'"
 _PUBLIC = "allowed is a URL such as https://music.example.org"
@@ -50,14 +51,6 @@ def checked_public_url(given: Any) -> str:
     if parts.scheme == "http" and not is_loopback(host):
         raise ValueError(f"must be https: webhooks to {host} would come in clear; {_PUBLIC}")
     return value.rstrip("/")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def checked_hosts(given: Any) -> tuple[str, ...]:

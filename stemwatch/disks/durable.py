@@ -261,16 +261,23 @@ def write_file(path: str, data: bytes, *, replace: bool = False, mode: int = 0o6
 
 
 def sha256_of(path: str) -> tuple[str, int]:
-    """SHA-256 (hex) and length in bytes of a regular file. Raises OSError for any other entry.
+    """SHA-256 (hex) and length in bytes of a regular file. Raises as `opened` does."""
+    with opened(path) as (fd, size):
+        return sha256(fd, size), size
 
-    It never follows a symlink, and never blocks on a FIFO.
+
+@contextlib.contextmanager
+def opened(path: str) -> Iterator[tuple[int, int]]:
+    """A descriptor of the regular file at `path`, and its length in bytes.
+
+    Raises OSError for any other entry: it never follows a symlink, and never blocks on a FIFO.
     """
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "not a regular file", path)
-        return sha256(fd, found.st_size), found.st_size
+        yield fd, found.st_size
     finally:
         os.close(fd)
 

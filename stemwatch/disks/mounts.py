@@ -39,6 +39,11 @@ class WatchMode(NamedTuple):
     network: bool  # files settle slowly there, and inodes can't be trusted
     ctimes: bool = False  # a file with an unchanged ctime was not changed
 
+    @property
+    def leases(self) -> bool:
+        """Whether this machine's kernel knows of everybody who writes there."""
+        return self.mode == "inotify" and not self.network
+
 
 def mount_of(path: str, mountinfo: str) -> Mount | None:
     """The mount of `path` (absolute, resolved), from the text of /proc/self/mountinfo; or None."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable
 
+from stemwatch.disks.leases import is_written
 from stemwatch.job import Identity
 
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -21,6 +23,19 @@ class NotYet(OSError):
     @classmethod
     def of(cls, error: OSError, path: str) -> NotYet:
         return cls(error.errno, error.strerror, path)
+
+
+class StillOpen(NotYet):
+    """Another program has the file open for writing; `identity` is what it is so far."""
+
+    def __init__(self, path: str, identity: Identity) -> None:
+        super().__init__(errno.ETXTBSY, "another program still has it open for writing", path)
+        self.identity = identity
+
+
+# Whether this file, which has so many names, is likely to be open for writing; it is asked where
+# the kernel can't tell.
+Guess = Callable[[str, int], bool]
 
 
 def open_regular(path: str) -> int:
@@ -47,26 +62,39 @@ def open_regular(path: str) -> int:
     return fd
 
 
-def sample(path: str) -> Identity | None:
-    """The identity of the regular file at `path` now; None: it is gone. Raises `NotYet`."""
+def sample(path: str, guess: Guess | None = None) -> Identity | None:
+    """The identity of the regular file at `path` now; None: it is gone. Raises `NotYet`.
+
+    `guess`: raise `StillOpen` where anybody has it open for writing; None: nobody asks, as on a
+    network mount, where the kernel does not know.
+    """
     try:
         fd = open_regular(path)
     except FileNotFoundError:
         return None
     try:
-        return Identity.of(os.fstat(fd))
+        status = os.fstat(fd)
+        identity = Identity.of(status)
+        if guess is None:
+            return identity
+        written = is_written(fd)
     except OSError as error:
         raise NotYet.of(error, path) from error
     finally:
         os.close(fd)
+    if guess(path, status.st_nlink) if written is None else written:
+        raise StillOpen(path, identity)
+    return identity
 
 
-def sample_all(paths: list[str]) -> list[tuple[str, Identity | NotYet | None]]:
+def sample_all(
+    paths: list[str], guess: Guess | None = None
+) -> list[tuple[str, Identity | NotYet | None]]:
     """Each path with its `sample`, or with the NotYet that it raised."""
     seen: list[tuple[str, Identity | NotYet | None]] = []
     for path in paths:
         try:
-            seen.append((path, sample(path)))
+            seen.append((path, sample(path, guess)))
         except NotYet as fault:
             seen.append((path, fault))
     return seen

@@ -1,4 +1,4 @@
-"""Checks and reserves the disk space for a song's results before the song is paid for."""
+"""Checks and reserves disk space: for a song's results before it is paid for, for its upload."""
 
 from __future__ import annotations
 
@@ -14,19 +14,23 @@ from stemwatch.job import Job
 
 
 class _Reserved(NamedTuple):
-    """`size` bytes on the disk of `outbox`."""
+    """`size` bytes on the disk of `folder`."""
 
-    outbox: str
+    folder: str
     size: int
 
 
+_Key = tuple[str, int]  # what for, and the job's id
+_STEMS, _UPLOAD = "stems", "upload"
+
+
 class Reservations:
-    """The bytes reserved for the songs under way, by job id. For use from any thread."""
+    """The bytes reserved for the songs under way. For use from any thread."""
 
     def __init__(self) -> None:
-        self._reserved: dict[int, _Reserved] = {}
-        # By inbox, the bytes needed by the last song that found too little space.
-        self._wanted: dict[str | None, int] = {}
+        self._reserved: dict[_Key, _Reserved] = {}
+        # By inbox, what was needed by the last song that found too little space.
+        self._wanted: dict[str | None, _Reserved] = {}
         # Uploads begin in threads: without the lock, two could both see the space for one.
         self._lock = threading.Lock()
 
@@ -34,34 +38,52 @@ class Reservations:
         return len(self._reserved)
 
     def __iter__(self) -> Iterator[int]:
-        return iter(list(self._reserved))
+        """The ids of the jobs that have reservations."""
+        return iter({job_id for _, job_id in list(self._reserved)})
 
     def reserve(self, job: Job) -> None:
         """Reserve the space for a paid song's results, without a check."""
-        self._reserved[job.id] = _Reserved(job.outbox, _needed(job))
+        self._reserved[_STEMS, job.id] = _Reserved(job.outbox, _needed(job))
 
     def release(self, job_id: int) -> None:
         """Give the reservation back: the job's stems are delivered, or won't come."""
-        self._reserved.pop(job_id, None)
+        self._reserved.pop((_STEMS, job_id), None)
+        self.release_upload(job_id)
+
+    def require_for_upload(self, job: Job, folder: str, size: int) -> None:
+        """Reserve `size` bytes in `folder` for the form of a song that is to be uploaded.
+
+        Raises PauseService if the disk's free space, minus all reservations, is too small.
+        """
+        self._require(job, _UPLOAD, _Reserved(folder, size), f"the upload of {job.name}")
+
+    def release_upload(self, job_id: int) -> None:
+        """The file has its size, or there is none: give back what was reserved for it."""
+        self._reserved.pop((_UPLOAD, job_id), None)
 
     def require(self, job: Job) -> None:
         """Reserve the space for a song's results before it is paid for.
 
         Raises PauseService if the disk's free space, minus other jobs' reservations, is too small.
         """
-        needed = _needed(job)
         durable.require_root(job.outbox)
+        wanted = _Reserved(job.outbox, _needed(job))
+        self._require(job, _STEMS, wanted, f"the stems of {job.name}")
+
+    def _require(self, job: Job, purpose: str, wanted: _Reserved, what: str) -> None:
+        folder, needed = wanted
+        key = purpose, job.id
         # A disk may hang, so it is asked before the lock is taken.
-        free, apart = durable.free_bytes(job.outbox), self._apart(job.outbox)
+        free, apart = durable.free_bytes(folder), self._apart(folder)
         with self._lock:
-            others = self._taken(apart, but=job.id)
+            others = self._taken(apart, but=key)
             if free >= needed + others:
-                self.reserve(job)
+                self._reserved[key] = wanted
                 return
-        self._wanted[job.inbox] = needed  # without the others', which falls as they are delivered
+        self._wanted[job.inbox] = wanted  # without the others', which falls as they are delivered
         raise PauseService(
-            f"{job.outbox} has {free >> 20} MB free, the stems of {job.name} and of what is "
-            f"under way need {(needed + others) >> 20} MB.",
+            f"{folder} has {free >> 20} MB free, {what} and what is under way need "
+            f"{(needed + others) >> 20} MB.",
             code=Code.ROOM,
             hint="Free some space there; work goes on by itself.",
         )
@@ -71,18 +93,18 @@ class Reservations:
 
         Raises PauseService for a fault of the disk.
         """
-        wanted = self._wanted.get(inbox, 0) + self._taken(self._apart(outbox))
-        return durable.free_bytes(outbox) >= wanted
+        folder, size = self._wanted.get(inbox, _Reserved(outbox, 0))
+        return durable.free_bytes(folder) >= size + self._taken(self._apart(folder))
 
-    def _taken(self, apart: Container[str], but: int | None = None) -> int:
-        """Bytes reserved on a disk by all jobs but `but`; `apart` are outboxes on other disks."""
+    def _taken(self, apart: Container[str], but: _Key | None = None) -> int:
+        """Bytes reserved on a disk by all but `but`; `apart` are folders on other disks."""
         reserved = list(self._reserved.items())
-        return sum(one.size for id_, one in reserved if id_ != but and one.outbox not in apart)
+        return sum(one.size for key, one in reserved if key != but and one.folder not in apart)
 
-    def _apart(self, outbox: str) -> set[str]:
-        """The outboxes with reservations that are on other disks than `outbox`."""
-        paths = {one.outbox for one in list(self._reserved.values())}
-        return {path for path in paths if not _one_disk(path, outbox)}
+    def _apart(self, folder: str) -> set[str]:
+        """The folders with reservations that are on other disks than `folder`."""
+        paths = {one.folder for one in list(self._reserved.values())}
+        return {path for path in paths if not _one_disk(path, folder)}
 
 
 def _needed(job: Job) -> int:

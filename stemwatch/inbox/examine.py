@@ -1,4 +1,4 @@
-"""Examines a settled file in one reading: its identity, missing bytes, SHA-256."""
+"""Examines a settled file in one reading: its identity, missing bytes, SHA-256s."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import threading
 from typing import NamedTuple
 
+from stemwatch.audio.soundhash.sounds import listener_for
 from stemwatch.disks.hashing import sha256
 from stemwatch.disks.opening import open_regular
 from stemwatch.inbox import headers
@@ -13,12 +14,16 @@ from stemwatch.job import Identity
 
 
 class Examined(NamedTuple):
-    """What was seen of a file. `sha256` is None if it is incomplete, or too large to be read."""
+    """What was seen of a file. `sha256` is None if it is incomplete, or too large to be read.
+
+    `audio_sha256` is that of the sound alone; None: it can't be told from the rest.
+    """
 
     identity: Identity
     ctime_ns: int
     lack: headers.Lack | None
     sha256: str | None
+    audio_sha256: str | None = None
 
 
 def examine(
@@ -40,6 +45,8 @@ def examine(
             return Examined(identity, changed, lack, None)
         if identity.size > max_bytes:
             return Examined(identity, changed, None, None)
-        return Examined(identity, changed, None, sha256(fd, identity.size, given_up))
+        listener = listener_for(fd, identity.size)
+        digest = sha256(fd, identity.size, given_up, also=listener.feed)
+        return Examined(identity, changed, None, digest, listener.hexdigest())
     finally:
         os.close(fd)

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from stemwatch.audio.helper.client import AudioHelper
+from stemwatch.audio.preparing.plans import plan, refusal
+from stemwatch.audio.results import Probe
 from stemwatch.codes import Code
 from stemwatch.errors import Reject
 from stemwatch.inbox.headers import Lack
 from stemwatch.inbox.reading import FileReader, Reading, Same
+from stemwatch.inbox.taking.kin import is_kept, is_same, is_still_here, may_be_there, undecided
 from stemwatch.job import (
-    ACTIVE,
-    CLEARED,
     Identity,
     Job,
     JobState,
     Options,
     content_key,
     resume_state,
+    resumed_fields,
 )
 from stemwatch.journal.journal import Journal
 from stemwatch.limits import Limits
@@ -52,7 +53,9 @@ class Candidate:
 class Intake:
     """Admits settled files. `same` tells whether two identities, seen at one path, are one file.
 
-    `demand_disks` raises PauseService where the disks of a job's results are away.
+    `demand_disks` raises PauseService where the disks of a job's results are away. `keeps`: files
+    stay in the inbox once they are delivered. `keys` gives `prepare.upload` and
+    `prepare.low_bitrate`.
     """
 
     def __init__(
@@ -64,12 +67,16 @@ class Intake:
         limits: Limits,
         same: Same,
         demand_disks: Callable[[Job], Awaitable[None]],
+        keeps: Callable[[], bool] = lambda: False,
+        keys: Callable[[], tuple[str, str]] = lambda: ("auto", "send"),
     ) -> None:
         self._journal = journal
         self._local = local
         self._limits = limits
         self._demand_disks = demand_disks
-        self.reader = FileReader(audio, max_bytes=limits.largest, same=same)
+        self._keeps = keeps
+        self._keys = keys
+        self.reader = FileReader(audio, max_bytes=limits.largest_read, same=same)
 
     async def admit(self, candidate: Candidate, *, patient: bool) -> Job:
         """Add this file to the journal; as `quarantined` if it can't be separated. Returns the job.
@@ -80,31 +87,44 @@ class Intake:
         read = await self.reader.read(candidate.path, patient=patient)
         if read.lack is not None and patient:
             raise Incomplete(read.lack)
-        if (fault := self._fault_of(read)) is not None:
+        if (fault := self._fault_of(read, candidate.path)) is not None:
             return await self._refuse(candidate, read.identity, read.sha256 or "", fault)
         return await self._accept(candidate, read)
 
-    def _fault_of(self, read: Reading) -> Reject | None:
+    def _fault_of(self, read: Reading, name: str) -> Reject | None:
         """Why the file can't be separated, or None."""
         if read.lack is not None:
             return _truncated(read.lack.message)
         if read.sha256 is None:
             return self._limits.of_file(read.identity.size)
-        return self._limits.of_audio(read.probe.duration) if read.probe else read.fault
+        if read.probe is None:
+            return read.fault
+        return self._too_large(read.probe, name, read.identity.size) or self._limits.of_audio(
+            read.probe.duration
+        )
+
+    def _too_large(self, sound: Probe, name: str, size: int) -> Reject | None:
+        """Why nothing that may be sent of the song is small enough; None where it may be."""
+        upload, low_bitrate = self._keys()
+        largest = self._limits.largest
+        chosen = plan(sound, name, size, largest, upload=upload, low_bitrate=low_bitrate)
+        return refusal(chosen, sound, size, self._limits)
 
     async def _accept(self, candidate: Candidate, read: Reading) -> Job:
         sha256, probe = read.sha256, read.probe
         assert sha256 is not None  # or `_fault_of` had found a fault
         assert probe is not None
-        key = content_key(sha256, candidate.options, local=self._local)
+        content = read.audio_sha256 or sha256
+        by_bytes = content_key(sha256, candidate.options, local=self._local)
         job = _job(candidate, read.identity, sha256, JobState.QUEUED).evolve(
-            content_key=key,
+            audio_sha256=read.audio_sha256,
+            content_key=content_key(content, candidate.options, local=self._local),
             duration=probe.duration,
             codec=probe.codec,
             sample_rate=probe.sample_rate,
             channels=probe.channels,
         )
-        added = await self._journal.add_new(job)
+        added = await self._journal.add_new(job, by_bytes)
         if added is None:
             return await self._accept_akin(candidate, job)
         _tell_queued(added)
@@ -126,13 +146,21 @@ class Intake:
     async def _known(self, job: Job, at_path: list[Job]) -> Job | None:
         """The job of the same content at this path, its identity corrected; None: there is none.
 
-        A queued job whose file was replaced by another content ends here.
+        A file with new tags is still the file of its job. A queued job whose file was replaced by
+        another content ends here.
         """
         for other in at_path:
-            if other.owner != job.owner or not _is_still_here(other):
+            if other.owner != job.owner:
+                continue
+            if self._keeps() and is_kept(other) and is_same(other, job):
+                # Touched, or restored from a backup: its delivery is not repeated.
+                told = {"identity": job.identity, "updated_at": other.updated_at}
+                return await self._journal.amend(other, **told)
+            if not is_still_here(other):
                 continue
             if other.content_key == job.content_key:
-                return await self._journal.amend(other, identity=job.identity)
+                told = {"identity": job.identity, "sha256": job.sha256}
+                return await self._journal.amend(other, **told)
             if other.state is JobState.QUEUED:
                 await self._replaced(other)
         return None
@@ -151,7 +179,7 @@ class Intake:
             # If the quarantine's disk is away, its file only seems to be moved: an unconfirmed song
             # would be submitted, and perhaps paid for, again.
             await self._demand_disks(other)
-            if await asyncio.to_thread(_may_be_there, other.filed_to):
+            if await asyncio.to_thread(may_be_there, other.filed_to):
                 continue
             # A song that is dropped into another inbox belongs to that one.
             theirs = {"inbox": job.inbox, "outbox": job.outbox} if other.inbox != job.inbox else {}
@@ -164,6 +192,7 @@ class Intake:
                 path=job.path,
                 relpath=job.relpath,
                 identity=job.identity,
+                sha256=job.sha256,
                 options=job.options,
             )
             log.info("job.retried", **job.named, id=other.id, state=str(resumed.state))
@@ -197,60 +226,6 @@ class Intake:
 
 def _tell_queued(job: Job) -> None:
     log.info("job.queued", **job.named, id=job.id, seconds=round(job.duration or 0.0, 1))
-
-
-def _may_be_there(path: str) -> bool:
-    """False only if there is certainly no file at `path`: a stale mount's error proves nothing."""
-    try:
-        os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        pass
-    return True
-
-
-def _is_still_here(job: Job) -> bool:
-    """Whether the job's file belongs at its path.
-
-    It does while the job is active, or is quarantined and its file was not moved, or not yet: a new
-    job for that file would be paid for again.
-    """
-    waits = job.state is JobState.QUARANTINED and job.filed_to in (None, job.path)
-    return job.state in ACTIVE or waits
-
-
-def undecided(quarantined: list[Job]) -> Reject | None:
-    """The rejection for a content that may be paid for already and waits for a person; or None.
-
-    `quarantined` are the jobs in quarantine with this content.
-    """
-    for other in quarantined:
-        if other.remote_id is None and other.code != Code.SUBMISSION_UNCONFIRMED:
-            continue
-        if other.code == Code.SEPARATION_FAILED:
-            continue  # it failed for certain: dropping the song again asks for another try
-        return Reject(
-            f"the same content is in quarantine as {other.name} ({other.code}), and may be "
-            "paid for already.",
-            code=Code.DUPLICATE_IN_QUARANTINE,
-            hint=f"Decide about that one first: `stemwatch retry {other.id}`.",
-        )
-    return None
-
-
-def resumed_fields(job: Job) -> dict[str, object]:
-    """The fields that a retry resets, with their values.
-
-    The idempotency key stays only for an unconfirmed submission, which it repeats.
-    """
-    unconfirmed = job.code == Code.SUBMISSION_UNCONFIRMED
-    anew = resume_state(job) is JobState.QUEUED
-    fields: dict[str, object] = {"filed_to": None, "attempts": 0, "not_before": 0.0, **CLEARED}
-    if anew:
-        fields |= {"remote_id": None, "request_id": None, "completed_at": None}
-        fields["idempotency_key"] = job.idempotency_key if unconfirmed else None
-    return fields
 
 
 def _job(candidate: Candidate, identity: Identity, sha256: str, state: JobState) -> Job:

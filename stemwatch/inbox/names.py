@@ -17,14 +17,18 @@ TEMP_SUFFIXES = (
     ".opdownload",
     ".download",
     ".filepart",
+    ".fdmdownload",
+    ".dctmp",
     ".!qb",
+    ".!ut",
+    ".bc!",
     ".aria2",
     ".ytdl",
     ".tmp",
     ".temp",
 )
 # Their real spelling, for looking up a single file on a case-sensitive disk.
-_SPELT = (*(suffix for suffix in TEMP_SUFFIXES if suffix != ".!qb"), ".!qB")
+_SPELT = tuple({".!qb": ".!qB", ".!ut": ".!uT"}.get(suffix, suffix) for suffix in TEMP_SUFFIXES)
 _TEMP_PREFIXES = (".syncthing.", "~syncthing~")
 # The leading dot covers ._*, .DS_Store, .nfs*, .smbdelete*, .fuse_hidden* and rsync's .NAME.RANDOM.
 _JUNK_PREFIXES = (".", "~$", "~syncthing~")
@@ -43,7 +47,21 @@ _PRUNED_NAMES = frozenset(
         "__macosx",
     }
 )
-_PRUNED_PREFIXES = (".", "_unpack_")
+_PRUNED_PREFIXES = (".", "_unpack_", "_failed_")  # the latter two are SABnzbd's
+# "...And So It Goes", "..Hits", ".38 Special": titles, not names that hide something.
+_DOTTED_TITLE = re.compile(r"\.(?:\.+.*[^.]|\d)", re.DOTALL)
+# Soulseek clients: INCOMPLETE, 32 hex digits (or "~"), the name.
+_SOULSEEK = re.compile(r"incomplete(?:[0-9a-f]{32}|~)(.+)", re.DOTALL)
+# yt-dlp: NAME.f140.m4a and NAME.temp.mp3 are parts of what becomes one file.
+_YT_DLP = re.compile(r"(.+)\.(?:f\d{2,4}|temp)(\.\w+)", re.DOTALL)
+# What looks like music to a person, or like a box of it, and may not be among what is taken.
+# fmt: off
+_LIKE_MUSIC = frozenset({
+    "aac", "ac3", "aif", "aifc", "aiff", "alac", "ape", "dff", "dsf", "flac", "m4a", "m4b", "mka",
+    "mp2", "mp3", "mpc", "oga", "ogg", "opus", "tta", "wav", "wma", "wv",
+    "avi", "mkv", "mov", "mp4", "webm", "wmv", "zip", "rar", "7z", "tar", "gz", "tgz",
+})
+# fmt: on
 # rsync: .NAME.AbC123; Nextcloud: .NAME.~1a2b3c
 _RANDOM_TEMP = re.compile(r"\.(.+)\.(?:[a-z0-9]{6}|~[0-9a-f]+)", re.DOTALL)
 
@@ -60,6 +78,7 @@ class Filter:
         wanted = {ext.lower().lstrip(".") for ext in extensions}
         # Extensions that are junk are left out here, so that no name has to be checked for them.
         self.extensions = frozenset(e for e in wanted if not f".{e}".endswith(_JUNK_SUFFIXES))
+        self._told_of = _LIKE_MUSIC | self.extensions
         patterns = [fnmatch.translate(pattern.strip().rstrip("/")) for pattern in ignore]
         self._ignore = re.compile("|".join(patterns), re.IGNORECASE) if patterns else None
 
@@ -69,25 +88,55 @@ class Filter:
         stem, _, extension = lower.rpartition(".")
         if extension not in self.extensions or not stem:
             return False
-        if lower[0] in ".~" and lower.startswith(_JUNK_PREFIXES):
+        if lower[0] in ".~" and lower.startswith(_JUNK_PREFIXES) and not _is_title(lower):
+            return False
+        if lower[0] == "i" and _SOULSEEK.fullmatch(lower):
+            return False
+        if ("." in stem) and _YT_DLP.fullmatch(lower):
             return False
         if _CONFLICT in lower or lower in _JUNK_NAMES:
             return False
-        return self._ignore is None or not self._ignored_by_user(name, relpath)
+        return self._ignore is None or not self.ignores(name, relpath)
+
+    def passes_over(self, name: str, relpath: str) -> str | None:
+        """Why this file is not taken, by its name; None: it looks like no music, or is wanted."""
+        lower = name.lower()
+        extension = lower.rpartition(".")[2]
+        if lower.startswith("._") or extension not in self._told_of:
+            return None  # "._": what macOS puts beside each file
+        if self.ignores(name, relpath):
+            return "watch.ignore leaves it alone"
+        if extension not in self.extensions:
+            return f".{extension} is not among watch.extensions"
+        if self.wanted(name, relpath):
+            return None
+        return "its name is hidden" if lower[0] == "." else "its name is one of unfinished files"
 
     def prunes(self, name: str, relpath: str = "") -> bool:
         """Whether a scan skips the folder of this name."""
         lower = name.lower()
         return (
-            lower.startswith(_PRUNED_PREFIXES)
+            (lower.startswith(_PRUNED_PREFIXES) and not _is_title(lower))
             or lower in _PRUNED_NAMES
-            or self._ignored_by_user(name, relpath)
+            or self._is_bundle(lower)
+            or self.ignores(name, relpath)
         )
 
-    def _ignored_by_user(self, name: str, relpath: str) -> bool:
+    def _is_bundle(self, lower: str) -> bool:
+        """Whether it is a download as a folder: Safari's `Song.mp3.download`."""
+        base = lower.rpartition(".")[0]
+        return lower.endswith(TEMP_SUFFIXES) and base.rpartition(".")[2] in self.extensions
+
+    def ignores(self, name: str, relpath: str) -> bool:
+        """Whether a pattern of the user's `ignore` matches this file or folder."""
         if self._ignore is None:
             return False
         return bool(self._ignore.match(name) or (relpath and self._ignore.match(relpath)))
+
+
+def _is_title(lower: str) -> bool:
+    """Whether the leading dots belong to a title."""
+    return _DOTTED_TITLE.match(lower) is not None and _RANDOM_TEMP.fullmatch(lower) is None
 
 
 def holds_back(name: str) -> str | None:
@@ -96,6 +145,10 @@ def holds_back(name: str) -> str | None:
     While `x.wav.part` or rsync's `.x.wav.AbC123` exists, `x.wav` is still being written.
     """
     lower = name.lower()
+    if match := _SOULSEEK.fullmatch(lower):
+        return match[1]
+    if match := _YT_DLP.fullmatch(lower):
+        return match[1] + match[2]
     if lower.endswith(TEMP_SUFFIXES):
         base = lower.rpartition(".")[0]
         for prefix in _TEMP_PREFIXES:

@@ -32,6 +32,8 @@ from watchdog.observers.inotify_c import (
 )
 from watchdog.observers.inotify_move_event_grouper import InotifyMoveEventGrouper
 
+from stemwatch.inbox.writing.created import Created
+
 # Other events, such as the thousands of "modified" of a copy, would only cost time.
 EVENTS: list[type[FileSystemEvent]] = [
     FileCreatedEvent,
@@ -50,17 +52,20 @@ InotifyMoveEventGrouper.delay = 0.02
 class _Reader(InotifyFD):
     """Reads inotify's events. A fault in handling one of them does not end the thread."""
 
-    def __init__(self, on_lost: Callable[[], None]) -> None:
+    def __init__(self, on_lost: Callable[[], None], created: Created) -> None:
         super().__init__()
         self._on_lost = on_lost
+        self._created = created
         self.limit: OSError | None = None  # a watch that the kernel refused
         self.fault: Exception | None = None
 
     def handle_event(self, event: InotifyEvent) -> None:
         # Files that leave, as each archived song does, are no news and would delay the next drop's
         # event. An arrival elsewhere in the inbox is an event of its own.
-        if event.is_moved_from and not event.is_directory:
-            return
+        if not event.is_directory:
+            self._note(event)
+            if event.is_moved_from:
+                return
         try:
             super().handle_event(event)
         except Exception as error:
@@ -68,6 +73,14 @@ class _Reader(InotifyFD):
             self._on_lost()
         if event.is_queue_overflow:
             self._on_lost()
+
+    def _note(self, event: InotifyEvent) -> None:
+        """Remember who was created by an `open` that has not been closed yet.
+
+        Here, since watchdog calls a file that was moved here "created" as well.
+        """
+        change = self._created.begun if event.is_create else self._created.ended
+        change(event.wd, os.fsdecode(event.name))
 
     def _get_or_create_watch(self, path: bytes, mask: Mask) -> Watch:
         watch = super()._get_or_create_watch(path, mask)
@@ -109,9 +122,13 @@ class Observer(BaseObserver):
     """
 
     def __init__(
-        self, root: str, on_event: Callable[[str, bool], None], on_lost: Callable[[], None]
+        self,
+        root: str,
+        on_event: Callable[[str, bool], None],
+        on_lost: Callable[[], None],
+        created: Created,
     ) -> None:
-        self._reader = _Reader(on_lost)
+        self._reader = _Reader(on_lost, created)
         self._reader.start()
         super().__init__(InotifyEmitter, inotify_fd=self._reader)
         self.handler = _Handler(on_event, on_lost)

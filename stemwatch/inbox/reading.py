@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from stemwatch.audio.helper.client import AudioHelper
 from stemwatch.audio.results import Probe
+from stemwatch.disks.crew import Crew
 from stemwatch.errors import Reject, StemwatchError
 from stemwatch.inbox.examine import Examined, examine
 from stemwatch.inbox.headers import Lack
@@ -26,6 +27,8 @@ from stemwatch.tasks import supervised
 
 READERS = 6  # files that are hashed at once; more would only make a disk seek
 AHEAD = 4  # files that are read ahead of time; each counts until it is asked for
+_LOOKERS = 2  # threads beside theirs, so that a `stat` need not wait for a song to be hashed
+_SMALL = 1 << 20  # bytes of a file that is probed in milliseconds
 _TICK = 20_000_000  # ns: within a kernel's tick (4 to 10 ms) a second change leaves the ctime
 _SECOND = 1_000_000_000
 
@@ -46,6 +49,7 @@ class Reading(NamedTuple):
     ctime_ns: int
     lack: Lack | None
     sha256: str | None
+    audio_sha256: str | None = None  # of the sound alone, where that can be told
     probe: Probe | None = None
     fault: Reject | None = None
 
@@ -74,6 +78,7 @@ class FileReader:
         self._max_bytes = max_bytes
         self._same = same
         self._seats = asyncio.Semaphore(READERS)
+        self._crew = Crew(READERS + _LOOKERS)
         self._ahead: dict[str, _Ahead] = {}
 
     def expect(self, path: str) -> None:
@@ -118,7 +123,7 @@ class FileReader:
     ) -> Reading:
         self._audio.require_working()  # or the whole inbox would be hashed again and again
         async with self._seats:
-            seen = await asyncio.to_thread(examine, path, self._max_bytes, patient, given_up)
+            seen = await self._crew.call(examine, path, self._max_bytes, patient, given_up)
         if seen.sha256 is None:
             return Reading(*seen)
         reading = await self._probed(path, seen)
@@ -127,15 +132,16 @@ class FileReader:
         return reading
 
     async def _probed(self, path: str, seen: Examined) -> Reading:
+        small = seen.identity.size <= _SMALL
         try:
-            return Reading(*seen, probe=await self._audio.probe(path))
+            return Reading(*seen, probe=await self._audio.probe(path, small=small))
         except Reject as fault:
             return Reading(*seen, fault=fault)
 
     async def _is_still(self, path: str, reading: Reading, *, to_the_ctime: bool = False) -> bool:
         """Whether the file at `path` is the one that was read, unchanged."""
         try:
-            there = await asyncio.to_thread(os.lstat, path)
+            there = await self._crew.call(os.lstat, path)
         except FileNotFoundError:
             raise
         except OSError:

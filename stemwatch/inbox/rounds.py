@@ -13,31 +13,27 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 
 from stemwatch.codes import Code
-from stemwatch.disks.opening import NotYet, sample_all
+from stemwatch.disks.opening import Guess
 from stemwatch.disks.patience import patiently
 from stemwatch.errors import PauseService, StemwatchError
 from stemwatch.inbox.finished import FinishedSongs, is_finished, is_known
 from stemwatch.inbox.front import Front
-from stemwatch.inbox.intake import Incomplete
 from stemwatch.inbox.names import Filter
-from stemwatch.inbox.reading import Changed
 from stemwatch.inbox.scan import Found, Offline, find, scan
-from stemwatch.inbox.settle import Settler, Verdict
+from stemwatch.inbox.settle import Settler
+from stemwatch.inbox.taking.admitting import SEATS, Admitting
+from stemwatch.inbox.taking.passed_over import PassedOver
 from stemwatch.inbox.unchanged_folders import Folders
-from stemwatch.inbox.unreadable import OwnFaults, Unreadable
+from stemwatch.inbox.unreadable import Unreadable
 from stemwatch.inbox.watcher import Watcher
-from stemwatch.job import Identity
 from stemwatch.journal.journal import Journal
-from stemwatch.tasks import supervised
 
 CAPACITY = 4096
-AT_ONCE = 16
-_SEATS = 4  # so many must be free for a look, or each file would cost a trip to a thread
 _SHORTEST_ROUND = 0.2  # seconds between two rounds, however many hints come
 
 
 class Rounds:
-    """Finds every song of one inbox and has each admitted once."""
+    """Finds every song of one inbox and has each admitted once. `guess`: see `opening.sample`."""
 
     def __init__(
         self,
@@ -49,6 +45,7 @@ class Rounds:
         journal: Journal,
         front: Front,
         rescan_seconds: float,
+        guess: Guess | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._root = root
@@ -60,17 +57,24 @@ class Rounds:
         self._rescan_seconds = rescan_seconds
         self._clock = clock
         self._unreadable = Unreadable()
-        self._own_faults = OwnFaults(settler, self._unreadable)
+        self._passed_over = PassedOver(clock)
+        self._admitting = Admitting(
+            settler,
+            front,
+            self._unreadable,
+            guess=guess,
+            answers=self._answers,
+            ended=lambda: self._signal.set(),
+            lost=self._lost,
+            clock=clock,
+        )
         self.completed = 0  # whole scans so far
         self.under_way = asyncio.Event()  # set once the first scan has begun or found no inbox
         self._signal = asyncio.Event()
         self._hinted = False  # something changed; the signal alone may mean a free seat
-        self._taking: dict[str, asyncio.Task[None]] = {}
         self._kept = FinishedSongs()
         self._folders = Folders(clock)
-        self._faults: list[BaseException] = []  # faults of our own, which end the rounds
         self._crowded = False  # the last scan found more files than can be followed
-        self._away = False  # the inbox is missing or hangs: another call could hang as well
         self._next_scan = 0.0
         self._alive_at = clock()
         self._looked_at = 0.0  # when the last scan or look at hints ended
@@ -100,9 +104,7 @@ class Rounds:
     @property
     def idle(self) -> bool:
         """Whether every song that the last whole scan found is in the journal."""
-        waiting = len(self._settler) - self._settler.busy_count
-        settled = waiting <= 0 or self._own_faults.rests(self._clock())
-        return self.completed > 0 and not self._crowded and settled and not self._taking
+        return self.completed > 0 and not self._crowded and self._admitting.idle
 
     async def run(self) -> None:
         """Do one round after another until cancelled. Raises faults of our own."""
@@ -113,8 +115,7 @@ class Rounds:
                 await self._round()
                 await self._rest()
         finally:
-            for task in self._taking.values():
-                task.cancel()
+            self._admitting.cancel()
             await self._watcher.stop()
 
     async def _rest(self) -> None:
@@ -124,8 +125,8 @@ class Rounds:
         """
         gathered = self._looked_at + _SHORTEST_ROUND  # hints that come until then share a round
         while True:
-            if self._faults:
-                raise self._faults[0]
+            if self._admitting.faults:
+                raise self._admitting.faults[0]
             wait = gathered - self._clock() if self._hinted else self._pause()
             if wait <= 0:
                 return
@@ -137,13 +138,13 @@ class Rounds:
                 return
             self._signal.clear()
             with suppress(StemwatchError):  # the inbox hangs: the next round reports it
-                await self._sample_due()
-            if self._away or self._has_room_again():
+                await self._admitting.sample_due()
+            if self._admitting.away or self._has_room_again():
                 return
 
     def _pause(self) -> float:
         """Seconds until the next rescan or sample is due."""
-        due = self._settler.next_due() if self._free_seats() >= _SEATS else None
+        due = self._settler.next_due() if self._admitting.free_seats() >= SEATS else None
         next_ = self._next_scan if due is None else min(self._next_scan, due)
         return max(0.01, next_ - self._clock())
 
@@ -151,9 +152,9 @@ class Rounds:
         now = self._alive_at = self._clock()
         hints = self._watcher.take_hints()
         try:
-            self._away = True
+            self._admitting.away = True
             await self._front.require_online()
-            self._away = False
+            self._admitting.away = False
             if hints.everything or now >= self._next_scan or self._has_room_again():
                 await self._scan_all(now, whole=hints.everything)
             else:
@@ -162,7 +163,7 @@ class Rounds:
                 files = (find(self._root, self._filter, path) for path in sorted(hints.files))
                 if hints.files:
                     await self._look(found for found in files if found is not None)
-            await self._sample_due()
+            await self._admitting.sample_due()
         except Offline as fault:
             self._folders = self._folders.anew()
             hint = "Mount it again, or make the folder; nothing is forgotten meanwhile."
@@ -171,9 +172,9 @@ class Rounds:
         except StemwatchError as fault:
             self._front.trouble(fault)
             self._folders = self._folders.anew()
-            self._away = fault.code == Code.INBOX  # then no call before the next rescan
+            self._admitting.away = fault.code == Code.INBOX  # then no call before the next rescan
             later = now + self._rescan_seconds
-            self._next_scan = later if self._away else min(self._next_scan, later)
+            self._next_scan = later if self._admitting.away else min(self._next_scan, later)
         finally:
             self.under_way.set()
 
@@ -188,8 +189,14 @@ class Rounds:
         self._unreadable.begin(self._settler)
         if self._folders.begin(self._watcher.mode, whole=whole):
             self._kept.begin()
-        cant_read = self._unreadable.note
-        found = scan(self._root, self._filter, folders=self._folders, on_error=cant_read)
+            self._passed_over.begin()
+        found = scan(
+            self._root,
+            self._filter,
+            folders=self._folders,
+            on_error=self._unreadable.note,
+            on_passed=self._passed_over.note,
+        )
         await self._look(self._watcher.checked(now, found))
         self._next_scan = now + self._rescan_seconds
         self.completed += not self._crowded  # a crowded scan stopped before its end
@@ -207,7 +214,7 @@ class Rounds:
                 continue
             known = await self._journal.known([found.path for found in slice_])
             for found in slice_:
-                if found.path in self._taking or is_known(found, known, self._front.same):
+                if found.path in self._admitting or is_known(found, known, self._front.same):
                     continue
                 if not self._follow(found, seen, new=found.path not in known):
                     return
@@ -224,73 +231,7 @@ class Rounds:
         self._crowded |= not (followed := self._settler.track(found, seen))
         return followed
 
-    def _free_seats(self) -> int:
-        """How many more files may be sampled; 0 while the inbox is away or rests after a fault."""
-        rests = self._away or self._own_faults.rests(self._clock())
-        return 0 if rests else AT_ONCE - len(self._taking)
-
-    async def _sample_due(self) -> None:
-        """Sample the files that may have settled by now, and admit those that have."""
-        while (room := self._free_seats()) >= _SEATS:
-            if not (paths := self._settler.due(self._clock(), room)):
-                return
-            for path, seen in await patiently(self._answers, sample_all, paths):
-                self._judge(path, seen)
-
-    def _judge(self, path: str, seen: Identity | NotYet | None) -> None:
-        if isinstance(seen, NotYet):
-            self._settler.busy(path, self._clock())
-            self._front.forget(path)
-            self._unreadable.note(path, seen)
-            return
-        if path not in self._own_faults:
-            self._unreadable.was_read(path)
-        verdict = self._settler.sample(path, seen, self._clock())
-        if verdict is Verdict.GONE:
-            self._forget(path, again=False)
-        elif verdict is Verdict.WAIT:
-            self._front.forget(path)
-        elif verdict is Verdict.STILL and seen is not None and len(self._settler) <= AT_ONCE:
-            self._front.expect(path, seen)  # only if few wait: settled files come first
-        elif verdict is Verdict.SETTLED and path not in self._taking:
-            task = supervised(self._take(self._settler.found(path)), self._faults.append)
-            self._taking[path] = task
-            task.add_done_callback(lambda _: self._taken(path))
-
-    async def _take(self, found: Found, *, patient: bool = True) -> None:
-        """Admit one settled file, or follow it further if it is not ready."""
-        path = found.path
-        try:
-            await self._front.admit(found, patient=patient)
-        except NotYet as fault:
-            self._settler.busy(path, self._clock())
-            self._unreadable.note(path, fault)
-        except Incomplete:
-            # After a long wait without a change: it is whole after all, or never will be.
-            if self._settler.incomplete(path, self._clock()):
-                await self._take(found, patient=False)
-        except (Changed, FileNotFoundError):
-            self._forget(path, again=True)
-        except StemwatchError as fault:
-            self._front.trouble(fault)
-            self._forget(path, again=True)
-        except Exception as fault:
-            if self._own_faults.met(found, fault, self._clock()):
-                self._front.unforeseen(fault)
-        else:
-            self._own_faults.passed(path)
-            self._forget(path, again=False)
-
-    def _forget(self, path: str, *, again: bool) -> None:
-        """Stop following this file; `again`: have a scan find it again soon."""
-        self._settler.forget(path)
-        self._own_faults.forget(path)
-        self._unreadable.was_read(path)
-        self._front.forget(path)
-        if again:
-            self._folders.doubt(path)
-            self._next_scan = min(self._next_scan, self._clock() + self._rescan_seconds / 4)
-
-    def _taken(self, path: str) -> None:
-        self._taking.pop(path, None)
-        self._signal.set()
+    def _lost(self, path: str) -> None:
+        """Have a scan find this file again soon."""
+        self._folders.doubt(path)
+        self._next_scan = min(self._next_scan, self._clock() + self._rescan_seconds / 4)

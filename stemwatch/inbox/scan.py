@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from itertools import islice
@@ -15,6 +16,7 @@ from typing import NamedTuple
 
 from stemwatch.inbox.names import Filter, holds_back, temp_siblings
 from stemwatch.inbox.unchanged_folders import Folders
+from stemwatch.inbox.writing.stale import is_stale
 from stemwatch.job import Identity
 
 SLICE = 4096  # entries of one directory that are sorted and held at a time
@@ -42,6 +44,8 @@ class Found(NamedTuple):
 class _Sink(NamedTuple):
     filter: Filter
     on_error: OnError
+    now: float  # Unix seconds
+    on_passed: Callable[[str, str], None]
 
 
 def scan(
@@ -51,18 +55,21 @@ def scan(
     below: str | None = None,
     folders: Folders | None = None,
     on_error: OnError = _ignore,
+    on_passed: Callable[[str, str], None] = _ignore,
+    clock: Callable[[], float] = time.time,
 ) -> Iterator[Found]:
     """Yield every song in `root` (or in its subfolder `below`), folder by folder, as it is found.
 
     Songs are sorted by name within a folder of up to `SLICE` entries, in sorted slices above that.
     Symlinks are neither yielded nor followed. `on_error` is called at most once a scan for each
-    folder that can't be read. A song with a temp file beside it is left out, and so are songs in
-    folders that `folders` knows to be unchanged.
+    folder that can't be read; `on_passed` with the path (below the root) of each file that looks
+    like music and is not taken, and why. Left out are a song with a temp file beside it that is not
+    stale, and songs in folders that `folders` knows to be unchanged.
 
     Raises `Offline`, before the first song or after the last, where the root is missing, is no
     directory, can't be listed, or is on another disk than when the scan began.
     """
-    sink = _Sink(filter, on_error)
+    sink = _Sink(filter, on_error, clock(), on_passed)
     device = root_device(root)
     pending: list[tuple[str, str]] = []
     start = "" if below is None else os.path.relpath(below, root)
@@ -89,7 +96,7 @@ def scan(
     root_device(root, device)
 
 
-def find(root: str, filter: Filter, path: str) -> Found | None:
+def find(root: str, filter: Filter, path: str, *, now: float | None = None) -> Found | None:
     """The song at `path`, by the rules of `scan`, without listing its folder; None: no song now.
 
     Raises `Offline` like `scan`.
@@ -105,8 +112,8 @@ def find(root: str, filter: Filter, path: str) -> Found | None:
         return None
     if not stat.S_ISREG(status.st_mode):
         return None
-    parent = os.path.dirname(path)
-    if any(os.path.lexists(os.path.join(parent, temp)) for temp in temp_siblings(name)):
+    parent, now = os.path.dirname(path), time.time() if now is None else now
+    if any(not is_stale(os.path.join(parent, temp), now) for temp in temp_siblings(name)):
         return None
     return Found(path, relpath, Identity.of(status))
 
@@ -137,11 +144,12 @@ def _songs(
     with os.scandir(directory) as entries:
         now = list(islice(entries, SLICE))
         if len(now) == SLICE:
-            held = _all_held(directory, sink.filter)  # temp files may come in a later slice
+            held = _all_held(directory, sink)  # temp files may come in a later slice
         while now:
-            for entry in _classify(now, base, prefix, sink.filter, folders, held):
+            for entry in _classify(now, base, prefix, sink, folders, held):
                 name = entry.name
                 if held and name.lower() in held:
+                    sink.on_passed(prefix + name, "a temp file beside it shows that it is written")
                     continue
                 try:
                     status = entry.stat(follow_symlinks=False)
@@ -165,7 +173,7 @@ def _classify(
     entries: list[os.DirEntry[str]],
     base: str,
     prefix: str,
-    filter: Filter,
+    sink: _Sink,
     folders: list[tuple[str, str]],
     held: set[str],
 ) -> list[os.DirEntry[str]]:
@@ -173,7 +181,7 @@ def _classify(
 
     Adds subfolders to `folders`, and the final names of temp files to `held`.
     """
-    songs = []
+    songs, filter = [], sink.filter
     for entry in entries:
         name = entry.name
         if filter.wanted(name, prefix + name) and entry.is_file(follow_symlinks=False):
@@ -181,16 +189,28 @@ def _classify(
         elif entry.is_dir(follow_symlinks=False):
             if not filter.prunes(name, prefix + name):
                 folders.append((base + name, f"{prefix}{name}/"))
-        elif temp_of := holds_back(name):
+            elif temp_of := _held_by(entry, sink.now):
+                held.add(temp_of)
+        elif temp_of := _held_by(entry, sink.now):
             held.add(temp_of)
+        elif entry.is_symlink() and filter.wanted(name, prefix + name):
+            sink.on_passed(prefix + name, "it is a link")
+        elif why := filter.passes_over(name, prefix + name):
+            sink.on_passed(prefix + name, why)
     songs.sort(key=_by_name)
     return songs
 
 
-def _all_held(directory: str, filter: Filter) -> set[str]:
+def _all_held(directory: str, sink: _Sink) -> set[str]:
     with os.scandir(directory) as entries:
-        names = (entry.name for entry in entries)
-        return {base for name in names if not filter.wanted(name) and (base := holds_back(name))}
+        temps = (entry for entry in entries if not sink.filter.wanted(entry.name))
+        return {base for entry in temps if (base := _held_by(entry, sink.now))}
+
+
+def _held_by(entry: os.DirEntry[str], now: float) -> str | None:
+    """The name, in lower case, of the song that this temp file or bundle holds back; or None."""
+    base = holds_back(entry.name)
+    return None if base is None or is_stale(entry.path, now) else base
 
 
 def _reachable(root: str, folder: str, filter: Filter) -> bool:

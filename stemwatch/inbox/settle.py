@@ -18,6 +18,7 @@ from stemwatch.job import Identity
 DEFAULT_SETTLE_SECONDS = 5.0
 NETWORK_SETTLE_SECONDS = 30.0
 SLOWEST_INCOMPLETE = 60.0  # seconds between two looks at a file whose bytes are missing
+SLOWEST_OPEN = 15.0  # seconds between two looks at a file that somebody has open for writing
 SLOWEST_BUSY = 300.0  # seconds between two tries at a file that can't be opened
 
 
@@ -48,6 +49,7 @@ class _Tracked:
     since: float  # when this fingerprint was first seen
     equal: int  # samples in a row with this fingerprint
     due: float  # inf: settled, so the caller has it
+    written: bool = False  # somebody had it open for writing at the last sample
     incomplete_since: float | None = None
     busy_since: float | None = None
 
@@ -70,6 +72,7 @@ class Settler:
         self.repace(quiet, patience)
         self._tracked: dict[str, _Tracked] = {}
         self._heap: list[tuple[float, str]] = []
+        self._alike: dict[str, dict[str, None]] = {}  # paths by path without extension
         self._busy: dict[str, None] = {}  # in the order in which they became busy
 
     def repace(self, quiet: float, patience: float) -> None:
@@ -109,6 +112,7 @@ class Settler:
             if self.full and not self._evict():
                 return False
             tracked = self._tracked[found.path] = _Tracked(found, None, now, 0, inf)
+            self._alike.setdefault(_without_extension(found.path), {})[found.path] = None
         else:
             tracked.found = found
             if tracked.fingerprint in {None, self._fingerprint(found.identity)}:
@@ -152,16 +156,40 @@ class Settler:
             self.forget(path)
             return Verdict.GONE
         self._busy.pop(path, None)
-        tracked.busy_since = None
+        tracked.busy_since, tracked.written = None, False
         if tracked.fingerprint != self._fingerprint(identity):
             self._restart(path, tracked, identity, now)
             return Verdict.WAIT
         tracked.equal += 1
         if tracked.equal >= self._samples and now - tracked.since >= self._quiet:
+            if self._one_alike_grows(path, now):
+                self._schedule(path, tracked, now + max(self._interval, 1.0))
+                return Verdict.WAIT
             tracked.due = inf
             return Verdict.SETTLED
         self._schedule_next(path, tracked, now)
         return Verdict.STILL if tracked.equal + 1 == self._samples else Verdict.WAIT
+
+    def written(self, path: str, identity: Identity, now: float) -> bool:
+        """Add a sample of a file that is open for writing: it settles once it no longer is.
+
+        True once it has not changed for `patience` seconds; then nobody should wait for it. The
+        gaps grow to `SLOWEST_OPEN`.
+        """
+        tracked = self._tracked.get(path)
+        if tracked is None:
+            return False
+        if tracked.fingerprint != self._fingerprint(identity):
+            self._busy.pop(path, None)
+            self._restart(path, tracked, identity, now)
+            return False
+        tracked.equal += 1
+        tracked.written = True
+        still = now - tracked.since
+        if still >= self._patience:
+            self._busy[path] = None
+        self._schedule(path, tracked, now + min(max(self._interval, still / 2), SLOWEST_OPEN))
+        return still >= self._patience
 
     def busy(self, path: str, now: float) -> None:
         """The file could not be opened: its window starts anew. The gaps grow to `SLOWEST_BUSY`."""
@@ -201,12 +229,27 @@ class Settler:
 
     def forget(self, path: str) -> None:
         """Stop following this file. If it still exists, a later scan finds it again."""
-        self._tracked.pop(path, None)
+        if self._tracked.pop(path, None) is not None:
+            alike = self._alike.pop(_without_extension(path), {})
+            alike.pop(path, None)
+            if alike:
+                self._alike[_without_extension(path)] = alike
         self._busy.pop(path, None)
         if len(self._heap) > 2 * len(self._tracked) + 64:
             # Entries of forgotten files stay in the heap until they are due: keep it bounded.
             self._heap = [(t.due, p) for p, t in self._tracked.items() if t.due != inf]
             heapq.heapify(self._heap)
+
+    def _one_alike_grows(self, path: str, now: float) -> bool:
+        """Whether a file that differs only in its extension is still being written.
+
+        A converter makes `Clip.mp3` out of `Clip.webm`, which is deleted at the end.
+        """
+        alike = self._alike.get(_without_extension(path), {})
+        if len(alike) < 2:
+            return False
+        others = (self._tracked[other] for other in alike if other != path)
+        return any(one.written or now - one.since < self._quiet for one in others)
 
     def _fingerprint(self, identity: Identity) -> tuple[int, ...]:
         return identity if self._compare_inode else (identity.size, identity.mtime_ns)
@@ -243,3 +286,8 @@ class Settler:
             return False
         self.forget(next(iter(self._busy)))
         return True
+
+
+def _without_extension(path: str) -> str:
+    stem, _, extension = path.rpartition(".")
+    return path if "/" in extension else stem

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from stemwatch.disks.mounts import Mode
+from stemwatch.inbox.writing.created import Created
 from stemwatch.log import log
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class Watcher:
         self._everything = False
         self._woken = False
         self._observer: Observer | None = None
+        self._created = Created()
         self._watched: tuple[int, int] | None = None  # st_dev, st_ino of what is watched
         self._next_canary = 0.0
         self._released: float | None = None  # when the canary now awaited was made
@@ -95,6 +97,13 @@ class Watcher:
             self._trees.clear()
             self._everything = self._woken = False
         return hints
+
+    def still_open(self, path: str, links: int) -> bool:
+        """Whether the one who created the file at `path` seems to have it open; any thread may ask.
+
+        `links`: its names. One that was linked here was created without being opened.
+        """
+        return links == 1 and os.path.basename(path) in self._created
 
     def check(self, now: float) -> None:
         """Check that events still come; call it in a thread, before the scan of each rescan.
@@ -175,7 +184,8 @@ class Watcher:
         observer = None
         try:
             self._real = os.path.realpath(self._root)
-            observer = Observer(self._real, self._on_event, self._on_lost)
+            self._created = Created()
+            observer = Observer(self._real, self._on_event, self._on_lost, self._created)
             observer.start()
         except OSError as error:
             if observer is not None:
@@ -266,6 +276,7 @@ class Watcher:
         return False
 
     def _on_lost(self) -> None:
+        self._created.clear()
         with self._lock:
             self._everything = True
             self._files.clear()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from stemwatch.job import ACTIVE, JobState
 from stemwatch.journal.rows import ALL, decode_path
@@ -24,10 +24,11 @@ _NOT_UNDER_WAY = (
     " AND NOT EXISTS (SELECT 1 FROM jobs s WHERE s.content_key = jobs.content_key"
     f" AND {UNDER_WAY})"  # of `s`, the inner one
 )
-# A limit on what may still be paid for does not hold back what was paid for before.
+# A limit on what may still be paid for does not hold back what was paid for before and is used
+# again.
 _AFFORDABLE = (
-    " AND (coalesce(duration, 0) <= ? OR EXISTS (SELECT 1 FROM jobs s"
-    " WHERE s.content_key = jobs.content_key AND s.state IN ('delivered', 'done')))"
+    " AND (coalesce(duration, 0) <= ? OR (NOT anew AND EXISTS (SELECT 1 FROM jobs s"
+    " WHERE s.content_key = jobs.content_key AND s.state IN ('delivered', 'done'))))"
 )
 
 
@@ -36,9 +37,27 @@ def among(states: Collection[JobState]) -> str:
     return "" if _ENDED & set(states) else OPEN
 
 
-def looks(states: Collection[JobState], **claimed: Any) -> list[tuple[str, list[Any]]]:
-    """The `condition` of each of `states`, furthest along first."""
-    return [condition(state, **claimed) for state in ORDER if state in states]
+class Look(NamedTuple):
+    """One query for jobs: what follows WHERE, its values, the order, the index if it is told."""
+
+    where: str
+    values: Sequence[Any]
+    order: str = "id"
+    by: str = ""
+
+
+def looks(states: Collection[JobState], **claimed: Any) -> list[Look]:
+    """The `condition` of each of `states`, furthest along first; what `first` named is first."""
+    found: list[Look] = []
+    for state in ORDER:
+        if state in states:
+            where, values = condition(state, **claimed)
+            if state is JobState.QUEUED:
+                few = f"{where} AND first_at IS NOT NULL"
+                found.append(Look(few, values, "first_at DESC, id", " INDEXED BY jobs_first"))
+                where += " AND first_at IS NULL"
+            found.append(Look(where, values))
+    return found
 
 
 def condition(
@@ -76,16 +95,14 @@ def condition(
     return where, values
 
 
-def first(
-    looks: Sequence[tuple[str, Sequence[Any]]], limit: int
-) -> Callable[[sqlite3.Connection], list[sqlite3.Row]]:
+def first(looks: Sequence[Look], limit: int) -> Callable[[sqlite3.Connection], list[sqlite3.Row]]:
     """Up to `limit` jobs, those of the first look before those of the next."""
 
     def work(db: sqlite3.Connection) -> list[sqlite3.Row]:
         found: list[sqlite3.Row] = []
-        for where, values in looks:
-            sql = f"SELECT {ALL} FROM jobs WHERE {where} ORDER BY id LIMIT ?"
-            found += db.execute(sql, (*values, limit - len(found)))
+        for one in looks:
+            sql = f"SELECT {ALL} FROM jobs{one.by} WHERE {one.where} ORDER BY {one.order} LIMIT ?"
+            found += db.execute(sql, (*one.values, limit - len(found)))
             if len(found) == limit:
                 break
         return found

@@ -52,16 +52,17 @@ class Journal:
         await self._write(lambda db: None)
         await self._read(lambda db: None)
 
-    async def add(self, job: Job) -> Job:
-        """Insert a new job (its `id` is ignored); returns it with its id."""
-        return await self._write(lambda db: transactions.add(db, job, self._clock()))
+    async def add(self, job: Job, *, alone: bool = False) -> Job:
+        """See `transactions.add`. Returns the job with its id."""
+        return await self._write(lambda db: transactions.add(db, job, self._clock(), alone=alone))
 
-    async def add_new(self, job: Job) -> Job | None:
-        """`add`, unless there are jobs that are `akin` to it; then None.
+    async def add_new(self, job: Job, by_bytes: str) -> Job | None:
+        """See `transactions.add_new`: `add`, unless there are jobs that are `akin` to it.
 
         Returns before it is on the disk: a song that is still in the inbox is found again.
         """
-        return await self._write(Later(lambda db: transactions.add_new(db, job, self._clock())))
+        at = self._clock()
+        return await self._write(Later(lambda db: transactions.add_new(db, job, by_bytes, at)))
 
     async def advance(self, job: Job, to: JobState, note: str = "", **changes: Any) -> Job:
         """Move `job` to state `to`, with field changes; returns the moved job.
@@ -92,7 +93,7 @@ class Journal:
 
         `minutes` of audio at `price` a minute are booked in the same transaction. `alike`: the
         ended jobs of this content, as they were when it was found that nothing of theirs can be
-        used again. Raises AlreadyPaid, OverBudget or StaleJob, and then nothing is changed.
+        used again. Raises AlreadyPaid, Held, OverBudget or StaleJob; then nothing is changed.
         """
         return await self._write(
             lambda db: transactions.intend(
@@ -130,6 +131,9 @@ class Journal:
     async def sort_in(self, outboxes: Mapping[str, str | None]) -> None:
         """See `transactions.sort_in`: the inboxes may be other ones at every start."""
         await self._write(lambda db: transactions.sort_in(db, outboxes))
+
+    async def put_first(self, ids: Sequence[int]) -> list[int]:  # see `transactions.put_first`
+        return await self._write(lambda db: transactions.put_first(db, ids, self._clock()))
 
     async def note(self, name: str, value: str) -> None:
         """Remember a single fact of the service as a whole."""
@@ -258,8 +262,7 @@ class Journal:
     async def changed_since(self, state: JobState, since: float) -> int:
         """How many of the service's jobs came into `state` after the wall-clock time `since`."""
         sql = "SELECT count(*) FROM jobs WHERE state = ? AND updated_at >= ? AND owner IS NULL"
-        row = await self._one(sql, (state, since))
-        return int(row[0]) if row else 0
+        return int((await self._all(sql, (state, since)))[0][0])
 
     async def spent(self, since: float, inbox: str | None = None) -> tuple[float, float]:
         """Minutes and price booked since the wall-clock time `since`, of one inbox or of all."""

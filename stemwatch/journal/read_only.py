@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from stemwatch.errors import JournalFault, StemwatchError
 from stemwatch.job import ACTIVE, Job, JobState
-from stemwatch.journal import past, schema
+from stemwatch.journal import past, rows, schema
 from stemwatch.journal.claiming import LATER, OPEN
 from stemwatch.journal.journal import Journal
 from stemwatch.journal.past import Ended
@@ -20,6 +20,7 @@ from stemwatch.journal.schema import UNDER_WAY
 from stemwatch.journal.transactions import marks, padded
 
 T = TypeVar("T")
+_PAGE = 500  # jobs of a long list that are read at a time
 
 
 class ReadOnlyJournal(Journal):
@@ -58,8 +59,8 @@ class ReadOnlyJournal(Journal):
         row = await self._one(
             "SELECT count(*) FROM jobs WHERE state = 'queued' AND coalesce(duration, 0) > ?1"
             " AND owner IS NULL"
-            " AND NOT EXISTS (SELECT 1 FROM jobs s WHERE s.content_key = jobs.content_key"
-            " AND s.state IN ('delivered', 'done')) AND (?2 IS NULL OR inbox = ?2)",
+            " AND (anew OR NOT EXISTS (SELECT 1 FROM jobs s WHERE s.content_key = jobs.content_key"
+            " AND s.state IN ('delivered', 'done'))) AND (?2 IS NULL OR inbox = ?2)",
             (longest, inbox),
         )
         return int(row[0]) if row else 0
@@ -130,6 +131,27 @@ class ReadOnlyJournal(Journal):
             f" AND (?1 IS NULL OR id < ?1){found} ORDER BY id DESC LIMIT {int(limit)}",
             (before, *(f"%{_literally(word)}%" for word in words)),
         )
+
+    async def archived(self, *, before: float, after: int) -> list[Job]:
+        """A page of the service's done jobs by id, those after `after`, with a moved original.
+
+        Only those that were filed before the wall-clock time `before`, Unix seconds.
+        """
+        return await self._select(
+            "state = 'done' AND origin = 'inbox' AND id > ? AND updated_at < ?"
+            " AND length(filed_to) > 0 AND filed_to <> path ORDER BY id LIMIT ?",
+            (after, before, _PAGE),
+        )
+
+    async def filed_again(self, job: Job, *, since: float) -> bool:
+        """Whether a later job left the same original at the same place, at `since` or later."""
+        sql = (
+            "SELECT 1 FROM jobs WHERE content_key >= ? AND content_key < ? AND filed_to = ?"
+            " AND id <> ? AND updated_at >= ? LIMIT 1"
+        )
+        keys = f"{job.sha256}:", f"{job.sha256};"  # of all options
+        filed_to = rows.encode({"filed_to": job.filed_to})["filed_to"]
+        return await self._one(sql, (*keys, filed_to, job.id, since)) is not None
 
     async def counts_by_inbox(self) -> dict[str | None, dict[str, int]]:
         """How many jobs of each inbox are in each state; states without any are left out."""

@@ -17,7 +17,7 @@ ALL = ", ".join(COLUMNS)
 _PATHS = frozenset({"path", "relpath", "outbox", "delivered_to", "filed_to"})
 # Texts that may hold a file's name, or whatever a server or a tag said.
 _TEXTS = (
-    *("codec", "remote_id", "engine", "model", "model_sha256", "key"),
+    *("codec", "uploaded_codec", "remote_id", "engine", "model", "model_sha256", "key"),
     *("code", "message", "hint", "request_id"),
 )
 
@@ -61,6 +61,7 @@ _IN_COLUMN: Mapping[str, Callable[[Any], Any]] = {
     "identity": _encode_identity,
     "unfiled": _encode_unfiled,
     "options": _encode_options,
+    "song_tags": json.dumps,
     "state": str,
 }
 
@@ -74,6 +75,9 @@ def decode(row: sqlite3.Row) -> Job:
     values["state"] = JobState(values["state"])
     values["identity"] = decode_identity(values["identity"])
     values["options"] = _options(values["options"])
+    if values["song_tags"] is not None:
+        values["song_tags"] = json.loads(values["song_tags"])
+    values["anew"] = bool(values["anew"])
     if values["unfiled"] is not None:
         values["unfiled"] = Unfiled(*json.loads(values["unfiled"]))
     return Job(**values)

@@ -26,6 +26,11 @@ MIGRATIONS: Sequence[Migration] = (
     lambda db: _lighten(db),
     lambda db: db.execute("ALTER TABLE jobs ADD COLUMN unfiled TEXT"),  # JSON of job.Unfiled
     lambda db: _add_models(db),
+    lambda db: db.execute("ALTER TABLE jobs ADD COLUMN audio_sha256 TEXT"),
+    lambda db: db.execute("ALTER TABLE jobs ADD COLUMN anew INTEGER NOT NULL DEFAULT 0"),
+    lambda db: db.execute("ALTER TABLE jobs ADD COLUMN song_tags TEXT"),  # JSON
+    lambda db: _add_uploaded(db),
+    lambda db: _add_first(db),
 )
 
 
@@ -43,6 +48,19 @@ def _add_models(db: sqlite3.Connection) -> None:
     """Which weights made the stems."""
     db.execute("ALTER TABLE jobs ADD COLUMN model TEXT")
     db.execute("ALTER TABLE jobs ADD COLUMN model_sha256 TEXT")
+
+
+def _add_uploaded(db: sqlite3.Connection) -> None:
+    """What was sent of the song, which may be a FLAC of it; null: an older submission."""
+    db.execute("ALTER TABLE jobs ADD COLUMN uploaded_codec TEXT")
+    db.execute("ALTER TABLE jobs ADD COLUMN uploaded_bytes INTEGER")
+
+
+def _add_first(db: sqlite3.Connection) -> None:
+    """When `stemwatch first` put a song before all others that wait; null: it did not."""
+    db.execute("ALTER TABLE jobs ADD COLUMN first_at REAL")
+    # The few that go first are found without a look at the thousands behind them.
+    db.execute("CREATE INDEX jobs_first ON jobs (first_at) WHERE first_at IS NOT NULL")
 
 
 def _lighten(db: sqlite3.Connection) -> None:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from stemwatch.codes import Code
 from stemwatch.errors import StemwatchError
 from stemwatch.job import CLEARED, IN_OUTBOX, TRANSITIONS, Job, JobState
-from stemwatch.journal import rows
+from stemwatch.journal import pausing, rows
 
 T = TypeVar("T")
 
@@ -39,6 +39,12 @@ class AlreadyPaid(StemwatchError):
     code = Code.ALREADY_PAID
 
 
+class Held(StemwatchError):
+    """`stemwatch pause` is in force: nothing of the service may be submitted."""
+
+    code = Code.ON_HOLD
+
+
 class OverBudget(StemwatchError):
     """The intent would exceed the minutes that the owner allows."""
 
@@ -60,8 +66,16 @@ class Limit:
 _ADD = f"INSERT INTO jobs ({rows.ALL}) VALUES (:{', :'.join(rows.COLUMNS)})"
 
 
-def add(db: sqlite3.Connection, job: Job, at: float) -> Job:
-    """Insert a new job, whose `id` is ignored; returns it with its id."""
+_OPEN_ALIKE = "SELECT 1 FROM jobs WHERE content_key = ? AND state NOT IN ('done', 'gone') LIMIT 1"
+
+
+def add(db: sqlite3.Connection, job: Job, at: float, *, alone: bool = False) -> Job:
+    """Insert a new job, whose `id` is ignored; returns it with its id.
+
+    `alone`: raise AlreadyPaid where a job of its content has not ended.
+    """
+    if alone and db.execute(_OPEN_ALIKE, (job.content_key,)).fetchone() is not None:
+        raise AlreadyPaid("the same content is on its way already.")
     job = job.evolve(id=None, created_at=job.created_at or at, updated_at=at)
     cursor = db.execute(_ADD, rows.encode(vars(job)))
     added = job.evolve(id=int(cursor.lastrowid or 0))
@@ -69,8 +83,21 @@ def add(db: sqlite3.Connection, job: Job, at: float) -> Job:
     return added
 
 
-def add_new(db: sqlite3.Connection, job: Job, at: float) -> Job | None:
-    """Insert `job`; None if another has its path, or is in quarantine with its content."""
+_RECOGNIZE = (
+    "UPDATE OR IGNORE jobs SET content_key = ?, audio_sha256 = ?"
+    " WHERE content_key = ? AND audio_sha256 IS NULL"
+)
+
+
+def add_new(db: sqlite3.Connection, job: Job, by_bytes: str, at: float) -> Job | None:
+    """Insert `job`; None if another has its path, or is in quarantine with its content.
+
+    `by_bytes` is its key if nothing but its bytes were known.
+    """
+    if job.content_key != by_bytes:
+        # An older stemwatch journaled songs by their bytes only: now their sound is known.
+        told = job.content_key, job.audio_sha256, by_bytes
+        db.execute(_RECOGNIZE, told)
     sql = "SELECT 1 FROM jobs WHERE path = ? OR (content_key = ? AND state = 'quarantined') LIMIT 1"
     path = rows.encode({"path": job.path})["path"]
     akin = db.execute(sql, (path, job.content_key)).fetchone()
@@ -125,14 +152,25 @@ def intend(
     alike: Collection[Job],
     at: float,
 ) -> Job:
-    """Book the minutes and move to `submitting`. Raises AlreadyPaid, OverBudget or StaleJob."""
+    """Book the minutes and move to `submitting`, with what `job` says was uploaded.
+
+    Raises AlreadyPaid, OverBudget, StaleJob, or Held: once `stemwatch pause` has returned, nothing
+    is paid for, even if the service has not heard of it. A `split` is a command of its own.
+    """
+    if job.owner is None and pausing.in_force(_fact(db, pausing.FACT), at) is not None:
+        raise Held("`stemwatch pause` is in force.")
     # An upload may have waited for minutes: long enough for another owner's whole job.
     if _ended(db, job) - {_end(other) for other in alike}:
         raise AlreadyPaid("the same content was separated meanwhile.")
     for limit in limits:
         if spent(db, limit.since, limit.inbox)[0] + minutes > limit.minutes + 1e-9:
             raise OverBudget(f"{minutes:.2f} minutes more would exceed {limit.minutes:g}.")
-    changes = {"idempotency_key": idempotency_key, "submitted_at": at}
+    changes = {
+        "idempotency_key": idempotency_key,
+        "submitted_at": at,
+        "uploaded_codec": job.uploaded_codec,
+        "uploaded_bytes": job.uploaded_bytes,
+    }
     moved = advance(db, job, JobState.SUBMITTING, "", changes, at)
     # `unbook` has deleted the row of each refused try. A row that is still here may have been
     # charged, whatever becomes of this try. It stays booked, under a key that no `unbook` matches.
@@ -147,6 +185,31 @@ def intend(
         (idempotency_key, job.id, at, minutes, price * minutes, job.inbox),
     )
     return moved
+
+
+def _fact(db: sqlite3.Connection, name: str) -> str | None:
+    row = db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def put_first(db: sqlite3.Connection, ids: Sequence[int], at: float) -> list[int]:
+    """Have these queued jobs of the service go before all others, in this order.
+
+    Returns those that are queued no more.
+    """
+    latest = db.execute("SELECT max(first_at) FROM jobs WHERE first_at IS NOT NULL").fetchone()[0]
+    first = max(at, (latest or 0.0) + 1.0)  # the clock may have been put back
+    late = []
+    for place, job_id in enumerate(ids):
+        done = db.execute(
+            "UPDATE jobs SET first_at = ? WHERE id = ? AND state = 'queued' AND owner IS NULL",
+            (first - place / 1024, job_id),
+        )
+        if done.rowcount == 1:
+            _remember(db, job_id, JobState.QUEUED, "first", at)  # who watches the queue sees it
+        else:
+            late.append(job_id)
+    return late
 
 
 def _ended(db: sqlite3.Connection, job: Job) -> set[tuple[int, str | None]]:

@@ -128,6 +128,11 @@ def redacted(text: str) -> str:
     return printable(_redactor.text(text))
 
 
+def redacted_or_none(text: str | None) -> str | None:
+    """The same; None stays None."""
+    return None if text is None else redacted(text)
+
+
 def report_crashes() -> None:
     """Log uncaught exceptions of any thread, instead of printing a traceback past the redaction."""
 

@@ -11,6 +11,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager, suppress
 
+from stemwatch.codes import Code
 from stemwatch.config import Settings
 from stemwatch.errors import ConfigFault, StemwatchError
 from stemwatch.extras import NOTIFY
@@ -100,8 +101,9 @@ class Notices:
             self.tell(event)
 
     def pause_changed(self, pause: Pause, begins: bool) -> None:
-        """Tell that a pause begins or ends."""
-        self.tell(events.of_pause(pause, begins=begins))
+        """Tell that a pause begins or ends; hours that come every day are no news."""
+        if pause.code != Code.OFF_HOURS:
+            self.tell(events.of_pause(pause, begins=begins))
 
     def tell(self, event: Event) -> None:
         """Take an event for hooks and messages. Never raises: its caller's song comes first."""

@@ -25,10 +25,10 @@ from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
 from stemwatch.outbox import naming
 from stemwatch.server.work.process import environment
+from stemwatch.song_kinds import ALL
 
 CONFIGURATION, LOG, STATE = "stemwatch.yaml", "stemwatch.log", "state"
 INBOX, OUTBOX = "inbox", "outbox"
-EXTENSIONS = ("mp3", "wav", "flac", "m4a", "ogg", "webm")
 _MARK = "# Made by `stemwatch demo`: may be made again by the next one.\n"
 _PR_SET_PDEATHSIG = 1
 STOP_SECONDS = 90.0  # the service's own drain takes less
@@ -173,9 +173,9 @@ def patience(job: Job | None) -> float:
 
 def refuse_name(path: str) -> str | None:
     """Why the inbox would not take a file of this name, in one sentence; None: it would."""
-    if Filter(EXTENSIONS).wanted(os.path.basename(path)):
+    if Filter(ALL).wanted(os.path.basename(path)):
         return None
-    return f"{path}: its name is none that is taken ({', '.join(EXTENSIONS)}, not hidden)."
+    return f"{path}: its name is none that is taken ({', '.join(ALL)}, not hidden)."
 
 
 def copy_to(source: str) -> Callable[[str], object]:

@@ -12,6 +12,9 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from stemwatch.audio.helper.client import AudioHelper
+from stemwatch.audio.preparing.plans import Plan, plan, refusal
+from stemwatch.audio.results import Probe
+from stemwatch.audio.soundhash.sounds import listener_for
 from stemwatch.codes import Code
 from stemwatch.config import Inbox, Settings
 from stemwatch.disks.hashing import sha256
@@ -35,12 +38,15 @@ class Estimate:
     """The estimate of one file. `verdict` is REFUSED, FREE (nothing to pay) or COSTS.
 
     `seconds` is the length of its audio, None if it could not be read; `why` is one sentence.
+    `upload`: the bytes to be sent, of a FLAC about; `as_flac`: that is made of it before.
     """
 
     path: str
     seconds: float | None
     verdict: str
     why: str = ""
+    upload: int = 0
+    as_flac: bool = False
 
 
 @dataclass(slots=True)
@@ -52,13 +58,18 @@ class Totals:
     free: int = 0
     seconds: float = 0.0  # of all files that are not refused
     paid: float = 0.0  # of the files that will be paid for
+    upload: int = 0  # bytes of those, about
+    as_flac: int = 0  # and how many of them go as FLAC
 
     def add(self, one: Estimate) -> None:
         self.files += 1
         self.refused += one.verdict == REFUSED
         self.free += one.verdict == FREE
         self.seconds += one.seconds or 0.0 if one.verdict != REFUSED else 0.0
-        self.paid += one.seconds or 0.0 if one.verdict == COSTS else 0.0
+        if one.verdict == COSTS:
+            self.paid += one.seconds or 0.0
+            self.upload += one.upload
+            self.as_flac += one.as_flac
 
 
 async def estimates(
@@ -124,33 +135,49 @@ async def _look(
         return Estimate(path, None, REFUSED, f"not a name that is taken ({known})"), ""
     limits = LIMITS[settings.wire]
     try:
-        sha256 = await asyncio.to_thread(_measured, path, limits)
-        seconds = (await audio.probe(path)).duration
+        size, sha256, sound = await asyncio.to_thread(_measured, path, limits)
+        probe = await audio.probe(path)
     except Reject as fault:
         return Estimate(path, None, REFUSED, fault.message), ""
     except OSError as fault:
         return Estimate(path, None, REFUSED, f"can't be read: {fault.strerror}"), ""
-    if (refused := limits.of_audio(seconds)) is not None:
+    seconds = probe.duration
+    form = _form(settings, probe, path, size, limits)
+    too_large = refusal(form, probe, size, limits)
+    if (refused := too_large or limits.of_audio(seconds)) is not None:
         return Estimate(path, seconds, REFUSED, refused.message), ""
-    key = content_key(sha256, options, local=settings.local)
-    if earlier := await journal.with_content(key, MAY_BE_CHARGED):
+    key = content_key(sound or sha256, options, local=settings.local)
+    by_bytes = content_key(sha256, options, local=settings.local)
+    earlier = await journal.with_content(key, MAY_BE_CHARGED)
+    # An older stemwatch knew its songs by their bytes only.
+    if earlier := earlier or await journal.with_content(by_bytes, MAY_BE_CHARGED):
         why = f"known already as {earlier[0].name} ({earlier[0].state})"
         return Estimate(path, seconds, FREE, why), key
     if settings.local:
         return Estimate(path, seconds, FREE, "separated on this machine"), key
-    return Estimate(path, seconds, COSTS), key
+    as_flac = form.form != "original"
+    return Estimate(path, seconds, COSTS, upload=form.likely, as_flac=as_flac), key
 
 
-def _measured(path: str, limits: Limits) -> str:
-    """The content's SHA-256. Raises Reject for a file that would not be uploaded, OSError."""
+def _form(settings: Settings, sound: Probe, path: str, size: int, limits: Limits) -> Plan:
+    keys = settings.prepare
+    return plan(sound, path, size, limits.largest, upload=keys.upload, low_bitrate=keys.low_bitrate)
+
+
+def _measured(path: str, limits: Limits) -> tuple[int, str, str | None]:
+    """The size, the SHA-256 of all bytes, and that of the sound alone.
+
+    Raises Reject for a file that would not be uploaded, OSError.
+    """
     fd = open_regular(path)
     try:
         size = os.fstat(fd).st_size
-        if (refused := limits.of_file(size)) is not None:
+        if size > limits.largest_read and (refused := limits.of_file(size)) is not None:
             raise refused
         lack = headers.look(fd)
         if lack is not None and lack.sure:
             raise Reject(f"incomplete: {lack.message}", code=Code.TRUNCATED)
-        return sha256(fd, size)
+        listener = listener_for(fd, size)
+        return size, sha256(fd, size, also=listener.feed), listener.hexdigest()
     finally:
         os.close(fd)

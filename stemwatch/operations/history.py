@@ -26,7 +26,7 @@ from stemwatch.job import Job, JobState
 from stemwatch.journal.past import Ended
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
-from stemwatch.operations.standing import entries
+from stemwatch.log import redacted_or_none
 from stemwatch.outbox.sidecar import rfc3339
 
 SCHEMA = "stemwatch.history/1"
@@ -64,8 +64,8 @@ def delivered(one: Ended) -> Document:
     return {
         **_song(job, one.at),
         "bpm": job.bpm,
-        "key": entries.text(job.key),
-        "folder": entries.text(job.delivered_to),
+        "key": redacted_or_none(job.key),
+        "folder": redacted_or_none(job.delivered_to),
         "minutes": None if job.duration is None else round(job.duration / 60, 3),
         "took_seconds": round(max(0.0, one.at - job.created_at), 1),
         "paid_minutes": round(one.minutes, 3) if one.minutes else None,
@@ -89,17 +89,17 @@ def _quarantined(one: Ended) -> Document:
         **_song(job, one.at),
         "code": one.note or job.code,
         "state": str(job.state),
-        "message": entries.text(job.message) if there else None,
-        "hint": entries.text(job.hint) if there else None,
-        "path": entries.text(job.filed_to or job.path) if there else None,
+        "message": redacted_or_none(job.message) if there else None,
+        "hint": redacted_or_none(job.hint) if there else None,
+        "path": redacted_or_none(job.filed_to or job.path) if there else None,
     }
 
 
 def _song(job: Job, at: float) -> Document:
     return {
         "id": job.id,
-        "name": entries.text(job.name),
-        "relpath": entries.text(job.relpath),
+        "name": redacted_or_none(job.name),
+        "relpath": redacted_or_none(job.relpath),
         "inbox": job.inbox,
         "origin": job.origin,
         "at": rfc3339(at),

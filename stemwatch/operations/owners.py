@@ -9,8 +9,17 @@ from collections.abc import Sequence
 from stemwatch.codes import Code, rule_of
 from stemwatch.disks import lock
 from stemwatch.errors import Reject, StemwatchError
-from stemwatch.inbox.intake import Candidate, resumed_fields, undecided
-from stemwatch.job import ACTIVE, IN_OUTBOX, Job, JobState, content_key, resume_state
+from stemwatch.inbox.intake import Candidate
+from stemwatch.inbox.taking.kin import undecided
+from stemwatch.job import (
+    ACTIVE,
+    IN_OUTBOX,
+    Job,
+    JobState,
+    content_key,
+    resume_state,
+    resumed_fields,
+)
 from stemwatch.outbox import delivery
 from stemwatch.workers.context import Context
 
@@ -72,7 +81,7 @@ def _is_same(job: Job, candidate: Candidate, *, local: bool) -> bool:
     if job.duration is None:  # refused at the intake, before the place of separation mattered
         wanted = (job.options.stems, job.options.format) == (options.stems, options.format)
     else:
-        wanted = job.content_key == content_key(job.sha256, options, local=local)
+        wanted = job.content_key == content_key(job.content, options, local=local)
     return (
         wanted
         and job.origin == "split"

@@ -59,7 +59,8 @@ def _job(folder: str, content: dict[str, Any], outbox: str, inbox: str | None) -
     # Stems of the built-in engine are a preview: they must not be reused as paid stems.
     local = separation.get("engine") == "spectral"
     key = content.get("key") or {}
-    size = source.get("bytes")
+    uploaded = separation.get("uploaded") or {}
+    size, audio = source.get("bytes"), source.get("audio_sha256")
     return Job(
         id=0,
         state=JobState.DONE,
@@ -67,7 +68,8 @@ def _job(folder: str, content: dict[str, Any], outbox: str, inbox: str | None) -
         relpath=source["relpath"],
         identity=Identity(0, 0, size if isinstance(size, int) else 0, 0),
         sha256=source["sha256"],
-        content_key=content_key(source["sha256"], options, local=local),
+        audio_sha256=audio,
+        content_key=content_key(audio or source["sha256"], options, local=local),
         options=options,
         outbox=outbox,
         inbox=inbox,
@@ -76,6 +78,8 @@ def _job(folder: str, content: dict[str, Any], outbox: str, inbox: str | None) -
         engine=separation.get("engine"),
         model=separation.get("model"),
         model_sha256=separation.get("model_sha256"),
+        uploaded_codec=uploaded.get("codec"),
+        uploaded_bytes=uploaded.get("bytes"),
         bpm=content.get("bpm"),
         key=key.get("raw") if isinstance(key.get("raw"), str) else None,
         submitted_at=sidecar.unix(separation.get("submitted_at")),

@@ -17,8 +17,15 @@ from stemwatch.codes import Code
 from stemwatch.config import Inbox, Settings
 from stemwatch.disks import durable
 from stemwatch.errors import Reject, StemwatchError
-from stemwatch.inbox.intake import resumed_fields
-from stemwatch.job import WANTED_BACK, Identity, Job, JobState, Unfiled, resume_state
+from stemwatch.job import (
+    WANTED_BACK,
+    Identity,
+    Job,
+    JobState,
+    Unfiled,
+    resume_state,
+    resumed_fields,
+)
 from stemwatch.journal.journal import AlreadyPaid, Journal, StaleJob
 from stemwatch.log import printable
 from stemwatch.outbox import quarantine
@@ -166,11 +173,6 @@ def whose(settings: Settings, job: Job) -> Inbox | None:
     return settings.inbox(job.inbox) or next(
         (one for one in settings.every_inbox if one.folders.outbox == job.outbox), None
     )
-
-
-async def forget(journal: Journal, job: Job) -> None:
-    """Remove a job whose file is gone from the quarantine's list. Its history stays."""
-    await journal.advance(job, JobState.GONE, "forgotten: its file is gone")
 
 
 async def once_filed(

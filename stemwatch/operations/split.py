@@ -15,18 +15,19 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from stemwatch.config import Settings, try_folder, try_folders
-from stemwatch.config.checks import EXTENSIONS
 from stemwatch.disks import lock
 from stemwatch.disks.places import Place
 from stemwatch.errors import ConfigFault, JournalFault, PauseService, StemwatchError
 from stemwatch.inbox.intake import Candidate, Incomplete, Intake
 from stemwatch.inbox.names import Filter
 from stemwatch.inbox.reading import Changed
-from stemwatch.inbox.rounds import AT_ONCE
+from stemwatch.inbox.taking.admitting import AT_ONCE
 from stemwatch.job import IN_OUTBOX, Job, JobState, Options
 from stemwatch.operations import owners
+from stemwatch.operations.control.holding import passed_over
 from stemwatch.operations.songs import made_here, songs
 from stemwatch.outbox import staging
+from stemwatch.song_kinds import ALL
 from stemwatch.wiring.working_set import intake_of, working_set
 from stemwatch.workers.context import Context
 from stemwatch.workers.pacing.timing import Timing
@@ -105,6 +106,8 @@ async def run_split(
             owner=owner,
             jobs=order.jobs,
         ) as context:
+            for line in await passed_over(settings, context.journal, context.now()):
+                order.tell(line, True)
             apart = [order.out, *made_here(settings)]
             session = _Session(order, context, intake_of(context, place), Pool(context), apart)
             await _work(session, settings.state_dir)
@@ -224,7 +227,7 @@ async def _admit_all(session: _Session, state_dir: str) -> None:
         async with seats:
             await _admit(session, state_dir, path, relpath)
 
-    for path, relpath in songs(session.order.paths, Filter(EXTENSIONS), session.made_here):
+    for path, relpath in songs(session.order.paths, Filter(ALL), session.made_here):
         session.report.found += 1
         task = asyncio.create_task(admit(path, relpath))
         tasks.add(task)

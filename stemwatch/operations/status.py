@@ -7,6 +7,8 @@ audio):
     schema, generated_at, journal (false: there is none yet)
     configuration  the file that this was read from; null: there is none, the defaults
     separates    api | local: what the running service does (`--local`), else the configuration
+    engine       what your own server separates with, as a song's answer told it; else null
+    device       what that engine computes on (cpu | cuda:0), or null
     service      running, pid, version, started_at, configuration (the file that it was given)
     watcher      null, or mode, reason, healthy, rebuilds, scans
     queue        a count for each state of `job.JobState`
@@ -14,7 +16,9 @@ audio):
     running      id, name, relpath, inbox, stage, done, total, unit (bytes | seconds | share), since
     remaining    null: nothing to do, paused, or not known; or songs, audio_minutes, seconds (about)
     delivered    the last five, newest first, as in `operations.history`
-    pauses       code, message, hint, inbox (whose; null: everybody's), next_try
+    pauses       code, message, hint, inbox (whose; null: everybody's), next_try (of `on_hold` and
+                 `off_hours`: their end), by, via (command | page) and since: of `stemwatch pause`,
+                 which is here without a running service too
     budget       price_per_minute, currency, today and month (minutes, price, limit, renewed_at),
                  left, holding: null, or files, until, key
     credit       null, or seconds (left at the API), at (when it said so)
@@ -45,10 +49,12 @@ from stemwatch.config import Settings
 from stemwatch.disks import lock
 from stemwatch.errors import StemwatchError
 from stemwatch.job import Job, JobState
+from stemwatch.journal import pausing
 from stemwatch.journal.journal import Journal
 from stemwatch.journal.past import Ended
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
+from stemwatch.log import redacted_or_none
 from stemwatch.operations.history import delivered
 from stemwatch.operations.standing import entries
 from stemwatch.operations.standing.not_taken import not_taken
@@ -84,14 +90,16 @@ async def standing(settings: Settings, now: float, earlier: Document | None = No
             "schema": SCHEMA,
             "generated_at": rfc3339(now),
             "journal": os.path.exists(path),
-            "configuration": entries.text(settings.source),
+            "configuration": redacted_or_none(settings.source),
             "separates": live.get("separates") or ("local" if settings.local else "api"),
+            "engine": redacted_or_none(live.get("engine")),
+            "device": redacted_or_none(live.get("device")),
             "service": {
                 "running": running,
                 "pid": live.get("pid") or (_holder(settings.state_dir) if running else None),
                 "version": live.get("version"),
                 "started_at": entries.at(live.get("started_at")),
-                "configuration": entries.text(live.get("configuration")),
+                "configuration": redacted_or_none(live.get("configuration")),
             },
             "watcher": entries.texts(live.get("watcher")) or None,
             "queue": await journal.counts(),
@@ -99,7 +107,7 @@ async def standing(settings: Settings, now: float, earlier: Document | None = No
             "running": await _running(live.get("running", []), journal),
             "remaining": await _remaining(live, journal, past, spent["left"]),
             "delivered": [delivered(one) for one in past[:_DELIVERED]],
-            "pauses": [entries.pause(entry) for entry in live.get("pauses", [])],
+            "pauses": await _pauses(live.get("pauses", []), journal, now),
             "budget": {**spent, "currency": settings.budget.currency},
             "credit": entries.credit(live.get("credit")),
             "inboxes": await _inboxes(settings, journal, live, now, earlier),
@@ -183,6 +191,15 @@ async def _interrupted(state_dir: str, journal: ReadOnlyJournal) -> list[Documen
         for job in jobs
         if not alive[job.owner]
     ]
+
+
+async def _pauses(
+    live: Sequence[Mapping[str, Any]], journal: ReadOnlyJournal, now: float
+) -> list[Document]:
+    """The running service's pauses; what `stemwatch pause` ordered is read from the journal."""
+    order = pausing.in_force(await journal.fact(pausing.FACT), now)
+    others = [entries.pause(entry) for entry in live if entry.get("code") != Code.ON_HOLD]
+    return others if order is None else [entries.ordered(order, now), *others]
 
 
 async def _newest(journal: ReadOnlyJournal) -> list[Job]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from stemwatch.disks import durable
 from stemwatch.job import Identity
 from stemwatch.outbox import mirroring, moving
@@ -38,6 +40,20 @@ def file_original(
         return mirroring.put(
             archive_root, relpath, lambda spot: _archive(path, identity, archive_root, spot, sha256)
         )
+
+
+def finish_delete(path: str, identity: Identity, sha256: str) -> bool:
+    """Finish a deletion of the file at `path` that was killed in the middle; False: there was none.
+
+    A file that is at `path` by now is left alone. Raises as `file_original` does.
+    """
+    folder, hidden = os.path.dirname(path), moving.hidden_name(identity)
+    with durable.disk_faults(path):
+        found = moving.find_moved(folder, iter((hidden,)), identity, sha256)
+        if found is not None:
+            os.unlink(found)
+            durable.fsync_path(folder)
+    return found is not None
 
 
 def _archive(path: str, identity: Identity, root: str, spot: Spot, sha256: str) -> Filed:

@@ -15,11 +15,24 @@ from stemwatch.codes import Code
 from stemwatch.disks import durable
 from stemwatch.errors import Reject, RetryLater, StemwatchError
 from stemwatch.outbox import naming, sidecar
+from stemwatch.outbox.measuring import measure
+from stemwatch.outbox.naming import StemNames
 from stemwatch.outbox.staging import Describe, Staging
 
+_USUAL = StemNames()
 
-def publish(staging: Staging, parent: str, song: str, sha256: str, describe: Describe) -> str:
+
+def publish(
+    staging: Staging,
+    parent: str,
+    song: str,
+    sha256: str,
+    describe: Describe,
+    by: StemNames = _USUAL,
+) -> str:
     """Publish the staged stems as a folder in `parent`; returns its path.
+
+    `by` is how the stems' files are called.
 
     `describe(stems)` gives the sidecar for the stems with their final names; it is called again if
     a name was taken at the last moment. `parent` is made if it is missing. Raises
@@ -31,7 +44,7 @@ def publish(staging: Staging, parent: str, song: str, sha256: str, describe: Des
         song = naming.fit_song(song, limit=durable.name_max(parent))
         try:
             for name in naming.candidates(song, sha256):
-                if not naming.taken(parent, name) and _show(staging, parent, name, describe):
+                if not naming.taken(parent, name) and _show(staging, parent, name, describe, by):
                     staging.remove()
                     return os.path.join(parent, name)
         except (OSError, StemwatchError):
@@ -40,9 +53,9 @@ def publish(staging: Staging, parent: str, song: str, sha256: str, describe: Des
     raise AssertionError("candidates never end")
 
 
-def _show(staging: Staging, parent: str, name: str, describe: Describe) -> bool:
+def _show(staging: Staging, parent: str, name: str, describe: Describe, by: StemNames) -> bool:
     """Publish the folder as `name`; False if that name was taken meanwhile."""
-    staging.arrange(name, describe)
+    staging.arrange(name, describe, by)
     target = os.path.join(parent, name)
     try:
         shown = _rename(staging.folder, target)
@@ -85,6 +98,7 @@ def find_published(
     song: str,
     sha256: str,
     *,
+    audio_sha256: str | None,
     remote_id: str | None,
     relpath: str,
     since: float,
@@ -109,7 +123,7 @@ def find_published(
             found = sidecar.read(path) if path else None
         except Reject:
             continue  # a person's folder, or a damaged one: not taken for the job's
-        if found and _is_of(found, sha256, remote_id, relpath, since):
+        if found and _is_of(found, sha256, audio_sha256, remote_id, relpath, since):
             with durable.disk_faults(parent):
                 durable.fsync_path(parent)  # the kill may have come before this flush
             return folder
@@ -117,12 +131,19 @@ def find_published(
 
 
 def _is_of(
-    found: dict[str, Any], sha256: str, remote_id: str | None, relpath: str, since: float
+    found: dict[str, Any],
+    sha256: str,
+    audio_sha256: str | None,
+    remote_id: str | None,
+    relpath: str,
+    since: float,
 ) -> bool:
-    made = sidecar.unix(found.get("created_at"))
+    made, source = sidecar.unix(found.get("created_at")), found["source"]
+    # The song may have got new tags since.
+    retagged = audio_sha256 is not None and source.get("audio_sha256") == audio_sha256
     return (
-        found["source"]["sha256"] == sha256
-        and found["source"]["relpath"] == naming.readable(relpath)
+        (source["sha256"] == sha256 or retagged)
+        and source["relpath"] == naming.readable(relpath)
         and (remote_id is None or found["separation"].get("job_id") == remote_id)
         and made is not None
         and made >= since - 1  # the sidecar's times are whole seconds
@@ -130,7 +151,7 @@ def _is_of(
 
 
 def verify_folder(folder: str) -> dict[str, Any]:
-    """Check that every file of a delivered folder has the length and hash in its sidecar.
+    """Check that every file of a delivered folder sounds as its sidecar says; its tags may change.
 
     Returns the sidecar. Raises Reject(code="delivery_damaged" or "sidecar") with the file's name,
     PauseService for a disk that can't be read.
@@ -142,13 +163,13 @@ def verify_folder(folder: str) -> dict[str, Any]:
     for stem in sidecar.stem_files(found):
         file = os.path.join(folder, stem.file)
         try:
-            have = durable.sha256_of(file)
+            have = measure(file)
         except OSError as fault:
             if fault.errno in (errno.ENOENT, errno.ELOOP, errno.EINVAL, errno.ENXIO):
                 raise _damaged(file, "is missing or no regular file") from fault
             with durable.disk_faults(folder):
                 raise
-        if have != (stem.sha256, stem.bytes):
+        if not have.has(stem.sha256, stem.bytes, stem.audio_sha256):
             raise _damaged(file, "is not what its sidecar says")
     return found
 

@@ -1,8 +1,11 @@
-"""Stages the stems of an earlier delivery of the same content, which need not be paid for again."""
+"""Stages the stems of an earlier delivery of the same content, which need not be paid for again.
+
+No two deliveries share a file: tag editors and DJ programs write in place, and stems are made for
+them. A clone shares only blocks, until one of the two is written.
+"""
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import shutil
@@ -13,75 +16,78 @@ from typing import Any
 from stemwatch.disks import durable
 from stemwatch.job import STEMS, Options
 from stemwatch.outbox import sidecar
+from stemwatch.outbox.measuring import measure
 from stemwatch.outbox.sidecar import StemFile
 from stemwatch.outbox.staging import Staging
 
+_BLOCK = 256 * 1024  # bytes
 _FICLONE = 0x40049409  # ioctl of btrfs, XFS and others: a copy that shares its blocks
-_NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
-def relink(
-    folder: str, earlier: Mapping[str, Any], staging: Staging, options: Options
-) -> list[StemFile] | None:
-    """Stage the stems of the delivery in `folder`, whose sidecar is `earlier`, once more.
+def usable(earlier: Mapping[str, Any], options: Options) -> list[StemFile] | None:
+    """The files of the delivery whose sidecar is `earlier` that `options` ask for.
 
-    Returns what is staged then: every stem of `options`, and mixes of the same recipe; other mixes
-    have to be made. Returns None, with nothing staged, if a stem is missing or altered. The files
-    may be hard links: to change one, replace it, and never write into it.
+    Every stem, and mixes of the same recipe; other mixes have to be made. None: a stem is missing.
     """
     by_id = {stem.id: stem for stem in sidecar.stem_files(dict(earlier))}
     wanted: list[tuple[str, tuple[str, ...] | None]] = [(i, None) for i in STEMS[options.stems]]
     wanted += [(name, tuple(sources)) for name, sources in options.mixes.items()]
+    found: list[StemFile] = []
     for stem_id, recipe in wanted:
         stem = by_id.get(stem_id)
-        same = stem is not None and stem.derived_from == recipe
-        if stem is not None and same and _take(os.path.join(folder, stem.file), stem, staging):
-            continue
-        if recipe is None:
-            staging.discard()
+        if stem is not None and stem.derived_from == recipe:
+            found.append(stem)
+        elif recipe is None:
             return None
-    return staging.stems
+    return found
 
 
-def _take(source: str, stem: StemFile, staging: Staging) -> bool:
-    """Link, clone or copy one file into the staging; False if it isn't what the sidecar says."""
-    if not stem.file.lower().endswith(f".{staging.ext}"):
+def copy(folder: str, stem: StemFile, staging: Staging) -> bool:
+    """Copy a file of the delivery in `folder` to where its stem is staged, not committed yet.
+
+    Tags that somebody wrote into it don't count, and the copy has them. Returns False, with nothing
+    staged, if the file is gone or does not sound as its sidecar says.
+    """
+    source, part = os.path.join(folder, stem.file), staging.part(stem.id)
+    if not stem.file.lower().endswith(f".{staging.ext}") or not _is_file(source):
         return False
-    try:
-        if not stat.S_ISREG(os.lstat(source).st_mode):
-            return False
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    part = staging.part(stem.id)
     with durable.disk_faults(staging.outbox):
         if os.path.lexists(part):
-            os.unlink(part)
+            os.unlink(part)  # not written into: an older stemwatch made links to a delivery here
         try:
             _duplicate(source, part)
-            # Hashed after linking, so that the delivered file is the checked one.
-            whole = durable.sha256_of(part) == (stem.sha256, stem.bytes)
         except FileNotFoundError:
             return False  # it was removed at this moment
-        if not whole:
-            os.unlink(part)
-            return False
-    staging.commit_part(stem.id, derived_from=stem.derived_from, gain_db=stem.gain_db)
-    return True
+        # Measured behind the copy, so that the delivered file is the checked one.
+        if measure(part).has(stem.sha256, stem.bytes, stem.audio_sha256):
+            return True
+        os.unlink(part)
+    return False
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _duplicate(source: str, target: str) -> None:
-    # A clone is tried first: like a link it takes no space, but a tag editor changes one copy only.
-    fd = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(fd, "rb") as original, open(target, "xb") as copy:
+    """Clone or copy `source`; after a fault there is no `target`."""
+    with durable.opened(source) as (fd, _), open(target, "xb") as out:
         try:
-            fcntl.ioctl(copy.fileno(), _FICLONE, original.fileno())
-            return
-        except OSError:
+            if not _cloned(fd, out.fileno()):
+                with open(fd, "rb", buffering=0, closefd=False) as original:
+                    shutil.copyfileobj(original, out, _BLOCK)
+        except BaseException:
             os.unlink(target)
-        try:
-            os.link(source, target, follow_symlinks=False)
-        except OSError as fault:
-            if fault.errno not in _NO_LINK:
-                raise
-            with open(target, "xb") as plain:
-                shutil.copyfileobj(original, plain, 256 * 1024)
+            raise
+
+
+def _cloned(source: int, target: int) -> bool:
+    """Whether the file system shares the blocks of the one with the other until one is written."""
+    try:
+        fcntl.ioctl(target, _FICLONE, source)
+    except OSError:
+        return False
+    return True

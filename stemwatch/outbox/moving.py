@@ -165,7 +165,7 @@ def remove(path: str, identity: Identity, sha256: str | None) -> None:
     another song could take the path and be lost.
     """
     folder = os.path.dirname(path)
-    hidden = os.path.join(folder, f".stemwatch-{identity.inode:x}-{identity.mtime_ns:x}.delete")
+    hidden = os.path.join(folder, hidden_name(identity))
     if not os.path.lexists(hidden):  # if it exists, an earlier call was killed before its unlink
         look(path, identity, sha256)
         _rename_away(path, hidden)
@@ -174,6 +174,11 @@ def remove(path: str, identity: Identity, sha256: str | None) -> None:
         raise NotMoved("changed", path, f"{path} is another file now.")
     os.unlink(hidden)
     durable.fsync_path(folder)
+
+
+def hidden_name(identity: Identity) -> str:
+    """The name under which `remove` deletes a file."""
+    return f".stemwatch-{identity.inode:x}-{identity.mtime_ns:x}.delete"
 
 
 def _rename_away(source: str, target: str) -> None:

@@ -10,7 +10,10 @@ import itertools
 import os
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from stemwatch import patterns
 
 LIMIT = 255
 SIDECAR_SUFFIX = ".stemwatch.json"
@@ -22,13 +25,26 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])( *\.|$)", re.IGNORECASE)
 
 
+@dataclass(frozen=True, slots=True)
+class StemNames:
+    """The pattern for the files of a song's stems, and the song's values of its fields."""
+
+    pattern: str = patterns.STEM_NAME
+    facts: Mapping[str, str | None] = field(default_factory=dict)
+
+
 def song_name(filename: str) -> str:
     """The name of the folder for the song `filename`: without the extension, made safe.
 
     It is so short that the folder with a suffix against clashes, and every file inside, stay within
     `LIMIT` bytes. It is never empty, hidden or the name of a Windows device.
     """
-    return fit_song(component(os.path.splitext(filename)[0]))
+    return folder_name(os.path.splitext(filename)[0])
+
+
+def folder_name(text: str) -> str:
+    """The name of the folder for a song that is called `text`, made safe like `song_name`."""
+    return fit_song(component(text))
 
 
 def fit_song(song: str, *, limit: int = LIMIT) -> str:
@@ -62,20 +78,42 @@ def mirror(relpath: str, *, limit: int = LIMIT) -> str:
 
 def stem_file(song: str, stem_id: str, ext: str, *, limit: int = LIMIT) -> str:
     """`song (Vocals).wav` for the stem or mix `stem_id`. A mix's id is any text of the user."""
-    words = _safe_characters(stem_id).replace("_", " ").strip(". ") or "Stem"
-    label = " ".join(w[:1].upper() + w[1:].lower() for w in words.split())
     room = limit - _length(song) - len(f" ().{ext}")
-    return f"{song} ({_cut(label, max(room, 12))}).{ext}"
+    return f"{song} ({_cut(stem_label(stem_id), max(room, 12))}).{ext}"
 
 
-def stem_files(song: str, stem_ids: Sequence[str], ext: str, *, limit: int = LIMIT) -> list[str]:
+def stem_label(stem_id: str) -> str:
+    """A stem's or mix's name as people read it: "Vocals"."""
+    words = _safe_characters(stem_id).replace("_", " ").strip(". ") or "Stem"
+    return " ".join(w[:1].upper() + w[1:].lower() for w in words.split())
+
+
+def _stem_file(song: str, stem_id: str, ext: str, by: StemNames, limit: int) -> str:
+    """`stem_file` by a pattern; by the default one where a fact is missing or it gets too long."""
+    values = {**by.facts, "song": song, "stem": stem_label(stem_id)}
+    given = None if by.pattern == patterns.STEM_NAME else patterns.fill(by.pattern, values)
+    name = None if given is None else f"{component(given)}.{ext}"
+    if name is None or _length(name) > limit:
+        return stem_file(song, stem_id, ext, limit=limit)
+    return name
+
+
+def stem_files(
+    song: str,
+    stem_ids: Sequence[str],
+    ext: str,
+    *,
+    by: StemNames = StemNames(),
+    limit: int = LIMIT,
+) -> list[str]:
     """One file name for each id; they differ even where case is ignored."""
     names: list[str] = []
     seen: set[str] = set()
     for stem_id in stem_ids:
-        name = stem_file(song, stem_id, ext, limit=limit)
+        name = _stem_file(song, stem_id, ext, by, limit)
         if fold(name) in seen:  # such as the mixes "no drums" and "No Drums"
-            name = stem_file(song, f"{stem_id[:3]} {_short_hash(stem_id)}", ext, limit=limit)
+            other = f"{stem_id[:3]} {_short_hash(stem_id)}"
+            name = _stem_file(song, other, ext, by, limit)
         seen.add(fold(name))
         names.append(name)
     return names

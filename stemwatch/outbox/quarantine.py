@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from stemwatch.codes import Code
@@ -133,6 +133,38 @@ def remove_reason(path: str) -> None:
             durable.fsync_path(folder)
 
 
+def stale_reasons(root: str) -> Iterator[str]:
+    """Yield the path of each file that is gone while its reason file, surely one of ours, is left.
+
+    Raises PauseService or RetryLater for a folder that can't be read.
+    """
+    with durable.disk_faults(root):
+        for folder, _, names in os.walk(root, onerror=_raise):
+            files = {reason_file(name) for name in names}
+            for note in names:
+                if note.endswith(REASON_SUFFIX) and note not in files:
+                    path = os.path.join(folder, note.removesuffix(REASON_SUFFIX))
+                    # A name that was cut does not tell which file it was for.
+                    if reason_file(os.path.basename(path)) == note and _is_own(path):
+                        yield path
+
+
+def remove_stale_reason(path: str) -> None:
+    """Remove the reason file of `path`, unless a file is there by now.
+
+    A reason file is written just before its file comes, under the lock that is taken here.
+    """
+    folder, name = os.path.split(path)
+    note = os.path.join(folder, reason_file(name))
+    with (
+        durable.disk_faults(folder),
+        contextlib.suppress(FileNotFoundError),
+        durable.locked(folder),
+    ):
+        if not os.path.lexists(path) and _is_reason(note):
+            os.unlink(note)
+
+
 def find(path: str, inbox_root: str, relpath: str, sha256: str | None) -> str | None:
     """The path of a quarantined file, in quarantine or already back in the inbox; None: in neither.
 
@@ -216,6 +248,20 @@ def _is_reason(path: str) -> bool:
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(found, dict) and found.keys() >= set(_REASON)
+
+
+def _is_own(path: str) -> bool:
+    """Whether the reason file of `path` has exactly what we write, so that nobody edited it."""
+    try:
+        with open(path + REASON_SUFFIX, "rb") as file:
+            found = json.loads(file.read(1 << 20))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and found.keys() - {"name"} == set(_REASON)
+
+
+def _raise(fault: OSError) -> None:
+    raise fault
 
 
 def _withdraw(claimed: list[str]) -> None:

@@ -35,6 +35,7 @@ class StemFile:
     bytes: int
     derived_from: tuple[str, ...] | None = None
     gain_db: float | None = None
+    audio_sha256: str | None = None  # of its sound alone; None: not told apart from tags
 
 
 def rfc3339(seconds: float | None) -> str | None:
@@ -79,6 +80,7 @@ def build(
             "name": readable(job.name),
             "relpath": readable(job.relpath),
             "sha256": job.sha256,
+            "audio_sha256": job.audio_sha256,
             "bytes": job.identity.size,
             "codec": job.codec,
             "sample_rate": job.sample_rate,
@@ -91,6 +93,7 @@ def build(
             "job_id": job.remote_id,
             "stems": job.options.stems,
             "format": job.options.format,
+            "uploaded": _uploaded(job),
             "submitted_at": rfc3339(job.submitted_at),
             "completed_at": rfc3339(job.completed_at),
             "cost_minutes": _finite(cost_minutes),
@@ -103,11 +106,19 @@ def build(
     }
 
 
+def _uploaded(job: Job) -> dict[str, Any] | None:
+    """What was sent; None for a song that was submitted before this was noted."""
+    if job.uploaded_codec is None:
+        return None
+    return {"codec": job.uploaded_codec, "bytes": job.uploaded_bytes}
+
+
 def _stem(stem: StemFile) -> dict[str, Any]:
     return {
         "id": readable(stem.id),
         "file": stem.file,
         "sha256": stem.sha256,
+        "audio_sha256": stem.audio_sha256,
         "bytes": stem.bytes,
         "derived_from": None if stem.derived_from is None else list(stem.derived_from),
         "gain_db": _finite(stem.gain_db),
@@ -124,6 +135,7 @@ def stem_files(sidecar: dict[str, Any]) -> list[StemFile]:
             bytes=stem["bytes"],
             derived_from=None if stem.get("derived_from") is None else tuple(stem["derived_from"]),
             gain_db=stem.get("gain_db"),
+            audio_sha256=stem.get("audio_sha256"),
         )
         for stem in sidecar["stems"]
     ]

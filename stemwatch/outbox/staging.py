@@ -25,11 +25,14 @@ from stemwatch.disks import durable
 from stemwatch.errors import PauseService
 from stemwatch.job import STEMS
 from stemwatch.outbox import naming, sidecar
+from stemwatch.outbox.measuring import measure
+from stemwatch.outbox.naming import StemNames
 from stemwatch.outbox.sidecar import StemFile
 
 HIDDEN = ".stemwatch"
 BESIDE = ".stemwatch-beside"  # not HIDDEN, which may be a mount of its own as well
 _TOKEN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
+_USUAL = StemNames()
 _KNOWN = tuple(dict.fromkeys((*STEMS[2], *STEMS[6])))
 Describe = Callable[[Sequence[StemFile]], dict[str, Any]]
 
@@ -115,13 +118,13 @@ class Staging:
         """Path of a committed stem, for making mixes. Raises KeyError if it is not committed."""
         return self._places[stem_id]
 
-    def arrange(self, song: str, describe: Describe) -> None:
+    def arrange(self, song: str, describe: Describe, by: StemNames = _USUAL) -> None:
         """Prepare `folder` for publishing as `song`: rename the files after it, write the sidecar.
 
         It may be called again with another name if `song` was taken. Nothing is copied.
         """
         limit = durable.name_max(self.folder if os.path.isdir(self.folder) else self.path)
-        files = naming.stem_files(song, list(self._stems), self.ext, limit=limit)
+        files = naming.stem_files(song, list(self._stems), self.ext, by=by, limit=limit)
         with durable.disk_faults(self.outbox):
             # The sidecar's write flushes it later.
             durable.make_dirs(self.folder, root=self.outbox, flush=False)
@@ -196,9 +199,12 @@ class Staging:
     ) -> StemFile:
         place = self._place(stem_id)
         with durable.disk_faults(self.outbox):
-            sha256, length = durable.sha256_of(place)
+            found = measure(place)
         sources = None if derived_from is None else tuple(derived_from)
-        stem = StemFile(stem_id, os.path.basename(place), sha256, length, sources, gain_db)
+        name = os.path.basename(place)
+        stem = StemFile(
+            stem_id, name, found.sha256, found.bytes, sources, gain_db, found.audio_sha256
+        )
         self._places[stem_id] = place
         self._stems[stem_id] = stem
         return stem

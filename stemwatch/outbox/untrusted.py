@@ -24,10 +24,14 @@ def fault_of(sidecar: object) -> str | None:
         return "has no `source` or no `separation`"
     if not _is_hash(source.get("sha256")) or not isinstance(source.get("relpath"), str):
         return "has no valid `source.sha256` or `source.relpath`"
+    if not _is_hash_or_null(source.get("audio_sha256")):
+        return "has an `audio_sha256` that is no SHA-256"
     if separation.get("stems") not in (2, 4, 6) or separation.get("format") not in FORMATS:
         return "has no valid `separation.stems` or `separation.format`"
     if any(not isinstance(separation.get(k), str | None) for k in _WORDS):
         return "has a `separation` that can't be read"
+    if not _is_upload(separation.get("uploaded")):
+        return "has a `separation.uploaded` that can't be read"
     if not all(_is_number(value) for value in _numbers(sidecar)):
         return "has a tempo, duration, size or cost that is no number"
     if not isinstance(sidecar.get("key"), dict | None):
@@ -48,6 +52,16 @@ def _numbers(sidecar: dict[str, Any]) -> list[object]:
     ]
 
 
+def _is_upload(value: object) -> bool:
+    if value is None:
+        return True
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("codec"), str | None)
+        and _is_number(value.get("bytes"))
+    )
+
+
 def _is_number(value: object) -> bool:
     """Whether it is None or a number of a sensible size: "1e999" and 400 digits are JSON too."""
     return value is None or (
@@ -61,11 +75,12 @@ def _is_stem(stem: object) -> bool:
     name, derived = stem.get("file"), stem.get("derived_from")
     return (
         isinstance(name, str)
-        # A plain name only: a reuse would link "../../etc/shadow" into the outbox.
+        # A plain name only: a reuse would copy "../../etc/shadow" into the outbox.
         and name not in ("", ".", "..")
         and not any(c in name for c in "/\0")
         and readable(name) == name
         and _is_hash(stem.get("sha256"))
+        and _is_hash_or_null(stem.get("audio_sha256"))
         and type(stem.get("bytes")) is int
         and _is_number(stem["bytes"])
         and (derived is None or _is_words(derived))
@@ -79,3 +94,7 @@ def _is_words(value: object) -> bool:
 
 def _is_hash(value: object) -> bool:
     return isinstance(value, str) and _SHA256.fullmatch(value) is not None
+
+
+def _is_hash_or_null(value: object) -> bool:
+    return value is None or _is_hash(value)

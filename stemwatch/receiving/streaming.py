@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
 
 from stemwatch.receiving.refusal import Refused
+from stemwatch.tasks import supervise
 
 MAX_FILE = 100 * 1024 * 1024  # bytes: the same 100 MB that the inbox lets through
 FLUSH = 1 << 20  # bytes gathered before a thread writes them
@@ -35,29 +36,80 @@ async def to_disk(pieces: AsyncIterator[bytes], path: str) -> int:
     """
     try:
         with open(path, "wb", buffering=0) as file:  # noqa: ASYNC230 (opens only, threads write)
-            size = await _copy(pieces, file)
+            size = await _copy(pieces, _Blocks(file))
             await asyncio.to_thread(os.fsync, file.fileno())
     except TimeoutError:
         raise Refused(408, "Nothing came for a minute.") from None
     return size
 
 
-async def _copy(pieces: AsyncIterator[bytes], file: Any) -> int:
-    loop, size, block = asyncio.get_running_loop(), 0, bytearray()
-    async with asyncio.timeout(STALL) as stall:
-        async for piece in pieces:
-            size += len(piece)
-            block += piece
-            if len(block) >= FLUSH:
-                # In a thread: a busy disk would hold up every other answer.
-                await asyncio.to_thread(_write_all, file, block)
-                block = bytearray()
-            stall.reschedule(loop.time() + STALL)
-    await asyncio.to_thread(_write_all, file, block)
+async def _copy(pieces: AsyncIterator[bytes], blocks: _Blocks) -> int:
+    loop, size = asyncio.get_running_loop(), 0
+    try:
+        async with asyncio.timeout(STALL) as stall:
+            async for piece in pieces:
+                size += len(piece)
+                await blocks.write(piece)
+                stall.reschedule(loop.time() + STALL)
+        await blocks.finish()
+    finally:
+        blocks.forget()
     return size
 
 
-def _write_all(file: Any, block: bytearray) -> None:
-    rest = memoryview(block)
+class _Blocks:
+    """Gathers blocks, and writes each in a thread: a busy disk would hold up every other answer.
+
+    One block is filled while the other is written. Both are used again and again, since fresh
+    memory costs more than the copy into it.
+    """
+
+    def __init__(self, file: io.FileIO) -> None:
+        self._file = file
+        self._block, self._other = bytearray(FLUSH), bytearray(FLUSH)
+        self._filled = 0
+        self._writing: asyncio.Future[None] | None = None
+
+    async def write(self, piece: bytes) -> None:
+        """Take these bytes; raises the OSError of those before."""
+        rest = memoryview(piece)
+        while rest:
+            count = min(len(rest), FLUSH - self._filled)
+            self._block[self._filled : self._filled + count] = rest[:count]
+            self._filled += count
+            rest = rest[count:]
+            if self._filled == FLUSH:
+                await self._begin()
+
+    async def finish(self) -> None:
+        """Return when everything is written."""
+        await self._begin()
+        await self._written()
+
+    def forget(self) -> None:
+        """Await nothing any more: a disk that hangs must not keep a request that has failed."""
+        if self._writing is not None:
+            self._writing.cancel()
+
+    async def _begin(self) -> None:
+        await self._written()
+        block = memoryview(self._block)[: self._filled]
+        loop = asyncio.get_running_loop()
+        writing = loop.run_in_executor(None, _write_all, self._file, block)
+        supervise(writing, _is_raised_by_the_next)
+        self._writing = writing
+        self._block, self._other, self._filled = self._other, self._block, 0
+
+    async def _written(self) -> None:
+        if self._writing is not None:
+            await self._writing
+            self._writing = None
+
+
+def _is_raised_by_the_next(fault: BaseException) -> None:
+    """Who writes on meets it; a request that has failed before has its own fault to tell."""
+
+
+def _write_all(file: io.FileIO, rest: memoryview) -> None:
     while rest:
         rest = rest[file.write(rest) :]

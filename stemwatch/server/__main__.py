@@ -68,7 +68,7 @@ def _read_line() -> str:
 
 def _read_secret(path: str) -> str:
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
+        with open(path, encoding="utf-8-sig", errors="replace") as file:
             secret = file.read(65_536).strip()
     except OSError as fault:
         raise ConfigFault(f"--webhook-secret-file: {path}: {fault.strerror}.") from None

@@ -60,14 +60,6 @@ def _url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}/v1" if ":" in host else f"http://{host}:{port}/v1"
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def _cannot_listen(host: str, port: int, fault: Exception) -> StemwatchError:
     return StemwatchError(
         f"Can't listen on {host} port {port}: {getattr(fault, 'strerror', None) or fault}.",

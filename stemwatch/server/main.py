@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from stemwatch.codes import Code
 from stemwatch.errors import StemwatchError
 from stemwatch.extras import LOCAL
-from stemwatch.server.listening_socket import base_url, is_loopback, listen, urls_elsewhere
+from stemwatch.loopback import is_loopback
+from stemwatch.server.listening_socket import base_url, listen, urls_elsewhere
 from stemwatch.server.offer import Offer
 from stemwatch.server.options import Options
 from stemwatch.server.starting import prepare

@@ -56,6 +56,7 @@ class Offer:
             "engine": self.engine.name,
             "model": None if model is None else model.name,
             "model_sha256": None if model is None else model.sha256,
+            "device": self.device,
         }
 
     def told(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from stemwatch.codes import Code
 from stemwatch.config import Inbox
+from stemwatch.config.groups.presets import near_miss
 from stemwatch.disks.places import Place
 from stemwatch.errors import PauseService, StemwatchError
 from stemwatch.inbox.intake import Candidate, Intake
@@ -16,6 +17,8 @@ from stemwatch.log import log
 from stemwatch.workers.context import Context
 from stemwatch.workers.pacing.unforeseen import as_pause
 from stemwatch.workers.pool.outcome import pause, resumed
+
+_FOLDERS = 4096  # that are remembered
 
 
 class Front:
@@ -32,6 +35,7 @@ class Front:
         self._place = place
         self._intake = intake
         self._ahead = ahead
+        self._judged: set[str] = set()  # folders directly in the inbox, and songs there
         self._asked: dict[str, Options] = {}  # what came with a song over HTTP, by its path
 
     async def admit(self, found: Found, *, patient: bool) -> None:
@@ -56,9 +60,18 @@ class Front:
             outbox=self.inbox.folders.outbox,
             inbox=self.inbox.name,
         )
+        self._warn_of_a_near_miss(relpath)
         job = await self._intake.admit(candidate, patient=patient)
         self._context.bell.added(job)
         return job
+
+    def _warn_of_a_near_miss(self, relpath: str) -> None:
+        """Once for each folder: its songs are paid for with settings that nobody chose."""
+        folder = relpath.partition("/")[0]
+        if folder not in self._judged and len(self._judged) < _FOLDERS:
+            self._judged.add(folder)
+            if (miss := near_miss(relpath, self.inbox.presets)) is not None:
+                log.warning("preset.near_miss", path=relpath, message=miss)
 
     def expect(self, path: str, seen: Identity) -> None:
         with suppress(OSError):  # the inbox has just gone: the next round reports it

@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 
 from stemwatch import __version__
 from stemwatch.config import Settings, try_folders
+from stemwatch.disks.doorbell import Doorbell
 from stemwatch.disks.lock import SERVICE, InstanceLock
 from stemwatch.disks.mounts import WatchMode, watch_mode
 from stemwatch.errors import ConfigFault, StemwatchError
@@ -24,6 +25,7 @@ from stemwatch.service.inboxes import AllServed, Served
 from stemwatch.service.reload import Read, Reload, again
 from stemwatch.service.report import Report
 from stemwatch.service.systemd import Manager
+from stemwatch.service.upkeep import tidying
 from stemwatch.service.verdict import verdict
 from stemwatch.service.watchdog import Vital
 from stemwatch.service.webhook_setup import receiver_of, registered
@@ -32,11 +34,11 @@ from stemwatch.web.listening import bound
 from stemwatch.web.server import serving
 from stemwatch.wiring.tuning import retune
 from stemwatch.wiring.working_set import place_of, working_set
+from stemwatch.workers import orders
 from stemwatch.workers.context import Context
 from stemwatch.workers.pacing import credit
 from stemwatch.workers.pacing.timing import Timing
 from stemwatch.workers.pool.turns import Pool
-from stemwatch.workers.steps import as_flac
 
 DRAIN_SECONDS = 75.0  # below the unit's TimeoutStopSec
 _THREADS = 64  # made as needed; at most 16 files and the pool's seats hang at once
@@ -146,6 +148,7 @@ class Service:
             longest_call=lambda: settings.api.upload_timeout + context.timing.answer,
         )
         self._manager = Manager(context, vital, env)
+        self._doorbell = Doorbell(settings.state_dir)
         self._reload = Reload(
             settings,
             read or again(settings, env),
@@ -170,8 +173,12 @@ class Service:
             asyncio.create_task(self.inboxes.run(), name="rounds"),
             asyncio.create_task(self._report.run(), name="report"),
             asyncio.create_task(credit.keep(self.context), name="credit"),
+            asyncio.create_task(orders.keep(self.context, self._doorbell.wait), name="orders"),
             asyncio.create_task(
                 orphans.keep(self.context, self.settings.state_dir), name="orphans"
+            ),
+            asyncio.create_task(
+                tidying.keep(self.context, self.inboxes, self._archive_days), name="tidying"
             ),
         ]
         log.info(
@@ -205,8 +212,13 @@ class Service:
         every = self.settings.every_inbox
         await context.journal.sort_in({inbox.folders.outbox: inbox.name for inbox in every})
         await self.inboxes.prepare()
-        await asyncio.to_thread(as_flac.clean, self.settings.state_dir)
+        await orders.look(context)  # before anything could be paid for
         await self._pool.recover()
+
+    async def look_at_orders(self) -> None:
+        """Carry out at once what the page has written to the journal."""
+        await orders.look(self.context)
+        self._doorbell.ring()  # the next look may be due earlier now
 
     def _take(self, settings: Settings) -> None:
         """Apply a configuration that was read again, as far as it can change while running."""
@@ -214,6 +226,11 @@ class Service:
         self.inboxes.take(settings)
         retune(self.context, settings)
         configure(settings.log.level, settings.log.format)
+        self._doorbell.ring()  # the hours may be others now
+
+    def _archive_days(self, inbox: str | None) -> float | None:
+        found = self.settings.inbox(inbox)
+        return None if found is None else found.folders.keep_archive_days
 
     # -- the end ---------------------------------------------------------------------------
 
@@ -245,6 +262,7 @@ class Service:
         costly = self.context.timing.answer + 10.0 if self._manager.listens else 0.0
         await self._manager.drain(self._pool.stop(DRAIN_SECONDS, costly))
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._doorbell.close()
         self.context.progress.running.clear()
         await self._report.write()
         log.info("service.stopped")

@@ -10,6 +10,7 @@ from typing import Any
 
 from stemwatch.codes import Code
 from stemwatch.config import Inbox, Settings
+from stemwatch.config.groups import presets
 from stemwatch.config.settings import Watch
 from stemwatch.disks import durable
 from stemwatch.disks.mounts import WatchMode
@@ -68,6 +69,8 @@ class Served:
             journal=context.journal,
             front=self._front,
             rescan_seconds=watch.rescan_seconds,
+            # Elsewhere the kernel does not know who writes: the settle time alone decides.
+            guess=self.watcher.still_open if mode.leases else None,
         )
 
     def take(self, inbox: Inbox, watch: Watch) -> None:
@@ -126,10 +129,18 @@ class Served:
             self.rounds.under_way.set()  # the service's start must not wait for this disk
             await asyncio.sleep(self._context.timing.disk_recheck)
             await self.prepare()
+        await self._make_preset_folders()
         try:
             await self.rounds.run()
         finally:
             await self._front.close()
+
+    async def _make_preset_folders(self) -> None:
+        """So that nobody has to guess their names. Not below a mount point whose disk is away."""
+        inbox = self._front.inbox
+        with suppress(StemwatchError, OSError):  # the first round reports what is wrong
+            await self._front.require_online()
+            await asyncio.to_thread(presets.make_folders, self.root, inbox.presets)
 
     def standstill(self) -> float:
         """Seconds since the last sign of progress; 0 while it waits for its disk."""

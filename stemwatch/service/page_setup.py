@@ -6,8 +6,11 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from stemwatch.job import Job, JobState
+from stemwatch.journal import pausing
+from stemwatch.journal.pausing import Order
 from stemwatch.journal.read_only import ReadOnlyJournal
-from stemwatch.operations.putting_aside import put_aside
+from stemwatch.operations.control.holding import end_of
+from stemwatch.operations.ended.putting_aside import put_aside
 from stemwatch.operations.retrying import bring_back, inbox_of
 from stemwatch.operations.standing.time_left import PAST, audio_left, pace
 from stemwatch.web.backing import Backing
@@ -45,6 +48,24 @@ def backing_of(service: Service) -> Backing:
         told = "its original is in the archive" if aside.path else "its original was gone already"
         return aside.job, told
 
+    async def pause(until: str | None) -> Order:
+        context = service.context
+        now = context.now()
+        end = None if until is None else end_of(until, now)
+        order = Order(by="", via="page", since=now, until=end)
+        await context.journal.note(pausing.FACT, pausing.written(order))
+        await service.look_at_orders()
+        return order
+
+    async def resume() -> None:
+        await service.context.journal.note(pausing.FACT, pausing.NONE)
+        await service.look_at_orders()
+
+    async def first(job: Job) -> bool:
+        late = await service.context.journal.put_first([job.id])
+        service.context.bell.wake()
+        return not late
+
     return Backing(
         settings=lambda: service.settings,
         health=service.health,
@@ -56,6 +77,9 @@ def backing_of(service: Service) -> Backing:
         reckon=reckon,
         retry=retry,
         discard=discard,
+        pause=pause,
+        resume=resume,
+        first=first,
         password=password_of(service.settings.web),
         state_dir=service.settings.state_dir,
     )

@@ -53,7 +53,8 @@ class Report:
                 seen = now
                 await self.write()
             told = await self._manager.tick(self._inboxes.is_under_way)
-            await self._rest(idle=told and not self._context.gate.pauses)
+            held = any(not pause.rule.ordered for pause in self._context.gate.pauses)
+            await self._rest(idle=told and not held)
 
     async def _rest(self, *, idle: bool) -> None:
         """Sleep until the next tick; at the start, until the first scan is under way at most."""
@@ -79,12 +80,12 @@ class Report:
 
     def _snapshot(self) -> progress.Snapshot:
         """The status now. Made on the event loop, as it could change while a thread reads it."""
-        context, clock = self._context, self._context.clock()
+        context, clock, now = self._context, self._context.clock(), time.time()
         return progress.Snapshot(
             version=__version__,
             pid=os.getpid(),
             started_at=self._started,
-            written_at=time.time(),
+            written_at=now,
             watcher=self._inboxes.watching,
             inboxes=[
                 {"name": served.name, "watcher": served.watching} for served in self._inboxes.every
@@ -95,7 +96,7 @@ class Report:
                     "inbox": pause.inbox,
                     "message": pause.message,
                     "hint": pause.hint,
-                    "next_try": time.time() + pause.until - clock,
+                    "next_try": None if pause.until == math.inf else now + pause.until - clock,
                 }
                 for pause in context.gate.pauses
             ],
@@ -103,6 +104,8 @@ class Report:
             slots={"held": context.slots.held, "limit": context.slots.limit},
             credit=asdict(context.credit.known) if context.credit.known else None,
             separates="local" if context.local else "api",
+            engine=context.progress.engine,
+            device=context.progress.device,
             configuration=self._configuration,
             unreadable=[
                 {"path": path, "message": message}

@@ -58,6 +58,7 @@ def parse_detail(answer: Answer, remote_id: str, *, stems: int) -> RemoteJob:
         engine=text(answer, data.get("engine")),
         model=text(answer, data.get("model")),
         model_sha256=text(answer, data.get("modelSha256")),
+        device=text(answer, data.get("device")),
         credits=seconds(data.get("creditsCharged")),
     )
 

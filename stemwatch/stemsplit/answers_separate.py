@@ -38,4 +38,5 @@ def parse_job(answer: Answer, remote_id: str, *, stems: int) -> RemoteJob:
         engine=text(answer, data.get("engine")),
         model=text(answer, data.get("model")),
         model_sha256=text(answer, data.get("model_sha256")),
+        device=text(answer, data.get("device")),
     )

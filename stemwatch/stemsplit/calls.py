@@ -21,6 +21,7 @@ from stemwatch.stemsplit.line.body import Body, FileBody
 from stemwatch.stemsplit.line.download import Trust, fetch
 from stemwatch.stemsplit.line.session import Session
 from stemwatch.stemsplit.line.sockets import SocketStream
+from stemwatch.stemsplit.line.standstill import Patience
 from stemwatch.stemsplit.line.transport import (
     checked_base,
     checked_key,
@@ -42,11 +43,12 @@ async def _at_once() -> None:
 class Calls:
     """One API at `base_url` with one key (None: a local server that wants none).
 
-    Seconds: `connect_timeout` for a connection, `stall_timeout` while no byte moves,
-    `upload_timeout` for sending a body, `answer_timeout` for the answer to it (long: giving up
-    then costs a person's attention), `poll_timeout` for a whole small call. `tls` replaces the
-    usual certificates. `on_rate_limit` hears what the API says of its request budget; `permit` is
-    awaited by a wire before each further request of one step (the caller paces the first).
+    Seconds: `connect_timeout` for a connection, `stall_timeout` while no byte of a small call or a
+    stem moves, `upload_timeout` while none of an upload does, `answer_timeout` for the answer to it
+    (long: giving up then costs a person's attention), `poll_timeout` for a whole small call. `tls`
+    replaces the usual certificates. `on_rate_limit` hears what the API says of its request budget;
+    `permit` is awaited by a wire before each further request of one step (the caller paces the
+    first).
     """
 
     def __init__(
@@ -72,9 +74,8 @@ class Calls:
         self.answer_timeout = answer_timeout
         self._poll_timeout = poll_timeout
         self._timeout = httpx.Timeout(stall_timeout, connect=connect_timeout)
-        self._upload_stalls = httpx.Timeout(
-            stall_timeout, connect=connect_timeout, read=answer_timeout
-        )
+        # An answer is timed as a whole, by the Patience of its request.
+        self._upload_stalls = httpx.Timeout(upload_timeout, connect=connect_timeout, read=None)
         self._resolver = resolver
         self._user_agent = user_agent
         https = httpx.URL(self._base).scheme == "https"
@@ -118,7 +119,7 @@ class Calls:
             raise unreachable(f"{where} got no answer in {self._poll_timeout:g} s.") from None
 
     async def spend(
-        self, path: str, body: Body, *, idempotency_key: str, clock: asyncio.Timeout
+        self, path: str, body: Body, *, idempotency_key: str, patience: Patience
     ) -> Answer:
         """Make the POST that costs money. Raises Unconfirmed if it may have cost, else RetryLater.
 
@@ -132,7 +133,7 @@ class Calls:
 
         backend = SocketBackend(resolver=self._resolver, on_connect=connected)
         try:
-            async with clock, AsyncExitStack() as stack:
+            async with patience, AsyncExitStack() as stack:
                 session = self._session(backend, connections=1)
                 stack.push_async_callback(session.aclose)
                 sending = session.stream(
@@ -146,7 +147,7 @@ class Calls:
         except httpx.TransportError as exc:
             raise _unanswered(body, where, said(exc)) from exc
         except TimeoutError:
-            if not clock.expired():  # a TimeoutError of the hold itself
+            if not patience.expired:  # a TimeoutError of the hold itself
                 raise
             raise _unanswered(body, where, "it took too long") from None
 
@@ -161,18 +162,18 @@ class Calls:
         where = f"PUT {place(target)}"
         try:
             async with (
-                asyncio.timeout(self.upload_timeout),
+                body.patience,
                 self._storage.stream(
-                    "PUT", target, content=body, headers=body.headers, timeout=self._timeout
+                    "PUT", target, content=body, headers=body.headers, timeout=self._upload_stalls
                 ) as response,
             ):
                 return await self._read(response, where)
         except httpx.TransportError as exc:
             words = said(exc)
-            raise unreachable(f"{where} broke off: {words}.", _SLOW_LINE) from exc
+            raise unreachable(f"{where} broke off: {words}.", _STALLS) from exc
         except TimeoutError:
-            words = f"{where} was not done in {self.upload_timeout:g} s."
-            raise unreachable(words, _SLOW_LINE) from None
+            words = f"{where} stood still for {self.upload_timeout:g} s."
+            raise unreachable(words, _STALLS) from None
 
     async def download(
         self,
@@ -234,7 +235,7 @@ class Calls:
         )
 
 
-_SLOW_LINE = "On a slow line, raise api.upload_timeout."
+_STALLS = "Check the line; api.upload_timeout says how long an upload may stand still."
 
 
 def _unanswered(body: Body, where: str, words: str) -> StemwatchError:
@@ -243,7 +244,7 @@ def _unanswered(body: Body, where: str, words: str) -> StemwatchError:
         return Unconfirmed(f"{where} was sent whole and got no answer: {words}.")
     if body.stream is None:
         return unreachable(f"{where} could not connect: {words}.")
-    return unreachable(f"{where} broke off before its end: {words}.", _SLOW_LINE)
+    return unreachable(f"{where} broke off before its end: {words}.", _STALLS)
 
 
 def unreachable(message: str, hint: str = "") -> RetryLater:

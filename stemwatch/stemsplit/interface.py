@@ -21,11 +21,15 @@ class Upload:
     """An open file to upload. `pread` reads it, so the descriptor's position is untouched.
 
     `size` in bytes, as it was hashed. `filename` as the user named it (may hold surrogates).
+    `content` names the bytes of a file that was made for the upload: made again for a retry it is
+    another file with the same bytes. None: the file's own identity says whether it is the same.
     """
 
     fd: int
     size: int
     filename: str
+    codec: str | None = None
+    content: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ class TooLarge(Reject):
         super().__init__(
             f"The file is larger than the {limit / 1e6:.0f} MB that the API takes.",
             code=Code.TOO_LARGE,
-            hint="Convert it to FLAC or MP3 and drop that.",
+            hint="Convert it to MP3 or M4A and drop that, or cut it into parts.",
         )
         self.limit = limit
 
@@ -84,8 +88,8 @@ class RemoteJob:
 
     `stems`: known stem name -> URL; empty until completed, then complete. `bpm` is finite and
     positive, `key` printable text as the API gave it, `duration` in seconds of audio, `progress`
-    between 0 and 1. `engine`, and the name and digest of its `model`, are sent by our own server
-    only; None stands for StemSplit.
+    between 0 and 1. `engine`, the name and digest of its `model`, and the `device` that it computes
+    on are sent by our own server only; None stands for StemSplit.
     """
 
     id: str
@@ -99,6 +103,7 @@ class RemoteJob:
     engine: str | None = None
     model: str | None = None
     model_sha256: str | None = None
+    device: str | None = None
     credits: float | None = None
 
 

@@ -6,7 +6,6 @@ carries a token, so that after an unanswered call the list of jobs tells whether
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from collections import OrderedDict
@@ -19,6 +18,7 @@ from stemwatch.codes import Code
 from stemwatch.errors import PauseService, Reject, RetryLater, Unconfirmed
 from stemwatch.job import Options
 from stemwatch.limits import Limits
+from stemwatch.media_types import media_type
 from stemwatch.stemsplit import answers_presigned, signatures
 from stemwatch.stemsplit.answers import accepted, bad_answer, get_fault, post_fault, put_fault
 from stemwatch.stemsplit.calls import Calls
@@ -31,7 +31,8 @@ from stemwatch.stemsplit.interface import (
     Upload,
     WebhookEvent,
 )
-from stemwatch.stemsplit.line.body import FileBody, JsonBody, content_type, plain_name
+from stemwatch.stemsplit.line.body import FileBody, JsonBody, plain_name
+from stemwatch.stemsplit.line.standstill import Patience
 from stemwatch.stemsplit.rate_headers import unix_seconds
 
 KEPT = 840.0  # seconds that an upload may be used: a minute less than its ticket lives
@@ -40,6 +41,9 @@ _OUTPUTS = {2: "BOTH", 4: "FOUR_STEMS", 6: "SIX_STEMS"}
 _PAGE = 100
 _PAGES = 100  # pages of the list of jobs that are read before giving up
 _NAME_LIMIT = 120  # characters of a name before its token
+
+
+_Bytes = str | tuple[int, ...]  # `Upload.content`, or the file's identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +68,8 @@ class PresignedApi:
         calls: Calls,
     ) -> None:
         self._calls = calls
-        # (file identity) -> (upload key, until when): a refused job needs no second upload.
-        self._uploaded: OrderedDict[tuple[int, ...], tuple[str, float]] = OrderedDict()
+        # Which bytes -> (upload key, until when): a refused job needs no second upload.
+        self._uploaded: OrderedDict[_Bytes, tuple[str, float]] = OrderedDict()
         self.download = calls.download
         self.aclose = calls.aclose
 
@@ -80,10 +84,11 @@ class PresignedApi:
     ) -> Submitted:
         """Upload unless that was done already, await `before_last_bytes`, then `POST /jobs`."""
         identity = _identity(upload)
-        key, until = self._uploaded.get(identity, ("", 0.0))
+        which = upload.content or identity
+        key, until = self._uploaded.get(which, ("", 0.0))
         if time.monotonic() >= until:
             key = await self._upload(upload, on_sent)
-            self._remember(identity, key)
+            self._remember(which, key)
             await self._calls.permit()
         await before_last_bytes()
         if _identity(upload) != identity:
@@ -98,16 +103,16 @@ class PresignedApi:
                 "metadata": {"stemwatch": token_of(idempotency_key)},
             }
         )
-        clock = asyncio.timeout(self._calls.answer_timeout)
+        patience = Patience(self._calls.answer_timeout)
         try:
             answer = await self._calls.spend(
-                "/jobs", body, idempotency_key=idempotency_key, clock=clock
+                "/jobs", body, idempotency_key=idempotency_key, patience=patience
             )
             if answer.status not in {402, 403, 408, 425, 429} and answer.status < 500:
-                self._uploaded.pop(identity, None)  # used up, or the very thing that was refused
+                self._uploaded.pop(which, None)  # used up, or the very thing that was refused
             return accepted(answer, body_sent=body.whole)
         except Unconfirmed:
-            self._uploaded.pop(identity, None)  # perhaps used up
+            self._uploaded.pop(which, None)  # perhaps used up
             raise
 
     async def find_submission(self, idempotency_key: str, *, since: float) -> Submitted | None:
@@ -204,7 +209,8 @@ class PresignedApi:
         for last in (False, True):
             ticket = await self._ticket(upload)
             on_sent(0)
-            body = FileBody(upload, ticket.content_type, on_sent)
+            patience = Patience(self._calls.upload_timeout)
+            body = FileBody(upload, ticket.content_type, patience=patience, on_sent=on_sent)
             try:
                 answer = await self._calls.put(ticket.url, body)
             except Reject as fault:  # never the song's fault
@@ -218,7 +224,7 @@ class PresignedApi:
 
     async def _ticket(self, upload: Upload) -> _Ticket:
         name = plain_name(upload.filename)
-        asked = {"filename": name, "contentType": content_type(name)}
+        asked = {"filename": name, "contentType": media_type(name)}
         answer = await self._calls.send("POST", "/upload", asked)
         data = answer.json() if 200 <= answer.status < 300 else None
         if data is None:
@@ -233,8 +239,8 @@ class PresignedApi:
         safe = isinstance(kind, str) and kind.isascii() and kind.isprintable()
         return _Ticket(url, key, kind if safe and kind else asked["contentType"])
 
-    def _remember(self, identity: tuple[int, ...], key: str) -> None:
-        self._uploaded[identity] = (key, time.monotonic() + KEPT)
+    def _remember(self, which: _Bytes, key: str) -> None:
+        self._uploaded[which] = (key, time.monotonic() + KEPT)
         while len(self._uploaded) > _REMEMBERED:
             self._uploaded.popitem(last=False)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from http import HTTPStatus
 from urllib.parse import quote
@@ -24,6 +23,7 @@ from stemwatch.stemsplit.interface import (
     WebhookEvent,
 )
 from stemwatch.stemsplit.line.multipart import MultipartBody
+from stemwatch.stemsplit.line.standstill import Patience
 
 KEY_PROBE = "stemwatch-key-check"  # a job that can't exist
 # Statuses that servers and proxies give to a body that stands still. Some give 400 or another 5xx
@@ -58,22 +58,22 @@ class SeparateApi:
         on_sent: Callable[[int], None],
     ) -> Submitted:
         """POST /separate, its closing boundary held back until `before_last_bytes` returns."""
-        clock = asyncio.timeout(self._calls.upload_timeout)
+        patience = Patience(self._calls.upload_timeout)
 
         async def hold() -> None:
-            clock.reschedule(None)
+            patience.pause()
             try:
                 await before_last_bytes()
             finally:  # also if the server answers early: half an answer must not last for ever
-                clock.reschedule(asyncio.get_running_loop().time() + self._calls.answer_timeout)
+                patience.wait(self._calls.answer_timeout)
 
         fields = {"stems": str(options.stems), "format": options.format}
         if self._webhook_url is not None:
             fields["webhook_url"] = self._webhook_url
-        body = MultipartBody(upload, fields, hold=hold, on_sent=on_sent)
+        body = MultipartBody(upload, fields, patience=patience, hold=hold, on_sent=on_sent)
         try:
             answer = await self._calls.spend(
-                "/separate", body, idempotency_key=idempotency_key, clock=clock
+                "/separate", body, idempotency_key=idempotency_key, patience=patience
             )
         except RetryLater as fault:
             if body.dropped:

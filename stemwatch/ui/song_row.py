@@ -10,9 +10,15 @@ from rich.text import Text
 
 from stemwatch.log import redacted
 from stemwatch.ui import text
-from stemwatch.workers.progress import DELIVERING, DOWNLOAD, SEPARATING, UPLOAD
+from stemwatch.workers.progress import DELIVERING, DOWNLOAD, PREPARING, SEPARATING, UPLOAD
 
-_STYLES = {UPLOAD: "green", SEPARATING: "magenta", DOWNLOAD: "cyan", DELIVERING: "yellow"}
+_STYLES = {
+    PREPARING: "blue",
+    UPLOAD: "green",
+    SEPARATING: "magenta",
+    DOWNLOAD: "cyan",
+    DELIVERING: "yellow",
+}
 _STAGE = 10  # cells of the longest stage's name
 _WIDE = 70  # cells: a terminal of this width has room for "12.3 MB of 45.6 MB"
 _AMOUNT, _SHORT_AMOUNT = 20, 9

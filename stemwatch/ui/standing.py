@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.text import Text
 
+from stemwatch.codes import Code, rule_of
 from stemwatch.operations.credit_words import LITTLE, minutes
 from stemwatch.outbox.sidecar import unix
 from stemwatch.ui import song_row, status_lists, text, waits
@@ -92,8 +93,7 @@ def _service(document: Document, now: float) -> Iterator[Text]:
     if service["running"]:
         since = unix(service["started_at"])
         started = f", started {text.when(since, now)}" if since is not None else ""
-        who = "this machine" if document["separates"] == "local" else "the API"
-        yield Text(f"Service: running (pid {service['pid']}{started}); {who} separates", _GOOD)
+        yield Text(f"Service: running (pid {service['pid']}{started}); {_who(document)}", _GOOD)
         theirs = service["configuration"]
         if theirs and mine and os.path.realpath(theirs) != os.path.realpath(mine):
             yield Text(f"  It runs with another configuration: {theirs}", style=_WARN)
@@ -105,6 +105,15 @@ def _service(document: Document, now: float) -> Iterator[Text]:
         yield Text(f"Watcher: {watcher.get('mode')}{ill}{reason}")
     if not document["journal"]:
         yield Text("No journal yet: nothing has been dropped so far.")
+
+
+def _who(document: Document) -> str:
+    """Who separates, and with which engine, where our own server has told it."""
+    who = "this machine" if document["separates"] == "local" else "the API"
+    engine, device = document["engine"], document["device"]
+    if engine is None:
+        return f"{who} separates"
+    return f"{who} separates by {engine}" + (f" on {device}" if device else "")
 
 
 def _inbox(document: Document, room: Room) -> Iterator[Text]:
@@ -173,12 +182,27 @@ def _running(document: Document, now: float, room: Room) -> Iterator[Text]:
 
 def _pauses(document: Document, now: float) -> Iterator[Text]:
     for pause in document["pauses"]:
+        if rule_of(pause["code"]).ordered:
+            yield from _ordered(pause, now)
+            continue
         again = unix(pause["next_try"])
         tried = f" Next try {text.when(again, now)}." if again is not None else ""
         whose = f", {pause['inbox']}" if pause["inbox"] is not None else ""
         yield Text(f"Paused ({pause['code']}{whose}): {pause['message']}{tried}", style=_BAD)
         if pause["hint"]:
             yield Text(f"  {pause['hint']}")
+
+
+def _ordered(pause: Document, now: float) -> Iterator[Text]:
+    """What a person or the clock holds back: nothing is at fault, and nothing is tried."""
+    message = pause["message"]
+    if pause["code"] == Code.OFF_HOURS:
+        whose = f" of {pause['inbox']}" if pause["inbox"] is not None else ""
+        message = f"songs{whose} wait {message}"
+    since = unix(pause.get("since"))
+    moment = f"Since {text.when(since, now)}; " if since is not None else ""
+    yield Text(f"{message[:1].upper()}{message[1:]}", style=_WARN)
+    yield Text(f"  {moment}{pause['hint']}")
 
 
 def _budget(document: Document, now: float) -> Iterator[Text]:

@@ -12,11 +12,15 @@ _ENDINGS = 4  # file name endings that are named
 # For each reason, the words for one file and for several.
 _WORDS = {
     reasons.CHANGING: ("still changes", "still change"),
+    reasons.WRITING: ("is still open for writing", "are still open for writing"),
     reasons.INCOMPLETE: ("is incomplete", "are incomplete"),
     reasons.HELD: ("has a temp file beside it", "have a temp file beside them"),
     reasons.UNFINISHED: ("is a download under way", "are downloads under way"),
     reasons.NEXT: ("is next", "are next"),
+    reasons.NEAR_MISS: ("is in no preset's folder, nearly", "are in no preset's folder, nearly"),
     reasons.KIND: ("is no song", "are no songs"),
+    reasons.HIDDEN: ("is hidden", "are hidden"),
+    reasons.IGNORED: ("is ignored by a pattern", "are ignored by patterns"),
     reasons.NAME: ("is left alone by its name", "are left alone by their names"),
     reasons.LINK: ("is a link", "are links"),
     reasons.UNREADABLE: ("can't be read", "can't be read"),
@@ -59,7 +63,8 @@ def names(waits: Document, *, running: bool) -> Iterator[str]:
         only = {**waits, "files": [one], "endings": {_ending(one["relpath"]): 1}}
         told = _of(one["reason"], 1, only, running=running)
         detail = one["detail"] if one["reason"] != reasons.HELD else None
-        yield f"{one['relpath']}: {detail or told}"
+        since = f" since {one['since']}, at most a day" if one.get("since") else ""
+        yield f"{one['relpath']}: {detail or told}{since}"
     if waits["count"] > len(waits["files"]):
         yield f"and {waits['count'] - len(waits['files'])} more"
 

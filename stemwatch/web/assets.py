@@ -22,6 +22,7 @@ FILES = {
     "words.js": "text/javascript",
     "feed.js": "text/javascript",
     "stream.js": "text/javascript",
+    "holding.js": "text/javascript",
     "queue.js": "text/javascript",
     "uploads.js": "text/javascript",
     "songs.js": "text/javascript",

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from stemwatch.config import Settings
 from stemwatch.job import Job, Options
+from stemwatch.journal.pausing import Order
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.web.health import Health
 
@@ -38,7 +39,9 @@ class Backing:
     `watching` gives how each inbox is watched. `reckon` reads from the journal `money`, the
     document of `stemwatch status` on the budget, and `remaining`, the seconds until all is
     delivered. `retry` puts a quarantined job back to work, and gives it with words on what
-    happened; `discard` ends a queued or quarantined one. Both raise StemwatchError.
+    happened; `discard` ends a queued or quarantined one. `pause` takes the words of its end, such
+    as `2h` (None: none), and raises ValueError for what is no time; `resume` ends it; `first` has a
+    queued job go next (False: it is queued no more). All of them raise StemwatchError.
     """
 
     settings: Callable[[], Settings]
@@ -48,5 +51,8 @@ class Backing:
     reckon: Callable[[ReadOnlyJournal], Awaitable[Document]]
     retry: Callable[[Job], Awaitable[tuple[Job, str]]]
     discard: Callable[[Job], Awaitable[tuple[Job, str]]]
+    pause: Callable[[str | None], Awaitable[Order]]
+    resume: Callable[[], Awaitable[None]]
+    first: Callable[[Job], Awaitable[bool]]
     password: str | None
     state_dir: str

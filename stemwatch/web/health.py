@@ -19,6 +19,8 @@ from stemwatch.workers.pool.turns import Pool
 
 POOL_PATIENCE = 60.0  # seconds that one turn of the pool may take; the journal's lock may need 30
 PAUSE_WORDS: Mapping[str, str] = {
+    Code.ON_HOLD: "somebody paused it; `stemwatch resume` ends that",
+    Code.OFF_HOURS: "it is outside the hours of `schedule.submit`",
     Code.AUTH: "the API refuses the key",
     Code.CREDIT: "the account has no credit left",
     Code.ENDPOINT: "the API's address is wrong",

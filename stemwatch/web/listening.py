@@ -9,10 +9,10 @@ from contextlib import closing, contextmanager
 
 from stemwatch.config import Web
 from stemwatch.config.api_key import read_secret
-from stemwatch.config.web import is_loopback
 from stemwatch.errors import ConfigFault
 from stemwatch.extras import WEB
 from stemwatch.log import hide
+from stemwatch.loopback import is_loopback
 
 _WHY = {
     errno.EADDRINUSE: "another program listens there",

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from stemwatch.config.web import is_loopback
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.log import log
+from stemwatch.loopback import is_loopback
 from stemwatch.web.health import Health
 from stemwatch.web.listening import BACKLOG, url_of
 from stemwatch.web.receiver import Receiver

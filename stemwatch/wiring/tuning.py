@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from stemwatch.config import Settings
+from stemwatch.patterns import ResultNames
 from stemwatch.wiring.spending import budget_of
 from stemwatch.workers.context import Context
 from stemwatch.workers.pacing.budget import Budget
+from stemwatch.workers.pacing.hours import Hours
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,8 @@ class Tuning:
     interval: float
     per_minute: int
     budget: Budget
+    names: Mapping[str | None, ResultNames]
+    hours: Mapping[str | None, Hours]
 
 
 def tuning(settings: Settings) -> Tuning:
@@ -33,14 +38,36 @@ def tuning(settings: Settings) -> Tuning:
         interval=min(api.poll_interval, 0.5) if local else api.poll_interval,
         per_minute=6000 if local else api.requests_per_minute,
         budget=budget_of(settings),
+        names=_names(settings),
+        hours=hours_of(settings),
     )
 
 
+def _names(settings: Settings) -> dict[str | None, ResultNames]:
+    """The patterns of each inbox; those of a `split` are the top level's, under None."""
+    every = {inbox.name: inbox.outbox.names for inbox in settings.every_inbox}
+    return {None: settings.outbox.names, **every}
+
+
+def hours_of(settings: Settings) -> dict[str | None, Hours]:
+    """The hours of each inbox that has some. A server on this machine keeps them too."""
+    return {
+        inbox.name: Hours(inbox.schedule.windows, submit, inbox.key("schedule.submit"))
+        for inbox in settings.every_inbox
+        if (submit := inbox.schedule.submit) is not None
+    }
+
+
 def retune(context: Context, settings: Settings) -> None:
-    """Give a running service the pace of `settings`; steps under way go on."""
+    """Give a running service the pace (and the tempo's form) of `settings`; steps go on."""
     chosen, timing = tuning(settings), context.timing
     deadline = settings.api.job_deadline
     context.budget = chosen.budget
+    context.whole_tempo = settings.tags.bpm == "whole"
+    context.names = chosen.names
+    context.preparing.upload = settings.prepare.upload
+    context.preparing.low_bitrate = settings.prepare.low_bitrate
+    context.hours = chosen.hours
     context.slots.resize(chosen.at_once)
     context.requests.resize(chosen.per_minute)
     context.polls.repace(chosen.interval, timing.poll_min, deadline, timing.late_poll)

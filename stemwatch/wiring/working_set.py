@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -29,6 +30,8 @@ from stemwatch.workers.pacing.request_budget import RequestBudget
 from stemwatch.workers.pacing.slots import Slots
 from stemwatch.workers.pacing.timing import Timing
 from stemwatch.workers.pacing.uploads_ahead import Ahead
+from stemwatch.workers.preparing import scratch
+from stemwatch.workers.preparing.one_ahead import Preparing
 from stemwatch.workers.progress import Progress
 
 
@@ -65,6 +68,7 @@ async def working_set(
             api.open(settings.api.base_url, key)
         audio = AudioHelper(idle=timing.helper_idle)
         stack.push_async_callback(audio.close)
+        await asyncio.to_thread(scratch.clean, settings.state_dir)
         yield _context(
             settings, chosen, journal, api, requests, audio, places, timing, owner, at_once
         )
@@ -146,9 +150,13 @@ def _context(
         requests=requests,
         progress=Progress(),
         timing=timing,
+        hours=chosen.hours if owner is None else {},  # `split` is a command of now
         local=settings.local,
+        whole_tempo=settings.tags.bpm == "whole",
+        names=chosen.names,
         owner=owner,
         clock=clock,
+        preparing=Preparing(settings.prepare.upload, settings.prepare.low_bitrate),
     )
     api.context = context
     return context
@@ -178,6 +186,8 @@ def intake_of(context: Context, place: Place) -> Intake:
         limits=context.api.limits,
         same=place.same,
         demand_disks=lambda job: context.place_of(job).demand_results(),
+        keeps=lambda: place.after_success == "keep",
+        keys=lambda: (context.preparing.upload, context.preparing.low_bitrate),
     )
 
 

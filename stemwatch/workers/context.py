@@ -16,6 +16,7 @@ from stemwatch.errors import PauseService, StemwatchError
 from stemwatch.job import Job
 from stemwatch.journal.journal import Journal
 from stemwatch.log import log
+from stemwatch.patterns import ResultNames
 from stemwatch.stemsplit.interface import SeparationApi
 from stemwatch.tasks import supervise
 from stemwatch.workers.bell import Bell
@@ -24,12 +25,14 @@ from stemwatch.workers.memory import Memory
 from stemwatch.workers.pacing.budget import Budget
 from stemwatch.workers.pacing.credit import Credit
 from stemwatch.workers.pacing.gate import Gate
+from stemwatch.workers.pacing.hours import Hours
 from stemwatch.workers.pacing.polls import Polls
 from stemwatch.workers.pacing.request_budget import RequestBudget
 from stemwatch.workers.pacing.slots import Slots
 from stemwatch.workers.pacing.timing import Timing
 from stemwatch.workers.pacing.troubles import Troubles
 from stemwatch.workers.pacing.uploads_ahead import Ahead
+from stemwatch.workers.preparing.one_ahead import Preparing
 from stemwatch.workers.progress import Progress
 
 T = TypeVar("T")
@@ -52,6 +55,9 @@ class Context:
     progress: Progress
     timing: Timing
     local: bool  # separates on this machine: nothing is paid
+    whole_tempo: bool = False  # in the stems' tags
+    names: Mapping[str | None, ResultNames] = field(default_factory=dict)  # by inbox
+    hours: Mapping[str | None, Hours] = field(default_factory=dict)  # by inbox; none: any hour
     owner: str | None = None  # whose jobs these are: None for the service, a token for `split`
     now: Callable[[], float] = time.time
     clock: Callable[[], float] = time.monotonic
@@ -62,9 +68,16 @@ class Context:
     memory: Memory = field(default_factory=Memory)
     troubles: Troubles = field(default_factory=Troubles)
     bell: Bell = field(default_factory=Bell)
+    preparing: Preparing = field(default_factory=Preparing)
     # Jobs whose submission can't be taken back any more: a drain waits for their answers.
     committed: set[int] = field(default_factory=set)
     critical: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    @property
+    def largest(self) -> int:
+        """Bytes of the largest file that may be taken in: a lossless one is sent smaller."""
+        limits = self.api.limits
+        return limits.largest if self.preparing.upload == "original" else limits.largest_read
 
     def place_of(self, job: Job) -> Place:
         """The folders of this job's inbox.

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-UPLOAD, SEPARATING, DOWNLOAD, DELIVERING = "upload", "separating", "download", "delivering"
+PREPARING, UPLOAD, SEPARATING = "preparing", "upload", "separating"
+DOWNLOAD, DELIVERING = "download", "delivering"
 FILE_NAME = "status.json"
 
 
@@ -41,6 +42,8 @@ class Progress:
         self.running: dict[int, Running] = {}
         self.changes = 0
         self.changed = asyncio.Event()
+        self.engine: str | None = None  # our own server's, and its device, as it last told
+        self.device: str | None = None
 
     def touch(self) -> None:
         """Note that something changed, so that `status.json` is written again."""
@@ -53,6 +56,12 @@ class Progress:
         self.running[job_id] = entry
         self.touch()
         return entry
+
+    def separated_by(self, engine: str | None, device: str | None) -> None:
+        """Note what the server says that it separates with; StemSplit says nothing."""
+        if (engine, device) != (self.engine, self.device):
+            self.engine, self.device = engine, device
+            self.touch()
 
     def end(self, job_id: int) -> None:
         if self.running.pop(job_id, None) is not None:
@@ -75,6 +84,8 @@ class Snapshot:
     unreadable: list[Mapping[str, str]] = field(default_factory=list)
     credit: Mapping[str, float] | None = None  # seconds, at
     separates: str | None = None  # local | api
+    engine: str | None = None  # our own server's, and its device, once it has told them
+    device: str | None = None
     configuration: str | None = None  # its file; None: the defaults
 
 

@@ -235,7 +235,12 @@ def test_a_server_that_never_answers_is_given_up_once(tmp_path: Path, wire: str)
             post=[{"hang": "end"}, {"hang": "end", "accept": True}, {"hang": "head"}],
             by_name={f"{name}.wav": own for name, own in hanging.items()},
         )
-        home = home_for(tmp_path, server, api={"upload_timeout": 2, "max_concurrent": 1})
+        home = home_for(
+            tmp_path,
+            server,
+            api={"upload_timeout": 2, "max_concurrent": 1},
+            prepare={"upload": "original"},  # a tone is tiny as FLAC
+        )
         patience = ("answer=2", "poll_answer=1", "download_stall=1", "hold_max=20")
         with home.scaled_service(SCALE, *patience) as service:
             for name in ("lost", "taken"):

@@ -235,7 +235,8 @@ def test_what_is_no_song_is_quarantined_with_nothing_uploaded(tmp_path: Path, wi
     """Empty, truncated, corrupt, text, 101 MB: each has its reason; a good song beside goes on."""
     with ScenarioServer(wire=wire, key=KEY, job_seconds=0.1) as server:
         # what lacks bytes is waited for, twenty quiet windows long
-        home = Home(tmp_path, server.url, watch={"settle_seconds": 0.05})
+        watch = {"settle_seconds": 0.05}
+        home = Home(tmp_path, server.url, watch=watch, prepare={"upload": "original"})
         files = dict(FILES)
         if wire == "presigned":  # which takes a large WAV as FLAC
             del files["large.wav"]

@@ -77,6 +77,7 @@ def test_an_upload_without_its_end_is_aborted_at_once(
     home: Home, server: ScenarioServer, number: int
 ) -> None:
     """The server reads no further and stalls: nothing was accepted, so nothing is waited for."""
+    home.configure(server.url, prepare={"upload": "original"})  # a tone is tiny as FLAC
     server.scenario(**{server.upload_route: [{"hang": "head"}]})
     with home.service() as service:
         make_song(home.inbox / "song.wav", seconds=60)  # more than the socket's buffers take

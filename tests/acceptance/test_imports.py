@@ -59,7 +59,7 @@ def test_a_service_that_waits_has_loaded_nothing_heavy(home: Home) -> None:
     assert found >= {"httpx", "watchdog", "structlog", "yaml", "tenacity"}
     assert found & (HEAVY | TERMINAL | UNASKED) == set()
     assert packages(found) <= WHOLE
-    assert len(found) <= 650  # 565 with Python 3.11
+    assert len(found) <= 700  # 656 with Python 3.11
 
 
 def test_status_loads_no_service(home: Home) -> None:

@@ -323,7 +323,7 @@ def test_an_odd_outbox_pauses_the_only_inbox(
 def test_what_both_drop_is_paid_once_and_delivered_to_both(
     tmp_path: Path, server: ScenarioServer
 ) -> None:
-    """The second has the first one's stems, copied or linked once their hashes match."""
+    """The second has the first one's stems, cloned or copied once their sound matches."""
     shared = Shared(tmp_path, server)
     with shared.home.service() as service:
         drop(shared.dj.inbox / "mine.wav", 1)
@@ -331,7 +331,9 @@ def test_what_both_drop_is_paid_once_and_delivered_to_both(
         service.wait_for_event("job.done", count=2)
     assert server.paid["total"] == 1
     (first,), (second,) = shared.dj.sidecars().values(), shared.karaoke.sidecars().values()
-    assert {s["sha256"] for s in first["stems"]} == {s["sha256"] for s in second["stems"]}
+    assert {s["audio_sha256"] for s in first["stems"]} == {
+        s["audio_sha256"] for s in second["stems"]
+    }
     assert sorted("reused_from" in one and bool(one["reused_from"]) for one in (first, second)) == [
         False,
         True,

@@ -16,6 +16,7 @@ import mutagen.wave
 import pytest
 
 from stemwatch import __version__
+from stemwatch.outbox.measuring import measure
 from tests.acceptance.harness import KEY, Home
 from tests.acceptance.songs import drop, encode
 from tests.support.scenario.server import ScenarioServer
@@ -40,7 +41,16 @@ KEYS = {
     "created_at": str,
     "stemwatch": str,
 }
-SOURCE_KEYS = {"name", "relpath", "sha256", "bytes", "codec", "sample_rate", "channels"}
+SOURCE_KEYS = {
+    "name",
+    "relpath",
+    "sha256",
+    "audio_sha256",
+    "bytes",
+    "codec",
+    "sample_rate",
+    "channels",
+}
 SEPARATION_KEYS = {
     "engine",
     "model",
@@ -48,12 +58,13 @@ SEPARATION_KEYS = {
     "job_id",
     "stems",
     "format",
+    "uploaded",
     "submitted_at",
     "completed_at",
     "cost_minutes",
     "credits_charged",  # what wire B says it took
 }
-STEM_KEYS = {"id", "file", "sha256", "bytes", "derived_from", "gain_db"}
+STEM_KEYS = {"id", "file", "sha256", "audio_sha256", "bytes", "derived_from", "gain_db"}
 
 
 @pytest.fixture
@@ -154,6 +165,7 @@ def test_the_sidecar_is_what_the_design_says(tmp_path: Path, server: ScenarioSer
         "name": "Song.mp3",
         "relpath": "album/Song.mp3",
         "sha256": hashlib.sha256(data).hexdigest(),
+        "audio_sha256": measure(f"{home.archive}/album/Song.mp3").audio_sha256,
         "bytes": len(data),
         "codec": "mp3",
         "sample_rate": 44100,
@@ -164,6 +176,7 @@ def test_the_sidecar_is_what_the_design_says(tmp_path: Path, server: ScenarioSer
     assert separation["engine"] == "stemsplit"
     assert separation["job_id"] == paid["id"]
     assert (separation["stems"], separation["format"]) == (2, "wav")
+    assert separation["uploaded"] == {"codec": "mp3", "bytes": len(data)}
     assert separation["cost_minutes"] == pytest.approx(6 / 60, abs=0.002)
     times = [separation["submitted_at"], separation["completed_at"], sidecar["created_at"]]
     assert all(RFC3339.fullmatch(time) for time in times)
@@ -242,7 +255,7 @@ def test_tags_and_cover_are_copied_with_tempo_and_key(
         assert told == {
             "TIT2": "Größe TIT2 (Vocals)",
             "TPE1": "Größe TPE1",
-            "TALB": "Größe TALB",
+            "TALB": "Größe TALB (Stems)",
             "TBPM": "124",
             "TKEY": "C#m",
         }
@@ -323,8 +336,9 @@ ODD = [
     "e\u0301 composed.wav".encode(),
     b"100%s{name}.wav",
     b"..dots...wav",
+    b".hidden.wav",
 ]
-SEEN = [name for name in ODD if not name.startswith(b".")]
+SEEN = [name for name in ODD if name != b".hidden.wav"]
 
 
 def test_odd_names_are_delivered_and_archived_byte_for_byte(
@@ -353,7 +367,7 @@ def test_odd_names_are_delivered_and_archived_byte_for_byte(
     assert server.paid["total"] == len(SEEN) + 1
     assert "\x1b" not in log
     left = [name for name in os.listdir(inbox) if name.endswith(b".wav")]
-    assert left == [b"..dots...wav"]  # hidden
+    assert left == [b".hidden.wav"]
 
 
 def test_what_is_no_song_is_ignored_and_untouched(tmp_path: Path, server: ScenarioServer) -> None:

@@ -16,6 +16,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -113,7 +114,7 @@ def test_an_unknown_inbox_a_missing_length_and_a_promise_too_large(page: Page) -
     assert page.http.put("/api/inbox/nobody?path=a.wav", content=b"x").status_code == 404
     chunks = page.http.put("/api/inbox/default?path=a.wav", content=iter([b"x"]))
     assert chunks.status_code == 411
-    assert _raw(page, "Content-Length: 200000000").startswith(b"HTTP/1.1 413 ")
+    assert _raw(page, "Content-Length: 5000000000").startswith(b"HTTP/1.1 413 ")
 
 
 def test_an_upload_that_is_broken_off_leaves_nothing(page: Page) -> None:
@@ -444,6 +445,44 @@ def test_a_song_in_quarantine_is_discarded_to_the_archive(tmp_path: Path) -> Non
         assert list(page.home.quarantine.iterdir()) == []
         assert page.http.post(f"/api/quarantine/{job}/discard").status_code == 404
         assert page.http.get("/api/state").json()["jobs"] == []
+
+
+def _is_first(jobs: list[dict[str, Any]], job_id: int) -> bool:
+    return any(one["id"] == job_id and one["first_at"] for one in jobs)
+
+
+def test_a_pause_its_end_and_an_order_are_calls_too(tmp_path: Path) -> None:
+    """As documented; who watches hears of each by an event."""
+    page = Page(tmp_path)
+    page.api = {"max_concurrent": 1}  # two at once may be submitted in any order
+    with page:
+        for wrong in ("soon", 5, "2020-01-01"):
+            refused = page.http.post("/api/pause", json={"until": wrong})
+            assert (refused.status_code, refused.json()["code"]) == (400, "bad_request")
+        with Stream(page) as stream:
+            assert stream.event()[0] == "snapshot"  # else the pause could be in it already
+            held = page.http.post("/api/pause", json={"until": "2h"})
+            assert held.status_code == 202
+            assert held.json()["until"].endswith("Z")
+            told = stream.until(lambda name, data: name == "service" and data["pauses"])
+            assert [one["code"] for one in told["pauses"]] == ["on_hold"]
+            for number in (91, 92):
+                upload(page, f"Waits {number}.wav", number)
+                wait_for(lambda: page.home.journal_count("queued") == number - 90)  # noqa: B023
+            last = page.home.rows("SELECT max(id) FROM jobs")[0][0]
+            answer = page.http.post(f"/api/jobs/{last}/first")
+            assert (answer.status_code, answer.json()["words"]) == (202, "Waits 92.wav goes next")
+            stream.until(lambda name, data: name == "jobs" and _is_first(data["jobs"], last))
+            asked = page.http.post(
+                "/api/remove-vocals", files={"audio": ("x.wav", wav_bytes(93, seconds=5.0))}
+            )
+            assert (asked.status_code, asked.json()["code"]) == (503, "on_hold")
+            assert page.server.paid["total"] == 0
+            assert page.http.post("/api/resume").status_code == 202
+            page.delivered("Waits 91.wav")
+        assert page.http.post(f"/api/jobs/{last}/first").status_code == 404
+        rows = page.home.rows("SELECT relpath FROM jobs ORDER BY submitted_at")
+        assert bytes(rows[0][0]) == b"Waits 92.wav"
 
 
 def test_a_song_is_cancelled_until_it_is_submitted(tmp_path: Path) -> None:

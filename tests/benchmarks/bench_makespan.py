@@ -103,7 +103,13 @@ def service(root: Path, scenario: Scenario, count: int, scale: float, wire: str)
             "requests_per_minute": PER_MINUTE * (1 if scenario.slots <= 3 else 4),
             "max_concurrent": scenario.slots,
         }
-        sections = {"api": api, "log": {"level": "info"}, "watch": {"rescan_seconds": 30.0}}
+        sections = {
+            "api": api,
+            "log": {"level": "info"},
+            "watch": {"rescan_seconds": 30.0},
+            # These songs are silence beside noise that no FLAC keeps: nothing would be uploaded.
+            "prepare": {"upload": "original"},
+        }
         home = Home(root / "home", origin + base, **sections, budget={"minutes_per_day": 0.01})
         home.inbox.rmdir()
         fill(home.inbox, scenario, count)

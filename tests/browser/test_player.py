@@ -211,6 +211,40 @@ def test_a_song_that_is_gone_says_so(page: Page, context: BrowserContext, tmp_pa
     expect(tab.locator("#player")).to_contain_text("no longer where it was delivered")
 
 
+def test_memory_is_given_back_from_song_to_song(tab: Tab) -> None:
+    """Measured: 16.8 MB while it plays (all of the song would be 34), and 2.6 once it is left.
+
+    Were the pieces kept, each visit would add 31.
+    """
+    line = tab.context.new_cdp_session(tab)
+    line.send("HeapProfiler.enable")
+    playing: list[float] = []
+
+    def visit() -> None:
+        tab.get_by_role("button", name="Play").click()
+        for position in ("3", "14", "21"):
+            tab.get_by_label("Position").fill(position)
+            until(tab, lambda at=float(position): at < second(tab) < at + 3)  # type: ignore[misc]
+        playing.append(held())
+        tab.get_by_role("button", name="Close Timed").click()
+        expect(tab.locator(".player")).to_have_count(0)
+        tab.locator("#songs button", has_text="Timed").click()
+        expect(tab.get_by_role("button", name="Play")).to_be_focused()
+
+    def held() -> float:
+        line.send("HeapProfiler.collectGarbage")
+        used = line.send("Runtime.getHeapUsage")
+        return float(used["usedSize"] + used["backingStorageSize"]) / 1e6
+
+    for _ in range(2):
+        visit()
+    before = held()
+    for _ in range(5):
+        visit()
+    assert held() - before < 4
+    assert max(playing) < 22
+
+
 def test_a_stem_that_changed_is_not_played_on(tab: Tab, page: Page) -> None:
     """Its pieces would fit nowhere: the page says so, and stands still."""
     tab.get_by_role("button", name="Play").click()

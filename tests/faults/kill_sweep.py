@@ -23,6 +23,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
+import hashlib
 import json
 import random
 import re
@@ -39,6 +41,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from stemwatch.audio.preparing.exact_flac import prepare
 from tests.acceptance.harness import KEY, Home
 from tests.acceptance.songs import wav_bytes
 from tests.faults import result
@@ -62,13 +65,27 @@ FIRST = ("sendto", "renameat2", "fdatasync", "rename", "recvfrom", "pwrite64", "
 _LINE = re.compile(r"(\d+) +(\w+)\(")
 SONGS = {
     "a song.wav": wav_bytes(1),
-    "another.wav": wav_bytes(2),
+    "another.wav": wav_bytes(2, seconds=66.0),  # large enough to be sent as FLAC
     "the same again.wav": wav_bytes(1),
     "six/six.wav": wav_bytes(3),
     "broken.wav": b"RIFF\x04\x00\x00\x00 no sound at all" * 64,
 }
 SONGS_EACH = 4  # among them, that are audio
 PAYABLE = 3  # different contents among them that can be separated
+
+
+@functools.cache
+def _original_of() -> dict[str, str]:
+    """The digest of each FLAC that is sent -> the digest of its song."""
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        song, flac = Path(folder, "song.wav"), Path(folder, "song.flac")
+        for content in (data for data in SONGS.values() if len(data) > 1_000_000):
+            song.write_bytes(content)
+            prepare(str(song), str(flac))
+            digest = hashlib.sha256(flac.read_bytes()).hexdigest()
+            found[digest] = hashlib.sha256(content).hexdigest()
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +205,9 @@ class Case:
 
     def paid(self) -> Counter[tuple[str, str, str]]:
         jobs = self.server.paid["jobs"]
-        return Counter((job["sha256"], job["stems"], job["format"]) for job in jobs)
+        # A song that was paid for as FLAC and as it is was paid for twice.
+        own = {job["sha256"]: _original_of().get(job["sha256"], job["sha256"]) for job in jobs}
+        return Counter((own[job["sha256"]], job["stems"], job["format"]) for job in jobs)
 
     def rows(self) -> list[dict[str, Any]]:
         journal = self.home.state / "journal.sqlite3"
@@ -291,6 +310,7 @@ def _judge(
     rows, held = case.rows(), case.held()
     charged = {sha256 for sha256, _, _ in case.paid()}
     left_behind = litter(home.inbox, home.archive, home.quarantine, home.outbox)
+    left_behind += [path.name for path in home.state.glob("upload-*")]
     unlisted = held - case.listed() if held else set()
     after = case.originals()
     lost = sum((case.before - after).values()) + sum((after - case.before).values())

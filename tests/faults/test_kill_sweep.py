@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,15 +11,7 @@ from tests.faults.forked import Forks
 from tests.faults.kill_sweep import Case, points, profile, sweep
 from tests.faults.looking import Observer
 from tests.support.scenario.server import ScenarioServer
-
-
-def _can_trace() -> bool:
-    """Containers may have strace and still forbid it to attach."""
-    traced = ["strace", "-qqq", "-e", "trace=none", "true"]
-    return shutil.which("strace") is not None and not subprocess.run(traced, check=False).returncode
-
-
-needs_strace = pytest.mark.skipif(not _can_trace(), reason="strace is missing or not allowed here")
+from tests.support.struck import needs_strace
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ import pytest
 
 from stemwatch.audio.helper.client import AudioHelper
 from stemwatch.audio.probe import probe
+from stemwatch.audio.results import StemTag
 from stemwatch.errors import PauseService, Reject
 from tests.support.audio_samples import cut, decoded, tone, with_endless_vendor, write
 from tests.support.broken import CRASH, NO_AUDIO, NO_START, TYPE_ERROR, Broken, no_library
@@ -102,10 +103,10 @@ def test_stems_are_mixed_and_tagged(tmp_path: Path) -> None:
     async def scenario(audio: AudioHelper) -> None:
         result = await audio.mix(stems, out, "flac")
         assert result.gain_db == 0.0
-        assert await audio.tag(song, {out: "Song (Mix)"}, "flac", 124.0, "Gm") == []
+        assert await audio.tag(song, {out: StemTag("Song (Mix)")}, "flac", 124.0, "Gm") == []
         (tmp_path / "broken.flac").write_bytes(b"nothing")
         notes = await audio.tag(
-            song, {os.fspath(tmp_path / "broken.flac"): "T"}, "flac", None, None
+            song, {os.fspath(tmp_path / "broken.flac"): StemTag("T")}, "flac", None, None
         )
         assert len(notes) == 1
 
@@ -121,7 +122,7 @@ def test_a_song_whose_tags_want_all_memory_costs_them_only(tmp_path: Path) -> No
 
     async def scenario(audio: AudioHelper) -> None:
         assert (await audio.probe(os.fspath(song))).channels == 2
-        notes = await audio.tag(os.fspath(song), {stem: "T"}, "flac", 99.0, None)
+        notes = await audio.tag(os.fspath(song), {stem: StemTag("T")}, "flac", 99.0, None)
         assert [note for note in notes if "can't be read (MemoryError)" in note] == notes != []
 
     run(scenario)
@@ -134,7 +135,7 @@ def test_a_stem_whose_tags_can_not_be_written_is_left_as_it_is(tmp_path: Path) -
     before = stem.read_bytes()
 
     async def scenario(audio: AudioHelper) -> None:
-        notes = await audio.tag("", {os.fspath(stem): "T"}, "flac", None, None)
+        notes = await audio.tag("", {os.fspath(stem): StemTag("T")}, "flac", None, None)
         assert notes == ["No tags were written (MemoryError)."]
 
     run(scenario)
@@ -401,10 +402,10 @@ def test_a_library_that_only_the_end_needs_is_missed_there(tmp_path: Path, broke
         broken.by(no_library("mutagen"))
         await audio.probe(song)
         with pytest.raises(PauseService, match="mutagen"):
-            await audio.tag(song, {stem: "T"}, "flac", None, None)
+            await audio.tag(song, {stem: StemTag("T")}, "flac", None, None)
         broken.mend()
         await audio.test()
-        assert await audio.tag(song, {stem: "T"}, "flac", None, None) == []
+        assert await audio.tag(song, {stem: StemTag("T")}, "flac", None, None) == []
 
     run(scenario)
 
@@ -448,3 +449,26 @@ def test_a_damaged_file_is_still_its_own_fault(tmp_path: Path) -> None:
         assert raised.value.code == "not_audio"
 
     run(scenario)
+
+
+def test_of_small_files_that_share_a_request_only_the_bad_one_is_refused(
+    tmp_path: Path, stuck: str
+) -> None:
+    """Also where one of them holds the helper up: each is then asked for alone."""
+    songs = [os.fspath(write(tmp_path / f"{n}.wav", tone(1))) for n in range(12)]
+    bad = tmp_path / "bad.wav"
+    bad.write_bytes(b"no song " * 900)
+
+    async def scenario(audio: AudioHelper) -> None:
+        async def asked(*paths: str) -> list[object]:
+            every = (audio.probe(path, small=True) for path in paths)
+            return list(await asyncio.gather(*every, return_exceptions=True))
+
+        found = await asked(*songs[:5], os.fspath(bad), *songs[5:])
+        assert isinstance(found.pop(5), Reject)
+        assert found == [probe(path) for path in songs]
+        found = await asked(*songs[:5], stuck, *songs[5:])
+        assert isinstance(found.pop(5), Reject | OSError)
+        assert found == [probe(path) for path in songs]
+
+    run(scenario, timeout=1.5)

@@ -16,10 +16,13 @@ import mutagen.wave
 import numpy as np
 import pytest
 
+from stemwatch.audio.results import StemTag
 from stemwatch.audio.stemtags import write_tags
 from stemwatch.audio.tagging.song_tags import Cover, SourceTags
 from stemwatch.audio.tags import read_tags
+from stemwatch.outbox.measuring import measure
 from tests.support.audio_samples import decoded, overwrite, tone, write
+from tests.support.retag import retag
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(200))
 TEXT = {
@@ -81,20 +84,26 @@ def test_stems_get_tags_and_keep_their_audio_bit_for_bit(tmp_path: Path, format:
     """Everything is copied but the title, the song's own tempo and key win, no sample changes."""
     stem = write(tmp_path / f"stem.{format}")
     before = decoded(stem)
-    note = write_tags(os.fspath(stem), format, FULL, title="Söng (Vocals)", bpm=93.5, key="C#m")
+    own = StemTag("Söng (Vocals)", "Vocals", 2)
+    note = write_tags(os.fspath(stem), format, FULL, own, bpm=93.5, key="C#m")
     assert note is None
     assert np.array_equal(decoded(stem), before)
     tags = read_tags(os.fspath(stem))
-    expected = TEXT | {"title": "Söng (Vocals)"}
+    expected = TEXT | {
+        "title": "Söng (Vocals)",
+        "album": "Album (Stems)",
+        "grouping": "Vocals",
+        "tracknumber": "2",
+    }
     assert {name: values[0] for name, values in tags.text.items()} == expected
     assert tags.cover == FULL.cover
 
 
 def test_detected_tempo_and_key_fill_what_the_song_lacks(tmp_path: Path) -> None:
-    """FLAC: BPM, INITIALKEY and KEY; ID3: TBPM as an integer, TKEY musical."""
+    """FLAC: BPM, INITIALKEY and KEY; ID3: TBPM with its fraction, TKEY musical."""
     flac, mp3 = write(tmp_path / "a.flac"), write(tmp_path / "a.mp3")
     for stem, format in ((flac, "flac"), (mp3, "mp3")):
-        write_tags(os.fspath(stem), format, SourceTags(), title="T", bpm=123.98, key="C#m")
+        write_tags(os.fspath(stem), format, SourceTags(), StemTag("T"), bpm=123.98, key="C#m")
     comments = mutagen.flac.FLAC(flac)
     assert [comments[name] for name in ("BPM", "INITIALKEY", "KEY")] == [
         ["123.98"],
@@ -102,7 +111,7 @@ def test_detected_tempo_and_key_fill_what_the_song_lacks(tmp_path: Path) -> None
         ["C#m"],
     ]
     frames = mutagen.id3.ID3(mp3)
-    assert (frames["TBPM"].text, frames["TKEY"].text) == (["124"], ["C#m"])
+    assert (frames["TBPM"].text, frames["TKEY"].text) == (["123.98"], ["C#m"])
 
 
 @pytest.mark.parametrize(
@@ -124,29 +133,34 @@ def test_the_songs_own_key_is_written_alike_in_every_format(
     tags = SourceTags({"key": (own,)})
     for format in ("wav", "flac", "mp3"):
         stem = os.fspath(write(tmp_path / f"a.{format}", tone(1)))
-        write_tags(stem, format, tags, title="T", bpm=None, key="A")
+        write_tags(stem, format, tags, StemTag("T"), bpm=None, key="A")
         assert read_tags(stem).text["key"] == (written,)
 
 
 @pytest.mark.parametrize(
-    ("own", "flac", "mp3"),
+    ("own", "exact", "whole"),
     [
         ("128 BPM", "128", "128"),
         ("124,57", "124.57", "125"),
         ("93.50", "93.5", "94"),
-        ("0", "100", "100"),
-        ("fast", "100", "100"),
-        ("140-150", "100", "100"),
+        ("100", "100.4", "100"),  # rounded: the detected fraction is what it was
+        ("100.1", "100.1", "100"),
+        ("101", "101", "101"),
+        ("0", "100.4", "100"),
+        ("fast", "100.4", "100"),
+        ("140-150", "100.4", "100"),
     ],
 )
-def test_the_songs_own_tempo_is_a_number(tmp_path: Path, own: str, flac: str, mp3: str) -> None:
-    """With a point; what is none yields to the detected 100."""
-    for format, expected in (("flac", flac), ("mp3", mp3)):
+def test_the_songs_own_tempo_is_a_number(tmp_path: Path, own: str, exact: str, whole: str) -> None:
+    """With a point, in every format alike; what is none yields to the detected 100.4."""
+    tags = SourceTags({"bpm": (own,)})
+    for format in ("wav", "flac", "mp3"):
         stem = os.fspath(write(tmp_path / f"a.{format}", tone(1)))
-        write_tags(stem, format, SourceTags({"bpm": (own,)}), title="T", bpm=100.0, key=None)
-        assert read_tags(stem).text["bpm"] == (expected,)
+        for rounded, expected in ((False, exact), (True, whole)):
+            write_tags(stem, format, tags, StemTag("T"), bpm=100.4, key=None, whole=rounded)
+            assert read_tags(stem).text["bpm"] == (expected,)
     stem = os.fspath(write(tmp_path / "b.flac", tone(1)))
-    write_tags(stem, "flac", SourceTags({"bpm": ("0",)}), title="T", bpm=None, key=None)
+    write_tags(stem, "flac", SourceTags({"bpm": ("0",)}), StemTag("T"), bpm=None, key=None)
     assert "bpm" not in read_tags(stem).text
 
 
@@ -163,7 +177,7 @@ def test_the_songs_own_tempo_is_a_number(tmp_path: Path, own: str, flac: str, mp
 def test_a_stem_has_the_title_of_its_song(tmp_path: Path, own: str, given: str, title: str) -> None:
     """The file's name only where the song has none."""
     stem = os.fspath(write(tmp_path / "a.flac", tone(1)))
-    write_tags(stem, "flac", SourceTags({"title": (own,)}), title=given, bpm=None, key=None)
+    write_tags(stem, "flac", SourceTags({"title": (own,)}), StemTag(given), bpm=None, key=None)
     assert read_tags(stem).text["title"] == (title,)
 
 
@@ -171,7 +185,7 @@ def test_a_cover_that_is_too_large_costs_the_cover_only(tmp_path: Path) -> None:
     """A FLAC's blocks end at 16 MB; it cost all tags."""
     stem = os.fspath(write(tmp_path / "a.flac", tone(1)))
     tags = SourceTags({"artist": ("Somebody",)}, Cover(PNG + bytes(1 << 24), "image/png"))
-    note = write_tags(stem, "flac", tags, title="T", bpm=None, key=None)
+    note = write_tags(stem, "flac", tags, StemTag("T"), bpm=None, key=None)
     assert "cover was left out" in (note or "")
     written = read_tags(stem)
     assert (written.text["artist"], written.cover) == (("Somebody",), None)
@@ -181,7 +195,7 @@ def test_several_artists_stay_several(tmp_path: Path) -> None:
     """A list of values is copied as a list."""
     stem = write(tmp_path / "a.flac")
     tags = SourceTags({"artist": ("One", "Two")})
-    write_tags(os.fspath(stem), "flac", tags, title="T", bpm=None, key=None)
+    write_tags(os.fspath(stem), "flac", tags, StemTag("T"), bpm=None, key=None)
     assert mutagen.flac.FLAC(stem)["ARTIST"] == ["One", "Two"]
 
 
@@ -191,7 +205,7 @@ def test_broken_tags_cost_tags_not_the_delivery(tmp_path: Path) -> None:
     assert "can't be read" in (read_tags(os.fspath(path)).note or "")
     stem = tmp_path / "stem.wav"
     stem.write_bytes(b"no RIFF at all, far too short")
-    note = write_tags(os.fspath(stem), "wav", FULL, title="T", bpm=None, key=None)
+    note = write_tags(os.fspath(stem), "wav", FULL, StemTag("T"), bpm=None, key=None)
     assert "No tags were written" in (note or "")
 
 
@@ -206,7 +220,7 @@ def test_an_original_that_can_not_be_read_costs_its_tags_only(tmp_path: Path, ki
     tags = read_tags(os.fspath(path))
     assert "can't be read" in (tags.note or "")
     stem = write(tmp_path / "stem.flac")
-    assert write_tags(os.fspath(stem), "flac", tags, title="T", bpm=99.0, key=None) is None
+    assert write_tags(os.fspath(stem), "flac", tags, StemTag("T"), bpm=99.0, key=None) is None
     written = mutagen.flac.FLAC(stem)
     assert (written["TITLE"], written["BPM"]) == (["T"], ["99"])
 
@@ -214,7 +228,9 @@ def test_an_original_that_can_not_be_read_costs_its_tags_only(tmp_path: Path, ki
 def test_a_vanished_stem_is_an_os_error_and_no_note(tmp_path: Path) -> None:
     """A disk's fault is not taken for a broken tag."""
     with pytest.raises(FileNotFoundError):
-        write_tags(os.fspath(tmp_path / "gone.flac"), "flac", FULL, title="T", bpm=None, key=None)
+        write_tags(
+            os.fspath(tmp_path / "gone.flac"), "flac", FULL, StemTag("T"), bpm=None, key=None
+        )
 
 
 def _tag_id3(path: Path) -> None:
@@ -266,3 +282,27 @@ def _tag_m4a(path: Path) -> None:
         }
     )
     audio.save()
+
+
+@pytest.mark.parametrize("format", ["wav", "flac", "mp3"])
+def test_tags_are_written_afresh_where_they_are_another_deliverys(
+    tmp_path: Path, format: str
+) -> None:
+    """Nothing is left of what somebody wrote into the earlier stem, its sound is."""
+    stem = retag(write(tmp_path / f"stem.{format}"), "mine", cover=5_000)
+    if format == "wav":
+        with open(stem, "r+b") as file:
+            words = b"INFOINAM" + (6).to_bytes(4, "little") + b"mine2\0"
+            file.seek(0, os.SEEK_END)
+            file.write(b"LIST" + len(words).to_bytes(4, "little") + words)
+            size = file.tell() - 8
+            file.seek(4)
+            file.write(size.to_bytes(4, "little"))
+    before = measure(os.fspath(stem)).audio_sha256
+    tags = SourceTags({"artist": ("Ours",)})
+    told = write_tags(os.fspath(stem), format, tags, StemTag("T"), bpm=None, key=None, afresh=True)
+    assert told is None
+    assert measure(os.fspath(stem)).audio_sha256 == before is not None
+    assert b"mine" not in stem.read_bytes()
+    assert b"PNG" not in stem.read_bytes()
+    assert read_tags(os.fspath(stem)).text == {"title": ("T",), "artist": ("Ours",)}

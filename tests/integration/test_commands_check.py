@@ -47,6 +47,7 @@ def test_all_well_with_an_api(tmp_path: Path) -> None:
         "journal",
     ):
         assert f"✓ {subject}: " in told.stdout
+    assert "✓ prepare: lossless songs are sent as FLAC (prepare.upload: auto)" in told.stdout
     assert "(mode 0600)" in told.stdout
     assert "readable and whole, 1 song\n" in told.stdout
     assert KEY not in told.stdout + told.stderr

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from stemwatch.job import JobState, Options, content_key
+from stemwatch.outbox.measuring import measure
 from tests.support.audio_samples import tone, write
 from tests.support.commands import Home, a_job
+from tests.support.retag import retag
+from tests.support.scenario.stems import wav_header
 
 TONE = tone(6.0)
 
@@ -51,15 +55,34 @@ def test_what_was_separated_before_is_free(home: Home) -> None:
     told = home.run("estimate", "a.wav")
     assert "free" in told.stdout
     assert "known already as earlier.mp3 (done)" in told.stdout
+
+
+def test_what_was_separated_under_other_tags_is_free(home: Home) -> None:
+    """Its sound is known, whatever was written into the file since; twice in a list as well."""
+    song = write(home.root / "a.wav", TONE)
+    sound = measure(os.fspath(song)).audio_sha256
+    assert sound is not None
+    twin = retag(shutil.copyfile(song, home.root / "b.wav"), "New")
+    told = home.run("estimate", "a.wav", "b.wav")
+    assert "the same content is in this list already" in told.stdout
+    key = content_key(sound, Options(), local=False)
+    home.journal(a_job("earlier.mp3", state=JobState.DONE, content_key=key, audio_sha256=sound))
+    told = home.run("estimate", twin.name)
+    assert "known already as earlier.mp3 (done)" in told.stdout
     more = home.config.read_text() + "separation: {stems: 4}\n"
     home.config.write_text(more)
     assert "free" not in home.run("estimate", "a.wav").stdout.splitlines()[0]
 
 
 def test_too_large_and_nothing_usable(home: Home) -> None:
-    """A file over the API's limit is refused unread; exit 1 where nothing is left."""
+    """A file over the API's limit is refused where it goes as it is; exit 1 if nothing is left."""
     with open(home.root / "big.wav", "wb") as file:
+        file.write(wav_header(101 * 2**18 - 11))
         file.truncate(101 * 2**20)
+    told = home.run("estimate", "big.wav")
+    assert told.returncode == 0
+    assert "To upload: about 68.8 MB; 1 file as FLAC (prepare.upload)." in told.stdout
+    home.config.write_text(home.config.read_text() + "\nprepare: {upload: original}\n")
     told = home.run("estimate", "big.wav")
     assert told.returncode == 1
     assert "it has 101.0 MB; files of up to 100 MB are taken." in told.stdout

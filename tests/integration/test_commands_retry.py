@@ -12,6 +12,7 @@ import pytest
 from stemwatch.job import JobState
 from stemwatch.journal.journal import Journal
 from stemwatch.operations.retrying import NotNow, bring_back
+from stemwatch.outbox.quarantine import reason_bytes
 from tests.support.commands import Home
 
 
@@ -169,10 +170,13 @@ def test_forget_strikes_what_has_no_file_and_retries_nothing(
     """The list is cleared of what was resolved; what is in the quarantine stays, and is named."""
     lost = home.quarantined("lost.mp3")
     (home.quarantine / "lost.mp3").unlink()
+    reason = home.quarantine / "lost.mp3.reason.json"
+    reason.write_bytes(reason_bytes({"code": "bad_stem"}))
     there = home.quarantined("there.mp3", content=b"other", content_key="x")
     told = home.run("retry", "--forget", *everything)
     assert told.returncode == 0, told.stderr
     assert home.job(lost.id).state is JobState.GONE
+    assert not reason.exists()
     assert home.job(there.id).state is JobState.QUARANTINED
     assert f"{there.id} there.mp3: kept, its file is there: {there.filed_to}" in told.stdout
     assert told.stdout.endswith("Struck: 1, kept: 1.\n")

@@ -52,7 +52,8 @@ def test_each_file_that_is_not_taken_has_its_reason(home: Home) -> None:
     for name in (
         "whole.wav", "held.wav", "held.wav.part", "next.wav.crdownload", "Album/.hidden.wav",
         "a.zip", "b.ZIP", "cover.pdf", "README", "Thumbs.db", "._whole.wav", ".DS_Store",
-        "@eaDir/x.wav", "_UNPACK_x/y.wav", "song.sync-conflict-1.wav",
+        "@eaDir/x.wav", "_UNPACK_x/y.wav", "safari.wav.download/safari.wav",
+        "song.sync-conflict-1.wav",
     ):  # fmt: skip
         put(home.inbox / name)
     put(home.inbox / "cut.wav", SONG[:5000])
@@ -62,8 +63,10 @@ def test_each_file_that_is_not_taken_has_its_reason(home: Home) -> None:
         "whole.wav": "next",
         "held.wav": "held",
         "next.wav.crdownload": "unfinished",
-        "Album/.hidden.wav": "name",
+        "Album/.hidden.wav": "hidden",
         "song.sync-conflict-1.wav": "name",
+        "_UNPACK_x": "unfinished",
+        "safari.wav.download": "unfinished",
         "a.zip": "kind",
         "b.ZIP": "kind",
         "cover.pdf": "kind",
@@ -73,12 +76,13 @@ def test_each_file_that_is_not_taken_has_its_reason(home: Home) -> None:
     }
     told = home.run("status", "--verbose").stdout
     assert (
-        "Inbox: 11 wait: 1 is incomplete, 1 has .part beside it, 1 is a download under way, "
-        "1 waits for the service, 4 are no songs (.zip no ending .pdf), 2 are left alone by their "
-        "names, 1 is a link\n"
+        "Inbox: 13 wait: 1 is incomplete, 1 has .part beside it, 3 are downloads under way, "
+        "1 waits for the service, 4 are no songs (.zip no ending .pdf), 1 is hidden, 1 is left "
+        "alone by its name, 1 is a link\n"
     ) in told
+    assert "  held.wav: has .part beside it since 20" in told
     assert "  cut.wav: its RIFF header promises " in told
-    assert "  Album/.hidden.wav: is left alone by its name\n" in told
+    assert "  Album/.hidden.wav: is hidden\n" in told
 
 
 def test_a_file_that_was_just_written_still_changes(home: Home) -> None:
@@ -95,7 +99,7 @@ def test_what_is_ignored_by_a_pattern_is_told_once(home: Home) -> None:
     put(home.inbox / "old" / "a.wav")
     ignore = "watch: {ignore: ['draft*', '*.txt', old]}\n"
     home.config.write_text(home.config.read_text() + ignore)
-    assert reasons(home) == {"draft.wav": "name"}
+    assert reasons(home) == {"draft.wav": "ignored"}
 
 
 def test_what_the_journal_knows_does_not_wait(home: Home) -> None:
@@ -115,3 +119,14 @@ def test_a_missing_inbox_is_told_with_its_path(home: Home) -> None:
     assert waits(home)["fault"] == "No such file or directory"
     told = home.run("status").stdout
     assert f"Inbox: {home.inbox} can't be looked at: No such file or directory\n" in told
+
+
+def test_a_folder_that_is_nearly_a_presets_is_told(home: Home) -> None:
+    """Before its songs are paid for with other settings than were meant."""
+    put(home.inbox / "karoke" / "a.wav")
+    put(home.inbox / "KARAOKE" / "b.wav")
+    home.config.write_text(home.config.read_text() + "presets: {karaoke: {format: mp3}}\n")
+    settled(home)
+    assert reasons(home) == {"karoke/a.wav": "near_miss", "KARAOKE/b.wav": "next"}
+    told = home.run("status", "--verbose").stdout
+    assert "  karoke/a.wav: its folder 'karoke' is no preset (is 'karaoke' meant?)" in told

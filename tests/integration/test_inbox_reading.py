@@ -29,7 +29,7 @@ class Counted(AudioHelper):
         super().__init__()
         self.probed: list[str] = []
 
-    async def probe(self, path: str) -> Probe:
+    async def probe(self, path: str, *, small: bool = False) -> Probe:  # noqa: ARG002
         self.probed.append(path)
         return await super().probe(path)
 

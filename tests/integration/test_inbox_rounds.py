@@ -13,9 +13,10 @@ import pytest
 
 from stemwatch.disks.opening import NotYet
 from stemwatch.inbox.names import Filter
-from stemwatch.inbox.rounds import AT_ONCE, Rounds
+from stemwatch.inbox.rounds import Rounds
 from stemwatch.inbox.scan import Found
 from stemwatch.inbox.settle import Settler
+from stemwatch.inbox.taking.admitting import AT_ONCE
 from stemwatch.inbox.unreadable import OwnFaults, Unreadable
 from stemwatch.inbox.watcher import Watcher
 from stemwatch.job import Identity, Job, JobState
@@ -23,6 +24,8 @@ from stemwatch.journal.journal import Journal
 from tests.support.commands import a_job
 from tests.support.rounds import Front
 from tests.support.waiting import wait_for_async
+
+DENIED = NotYet(13, "Permission denied")  # made here, since root may read all
 
 
 class Service(Front):
@@ -157,7 +160,9 @@ def test_one_that_does_not_stand_still_after_all_is_not_read_ahead(
             if becomes == "gone":
                 song.unlink()
             else:
-                going._judge(os.fspath(song), NotYet(13, "Permission denied"))  # root may read all
+                going._admitting.judge(
+                    os.fspath(song), NotYet(13, "Permission denied")
+                )  # root may read all
             await wait_for_async(lambda: not service.ahead)
             assert service.admitted == []
 
@@ -204,7 +209,9 @@ def test_what_is_evicted_is_forgotten_everywhere(inbox: Path) -> None:
                 path = inbox / f"{number}.mp3"
                 found = Found(os.fspath(path), path.name, Identity(1, number, 4, 5))
                 assert going._follow(found, 0.0, new=True)
-                going._judge(found.path, NotYet(13, "Permission denied"))  # root may read all
+                going._admitting.judge(
+                    found.path, NotYet(13, "Permission denied")
+                )  # root may read all
             del found
             gc.collect()
             return sum(isinstance(one, Found) for one in gc.get_objects())

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from stemwatch.disks.opening import NotYet, open_regular, sample
 from stemwatch.inbox import scan as scanning
 from stemwatch.inbox.names import Filter
 from stemwatch.inbox.scan import Found, Offline, find, root_device, scan
+from stemwatch.inbox.writing.stale import DAY
 from stemwatch.job import Identity
 
 SONGS = Filter(["mp3", "wav"])
@@ -207,3 +209,19 @@ def test_not_yet_is_an_os_error_with_a_cause() -> None:
     error = NotYet.of(PermissionError(13, "Permission denied"), "/in/a.mp3")
     assert isinstance(error, OSError)
     assert (error.errno, error.filename) == (13, "/in/a.mp3")
+
+
+def test_a_temp_file_holds_its_song_for_a_day(tmp_path: Path) -> None:
+    """Downloads that were given up leave one behind; a folder does so as well."""
+    for song, temp in (("a.wav", "a.wav.part"), ("b.wav", "b.wav.download/b.wav")):
+        (tmp_path / song).write_bytes(b"song")
+        (tmp_path / temp).parent.mkdir(exist_ok=True)
+        (tmp_path / temp).write_bytes(b"so")
+    now = time.time()
+    assert list(scan(str(tmp_path), SONGS, clock=lambda: now + DAY / 2)) == []
+    found = [one.relpath for one in scan(str(tmp_path), SONGS, clock=lambda: now + DAY + 60)]
+    assert found == ["a.wav", "b.wav"]
+    for song in found:
+        path = os.path.join(tmp_path, song)
+        assert find(str(tmp_path), SONGS, path, now=now) is None
+        assert find(str(tmp_path), SONGS, path, now=now + DAY + 60) is not None

@@ -97,7 +97,7 @@ def test_what_was_asked_for_before_the_end_is_still_written(tmp_path: Path) -> N
 
 async def _whole_life(journal: Journal, number: int) -> None:
     """A job's way through the journal, as the service takes it."""
-    taken_in = await journal.add_new(new_job(number))
+    taken_in = await journal.add_new(new_job(number), "")
     assert taken_in is not None
     key = f"intent-{number}"
     job = await journal.intend(taken_in, idempotency_key=key, minutes=1.0, price=0.1, limits=[])
@@ -165,14 +165,14 @@ def test_only_what_the_inbox_still_holds_is_not_waited_for(tmp_path: Path) -> No
         async with opened(tmp_path / "journal") as journal:
             seen: list[str] = []
             journal._writer.connection.set_trace_callback(seen.append)
-            first = await journal.add_new(new_job(1))
+            first = await journal.add_new(new_job(1), "")
             assert first is not None
-            await journal.add_new(new_job(2))
+            await journal.add_new(new_job(2), "")
             _, moved = await asyncio.gather(
-                journal.add_new(new_job(3)), journal.advance(first, JobState.QUARANTINED)
+                journal.add_new(new_job(3), ""), journal.advance(first, JobState.QUARANTINED)
             )
             await journal.amend(moved, filed_to="/quarantine/song.wav")
-            await journal.add_new(new_job(4))
+            await journal.add_new(new_job(4), "")
             journal._writer.connection.set_trace_callback(None)
             return [text for text in seen if text == "COMMIT" or text.startswith("PRAGMA")]
 

@@ -14,7 +14,7 @@ from stemwatch import config
 from stemwatch.config import Settings
 from stemwatch.job import Identity, Job, JobState
 from stemwatch.journal.journal import Journal
-from stemwatch.operations.putting_aside import put_aside
+from stemwatch.operations.ended.putting_aside import put_aside
 from stemwatch.operations.retrying import NotNow
 from tests.support.commands import Home, a_job
 

@@ -266,6 +266,7 @@ def test_a_delivery_is_found_after_a_kill_before_the_commit(outbox: str) -> None
 
     def find(**changes: Any) -> str | None:
         asked: dict[str, Any] = {"remote_id": "job_1", "relpath": "song.mp3", "since": NOW}
+        asked |= {"audio_sha256": None}
         return delivery.find_published(outbox, "song", SHA, **asked | changes)
 
     assert find() == folder
@@ -275,7 +276,13 @@ def test_a_delivery_is_found_after_a_kill_before_the_commit(outbox: str) -> None
     assert find(since=NOW + 5) is None
     assert (
         delivery.find_published(
-            outbox + "/none", "song", SHA, remote_id=None, relpath="song.mp3", since=0
+            outbox + "/none",
+            "song",
+            SHA,
+            audio_sha256=None,
+            remote_id=None,
+            relpath="song.mp3",
+            since=0,
         )
         is None
     )
@@ -438,11 +445,21 @@ def earlier_delivery(outbox: str) -> str:
     return delivery.publish(made, outbox, "song", SHA, describe(a_job()))
 
 
+def staged_again(folder: str, new: Staging, options: Options) -> list[StemFile] | None:
+    """What the earlier `folder` gives for `options`, committed in `new`; None: it is not whole."""
+    stems = earlier.usable(sidecar.read(sidecar.locate(folder) or ""), options)
+    for stem in stems or ():
+        if not earlier.copy(folder, stem, new):
+            return None
+        new.commit_part(stem.id, derived_from=stem.derived_from, gain_db=stem.gain_db)
+    return None if stems is None else new.stems
+
+
 def test_paid_stems_are_reused_under_a_new_name(outbox: str) -> None:
     """Stems and mixes of the same recipe are taken over; other mixes remain to be made."""
     folder = earlier_delivery(outbox)
     new = Staging(outbox, "2", "wav")
-    stems = earlier.relink(folder, sidecar.read(sidecar.locate(folder) or ""), new, MIXED)
+    stems = staged_again(folder, new, MIXED)
     assert stems is not None
     assert [(s.id, s.derived_from, s.gain_db) for s in stems] == [
         ("vocals", None, None),
@@ -453,6 +470,8 @@ def test_paid_stems_are_reused_under_a_new_name(outbox: str) -> None:
     assert Path(again, "other (Vocals).wav").read_bytes() == b"la"
     delivery.verify_folder(folder)
     delivery.verify_folder(again)
+    inodes = {entry.inode() for path in (folder, again) for entry in os.scandir(path)}
+    assert len(inodes) == 8  # no two share a file
 
 
 def test_a_mix_of_another_recipe_is_made_anew(outbox: str) -> None:
@@ -460,16 +479,15 @@ def test_a_mix_of_another_recipe_is_made_anew(outbox: str) -> None:
     folder = earlier_delivery(outbox)
     new = Staging(outbox, "2", "wav")
     options = Options(mixes={"solo": ("instrumental",)})
-    stems = earlier.relink(folder, delivery.verify_folder(folder), new, options)
+    stems = staged_again(folder, new, options)
     assert stems is not None
     assert [stem.id for stem in stems] == ["vocals", "instrumental"]
 
 
 @pytest.mark.parametrize("damage", ["gone", "altered", "link", "directory", "fifo", "other stems"])
 def test_what_is_not_whole_is_not_reused(outbox: str, damage: str) -> None:
-    """Then the staging is empty again, and the song is separated anew."""
+    """Then no part is left of what was copied, and the song is separated anew."""
     folder = earlier_delivery(outbox)
-    found = delivery.verify_folder(folder)
     stem = Path(folder, "song (Instrumental).wav")
     options = Options(stems=4) if damage == "other stems" else Options()
     if damage == "altered":
@@ -483,16 +501,39 @@ def test_what_is_not_whole_is_not_reused(outbox: str, damage: str) -> None:
     elif damage == "fifo":
         os.mkfifo(stem)
     new = Staging(outbox, "2", "wav")
-    assert earlier.relink(folder, found, new, options) is None
-    assert new.stems == []
+    assert staged_again(folder, new, options) is None
+    assert not [name for name in os.listdir(new.path) if name.endswith(".part")]
+
+
+def test_a_part_that_is_a_link_to_a_delivery_is_not_written_into(outbox: str) -> None:
+    """An older stemwatch linked stems into its staging, and may have been killed then."""
+    folder = earlier_delivery(outbox)
+    new = Staging(outbox, "2", "wav")
+    os.link(os.path.join(folder, "song (Instrumental).wav"), new.part("vocals"))
+    assert staged_again(folder, new, Options()) is not None
+    delivery.verify_folder(folder)
+
+
+def test_a_full_disk_leaves_no_part(outbox: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy that fails is removed, and the disk is told of."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    folder = earlier_delivery(outbox)
+    new = Staging(outbox, "2", "wav")
+    (vocals, *_) = earlier.usable(sidecar.read(sidecar.locate(folder) or ""), Options()) or []
+    monkeypatch.setattr("shutil.copyfileobj", full)
+    monkeypatch.setattr("fcntl.ioctl", full)
+    with pytest.raises(PauseService):
+        earlier.copy(folder, vocals, new)
     assert os.listdir(new.path) == []
 
 
 def test_reuse_across_devices_copies(outbox: str, far: str) -> None:
-    """Where no link is possible the bytes are copied."""
+    """Where no clone is possible the bytes are copied."""
     folder = deliver(outbox)
     new = Staging(far, "2", "wav")
-    stems = earlier.relink(folder, delivery.verify_folder(folder), new, Options())
-    assert stems is not None
+    assert staged_again(folder, new, Options()) is not None
     assert os.stat(new.file_of("vocals")).st_nlink == 1
     assert json.loads(Path(folder, "song.stemwatch.json").read_text())["bpm"] == 124.0

@@ -83,6 +83,7 @@ class Page:
         self.watch: dict[str, Any] = {}
         self.separation: dict[str, Any] = {}
         self.budget: dict[str, Any] = {}
+        self.api: dict[str, Any] = {}
         self.inboxes: dict[str, Any] = {}  # several of them: their folders lie below their names
         self.home: Home
         self.service: Service
@@ -96,6 +97,7 @@ class Page:
             path.chmod(0o600)
             web["password_file"] = str(path)
         more = {"watch": self.watch, "separation": self.separation, "budget": self.budget}
+        more["api"] = self.api
         self.home = Home(self._root, self.server.url, web=web, **more)
         if self.inboxes:
             self._several()

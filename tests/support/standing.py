@@ -40,6 +40,8 @@ def document(**changes: Any) -> Document:
         "journal": True,
         "configuration": "/etc/stemwatch/config.yaml",
         "separates": "api",
+        "engine": None,
+        "device": None,
         "service": {
             "running": True,
             "pid": 7,

@@ -20,12 +20,19 @@ TO_BE_SPLIT: set[str] = set()
 
 # What each room may import from. What is not named here (commands, service, operations, ...)
 # stands above the rooms: it may import any of them, and none of them may import it.
-GROUND = frozenset({"codes", "errors", "job", "limits", "musical_keys", "tasks"})
+GROUND = frozenset(
+    {"codes", "errors", "job", "limits", "loopback", "media_types", "musical_keys", "patterns"}
+    | {"song_kinds", "tasks"}
+)
 ROOMS: dict[str, frozenset[str]] = {
     "codes": frozenset(),
     "errors": frozenset({"codes"}),
     "job": frozenset({"codes"}),
+    "loopback": frozenset(),
+    "media_types": frozenset(),
     "musical_keys": frozenset(),
+    "patterns": frozenset(),
+    "song_kinds": frozenset(),
     "tasks": frozenset(),
     "limits": frozenset({"codes", "errors"}),
     "lean_imports": frozenset(),
@@ -35,7 +42,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "journal": GROUND,
     "disks": GROUND | {"journal"},
     "audio": GROUND | {"extras"},
-    "outbox": GROUND | {"disks"},
+    "outbox": GROUND | {"audio", "disks"},
     "stemsplit": GROUND | {"lean_imports"},
     "models": GROUND,
     "receiving": GROUND,

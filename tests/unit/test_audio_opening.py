@@ -11,6 +11,7 @@ import pytest
 
 from stemwatch.audio.frames import Source
 from stemwatch.audio.probe import probe
+from stemwatch.audio.results import StemTag
 from stemwatch.audio.stemtags import write_tags
 from stemwatch.audio.tags import read_tags
 from tests.support.audio_samples import FORMATS, tone, write
@@ -68,5 +69,5 @@ def test_a_tag_that_is_not_utf8_costs_its_own_letters_only(tmp_path: Path) -> No
     tags = read_tags(os.fspath(with_old_tag(tmp_path / "a.webm")))
     assert (tags.text["title"], tags.text["artist"]) == (("S\ufffdng",), ("Sömebody",))
     stem = write(tmp_path / "stem.flac", tone(1))
-    assert write_tags(os.fspath(stem), "flac", tags, title="T", bpm=None, key=None) is None
+    assert write_tags(os.fspath(stem), "flac", tags, StemTag("T"), bpm=None, key=None) is None
     assert mutagen.flac.FLAC(stem)["ARTIST"] == ["Sömebody"]

@@ -20,7 +20,7 @@ TROUBLESHOOTING = Path(__file__).parents[2] / "docs/troubleshooting.md"
 # Words that mean something else in these modules (or rooms) of the package: a key, a state, a kind.
 OTHER_WORDS: dict[str, tuple[str, ...]] = {
     "budget": ("config/", "notices/", "operations/", "ui/", "workers/pacing/budget.py"),
-    "changed": ("operations/putting_aside.py", "outbox/", "stemsplit/line/source.py"),
+    "changed": ("operations/ended/putting_aside.py", "outbox/", "stemsplit/line/source.py"),
     "credit": ("operations/", "service/app.py", "ui/", "web/live/"),
     "configuration": ("operations/status.py", "ui/standing.py"),
     "disk": ("audio/tagging/families.py", "server/work/"),
@@ -30,6 +30,7 @@ OTHER_WORDS: dict[str, tuple[str, ...]] = {
     "inbox": (
         "config/",
         "inbox/intake.py",
+        "inbox/taking/kin.py",
         "job.py",
         "log/sentences.py",
         "notices/",
@@ -38,6 +39,7 @@ OTHER_WORDS: dict[str, tuple[str, ...]] = {
         "ui/",
         "web/api/",
         "web/live/",
+        "workers/orders.py",
         "workers/pool/outcome.py",
     ),
     "internal": ("server/work/",),

@@ -114,3 +114,14 @@ def test_without_a_key_there_are_three_ways_on() -> None:
     """Set the key, separate here, look at the demo."""
     for way in ("$STEMSPLIT_API_KEY", "api.key_file", "--local", "stemwatch demo"):
         assert way in no_key_fault().hint
+
+
+def test_a_key_saved_by_notepad(tmp_path: Path) -> None:
+    """It puts a mark before UTF-8; what it calls Unicode is told by its name."""
+    put(tmp_path / "cwd" / ".env", f"\ufeffSTEMSPLIT_API_KEY={KEY}\r\n")
+    assert load_key(with_file(tmp_path), env={}, cwd=str(tmp_path / "cwd")) == KEY
+    named = with_file(tmp_path, key_file=str(put(tmp_path / "k", f"\ufeff{KEY}\r\n")))
+    assert load_key(named, env={}, cwd=str(tmp_path)) == KEY
+    (tmp_path / "k").write_bytes(KEY.encode("utf-16"))
+    with pytest.raises(ConfigFault, match="is written in UTF-16"):
+        load_key(named, env={}, cwd=str(tmp_path))

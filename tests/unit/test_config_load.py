@@ -27,6 +27,7 @@ from stemwatch.config import (
 from stemwatch.config.faults import dotted
 from stemwatch.errors import ConfigFault
 from stemwatch.job import Options
+from stemwatch.song_kinds import ALL
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -118,7 +119,7 @@ watch:
   mode: inotfy
   settle_secnods: 3
   rescan_seconds: -1
-  extensions: [mp3, aiff]
+  extensions: [mp3, txt]
 separation:
   stems: 3
   format: wav
@@ -132,7 +133,7 @@ api: [1]
         "5: watch.mode: found 'inotfy'; allowed are 'auto', 'inotify' or 'poll'.",
         "6: watch.settle_secnods: unknown key; did you mean watch.settle_seconds?",
         "7: watch.rescan_seconds: found -1; allowed is 0.05 to 86400 seconds.",
-        "8: watch.extensions: found 'aiff'; allowed are mp3, wav, flac, m4a, ogg, webm.",
+        "8: watch.extensions: found 'txt'; allowed are " + ", ".join(ALL) + ".",
         "10: separation.stems: found 3; allowed are 2, 4 or 6.",
         "12: separation.format: is given twice (first in line 11).",
         "13: api: found [1]; allowed is keys with values.",
@@ -145,7 +146,8 @@ api: [1]
     [
         ("inbox: /x", "1: inbox: unknown key; did you mean folders.inbox?"),
         ("source: /x", "1: source: unknown key; known keys here are folders, state_dir, watch, "
-         "separation, presets, inboxes, api, budget, web, notify, hooks, log."),
+         "separation, tags, presets, outbox, inboxes, prepare, schedule, api, budget, web, notify, "
+         "hooks, log."),
         ("presets: {a: {fromat: mp3}}",
          "1: presets.a.fromat: unknown key; did you mean presets.a.format?"),
         ("presets: {a/b: {}}", "1: presets.a/b: the name of a preset (a folder directly in the "
@@ -168,8 +170,8 @@ api: [1]
          "1: budget.currency: found '5 $'; allowed is a currency such as USD, EUR or €."),
         ("budget: {currency: ''}",
          "1: budget.currency: found ''; allowed is a currency such as USD, EUR or €."),
-        ("watch: {extensions: []}", "1: watch.extensions: found an empty list; allowed are mp3, "
-         "wav, flac, m4a, ogg, webm."),
+        ("watch: {extensions: []}", "1: watch.extensions: found an empty list; allowed are "
+         + ", ".join(ALL) + "."),
         ("watch: {extensions: mp3}",
          "1: watch.extensions: found 'mp3'; allowed is a list such as [a, b]."),
         ("folders: {inbox: null}",
@@ -350,9 +352,9 @@ presets:
     assert options_for("karaoke/a/song.mp3") == Options(2, "flac", {})
     assert options_for("remix/song.mp3") == Options(6, "mp3", band)
     assert options_for("plain/song.mp3") == Options(6, "flac", band)
-    # another folder, other capitals, a song of the preset's name
+    # other capitals mean it as well; not so another folder, or a song of the preset's name
     assert options_for("other/karaoke/song.mp3") == Options(6, "flac", band)
-    assert options_for("Karaoke/song.mp3") == Options(6, "flac", band)
+    assert options_for("Karaoke/song.mp3") == Options(2, "flac", {})
     assert options_for("karaoke") == Options(6, "flac", band)
 
 
@@ -363,6 +365,11 @@ def test_what_a_preset_took_over_is_reported_once(tmp_path: Path, env: dict[str,
         " separation.format",
         " separation.mixes.a",
     ]
+
+
+def test_no_list_of_extensions_means_all(tmp_path: Path, env: dict[str, str]) -> None:
+    for given in ("watch: {extensions: null}", "watch: {}"):
+        assert load(write(tmp_path, given), env=env).watch.extensions == ALL
 
 
 def test_extensions_in_any_spelling(tmp_path: Path, env: dict[str, str]) -> None:

@@ -15,8 +15,8 @@ from stemwatch.config.web import (
     checked_proxies,
     checked_public_url,
     host_port,
-    is_loopback,
 )
+from stemwatch.loopback import is_loopback
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from stemwatch.config.settings import Settings
+from stemwatch.song_kinds import ALL
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -76,6 +77,8 @@ def test_the_page_of_the_configuration_has_every_key_once_with_its_default() -> 
     rows = re.findall(r"^\| `([a-z_.]+)` \| `([^`]*)` \|", page, re.MULTILINE)
     assert [key for key, _ in rows] == list(dict.fromkeys(key for key, _ in rows))
     told = {key: yaml.safe_load(default) for key, default in rows}
+    assert told["watch.extensions"] is None
+    told["watch.extensions"] = list(ALL)  # what null means
     assert told == dict(_defaults(Settings(), ""))
 
 

@@ -17,6 +17,38 @@ def test_songs_are_wanted_in_any_case(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "title", ["...And So It Goes", "..Hits", ".38 Band - Song", ".5", "....Baby One More Time"]
+)
+def test_leading_dots_of_a_title_hide_nothing(title: str) -> None:
+    """Two or more, or one before a digit; as a file and as a folder."""
+    assert SONGS.wanted(f"{title}.mp3")
+    assert not SONGS.prunes(title)
+    assert holds_back(f"{title}.mp3.part") == f"{title}.mp3".lower().removeprefix(".")
+    assert not SONGS.wanted(f"{title}.mp3.part")
+
+
+@pytest.mark.parametrize(
+    ("temp", "song"),
+    [
+        (f"INCOMPLETE{'0a' * 16}Song.mp3", "song.mp3"),
+        ("INCOMPLETE~Song.mp3", "song.mp3"),
+        ("Clip.f140.m4a", "clip.m4a"),
+        ("Clip.temp.mp3", "clip.mp3"),
+        ("Song.mp3.!ut", "song.mp3"),
+        ("Song.mp3.download", "song.mp3"),
+    ],
+)
+def test_what_a_downloader_has_not_finished_is_no_song(temp: str, song: str) -> None:
+    """Prefixes, and names that keep the extension; Safari's is a folder."""
+    assert not SONGS.wanted(temp)
+    assert holds_back(temp) == song
+    assert SONGS.wanted("Incomplete Thoughts.mp3")
+    assert SONGS.wanted("Mix f140.mp3")
+    assert SONGS.prunes("Song.mp3.download")
+    assert not SONGS.prunes("Free.download")
+
+
+@pytest.mark.parametrize(
     "name",
     [
         *("mp3", ".mp3", ".a.mp3", "._a.mp3", "~$a.mp3", "a.txt", "a.mp3~", "a", ""),

@@ -241,7 +241,7 @@ def test_an_offer_says_what_it_can_not_make() -> None:
     two = replace(offer, engine=Engine("own", "m:f", {2: "own"}), models={2: model})
     assert "makes 2 stems, not 4" in (two.refusal(4) or "")
     assert offer.made_by(4) == {
-        "engine": "htdemucs", "model": "htdemucs", "model_sha256": "ab" * 32
+        "engine": "htdemucs", "model": "htdemucs", "model_sha256": "ab" * 32, "device": "cpu"
     }  # fmt: skip
     assert offer.line() == "engine htdemucs jobs 1 device cpu threads 2"
     own = Offer(Engine("m:f", "m:f"), Placed("m:f"), 3)

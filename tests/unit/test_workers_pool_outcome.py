@@ -488,3 +488,21 @@ def test_a_broken_journal_ends_the_service(tmp_path: Path) -> None:
             await conclude(ctx, job, JournalFault("broken."))
 
     in_context(tmp_path, work)
+
+
+def test_a_song_that_only_got_new_tags_was_not_taken_back(tmp_path: Path) -> None:
+    """The upload finds another file than it opened; the inbox knows by its sound whose it is."""
+
+    async def work(ctx: Context, _: Clock) -> None:
+        job = await a_job(ctx)
+        await ctx.journal.amend(job, identity=Identity(1, 2, 30, 40), sha256="def")
+        await conclude(ctx, job, TakenBack("changed"))
+        now = await ctx.journal.get(job.id)
+        assert now is not None
+        assert (now.state, now.code, now.not_before) == (JobState.QUEUED, None, 0.0)
+        await conclude(ctx, now, TakenBack("changed"))
+        now = await ctx.journal.get(job.id)
+        assert now is not None
+        assert now.state is JobState.GONE
+
+    in_context(tmp_path, work)

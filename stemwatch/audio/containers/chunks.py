@@ -1,4 +1,4 @@
-"""Files made of chunks (WAV, RF64, W64, AIFF): how many bytes of samples they say they have."""
+"""Files made of chunks (WAV, RF64, W64, AIFF, CAF): how many bytes of samples they should have."""
 
 from __future__ import annotations
 
@@ -42,6 +42,8 @@ def samples_of(file: BinaryIO) -> Samples | None:
         return _find(file, b"data", "little")
     if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
         return _find(file, b"SSND", "big")
+    if head[:4] == b"caff":
+        return _find_in_caf(file)
     return _find_in_w64(file) if head == _W64_FILE else None
 
 
@@ -73,4 +75,20 @@ def _find_in_w64(file: BinaryIO) -> Samples | None:
         if header[:16] == _W64_DATA:
             return Samples(None if size >= 1 << 62 else size - 24, end - at - 24)
         at += (size + 7) // 8 * 8
+    return None
+
+
+def _find_in_caf(file: BinaryIO) -> Samples | None:
+    end, at = os.fstat(file.fileno()).st_size, 8
+    for _ in range(_MOST_CHUNKS):
+        file.seek(at)
+        header = file.read(12)
+        size = int.from_bytes(header[4:], "big", signed=True)
+        if len(header) < 12:
+            break
+        if header[:4] == b"data":
+            return Samples(None if size < 0 else size, end - at - 12)  # -1: up to the end
+        if size < 0:
+            break
+        at += 12 + size
     return None

@@ -162,12 +162,12 @@ def _first_known(block: bytes, searched: int) -> int:
 def _end_of_sound(fd: int) -> int:
     """Where the tags at the end of the file begin: ID3v1, Lyrics3 and APEv2, in any order."""
     end = os.fstat(fd).st_size
-    while size := _tag_before(fd, end):
+    while size := tag_before(fd, end):
         end = max(0, end - size)
     return end
 
 
-def _tag_before(fd: int, end: int) -> int:
+def tag_before(fd: int, end: int) -> int:
     """The length of the tag that ends at `end`.
 
     One that says where it begins is believed if it does: a wrong length would swallow the sound.

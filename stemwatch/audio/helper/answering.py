@@ -93,6 +93,10 @@ def _probe(path: str) -> dict[str, Any]:
     return asdict(probe(path))
 
 
+def _probes(paths: list[str]) -> list[dict[str, Any]]:
+    return [_answer({"op": "probe", "path": path}) for path in paths]
+
+
 def _verify(path: str, expected: float | None, format: str | None) -> dict[str, Any]:
     from stemwatch.audio.verify import verify
 
@@ -100,24 +104,43 @@ def _verify(path: str, expected: float | None, format: str | None) -> dict[str, 
 
 
 def _tag(
-    source: str, files: dict[str, str], format: str, bpm: float | None, key: str | None
+    source: str,
+    files: dict[str, dict[str, Any]],
+    format: str,
+    bpm: float | None,
+    key: str | None,
+    whole: bool,
+    afresh: bool,
 ) -> list[str]:
+    from stemwatch.audio.results import StemTag
     from stemwatch.audio.stemtags import write_tags
     from stemwatch.audio.tagging.song_tags import SourceTags
     from stemwatch.audio.tags import read_tags
 
     tags = read_tags(source) if source else SourceTags()
     notes = [
-        write_tags(path, format, tags, title=title, bpm=bpm, key=key)
-        for path, title in files.items()
+        write_tags(path, format, tags, StemTag(**own), bpm=bpm, key=key, whole=whole, afresh=afresh)
+        for path, own in files.items()
     ]
     return list(dict.fromkeys(note for note in (tags.note, *notes) if note))
+
+
+def _tags(path: str) -> dict[str, list[str]]:
+    from stemwatch.audio.tags import read_tags
+
+    return {name: list(values) for name, values in read_tags(path).text.items()}
 
 
 def _mix(inputs: list[str], out: str, format: str, factors: list[float] | None) -> dict[str, Any]:
     from stemwatch.audio.mix import mix
 
     return asdict(mix(inputs, out, format, factors))
+
+
+def _prepare(source: str, target: str) -> dict[str, Any]:
+    from stemwatch.audio.preparing.exact_flac import prepare
+
+    return asdict(prepare(source, target))
 
 
 def _peaks(path: str, columns: int) -> str:
@@ -145,9 +168,12 @@ class _Operation(NamedTuple):
 
 _OPERATIONS = {
     "probe": _Operation(_probe, "stemwatch.audio.probe"),
+    "probes": _Operation(_probes, "stemwatch.audio.probe"),
     "verify": _Operation(_verify, "stemwatch.audio.verify"),
     "tag": _Operation(_tag, "stemwatch.audio.stemtags"),
+    "tags": _Operation(_tags, "stemwatch.audio.tags"),
     "mix": _Operation(_mix, "stemwatch.audio.mix"),
+    "prepare": _Operation(_prepare, "stemwatch.audio.preparing.exact_flac"),
     "peaks": _Operation(_peaks, "stemwatch.audio.peaks"),
     "preview": _Operation(_preview, "stemwatch.audio.previews"),
     "test": _Operation(_test, "stemwatch.audio.helper.selftest"),

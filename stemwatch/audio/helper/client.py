@@ -7,23 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import errno
-import os
 import tempfile
-from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from stemwatch.audio.helper.pipes import Helper
-from stemwatch.audio.results import MixResult, Probe
+from stemwatch.audio.helper.groups import Groups
+from stemwatch.audio.helper.helpers import Helpers, NotWorking, result
+from stemwatch.audio.results import MixResult, Prepared, Probe, StemTag
 from stemwatch.codes import Code
-from stemwatch.errors import PauseService, Reject, StemwatchError
-from stemwatch.extras import installed, reinstall
+from stemwatch.errors import Reject, StemwatchError
+from stemwatch.extras import installed
 
 # Refusals that may as well be ours: looked into each time. Others only until a helper has shown
 # that it works.
 _DOUBTFUL = frozenset({Code.DECODER_CRASHED, Code.INTERNAL})
-_HELPERS = 2
+_GROUP_SECONDS = 60.0  # a disk that is slower than that is asked for one file at a time
 _TEST_SECONDS = 60.0  # a cold NAS with a slow disk
 
 
@@ -41,17 +40,23 @@ class AudioHelper:
     """
 
     def __init__(self, *, idle: float = 30.0, timeout: float = 600.0) -> None:
-        self._seats = asyncio.Semaphore(_HELPERS)
-        self._idle_seconds, self._timeout = idle, timeout
-        self._free: deque[Helper] = deque()
-        self._all: set[Helper] = set()
+        self._helpers, self._timeout = Helpers(idle), timeout
+        self._groups = Groups(self._probe_group)
         self._testing = asyncio.Lock()
         self._tests = 0  # so far
         self._works = False  # a helper has answered well, or passed its test
         self._fault = ""  # why the last test failed; "" while helpers may be asked
 
-    async def probe(self, path: str) -> Probe:
-        """See `audio.probe.probe`: raises its Reject codes, OSError, and `decoder_crashed`."""
+    async def probe(self, path: str, *, small: bool = False) -> Probe:
+        """See `audio.probe.probe`: raises its Reject codes, OSError, and `decoder_crashed`.
+
+        `small`: the file takes milliseconds, so it may share a request with others.
+        """
+        if small:
+            self.require_working()
+            answer = await self._groups.answer(path)
+            if answer is not None and "result" in answer:
+                return Probe(**answer["result"])
         return Probe(**await self._ask(path, op="probe", path=path))
 
     async def verify(self, path: str, expected: float | None, format: str | None) -> Probe:
@@ -62,28 +67,40 @@ class AudioHelper:
     async def tag(
         self,
         src_path: str,
-        files: Mapping[str, str],
+        files: Mapping[str, StemTag],
         format: str,
         bpm: float | None,
         key: str | None,
+        *,
+        whole: bool = False,
+        afresh: bool = False,
     ) -> list[str]:
-        """Copy the song's tags into stems (path -> title), in place; notes say what couldn't be.
+        """Copy the song's tags into stems (by path), in place; notes say what couldn't be.
+
+        `afresh`: tags that the stems have already are removed.
 
         `src_path` is empty where there is no song to read. `key` is musical and short, such as
-        `C#m`. Fsync the stems afterwards. A kill in the midst, or a Reject, may leave a stem half
-        shifted: fetch it again then. OSError on a full disk.
+        `C#m`; `whole`: the tempo is rounded. Fsync the stems afterwards. A kill in the midst, or a
+        Reject, may leave a stem half shifted: fetch it again then. OSError on a full disk.
         """
         return list(
             await self._ask(
                 src_path,
                 op="tag",
                 source=src_path,
-                files=dict(files),
+                files={path: asdict(own) for path, own in files.items()},
                 format=format,
                 bpm=bpm,
                 key=key,
+                whole=whole,
+                afresh=afresh,
             )
         )
+
+    async def tags(self, path: str) -> dict[str, list[str]]:
+        """The song's own tags by name (`audio.tagging.song_tags`), of all that can be read."""
+        found: dict[str, list[str]] = await self._ask(path, op="tags", path=path)
+        return found
 
     async def mix(
         self,
@@ -95,6 +112,10 @@ class AudioHelper:
         """See `audio.mix.mix`: writes the sum of `inputs` to `out`. OSError on a full disk."""
         given = {"inputs": list(inputs), "factors": None if factors is None else list(factors)}
         return MixResult(**await self._ask(out, op="mix", out=out, format=format, **given))
+
+    async def prepare(self, source: str, target: str) -> Prepared:
+        """See `audio.preparing.exact_flac.prepare`: writes the song as FLAC. OSError: disk full."""
+        return Prepared(**await self._ask(source, op="prepare", source=source, target=target))
 
     async def peaks(self, path: str, columns: int) -> bytes:
         """See `audio.peaks.peaks`: the lowest and the highest sample of each column, int8."""
@@ -122,17 +143,19 @@ class AudioHelper:
     def require_working(self) -> None:
         """Raise PauseService while the last test failed: nothing has to be read to know that."""
         if self._fault:
-            raise _NotWorking(self._fault)
+            raise NotWorking(self._fault)
 
     async def close(self) -> None:
         """End every helper, working or not, and wait until they are gone."""
-        helpers = list(self._all)
-        self._free.clear()
-        self._all.clear()
-        for helper in helpers:
-            helper.kill()
-        for helper in helpers:
-            await helper.end()
+        self._groups.cancel()
+        await self._helpers.close()
+
+    async def _probe_group(self, paths: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+        request = {"op": "probes", "paths": list(paths)}
+        answer = await self._helpers.request(paths[0], request, min(self._timeout, _GROUP_SECONDS))
+        found: Sequence[Mapping[str, Any]] = result(answer, paths[0])
+        self._works = self._works or any("result" in one for one in found)
+        return found
 
     async def _ask(self, subject: str, **request: Any) -> Any:
         """The answer; a refusal only of a file that is to blame."""
@@ -145,125 +168,30 @@ class AudioHelper:
             await self.test()
             if fault.code != Code.INTERNAL:
                 raise
-        except _NotWorking:
+        except NotWorking:
             await self.test()
         # By a fresh helper: an older one may have loaded half of a version that is replaced.
         return await self._answered(subject, request)
 
     async def _answered(self, subject: str, request: Mapping[str, Any]) -> Any:
-        answer = _result(await self._request(subject, request, self._timeout), subject)
+        answer = result(await self._helpers.request(subject, request, self._timeout), subject)
         self._works = True
         return answer
 
     async def _tested(self) -> str:
         """Why a fresh helper fails its test; "" where it passes."""
-        for helper in list(self._free):
-            helper.stop_timer()
-            self._retire(helper)
+        self._helpers.retire_idle()
         try:
             # Ours to remove: a helper that crashes would leave one behind each time.
             with tempfile.TemporaryDirectory(prefix="stemwatch-test-") as folder:
                 request = {"op": "test", "folder": folder}
-                answer = await self._request("a made sound", request, _TEST_SECONDS, fresh=True)
-                _result(answer, folder)
+                answer = await self._helpers.request(
+                    "a made sound", request, _TEST_SECONDS, fresh=True
+                )
+                result(answer, folder)
         except OSError as fault:
             return f"{fault.strerror or fault} in {tempfile.gettempdir()}"
         except StemwatchError as fault:
-            why = fault.why if isinstance(fault, _NotWorking) else fault.message.rstrip(".")
+            why = fault.why if isinstance(fault, NotWorking) else fault.message.rstrip(".")
             return f"{why} (with {installed('av', 'numpy', 'mutagen')})"
         return ""
-
-    async def _request(
-        self, subject: str, request: Mapping[str, Any], timeout: float, *, fresh: bool = False
-    ) -> Any:
-        async with self._seats:
-            helper = (None if fresh else self._take_free()) or await self._start()
-            cpu = helper.cpu_seconds()
-            try:
-                async with asyncio.timeout(timeout):  # wait_for would cost a task each
-                    if not await helper.takes(request):  # it died while idle: not this file's fault
-                        await self._end(helper)
-                        helper = await self._start()
-                        if not await helper.takes(request):
-                            raise _NotWorking("it ended before it took any work")
-                    answer = await helper.answer()
-            except (TimeoutError, EOFError, ConnectionError) as fault:
-                waited = isinstance(fault, TimeoutError) and (
-                    helper.cpu_seconds() - cpu < max(1.0, timeout / 10)
-                )
-                await self._end(helper)
-                if waited:  # for a disk that hangs: no file is to blame
-                    raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT), subject) from fault
-                raise _crashed(subject, fault, timeout) from fault
-            except BaseException:  # cancelled: its answer would be taken for the next request's
-                await self._end(helper)
-                raise
-            self._put_free(helper)
-        return answer
-
-    def _take_free(self) -> Helper | None:
-        """The one used last, so that the others become idle; one that died meanwhile is dropped."""
-        while self._free:
-            helper = self._free.pop()
-            if helper.alive():
-                helper.stop_timer()
-                return helper
-            self._all.discard(helper)
-        return None
-
-    def _put_free(self, helper: Helper) -> None:
-        if helper in self._all:  # else it was closed meanwhile
-            self._free.append(helper)
-            loop = asyncio.get_running_loop()
-            helper.timer = loop.call_later(self._idle_seconds, self._retire, helper)
-
-    def _retire(self, helper: Helper) -> None:
-        self._free.remove(helper)
-        helper.stdin.close()  # the end of its input ends it; until then `close` has to know it
-
-    async def _start(self) -> Helper:
-        try:
-            helper = await Helper.start()
-        except OSError as fault:  # no memory, too many processes: no file's fault either
-            raise _NotWorking(f"it can't be started: {fault}") from fault
-        self._all = {one for one in self._all if one.process.returncode is None}  # retired ones
-        self._all.add(helper)
-        return helper
-
-    async def _end(self, helper: Helper) -> None:
-        self._all.discard(helper)
-        helper.kill()
-        await helper.end()
-
-
-def _result(answer: Mapping[str, Any], subject: str) -> Any:
-    """The answer's value, or its error raised again as what it was in the helper."""
-    if "result" in answer:
-        return answer["result"]
-    if answer["error"] == "OSError":
-        raise OSError(answer["errno"], answer["message"], subject)
-    raise Reject(answer["message"], code=answer["code"], hint=answer["hint"])
-
-
-def _crashed(subject: str, fault: BaseException, timeout: float) -> Reject:
-    slow = isinstance(fault, TimeoutError)
-    what = f"kept the decoder busy for over {timeout:g} s" if slow else "made the decoder crash"
-    return Reject(
-        f"{os.path.basename(subject)!r} {what}.",
-        code=Code.DECODER_CRASHED,
-        hint="Re-save it in an audio editor and drop that file, or `stemwatch retry` if the "
-        "machine was short of memory.",
-    )
-
-
-class _NotWorking(PauseService):
-    """Everybody's trouble; `why` in a few words."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(
-            f"The audio helper does not work: {why}.",
-            code=Code.AUDIO_HELPER,
-            hint=f"Install its libraries again: `{reinstall()}`; `stemwatch check` tests them. "
-            "No song is to blame, and work goes on by itself.",
-        )
-        self.why = why

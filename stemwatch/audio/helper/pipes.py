@@ -28,6 +28,7 @@ class Helper:
         assert process.stdout is not None
         self.process, self.stdin, self.stdout = process, process.stdin, process.stdout
         self.timer: asyncio.TimerHandle | None = None
+        self._noted = 0.0
 
     @classmethod
     async def start(cls) -> Helper:
@@ -52,10 +53,16 @@ class Helper:
             self.timer.cancel()
             self.timer = None
 
-    def cpu_seconds(self) -> float:
-        """That it has used so far; 0 where that can't be told."""
+    def note_cpu(self) -> None:
+        """Note the CPU time that it has used so far, for `cpu_since_noted`."""
+        self._noted = self._cpu_seconds()
+
+    def cpu_since_noted(self) -> float:
+        """In seconds; 0 where that can't be told."""
+        return self._cpu_seconds() - self._noted
+
+    def _cpu_seconds(self) -> float:
         try:
-            # asked with every request: as text it would cost four times as much
             with open(f"/proc/{self.process.pid}/stat", "rb", buffering=0) as stat:
                 after_name = stat.read(4096).rpartition(b")")[2]
         except OSError:

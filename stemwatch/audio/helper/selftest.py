@@ -12,6 +12,8 @@ import numpy as np
 
 from stemwatch.audio.codec import Encoder, decode
 from stemwatch.audio.mix import mix
+from stemwatch.audio.preparing.exact_flac import prepare
+from stemwatch.audio.results import StemTag
 from stemwatch.audio.stemtags import write_tags
 from stemwatch.audio.tagging.song_tags import SourceTags
 from stemwatch.audio.tags import read_tags
@@ -36,6 +38,8 @@ def self_test(folder: str) -> None:
             encoder.write(sound)
         mixed = os.path.join(folder, f"mixed.{format}")
         mix([path], mixed, format)
+        if format == "wav":
+            _prepare(path, os.path.join(folder, "prepared.flac"))
         for made in (path, mixed):
             verify(made, expected=1.0, format=format)
             _compare(made, sound)
@@ -53,8 +57,13 @@ def _compare(path: str, sound: np.ndarray) -> None:
         raise _other(path, f"{found.shape[0]} samples at a level of {found.std():.3f}")
 
 
+def _prepare(path: str, target: str) -> None:
+    if not prepare(path, target).exact:
+        raise _other(target, "another sound than it was made of")
+
+
 def _tag(path: str, format: str) -> None:
-    note = write_tags(path, format, SourceTags(), title=_TITLE, bpm=120.0, key="Am")
+    note = write_tags(path, format, SourceTags(), StemTag(_TITLE), bpm=120.0, key="Am")
     tags = read_tags(path)
     if note or tags.note or tags.text.get("title") != (_TITLE,):
         raise _other(path, note or tags.note or f"the tags {dict(tags.text)}")

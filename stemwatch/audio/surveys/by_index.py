@@ -32,7 +32,8 @@ def by_index(source: Source) -> Survey | None:
     if any(sum(place(number)) > size for number in (*sampled(count), count - 1)):
         return None
     decode(source, seen, place, sampled(count))
-    if _is_hollow(source.path, entries[0].pos, last.pos):
+    # Between a film's sound lie its pictures, which may hold as many zeros.
+    if not source.has_film() and _is_hollow(source.path, entries[0].pos, last.pos):
         seen.holes = seen.end  # as long as nobody knows how many
     return seen
 

@@ -11,7 +11,8 @@ from stemwatch.audio.frames import Source
 from stemwatch.audio.surveys.seen import EVERY, RUN, Survey
 
 _SIZED = ("wav", "w64", "aiff")  # raw samples: their sizes tell all, reading 600 MB tells no more
-_GUESSED = ("aac", "mp3")  # from the first bit rate, in a stream of mere frames
+# Streams of mere frames, whose length FFmpeg takes from the first bit rate.
+_GUESSED = ("aac", "ac3", "amr", "dts", "eac3", "mp3")
 _LONGEST_PACKET = 60.0  # seconds
 _START_SLACK = 1.5  # seconds at an Ogg's start whose packets carry no time
 _JUMP = 0.05  # seconds: Vorbis packets leave up to 0.01 between them

@@ -24,6 +24,13 @@ _ATOMS = {
     "discnumber": ("disk",),
     "bpm": (f"{_FREEFORM}BPM", "tmpo"),  # tmpo holds whole numbers only
     "key": (f"{_FREEFORM}initialkey", f"{_FREEFORM}KEY"),
+    "composer": ("©wrt",),
+    "isrc": (f"{_FREEFORM}ISRC",),
+    "label": (f"{_FREEFORM}LABEL", f"{_FREEFORM}PUBLISHER"),
+    "remixer": (f"{_FREEFORM}REMIXER",),
+    "comment": ("©cmt",),
+    "grouping": ("©grp",),
+    "compilation": ("cpil",),
 }
 _APE_COVER = "cover art (front)"
 # Names that programs give a field in families without fixed ones; case, blanks, - and _ aside.
@@ -33,6 +40,13 @@ _NAMES = {name: (name,) for name in ID3_FRAMES} | {
     "discnumber": ("discnumber", "disc", "disk"),
     "bpm": ("bpm", "tbpm", "ibpm", "tempo"),
     "key": ("initialkey", "tkey", "key"),
+    "composer": ("composer", "tcom"),
+    "isrc": ("isrc", "tsrc"),
+    "label": ("label", "publisher", "organization", "tpub"),
+    "remixer": ("remixer", "mixartist", "tpe4"),
+    "comment": ("comment",),
+    "grouping": ("grouping", "contentgroup", "tit1", "grp1"),
+    "compilation": ("compilation", "tcmp", "itunescompilation"),
 }
 
 
@@ -44,6 +58,13 @@ def from_named(found: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
         values = (_values(folded[name]) for name in names if name in folded)
         if first := next(filter(None, values), ()):
             text[field] = first
+    return _without_zero(text)
+
+
+def _without_zero(text: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """A compilation that is none says nothing."""
+    if text.get("compilation", ("1",))[0] in ("0", "False"):
+        del text["compilation"]
     return text
 
 
@@ -63,11 +84,18 @@ def _clean(values: Iterable[object]) -> tuple[str, ...]:
 def from_id3(frames: Mapping[str, Any]) -> SourceTags:
     text = {}
     for name, frame_id in ID3_FRAMES.items():
-        frame = frames.get(frame_id)
+        frame = _comment(frames) if name == "comment" else frames.get(frame_id)
         if frame is not None:
             text[name] = _clean(_genres(frame) if name == "genre" else frame.text)
+    text = _without_zero(text)
     pictures = [frame for key, frame in dict(frames).items() if key.startswith("APIC")]
     return SourceTags({name: values for name, values in text.items() if values}, _front(pictures))
+
+
+def _comment(frames: Mapping[str, Any]) -> Any:
+    """The comment without a description: those with one are gains, ratings and the like."""
+    found = (frame for key, frame in dict(frames).items() if key.startswith("COMM:"))
+    return next((frame for frame in found if not frame.desc), None)
 
 
 def _genres(frame: Any) -> list[str]:
@@ -103,6 +131,7 @@ def from_mp4(atoms: Mapping[str, Any]) -> SourceTags:
         for atom in candidates:
             if values := _clean(_atom(atom, dict(atoms).get(atom, []))):
                 text.setdefault(name, values)
+    text = _without_zero(text)
     covers = dict(atoms).get("covr") or []
     return SourceTags(text, image(bytes(covers[0])) if covers else None)
 
@@ -110,6 +139,8 @@ def from_mp4(atoms: Mapping[str, Any]) -> SourceTags:
 def _atom(name: str, values: Any) -> list[Any]:
     if name in ("trkn", "disk"):
         return [f"{n}/{total}" if total else f"{n}" for n, total in values if n]
+    if name == "cpil":
+        return ["1"] if values else []
     if name.startswith(_FREEFORM):
         return [bytes(value).decode("utf-8", "replace") for value in values]
     return list(values)

@@ -17,6 +17,13 @@ ID3_FRAMES = {
     "discnumber": "TPOS",
     "bpm": "TBPM",
     "key": "TKEY",
+    "composer": "TCOM",
+    "isrc": "TSRC",
+    "label": "TPUB",
+    "remixer": "TPE4",
+    "comment": "COMM",
+    "grouping": "TIT1",
+    "compilation": "TCMP",
 }
 
 

@@ -54,6 +54,7 @@ async def check(
     places = _PLACES & doubtful
     found = [_left_out("folders, watching, room", places)] if places else [*_folders(settings)]
     found.append(await _audio())
+    found.append(upload_finding(settings))
     if "api" in doubtful and not settings.local:
         found.append(_left_out("key, API", {"api"}))
     else:
@@ -114,6 +115,16 @@ async def _audio() -> Finding:
     return Finding(
         OK, f"audio: WAV, FLAC and MP3 were written and read ({installed('av', 'mutagen')})"
     )
+
+
+def upload_finding(settings: Settings) -> Finding:
+    """In which form songs are sent."""
+    if settings.local:
+        return Finding(OK, "prepare: songs are sent as they are, since they stay on this machine")
+    if settings.prepare.upload == "original":
+        return Finding(OK, "prepare: songs are sent as they are (prepare.upload: original)")
+    low = "; so are MP3s below 192 kbit/s" if settings.prepare.low_bitrate == "flac" else ""
+    return Finding(OK, f"prepare: lossless songs are sent as FLAC (prepare.upload: auto){low}")
 
 
 def clock_finding(now: float, stamps: Mapping[str, float]) -> Finding:

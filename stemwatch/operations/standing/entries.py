@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from stemwatch.codes import Code
 from stemwatch.job import Job
+from stemwatch.journal.pausing import HINT, Order
 from stemwatch.log import redacted
 from stemwatch.outbox.sidecar import rfc3339
 from stemwatch.workers import progress
@@ -15,7 +17,16 @@ Document = dict[str, Any]
 
 def pause(entry: Mapping[str, Any]) -> Document:
     words = texts({name: entry.get(name) for name in ("code", "message", "hint")})
-    return {**words, "inbox": entry.get("inbox"), "next_try": at(entry.get("next_try"))}
+    nobody = {"by": None, "via": None, "since": None}
+    times = {"inbox": entry.get("inbox"), "next_try": at(entry.get("next_try"))}
+    return {**words, **times, **nobody}
+
+
+def ordered(order: Order, now: float) -> Document:
+    """The entry of `pauses` for what `stemwatch pause` ordered."""
+    told = {"code": str(Code.ON_HOLD), "message": order.words(now), "hint": HINT, "inbox": None}
+    who = {"by": order.by, "via": order.via, "since": at(order.since)}
+    return texts({**told, "next_try": at(order.until), **who})
 
 
 def waiting(job: Job) -> Document:
@@ -80,11 +91,6 @@ def texts(entry: Mapping[str, Any] | None) -> Document:
         name: redacted(value) if isinstance(value, str) else value
         for name, value in (entry or {}).items()
     }
-
-
-def text(words: str | None) -> str | None:
-    """`words` without secrets and safe to print; None stays None."""
-    return None if words is None else redacted(words)
 
 
 def at(seconds: object) -> str | None:

@@ -47,7 +47,7 @@ def audio_left(
 
 def _open_share(entry: Mapping[str, Any] | None) -> float:
     """The share of a song's time that remains. As a rule, most of it is the separation."""
-    if entry is None or entry.get("stage") == progress.UPLOAD:
+    if entry is None or entry.get("stage") in (progress.PREPARING, progress.UPLOAD):
         return 1.0
     if entry.get("stage") != progress.SEPARATING:
         return 0.1

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from stemwatch.codes import Code
 from stemwatch.errors import ConfigFault, StemwatchError
-from stemwatch.server.cluster.crew import Crew
 from stemwatch.server.cluster.database import Database
 from stemwatch.server.cluster.enlisted import Enlisted
 from stemwatch.server.cluster.pg_records import PgRecords
+from stemwatch.server.cluster.separators import Crew
 from stemwatch.server.cluster.shared_folder import open_files, same_folder
 from stemwatch.server.cluster.tickets_of_jobs import Tickets
 from stemwatch.server.offer import Offer

@@ -29,6 +29,7 @@ def described(record: Record, links: Links, base: str, standing: Standing) -> di
         "engine": record.engine,
         "model": record.model,
         "model_sha256": record.model_sha256,
+        "device": record.device,
     }
 
 

@@ -13,8 +13,8 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from stemwatch.errors import ConfigFault
+from stemwatch.loopback import is_loopback
 from stemwatch.receiving.refusal import Refused
-from stemwatch.server.listening_socket import is_loopback
 
 EVENTS = ("job.completed", "job.failed")
 MAX_URL = 2048  # characters

@@ -20,10 +20,11 @@ class Record:
     input: str  # its name in the job's directory
     stems: int
     format: str
-    engine: str  # this and the next two: as it would be made, once done as it was made
+    engine: str  # this and the next three: as it would be made, once done as it was made
     created_at: float
     model: str | None = None  # of a neural engine: its name, and the digest of its makers' file
     model_sha256: str | None = None
+    device: str | None = None  # cpu | cuda:0; None: the engine knows none
     idempotency_key: str | None = None
     only: str | None = None  # the one stem that is delivered; None: all of them
     quality: str = "BEST"  # as asked for; the built-in engine knows one

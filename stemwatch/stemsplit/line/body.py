@@ -13,15 +13,7 @@ import httpx
 from stemwatch.stemsplit.interface import Upload
 from stemwatch.stemsplit.line.sockets import SocketStream
 from stemwatch.stemsplit.line.source import Source
-
-_TYPES = {
-    "mp3": "audio/mpeg",
-    "wav": "audio/wav",
-    "flac": "audio/flac",
-    "m4a": "audio/mp4",
-    "ogg": "audio/ogg",
-    "webm": "audio/webm",
-}
+from stemwatch.stemsplit.line.standstill import Patience
 
 
 class Body(httpx.AsyncByteStream):
@@ -73,23 +65,26 @@ class JsonBody(Body):
 class FileBody(httpx.AsyncByteStream):
     """The file itself as the body of a PUT."""
 
-    def __init__(self, upload: Upload, content_type: str, on_sent: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        upload: Upload,
+        content_type: str,
+        *,
+        patience: Patience,
+        on_sent: Callable[[int], None],
+    ) -> None:
+        self.patience = patience
         self._source = Source(upload)
         self._on_sent = on_sent
         self.headers = {"Content-Type": content_type, "Content-Length": str(upload.size)}
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         sent = 0
-        async for chunk in self._source.chunks():
+        async for chunk in self.patience.timed(self._source.chunks()):
             yield chunk
             sent += len(chunk)
             self._on_sent(sent)
         await self._source.require_same()
-
-
-def content_type(name: str) -> str:
-    """The MIME type by the file's extension; `application/octet-stream` for any other."""
-    return _TYPES.get(name.rpartition(".")[2].lower(), "application/octet-stream")
 
 
 def plain_name(name: str) -> str:

@@ -12,10 +12,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import httpcore
 
+from stemwatch.media_types import media_type
 from stemwatch.stemsplit.interface import Upload
-from stemwatch.stemsplit.line.body import Body, content_type, plain_name
+from stemwatch.stemsplit.line.body import Body, plain_name
 from stemwatch.stemsplit.line.sockets import SocketStream
 from stemwatch.stemsplit.line.source import Source
+from stemwatch.stemsplit.line.standstill import Patience
 
 
 class MultipartBody(Body):
@@ -26,11 +28,13 @@ class MultipartBody(Body):
         upload: Upload,
         fields: Mapping[str, str],
         *,
+        patience: Patience,
         hold: Callable[[], Awaitable[None]],
         on_sent: Callable[[int], None],
     ) -> None:
         boundary = secrets.token_hex(16)
         self._source = Source(upload)
+        self._patience = patience
         self._hold = hold
         self._on_sent = on_sent
         self._head = _head(boundary, fields, upload.filename)
@@ -48,7 +52,7 @@ class MultipartBody(Body):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         yield self._head
         sent = 0
-        async for chunk in self._source.chunks():
+        async for chunk in self._patience.timed(self._source.chunks()):
             yield chunk
             sent += len(chunk)
             self._on_sent(sent)
@@ -109,6 +113,6 @@ def _head(boundary: str, fields: Mapping[str, str], filename: str) -> bytes:
     ]
     parts.append(
         f'--{boundary}\r\nContent-Disposition: form-data; name="audio"; filename="{name}"\r\n'
-        f"Content-Type: {content_type(name)}\r\n\r\n"
+        f"Content-Type: {media_type(name)}\r\n\r\n"
     )
     return "".join(parts).encode()

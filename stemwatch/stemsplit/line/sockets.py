@@ -17,11 +17,11 @@ from typing import Any, TypeVar
 
 import httpcore
 
+from stemwatch.stemsplit.line import tls_records
 from stemwatch.stemsplit.line.send_buffer import Unsent
 
 READ_BYTES = 256 * 1024
 FAIR_BYTES = 1024 * 1024  # a socket that never blocks would starve the loop: yield this often
-_TLS_RECORD = 16 * 1024
 # OpenSSL takes a part whole or not at all, and until then a slow line looks like a stalled one.
 # So parts grow only while each of them is taken at once.
 _TLS_PART = 64 * 1024
@@ -129,6 +129,7 @@ class SocketStream(httpcore.AsyncNetworkStream):
         except TimeoutError as exc:
             raise httpcore.WriteTimeout("the server takes no more data") from exc
         except OSError as exc:
+            self._expect_answer()  # httpcore reads on, and no other clock runs during a body
             raise httpcore.WriteError(reason(exc)) from exc
 
     def answered(self) -> bool:
@@ -138,12 +139,16 @@ class SocketStream(httpcore.AsyncNetworkStream):
                 return False  # asking first is cheaper than an exception for each piece sent
             try:
                 self._early = self._receive(READ_BYTES)
-                self._answer_by = asyncio.get_running_loop().time() + self._early_answer
+                self._expect_answer()
             except _WOULD_BLOCK:
                 return False
             except OSError:
                 self._ended = True  # reset: reading again says the same
         return True
+
+    def _expect_answer(self) -> None:
+        if self._answer_by is None:
+            self._answer_by = asyncio.get_running_loop().time() + self._early_answer
 
     async def until_answered(self) -> None:
         """Return once the peer has sent data or hung up. Nothing may be written meanwhile."""
@@ -196,29 +201,9 @@ class SocketStream(httpcore.AsyncNetworkStream):
         if not isinstance(self._sock, ssl.SSLSocket):
             data = self._sock.recv(most)
         else:
-            data = self._receive_records(self._sock, most)
+            data = tls_records.receive(self._sock, most)
         self._ended = not data
         return data
-
-    @staticmethod
-    def _receive_records(tls: ssl.SSLSocket, most: int) -> bytes:
-        """Drain several TLS records per wake-up: one at a time costs a loop turn for 16 KiB."""
-        records: list[bytes] = []
-        size = 0
-        try:
-            while size < most:
-                record = tls.recv(min(_TLS_RECORD, most - size))
-                if not record:
-                    break
-                records.append(record)
-                size += len(record)
-        except (ssl.SSLZeroReturnError, ssl.SSLWantReadError, ssl.SSLWantWriteError) as exc:
-            if not records and not isinstance(exc, ssl.SSLZeroReturnError):
-                raise
-        except OSError:
-            if not records:  # what was received whole is still worth reading
-                raise
-        return b"".join(records)
 
     async def _send_some(
         self, view: memoryview, clock: Callable[[], float], timeout: float | None

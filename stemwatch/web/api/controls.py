@@ -1,4 +1,4 @@
-"""What a person decides on the page: songs go back to work, or to the archive."""
+"""What a person decides on the page: songs go back to work, next, or to the archive; a pause."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from starlette.responses import JSONResponse, Response
 
 from stemwatch.codes import Code
 from stemwatch.errors import StemwatchError
-from stemwatch.job import Job, JobState
+from stemwatch.job import Job, JobState, may_be_paid
+from stemwatch.log import redacted
+from stemwatch.outbox.sidecar import rfc3339
 from stemwatch.web.api.api_faults import FRESH, Fault
 from stemwatch.web.api.login import body_of
 from stemwatch.web.backing import Backing, Document
@@ -40,7 +42,7 @@ class Controls:
         job = await self._journal.get(request.path_params["id"])
         if job is None or job.state is not JobState.QUARANTINED:
             raise Fault(404, Code.NOT_IN_QUARANTINE, "There is no such song in quarantine.")
-        if job.submitted_at is not None and not sure:
+        if may_be_paid(job) and not sure:
             words = "Its stems may be paid for, and are given up with it."
             raise Fault(409, "paid", words, 'A retry may fetch them. Else send {"yes": true}.')
         return await self._discarded(job)
@@ -51,6 +53,34 @@ class Controls:
         if job is None or job.state in (JobState.DONE, JobState.GONE, JobState.QUARANTINED):
             raise Fault(404, "no_job", "There is no such song on its way.")
         return await self._discarded(job)
+
+    async def first(self, request: Request) -> Response:
+        """202 for a song that waits, which is submitted next; 404 for all others."""
+        job = await self._journal.get(request.path_params["id"])
+        waits = job is not None and job.state is JobState.QUEUED and job.owner is None
+        if job is None or not waits or not await self._backing.first(job):
+            raise Fault(404, "no_job", "There is no such song that waits to be submitted.")
+        told = {"id": job.id, "state": str(job.state), "words": f"{redacted(job.name)} goes next"}
+        return JSONResponse(told, status_code=202, headers=FRESH)
+
+    async def pause(self, request: Request) -> Response:
+        """202 `{words, until}`; `{"until": "2h"}`, or a local time such as "22:00", ends it."""
+        until = (await body_of(request)).get("until")
+        if until is not None and not isinstance(until, str):
+            raise Fault(400, Code.BAD_REQUEST, '`until` must be text such as "2h" or "22:00".')
+        try:
+            order = await self._backing.pause(until)
+        except ValueError as fault:
+            raise Fault(400, Code.BAD_REQUEST, redacted(f"`until`: {fault}.")) from None
+        end = None if order.until is None else rfc3339(order.until)
+        told = {"words": order.words(order.since), "until": end}
+        return JSONResponse(told, status_code=202, headers=FRESH)
+
+    async def resume(self, _: Request) -> Response:
+        """202 `{words, until: null}`, also where there was no pause."""
+        await self._backing.resume()
+        told = {"words": "songs are submitted again", "until": None}
+        return JSONResponse(told, status_code=202, headers=FRESH)
 
     async def _discarded(self, job: Job) -> Response:
         moved, words = await self._backing.discard(job)

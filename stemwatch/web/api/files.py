@@ -10,21 +10,10 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
+from stemwatch.media_types import media_type
+
 BLOCK = 256 * 1024  # bytes read at a time
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
-# `mimetypes` knows these only where the system has a file that lists them.
-_TYPES = {
-    "wav": "audio/wav",
-    "flac": "audio/flac",
-    "mp3": "audio/mpeg",
-    "m4a": "audio/mp4",
-    "ogg": "audio/ogg",
-    "zip": "application/zip",
-}
-
-
-def media_type(name: str) -> str:
-    return _TYPES.get(name.rpartition(".")[2].lower(), "application/octet-stream")
 
 
 def attachment(name: str) -> str:

@@ -38,6 +38,7 @@ from stemwatch.workers.pacing.budget import Allowance
 _OVERHEAD = 65_536  # bytes of a form beside its file
 _ENDED = HAS_STEMS | {JobState.QUARANTINED, JobState.GONE}
 _SOON = 30.0  # seconds
+_LONGEST = 86_400.0  # seconds of a Retry-After
 
 
 class RemoveVocals:
@@ -188,7 +189,8 @@ async def _hung_up(request: Request) -> None:
 
 
 def _whole(seconds: float) -> str:
-    return str(max(1, round(seconds)))
+    """Of a Retry-After; a pause may have no end that is known."""
+    return str(max(1, round(min(seconds, _LONGEST))))
 
 
 def _require_form(request: Request, largest: int) -> None:

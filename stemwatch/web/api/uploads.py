@@ -32,7 +32,7 @@ class Uploads:
         """201 `{name, folder, inbox, bytes, renamed}`."""
         inbox, door = inbox_of(self._backing, request.path_params["inbox"])
         path = checked_path(request.query_params.get("path", ""), self._backing.settings())
-        size = _declared(request, self._backing.health.context.api.limits.largest)
+        size = _declared(request, self._backing.health.context.largest)
         try:
             with self._pots.upload():
                 request.scope["state"]["connection"].set_apart(stall=STALL)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from stemwatch import __version__
 from stemwatch.codes import Code
 from stemwatch.job import Job, JobState
-from stemwatch.log import redacted
+from stemwatch.log import redacted, redacted_or_none
 from stemwatch.musical_keys import parse_key
 from stemwatch.outbox.sidecar import rfc3339
 from stemwatch.web.backing import Backing, Document
@@ -35,9 +36,10 @@ def job_document(job: Job, running: Running | None = None, now: float = 0.0) -> 
         "bpm": job.bpm,
         "key": musical(job.key),
         "code": unfiled.code if unfiled else job.code,
-        "message": _text(unfiled.message if unfiled else job.message),
-        "hint": _text(unfiled.hint if unfiled else job.hint),
+        "message": redacted_or_none(unfiled.message if unfiled else job.message),
+        "hint": redacted_or_none(unfiled.hint if unfiled else job.hint),
         "may_be_charged_again": job.code == Code.SUBMISSION_UNCONFIRMED,
+        "first_at": job.first_at,
         "not_before": rfc3339(job.not_before) if job.not_before > now else None,
         "has_stems": job.state in HAS_STEMS and job.delivered_to is not None,
         "at": rfc3339(job.updated_at),
@@ -84,7 +86,9 @@ def service_document(
                 "inbox": pause.inbox,
                 "message": redacted(pause.message),
                 "hint": redacted(pause.hint),
-                "next_try": rfc3339(round(now + pause.until - clock)),
+                "next_try": None
+                if pause.until == math.inf
+                else rfc3339(round(now + pause.until - clock)),
             }
             for pause in context.gate.pauses
         ],
@@ -103,7 +107,7 @@ def service_document(
             for watched, inbox in zip(backing.watching(), settings.every_inbox, strict=True)
         ],
         "extensions": list(settings.watch.extensions),
-        "largest": context.api.limits.largest,
+        "largest": context.largest,
     }
 
 
@@ -116,7 +120,3 @@ def musical(key: str | None) -> Document | None:
 def _credit(credit: Credit) -> Document | None:
     known = credit.known
     return None if known is None else {"seconds": known.seconds, "at": rfc3339(known.at)}
-
-
-def _text(text: str | None) -> str | None:
-    return None if text is None else redacted(text)

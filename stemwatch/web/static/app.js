@@ -2,6 +2,7 @@
 
 import {$, el, setText, span} from './dom.js';
 import {listen} from './feed.js';
+import * as holding from './holding.js';
 import * as queue from './queue.js';
 import * as songs from './songs.js';
 import * as uploads from './uploads.js';
@@ -24,11 +25,16 @@ function troubles(service) {
   ];
 }
 
+/** What a person or the clock holds back: nothing is wrong, and nothing is tried. */
+const ORDERED = {on_hold: 'On hold', off_hours: 'Waiting'};
+
 function pauses(list) {
+  holding.know(list.some((one) => one.code === 'on_hold'));
   const shown = list.map((one) => {
     const next = Math.max(0, (Date.parse(one.next_try) - Date.now()) / 1000);
-    const again = next > 1 ? ` Tried again in ${span(next)}.` : '';
-    return el('p', {className: 'pause'}, el('strong', {textContent: `${one.word || 'Paused'}${one.inbox ? ` (${one.inbox})` : ''}: `}),
+    const again = next > 1 && !ORDERED[one.code] ? ` Tried again in ${span(next)}.` : '';
+    const className = ORDERED[one.code] ? 'pause held' : 'pause';
+    return el('p', {className}, el('strong', {textContent: `${one.word || ORDERED[one.code] || 'Paused'}${one.inbox ? ` (${one.inbox})` : ''}: `}),
       `${one.message} ${one.hint}${again}`);
   });
   const now = JSON.stringify(list.map((one) => [one.code, one.inbox, one.message]));

@@ -36,7 +36,7 @@ function draw() {
   const all = [...jobs.values()];
   const way = all.filter((job) => ORDER.includes(job.state))
     .sort((a, b) => (b.stage !== null) - (a.stage !== null)
-      || ORDER.indexOf(a.state) - ORDER.indexOf(b.state) || a.id - b.id);
+      || ORDER.indexOf(a.state) - ORDER.indexOf(b.state) || b.first_at - a.first_at || a.id - b.id);
   const bad = all.filter((job) => job.state === 'quarantined').sort((a, b) => b.id - a.id);
   show($('queue'), way.slice(0, MOST).map((job) => row(job, drawJob, makeJob)));
   show($('bad-list'), bad.slice(0, MOST).map((job) => row(job, drawBad, makeBad)));
@@ -82,9 +82,10 @@ function makeJob(job) {
   const parts = base('way');
   parts.stage = el('span', {className: 'stage'});
   parts.bar = el('progress', {max: 1});
+  parts.first = el('button', {type: 'button', className: 'quiet cross', textContent: '↑', title: 'Submit it next', onclick: () => act(parts, parts.first, `api/jobs/${job.id}/first`, false)});
   parts.cancel = el('button', {type: 'button', className: 'quiet cross', textContent: '×', title: 'Cancel', onclick: () => cancel(parts, job)});
   parts.fault = el('span', {className: 'why fault', role: 'alert'});
-  parts.li.append(parts.stage, parts.cancel, el('span', {className: 'bar'}, parts.bar), parts.where, parts.why, parts.fault);
+  parts.li.append(parts.stage, parts.first, parts.cancel, el('span', {className: 'bar'}, parts.bar), parts.where, parts.why, parts.fault);
   return parts;
 }
 
@@ -98,7 +99,8 @@ function drawJob(parts, job) {
   if (job.share === null) parts.bar.removeAttribute('value');
   else parts.bar.value = job.share;
   setText(parts.where, place(job));
-  parts.cancel.classList.toggle('off', job.state !== 'queued');
+  for (const button of [parts.first, parts.cancel]) button.classList.toggle('off', job.state !== 'queued');
+  parts.first.setAttribute('aria-label', `Submit ${job.name} next`);
   parts.cancel.setAttribute('aria-label', `Cancel ${job.name}`);
   setText(parts.why, job.message ? `${job.message} ${job.hint || ''}` : '');
   parts.why.hidden = !job.message;

@@ -29,8 +29,9 @@ class Pause:
     """One reason why work is held back. `since`, `until` and `met` are monotonic seconds.
 
     `inbox` names the inbox whose songs are held; None holds everybody's. `until` is the time of the
-    next try, `met` when a request last met the cause. `tried`: a try is under way. `cleared`: a
-    trial may begin, because a probe found nothing against it or because no probe can tell.
+    next try, of an `ordered` pause its end (`inf`: not known). `met`: when a request last met the
+    cause. `tried`: a try is under way. `cleared`: a trial may begin, because a probe found nothing
+    against it or because no probe can tell.
     """
 
     code: str
@@ -106,6 +107,14 @@ class Gate:
         )
         if before is None:
             self.on_change(self._pauses[fault.code, of], True)
+        return before is None
+
+    def order(self, pause: Pause) -> bool:
+        """Hold work back until `reopen`, as a person or the clock says. True if that is new."""
+        before = self._pauses.get(pause.key)
+        self._pauses[pause.key] = pause
+        if before is None:
+            self.on_change(pause, True)
         return before is None
 
     def reopen(self, code: str, inbox: str | None = None) -> bool:
@@ -221,7 +230,7 @@ class Gate:
             p
             for p in self._pauses.values()
             if p.until <= now
-            and not p.cleared
+            and not (p.cleared or p.rule.ordered)
             and p.rule.trial != FETCH
             # One probe is enough: a server that is down is not asked once for each pause.
             and not (down and p.rule.asked)
@@ -261,7 +270,8 @@ class Gate:
     def next_due(self) -> float | None:
         """When the next pause that still waits can be tried (monotonic seconds), or None."""
         now = self._clock()
-        return min((p.until for p in self._pauses.values() if p.until > now), default=None)
+        waits = [p.until for p in self._pauses.values() if not p.rule.ordered]
+        return min((until for until in waits if until > now), default=None)
 
     def _backoff(self, code: str, attempts: int) -> float:
         timing, rng = self._timing, self._rng

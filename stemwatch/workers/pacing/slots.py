@@ -20,7 +20,7 @@ class Slots:
         self._clock = clock
         self._changed = clock()
         self._held: set[int] = set()
-        self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._waiters: deque[tuple[int, asyncio.Future[None], bool]] = deque()
 
     def resize(self, most: int) -> None:
         """Change the configured limit. A limit that a 429 has lowered stays low, and creeps up."""
@@ -38,15 +38,20 @@ class Slots:
         self._rise()
         return max(0, self.limit - len(self._held))
 
-    async def acquire(self, job_id: int) -> None:
-        """Wait until the remote has room for this job; first come, first served."""
+    async def acquire(self, job_id: int, *, early: bool = False) -> None:
+        """Wait until the remote has room for this job; first come, first served.
+
+        `early`: before all that are not. `stemwatch first` may name a song while others, uploaded
+        ahead, wait in line already.
+        """
         self._rise()
         if job_id in self._held:
             return
         if self._waiters or len(self._held) >= self.limit:
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            entry = (job_id, turn)
-            self._waiters.append(entry)
+            entry = (job_id, turn, early)
+            ahead = [one for one in self._waiters if one[2]] if early else self._waiters
+            self._waiters.insert(len(ahead), entry)
             try:
                 await turn
             finally:
@@ -83,7 +88,7 @@ class Slots:
     def _hand_on(self) -> None:
         """Give the free slots to waiters, first come, first served, and wake them."""
         while self._waiters and len(self._held) < self.limit:
-            job_id, turn = self._waiters.popleft()
+            job_id, turn, _ = self._waiters.popleft()
             if not turn.done():
                 self._held.add(job_id)
                 turn.set_result(None)

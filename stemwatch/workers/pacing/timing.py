@@ -43,6 +43,7 @@ class Timing:
     status_every: float = 1.0  # between writes of status.json while something changes
     status_idle: float = 60.0  # the same while nothing does, for changes that ring no bell
     restart: float = 10.0  # a service that is restarted is back within this time
+    tidy: float = 600.0  # between looks for entries and originals that may go
     answer: float = 300.0  # for the answer to an upload: without it, a person has to decide
     poll_answer: float = 30.0  # for the answer to a poll
     disk_answer: float = 10.0  # for a disk to answer, or it hangs; one may have to spin up first

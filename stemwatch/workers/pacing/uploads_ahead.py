@@ -155,7 +155,7 @@ class Ahead:
         self._running[job_id] = _Running(size, now, ahead, moved=now)
 
     def sends(self, job_id: int, size: int) -> None:
-        """Correct the size in bytes: a song that is too large for the API is sent as FLAC."""
+        """Correct the size in bytes: a song that goes as FLAC has fewer than its file."""
         if (run := self._running.get(job_id)) is not None:
             run.size = size
 

@@ -62,7 +62,9 @@ class Claims:
         picked: list[Job] = []
         contents: set[str] = set()
         while len(picked) < seats and any(offers.values()):
-            inbox = next(one for one in turns if offers.get(one))
+            waiting = [one for one in turns if offers.get(one)]
+            # In turn, the first of equals; what a person put first is before everybody's.
+            inbox = max(waiting, key=lambda one: offers[one][0].first_at or 0.0)
             job = offers[inbox].popleft()
             # A second song with the same content waits for the first one's stems.
             if name != SUBMIT or job.content_key not in contents:
@@ -71,6 +73,15 @@ class Claims:
                 turns.remove(inbox)
                 turns.append(inbox)
         return picked
+
+    async def first(
+        self, name: str, *, busy: Collection[int], working: Sequence[Job]
+    ) -> Job | None:
+        """The job that `next` would hand out, which stays to be handed out."""
+        turns = self._turns[name].copy()
+        found = await self.next(name, 1, busy=busy, working=working)
+        self._turns[name] = turns
+        return found[0] if found else None
 
     async def left(self, name: str) -> bool:
         """Whether there are jobs for the lane `name`, now or later, that nothing holds back."""

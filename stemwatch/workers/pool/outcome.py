@@ -14,8 +14,9 @@ from stemwatch.errors import (
 )
 from stemwatch.job import TO_BE_FILED, Job, JobState
 from stemwatch.journal.journal import AlreadyPaid, OverBudget, StaleJob
-from stemwatch.journal.transactions import ForbiddenTransition
+from stemwatch.journal.transactions import ForbiddenTransition, Held
 from stemwatch.log import log
+from stemwatch.workers import orders
 from stemwatch.workers.context import Context
 from stemwatch.workers.pacing.backoff import full_jitter
 from stemwatch.workers.pacing.gate import outage
@@ -32,11 +33,16 @@ async def conclude(ctx: Context, job: Job, fault: Exception) -> None:
     """
     if isinstance(fault, JournalFault):
         raise fault
+    if isinstance(fault, Held):
+        await orders.look(ctx)  # `pause` was quicker than its bell: close the gate too
+        return
     if isinstance(fault, StaleJob | AlreadyPaid | OverBudget):
         return  # another process moved the job on, or the next claim sees why it has to wait
     current = await ctx.journal.get(job.id)
     if current is None or current.state in (JobState.DONE, JobState.GONE):
         return  # the inbox or another process ended it
+    if isinstance(fault, TakenBack) and current.identity != job.identity:
+        return  # it only has new tags, and the inbox has noticed that meanwhile
     known = fault if isinstance(fault, StemwatchError) else judged(ctx, current, fault)
     try:
         await _conclude(ctx, current, known)

@@ -24,6 +24,7 @@ from stemwatch.workers.pool.lanes_to_ask import LanesToAsk
 from stemwatch.workers.pool.outcome import pause
 from stemwatch.workers.pool.pause_probes import probe
 from stemwatch.workers.pool.polling import Polling
+from stemwatch.workers.pool.preparing_ahead import PreparingAhead
 from stemwatch.workers.pool.recovery import recover
 from stemwatch.workers.pool.remaining import Remaining
 from stemwatch.workers.steps.own_trouble import look
@@ -58,6 +59,7 @@ class Pool:
         )
         self._asking = Polling(ctx, self._lanes)
         self._claims = Claims(ctx)
+        self._next_song = PreparingAhead(ctx, self._lanes, self._claims)
         self._left = Remaining(ctx, self._lanes, self._claims)
         self._forgetting = Forgetting(ctx)
         self._probes: dict[str | None, asyncio.Task[None]] = {}  # one at a time for each inbox
@@ -150,6 +152,7 @@ class Pool:
         self._wake.set()
         for task in (*self._probes.values(), *self._looks.values()):
             task.cancel()
+        await self.ctx.preparing.drop()
         await self._lanes.drain(patience, costly)
 
     def abort(self) -> None:
@@ -265,6 +268,7 @@ class Pool:
                 ctx.gate.tried(held)
             return
         await self._start_uploads(min(lane.free, ctx.ahead.room()))
+        await self._next_song.look(everything=self._unseen.all)
 
     async def _start_uploads(self, seats: int) -> None:
         """Start up to `seats` uploads of songs that the budget allows."""

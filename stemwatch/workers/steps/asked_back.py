@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 
-from stemwatch.inbox.intake import resumed_fields
-from stemwatch.job import WANTED_BACK, Identity, Job, JobState, resume_state
+from stemwatch.job import WANTED_BACK, Identity, Job, JobState, resume_state, resumed_fields
 from stemwatch.journal.journal import AlreadyPaid
 from stemwatch.log import log
 from stemwatch.workers.context import Context

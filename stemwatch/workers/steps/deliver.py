@@ -8,16 +8,18 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from stemwatch import __version__
+from stemwatch.audio.results import StemTag
 from stemwatch.codes import Code
 from stemwatch.disks import durable
 from stemwatch.errors import PauseService, Reject, RetryLater
-from stemwatch.job import CLEARED, IN_OUTBOX, Job, JobState
+from stemwatch.job import CLEARED, IN_OUTBOX, STEMS, Job, JobState
 from stemwatch.log import log
 from stemwatch.musical_keys import parse_key, tag_key
 from stemwatch.outbox import delivery, naming, sidecar
 from stemwatch.outbox.sidecar import StemFile
 from stemwatch.outbox.staging import Staging
 from stemwatch.workers.context import Context
+from stemwatch.workers.steps import result_names
 
 Received = Callable[[int], None]
 
@@ -32,8 +34,9 @@ async def published(ctx: Context, job: Job) -> str | None:
     folder = await asyncio.to_thread(
         delivery.find_published,
         parent_of(job),
-        naming.song_name(job.name),
+        result_names.song_of(ctx, job),
         job.sha256,
+        audio_sha256=job.audio_sha256,
         remote_id=job.remote_id,
         relpath=job.relpath,
         since=job.created_at,
@@ -62,8 +65,8 @@ async def add_mixes(ctx: Context, job: Job, staging: Staging) -> None:
         )
 
 
-async def tag(ctx: Context, job: Job, staging: Staging, stem: str) -> None:
-    """Copy the song's tags and cover into the staged `stem`.
+async def tag(ctx: Context, job: Job, staging: Staging, stem: str, *, afresh: bool = False) -> None:
+    """Copy the song's tags and cover into the staged `stem`; `afresh`: in place of all that it has.
 
     Tags are a courtesy and never hold up a delivery, nor does an original that was taken away: a
     disk fault raised here is the outbox's. An original on a share that is away is not opened, since
@@ -71,6 +74,9 @@ async def tag(ctx: Context, job: Job, staging: Staging, stem: str) -> None:
     written: raises RetryLater, and the next try leaves the song's stems untagged.
     """
     if job.id in ctx.memory.untagged:
+        if afresh:
+            note = "It keeps the tags of the earlier delivery."
+            log.info("job.tags", **job.named, stem=stem, note=note)
         return
     source = job.path
     try:
@@ -78,16 +84,24 @@ async def tag(ctx: Context, job: Job, staging: Staging, stem: str) -> None:
     except PauseService as away:
         source = ""
         log.info("job.tags", **job.named, stem=stem, note=away.message)
-    title = naming.stem_file(naming.song_name(job.name), stem, "x").removesuffix(".x")
-    part = staging.part(stem)
-    key = tag_key(parse_key(job.key))
+    files = {staging.part(stem): _told_of(job, stem)}
+    key, whole = tag_key(parse_key(job.key)), ctx.whole_tempo
     with durable.disk_faults(staging.outbox):
         try:
-            notes = await ctx.audio.tag(source, {part: title}, job.options.format, job.bpm, key)
+            notes = await ctx.audio.tag(
+                source, files, job.options.format, job.bpm, key, whole=whole, afresh=afresh
+            )
         except (Reject, TimeoutError) as fault:
             raise _without_tags(ctx, job, stem, fault) from fault
     for note in notes:
         log.info("job.tags", **job.named, stem=stem, note=note)
+
+
+def _told_of(job: Job, stem: str) -> StemTag:
+    """What a stem says of itself, as its place among all of the song's stems and mixes."""
+    title = naming.stem_file(naming.song_name(job.name), stem, "x").removesuffix(".x")
+    every = [*STEMS[job.options.stems], *job.options.mixes]
+    return StemTag(title, naming.stem_label(stem), every.index(stem) + 1)
 
 
 def _without_tags(ctx: Context, job: Job, stem: str, fault: Exception) -> RetryLater:
@@ -130,9 +144,10 @@ async def publish(
         delivery.publish,
         staging,
         parent_of(job),
-        naming.song_name(job.name),
+        result_names.song_of(ctx, told),
         job.sha256,
         describe,
+        result_names.stems_of(ctx, told),
     )
     # If the mount went away meanwhile, the folder lies below the mount point: deliver again.
     await ctx.place_of(job).demand_outbox()

@@ -16,6 +16,7 @@ from stemwatch.stemsplit.interface import RemoteJob, RemoteStatus
 from stemwatch.workers.context import Context
 from stemwatch.workers.progress import DELIVERING, DOWNLOAD
 from stemwatch.workers.steps import deliver
+from stemwatch.workers.steps.result_names import with_tags
 
 # Typical bytes per second of one stem, for the progress bars.
 _TYPICAL = {"wav": 176_400, "flac": 110_000, "mp3": 40_000}
@@ -28,6 +29,7 @@ async def fetch(ctx: Context, job: Job) -> Job:
     Reject, RetryLater or PauseService.
     """
     ctx.space.reserve(job)  # a job that `retry` brought back has no reservation yet
+    job = await with_tags(ctx, job)
     remote = ctx.memory.fresh.pop(job.id, None)
     # A job that this run has just seen done was never published: the outbox need not be listed.
     if remote is None and (folder := await deliver.published(ctx, job)) is not None:
@@ -110,7 +112,7 @@ async def _download(
 
     with durable.disk_faults(staging.outbox):
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-        fd = await asyncio.to_thread(os.open, part, flags, 0o644)
+        fd = await asyncio.to_thread(os.open, part, flags, 0o666)
     began = ctx.clock()
     try:
         size = await ctx.api.download(

@@ -19,6 +19,7 @@ async def follow(ctx: Context, job: Job) -> Job:
         raise Reject("the journal holds no remote id for it.", code=Code.JOB_LOST)
     await ctx.requests.take()
     remote = await ctx.api.job(job.remote_id, stems=job.options.stems)
+    ctx.progress.separated_by(remote.engine, remote.device)
     now = ctx.clock()
     if remote.status is RemoteStatus.RUNNING:
         if job.attempts:  # attempts count failures in a row: a good answer resets them

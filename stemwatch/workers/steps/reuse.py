@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
-from typing import Any
 
 from stemwatch.codes import Code
 from stemwatch.errors import PauseService, Reject, RetryLater
-from stemwatch.inbox.intake import undecided
+from stemwatch.inbox.taking.kin import undecided
 from stemwatch.job import IN_OUTBOX, Job, JobState
+from stemwatch.outbox import earlier as earlier_stems
 from stemwatch.outbox import sidecar
-from stemwatch.outbox.earlier import relink
+from stemwatch.outbox.sidecar import StemFile
 from stemwatch.outbox.staging import Staging
 from stemwatch.workers.context import Context
 from stemwatch.workers.progress import DELIVERING
 from stemwatch.workers.steps import deliver
+from stemwatch.workers.steps.result_names import with_tags
 
 QUARANTINED = JobState.QUARANTINED
 
@@ -28,29 +29,32 @@ async def ended(ctx: Context, job: Job) -> list[Job]:
 
 _TOLD = (
     *("remote_id", "engine", "model", "model_sha256"),
-    *("bpm", "key", "submitted_at", "completed_at"),
+    *("bpm", "key", "submitted_at", "completed_at", "uploaded_codec", "uploaded_bytes"),
 )
 
 
 async def reuse(ctx: Context, job: Job, alike: Sequence[Job]) -> Job | None:
     """Deliver the stems of one of `alike`; None if no earlier folder is still whole.
 
+    None too for a song that its owner wants separated anew.
+
     Returns the job as `delivered`. Raises Reject where the content may have been charged already
     and waits in quarantine for a person, RetryLater where the earlier folder's disk is away.
     """
-    for earlier in alike:
+    for earlier in () if job.anew else alike:
         if earlier.state is QUARANTINED or earlier.delivered_to is None:
             continue
+        job = await with_tags(ctx, job)
         told = {name: getattr(earlier, name) for name in _TOLD}
         if (folder := await deliver.published(ctx, job.evolve(**told))) is not None:
             # this job was published before a crash, from this same earlier delivery
             return await ctx.unbroken(
                 deliver.record(ctx, job, folder, reused_from=earlier.delivered_to, **told)
             )
-        staging = await _relink(ctx, job, earlier, earlier.delivered_to)
+        ctx.progress.stage(job.id, job.name, DELIVERING)
+        staging = await _staged(ctx, job.evolve(**told), earlier, earlier.delivered_to)
         if staging is None:
             continue
-        ctx.progress.stage(job.id, job.name, DELIVERING)
         source = os.path.relpath(earlier.delivered_to, job.outbox)
         await deliver.add_mixes(ctx, job.evolve(**told), staging)
         return await ctx.unbroken(
@@ -62,20 +66,22 @@ async def reuse(ctx: Context, job: Job, alike: Sequence[Job]) -> Job | None:
     return None
 
 
-async def _relink(ctx: Context, job: Job, earlier: Job, folder: str) -> Staging | None:
-    """`_relinked`, after a check that the disk is there if the folder is in another outbox.
+async def _staged(ctx: Context, job: Job, earlier: Job, folder: str) -> Staging | None:
+    """`_tagged_copy`, after a check that the disk is there if the folder is in another outbox.
 
     Stems on a disk that is away are not gone, and are not paid for again: raises RetryLater. It
     is no PauseService, since only the other inbox's disk is in trouble.
     """
     if earlier.outbox == job.outbox:
-        return await asyncio.to_thread(_relinked, job, folder)
+        return await _tagged_copy(ctx, job, folder)
     other = next((p for p in ctx.places.values() if p.outbox == earlier.outbox), None)
     try:
         if other is not None:
             await other.demand_outbox()
-        return await asyncio.to_thread(_relinked, job, folder)
+        return await _tagged_copy(ctx, job, folder)
     except PauseService as fault:
+        if fault.code == Code.AUDIO_HELPER:
+            raise
         raise RetryLater(
             f"its stems were delivered to {folder} before: {fault.message}",
             code=Code.HELD,
@@ -85,9 +91,28 @@ async def _relink(ctx: Context, job: Job, earlier: Job, folder: str) -> Staging 
         ) from fault
 
 
-def _relinked(job: Job, folder: str) -> Staging | None:
-    """A staging with the stems of the earlier `folder`; None if they are gone or altered."""
-    found: dict[str, Any]
+async def _tagged_copy(ctx: Context, job: Job, folder: str) -> Staging | None:
+    """A staging with the stems of the earlier `folder`, tagged anew; None if it is not whole."""
+    stems = await asyncio.to_thread(_stems_of, folder, job)
+    if stems is None:
+        return None
+    token = f"{job.id}-{job.content[:12]}-reuse"
+    staging = await asyncio.to_thread(Staging, job.outbox, token, job.options.format)
+    for stem in stems:
+        if await asyncio.to_thread(earlier_stems.copy, folder, stem, staging):
+            # What somebody wrote into the earlier stems is theirs; this may be another's song.
+            await deliver.tag(ctx, job, staging, stem.id, afresh=True)
+            recipe, gain = stem.derived_from, stem.gain_db
+            commit = staging.commit_part
+            await asyncio.to_thread(commit, stem.id, derived_from=recipe, gain_db=gain)
+        elif stem.derived_from is None:
+            await asyncio.to_thread(staging.remove)
+            return None
+    return staging
+
+
+def _stems_of(folder: str, job: Job) -> list[StemFile] | None:
+    """The files of the earlier `folder` that the job asks for; None: it has no such stems."""
     path = sidecar.locate(folder)
     if path is None:
         return None
@@ -95,9 +120,4 @@ def _relinked(job: Job, folder: str) -> Staging | None:
         found = sidecar.read(path)
     except Reject:
         return None
-    token = f"{job.id}-{job.sha256[:12]}-reuse"
-    staging = Staging(job.outbox, token, job.options.format)
-    if relink(folder, found, staging, job.options) is None:
-        staging.remove()
-        return None
-    return staging
+    return earlier_stems.usable(found, job.options)

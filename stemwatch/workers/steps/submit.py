@@ -8,14 +8,10 @@ can't have been accepted; only between them and the answer is the outcome uncert
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
 import uuid
-from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from collections.abc import Collection
 
 from stemwatch.codes import SUBMIT, Code
-from stemwatch.disks.opening import NotYet, open_regular
 from stemwatch.errors import (
     PauseService,
     Reject,
@@ -24,15 +20,15 @@ from stemwatch.errors import (
     TakenBack,
     Unconfirmed,
 )
-from stemwatch.job import CLEARED, Identity, Job, JobState
-from stemwatch.log import log, redacted
+from stemwatch.job import CLEARED, Job, JobState
+from stemwatch.log import redacted
 from stemwatch.stemsplit.interface import Submitted, TooLarge, Upload
 from stemwatch.stemsplit.line.source import on_a_disk
-from stemwatch.tasks import supervise
 from stemwatch.workers.context import Context
 from stemwatch.workers.pool.outcome import hold_others
+from stemwatch.workers.preparing.form import prepared
+from stemwatch.workers.preparing.original import looks, opened, unreadable
 from stemwatch.workers.progress import SEPARATING, UPLOAD
-from stemwatch.workers.steps.as_flac import as_flac
 
 
 async def submit(ctx: Context, job: Job, alike: Collection[Job]) -> Job:
@@ -42,10 +38,10 @@ async def submit(ctx: Context, job: Job, alike: Collection[Job]) -> Job:
     another one ends meanwhile. Raises TakenBack, Reject, Unconfirmed, RetryLater or PauseService.
     After each of them the journal is right about what may have been charged.
     """
-    async with _opened(ctx, job) as fd:
+    async with opened(ctx, job) as fd:
         attempt = _Attempt(ctx, job, fd, alike)
         try:
-            answer = await _send(attempt, Upload(fd=fd, size=job.identity.size, filename=job.name))
+            answer = await _send(attempt, fd)
         except BaseException as met:
             fault = attempt.judged(met)
             await attempt.refused(fault)
@@ -62,13 +58,19 @@ async def submit(ctx: Context, job: Job, alike: Collection[Job]) -> Job:
     return separating
 
 
-async def _send(attempt: _Attempt, upload: Upload) -> Submitted:
-    """Send the song; a WAV that is too large for the API is sent as FLAC."""
+async def _send(attempt: _Attempt, fd: int) -> Submitted:
+    """Send the song in its form; one that is too large for a ticket may have a smaller form."""
+    ctx, job = attempt.ctx, attempt.job
+    original = Upload(fd=fd, size=job.identity.size, filename=job.name, codec=job.codec)
+    form = original
     try:
-        return await attempt.send(upload)
+        async with prepared(ctx, job, original) as form:
+            return await attempt.send(form)
     except TooLarge as fault:
-        async with as_flac(attempt.ctx, attempt.job, fault) as smaller:
-            return await attempt.send(smaller)
+        if form is not original:
+            raise
+        async with prepared(ctx, job, original, fault) as form:
+            return await attempt.send(form)
 
 
 class _Attempt:
@@ -97,6 +99,7 @@ class _Attempt:
             if ctx.ahead.sent(job.id, count):
                 ctx.bell.hurry()
 
+        self.job = job.evolve(uploaded_codec=upload.codec, uploaded_bytes=upload.size)
         ctx.ahead.sends(job.id, upload.size)
         await ctx.requests.take()
         _require_open(ctx, job)  # a pause may have begun since the job was claimed
@@ -118,7 +121,7 @@ class _Attempt:
         ctx.bell.hurry()
         try:
             async with asyncio.timeout(ctx.ahead.longest_hold):
-                await ctx.slots.acquire(self.job.id)
+                await ctx.slots.acquire(self.job.id, early=self.job.first_at is not None)
         except TimeoutError as fault:
             ctx.ahead.expired(self.job.id, closed=False)
             raise RetryLater(
@@ -170,11 +173,11 @@ class _Attempt:
         same = place.same
         try:
             if on_a_disk(self._fd):  # the slot stands empty meanwhile: save the trip to a thread
-                opened, path_is = _looks(self._fd, self.job.path)
+                opened, path_is = looks(self._fd, self.job.path)
             else:
-                opened, path_is = await asyncio.to_thread(_looks, self._fd, self.job.path)
+                opened, path_is = await asyncio.to_thread(looks, self._fd, self.job.path)
         except OSError as fault:
-            raise _unreadable(self.ctx, self.job, fault) from fault
+            raise unreadable(self.ctx, self.job, fault) from fault
         if path_is is None:  # or its share went away while it was uploaded
             await place.require_inbox()
         if not same(opened, self.job.identity) or not same(path_is, self.job.identity):
@@ -241,58 +244,4 @@ async def confirm(ctx: Context, job: Job, answer: Submitted) -> Job:
             not_before=0.0,
             **CLEARED,
         )
-    )
-
-
-@asynccontextmanager
-async def _opened(ctx: Context, job: Job) -> AsyncIterator[int]:
-    """Yield a descriptor of the same file that was hashed, if the disk has room for its stems."""
-    try:
-        fd = await asyncio.to_thread(_open, ctx, job)
-    except FileNotFoundError as fault:
-        await ctx.place_of(job).require_inbox()
-        raise TakenBack(f"{job.name} was taken back before it was submitted.") from fault
-    except NotYet as fault:
-        raise _unreadable(ctx, job, fault) from fault
-    try:
-        yield fd
-    finally:
-        # Not waited for: on a share that hangs, `close` hangs as well.
-        supervise(asyncio.get_running_loop().run_in_executor(None, os.close, fd), _not_closed)
-
-
-def _not_closed(fault: BaseException) -> None:
-    log.warning("file.not_closed", message=str(fault))  # it was only read: nothing is lost
-
-
-def _open(ctx: Context, job: Job) -> int:
-    """Check the space, open the file and compare it: one trip to a thread before the upload."""
-    ctx.space.require(job)
-    fd = open_regular(job.path)
-    try:
-        if not ctx.place_of(job).same(Identity.of(os.fstat(fd)), job.identity):
-            raise TakenBack(f"{job.name} was changed before it was submitted.")
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
-
-
-def _looks(fd: int, path: str) -> tuple[Identity, Identity | None]:
-    """The identity of the open file, and of the file at `path` now (None: there is none)."""
-    try:
-        path_is = Identity.of(os.lstat(path))
-    except (FileNotFoundError, NotADirectoryError):
-        path_is = None
-    return Identity.of(os.fstat(fd)), path_is
-
-
-def _unreadable(ctx: Context, job: Job, fault: OSError) -> RetryLater:
-    permission = fault.errno in (errno.EACCES, errno.EPERM)
-    return RetryLater(
-        f"{job.name} can't be read: {fault.strerror}.",
-        code=Code.UNREADABLE,
-        hint="Give the service read permission for the file." if permission else "Check its disk.",
-        after=ctx.timing.unreadable_gap if permission else ctx.timing.disk_recheck,
-        counts=False,
     )

@@ -123,7 +123,7 @@ def listen(sound: Array, hands: Hands = ALONE) -> Cues:
     sheet = Sheet()
     sheet["click"] = percussive.of_bands(density)
     np.sqrt(density, out=density)
-    background = hands.begin(repetition.background, density, FRAMES_PER_SECOND)
+    background = repetition.background(density, FRAMES_PER_SECOND, hands)
     _stereo(sheet, left, right, together, apart)
     del left, right, together, apart
     _levels(sheet, density)

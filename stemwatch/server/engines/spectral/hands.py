@@ -4,6 +4,7 @@ side. With one thread everything is done in turn, where its result is asked for.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -37,22 +38,36 @@ class Hands:
     def begin(
         self, work: Callable[Given, Made], *args: Given.args, **kwargs: Given.kwargs
     ) -> Callable[[], Made]:
-        """Begin with it; what is returned gives the result, once."""
+        """Begin with it; what is returned gives the result, once.
+
+        Who asks for a result that nobody has begun with makes it himself: no hand is idle.
+        """
         if self._pool is None:
             return lambda: work(*args, **kwargs)
-        return self._pool.submit(work, *args, **kwargs).result
+        begun = self._pool.submit(work, *args, **kwargs)
+        return lambda: work(*args, **kwargs) if begun.cancel() else begun.result()
 
     def each(self, work: Callable[[Item], object], items: Iterable[Item]) -> None:
-        """Do it for each item; the first one by the caller's own hand."""
-        first, *others = items
-        begun = [self.begin(work, item) for item in others]
-        work(first)
+        """Do it for each item; every hand takes the next one until none is left."""
+        left = deque(items)
+
+        def some() -> None:
+            while left:
+                try:
+                    item = left.popleft()
+                except IndexError:  # another hand was quicker
+                    return
+                work(item)
+
+        begun = [self.begin(some) for _ in range(self.threads - 1)]
+        some()
         for result in begun:
             result()
 
-    def shares(self, count: int) -> list[slice]:
-        """0 to `count` in as many parts as there are threads, as alike as can be."""
-        edges = [count * part // self.threads for part in range(self.threads + 1)]
+    def shares(self, count: int, each: int = 1) -> list[slice]:
+        """0 to `count` in `each` parts for every thread, as alike as can be."""
+        parts = each * self.threads
+        edges = [count * part // parts for part in range(parts + 1)]
         return [slice(*ends) for ends in pairwise(edges)]
 
 

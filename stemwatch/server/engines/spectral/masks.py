@@ -51,7 +51,7 @@ def stem_masks(cues: Cues, network: Network, stems: int, hands: Hands = ALONE) -
             for mask, group in zip(out, groups, strict=True):
                 mask[part] = sources[group[0]] if len(group) == 1 else sources[group].sum(0)
 
-    hands.each(judge, hands.shares(frames))
+    hands.each(judge, hands.shares(frames, 4))
     return out
 
 

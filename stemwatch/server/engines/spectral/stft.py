@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
@@ -52,14 +52,22 @@ def powers(sound: Array, size: int, hop: int) -> Array:
     return out
 
 
-def istft(spectrum: Array, length: int, size: int, hop: int) -> Array:
-    """The sound of a spectrum from `stft`: float32 (length, channels)."""
+def istft(
+    spectrum: Array, length: int, size: int, hop: int, gains: Callable[[slice], Array] | None = None
+) -> Array:
+    """The sound of a spectrum from `stft`: float32 (length, channels).
+
+    `gains` gives what some of the frames are multiplied by first, (frames, bins): a product of all
+    of them at once would be as large as the spectrum.
+    """
     channels, count, _ = spectrum.shape
     overlap = size // hop
     scaled = window(size) * np.float32(2 / overlap)
     summed = np.zeros((channels, count + overlap - 1, hop), np.float32)
     for frames in _parts(count, size):
-        cut = fft.irfft(spectrum[:, frames], size, axis=2) * scaled
+        part_of = spectrum[:, frames] if gains is None else spectrum[:, frames] * gains(frames)
+        cut = fft.irfft(part_of, size, axis=2)
+        cut *= scaled
         for part in range(overlap):
             at = slice(frames.start + part, frames.start + part + cut.shape[1])
             summed[:, at] += cut[:, :, part * hop : (part + 1) * hop]

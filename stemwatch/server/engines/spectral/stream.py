@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
@@ -13,6 +15,8 @@ from stemwatch.server.engines.spectral.headroom import exact_stems
 from stemwatch.server.engines.spectral.masks import residual_stem, stem_masks
 from stemwatch.server.engines.spectral.network import Network, shipped
 from stemwatch.server.engines.spectral.stft import Array, istft
+
+Item = TypeVar("Item")
 
 BLOCK = 24 * bands.RATE
 OVERLAP = 2 * bands.RATE
@@ -25,7 +29,9 @@ def separate_stream(mix: Iterable[Array], stems: int, threads: int = 1) -> Itera
     pieces together are as long as the mix, and sum to it in every sample (see `headroom`).
     """
     for sound, made in separated_blocks(mix, stems, threads):
-        yield exact_stems(sound, made, residual_stem(stems))
+        piece = exact_stems(sound, made, residual_stem(stems))
+        del sound, made  # 25 MB that would lie there while the next block is separated
+        yield piece
 
 
 def separated_blocks(
@@ -36,7 +42,7 @@ def separated_blocks(
     ramp = np.linspace(0, 1, OVERLAP, dtype=np.float32)[:, None]
     before: Array | None = None
     with Hands(threads) as hands:
-        for block, is_last in blocks(mix):
+        for block, is_last in _ahead(blocks(mix), hands):
             made = separate_block(block, stems, network, hands)
             if before is not None:
                 made[:, :OVERLAP] *= ramp
@@ -45,6 +51,17 @@ def separated_blocks(
             before = made[:, done:].copy()
             if done:
                 yield block[:done], made[:, :done]
+            del block, made  # they are not held while the next ones are made
+
+
+def _ahead(items: Iterator[Item], hands: Hands) -> Iterator[Item]:
+    """The same items; a second hand fetches the next one while the first is at work on one."""
+    following = partial(next, items, None)
+    item = following()
+    while item is not None:
+        fetched = hands.begin(following)
+        yield item
+        item = fetched()
 
 
 def separate_block(block: Array, stems: int, network: Network, hands: Hands = ALONE) -> Array:
@@ -61,12 +78,19 @@ def separate_block(block: Array, stems: int, network: Network, hands: Hands = AL
     made = np.zeros((stems, length, 2), np.float32)
     others = (stem for stem in range(stems) if stem != residual_stem(stems))
 
-    def sound_of(stem: tuple[int, Array]) -> None:
-        number, mask = stem
-        masked = spectrum * bands.to_bins(mask)
-        made[number] = istft(masked, len(block), bands.SIZE, bands.HOP)[:length]
+    def sound_of(stem: int, mask: Array, side: int) -> None:  # of one channel: half the memory
+        sound = istft(
+            spectrum[side : side + 1],
+            len(block),
+            bands.SIZE,
+            bands.HOP,
+            lambda frames: bands.to_bins(mask[frames]),
+        )
+        made[stem, :, side] = sound[:length, 0]
 
-    hands.each(sound_of, zip(others, masks, strict=True))
+    masked = zip(others, masks, strict=True)
+    parts = [(stem, mask, side) for stem, mask in masked for side in (0, 1)]
+    hands.each(lambda part: sound_of(*part), parts)
     return made
 
 
@@ -83,9 +107,9 @@ def blocks(mix: Iterable[Array]) -> Iterator[tuple[Array, bool]]:
         count += len(piece)
         while count >= 2 * BLOCK - OVERLAP:
             sound = np.concatenate(held)
-            yield sound[:BLOCK], False
-            held = [sound[BLOCK - OVERLAP :]]
+            held = [sound[BLOCK - OVERLAP :]]  # before the block is given: its parts are freed
             count = len(held[0])
+            yield sound[:BLOCK], False
     if not count:
         return
     sound = np.concatenate(held)

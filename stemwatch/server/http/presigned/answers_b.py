@@ -76,6 +76,7 @@ def detailed(
         "engine": record.engine,
         "model": record.model,
         "modelSha256": record.model_sha256,
+        "device": record.device,
         "creditsRequired": record.credits,
         "expiresAt": None if ended is None else moment(ended + keep),
         "metadata": record.metadata,

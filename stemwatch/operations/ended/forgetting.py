@@ -10,8 +10,19 @@ from stemwatch.disks import durable
 from stemwatch.disks.places import Anchor, Place
 from stemwatch.job import Job, JobState
 from stemwatch.journal.journal import Journal
-from stemwatch.operations.retrying import NotNow, Vanished, forget, in_place, once_filed, whose
+from stemwatch.operations.retrying import NotNow, Vanished, in_place, once_filed, whose
 from stemwatch.outbox import quarantine
+
+
+async def forget(journal: Journal, job: Job, note: str = "forgotten: its file is gone") -> None:
+    """End a quarantined job whose file is gone, and remove its reason file. Its history stays.
+
+    The reason file goes first: after a kill between the two, the entry is still there to be struck.
+    Raises StaleJob, or what `quarantine.remove_reason` does.
+    """
+    if job.filed_to and job.filed_to != job.path:
+        await asyncio.to_thread(quarantine.remove_reason, job.filed_to)
+    await journal.advance(job, JobState.GONE, note)
 
 
 async def forget_lost(
@@ -35,7 +46,7 @@ async def _where(journal: Journal, job: Job, inbox: Inbox | None) -> str | None:
         return _still_there(job)  # its file never left its folder, which is no inbox
     if inbox is None:
         raise _unknown(job)
-    await _require_disks(journal, inbox)
+    await require_disks(journal, inbox)
     if job.filed_to is None or job.filed_to == job.path:
         return _still_there(job)
     root = inbox.folders.inbox
@@ -51,7 +62,7 @@ def _still_there(job: Job) -> str | None:
         return None
 
 
-async def _require_disks(journal: Journal, inbox: Inbox) -> None:
+async def require_disks(journal: Journal, inbox: Inbox) -> None:
     """Raise PauseService unless the disks of inbox and quarantine are mounted.
 
     A folder without its mount seems empty; the disks that the service noted show the difference.

@@ -1,0 +1,1 @@
+"""Songs made ready for their upload."""

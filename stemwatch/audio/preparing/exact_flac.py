@@ -1,0 +1,113 @@
+"""Encodes a song as FLAC and compares both, sample by sample. Helper process only."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
+import numpy as np
+
+from stemwatch.audio.arrays import native
+from stemwatch.audio.codec import BLOCK, Encoder
+from stemwatch.audio.frames import Source
+from stemwatch.audio.preparing.integers import Rounding
+from stemwatch.audio.results import Prepared
+from stemwatch.codes import Code
+from stemwatch.errors import Reject
+
+_MOST_CHANNELS = 8  # of a FLAC
+_PADDING = 4_096  # samples: what an encoder may have added behind a song, two frames of HE-AAC
+
+
+def prepare(source: str, target: str) -> Prepared:
+    """Write `source` as FLAC to `target`, with its own rate and channels, in 16 or 24 bits.
+
+    It is what the decoder gives, without the encoder's delay and padding where the file tells
+    them: a stem of it lies on the original to the sample. `exact` says whether the FLAC decodes to
+    the very samples of a lossless source. Otherwise it is the decoded sound, rounded without
+    dither: to 16 bits where the decoder gives those, and of an MP3; else to 24. Memory does not
+    grow with the length. Raises Reject as `Source` does, `unsupported` for more than 8 channels and
+    for sound that changes its shape midway, OSError (disk full). The caller removes what a fault
+    leaves in `target`.
+    """
+    before, after = hashlib.sha256(), hashlib.sha256()
+    with Source(source) as song:
+        rate, channels = song.sample_rate, song.channels
+        if channels > _MOST_CHANNELS:
+            raise _unsupported(source, f"has {channels} channels, and a FLAC {_MOST_CHANNELS}")
+        blocks = _until(_sound_end(song), _blocks(song))
+        first = next(blocks, None)
+        if first is None:
+            raise _unsupported(source, "has no sound that decodes")
+        rounding, count = Rounding.of(_codec(song), first.dtype), 0
+        with Encoder(target, "flac", rate=rate, channels=channels, depth=rounding.depth) as encoder:
+            for block in chain([first], blocks):
+                samples = rounding.integers(block)
+                before.update(samples.data)
+                encoder.write_native(samples)
+                count += len(samples)
+        same = rounding.exact and not song.bad_packets
+    with Source(target, "flac") as made:
+        for block in _blocks(made):
+            after.update(block.data)
+    exact = same and before.digest() == after.digest()
+    return Prepared("flac", os.stat(target).st_size, exact, count / rate, rate, channels)
+
+
+def _codec(song: Source) -> str:
+    return str(song.stream.codec_context.codec.canonical_name)
+
+
+def _sound_end(song: Source) -> int | None:
+    """The sample where an MP4's edit list ends the song; None: all that decodes is the song.
+
+    FFmpeg leaves out what lies before an edit, and plays what an encoder filled its last frame
+    with (PyAV 18).
+    """
+    stream = song.stream
+    if not song.container.format.name.startswith("mov") or not stream.duration:
+        return None
+    return round(float(stream.duration * stream.time_base) * song.sample_rate)
+
+
+def _until(end: int | None, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """The blocks without an encoder's padding behind `end`; a longer rest is sound after all."""
+    count = 0
+    rest: list[np.ndarray] = []
+    for block in blocks:
+        inside = len(block) if end is None else min(len(block), max(0, end - count))
+        count += len(block)
+        if inside:
+            yield block[:inside]
+        if end is not None and inside < len(block):
+            rest.append(block[inside:])
+            if count - end > _PADDING:
+                yield from rest
+                end = None
+
+
+def _blocks(source: Source) -> Iterator[np.ndarray]:
+    """The samples in blocks, in the decoder's own type; 24 bits stand on the left of 32."""
+    held: list[np.ndarray] = []
+    count = 0
+    try:
+        for samples in native(source.frames()):
+            held.append(samples)
+            count += len(samples)
+            if count >= BLOCK:
+                yield np.concatenate(held)
+                held, count = [], 0
+    except ValueError as fault:  # of the packer
+        raise _unsupported(source.path, "changes its rate or channels midway") from fault
+    if count:
+        yield np.concatenate(held)
+
+
+def _unsupported(path: str, why: str) -> Reject:
+    return Reject(
+        f"{os.path.basename(path)!r} can't be made a FLAC: it {why}.",
+        code=Code.UNSUPPORTED,
+        hint="Save it in stereo, with one sample rate, in an audio editor, and drop that.",
+    )

@@ -1,0 +1,1 @@
+"""Commands that control a running service, or single songs of it."""

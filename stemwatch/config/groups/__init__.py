@@ -1,0 +1,1 @@
+"""Groups of keys with rules of their own, a module each."""

@@ -1,0 +1,59 @@
+"""What the known jobs of a path or a content mean for a file that comes now."""
+
+from __future__ import annotations
+
+import os
+
+from stemwatch.codes import Code
+from stemwatch.errors import Reject
+from stemwatch.job import ACTIVE, Job, JobState
+
+
+def may_be_there(path: str) -> bool:
+    """False only if there is certainly no file at `path`: a stale mount's error proves nothing."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def is_still_here(job: Job) -> bool:
+    """Whether the job's file belongs at its path.
+
+    It does while the job is active, or is quarantined and its file was not moved, or not yet: a new
+    job for that file would be paid for again.
+    """
+    waits = job.state is JobState.QUARANTINED and job.filed_to in (None, job.path)
+    return job.state in ACTIVE or waits
+
+
+def is_kept(job: Job) -> bool:
+    """Whether the job is done and its original was left in the inbox."""
+    return job.state is JobState.DONE and job.origin == "inbox" and job.filed_to is None
+
+
+def is_same(one: Job, other: Job) -> bool:
+    """Whether both are of the same bytes, tags included, and of the same options."""
+    return (one.sha256, one.content_key) == (other.sha256, other.content_key)
+
+
+def undecided(quarantined: list[Job]) -> Reject | None:
+    """The rejection for a content that may be paid for already and waits for a person; or None.
+
+    `quarantined` are the jobs in quarantine with this content.
+    """
+    for other in quarantined:
+        if other.remote_id is None and other.code != Code.SUBMISSION_UNCONFIRMED:
+            continue
+        if other.code == Code.SEPARATION_FAILED:
+            continue  # it failed for certain: dropping the song again asks for another try
+        return Reject(
+            f"the same content is in quarantine as {other.name} ({other.code}), and may be "
+            "paid for already.",
+            code=Code.DUPLICATE_IN_QUARANTINE,
+            hint=f"Decide about that one first: `stemwatch retry {other.id}`.",
+        )
+    return None

@@ -1,0 +1,1 @@
+"""Control of a running service: pause and resume, this song first."""

@@ -1,0 +1,1 @@
+"""What a person, or the service, does with songs that have ended."""

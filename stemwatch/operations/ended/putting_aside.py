@@ -1,0 +1,143 @@
+"""A song that nobody wants any more: its original is archived or deleted, its job ends.
+
+The file first, then its reason, then the journal. A kill in between leaves a queued job whose file
+is gone, which the service ends by itself, or a quarantined one that is put aside once more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from dataclasses import dataclass
+
+from stemwatch.codes import Code
+from stemwatch.config import Settings
+from stemwatch.job import Identity, Job, JobState, may_be_paid, resume_state
+from stemwatch.journal.journal import Journal, StaleJob
+from stemwatch.operations.ended.forgetting import require_disks
+from stemwatch.operations.retrying import NotNow, Vanished, in_place, once_filed, whose
+from stemwatch.outbox import archiving, quarantine
+
+_NOTE = "put aside"
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """The ended job, and where its original is now (None: deleted, or it was gone already)."""
+
+    job: Job
+    path: str | None
+
+
+def given_up(job: Job) -> str | None:
+    """What ends with this quarantined job although it may be paid for, as a sentence; or None."""
+    if not may_be_paid(job):
+        return None
+    if job.code == Code.SUBMISSION_UNCONFIRMED:
+        return "it may have been charged: your StemSplit dashboard tells whether it was."
+    if resume_state(job) is JobState.QUEUED:
+        return "it was charged, although no stems came of it."
+    return (
+        f"its stems are paid for, and are given up with it: `stemwatch retry {job.id}` fetches "
+        "them instead."
+    )
+
+
+async def put_aside(
+    journal: Journal, job: Job, settings: Settings, *, running: bool, delete: bool = False
+) -> Aside:
+    """End a job that is queued or in quarantine; its original is archived, or deleted.
+
+    `running`: a service may be moving its file right now. Raises NotNow where it is submitted by
+    now, or its original has no archive to go to; PauseService or RetryLater for the disks.
+    """
+    if job.state is JobState.QUARANTINED:
+        job = await once_filed(journal, job, asyncio.sleep if running else None)
+        return await _quarantined(journal, job, settings, delete=delete)
+    if job.state is not JobState.QUEUED or job.owner is not None:
+        raise _too_late(job)
+    path = await _filed(job, job.path, job.identity, settings, delete=delete)
+    try:
+        return Aside(await journal.advance(job, JobState.GONE, _NOTE, filed_to=path or ""), path)
+    except StaleJob:
+        now = await journal.get(job.id) or job
+        if now.state is not JobState.GONE:  # else the service missed the file, and ended it
+            raise _too_late(now) from None
+        return Aside(now, path)
+
+
+async def _quarantined(journal: Journal, job: Job, settings: Settings, *, delete: bool) -> Aside:
+    path = job.filed_to
+    if job.origin == "split":
+        path = job.path  # in a folder of the user's own, where it stays
+    elif not path or path == job.path:
+        path = await _left_in_the_inbox(journal, job, settings, delete=delete)
+    else:
+        here = path
+        try:
+            identity = Identity.of(await asyncio.to_thread(os.lstat, here))
+        except (FileNotFoundError, NotADirectoryError):
+            await _require_disks(journal, job, settings)
+            identity = job.identity  # moved by a call that was killed, or by a person
+        path = await _filed(job, here, identity, settings, delete=delete)
+        await asyncio.to_thread(quarantine.remove_reason, here)
+    try:
+        return Aside(await journal.advance(job, JobState.GONE, _NOTE, filed_to=path or ""), path)
+    except StaleJob as fault:
+        now = await journal.get(job.id) or job
+        if now.state is JobState.GONE:  # the service missed the file, and struck it off the list
+            return Aside(now, path)
+        raise NotNow(f"{job.name} changed meanwhile.", hint="Look at it again.") from fault
+
+
+async def _require_disks(journal: Journal, job: Job, settings: Settings) -> None:
+    """Raise PauseService where the file may be missing only because its disk is away."""
+    if (inbox := whose(settings, job)) is not None:
+        await require_disks(journal, inbox)
+
+
+async def _left_in_the_inbox(
+    journal: Journal, job: Job, settings: Settings, *, delete: bool
+) -> str | None:
+    """File an original that never reached the quarantine; left there, it would be taken in again.
+
+    Returns None where it is gone, or another song has its name by now.
+    """
+    try:
+        here = await asyncio.to_thread(in_place, job)
+    except Vanished:
+        await _require_disks(journal, job, settings)
+        return None
+    return await _filed(job, here, Identity.of(os.lstat(here)), settings, delete=delete)
+
+
+async def _filed(
+    job: Job, path: str, identity: Identity, settings: Settings, *, delete: bool
+) -> str | None:
+    inbox = whose(settings, job)
+    if not delete and (inbox is None or inbox.folders.after_success != "archive"):
+        raise NotNow(
+            f"{job.name} has no archive to go to.",
+            hint=f"Move {path} away yourself, or `stemwatch discard --delete {job.id}`; "
+            "`folders.after_success: archive` gives it an archive.",
+        )
+    filed = await asyncio.to_thread(
+        archiving.file_original,
+        path,
+        identity,
+        how="delete" if delete else "archive",
+        archive_root=inbox.folders.archive if inbox is not None else None,
+        relpath=job.relpath,
+        sha256=job.sha256 or hashlib.sha256(os.fsencode(job.path)).hexdigest(),
+    )
+    if filed.outcome in ("kept", "changed"):
+        raise NotNow(filed.message or f"{path} can't be moved.", hint="Move it away yourself.")
+    return filed.path
+
+
+def _too_late(job: Job) -> NotNow:
+    return NotNow(
+        f"{job.name} is {job.state} by now: it may be charged, and goes on.",
+        hint="Its stems are delivered as usual.",
+    )

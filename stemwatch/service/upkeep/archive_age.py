@@ -1,0 +1,92 @@
+"""Deletes archived originals that are older than `folders.keep_archive_days`, and nothing else.
+
+A file goes only if the journal filed it there, its delivery is `done`, and it is still what was
+filed: size, time and content. What a person put there or changed stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+from collections.abc import Callable
+from contextlib import closing, suppress
+
+from stemwatch.disks import durable
+from stemwatch.errors import PauseService, RetryLater
+from stemwatch.job import Identity, Job
+from stemwatch.journal.journal import StaleJob
+from stemwatch.journal.read_only import ReadOnlyJournal
+from stemwatch.log import log
+from stemwatch.outbox import archiving
+from stemwatch.workers.context import Context
+
+Days = Callable[[str | None], float | None]  # of an inbox: how long its originals are kept
+_GRAIN = 2_000_000_000  # nanoseconds: the coarsest time of a file system, FAT's
+_DAY = 86400.0
+
+
+async def delete_old(ctx: Context, inbox: str | None, days: float) -> None:
+    """Delete the originals of one inbox's archive that were filed more than `days` ago.
+
+    Raises PauseService while the archive's disk is away.
+    """
+    place = ctx.places[inbox]
+    if (root := place.archive) is None:
+        return
+    await place.demand_results()
+    before, after = ctx.now() - days * _DAY, 0
+    with closing(ReadOnlyJournal(ctx.journal.path)) as reading:
+        while page := await reading.archived(before=before, after=after):
+            after = page[-1].id
+            for job in page:
+                if await reading.filed_again(job, since=before):
+                    continue  # `again` brought it back there later
+                with suppress(PauseService, RetryLater, StaleJob):  # of this one file
+                    if await asyncio.to_thread(_deleted, job, root):
+                        await _note(ctx, job, days)
+
+
+async def _note(ctx: Context, job: Job, days: float) -> None:
+    log.info("archive.deleted", **job.named, id=job.id, path=job.filed_to, days=days)
+    # As for an original that was deleted at once; `updated_at` stays the time of its filing.
+    await ctx.journal.amend(job, filed_to="", updated_at=job.updated_at)
+
+
+def _deleted(job: Job, root: str) -> bool:
+    """Delete the original of `job` below `root`; False where it is no longer what was filed."""
+    path = str(job.filed_to)
+    if not _is_below(os.path.dirname(path), root):
+        return False  # of another inbox's archive, or one that was configured before
+    try:
+        found = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return archiving.finish_delete(path, job.identity, job.sha256)
+    same = found.st_size == job.identity.size
+    same &= abs(found.st_mtime_ns - job.identity.mtime_ns) < _GRAIN
+    if not stat.S_ISREG(found.st_mode) or not same:
+        return False
+    with durable.disk_faults(path):
+        if durable.sha256_of(path)[0] != job.sha256:
+            return False
+    now = Identity.of(found)
+    filed = archiving.file_original(
+        path, now, how="delete", archive_root=None, relpath=job.relpath, sha256=job.sha256
+    )
+    if filed.outcome != "deleted":
+        return False
+    _remove_empty(os.path.dirname(path), root)
+    return True
+
+
+def _is_below(folder: str, root: str) -> bool:
+    top = os.path.realpath(root)
+    return os.path.join(os.path.realpath(folder), "").startswith(os.path.join(top, ""))
+
+
+def _remove_empty(folder: str, root: str) -> None:
+    """Remove `folder` and those above it that are empty now; never `root`."""
+    with suppress(OSError):  # not empty
+        while os.path.realpath(folder) != os.path.realpath(root):
+            os.rmdir(folder)
+            folder = os.path.dirname(folder)

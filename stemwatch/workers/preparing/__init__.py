@@ -1,0 +1,1 @@
+"""The form in which a song is uploaded: the original, or a FLAC made of it before its turn."""

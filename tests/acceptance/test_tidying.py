@@ -1,0 +1,136 @@
+"""The quarantine's list has no ghosts, and the archive keeps originals as long as it is told."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from stemwatch.job import Identity
+from stemwatch.outbox.moving import hidden_name
+from tests.acceptance.harness import KEY, SEPARATE, Home
+from tests.acceptance.songs import drop
+from tests.support.scenario.server import ScenarioServer
+from tests.support.waiting import wait_for
+
+QUICK = {"settle_seconds": 0.05, "rescan_seconds": 0.3}
+DAY = 86400
+pytestmark = SEPARATE
+
+
+@pytest.fixture
+def server(wire: str) -> Iterator[ScenarioServer]:
+    with ScenarioServer(wire=wire, key=KEY, job_seconds=0.05) as server:
+        yield server
+
+
+def once(home: Home) -> int:
+    done = home.command("run", "--once", "-c", str(home.config))
+    return done.returncode
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(os.fspath(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+def alter(home: Home, sql: str, *values: object) -> None:
+    """What time, or an older version, would have left in the journal."""
+    with closing(sqlite3.connect(home.state / "journal.sqlite3")) as db, db:
+        db.execute(sql, values)
+
+
+def test_an_entry_without_its_file_is_struck(tmp_path: Path, server: ScenarioServer) -> None:
+    """Its reason file too, and those that an older version left; a person's own files stay."""
+    home = Home(tmp_path, server.url, watch=QUICK)
+    for name in ("lost.wav", "live/moved.wav", "stays.wav"):
+        (home.inbox / name).parent.mkdir(exist_ok=True)
+        (home.inbox / name).write_bytes(b"no sound " + name.encode() * 99)
+    assert once(home) == 3
+    (home.quarantine / "lost.wav").unlink()
+    left = (home.quarantine / "stays.wav.reason.json").read_bytes()
+    (home.quarantine / "old.wav.reason.json").write_bytes(left)
+    (home.quarantine / "mine.reason.json").write_text('{"code": "mine"}')
+    os.replace(home.quarantine / "live" / "moved.wav", home.inbox / "moved.wav")
+    with home.service() as service:
+        service.wait_for_event("job.struck", count=2)
+        wait_for(lambda: home.journal_count("gone") == 2)
+        wait_for(lambda: not (home.quarantine / "old.wav.reason.json").exists())
+        wait_for(lambda: "moved.wav" in home.reasons())  # refused as it was before
+    assert files(home.quarantine) == [
+        "mine.reason.json",
+        *("moved.wav", "moved.wav.reason.json", "stays.wav", "stays.wav.reason.json"),
+    ]
+    listed = home.command("retry", "-c", str(home.config)).stdout
+    assert "In quarantine: 2." in listed
+
+
+def test_what_may_be_paid_stays_and_says_so(tmp_path: Path, server: ScenarioServer) -> None:
+    """Only the entry knows the stems; `status` tells what can be done about it."""
+    server.scenario(jobs=[{"plan": "failed"}])
+    home = Home(tmp_path, server.url, watch=QUICK)
+    drop(home.inbox / "song.wav")
+    assert once(home) == 3
+    (home.quarantine / "song.wav").unlink()
+    alter(home, "UPDATE jobs SET code = 'bad_stem', completed_at = 1")
+    with home.service():
+        wait_for(lambda: home.rows("SELECT 1 FROM jobs WHERE hint LIKE 'Its file is gone.%'"))
+    told = home.command("status", "-c", str(home.config)).stdout
+    assert "It is paid for: `stemwatch retry 1` fetches it" in told
+    assert home.journal_count("quarantined") == 1
+    assert files(home.quarantine) == ["song.wav.reason.json"]
+
+
+def test_a_disk_that_is_away_strikes_nothing(tmp_path: Path, server: ScenarioServer) -> None:
+    """The empty folder below its mount does not say what is in the quarantine."""
+    home = Home(tmp_path, server.url, watch=QUICK)
+    (home.inbox / "bad.wav").write_bytes(b"no sound" * 99)
+    assert once(home) == 3
+    away = home.quarantine.rename(tmp_path / "away")
+    home.quarantine.mkdir()
+    fact = f"disk of {home.quarantine}"
+    alter(home, "UPDATE meta SET value = ? WHERE name = ?", f"1 {home.quarantine}", fact)
+    with home.service() as service:
+        held = service.wait_for_event("upkeep.held")
+        assert "is not mounted" in held["message"]
+        assert home.journal_count("gone") == 0
+    home.quarantine.rmdir()
+    away.rename(home.quarantine)
+    assert home.journal_count("quarantined") == 1
+    assert (home.quarantine / "bad.wav").exists()
+
+
+def test_old_originals_are_deleted_where_that_is_asked_for(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """Only what the journal filed there and nobody touched; folders that are empty then go too."""
+    keep = {"keep_archive_days": 30}
+    home = Home(tmp_path, server.url, watch=QUICK, folders=keep)
+    names = ("a/b/old.wav", "a/young.wav", "edited.wav", "swapped.wav", "killed.wav")
+    for number, name in enumerate(names):
+        drop(home.inbox / name, number)
+    assert once(home) == 0
+    (home.archive / "mine.wav").write_bytes(b"a person's own")
+    (home.archive / "edited.wav").write_bytes((home.archive / "edited.wav").read_bytes() + b"x")
+    seen = (home.archive / "swapped.wav").stat()
+    (home.archive / "swapped.wav").write_bytes(b"\0" * seen.st_size)
+    os.utime(home.archive / "swapped.wav", ns=(seen.st_atime_ns, seen.st_mtime_ns))
+    killed = home.archive / "killed.wav"  # a kill in the middle of its deletion
+    killed.rename(killed.with_name(hidden_name(Identity.of(killed.stat()))))
+    now = time.time()
+    alter(home, "UPDATE jobs SET updated_at = ?", now - 31 * DAY)
+    young = ("UPDATE jobs SET updated_at = ? WHERE CAST(relpath AS TEXT) = 'a/young.wav'",)
+    alter(home, *young, now - 29 * DAY)
+    with home.service() as service:
+        told, other = (service.wait_for_event("archive.deleted", count=n) for n in (1, 2))
+        wait_for(lambda: not (home.archive / "a" / "b").exists())
+    assert (told["relpath"], told["days"]) == ("a/b/old.wav", 30.0)
+    assert files(home.archive) == ["a/young.wav", "edited.wav", "mine.wav", "swapped.wav"]
+    assert other["relpath"] == "killed.wav"
+    assert len(service.events("archive.deleted")) == 2
+    assert len(home.sidecars()) == 5
+    assert home.rows("SELECT count(*) FROM jobs WHERE state = 'done'") == [(5,)]

@@ -1,0 +1,64 @@
+"""In which form a song is sent."""
+
+from __future__ import annotations
+
+import pytest
+
+from stemwatch.audio.preparing.plans import Form, plan
+from stemwatch.audio.results import Probe
+
+MB = 1_000_000
+LIMIT = 100 * MB
+
+
+def song(codec: str, seconds: float = 240.0) -> Probe:
+    return Probe(seconds, codec, 44_100, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "size", "form", "needed", "exact"),
+    [
+        ("a.wav", "pcm_s16le", 40 * MB, "lossless", False, True),
+        ("a.wav", "pcm_s16le", MB // 2, "original", False, False),
+        ("a.wav", "pcm_s24le", 160 * MB, "lossless", True, True),
+        ("a.wav", "pcm_f32le", 80 * MB, "lossless", False, True),  # or the original, if it isn't
+        ("a.wav", "pcm_f32le", 160 * MB, "converted", True, False),
+        ("a.aiff", "pcm_s16be", MB // 2, "lossless", True, True),
+        ("a.aiff", "pcm_f32be", 40 * MB, "lossless", True, False),
+        ("a.wv", "wavpack", 30 * MB, "lossless", True, False),
+        ("a.flac", "flac", 30 * MB, "original", False, False),
+        ("a.m4a", "alac", 30 * MB, "original", False, False),
+        ("a.mp3", "mp3", 3 * MB, "original", False, False),
+        ("A.OPUS", "opus", 3 * MB, "converted", True, False),
+        ("a.mp4", "aac", 300 * MB, "converted", True, False),
+        ("noname", "mp3", 3 * MB, "converted", True, False),
+    ],
+)
+def test_the_form_of_a_song(
+    name: str, codec: str, size: int, form: Form, needed: bool, exact: bool
+) -> None:
+    found = plan(song(codec), name, size, LIMIT)
+    assert (found.form, found.needed, found.exact) == (form, needed, exact)
+    assert found.likely <= found.most
+
+
+def test_a_flac_has_to_save_a_tenth_where_the_original_may_go() -> None:
+    assert plan(song("pcm_s16le"), "a.wav", 40 * MB, LIMIT).limit == 36 * MB
+    assert plan(song("pcm_s24le"), "a.wav", 160 * MB, LIMIT).limit == LIMIT
+
+
+def test_originals_go_where_that_is_asked_for_and_the_api_takes_them() -> None:
+    wav = plan(song("pcm_s16le"), "a.wav", 40 * MB, LIMIT, upload="original")
+    opus = plan(song("opus"), "a.opus", 4 * MB, LIMIT, upload="original")
+    assert (wav.form, opus.form) == ("original", "converted")
+
+
+def test_fewer_bytes_gain_nothing_on_this_machine() -> None:
+    assert plan(song("pcm_s16le"), "a.wav", 40 * MB, LIMIT, near=True).form == "original"
+    assert plan(song("opus"), "a.opus", 4 * MB, LIMIT, near=True).form == "converted"
+
+
+def test_a_low_bitrate_is_decoded_only_where_that_is_asked_for() -> None:
+    size = 240 * 128_000 // 8
+    assert plan(song("mp3"), "a.mp3", size, LIMIT, low_bitrate="flac").form == "converted"
+    assert plan(song("mp3"), "a.mp3", 2 * size, LIMIT, low_bitrate="flac").form == "original"

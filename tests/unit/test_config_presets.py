@@ -1,0 +1,59 @@
+"""Presets and folders: one means the other whatever the capitals, or the form of an accent."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from stemwatch.config.groups.presets import make_folders, near_miss
+from stemwatch.config.settings import Inbox, Separation
+from tests.unit.test_config_load import faults_of
+
+NFD = unicodedata.normalize("NFD", "fête")
+MP3 = Separation(format="mp3")
+
+
+@pytest.mark.parametrize(
+    ("folder", "preset"),
+    [("Karaoke", "karaoke"), ("karaoke", "KARAOKE"), (NFD, "fête"), (NFD.upper(), "fête"),
+     ("STRASSE", "straße"), ("karaoke", "karaoke")],
+)  # fmt: skip
+def test_a_folder_means_its_preset(folder: str, preset: str) -> None:
+    inbox = Inbox(presets={preset: MP3})
+    assert inbox.options_for(f"{folder}/a.wav").format == "mp3"
+    assert inbox.options_for(f"x{folder}/a.wav").format == "wav"
+    assert inbox.options_for(folder).format == "wav"  # a file of that name
+
+
+def test_a_name_that_is_not_utf8_means_none() -> None:
+    assert Inbox(presets={"a": MP3}).options_for("a\udcff/a.wav").format == "wav"
+
+
+def test_presets_that_mean_one_folder_are_a_fault(tmp_path: Path) -> None:
+    text = f"presets: {{karaoke: {{}}, Karaoke: {{}}, fête: {{}}, {NFD}: {{}}}}\n"
+    told = "\n".join(faults_of(tmp_path, text, {"HOME": str(tmp_path)}))
+    assert "presets.Karaoke: means the same folder as the preset 'karaoke'" in told
+    assert f"presets.{NFD}: means the same folder as the preset 'fête'" in told
+
+
+def test_no_second_folder_is_made(tmp_path: Path) -> None:
+    """Only for presets that no folder means."""
+    for name in ("Karaoke", NFD):
+        (tmp_path / name).mkdir()
+    for _ in range(2):
+        make_folders(str(tmp_path), ("karaoke", "fête", "live"))
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(["Karaoke", NFD, "live"])
+
+
+@pytest.mark.parametrize(
+    ("folder", "near"),
+    [("karoke", "karaoke"), ("Karaoke ", "karaoke"), ("karaokes", "karaoke"), ("Karaoke", None),
+     ("album", None), ("live", None), ("a\udcff", None)],
+)  # fmt: skip
+def test_a_slip_of_the_pen_is_seen(folder: str, near: str | None) -> None:
+    told = near_miss(f"{folder}/a.mp3", ("karaoke", "live"))
+    assert (told is None) == (near is None)
+    assert near is None or f"is {near!r} meant" in (told or "")
+    assert near_miss("karoke.mp3", ("karaoke",)) is None
