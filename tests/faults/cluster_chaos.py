@@ -54,14 +54,26 @@ class Outcome:
 
 
 class Chaos:
-    """One run; `seconds` that the engine takes for a song, `every` seconds between two kills."""
+    """One run; `seconds` that the engine takes for a song, `every` seconds between two kills.
+
+    `most` kills at the most, so that a short run ends soon on a busy machine, too.
+    """
 
     def __init__(
-        self, room: Path, jobs: int, *, seats: int, seconds: float, every: float, seed: int
+        self,
+        room: Path,
+        jobs: int,
+        *,
+        seats: int,
+        seconds: float,
+        every: float,
+        seed: int,
+        most: int = 1_000_000,
     ) -> None:
         self._jobs, self._seats, self._seconds, self._every = jobs, seats, seconds, every
         self._random = random.Random(seed)
         self._room = room
+        self._most = most
         self.outcome = Outcome(jobs, Counter())
         self._over = threading.Event()
 
@@ -114,7 +126,7 @@ class Chaos:
         what = ["worker"] * 4 + ["front end"] * 2
         self._random.shuffle(what)
         what = ["worker", "front end", "database", "worker", *what]  # a short run has each kind
-        while not self._over.wait(self._every):
+        while sum(self.outcome.kills.values()) < self._most and not self._over.wait(self._every):
             victim = what[sum(self.outcome.kills.values()) % len(what)]
             self.outcome.kills[victim] += 1
             if victim == "worker":
