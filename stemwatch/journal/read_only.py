@@ -149,9 +149,12 @@ class ReadOnlyJournal(Journal):
             "SELECT 1 FROM jobs WHERE content_key >= ? AND content_key < ? AND filed_to = ?"
             " AND id <> ? AND updated_at >= ? LIMIT 1"
         )
-        keys = f"{job.sha256}:", f"{job.sha256};"  # of all options
         filed_to = rows.encode({"filed_to": job.filed_to})["filed_to"]
-        return await self._one(sql, (*keys, filed_to, job.id, since)) is not None
+        for content in {job.content, job.sha256}:  # an older stemwatch knew the bytes only
+            keys = f"{content}:", f"{content};"  # of all options
+            if await self._one(sql, (*keys, filed_to, job.id, since)) is not None:
+                return True
+        return False
 
     async def counts_by_inbox(self) -> dict[str | None, dict[str, int]]:
         """How many jobs of each inbox are in each state; states without any are left out."""

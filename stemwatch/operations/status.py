@@ -40,7 +40,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -61,13 +61,21 @@ from stemwatch.operations.standing.not_taken import not_taken
 from stemwatch.operations.standing.time_left import PAST, audio_left, pace
 from stemwatch.outbox.sidecar import rfc3339
 from stemwatch.wiring.spending import budget_of, spending
-from stemwatch.workers import progress
+from stemwatch.wiring.tuning import hours_of
+from stemwatch.workers import orders, progress
 
 SCHEMA = "stemwatch.status/1"
 _WAITING = 100
 _DELIVERED = 5
 
 Document = dict[str, Any]
+
+
+def as_it_runs(settings: Settings, live: Mapping[str, Any]) -> Settings:
+    """The settings of the running service, whose status is `live`: it may be `run --local`."""
+    if live.get("separates") != "local":
+        return settings
+    return replace(settings, api=replace(settings.api, base_url="local"))
 
 
 async def standing(settings: Settings, now: float, earlier: Document | None = None) -> Document:
@@ -79,8 +87,7 @@ async def standing(settings: Settings, now: float, earlier: Document | None = No
     path = os.path.join(settings.state_dir, JOURNAL)
     running, snapshot = service(settings.state_dir)
     live = snapshot if running and snapshot is not None else {}
-    if live.get("separates") == "local":  # `run --local` overrides the configuration
-        settings = replace(settings, api=replace(settings.api, base_url="local"))
+    settings = as_it_runs(settings, live)
     limits = budget_of(settings)
     journal = ReadOnlyJournal(path)
     try:
@@ -107,7 +114,7 @@ async def standing(settings: Settings, now: float, earlier: Document | None = No
             "running": await _running(live.get("running", []), journal),
             "remaining": await _remaining(live, journal, past, spent["left"]),
             "delivered": [delivered(one) for one in past[:_DELIVERED]],
-            "pauses": await _pauses(live.get("pauses", []), journal, now),
+            "pauses": await _pauses(live, settings, journal, now),
             "budget": {**spent, "currency": settings.budget.currency},
             "credit": entries.credit(live.get("credit")),
             "inboxes": await _inboxes(settings, journal, live, now, earlier),
@@ -194,12 +201,23 @@ async def _interrupted(state_dir: str, journal: ReadOnlyJournal) -> list[Documen
 
 
 async def _pauses(
-    live: Sequence[Mapping[str, Any]], journal: ReadOnlyJournal, now: float
+    live: Mapping[str, Any], settings: Settings, journal: ReadOnlyJournal, now: float
 ) -> list[Document]:
     """The running service's pauses; what `stemwatch pause` ordered is read from the journal."""
     order = pausing.in_force(await journal.fact(pausing.FACT), now)
-    others = [entries.pause(entry) for entry in live if entry.get("code") != Code.ON_HOLD]
+    told = live.get("pauses", []) if live else list(_closed_hours(settings, now))
+    others = [entries.pause(entry) for entry in told if entry.get("code") != Code.ON_HOLD]
     return others if order is None else [entries.ordered(order, now), *others]
+
+
+def _closed_hours(settings: Settings, now: float) -> Iterator[Mapping[str, Any]]:
+    """What would hold songs back if the service ran: `run --once` has left them for that reason."""
+    for inbox, hours in hours_of(settings).items():
+        begin = hours.begin(now)
+        if begin is not None:
+            message, hint = orders.closed(hours, begin, now)
+            told = {"code": str(Code.OFF_HOURS), "message": message, "hint": hint}
+            yield {**told, "inbox": inbox, "next_try": begin}
 
 
 async def _newest(journal: ReadOnlyJournal) -> list[Job]:

@@ -32,7 +32,8 @@ async def verdict(context: Context, inboxes: AllServed, *, since: float, looked:
             log.error("service.held", reason=held.code, message=held.message, hint=held.hint)
         if waiting and context.budget.limited and not context.local:
             await _tell_budget(context, inboxes)
-        message = None if looked else "stopped before all of the inbox was looked at"
+        stopped = "stopped before all of the inbox was looked at"
+        message = f"{counted(waiting + unreadable, 'song')} still to do" if looked else stopped
         log.error("service.unfinished", waiting=waiting, unreadable=unreadable, message=message)
         return UNFINISHED
     quarantined = await context.journal.changed_since(JobState.QUARANTINED, since)

@@ -80,7 +80,7 @@ def quarantined(document: Document, now: float, most: int) -> Iterator[Text]:
     for job in found:
         groups.setdefault(job["code"], []).append(job)
     if found:
-        yield Text(f"Quarantine: {len(found)}", style=_BAD)
+        yield Text(f"Quarantine: {len(found)} (`retry` or `discard`)", style=_BAD)
     shown = list(groups.values())[:most]
     for group in shown:
         yield from of_quarantined(group[0], now) if len(group) == 1 else _group(group, now)

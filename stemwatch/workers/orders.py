@@ -40,7 +40,7 @@ async def look(ctx: Context) -> float:
         if hours is None or begin is None:
             _let_go(ctx, Code.OFF_HOURS, inbox)
         else:
-            _hold(ctx, Code.OFF_HOURS, inbox, *_closed(hours, begin, now), begin)
+            _hold(ctx, Code.OFF_HOURS, inbox, *closed(hours, begin, now), begin)
         until = until if hours is None else min(until, hours.change(now))
     return math.inf if until == math.inf else min(_LOOK, max(0.01, until - now))
 
@@ -62,7 +62,8 @@ async def keep(ctx: Context, rung: Callable[[float], Awaitable[None]]) -> None:
         ctx.bell.wake()  # `first` may have put another song before all others
 
 
-def _closed(hours: Hours, begin: float, now: float) -> tuple[str, str]:
+def closed(hours: Hours, begin: float, now: float) -> tuple[str, str]:
+    """Message and hint for the time until `begin`, both in Unix seconds."""
     at = pausing.clock_time(begin, now)
     return (
         f"outside the hours {hours.told}: submitting begins at {at}.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from tests.acceptance.harness import KEY, SEPARATE, Home
 from tests.acceptance.songs import drop
+from tests.support.retag import retag
 from tests.support.scenario.server import ScenarioServer
 from tests.support.struck import needs_strace, struck
 from tests.support.waiting import wait_for
@@ -79,6 +81,47 @@ def test_the_same_options_are_paid_for_too(tmp_path: Path, server: ScenarioServe
     once(home)
     assert server.paid["total"] == 2
     assert home.waiting() == ["copy.wav", "song.wav"]
+
+
+def test_what_was_done_again_is_known_by_its_sound(tmp_path: Path, server: ScenarioServer) -> None:
+    """By other options, then dropped under new tags: paid once for each of the options."""
+    home = Home(tmp_path, server.url, watch=QUICK, folders={"after_success": "keep"})
+    song = drop(home.inbox / "song.wav")
+    once(home)
+    four = {"stems": 4, "format": "flac"}
+    home.configure(server.url, watch=QUICK, folders={"after_success": "keep"}, separation=four)
+    assert again(home, "song.wav", "--yes")[0] == 0
+    once(home)
+    retag(Path(shutil.copy(song, home.inbox / "copy.wav")), "Another")
+    once(home)
+    assert (len(home.sidecars()), server.paid["total"]) == (3, 2)
+
+
+def test_new_tags_do_not_undo_the_order(tmp_path: Path, server: ScenarioServer) -> None:
+    """A tag editor replaces the file before it is submitted: it is separated anew all the same."""
+    home = Home(tmp_path, server.url, watch=QUICK)
+    song = drop(home.inbox / "song.wav")
+    once(home)
+    assert again(home, "song.wav", "--yes")[0] == 0
+    edited = Path(shutil.copy(song, tmp_path / "edited.wav"))
+    retag(edited, "Another")
+    edited.replace(song)
+    once(home)
+    assert server.paid["total"] == 2
+    assert {one["reused_from"] for one in home.sidecars().values()} == {None}
+
+
+def test_beside_a_local_service_it_costs_nothing(tmp_path: Path, server: ScenarioServer) -> None:
+    """Whatever the configuration names: `run --local` separates."""
+    home = Home(tmp_path, server.url, watch=QUICK)
+    with home.service("--local") as service:
+        drop(home.inbox / "song.wav")
+        service.wait_for_event("job.done")
+        assert again(home, "song.wav")[0] == 0
+        service.wait_for_event("job.done", count=2)
+    assert len(home.sidecars()) == 2
+    assert home.rows("SELECT count(*) FROM jobs WHERE content_key LIKE '%:local'") == [(2,)]
+    assert server.paid["total"] == 0
 
 
 def test_what_can_not_be_done_again_is_told(tmp_path: Path, server: ScenarioServer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -146,6 +147,21 @@ def test_once_is_not_done_when_it_is_stopped(
         assert service.process.wait(30) == 1
     (left,) = service.events("service.unfinished")
     assert (left["waiting"], "before all of the inbox" in left["message"]) == (0, True)
+
+
+def test_what_is_found_behind_the_last_song_does_not_spoil_once(
+    home: Home, server: ScenarioServer
+) -> None:
+    """All was worked off: a file that a scan meets before the exit is the next run's, or on its way
+    to the archive. It made the exit code 1 now and then."""
+    make_song(home.inbox / "song.wav", seconds=5)
+    late = make_song(home.root / "late.wav", seconds=5, name="late")
+    command = [sys.executable, "-m", "tests.acceptance.overtaken", str(home.config), str(late)]
+    with Service(home, command, KEY) as service:
+        assert service.process.wait(30) == 0
+    assert list(home.sidecars()) == ["song"]
+    assert home.waiting() == ["late.wav"]
+    assert server.paid["total"] == 1
 
 
 def test_a_second_signal_stops_now(home: Home, server: ScenarioServer) -> None:

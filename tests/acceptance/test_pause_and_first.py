@@ -142,6 +142,7 @@ def test_only_the_hours_of_the_schedule_pay(tmp_path: Path) -> None:
         done = home.command("run", "--once", "-c", str(home.config))
         assert done.returncode == 1
         assert f"submitting begins at {begins}" in done.stderr
+        assert f"submitting begins at {begins}" in run(home, "status")
         assert server.paid["total"] == 0
         with home.service() as service:
             home.configure(server.url, schedule={"submit": f"00:00-{begins}, {begins}-24:00"})

@@ -110,10 +110,12 @@ def test_old_originals_are_deleted_where_that_is_asked_for(
     """Only what the journal filed there and nobody touched; folders that are empty then go too."""
     keep = {"keep_archive_days": 30}
     home = Home(tmp_path, server.url, watch=QUICK, folders=keep)
-    names = ("a/b/old.wav", "a/young.wav", "edited.wav", "swapped.wav", "killed.wav")
+    names = ("a/b/old.wav", "a/young.wav", "edited.wav", "swapped.wav", "killed.wav", "again.wav")
     for number, name in enumerate(names):
         drop(home.inbox / name, number)
     assert once(home) == 0
+    assert home.command("again", "--yes", "again.wav").returncode == 0
+    assert once(home) == 0  # it is filed at the same place once more
     (home.archive / "mine.wav").write_bytes(b"a person's own")
     (home.archive / "edited.wav").write_bytes((home.archive / "edited.wav").read_bytes() + b"x")
     seen = (home.archive / "swapped.wav").stat()
@@ -125,12 +127,14 @@ def test_old_originals_are_deleted_where_that_is_asked_for(
     alter(home, "UPDATE jobs SET updated_at = ?", now - 31 * DAY)
     young = ("UPDATE jobs SET updated_at = ? WHERE CAST(relpath AS TEXT) = 'a/young.wav'",)
     alter(home, *young, now - 29 * DAY)
+    alter(home, "UPDATE jobs SET updated_at = ? WHERE anew", now - 29 * DAY)
     with home.service() as service:
         told, other = (service.wait_for_event("archive.deleted", count=n) for n in (1, 2))
         wait_for(lambda: not (home.archive / "a" / "b").exists())
-    assert (told["relpath"], told["days"]) == ("a/b/old.wav", 30.0)
-    assert files(home.archive) == ["a/young.wav", "edited.wav", "mine.wav", "swapped.wav"]
-    assert other["relpath"] == "killed.wav"
+    assert {told["relpath"], other["relpath"]} == {"a/b/old.wav", "killed.wav"}
+    assert told["days"] == 30.0
+    kept = ["a/young.wav", "again.wav", "edited.wav", "mine.wav", "swapped.wav"]
+    assert files(home.archive) == kept
     assert len(service.events("archive.deleted")) == 2
-    assert len(home.sidecars()) == 5
-    assert home.rows("SELECT count(*) FROM jobs WHERE state = 'done'") == [(5,)]
+    assert len(home.sidecars()) == 7
+    assert home.rows("SELECT count(*) FROM jobs WHERE state = 'done'") == [(7,)]

@@ -245,7 +245,7 @@ def remounted(_: Path, watched: Watched, size: int, figures: Figures) -> None:
     """The disk goes away in the midst of the intake: nothing is concluded from what is missing."""
     below = watched.home.inbox / "below the mount.wav"
     below.write_bytes(song(999_999))  # must never be taken for a drop
-    with Ext4(watched.home.inbox, megabytes=max(64, size * 8 // 1024)) as disk:
+    with Ext4(watched.home.inbox, megabytes=max(64, size * 20 // 1024)) as disk:
         shutil.rmtree(disk.path / "lost+found", ignore_errors=True)
         with watched.running():
             figures.rss_before = watched.megabytes("VmRSS")

@@ -42,24 +42,25 @@ MADE: dict[str, tuple[str, str | None]] = {
     "mov": ("pcm_s16le", None),
     "mkv": ("ac3", None),
     "3gp": ("aac", None),
-    "amr": ("libopencore_amrnb", None),
 }
+AMR_FRAME = b"\x3c" + bytes(31)  # 20 ms at 12.2 kbit/s; PyAV 19 has no encoder of it
 UNTRIED = {"ape", "dts"}  # PyAV's FFmpeg has no encoder of these
 
 
 def test_each_name_is_tried_or_said_not_to_be() -> None:
-    assert set(MADE) | UNTRIED == set(TAKEN) | set(PREPARED)
+    assert {*MADE, "amr"} | UNTRIED == set(TAKEN) | set(PREPARED)
     assert not set(MADE) & UNTRIED
 
 
-@pytest.mark.parametrize("suffix", MADE)
+@pytest.mark.parametrize("suffix", [*MADE, "amr"])
 def test_a_song_of_this_name_is_read_and_prepared(tmp_path: Path, suffix: str) -> None:
     """Of its whole length, up to what an encoder adds."""
     song = tmp_path / f"song.{suffix}"
-    codec, container = MADE[suffix]
     rate, channels = (8_000, 1) if suffix == "amr" else (48_000, 2)
-    layout = "stereo" if channels == 2 else "mono"
-    encode(song, codec, container, rate=rate, layout=layout)
+    if suffix == "amr":
+        song.write_bytes(b"#!AMR\n" + AMR_FRAME * round(SECONDS * 50))
+    else:
+        encode(song, *MADE[suffix], rate=rate, layout="stereo")
     seen = probe(str(song))
     made = prepare(str(song), str(tmp_path / "made.flac"))
     assert seen.duration == pytest.approx(SECONDS, abs=0.1)

@@ -19,7 +19,7 @@ from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
 from stemwatch.operations.ended.doing_again import Anew, do_again, planned
 from stemwatch.operations.retrying import chosen
-from stemwatch.operations.status import service
+from stemwatch.operations.status import as_it_runs, service
 from stemwatch.ui import text
 
 _DELIVERED = Among("among the delivered songs", "`stemwatch history` lists them.")
@@ -43,6 +43,8 @@ def command(names: tuple[str, ...], yes: bool, config_file: str | None) -> int:
 
 
 async def _again(settings: Settings, names: Sequence[str], *, yes: bool) -> int:
+    running, live = service(settings.state_dir)
+    settings = as_it_runs(settings, live if running and live is not None else {})
     path = os.path.join(settings.state_dir, JOURNAL)
     reading = ReadOnlyJournal(path)
     try:
@@ -61,7 +63,6 @@ async def _again(settings: Settings, names: Sequence[str], *, yes: bool) -> int:
     )
     if going is None:
         return USAGE
-    running, _ = service(settings.state_dir)
     journal = Journal(path)
     try:
         done = [await _one(journal, plans[job.id]) for job in going]

@@ -47,7 +47,7 @@ def planned(job: Job, settings: Settings) -> Anew:
     if job.filed_to == "" or job.duration is None:
         raise NotNow(f"The original of {job.name} is not kept.", hint=_by_hand(job))
     options = inbox.options_for(job.relpath)
-    return Anew(job, inbox, options, content_key(job.sha256, options, local=settings.local))
+    return Anew(job, inbox, options, content_key(job.content, options, local=settings.local))
 
 
 async def do_again(journal: Journal, plan: Anew, now: float) -> Retried:
@@ -108,7 +108,8 @@ async def _require_original(journal: Journal, plan: Anew) -> None:
     if found[0] != job.sha256:
         raise NotNow(
             f"{path} is another song by now.",
-            hint="Drop it into the inbox: what was never separated is a song of its own.",
+            hint="Drop it into the inbox: another sound is a song of its own. The same sound under "
+            "new tags gets the earlier stems.",
         )
 
 
@@ -122,6 +123,7 @@ async def _journaled(journal: Journal, plan: Anew, now: float) -> Job:
         relpath=before.relpath,
         identity=before.identity,
         sha256=before.sha256,
+        audio_sha256=before.audio_sha256,
         content_key=plan.key,
         options=plan.options,
         outbox=folders.outbox,

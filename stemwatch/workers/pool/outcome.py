@@ -24,6 +24,7 @@ from stemwatch.workers.pacing.troubles import Met
 from stemwatch.workers.pacing.unforeseen import REPORT, judged
 from stemwatch.workers.pool import unfiled
 from stemwatch.workers.steps import own_trouble
+from stemwatch.workers.steps.new_tags import with_new_tags
 
 
 async def conclude(ctx: Context, job: Job, fault: Exception) -> None:
@@ -54,6 +55,8 @@ async def _conclude(ctx: Context, current: Job, fault: StemwatchError) -> None:
     if current.state in TO_BE_FILED:
         await _file_later(ctx, current, fault)
     elif fault.code in {TakenBack.code, Code.CHANGED}:
+        if current.state is JobState.QUEUED and await with_new_tags(ctx, current) != current:
+            return  # a song that was ordered anew would be an ordinary one, which is reused
         # The file that has this name now is another song: the next scan finds it.
         await ctx.journal.advance(current, JobState.GONE, fault.message)
         log.info("job.gone", **current.named, reason=fault.message)

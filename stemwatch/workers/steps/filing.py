@@ -5,19 +5,17 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import sys
-from collections.abc import Callable
 from typing import Any
 
 from stemwatch.codes import Code
 from stemwatch.disks.places import Place
 from stemwatch.errors import RetryLater
-from stemwatch.inbox.examine import examine
-from stemwatch.job import Identity, Job, JobState
+from stemwatch.job import Job, JobState
 from stemwatch.log import log
 from stemwatch.outbox import archiving, quarantine
 from stemwatch.outbox.moving import Filed
 from stemwatch.workers.context import Context
+from stemwatch.workers.steps.new_tags import with_new_tags
 
 # Errors of a share that is away. EIO means that on a share as well, but a bad sector on a disk.
 _AWAY = frozenset({errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN})
@@ -29,36 +27,10 @@ async def file(ctx: Context, job: Job) -> Job:
     Raises PauseService where the disks can't take it, RetryLater for a fault of this one file,
     whose stems are delivered all the same.
     """
-    job = await _with_new_tags(ctx, await ctx.journal.get(job.id) or job)
+    job = await with_new_tags(ctx, await ctx.journal.get(job.id) or job)
     if job.state is JobState.QUARANTINED:
         return await ctx.unbroken(_quarantine(ctx, job))
     return await ctx.unbroken(_finish(ctx, job))
-
-
-async def _with_new_tags(ctx: Context, job: Job) -> Job:
-    """The job with the file that is at its path now, if that is the same sound under new tags.
-
-    A tag editor may have written or replaced it until this moment: it is this job's file all the
-    same. Another song at this path is not.
-    """
-    same = ctx.place_of(job).same
-    found = await asyncio.to_thread(_retagged, job, same)
-    return job if found is None else await ctx.journal.amend(job, **found)
-
-
-def _retagged(job: Job, same: Callable[[Identity, Identity], bool]) -> dict[str, Any] | None:
-    if job.audio_sha256 is None:
-        return None
-    try:
-        if same(Identity.of(os.lstat(job.path)), job.identity):
-            return None
-        found = examine(job.path, sys.maxsize, patient=False)
-    except OSError:
-        return None  # gone, or its disk is away: the step that files it finds out
-    if found.audio_sha256 != job.audio_sha256:
-        return None
-    told = {"identity": found.identity, "sha256": found.sha256}
-    return {**told, "updated_at": job.updated_at}  # of a quarantine, its reason file shows it
 
 
 async def _finish(ctx: Context, job: Job) -> Job:
