@@ -31,11 +31,16 @@ _COMMANDS = {
     "config": "what is in force, and where each key comes from",
     "init": "write a commented configuration",
     "serve": "the separation server: the same API on your own machine",
+    "worker": "a worker of a cluster: separates what its front ends have queued",
+    "queue": "a cluster's queue: its tables, what waits, what failed",
     "models": "the neural engines' weights: which are here, fetch one, import one",
     "completion": "the script for your shell: bash, zsh or fish",
 }
 # Commands that are in a room of their own.
-_ROOMS = dict.fromkeys(("pause", "resume", "first", "discard", "again"), "control.")
+_ROOMS = {
+    **dict.fromkeys(("pause", "resume", "first", "discard", "again"), "control."),
+    **dict.fromkeys(("worker", "queue"), "cluster."),
+}
 
 
 class _Commands(click.Group):

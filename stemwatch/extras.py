@@ -103,6 +103,7 @@ LOCAL = Extra(
     "Separating on this machine",
     ("starlette", "uvicorn", "python_multipart", "scipy"),
 )
+CLUSTER = Extra("cluster", "A cluster", ("procrastinate", "psycopg", "psycopg_pool"))
 NEURAL = Extra("neural", "A neural engine", ("openvino",))
 NEURAL_CUDA = Extra("neural-cuda", "A neural engine on a GPU", ("onnxruntime",))
 WEB = Extra(

@@ -10,9 +10,11 @@ from urllib.parse import urlsplit
 import click
 
 from stemwatch import config
+from stemwatch.commands.cluster import queue_url
 from stemwatch.config.api_key import load_key
 from stemwatch.config.paths import absolute, state_dir
 from stemwatch.errors import ConfigFault
+from stemwatch.extras import CLUSTER
 from stemwatch.server import main
 from stemwatch.server.options import DAY, Options
 
@@ -55,6 +57,9 @@ def _base(_context: click.Context, _option: click.Parameter, given: str | None) 
 @click.option("--jobs", type=click.IntRange(1, 256), metavar="N", help="Separations at once.")
 @click.option("--data-dir", metavar="DIR", help="Jobs and stems; else in the state directory.")
 @click.option("--key-file", metavar="FILE", help=f"The key to ask for; else ${KEY_VARIABLE}.")
+@click.option("--keys-file", metavar="FILE", help="Several keys: a line is NAME SHA256-OF-KEY.")
+@click.option("--queue-url-file", metavar="FILE",
+              help="Be a front end of the cluster on this database; workers separate.")  # fmt: skip
 @click.option("--strict-limit", is_flag=True, help="Answer 429 above --jobs, instead of queueing.")
 @click.option("--keep-hours", default=DAY, show_default=True, callback=_hours,
               help="Results are kept.")  # fmt: skip
@@ -66,7 +71,11 @@ def _base(_context: click.Context, _option: click.Parameter, given: str | None) 
               help="Requests a minute at /api/v1.  [default: no limit]")  # fmt: skip
 @click.option("--webhook-secret-file", metavar="FILE", help="Signs calls to a job's webhook_url.")
 def command(
-    key_file: str | None, data_dir: str | None, webhook_secret_file: str | None, **given: Any
+    key_file: str | None,
+    data_dir: str | None,
+    webhook_secret_file: str | None,
+    queue_url_file: str | None,
+    **given: Any,
 ) -> int:
     """Serve separations until Ctrl-C; point `api.base_url` of a service at the printed URL.
 
@@ -79,10 +88,39 @@ def command(
     key = os.environ.pop(KEY_VARIABLE, "").strip() or None
     if key_file is not None:
         key = _secret(key_file, "--key-file")
+    if key_file is not None and given["keys_file"] is not None:
+        raise ConfigFault("--key-file and --keys-file are both given.", hint="Leave one out.")
     secret = None
     if webhook_secret_file is not None:
         secret = _secret(webhook_secret_file, "--webhook-secret-file")
-    return main.run(Options(data_dir=_data_dir(data_dir), key=key, webhook_secret=secret, **given))
+    url = None
+    if queue_url_file is not None or os.environ.get(queue_url.VARIABLE, "").strip():
+        CLUSTER.require()
+        url = queue_url.required(queue_url_file)
+        _check_front_end(data_dir, given)
+    return main.run(
+        Options(
+            data_dir=_data_dir(data_dir),
+            key=key,
+            webhook_secret=secret,
+            queue_url=url,
+            queue_url_place=queue_url.place_of(queue_url_file),
+            **given,
+        )
+    )
+
+
+def _check_front_end(data_dir: str | None, given: dict[str, Any]) -> None:
+    """Raise ConfigFault for what means nothing, or something else, without an engine here."""
+    if data_dir is None:
+        raise ConfigFault(
+            "A front end of a cluster needs --data-dir: the folder that all machines share."
+        )
+    if given["strict_limit"] or given["jobs"] is not None:
+        raise ConfigFault(
+            "--jobs and --strict-limit are not for a front end of a cluster: it makes no stems.",
+            hint="Give --jobs to `stemwatch worker`.",
+        )
 
 
 def _secret(file: str, option: str) -> str | None:

@@ -40,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--device", default="auto", help="of a neural engine: auto, cpu, cuda, cuda:1 ...")
     add("--model-dir", help="where a neural engine's weights lie")
     add("--jobs", type=int, help="separations at once (default: the cores less one)")
+    add("--keys-file", help="several keys, by name and hash, one a line")
     add("--strict-limit", action="store_true", help="429 above --jobs instead of a queue")
     add("--keep-hours", type=float, default=DAY, help="how long results are kept")
     add("--url-ttl", type=float, default=URL_TTL, help="seconds that a stem URL is good for")

@@ -6,29 +6,34 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 
 from starlette.applications import Starlette
 
 from stemwatch.errors import AlreadyRunning, ConfigFault
 from stemwatch.server.http import answers_a
+from stemwatch.server.http.keyholders import Callers
 from stemwatch.server.http.links import Links
 from stemwatch.server.http.presigned import answers_b
 from stemwatch.server.http.presigned.wire_b import UPLOADS
 from stemwatch.server.http.quota import Credit
-from stemwatch.server.http.ratelimit import RateLimit
+from stemwatch.server.http.ratelimit import RateLimits
 from stemwatch.server.http.requests import Service
 from stemwatch.server.http.routing import create_app
-from stemwatch.server.http.signing import Signer, load_secret
+from stemwatch.server.http.signing import Signer
 from stemwatch.server.http.submission import Limits, Submissions
 from stemwatch.server.http.tickets import Tickets
 from stemwatch.server.offer import Offer
 from stemwatch.server.options import Options
-from stemwatch.server.webhooks.outgoing import Callbacks, Payload
+from stemwatch.server.secret_file import load_secret
+from stemwatch.server.webhooks.hook_calls import Payload
+from stemwatch.server.webhooks.outgoing import Callbacks
 from stemwatch.server.webhooks.registrations import Registrations
+from stemwatch.server.work.attempt import Attempts
 from stemwatch.server.work.cleanup import Cleanup
+from stemwatch.server.work.job_files import Files
+from stemwatch.server.work.json_records import JsonRecords
 from stemwatch.server.work.queue import Queue
-from stemwatch.server.work.store import Store
 from stemwatch.server.work.trial import Trial
 from stemwatch.tasks import supervised
 
@@ -50,9 +55,26 @@ async def application(
 
     Raises ConfigFault when the data directory can't be used, AlreadyRunning when it is taken.
     """
+    with usable(options):
+        records = await _open(options.data_dir, LEAVING if options.exit_with_stdin else 0.0)
+        service, callbacks, queue = _service(options, records, offer, report, broken)
+    queue.start()
+    callbacks.start()
+    cleaning = supervised(service.cleanup.run(), broken)
     try:
-        store = await _open(options.data_dir, LEAVING if options.exit_with_stdin else 0.0)
-        service = _service(options, store, offer, report, broken)
+        yield create_app(service)
+    finally:
+        cleaning.cancel()
+        await asyncio.gather(queue.stop(), service.submissions.stop())
+        await callbacks.stop()  # after the queue, which may still tell of a job's end
+        records.close()
+
+
+@contextlib.contextmanager
+def usable(options: Options) -> Iterator[None]:
+    """A fault of the data directory while this is open becomes a ConfigFault that names it."""
+    try:
+        yield
     except OSError as fault:
         raise ConfigFault(
             f"The data directory {options.data_dir!r} can't be used by uid {os.getuid()}: "
@@ -63,93 +85,90 @@ async def application(
             if options.exit_with_stdin
             else "Give a directory that this user may write with --data-dir.",
         ) from fault
-    service.queue.start()
-    service.callbacks.start()
-    cleaning = supervised(service.cleanup.run(), broken)
-    try:
-        yield create_app(service)
-    finally:
-        cleaning.cancel()
-        await asyncio.gather(service.queue.stop(), service.submissions.stop())
-        await service.callbacks.stop()  # after the queue, which may still tell of a job's end
-        store.close()
 
 
 def _service(
     options: Options,
-    store: Store,
+    records: JsonRecords,
     offer: Offer,
     report: Callable[[str], None],
     broken: Callable[[BaseException], None],
-) -> Service:
-    now = time.time
-    secret = load_secret(os.path.join(store.root, "secret"))
-    links = Links(Signer(secret, root=FILES, ttl=options.url_ttl, now=now), options.public_url)
-    upload_signer = Signer(secret, root=UPLOADS, ttl=options.upload_ttl, now=now)
-    tickets = Tickets(os.path.join(store.root, "uploads"), upload_signer, now=now)
+) -> tuple[Service, Callbacks, Queue]:
+    files, now = records.files, time.time
+    links, tickets = link_parts(options, files)
     cleanup = Cleanup(
-        store, options.keep_hours * 3600, options.min_free, report, tickets.remove_old
+        files, records, options.keep_hours * 3600, options.min_free, report, tickets.remove_old
     )
-    registrations = Registrations(os.path.join(store.root, "webhooks.json"), now=now)
+    registrations = Registrations(
+        os.path.join(files.root, "webhooks.json"),
+        now=now,
+        secret=options.webhook_secret is not None,
+    )
     callbacks = Callbacks(
-        store,
+        records,
         registrations,
-        payloads=_payloads(links, now),
+        payloads=payloads(links, now),
         secret=options.webhook_secret,
         now=now,
         report=report,
         broken=broken,
     )
-    credit = Credit(store, options.credits)
-    trial = Trial(offer, store, report)
-    return Service(
-        store=store,
-        queue=Queue(
-            store,
-            offer=offer,
-            trial=trial,
-            room=cleanup.wait_for_room,
-            callbacks=callbacks,
-            report=report,
-            broken=broken,
-        ),
-        submissions=Submissions(
-            store,
-            offer=offer,
-            limits=Limits(
-                offer.seats if options.strict_limit else None,
-                options.min_seconds,
-                options.max_seconds,
-            ),
-            credit=credit,
-            trial=trial,
-        ),
+    trial = Trial(offer.placed, files, report, offer.extras)
+    attempts = Attempts(
+        files=files,
+        records=records,
+        offer=offer,
+        trial=trial,
+        report=report,
+        room=cleanup.wait_for_room,
+        owed=callbacks.due,
+        tell=callbacks.put,
+    )
+    queue = Queue(records, attempts, offer=offer, broken=broken)
+    limits = Limits(
+        offer.seats if options.strict_limit else None, options.min_seconds, options.max_seconds
+    )
+    service = Service(
+        files=files,
+        records=records,
+        board=queue,
+        submissions=Submissions(files, records, offer=offer, limits=limits, trial=trial),
         trial=trial,
         cleanup=cleanup,
         links=links,
         tickets=tickets,
-        credit=credit,
-        rate=RateLimit(options.rate_limit, now),
-        registrations=registrations,
-        callbacks=callbacks,
+        credit=Credit(records, options.credits),
+        rate=RateLimits(options.rate_limit, now),
+        webhooks=registrations,
+        callers=Callers(options.key, options.keys_file, report),
         offer=offer,
-        key=options.key,
+        busy=lambda: queue.busy,
     )
+    return service, callbacks, queue
 
 
-def _payloads(links: Links, now: Callable[[], float]) -> dict[str, Payload]:
+def link_parts(options: Options, files: Files) -> tuple[Links, Tickets]:
+    """What signs URLs: the same for each front end of one data directory."""
+    now = time.time
+    secret = load_secret(os.path.join(files.root, "secret"))
+    links = Links(Signer(secret, root=FILES, ttl=options.url_ttl, now=now), options.public_url)
+    upload_signer = Signer(secret, root=UPLOADS, ttl=options.upload_ttl, now=now)
+    return links, Tickets(os.path.join(files.root, "uploads"), upload_signer, now=now)
+
+
+def payloads(links: Links, now: Callable[[], float]) -> dict[str, Payload]:
     return {
         "separate": lambda record: answers_a.payload(record, links),
         "presigned": lambda record: answers_b.payload(record, links, now=now()),
     }
 
 
-async def _open(data_dir: str, patience: float) -> Store:
-    """Open the store. If it is taken, wait: a killed service's server may be about to leave."""
+async def _open(data_dir: str, patience: float) -> JsonRecords:
+    """Open the records. If it is taken, wait: a killed service's server may be about to leave."""
     deadline = time.monotonic() + patience
     while True:
         try:
-            return Store(data_dir)
+            return JsonRecords(Files(data_dir))
         except AlreadyRunning:
             if time.monotonic() > deadline:
                 raise

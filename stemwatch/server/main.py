@@ -21,6 +21,10 @@ from stemwatch.server.starting import prepare
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
+
+    from starlette.applications import Starlette
 
 OPEN_TO_ALL = (
     "warning: {} can be reached by others and no key is set: anybody may separate songs here. "
@@ -39,15 +43,14 @@ def run(options: Options) -> int:
     taken) and StemwatchError `listen` (address taken; exit code 1).
     """
     LOCAL.require()
-    offer = asyncio.run(prepare(options, _say))
+    offer = None if options.queue_url is not None else asyncio.run(prepare(options, _say))
     with listen(options.host, options.port) as listener:
-        if options.key is None and not is_loopback(options.host):
+        if options.key is None and options.keys_file is None and not is_loopback(options.host):
             _say(OPEN_TO_ALL.format(options.host))
         return asyncio.run(_serve(options, offer, listener))
 
 
-async def _serve(options: Options, offer: Offer, listener: socket.socket) -> int:
-    from stemwatch.server.assembly import application
+async def _serve(options: Options, offer: Offer | None, listener: socket.socket) -> int:
     from stemwatch.server.listen import serve_until
 
     stop = asyncio.Event()
@@ -60,15 +63,28 @@ async def _serve(options: Options, offer: Offer, listener: socket.socket) -> int
     _stop_on_signals(stop)
     if options.exit_with_stdin:
         _stop_with_stdin(stop)
-    ready = [f"stemwatch serve: {base_url(listener)} {offer.line()}"]
+    line = "front end of a cluster" if offer is None else offer.line()
+    ready = [f"stemwatch serve: {base_url(listener)} {line}"]
     if elsewhere := urls_elsewhere(listener):
         ready.append(f"stemwatch serve: from other machines: {' or '.join(elsewhere)}")
-    whole = application(options, offer, report=_say, broken=give_up)
-    async with whole as app:
+    async with _whole(options, offer, give_up) as app:
         await serve_until(app, listener, stop, lambda: print(*ready, sep="\n", flush=True))
     if broken:
         raise StemwatchError(f"The separation server failed: {broken[0]!r}", code=Code.SERVER)
     return 0
+
+
+def _whole(
+    options: Options, offer: Offer | None, broken: Callable[[BaseException], None]
+) -> AbstractAsyncContextManager[Starlette]:
+    """The application with its engine; without one, as a front end of the cluster."""
+    if offer is None:
+        from stemwatch.server.cluster import front_end
+
+        return front_end.application(options, report=_say, broken=broken)
+    from stemwatch.server.assembly import application
+
+    return application(options, offer, report=_say, broken=broken)
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from stemwatch.models.folder import Installed
 from stemwatch.server.engines import Engine, Placed
+
+
+class Menu(Protocol):
+    """What a server takes jobs for."""
+
+    def refusal(self, stems: int) -> str | None:
+        """Why so many stems can't be made here, for the client; None where they can."""
+        ...
+
+    def made_by(self, stems: int) -> dict[str, Any]:
+        """The fields of a job that say what makes it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 DAY = 24.0  # hours
 MIN_FREE = 500_000_000  # bytes
@@ -22,6 +22,7 @@ class Options:
     model_dir: str | None = None  # where its weights lie; None: the user's own folder of them
     jobs: int | None = None  # separations at once; None: the cores less one, a neural engine: one
     key: str | None = None  # None: no key is asked for
+    keys_file: str | None = None  # several keys, by name and hash: keyholders.py
     strict_limit: bool = False  # 429 above `jobs`, instead of a queue
     keep_hours: float = DAY  # hours that results are kept
     url_ttl: float = URL_TTL  # seconds that a stem URL is good for
@@ -33,4 +34,8 @@ class Options:
     min_seconds: float = 0.0  # shorter audio is refused
     max_seconds: float | None = None  # longer audio is refused
     webhook_secret: str | None = None  # signs what is sent to a job's own `webhook_url`
+    queue_url: str | None = field(
+        default=None, repr=False
+    )  # of the cluster's database: this is a front end of it
+    queue_url_place: str = ""  # where that was given, for messages
     exit_with_stdin: bool = False  # end when standard input ends

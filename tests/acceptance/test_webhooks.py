@@ -17,6 +17,7 @@ import pytest
 
 from tests.acceptance.harness import KEY, Home
 from tests.acceptance.songs import drop
+from tests.support.clustered import server_or_cluster
 from tests.support.server import Server
 
 pytestmark = pytest.mark.xdist_group("webhooks")  # they share a server
@@ -26,7 +27,9 @@ NEVER = 3600.0  # seconds between polls: what is quicker was called for
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Server(tmp_path_factory.mktemp("local") / "data", "--jobs", "2", key=KEY) as running:
+    with server_or_cluster(
+        tmp_path_factory.mktemp("local") / "data", "--jobs", "2", key=KEY
+    ) as running:
         yield running
 
 

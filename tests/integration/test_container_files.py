@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from stemwatch import cli
 from stemwatch.config import load
 from stemwatch.disks.lock import InstanceLock
 from tests.container.containerfile import read
@@ -225,3 +226,18 @@ def test_what_the_first_start_writes_is_a_whole_configuration(tmp_path: Path) ->
     assert {"inbox", "outbox", "quarantine", "archive", "state", "stemwatch.yaml"} == {
         entry.name for entry in tmp_path.iterdir()
     }
+
+
+def test_the_cluster_s_services_are_commands_that_exist() -> None:
+    """Two front ends, two workers, one folder; each has a command line that is understood."""
+    services = yaml.safe_load((FOLDER / "compose.cluster.yaml").read_text())["services"]
+    ours = {name: one for name, one in services.items() if one["image"] == "stemwatch"}
+    assert sorted(ours) == ["front-1", "front-2", "tables", "worker-1", "worker-2"]
+    assert {tuple(one["volumes"]) for one in ours.values()} == {("./cluster/songs:/data",)}
+    group = cli.stemwatch
+    for one in ours.values():
+        with group.make_context("stemwatch", list(one["command"])) as context:
+            name, command, rest = group.resolve_command(context, list(one["command"]))
+            assert command is not None
+            with command.make_context(name, rest, parent=context):
+                pass  # an unknown option, or a wrong value, would have raised

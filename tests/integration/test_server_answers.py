@@ -7,12 +7,12 @@ import json
 import socket
 import wave
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
 
 from stemwatch import __version__
+from tests.support.clustered import one_process, server_or_cluster
 from tests.support.server import Server, tone
 from tests.support.waiting import wait_for
 
@@ -21,7 +21,9 @@ KEY = "a-key-for-tests"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Server(tmp_path_factory.mktemp("local") / "data", "--jobs", "1", key=KEY) as server:
+    with server_or_cluster(
+        tmp_path_factory.mktemp("local") / "data", "--jobs", "1", key=KEY
+    ) as server:
         yield server
 
 
@@ -52,8 +54,8 @@ def test_a_song_becomes_stems(server: Server) -> None:
     assert stem.headers["content-type"] == "audio/wav"
     with wave.open(io.BytesIO(stem.content)) as file:
         assert file.getnframes() / file.getframerate() == pytest.approx(0.5, abs=0.01)
-    folder = server.data_dir / "jobs" / job["job_id"]
-    assert sorted(path.name for path in folder.iterdir()) == ["job.json", "stems"]
+    kept = {"vocals.wav", "drums.wav", "bass.wav", "other.wav"}
+    assert server.kept(job["job_id"]) == kept  # and no input
 
 
 def test_urls_follow_the_host_header(server: Server) -> None:
@@ -129,7 +131,7 @@ def test_too_large_shows_while_it_streams(server: Server) -> None:
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
     answer = server.http.post("/separate", content=body(), headers=headers)
     assert_error(answer, 413, "100 MB")
-    wait_for(lambda: not list((server.data_dir / "incoming").iterdir()), what="no leftovers")
+    wait_for(lambda: not server.receiving(), what="no leftovers")
 
 
 @pytest.mark.parametrize(
@@ -162,7 +164,7 @@ def test_bad_bodies_are_refused(server: Server) -> None:
     assert_error(post("/separate", content=cut, headers=multipart), 422, "closing boundary")
     twice = [("audio", ("a.wav", tone())), ("audio", ("b.wav", tone()))]
     assert_error(post("/separate", files=twice, data=form), 422, "twice")
-    assert list((server.data_dir / "incoming").iterdir()) == []
+    assert server.receiving() == []
 
 
 @pytest.mark.parametrize("content", [b"Just some words. " * 5000, b"RIFF", b"ID3" + bytes(9000)])
@@ -186,9 +188,12 @@ def test_unknown_places_answer_in_json(server: Server) -> None:
     assert_error(server.submit(key="x" * 300), 422, "Idempotency-Key")
 
 
+@one_process
 def test_health_needs_no_key(server: Server) -> None:
     """Anybody may ask whether it is well."""
     health = httpx.get(f"{server.base_url}/health").json()
+    worker, *_ = health.pop("workers")
+    assert (worker["jobs"], worker["device"]) == (1, None)
     assert health == {
         "status": "ok",
         "version": __version__,
@@ -200,6 +205,8 @@ def test_health_needs_no_key(server: Server) -> None:
         "threads": 1,
         "queued": 0,
         "running": 0,
+        "oldest_waiting_seconds": None,
+        "seats": 1,
     }
 
 
@@ -229,7 +236,7 @@ def test_the_same_key_while_the_first_is_received(server: Server) -> None:
         f"Content-Type: {request.headers['content-type']}\nContent-Length: {len(body)}\n"
     )
     with raw_request(server, head, body[:-10]) as slow:
-        wait_for(lambda: list((server.data_dir / "incoming").iterdir()), what="an upload")
+        wait_for(server.receiving, what="an upload")
         quick = server.submit(key="race")
         assert quick.status_code == 202
         slow.sendall(body[-10:])
@@ -246,8 +253,7 @@ def test_a_client_that_leaves_leaves_nothing(server: Server) -> None:
         "Content-Type: multipart/form-data; boundary=x\nContent-Length: 1000000\n"
     )
     start = b'--x\r\nContent-Disposition: form-data; name="audio"; filename="a.wav"\r\n\r\n'
-    incoming: Path = server.data_dir / "incoming"
     with raw_request(server, head, start + bytes(500_000)):
-        wait_for(lambda: list(incoming.iterdir()), what="an upload")
-    wait_for(lambda: not list(incoming.iterdir()), what="no leftovers")
+        wait_for(server.receiving, what="an upload")
+    wait_for(lambda: not server.receiving(), what="no leftovers")
     assert sorted((server.data_dir / "jobs").iterdir()) == before

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,32 @@ def test_a_strict_limit_answers_429(tmp_path: Path) -> None:
         server.open_gate()
         server.ended(first)
         assert wait_for(lambda: server.submit(key="two").status_code == 202, what="a free seat")
+
+
+def test_keys_are_apart_and_take_turns(tmp_path: Path) -> None:
+    """One that queues much keeps no other waiting, and sees only its own; as in a cluster."""
+    keys = tmp_path / "keys"
+    keys.write_text(
+        "".join(f"{name} {sha256(name.encode()).hexdigest()}\n" for name in ("big", "small"))
+    )
+    options = ("--jobs", "1", "--credits", "8", "--keys-file", str(keys))
+    with Server(tmp_path / "data", *options, engine="gated") as server:
+
+        def made(name: str) -> httpx.Response:
+            server.http.headers["Authorization"] = f"Bearer {name}"
+            return server.submit()
+
+        big = [made("big").json()["job_id"] for _ in range(6)]
+        server.started()
+        small = [made("small").json()["job_id"] for _ in range(2)]
+        assert [server.job(one)["queue_position"] for one in small] == [1, 3]
+        assert server.http.get(f"/jobs/{big[0]}").status_code == 404
+        base = server.base_url.replace("/v1", "/api/v1")
+        left = server.http.get(f"{base}/balance").json()["balanceSeconds"]
+        listed = server.http.get(f"{base}/jobs").json()["jobs"]
+        assert (left, [one["id"] for one in listed]) == (6, small[::-1])
+        assert made("nobody").status_code == 401
+        assert [made("big").status_code for _ in range(3)] == [202, 202, 402]
 
 
 def test_a_large_upload_leaves_memory_flat(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.clustered import server_or_cluster
 from tests.support.presigned import Presigned
 from tests.support.server import Server, tone
 from tests.support.waiting import wait_for
@@ -25,7 +26,9 @@ KEY = "a-key-for-tests"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Server(tmp_path_factory.mktemp("local") / "data", "--jobs", "1", key=KEY) as server:
+    with server_or_cluster(
+        tmp_path_factory.mktemp("local") / "data", "--jobs", "1", key=KEY
+    ) as server:
         yield server
 
 
@@ -91,8 +94,7 @@ def test_only_what_was_asked_for_is_delivered(
     job = api.ended(api.create(outputType=kind).json()["id"])
     assert (list(job["outputs"]), job["options"]["outputType"]) == (stems, kind)
     assert list(server.job(job["id"])["stems"]) == stems
-    kept = {path.stem for path in (server.data_dir / "jobs" / job["id"] / "stems").iterdir()}
-    assert kept == set(stems)
+    assert {name.partition(".")[0] for name in server.kept(job["id"])} == set(stems)
 
 
 def test_a_job_is_the_same_on_both_wires(api: Presigned, server: Server) -> None:
@@ -193,7 +195,7 @@ def test_bad_requests_are_told_so(api: Presigned, server: Server) -> None:
     assert fault(get("/jobs/job_1", headers={"Host": "a/b"}))[0] == 404
     noise = api.create(api.uploaded(b"Just some words. " * 5000))
     assert fault(noise) == (400, "UNSUPPORTED_FORMAT")
-    assert list((server.data_dir / "incoming").iterdir()) == []
+    assert server.receiving() == []
 
 
 def test_the_key_is_asked_for(server: Server) -> None:

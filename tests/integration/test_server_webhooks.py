@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support.clustered import one_process, server_or_cluster
 from tests.support.server import Server
 from tests.support.waiting import wait_for
 from tests.support.webhook_receiver import Call, Receiver
@@ -24,9 +25,10 @@ SECRET = "of-the-server"  # noqa: S105
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     room = tmp_path_factory.mktemp("local")
+    (room / "hush").touch(0o600)
     (room / "hush").write_text(f"{SECRET}\n")
     options = ("--jobs", "1", "--webhook-secret-file", str(room / "hush"))
-    with Server(room / "data", *options, engine="moody") as server:
+    with server_or_cluster(room / "data", *options, engine="moody") as server:
         (server.room / "mood").write_text("0")
         yield server
 
@@ -68,6 +70,7 @@ def test_a_failure_is_told(server: Server) -> None:
     assert (told["status"], "taste" in told["error"]) == ("failed", True)
 
 
+@one_process
 def test_a_registered_url_is_told_of_every_job(server: Server) -> None:
     """Also of one that names it; once, with the secret of the registration, the same each time."""
     with Receiver() as receiver:

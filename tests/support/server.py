@@ -120,6 +120,16 @@ class Server:
         assert job is not None
         return job
 
+    def receiving(self) -> list[Path]:
+        """Folders of uploads that no job was made of (yet)."""
+        return list((self.data_dir / "incoming").iterdir())
+
+    def kept(self, job_id: str) -> set[str]:
+        """The names of what is left of a job on the disk, and of its stems."""
+        folder = self.data_dir / "jobs" / job_id
+        found = [*folder.iterdir(), *(folder / "stems").iterdir()]
+        return {one.name for one in found} - {"job.json", "stems"}
+
     def started(self, count: int = 1) -> list[psutil.Process]:
         """Wait until the gated engine began so many times; the processes it computes in."""
         wait_for(lambda: len(list(self.room.glob("started-*"))) >= count, what="a separation")

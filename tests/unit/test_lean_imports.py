@@ -41,3 +41,21 @@ def test_an_error_leaves_nothing_behind() -> None:
     with pytest.raises(ValueError, match="broken"), without("no_such_module"):
         raise ValueError("broken library")
     assert "no_such_module" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [
+        ("stemwatch.server.assembly", ("psycopg", "procrastinate", "stemwatch.server.cluster")),
+        ("stemwatch.commands.serve", ("psycopg", "procrastinate", "starlette")),
+        ("stemwatch.service", ("psycopg", "procrastinate", "stemwatch.server.cluster")),
+        ("stemwatch.server.cluster.working", ("starlette", "uvicorn", "httpx", "numpy", "av")),
+    ],
+)
+def test_nobody_loads_what_only_others_need(module: str, absent: tuple[str, ...]) -> None:
+    """One server needs no database's libraries; a cluster's worker none of a web server's."""
+    code = f"import sys, {module}; print(sorted({set(absent)!r} & set(sys.modules)))"
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert ran.stdout == "[]\n"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from stemwatch.server.http.signing import Signer, load_secret
+from stemwatch.server.http.signing import Signer
+from stemwatch.server.secret_file import load_secret
 from tests.support.waiting import Clock
 
 
@@ -66,7 +68,14 @@ def test_the_secret_is_made_once_and_private(tmp_path: Path) -> None:
     secret = load_secret(path)
     assert (len(secret), load_secret(path)) == (32, secret)
     assert os.stat(path).st_mode & 0o777 == 0o600
-    (tmp_path / "secret.part").write_bytes(b"old")
     (tmp_path / "secret").write_bytes(b"half")
     assert len(load_secret(path)) == 32
+    assert os.listdir(tmp_path) == ["secret"]
+
+
+def test_servers_that_start_at_once_take_one_secret(tmp_path: Path) -> None:
+    """Several front ends share a folder: a URL of one must be good at each other."""
+    with ThreadPoolExecutor(8) as pool:
+        found = set(pool.map(load_secret, [str(tmp_path / "secret")] * 32))
+    assert len(found) == 1
     assert os.listdir(tmp_path) == ["secret"]

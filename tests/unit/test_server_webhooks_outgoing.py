@@ -14,10 +14,12 @@ import pytest
 
 from stemwatch.errors import ConfigFault
 from stemwatch.receiving.refusal import Refused
-from stemwatch.server.webhooks.outgoing import ITS_OWN, Callbacks
+from stemwatch.server.webhooks.outgoing import Callbacks
+from stemwatch.server.webhooks.owing import ITS_OWN
 from stemwatch.server.webhooks.registrations import Registration, Registrations, check_url
+from stemwatch.server.work.job_files import Files
+from stemwatch.server.work.json_records import JsonRecords
 from stemwatch.server.work.record import Record
-from stemwatch.server.work.store import Store
 from tests.support.waiting import wait_for_async
 from tests.support.webhook_receiver import Call, Receiver
 
@@ -25,21 +27,23 @@ NOW = 1_000_000.9
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(str(tmp_path / "data"))
+def store(tmp_path: Path) -> Iterator[JsonRecords]:
+    store = JsonRecords(Files(str(tmp_path / "data")))
     yield store
     store.close()
 
 
 @pytest.fixture
-def registrations(store: Store) -> Registrations:
-    return Registrations(os.path.join(store.root, "webhooks.json"), now=lambda: NOW)
+def registrations(store: JsonRecords) -> Registrations:
+    return Registrations(os.path.join(store.files.root, "webhooks.json"), now=lambda: NOW)
 
 
 class Room:
     """Callbacks that wait for nothing but note how long they would; a job that has ended."""
 
-    def __init__(self, store: Store, registrations: Registrations, secret: str | None) -> None:
+    def __init__(
+        self, store: JsonRecords, registrations: Registrations, secret: str | None
+    ) -> None:
         self.store, self.registrations = store, registrations
         self.waits: list[float] = []
         self.lines: list[str] = []
@@ -63,12 +67,12 @@ class Room:
         self.waits.append(seconds)
 
     def ended(self, **changes: object) -> Record:
-        job_id, folder = self.store.begin()
+        job_id, folder = self.store.files.begin()
         Path(folder, "input.wav").write_bytes(b"audio")
         record = Record(job_id, "a.wav", "input.wav", 2, "wav", "copy", 1.0, state="completed")
         record = record.evolve(finished_at=2.0, **changes)
         record = record.evolve(untold=self.callbacks.due(record))
-        self.store.commit(record)
+        asyncio.run(self.store.add(record))
         return record
 
     def tell(self, record: Record) -> None:
@@ -83,7 +87,7 @@ class Room:
         assert self.broken == []
 
     def untold(self, record: Record) -> tuple[str, ...]:
-        now = self.store.get(record.id)
+        now = self.store._records.get(record.id)
         return () if now is None else now.untold
 
 
@@ -97,7 +101,7 @@ def signed(call: Call, secret: str) -> bool:
 
 
 def test_everybody_is_told_in_the_form_of_his_wire(
-    store: Store, registrations: Registrations
+    store: JsonRecords, registrations: Registrations
 ) -> None:
     """A registration of each wire, and the job's own URL; each signed with its own secret."""
     with Receiver() as receiver:
@@ -120,33 +124,35 @@ def test_everybody_is_told_in_the_form_of_his_wire(
 
 
 def test_a_job_s_own_url_that_is_registered_is_called_once(
-    store: Store, registrations: Registrations
+    store: JsonRecords, registrations: Registrations
 ) -> None:
     """Then with the registration's secret: the server's is not needed, and not used."""
     with Receiver() as receiver:
-        poor = Room(store, registrations, None)
-        assert not poor.callbacks.signs_for(receiver.url)
+        assert not asyncio.run(registrations.signed(""))(receiver.url)
         known = registrations.add("separate", receiver.url)
-        assert poor.callbacks.signs_for(receiver.url)
+        assert asyncio.run(registrations.signed(""))(receiver.url)
         room = Room(store, registrations, "hush")
         room.tell(room.ended(webhook_url=receiver.url))
     assert [signed(call, known.secret) for call in receiver.calls] == [True]
 
 
-def test_a_call_is_repeated_until_it_is_taken(store: Store, registrations: Registrations) -> None:
+def test_a_call_is_repeated_until_it_is_taken(
+    store: JsonRecords, registrations: Registrations
+) -> None:
     """A refusal and a broken connection are tried again, later and later."""
     with Receiver((500, 0, 204)) as receiver:
         room = Room(store, registrations, None)
         known = registrations.add("presigned", receiver.url)
         room.tell(room.ended())
     assert (len(receiver.calls), room.waits, room.lines) == (3, [0.0, 1.0, 5.0], [])
+    assert len({call.headers["webhook-id"] for call in receiver.calls}) == 1
     noted = registrations.get(known.id)
     assert noted is not None
     assert (noted.fail_count, noted.last_error, noted.last_called_at) == (0, None, NOW)
 
 
 def test_a_redirect_is_not_followed_and_patience_ends(
-    store: Store, registrations: Registrations
+    store: JsonRecords, registrations: Registrations
 ) -> None:
     """Given up after the last wait; said once, without the URL, which may be a secret."""
     with Receiver((307,)) as receiver:
@@ -162,7 +168,7 @@ def test_a_redirect_is_not_followed_and_patience_ends(
     assert (noted.fail_count, noted.last_error) == (3, "HTTP 307")
 
 
-def test_nobody_there_is_no_fault_of_ours(store: Store, registrations: Registrations) -> None:
+def test_nobody_there_is_no_fault_of_ours(store: JsonRecords, registrations: Registrations) -> None:
     """A refused connection is tried again like any other failure."""
     with Receiver() as receiver:
         url = receiver.url
@@ -172,13 +178,13 @@ def test_nobody_there_is_no_fault_of_ours(store: Store, registrations: Registrat
     assert "ConnectError" in room.lines[0]
 
 
-def test_a_restart_goes_on_telling(store: Store, registrations: Registrations) -> None:
+def test_a_restart_goes_on_telling(store: JsonRecords, registrations: Registrations) -> None:
     """Who was not told before a kill is told after it; who was, is not told again."""
     with Receiver() as receiver:
         registrations.add("presigned", receiver.url)
         record = Room(store, registrations, None).ended()
         store.close()
-        store.__init__(store.root)  # type: ignore[misc]
+        store.__init__(store.files)  # type: ignore[misc]
 
         async def start() -> None:
             room.callbacks.start()
@@ -192,25 +198,27 @@ def test_a_restart_goes_on_telling(store: Store, registrations: Registrations) -
 
 
 @pytest.mark.parametrize("gone", ["job", "registration", "expired"])
-def test_who_is_gone_is_not_called(store: Store, registrations: Registrations, gone: str) -> None:
+def test_who_is_gone_is_not_called(
+    store: JsonRecords, registrations: Registrations, gone: str
+) -> None:
     """A deleted job or registration ends the calls without a word."""
     with Receiver() as receiver:
         room = Room(store, registrations, None)
         known = registrations.add("presigned", receiver.url)
         record = room.ended()
         if gone == "job":
-            store.remove([record])
+            asyncio.run(store.remove(record))
         elif gone == "expired":
-            store.expire([record])
+            asyncio.run(store.expire(record))
         else:
             registrations.remove(known.id)
         room.tell(record)
     assert (receiver.calls, room.lines) == ([], [])
 
 
-def test_registrations_are_kept_private(store: Store, registrations: Registrations) -> None:
+def test_registrations_are_kept_private(store: JsonRecords, registrations: Registrations) -> None:
     """On disk with their secrets, for the owner's eyes only; the same after a restart."""
-    path = os.path.join(store.root, "webhooks.json")
+    path = os.path.join(store.files.root, "webhooks.json")
     known = registrations.add("presigned", "https://example.org/")
     registrations.called(known.id, "HTTP 500")
     registrations.called("wh_unknown", None)

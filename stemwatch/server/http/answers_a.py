@@ -6,20 +6,19 @@ from typing import Any
 
 from stemwatch.server.http.links import Links
 from stemwatch.server.work.record import Record
+from stemwatch.server.work.records import Standing
 
 
 def accepted(record: Record) -> dict[str, Any]:
     return {"job_id": record.id, "status": record.state}
 
 
-def described(
-    record: Record, links: Links, base: str, *, progress: float, position: int | None
-) -> dict[str, Any]:
-    """Everything about a job: `progress` 0 to 1, `position` in the queue (None: not waiting)."""
+def described(record: Record, links: Links, base: str, standing: Standing) -> dict[str, Any]:
+    """Everything about a job, `standing` as it now does."""
     return {
         **accepted(record),
-        "progress": 1.0 if record.state == "completed" else progress,
-        "queue_position": position,
+        "progress": 1.0 if record.state == "completed" else standing.progress,
+        "queue_position": standing.position,
         "stems": _stems(record, links, base),
         "bpm": record.bpm,
         "key": record.key,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 
 from stemwatch.receiving.refusal import Refused
+from stemwatch.server.http.keyholders import Caller
 
 WINDOW = 60.0  # seconds
 
@@ -41,3 +42,19 @@ class RateLimit:
                 {**headers, "Retry-After": str(wait)},
             )
         return headers
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimits:
+    """One for each caller: his own limit, else `limit`."""
+
+    limit: int | None
+    now: Callable[[], float]
+    _each: dict[Caller, RateLimit] = field(default_factory=dict)
+
+    def take(self, caller: Caller) -> dict[str, str]:
+        """As `RateLimit.take`, of this caller's."""
+        if caller not in self._each:
+            limit = self.limit if caller.rate is None else caller.rate
+            self._each[caller] = RateLimit(limit, self.now)
+        return self._each[caller].take()

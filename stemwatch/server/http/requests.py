@@ -2,58 +2,62 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from stemwatch.receiving.refusal import Refused
+from stemwatch.server.http.keyholders import Caller, Callers
 from stemwatch.server.http.links import Links
 from stemwatch.server.http.quota import Credit
-from stemwatch.server.http.ratelimit import RateLimit
+from stemwatch.server.http.ratelimit import RateLimits
 from stemwatch.server.http.submission import Submissions
 from stemwatch.server.http.tickets import Tickets
-from stemwatch.server.offer import Offer
-from stemwatch.server.webhooks.outgoing import Callbacks
-from stemwatch.server.webhooks.registrations import Registrations
+from stemwatch.server.webhooks.registrations import Subscriptions
 from stemwatch.server.work.cleanup import Cleanup
-from stemwatch.server.work.queue import Queue
+from stemwatch.server.work.job_files import Files
 from stemwatch.server.work.record import Record
-from stemwatch.server.work.store import Store
+from stemwatch.server.work.records import Board, Records
 from stemwatch.server.work.trial import Trial
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
+class Shown(Protocol):
+    """What `/v1/health` tells of the engine."""
+
+    def told(self) -> dict[str, object]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The parts of one server. `offer`: what it separates with; `key` None: none is asked for."""
+    """The parts of one server. `offer`: what it separates with; `signs`: for which URLs.
 
-    store: Store
-    queue: Queue
+    `busy`: how many jobs wait or run, as far as a limit of jobs needs it.
+    """
+
+    files: Files
+    records: Records
+    board: Board
     submissions: Submissions
     trial: Trial
     cleanup: Cleanup
     links: Links
     tickets: Tickets
     credit: Credit
-    rate: RateLimit
-    registrations: Registrations
-    callbacks: Callbacks
-    offer: Offer
-    key: str | None
+    rate: RateLimits
+    webhooks: Subscriptions
+    callers: Callers
+    offer: Shown
+    busy: Callable[[], int]
 
-    @property
-    def busy(self) -> int:
-        """Jobs that wait or run."""
-        return self.queue.waiting + self.queue.running
-
-    def job(self, request: Request) -> Record:
-        """The job that the request's path names; refused with 404 where there is none."""
-        record = self.store.get(request.path_params["job_id"])
-        if record is None:
+    async def job(self, request: Request) -> Record:
+        """The caller's job that the path names; refused with 404 where he has none."""
+        record = await self.records.get(request.path_params["job_id"])
+        if record is None or record.owner != caller_of(request).name:
             raise no_such_job()
         return record
 
@@ -63,20 +67,24 @@ def no_such_job() -> Refused:
     return Refused(404, message, code="JOB_NOT_FOUND")
 
 
-def keyed(key: str | None, endpoint: Endpoint) -> Endpoint:
+def caller_of(request: Request) -> Caller:
+    """Who called an endpoint that is `keyed`."""
+    caller: Caller = request.state.caller
+    return caller
+
+
+def keyed(callers: Callers, endpoint: Endpoint) -> Endpoint:
     """`endpoint` with a check of the key before anything else is read; refused with 401."""
-    if key is None:
-        return endpoint
-    expected = f"Bearer {key}".encode()
 
     async def guarded(request: Request) -> Response:
-        given = request.headers.get("authorization", "").encode("latin-1", "replace")
-        if not hmac.compare_digest(given, expected):
+        given = request.headers.get("authorization", "")
+        request.state.caller = caller = callers.caller(given)
+        if caller is None:
             raise Refused(
                 401,
                 "The API key is missing or wrong.",
                 {"WWW-Authenticate": "Bearer"},
-                code="INVALID_API_KEY" if given.startswith(b"Bearer ") else "MISSING_API_KEY",
+                code="INVALID_API_KEY" if given.startswith("Bearer ") else "MISSING_API_KEY",
             )
         return await endpoint(request)
 

@@ -10,17 +10,21 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import BaseRoute, Mount, Route
 
+from stemwatch.receiving.refusal import Refused
+from stemwatch.server.http.load_metrics import load_metrics
 from stemwatch.server.http.presigned.wire_b import WireB
 from stemwatch.server.http.requests import Service
 from stemwatch.server.http.wire_a import WireA
+from stemwatch.server.work.records import Unavailable
 
 
 def create_app(service: Service) -> Starlette:
-    """The ASGI application: wire B below `/api/v1`, wire A below `/v1`."""
+    """The ASGI application: wire B below `/api/v1`, wire A below `/v1`, and `/metrics`."""
     wire_a, wire_b = WireA(service), WireB(service)
-    mounts = [
+    mounts: list[BaseRoute] = [
+        Route("/metrics", load_metrics(service.board), methods=["GET"]),
         Mount("/api/v1", app=_application(wire_b.routes(), wire_b.refused)),
         Mount("/v1", app=_application(wire_a.routes(), wire_a.refused)),
     ]
@@ -38,4 +42,14 @@ def _application(
         traceback.print_exception(fault, limit=-5, file=sys.stderr)
         return answer(HTTPException(500, "The server failed; its log says why."))
 
-    return Starlette(routes=routes, exception_handlers={HTTPException: refused, Exception: broken})
+    async def unavailable(_: Request, fault: Exception) -> Response:
+        return answer(Refused(503, f"{fault}", {"Retry-After": "5"}))
+
+    return Starlette(
+        routes=routes,
+        exception_handlers={
+            HTTPException: refused,
+            Unavailable: unavailable,
+            Exception: broken,
+        },
+    )

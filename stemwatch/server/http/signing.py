@@ -3,40 +3,11 @@
 from __future__ import annotations
 
 import hmac
-import os
-import secrets
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from math import ceil
 from typing import NamedTuple
 from urllib.parse import quote
-
-SECRET_BYTES = 32
-
-
-def load_secret(path: str) -> bytes:
-    """The server's random secret (32 bytes), made at the first start, readable by its owner only.
-
-    It is kept so that URLs handed out before a restart stay good after it.
-    """
-    try:
-        with open(path, "rb") as file:
-            secret = file.read()
-    except FileNotFoundError:
-        secret = b""
-    if len(secret) == SECRET_BYTES:
-        return secret
-    secret = secrets.token_bytes(SECRET_BYTES)
-    part = f"{path}.part"
-    if os.path.lexists(part):
-        os.unlink(part)  # left by a kill, perhaps with other permissions
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(descriptor, "wb") as file:
-        file.write(secret)
-        file.flush()
-        os.fsync(descriptor)
-    os.rename(part, path)
-    return secret
 
 
 class Signed(NamedTuple):

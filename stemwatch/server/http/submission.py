@@ -12,12 +12,13 @@ from typing import Any
 
 from stemwatch.receiving.multipart_in import Form, receive
 from stemwatch.receiving.refusal import Refused
-from stemwatch.server.http.quota import Credit, credits_for
+from stemwatch.server.http.quota import credits_for, not_enough
 from stemwatch.server.http.tickets import gone
-from stemwatch.server.offer import Offer
+from stemwatch.server.offer import Menu
+from stemwatch.server.work.job_files import Files
 from stemwatch.server.work.probing import Prober
 from stemwatch.server.work.record import Record, input_name
-from stemwatch.server.work.store import Store
+from stemwatch.server.work.records import NotEnough, Records
 from stemwatch.server.work.trial import Trial
 
 RETRY_AFTER = 2  # seconds; a seat may get free at any moment
@@ -32,6 +33,7 @@ class Wanted:
     format: str
     origin: str
     idempotency_key: str | None
+    owner: str = ""
     only: str | None = None
     quality: str = "BEST"
     metadata: Mapping[str, Any] | None = None
@@ -66,12 +68,12 @@ class Submissions:
     """Turns files into jobs, whichever wire they came by."""
 
     def __init__(
-        self, store: Store, *, offer: Offer, limits: Limits, credit: Credit, trial: Trial
+        self, files: Files, records: Records, *, offer: Menu, limits: Limits, trial: Trial
     ) -> None:
-        self._store = store
+        self._files = files
+        self._records = records
         self._offer = offer
         self._limits = limits
-        self._credit = credit
         self._under_way = 0
         self._commit = asyncio.Lock()
         self._prober = Prober(trial)
@@ -93,35 +95,40 @@ class Submissions:
         chunks: AsyncIterator[bytes],
         content_type: str,
         describe: Callable[[Form], Wanted],
+        allowance: int | None = None,
     ) -> tuple[Record, bool]:
         """Return a multipart body's job, and whether it is new; `describe` may refuse the form.
+
+        `allowance`: the caller's seconds of audio in all; refused with 402 when they are too few.
 
         Nothing is kept of a body that does not come whole. Refused with 503 when the disk can't
         take it now, and as `multipart_in.receive` refuses.
         """
         folder = ""
         try:
-            _, folder = self._store.begin()
+            _, folder = await asyncio.to_thread(self._files.begin)
             path = os.path.join(folder, "upload")
             wanted = describe(await receive(chunks, content_type, path))
-            return await self._job(path, wanted)
+            return await self._job(path, wanted, allowance)
         except OSError as fault:
             raise _disk(fault) from None
         finally:
             if folder:
-                await asyncio.to_thread(self._store.discard, os.path.basename(folder))
+                await asyncio.to_thread(self._files.discard, os.path.basename(folder))
 
-    async def adopt(self, path: str, wanted: Wanted) -> tuple[Record, bool]:
+    async def adopt(
+        self, path: str, wanted: Wanted, allowance: int | None = None
+    ) -> tuple[Record, bool]:
         """Return the job of an uploaded file, and whether it is new; a refused file stays there."""
         try:
-            return await self._job(path, wanted)
+            return await self._job(path, wanted, allowance)
         except OSError as fault:
             raise _disk(fault) from None
 
     async def stop(self) -> None:
         await self._prober.stop()
 
-    async def _job(self, path: str, wanted: Wanted) -> tuple[Record, bool]:
+    async def _job(self, path: str, wanted: Wanted, allowance: int | None) -> tuple[Record, bool]:
         if (why := self._offer.refusal(wanted.stems)) is not None:
             raise Refused(422, why)
         try:
@@ -131,18 +138,24 @@ class Submissions:
         except (Refused, FileNotFoundError):
             if os.path.exists(path):
                 raise
-            if (known := self._store.by_key(wanted.idempotency_key)) is not None:
-                return known, False  # the same request, only quicker
-            raise gone() from None
-        async with self._commit:
-            # Another request with this key may have made its job while we received this one.
-            if (known := self._store.by_key(wanted.idempotency_key)) is not None:
-                return known, False
-            self._credit.check(credits_for(seconds))
-            return await asyncio.to_thread(self._make, path, wanted, seconds, size), True
+            return await self._quicker(wanted), False
+        async with self._commit:  # of two requests with one upload, one must find the other's job
+            try:
+                return await self._make(path, wanted, seconds, size, allowance)
+            except FileNotFoundError:
+                return await self._quicker(wanted), False
 
-    def _make(self, path: str, wanted: Wanted, seconds: float, size: int) -> Record:
-        job_id, folder = self._store.begin()
+    async def _quicker(self, wanted: Wanted) -> Record:
+        """The job that the same request made, only quicker, of the upload that has gone."""
+        known = await self._records.by_key(wanted.idempotency_key, wanted.owner)
+        if known is None:
+            raise gone()
+        return known
+
+    async def _make(
+        self, path: str, wanted: Wanted, seconds: float, size: int, allowance: int | None
+    ) -> tuple[Record, bool]:
+        job_id, folder = await asyncio.to_thread(self._files.begin)
         record = Record(
             id=job_id,
             input=input_name(wanted.name),
@@ -154,18 +167,18 @@ class Submissions:
             **{name: getattr(wanted, name) for name in Wanted.__slots__},
         )
         source = os.path.join(folder, record.input)
+        made: Record | None = None
         try:
             os.rename(path, source)
-            self._store.commit(record)
-        except FileNotFoundError:
-            raise gone() from None
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.rename(source, path)  # the client may try again with the same upload
-            raise
+            made = await self._records.add(record, allowance)
+        except NotEnough as fault:
+            raise not_enough(record.credits, fault.left) from None
         finally:
-            self._store.discard(job_id)
-        return record
+            if made is None or made.id != job_id:
+                with contextlib.suppress(OSError):
+                    os.rename(source, path)  # the client may try again with the same upload
+            await asyncio.to_thread(self._files.discard, job_id)
+        return made, made.id == job_id
 
 
 def _disk(fault: OSError) -> Refused:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 
 from starlette.exceptions import HTTPException
@@ -17,9 +16,15 @@ from stemwatch.receiving.refusal import Refused, no_room
 from stemwatch.receiving.streaming import MAX_FILE, declared_length
 from stemwatch.server.http import json_body
 from stemwatch.server.http.answers_a import accepted, described
-from stemwatch.server.http.requests import Service, idempotency_key, keyed, no_such_job
+from stemwatch.server.http.requests import (
+    Service,
+    caller_of,
+    idempotency_key,
+    keyed,
+    no_such_job,
+)
 from stemwatch.server.http.submission import Wanted
-from stemwatch.server.webhooks.registrations import check_url
+from stemwatch.server.webhooks.registrations import Signed, check_url
 
 MEDIA_TYPES = {"wav": "audio/wav", "flac": "audio/flac", "mp3": "audio/mpeg"}
 UNSIGNED = (
@@ -35,13 +40,13 @@ class WireA:
         self._service = service
 
     def routes(self) -> list[Route]:
-        key = self._service.key
+        callers = self._service.callers
         return [
-            Route("/separate", keyed(key, self.separate), methods=["POST"]),
-            Route("/jobs/{job_id}", keyed(key, self.job), methods=["GET"]),
+            Route("/separate", keyed(callers, self.separate), methods=["POST"]),
+            Route("/jobs/{job_id}", keyed(callers, self.job), methods=["GET"]),
             Route("/files/{job_id}/{name}", self.file, methods=["GET"]),
-            Route("/webhooks", keyed(key, self.register), methods=["POST"]),
-            Route("/webhooks/{webhook_id}", keyed(key, self.unregister), methods=["DELETE"]),
+            Route("/webhooks", keyed(callers, self.register), methods=["POST"]),
+            Route("/webhooks/{webhook_id}", keyed(callers, self.unregister), methods=["DELETE"]),
             Route("/health", self.health, methods=["GET"]),
         ]
 
@@ -51,35 +56,38 @@ class WireA:
 
     async def separate(self, request: Request) -> Response:
         service = self._service
-        key = idempotency_key(request)
-        if (known := service.store.by_key(key)) is not None:
+        caller, key = caller_of(request), idempotency_key(request)
+        if (known := await service.records.by_key(key, caller.name)) is not None:
             return JSONResponse(accepted(known))
         length = declared_length(request.headers, limit=MAX_FILE + OVERHEAD)
         base = service.links.base(request)
-        with service.submissions.seat(service.busy):
+        signed = await service.webhooks.signed(caller.name)
+        with service.submissions.seat(service.busy()):
             if not await service.cleanup.has_room(length or 0):
                 raise no_room()
             content_type = request.headers.get("content-type", "")
             try:
                 record, new = await service.submissions.receive(
-                    request.stream(), content_type, lambda form: self._wanted(form, base, key)
+                    request.stream(),
+                    content_type,
+                    lambda form: self._wanted(form, base, key, caller.name, signed),
+                    service.credit.allowance(caller),
                 )
             except ClientDisconnect:
                 return Response(status_code=400)  # nobody reads it
             if new:
-                service.queue.put(record.id)
+                service.board.put(record)
         return JSONResponse(accepted(record), status_code=202 if new else 200)
 
     async def job(self, request: Request) -> Response:
-        service, record = self._service, self._service.job(request)
+        service, record = self._service, await self._service.job(request)
         if record.state == "expired":
             raise no_such_job()
         answer = described(
             record,
             service.links,
             service.links.base(request),
-            progress=service.queue.progress(record.id),
-            position=service.queue.position(record.id),
+            await service.board.standing(record),
         )
         return JSONResponse(answer)
 
@@ -90,8 +98,8 @@ class WireA:
         fault = service.links.signer.fault(job_id, name, request.query_params)
         if fault is not None:
             raise Refused(403, fault)
-        record = service.store.get(job_id)
-        path = service.store.stem_path(record, name) if record else None
+        record = await service.records.get(job_id)
+        path = service.files.stem_path(record, name) if record else None
         if record is None or path is None or not os.path.isfile(path):
             raise Refused(404, "There is no such file any more.")
         return FileResponse(path, media_type=MEDIA_TYPES[record.format])
@@ -100,36 +108,39 @@ class WireA:
         """Register a URL to be called at every job's end; a URL is registered once."""
         url = json_body.text(await json_body.read_object(request), "url")
         check_url(url, "url")
-        registrations = self._service.registrations
-        same = [one for one in registrations.of("separate") if one.url == url]
-        known = same[0] if same else await asyncio.to_thread(registrations.add, "separate", url)
+        webhooks, owner = self._service.webhooks, caller_of(request).name
+        same = [one for one in await webhooks.of(owner, "separate") if one.url == url]
+        known = same[0] if same else await webhooks.subscribe(owner, "separate", url)
         answer = {"id": known.id, "url": known.url, "secret": known.secret}
         return JSONResponse(answer, status_code=200 if same else 201)
 
     async def unregister(self, request: Request) -> Response:
         """Delete a registration. Not in the tutorial, but a dead URL would be called for ever."""
-        registrations, known = self._service.registrations, request.path_params["webhook_id"]
-        if known not in {one.id for one in registrations.of("separate")}:
+        known, owner = request.path_params["webhook_id"], caller_of(request).name
+        if not await self._service.webhooks.unsubscribe(owner, "separate", known):
             raise Refused(404, "There is no such webhook.")
-        await asyncio.to_thread(registrations.remove, known)
         return JSONResponse({"deleted": True})
 
     async def health(self, _: Request) -> Response:
         """503 if the engine works with no song at all. Without a key, the reason is not shown."""
         service = self._service
         able = service.trial.why is None
+        load = await service.board.load()
         return JSONResponse(
             {
                 "status": "ok" if able else "unable",
                 "version": __version__,
                 **service.offer.told(),
-                "queued": service.queue.waiting,
-                "running": service.queue.running,
+                "queued": load.waiting,
+                "running": load.running,
+                "oldest_waiting_seconds": load.oldest,
+                "seats": load.seats,
+                "workers": load.workers,
             },
             status_code=200 if able else 503,
         )
 
-    def _wanted(self, form: Form, base: str, key: str | None) -> Wanted:
+    def _wanted(self, form: Form, base: str, key: str | None, owner: str, signed: Signed) -> Wanted:
         if form.filename is None:
             raise Refused(422, "The file is missing: send it in the field 'audio'.")
         if form.size == 0:
@@ -142,7 +153,7 @@ class WireA:
         webhook_url = form.fields.get("webhook_url") or None
         if webhook_url is not None:
             check_url(webhook_url, "webhook_url")
-            if not self._service.callbacks.signs_for(webhook_url):
+            if not signed(webhook_url):
                 raise Refused(422, UNSIGNED)
         return Wanted(
             name=form.filename,
@@ -150,5 +161,6 @@ class WireA:
             format=file_format,
             origin=base,
             idempotency_key=key,
+            owner=owner,
             webhook_url=webhook_url,
         )

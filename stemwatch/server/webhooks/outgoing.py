@@ -7,33 +7,14 @@ be told twice. It is always told if one of the repeated calls reaches it.
 from __future__ import annotations
 
 import asyncio
-import hmac
-import json
 from collections.abc import Awaitable, Callable, Sequence
-from hashlib import sha256
-from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
 
-from stemwatch import __version__
+from stemwatch.server.webhooks.hook_calls import WAITS, Calls, Payload, Target, delivery
+from stemwatch.server.webhooks.owing import ITS_OWN
 from stemwatch.server.webhooks.registrations import Registrations
+from stemwatch.server.work.json_records import JsonRecords
 from stemwatch.server.work.record import Record
-from stemwatch.server.work.store import Store
 from stemwatch.tasks import supervised
-
-if TYPE_CHECKING:
-    import httpx
-
-BUDGET = 10.0  # seconds that a receiver has to answer
-WAITS = (1.0, 5.0, 30.0, 120.0, 600.0)  # seconds before each further call
-ITS_OWN = "webhook_url"  # the target that a job brought along
-
-Payload = Callable[[Record], dict[str, Any]]
-
-
-class _Target(NamedTuple):
-    url: str
-    wire: str
-    secret: str
 
 
 class Callbacks:
@@ -46,7 +27,7 @@ class Callbacks:
 
     def __init__(
         self,
-        store: Store,
+        records: JsonRecords,
         registrations: Registrations,
         *,
         payloads: dict[str, Payload],
@@ -57,27 +38,24 @@ class Callbacks:
         waits: Sequence[float] = WAITS,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._store = store
+        self._records = records
         self._registrations = registrations
         self._payloads = payloads
         self._secret = secret
-        self._now = now
+        self._calls = Calls(now)
         self._report = report
         self._broken = broken
         self._waits = waits
         self._sleep = sleep
-        self._client: httpx.AsyncClient | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-
-    def signs_for(self, url: str) -> bool:
-        """Whether a job may name this URL as its own: no call is sent unsigned."""
-        return self._secret is not None or self._registered(url)
 
     def due(self, record: Record) -> tuple[str, ...]:
         """The ids of the webhooks to tell of this job's end, for its record's `untold`."""
         event = f"job.{record.state}"
-        due = [one.id for one in self._registrations.all() if event in one.events]
-        if record.webhook_url is not None and not self._registered(record.webhook_url):
+        mine = [one for one in self._registrations.all() if one.owner == record.owner]
+        due = [one.id for one in mine if event in one.events]
+        own = record.webhook_url
+        if own is not None and all((one.url, one.wire) != (own, "separate") for one in mine):
             due.append(ITS_OWN)
         return tuple(due)
 
@@ -90,7 +68,7 @@ class Callbacks:
 
     def start(self) -> None:
         """Take up what an earlier run of the server left."""
-        for record in self._store.all():
+        for record in self._records.all():
             self.put(record)
 
     async def stop(self) -> None:
@@ -98,15 +76,14 @@ class Callbacks:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._client is not None:
-            await self._client.aclose()
+        await self._calls.close()
 
     async def _tell(self, job_id: str, target_id: str) -> None:
         try:
             error = await self._attempts(job_id, target_id)
             if error is not None:
                 self._report(f"{job_id}: the webhook {target_id} is given up: {error}")
-            await asyncio.to_thread(self._store.told, job_id, target_id)
+            await self._records.told(job_id, target_id)
         except OSError as fault:  # the disk: told again after the next start
             self._report(f"{job_id}: the webhook {target_id} is not noted: {fault}")
 
@@ -118,56 +95,21 @@ class Callbacks:
         error: str | None = None
         for wait in (0.0, *self._waits):
             await self._sleep(wait)
-            record, target = self._store.get(job_id), self._target(job_id, target_id)
+            record = await self._records.get(job_id)
+            target = None if record is None else self._target(record, target_id)
             if record is None or record.state == "expired" or target is None:
                 return None
-            error = await self._call(target, self._payloads[target.wire](record))
+            payload = self._payloads[target.wire](record)
+            error = await self._calls.call(target, payload, delivery(record, target_id))
             await asyncio.to_thread(self._registrations.called, target_id, error)
             if error is None:
                 break
         return error
 
-    def _target(self, job_id: str, target_id: str) -> _Target | None:
+    def _target(self, record: Record, target_id: str) -> Target | None:
         if target_id == ITS_OWN:
-            record = self._store.get(job_id)
-            if record is None or record.webhook_url is None or self._secret is None:
+            if record.webhook_url is None or self._secret is None:
                 return None
-            return _Target(record.webhook_url, "separate", self._secret)
+            return Target(record.webhook_url, "separate", self._secret)
         known = self._registrations.get(target_id)
-        return None if known is None else _Target(known.url, known.wire, known.secret)
-
-    async def _call(self, target: _Target, payload: dict[str, Any]) -> str | None:
-        """Call once; None if it was taken, else why not, without the URL: it may be secret."""
-        import httpx
-
-        if self._client is None:
-            self._client = httpx.AsyncClient(
-                headers={"User-Agent": f"stemwatch/{__version__}"},
-                timeout=BUDGET,
-                trust_env=False,
-                follow_redirects=False,  # the next hop was not checked by anybody
-            )
-        body = json.dumps(payload, separators=(",", ":")).encode()
-        headers = {"Content-Type": "application/json", **self._signature(target, body)}
-        try:
-            async with (
-                asyncio.timeout(BUDGET),  # of the whole call: httpx's timeout is for each read
-                self._client.stream("POST", target.url, content=body, headers=headers) as answer,
-            ):
-                return None if answer.is_success else f"HTTP {answer.status_code}"
-        except TimeoutError:
-            return f"no answer within {BUDGET:.0f} s"
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as fault:
-            return f"{type(fault).__name__} from {urlsplit(target.url).hostname}"
-
-    def _signature(self, target: _Target, body: bytes) -> dict[str, str]:
-        """The signature header. Made anew for each call: its time shows that it is no replay."""
-        key = target.secret.encode()
-        if target.wire == "presigned":
-            return {"X-Webhook-Signature": f"sha256={hmac.new(key, body, sha256).hexdigest()}"}
-        moment = str(int(self._now()))
-        mac = hmac.new(key, moment.encode() + b"." + body, sha256).hexdigest()
-        return {"X-StemSplit-Signature": f"t={moment},v1={mac}"}
-
-    def _registered(self, url: str) -> bool:
-        return any(one.url == url for one in self._registrations.of("separate"))
+        return None if known is None else Target(known.url, known.wire, known.secret)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from threading import Lock
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from stemwatch.errors import ConfigFault
@@ -21,7 +23,7 @@ MAX_REGISTRATIONS = 100
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """One webhook. It is told of the end of every job of either wire, in its own wire's form.
+    """One webhook. It is told of the end of each job of its owner, in its own wire's form.
 
     Times are Unix seconds; `fail_count` counts the failed calls since the last that was taken.
     """
@@ -35,6 +37,30 @@ class Registration:
     fail_count: int = 0
     last_error: str | None = None
     last_called_at: float | None = None
+    owner: str = ""  # the name of the API key that registered it
+
+
+Signed = Callable[[str], bool]  # whether a call of this URL would be signed
+
+
+class Subscriptions(Protocol):
+    """The webhooks as clients see them: each caller his own. Calls may raise Unavailable."""
+
+    async def of(self, owner: str, wire: str) -> list[Registration]: ...
+
+    async def subscribe(
+        self, owner: str, wire: str, url: str, events: Sequence[str] = EVENTS
+    ) -> Registration:
+        """Make a registration with a secret of its own; refused with 409 above a hundred."""
+        ...
+
+    async def unsubscribe(self, owner: str, wire: str, registration_id: str) -> bool:
+        """Delete it; False where the caller has none with this id."""
+        ...
+
+    async def signed(self, owner: str) -> Signed:
+        """Which URLs a job may name as its own: no call is sent unsigned."""
+        ...
 
 
 def check_url(url: str, field: str) -> None:
@@ -54,17 +80,33 @@ def check_url(url: str, field: str) -> None:
 class Registrations:
     """The registrations in the file `path`; each change is on disk when it returns.
 
-    `now` gives Unix seconds.
+    `now` gives Unix seconds; `secret`: whether the server signs for a job's own URL.
     """
 
-    def __init__(self, path: str, *, now: Callable[[], float]) -> None:
+    def __init__(self, path: str, *, now: Callable[[], float], secret: bool = False) -> None:
         self._path = path
         self._now = now
+        self._secret = secret
         self._lock = Lock()
         self._known = {one.id: one for one in _load(path)}
 
-    def of(self, wire: str) -> list[Registration]:
-        return [one for one in self._known.values() if one.wire == wire]
+    async def of(self, owner: str, wire: str) -> list[Registration]:
+        return [one for one in self._known.values() if (one.owner, one.wire) == (owner, wire)]
+
+    async def subscribe(
+        self, owner: str, wire: str, url: str, events: Sequence[str] = EVENTS
+    ) -> Registration:
+        return await asyncio.to_thread(self.add, wire, url, events, owner)
+
+    async def unsubscribe(self, owner: str, wire: str, registration_id: str) -> bool:
+        if registration_id not in {one.id for one in await self.of(owner, wire)}:
+            return False
+        await asyncio.to_thread(self.remove, registration_id)
+        return True
+
+    async def signed(self, owner: str) -> Signed:
+        known = {one.url for one in await self.of(owner, "separate")}
+        return lambda url: self._secret or url in known
 
     def all(self) -> list[Registration]:
         return list(self._known.values())
@@ -72,15 +114,13 @@ class Registrations:
     def get(self, registration_id: str) -> Registration | None:
         return self._known.get(registration_id)
 
-    def add(self, wire: str, url: str, events: Sequence[str] = EVENTS) -> Registration:
-        """Make a registration with a secret of its own; refused with 409 above a hundred."""
+    def add(
+        self, wire: str, url: str, events: Sequence[str] = EVENTS, owner: str = ""
+    ) -> Registration:
         with self._lock:
-            if len(self._known) >= MAX_REGISTRATIONS:
-                raise Refused(409, "There are too many webhooks; delete some first.")
-            new = Registration(
-                f"wh_{secrets.token_hex(12)}", wire, url, tuple(events),
-                f"whsec_{secrets.token_hex(24)}", self._now(),
-            )  # fmt: skip
+            if sum(one.owner == owner for one in self._known.values()) >= MAX_REGISTRATIONS:
+                raise too_many()
+            new = new_registration(wire, url, events, owner, self._now())
             self._write({**self._known, new.id: new})
             return new
 
@@ -93,9 +133,7 @@ class Registrations:
         with self._lock:
             if (one := self._known.get(registration_id)) is None:
                 return
-            failed = 0 if error is None else one.fail_count + 1
-            noted = replace(one, fail_count=failed, last_error=error, last_called_at=self._now())
-            self._write({**self._known, one.id: noted})
+            self._write({**self._known, one.id: noted(one, error, self._now())})
 
     def _write(self, known: dict[str, Registration]) -> None:
         part = f"{self._path}.part"
@@ -107,6 +145,25 @@ class Registrations:
             os.fsync(descriptor)
         os.replace(part, self._path)
         self._known = known
+
+
+def new_registration(
+    wire: str, url: str, events: Sequence[str], owner: str, now: float
+) -> Registration:
+    return Registration(
+        f"wh_{secrets.token_hex(12)}", wire, url, tuple(events),
+        f"whsec_{secrets.token_hex(24)}", now, owner=owner,
+    )  # fmt: skip
+
+
+def too_many() -> Refused:
+    return Refused(409, "There are too many webhooks; delete some first.")
+
+
+def noted(one: Registration, error: str | None, now: float) -> Registration:
+    """After a call; `error` is why it failed, None where it was taken."""
+    failed = 0 if error is None else one.fail_count + 1
+    return replace(one, fail_count=failed, last_error=error, last_called_at=now)
 
 
 def _load(path: str) -> list[Registration]:

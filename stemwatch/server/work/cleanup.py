@@ -6,22 +6,16 @@ A job that has expired is kept without its stems, for as long again as the stems
 from __future__ import annotations
 
 import asyncio
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from stemwatch.server.work.record import Record
-from stemwatch.server.work.store import Store
+from stemwatch.server.work.job_files import Files
+from stemwatch.server.work.records import Records, Unavailable
 
 EVERY = 300.0  # seconds between two rounds
 RETRY = 5.0  # seconds between two looks at a disk that is short
 GRACE = 600.0  # seconds in which even a full disk doesn't cost a client its new results
-
-
-def expired(records: list[Record], *, now: float, keep: float) -> list[Record]:
-    """The jobs that ended more than `keep` seconds ago."""
-    return [one for one in records if one.finished_at is not None and now - one.finished_at > keep]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +25,8 @@ class Cleanup:
     `report` takes a line for the log.
     """
 
-    store: Store
+    files: Files
+    records: Records
     keep: float
     min_free: int
     report: Callable[[str], None]
@@ -41,8 +36,8 @@ class Cleanup:
         """Remove old results and uploads at intervals, until cancelled."""
         while True:
             try:
-                await asyncio.to_thread(self._remove_old)
-            except OSError as fault:
+                await self.remove_old()
+            except (OSError, Unavailable) as fault:
                 self.report(f"old results stay: {fault}")
             await asyncio.sleep(min(EVERY, max(self.keep / 4, 0.2)))
 
@@ -53,25 +48,25 @@ class Cleanup:
 
     async def has_room(self, needed: int) -> bool:
         """Whether `needed` bytes more leave `min_free`, after giving up the oldest results."""
-        return await asyncio.to_thread(self._make_room, needed)
-
-    def _remove_old(self) -> None:
-        now = time.time()
-        old = expired(self.store.all(), now=now, keep=self.keep)
-        self.store.expire(one for one in old if one.state == "completed")
-        self.store.remove(expired(old, now=now, keep=2 * self.keep))
-        self.remove_uploads()
-
-    def _make_room(self, needed: int) -> bool:
-        if self._free() >= self.min_free + needed:
+        if await self._free() >= self.min_free + needed:
             return True
-        for record in expired(self.store.all(), now=time.time(), keep=min(GRACE, self.keep)):
+        for record in await self.records.ended_before(time.time() - min(GRACE, self.keep)):
             if not record.files:
                 continue  # a job without stems frees next to nothing
-            self.store.remove([record])
-            if self._free() >= self.min_free + needed:
+            await self.records.remove(record)
+            if await self._free() >= self.min_free + needed:
                 return True
         return False
 
-    def _free(self) -> int:
-        return shutil.disk_usage(self.store.root).free
+    async def remove_old(self) -> None:
+        """One round."""
+        now = time.time()
+        for record in await self.records.ended_before(now - self.keep):
+            if record.finished_at is not None and now - record.finished_at > 2 * self.keep:
+                await self.records.remove(record)
+            elif record.state == "completed":
+                await self.records.expire(record)
+        await asyncio.to_thread(self.remove_uploads)
+
+    async def _free(self) -> int:
+        return await asyncio.to_thread(self.files.free)

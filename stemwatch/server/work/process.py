@@ -13,7 +13,11 @@ from typing import Any
 
 from stemwatch.server.engines import Placed
 
-SECRETS = ("STEMSPLIT_API_KEY", "STEMWATCH_SERVE_KEY")  # a decoder has no use for them
+SECRETS = (
+    "STEMSPLIT_API_KEY",
+    "STEMWATCH_SERVE_KEY",
+    "STEMWATCH_QUEUE_URL",
+)  # a decoder has no use for them
 # One thread each: several workers with a pool of threads each make one another slower.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 

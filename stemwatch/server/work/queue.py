@@ -1,95 +1,103 @@
-"""The queue of jobs, first come first served: some seats, each with a warm worker process."""
+"""The queue of one server's jobs: some seats, each with a warm worker process."""
 
 from __future__ import annotations
 
 import asyncio
+import bisect
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from typing import NamedTuple
 
 from stemwatch.server.offer import Offer
-from stemwatch.server.webhooks.outgoing import Callbacks
-from stemwatch.server.work.process import TaskFailed, Worker, WorkerDied
+from stemwatch.server.work.attempt import Attempts
+from stemwatch.server.work.json_records import JsonRecords
+from stemwatch.server.work.process import Worker
 from stemwatch.server.work.record import Record
-from stemwatch.server.work.store import Store
-from stemwatch.server.work.trial import Trial
+from stemwatch.server.work.records import Load, Standing
+from stemwatch.server.work.turns_of_keys import turn
 from stemwatch.tasks import supervised
 
-MAX_CRASHES = 2  # after a worker's death a job is tried once more; then the file is to blame
-AGAIN = frozenset({"memory", "disk"})  # kinds of errors that may pass
 
+class _Place(NamedTuple):
+    """A waiting job's; the least one is next."""
 
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """Seconds that a worker may be silent, that it may be idle, and that a disturbed job waits."""
-
-    silence: float = 900.0
-    idle: float = 600.0
-    pause: float = 1.0
+    turn: int
+    number: int
+    job_id: str
+    since: float
 
 
 class Queue:
-    """Works off the store's jobs.
+    """Works off the records' jobs in this process.
 
-    `trial` tells a file's fault from the engine's, which fails no job. `room` waits until the disk
-    has room for results. `callbacks` tell of each job's end. `report` gets a line for each outcome.
     `broken` is told of a fault of our own, after which a seat is lost and the server should end.
     """
 
     def __init__(
         self,
-        store: Store,
+        records: JsonRecords,
+        attempts: Attempts,
         *,
         offer: Offer,
-        trial: Trial,
-        room: Callable[[], Awaitable[None]],
-        callbacks: Callbacks,
-        report: Callable[[str], None],
         broken: Callable[[BaseException], None],
-        pace: Pace | None = None,
     ) -> None:
-        self._store = store
+        self._records = records
+        self._attempts = attempts
         self._offer = offer
-        self._trial = trial
-        self._room = room
-        self._callbacks = callbacks
-        self._report = report
+        self._trial = attempts.trial
         self._broken = broken
-        self._pace = pace or Pace()
-        self._waiting: deque[str] = deque()
+        self._waiting: list[_Place] = []  # sorted
+        self._turns: dict[str, int] = {}  # the last one of each owner
+        self._number = 0
         self._tickets = asyncio.Semaphore(0)  # one for each job that waits
         self._progress: dict[str, float] = {}  # of what is running
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
-    def waiting(self) -> int:
-        return len(self._waiting)
+    def busy(self) -> int:
+        """Jobs that wait or run."""
+        return len(self._waiting) + len(self._progress)
 
-    @property
-    def running(self) -> int:
-        return len(self._progress)
+    async def load(self) -> Load:
+        oldest = min((one.since for one in self._waiting), default=None)
+        return Load(
+            waiting=len(self._waiting),
+            running=len(self._progress),
+            oldest=None if oldest is None else max(0.0, time.monotonic() - oldest),
+            seats=self._offer.seats,
+            workers=(self._offer.told(),),
+        )
 
-    def runs(self, job_id: str) -> bool:
-        return job_id in self._progress
+    async def standing(self, record: Record) -> Standing:
+        return self._standing(record)
 
-    def progress(self, job_id: str) -> float:
-        return self._progress.get(job_id, 0.0)
-
-    def position(self, job_id: str) -> int | None:
-        """How many jobs wait before this one; None if it doesn't wait (any more)."""
-        return self._waiting.index(job_id) if job_id in self._waiting else None
+    async def page(
+        self, owner: str, status: str | None, limit: int, offset: int
+    ) -> tuple[list[tuple[Record, Standing]], int]:
+        known = [
+            (record, standing)
+            for record in reversed(self._records.all())
+            if record.owner == owner
+            for standing in (self._standing(record),)
+            if status in (None, _status(record, standing))
+        ]
+        return known[offset : offset + limit], len(known)
 
     def start(self) -> None:
         """Take up what an earlier run of the server left, then serve."""
-        for record in self._store.all():
+        for record in self._records.all():
             if record.state == "processing":
-                self.put(record.id)
+                self.put(record)
         self._tasks = [supervised(self._seat(), self._broken) for _ in range(self._offer.seats)]
 
-    def put(self, job_id: str) -> None:
-        self._waiting.append(job_id)
+    def put(self, record: Record) -> None:
+        all_had = max(self._turns.values(), default=0) + 1
+        serving = self._waiting[0].turn if self._waiting else all_had
+        mine = turn(self._turns.get(record.owner, 0), serving)
+        self._turns[record.owner] = mine
+        self._number += 1
+        place = _Place(mine, self._number, record.id, time.monotonic())
+        bisect.insort(self._waiting, place)
         self._tickets.release()
 
     async def stop(self) -> None:
@@ -98,33 +106,41 @@ class Queue:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def _standing(self, record: Record) -> Standing:
+        if record.id in self._progress:
+            return Standing(progress=self._progress[record.id])
+        places = (at for at, one in enumerate(self._waiting) if one.job_id == record.id)
+        position = next(places, None) if record.state == "processing" else None
+        return Standing(record.state == "processing", 0.0, position)
+
     async def _seat(self) -> None:
         worker: Worker | None = None
+        pace = self._attempts.pace
         try:
             while True:
                 await self._trial.wait()
                 try:
-                    async with asyncio.timeout(self._pace.idle if worker else None):
+                    async with asyncio.timeout(pace.idle if worker else None):
                         await self._tickets.acquire()
                 except TimeoutError:
                     await _end(worker)  # gives its memory back to the machine
                     worker = None
                     continue
-                job_id = self._waiting.popleft()
+                job_id = self._waiting.pop(0).job_id
                 self._progress[job_id] = 0.0
                 try:
-                    await self._room()
+                    await self._attempts.room()
                     if worker is None or not worker.alive:
                         worker = await Worker.start(self._offer.placed)
                     disturbed = await self._work(worker, job_id)
                 except OSError as fault:  # the disk or the process table; not the job's fault
-                    self._report(f"{job_id} waits: {fault}")
+                    self._attempts.report(f"{job_id} waits: {fault}")
                     disturbed = True
-                    await asyncio.sleep(self._pace.pause)
+                    await asyncio.sleep(pace.pause)
                 finally:
                     del self._progress[job_id]
-                if disturbed:
-                    self.put(job_id)
+                if disturbed and (record := await self._records.get(job_id)) is not None:
+                    self.put(record)
                 if self._trial.why is not None:
                     await _end(worker)  # the libraries that it has loaded may be broken
                     worker = None
@@ -132,79 +148,20 @@ class Queue:
             await _end(worker)
 
     async def _work(self, worker: Worker, job_id: str) -> bool:
-        """Do one job. Returns True when it is to be tried again later."""
-        record = self._store.get(job_id)
+        record = await self._records.get(job_id)
         if record is None or record.state != "processing":
             return False
-        started = time.monotonic()
-        if record.started_at is None:
-            record = record.evolve(started_at=time.time())
-            await asyncio.to_thread(self._store.save, record)
-        try:
-            record = await self._separate(worker, record)
-        except WorkerDied as fault:
-            return await self._crashed(record, f"The worker process died twice over it: {fault}.")
-        except TaskFailed as fault:
-            if fault.kind in AGAIN:
-                await asyncio.sleep(self._pace.pause)
-                return await self._crashed(record, str(fault))
-            if fault.kind != "rejected" and not await self._trial.passes():
-                return True
-            await self._fail(record, str(fault))
-            return False
-        self._report(f"{record.id} {record.name!r} done in {time.monotonic() - started:.1f} s")
-        return False
 
-    async def _separate(self, worker: Worker, record: Record) -> Record:
-        if (why := self._offer.refusal(record.stems)) is not None:  # taken by an earlier server
-            raise TaskFailed("rejected", why)
-        work = await asyncio.to_thread(self._store.work_folder, record)
-        result = await worker.call(
-            {
-                "task": "separate",
-                "source": self._store.input_path(record),
-                "out_dir": work,
-                "stems": record.stems,
-                "format": record.format,
-                "name": record.name,
-            },
-            silence=self._pace.silence,
-            progress=lambda fraction: self._progress.__setitem__(record.id, fraction),
-        )
-        if record.only is not None:
-            files = {stem: one for stem, one in result["files"].items() if stem == record.only}
-            if not files:
-                raise TaskFailed("failed", f"The engine gave no stem {record.only!r}.")
-            result["files"] = files
-        done = self._ended(record, state="completed", **self._offer.made_by(record.stems), **result)
-        await asyncio.to_thread(self._store.complete, done, work)
-        self._callbacks.put(done)
-        return done
+        def progress(fraction: float) -> None:
+            self._progress[job_id] = fraction
 
-    async def _crashed(self, record: Record, message: str) -> bool:
-        record = record.evolve(crashes=record.crashes + 1)
-        if record.crashes >= MAX_CRASHES:
-            if not await self._trial.passes():
-                return True
-            await self._fail(record, message)
-            return False
-        await asyncio.to_thread(self._store.save, record)
-        self._report(f"{record.id} {record.name!r} is tried once more: {message}")
-        return True
+        return await self._attempts.make(worker, record, progress)
 
-    async def _fail(self, record: Record, message: str) -> None:
-        failed = self._ended(record, state="failed", error=message)
-        await asyncio.to_thread(self._store.fail, failed)
-        self._callbacks.put(failed)
-        self._report(f"{record.id} {record.name!r} failed: {message}")
 
-    def _ended(self, record: Record, **result: Any) -> Record:
-        """The record of the job's end, with the webhooks to tell: one write holds both.
-
-        So a kill after that write forgets no webhook.
-        """
-        ended = record.evolve(finished_at=time.time(), **result)
-        return ended.evolve(untold=self._callbacks.due(ended))
+def _status(record: Record, standing: Standing) -> str:
+    if record.state != "processing":
+        return record.state
+    return "waiting" if standing.waiting else "running"
 
 
 async def _end(worker: Worker | None) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 _EXTENSION = re.compile(r"[a-z0-9]{1,8}")
@@ -33,7 +34,9 @@ class Record:
     size: int = 0  # bytes of the input
     credits: int = 0  # taken at the submission: seconds of audio
     state: str = "processing"  # processing | completed | failed | expired
+    owner: str = ""  # the name of the API key that it came with; "": there is one key, or none
     crashes: int = 0  # times that a worker died (or ran out of room) over it
+    lost: int = 0  # times that the machine of its worker was gone
     started_at: float | None = None
     finished_at: float | None = None
     files: Mapping[str, str] = field(default_factory=dict)  # stem -> file name below stems/
@@ -47,6 +50,22 @@ class Record:
 
     def evolve(self, **changes: Any) -> Record:
         return replace(self, **changes)
+
+
+def dumps(record: Record) -> str:
+    """As JSON in ASCII: a file's name may hold what is no Unicode."""
+    return json.dumps(asdict(record), indent=1)
+
+
+def loads(text: str) -> Record:
+    """The record that `dumps` wrote, fields of another version left out.
+
+    Raises ValueError, TypeError or AttributeError for anything else.
+    """
+    values = json.loads(text)
+    known = {one.name for one in fields(Record)}
+    record = Record(**{key: values[key] for key in values if key in known})
+    return record.evolve(untold=tuple(record.untold))
 
 
 def input_name(name: str) -> str:

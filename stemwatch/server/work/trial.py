@@ -13,28 +13,33 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from stemwatch.extras import reinstall
-from stemwatch.receiving.refusal import Refused
-from stemwatch.server.offer import Offer
+from stemwatch.server.engines import Placed
+from stemwatch.server.work.job_files import Files
 from stemwatch.server.work.process import TaskFailed, Worker, WorkerDied
-from stemwatch.server.work.store import Store
 
 SILENCE = 300.0  # seconds: a large model may be loaded from a slow disk
 AGAIN = (1.0, 60.0)  # seconds between two trials that fail: at first, and at most
 
 
 class Trial:
-    """Trials of an offer's engine. `why`: why the last one failed, or None."""
+    """Trials of an engine. `why`: why the last one failed, or None.
+
+    `placed` None: there is none, and only the probing of uploads is tried. `extras` are
+    pyproject.toml's, for the sentence that says how to mend it.
+    """
 
     def __init__(
         self,
-        offer: Offer,
-        store: Store,
+        placed: Placed | None,
+        files: Files,
         report: Callable[[str], None],
+        extras: tuple[str, ...] = ("local",),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.why: str | None = None
-        self._offer = offer
-        self._store = store
+        self._placed = placed
+        self._extras = extras
+        self._files = files
         self._report = report
         self._clock = clock
         self._under_way = asyncio.Lock()
@@ -56,6 +61,8 @@ class Trial:
 
     async def require(self) -> None:
         """Refused with 503 while the engine doesn't work; a trial is made again when it is due."""
+        from stemwatch.receiving.refusal import Refused  # starlette: no worker has a use for it
+
         if self.why is not None and self._clock() >= self._next:
             await self.passes()
         if self.why is not None:
@@ -71,9 +78,9 @@ class Trial:
                     await self.passes()
 
     async def _fault(self) -> str | None:
-        trial, folder = await asyncio.to_thread(self._store.begin)
+        trial, folder = await asyncio.to_thread(self._files.begin)
         try:
-            worker = await Worker.start(self._offer.placed)
+            worker = await Worker.start(self._placed)
             try:
                 await worker.call({"task": "test", "folder": folder}, silence=SILENCE)
             except (WorkerDied, TaskFailed) as fault:
@@ -81,7 +88,7 @@ class Trial:
             finally:
                 await worker.stop()
         finally:
-            await asyncio.to_thread(self._store.discard, trial)
+            await asyncio.to_thread(self._files.discard, trial)
         return None
 
     def _note(self, fault: str | None) -> None:
@@ -93,7 +100,7 @@ class Trial:
         news = self.why is None
         self.why = (
             f"The separation engine works with no song at all: {fault}. Install its libraries "
-            f"again: `{reinstall(*self._offer.extras)}`; jobs wait meanwhile."
+            f"again: `{reinstall(*self._extras)}`; jobs wait meanwhile."
         )
         if news:
             self._report(self.why)

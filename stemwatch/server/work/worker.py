@@ -90,12 +90,12 @@ def _listen(tasks: queue.SimpleQueue[dict[str, Any]]) -> None:
 def _do(task: dict[str, Any], engine: Placed | None, say: Say) -> dict[str, Any]:
     if task["task"] == "probe":
         return _probe(task["source"])
+    if task["task"] == "test":
+        return _test(task["folder"], engine, say)
     assert engine is not None
     if task["task"] == "ready":
         answer: dict[str, Any] = load(f"{engine.place.partition(':')[0]}:ready")(**engine.settings)
         return answer
-    if task["task"] == "test":
-        return _test(task["folder"], engine, say)
     return _separate(task, engine, say)
 
 
@@ -155,13 +155,18 @@ def _separate(task: dict[str, Any], engine: Placed, say: Say) -> dict[str, Any]:
     }
 
 
-def _test(folder: str, engine: Placed, say: Say) -> dict[str, Any]:
-    """Probe and separate a made song. A Reject passes: the engine has looked into the song."""
+def _test(folder: str, engine: Placed | None, say: Say) -> dict[str, Any]:
+    """Probe and separate a made song. A Reject passes: the engine has looked into the song.
+
+    Without an engine, it is probed only.
+    """
     from stemwatch.server.made_song import write_song
 
     source = os.path.join(folder, MADE)
     write_song(source, seconds=MADE_SECONDS)
     _probe(source)
+    if engine is None:
+        return {}
     task = {"source": source, "out_dir": folder, "stems": 2, "format": "wav"}
     with contextlib.suppress(Reject):
         _separate(task, engine, say)

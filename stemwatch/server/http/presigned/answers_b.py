@@ -10,6 +10,7 @@ from typing import Any
 
 from stemwatch.server.http.links import Links
 from stemwatch.server.work.record import Record
+from stemwatch.server.work.records import Standing
 
 # outputType -> how many stems are made, and the one that is delivered (None: all)
 OUTPUT_TYPES: Mapping[str, tuple[int, str | None]] = MappingProxyType(
@@ -23,7 +24,15 @@ OUTPUT_TYPES: Mapping[str, tuple[int, str | None]] = MappingProxyType(
 )
 QUALITIES = ("FAST", "BALANCED", "BEST")
 FORMATS = ("MP3", "WAV", "FLAC")
-STATUSES = ("PENDING", "PROCESSING", "COMPLETED", "FAILED", "EXPIRED")
+STATUSES: Mapping[str, str] = MappingProxyType(
+    {
+        "PENDING": "waiting",
+        "PROCESSING": "running",
+        "COMPLETED": "completed",
+        "FAILED": "failed",
+        "EXPIRED": "expired",
+    }
+)
 SPEED = 4.0  # times faster than the song plays: a guess, as StemSplit's own
 
 
@@ -40,10 +49,10 @@ def status(record: Record, *, waiting: bool) -> str:
     return record.state.upper()
 
 
-def created(record: Record, *, waiting: bool, progress: float) -> dict[str, Any]:
+def created(record: Record, standing: Standing) -> dict[str, Any]:
     """The answer to a submission."""
     return {
-        **_head(record, waiting, progress),
+        **_head(record, standing),
         "estimatedSeconds": max(1, ceil((record.duration or 0) / SPEED)),
         "creditsRequired": record.credits,
         "input": {**_input(record), "fileSizeBytes": record.size},
@@ -54,12 +63,12 @@ def created(record: Record, *, waiting: bool, progress: float) -> dict[str, Any]
 
 
 def detailed(
-    record: Record, links: Links, base: str, *, waiting: bool, progress: float, keep: float
+    record: Record, links: Links, base: str, standing: Standing, *, keep: float
 ) -> dict[str, Any]:
     """One job with URLs that are signed for this answer; results are kept for `keep` seconds."""
     ended = record.finished_at
     return {
-        **listed(record, waiting=waiting, progress=progress),
+        **listed(record, standing),
         "startedAt": moment(record.started_at),
         "input": {**_input(record), "fileSizeBytes": record.size},
         "outputs": _outputs(record, links, base),
@@ -74,10 +83,10 @@ def detailed(
     }
 
 
-def listed(record: Record, *, waiting: bool, progress: float) -> dict[str, Any]:
+def listed(record: Record, standing: Standing) -> dict[str, Any]:
     """One job among many."""
     return {
-        **_head(record, waiting, progress),
+        **_head(record, standing),
         "completedAt": moment(record.finished_at),
         "input": _input(record),
         "options": _options(record),
@@ -115,12 +124,12 @@ def short_key(key: str | None) -> str | None:
     return tonic + ("m" if mode == "minor" else "")
 
 
-def _head(record: Record, waiting: bool, progress: float) -> dict[str, Any]:
+def _head(record: Record, standing: Standing) -> dict[str, Any]:
     done = record.state in ("completed", "expired")
     return {
         "id": record.id,
-        "status": status(record, waiting=waiting),
-        "progress": 100 if done else int(progress * 100),
+        "status": status(record, waiting=standing.waiting),
+        "progress": 100 if done else int(standing.progress * 100),
         "createdAt": moment(record.created_at),
     }
 

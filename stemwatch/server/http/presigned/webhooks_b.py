@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from starlette.requests import Request
@@ -11,16 +10,17 @@ from starlette.responses import JSONResponse, Response
 from stemwatch.receiving.refusal import Refused
 from stemwatch.server.http import json_body
 from stemwatch.server.http.presigned.answers_b import moment
-from stemwatch.server.webhooks.registrations import EVENTS, Registration, Registrations, check_url
+from stemwatch.server.http.requests import caller_of
+from stemwatch.server.webhooks.registrations import EVENTS, Registration, Subscriptions, check_url
 
 WIRE = "presigned"
 
 
 class WebhooksB:
-    """One method for each call; registrations of the other wire are not shown."""
+    """One method for each call; those of the other wire, or of another key, are not shown."""
 
-    def __init__(self, registrations: Registrations) -> None:
-        self._registrations = registrations
+    def __init__(self, webhooks: Subscriptions) -> None:
+        self._webhooks = webhooks
 
     async def create(self, request: Request) -> Response:
         given = await json_body.read_object(request)
@@ -29,20 +29,19 @@ class WebhooksB:
         events = list(EVENTS) if events is None else events
         if not isinstance(events, list) or not events or any(one not in EVENTS for one in events):
             raise Refused(422, f"The field 'events' must be a list of {' and '.join(EVENTS)}.")
-        made = await asyncio.to_thread(
-            self._registrations.add, WIRE, url, [one for one in EVENTS if one in events]
+        made = await self._webhooks.subscribe(
+            caller_of(request).name, WIRE, url, [one for one in EVENTS if one in events]
         )
         return JSONResponse({**_head(made), "secret": made.secret}, status_code=201)
 
-    async def list(self, _: Request) -> Response:
-        known = self._registrations.of(WIRE)
+    async def list(self, request: Request) -> Response:
+        known = await self._webhooks.of(caller_of(request).name, WIRE)
         return JSONResponse({"webhooks": [_described(one) for one in known]})
 
     async def delete(self, request: Request) -> Response:
         webhook_id = request.path_params["webhook_id"]
-        if webhook_id not in {one.id for one in self._registrations.of(WIRE)}:
+        if not await self._webhooks.unsubscribe(caller_of(request).name, WIRE, webhook_id):
             raise Refused(404, "There is no such webhook.", code="WEBHOOK_NOT_FOUND")
-        await asyncio.to_thread(self._registrations.remove, webhook_id)
         return JSONResponse({"deleted": True})
 
 

@@ -18,7 +18,13 @@ from stemwatch.server.http import json_body
 from stemwatch.server.http.presigned import answers_b as answers
 from stemwatch.server.http.presigned.webhooks_b import WebhooksB
 from stemwatch.server.http.quota import UNLIMITED
-from stemwatch.server.http.requests import Endpoint, Service, idempotency_key, keyed
+from stemwatch.server.http.requests import (
+    Endpoint,
+    Service,
+    caller_of,
+    idempotency_key,
+    keyed,
+)
 from stemwatch.server.http.submission import Wanted
 from stemwatch.server.work.record import Record
 
@@ -60,7 +66,7 @@ class WireB:
         self._service = service
 
     def routes(self) -> list[Route]:
-        hooks = WebhooksB(self._service.registrations)
+        hooks = WebhooksB(self._service.webhooks)
         return [
             Route("/upload", self._guarded(self.upload), methods=["POST"]),
             Route("/uploads/{upload}/{name}", self.put, methods=["PUT"]),
@@ -85,7 +91,7 @@ class WireB:
         """Check the key, then the rate; each answer to a call with the key tells what is left."""
 
         async def metered(request: Request) -> Response:
-            headers = self._service.rate.take()
+            headers = self._service.rate.take(caller_of(request))
             try:
                 answer = await endpoint(request)
             except HTTPException as fault:
@@ -93,7 +99,7 @@ class WireB:
             answer.headers.update(headers)
             return answer
 
-        return keyed(self._service.key, metered)
+        return keyed(self._service.callers, metered)
 
     async def upload(self, request: Request) -> Response:
         """A ticket to send one file."""
@@ -149,22 +155,24 @@ class WireB:
         base, key = service.links.base(request), idempotency_key(request)
         upload_key = _upload_key(given)
         # An upload is used once, so it names its job as well as a key would.
-        wanted = _wanted(given, upload_key, base, key or f"upload:{upload_key}")
-        record = service.store.by_key(wanted.idempotency_key)
+        caller = caller_of(request)
+        wanted = _wanted(given, upload_key, base, key or f"upload:{upload_key}", caller.name)
+        record = await service.records.by_key(wanted.idempotency_key, caller.name)
         if record is None:
-            record = await self._made(upload_key, wanted)
+            record = await self._made(upload_key, wanted, service.credit.allowance(caller))
         elif key is None and not _same(record, wanted):
             raise Refused(422, f"The upload was used by {record.id} already; send the file again.")
-        return JSONResponse(answers.created(record, **self._progress(record)), status_code=201)
+        answer = answers.created(record, await service.board.standing(record))
+        return JSONResponse(answer, status_code=201)
 
     async def job(self, request: Request) -> Response:
-        service, record = self._service, self._service.job(request)
+        service, record = self._service, await self._service.job(request)
         answer = answers.detailed(
             record,
             service.links,
             service.links.base(request),
+            await service.board.standing(record),
             keep=service.cleanup.keep,
-            **self._progress(record),
         )
         return JSONResponse(answer)
 
@@ -176,26 +184,22 @@ class WireB:
         wanted = query.get("status")
         if wanted is not None and wanted not in answers.STATUSES:
             raise Refused(422, f"The status must be one of {', '.join(answers.STATUSES)}.")
-        known = [
-            record
-            for record in reversed(self._service.store.all())
-            if wanted in (None, answers.status(record, waiting=self._waits(record)))
-        ]
-        shown = known[offset : offset + limit]
+        state = None if wanted is None else answers.STATUSES[wanted]
+        shown, total = await self._service.board.page(caller_of(request).name, state, limit, offset)
         return JSONResponse(
             {
-                "jobs": [answers.listed(record, **self._progress(record)) for record in shown],
+                "jobs": [answers.listed(record, standing) for record, standing in shown],
                 "pagination": {
-                    "total": len(known),
+                    "total": total,
                     "limit": limit,
                     "offset": offset,
-                    "hasMore": offset + limit < len(known),
+                    "hasMore": offset + limit < total,
                 },
             }
         )
 
-    async def balance(self, _: Request) -> Response:
-        left = self._service.credit.balance()
+    async def balance(self, request: Request) -> Response:
+        left = await self._service.credit.balance(caller_of(request))
         words = "unlimited" if left == UNLIMITED else f"{left // 60} min {left % 60} s"
         return JSONResponse(
             {
@@ -206,28 +210,19 @@ class WireB:
             }
         )
 
-    async def _made(self, upload_key: str, wanted: Wanted) -> Record:
+    async def _made(self, upload_key: str, wanted: Wanted, allowance: int | None) -> Record:
         service = self._service
-        with service.submissions.seat(service.busy):
+        with service.submissions.seat(service.busy()):
             path = service.tickets.find(upload_key)
             try:
-                record, new = await service.submissions.adopt(path, wanted)
+                record, new = await service.submissions.adopt(path, wanted, allowance)
             except Refused as fault:
                 if fault.status_code == 402:  # nobody sells credit here: the URL tells what is left
                     fault.more["purchaseUrl"] = f"{wanted.origin}/api/v1/balance"
                 raise
             if new:
-                service.queue.put(record.id)
+                service.board.put(record)
         return record
-
-    def _progress(self, record: Record) -> dict[str, Any]:
-        return {
-            "waiting": self._waits(record),
-            "progress": self._service.queue.progress(record.id),
-        }
-
-    def _waits(self, record: Record) -> bool:
-        return record.state == "processing" and not self._service.queue.runs(record.id)
 
 
 def _upload_key(given: dict[str, Any]) -> str:
@@ -237,7 +232,7 @@ def _upload_key(given: dict[str, Any]) -> str:
     return json_body.text(given, "uploadKey")
 
 
-def _wanted(given: dict[str, Any], upload_key: str, base: str, key: str) -> Wanted:
+def _wanted(given: dict[str, Any], upload_key: str, base: str, key: str, owner: str) -> Wanted:
     kind = json_body.choice(given, "outputType", answers.OUTPUT_TYPES, "BOTH")
     quality = json_body.choice(given, "quality", answers.QUALITIES, "BEST")
     if kind == "SIX_STEMS" and quality != "BEST":
@@ -255,6 +250,7 @@ def _wanted(given: dict[str, Any], upload_key: str, base: str, key: str) -> Want
         metadata=metadata,
         origin=base,
         idempotency_key=key,
+        owner=owner,
     )
 
 

@@ -1,0 +1,1 @@
+"""Separation beyond one machine: records in PostgreSQL, and procrastinate's queue there."""

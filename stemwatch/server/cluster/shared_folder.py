@@ -1,0 +1,39 @@
+"""The data directory that all machines of a cluster share: opened, and known to be the same one."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from hashlib import sha256
+
+from stemwatch.errors import ConfigFault
+from stemwatch.server.cluster.database import Database, one
+from stemwatch.server.secret_file import load_secret
+from stemwatch.server.work.job_files import Files
+
+
+def open_files(data_dir: str) -> Files:
+    """The shared folders, with a part of the incoming that no other process has."""
+    instance = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+    files = Files(data_dir, instance)
+    files.open()
+    return files
+
+
+async def same_folder(database: Database, files: Files, place: str) -> None:
+    """Raise ConfigFault where the other machines of this queue use another folder.
+
+    Else each song that is submitted there would be looked for here, in vain.
+    """
+    digest = sha256(load_secret(os.path.join(files.root, "secret"))).hexdigest()
+    async with database.transaction() as connection:
+        await connection.execute(
+            "insert into stemwatch_cluster (folder) values (%s) on conflict do nothing", (digest,)
+        )
+        known = await one(connection, "select folder from stemwatch_cluster")
+    if known is None or known[0] != digest:
+        raise ConfigFault(
+            f"--data-dir {files.root} is not the folder that the other machines of {place} use.",
+            hint="Mount that folder here; the file `secret` in it must be the same one.",
+        )

@@ -1,0 +1,44 @@
+"""The service in front of a cluster: two front ends behind a proxy, two workers; some die."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+
+from tests.acceptance.harness import KEY, Home
+from tests.acceptance.songs import drop
+from tests.support.cluster import Cluster, kill
+from tests.support.postgres import Postgres, needs_postgres
+from tests.support.proxy import Proxy
+
+SONGS = 8
+
+
+@needs_postgres
+def test_every_song_is_delivered_though_parts_of_the_cluster_die(tmp_path: Path, wire: str) -> None:
+    """Nothing about the service is changed but its address; each song is paid for once."""
+    cluster_room, home_room = tmp_path / "cluster", tmp_path / "home"
+    cluster_room.mkdir()
+    keys = tmp_path / "keys"
+    keys.write_text(f"home {sha256(KEY.encode()).hexdigest()}\n")
+    with Postgres() as postgres, Cluster(cluster_room, postgres) as cluster:
+        fronts = [cluster.front("--keys-file", str(keys)) for _ in range(2)]
+        (cluster.steering / "seconds").write_text("0.5")
+        workers = [cluster.worker(engine="timed") for _ in range(2)]
+        with Proxy([front.port for front in fronts]) as proxy:
+            path = "/api/v1" if wire == "presigned" else "/v1"
+            home = Home(home_room, f"http://127.0.0.1:{proxy.port}{path}")
+            with home.service() as service:
+                for number in range(SONGS):
+                    drop(home.inbox / f"{number}.wav", number)
+                service.wait_for_event("job.done")
+                fronts[0].kill()
+                kill(workers[0])
+                cluster.worker(engine="timed")
+                service.wait_for_event("job.done", count=SONGS)
+            assert sorted(one["source"]["name"] for one in home.sidecars().values()) == [
+                f"{number}.wav" for number in range(SONGS)
+            ]
+            assert all(proxy.served.values())
+        assert cluster.ask("select count(*) from stemwatch_song") == SONGS
+        assert cluster.ask("select spent from stemwatch_owner where name = 'home'") == SONGS * 5

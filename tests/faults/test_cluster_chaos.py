@@ -1,0 +1,16 @@
+"""A small run of `cluster_chaos.py`; the large one is a command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.faults.cluster_chaos import Chaos
+from tests.support.postgres import needs_postgres
+
+
+@needs_postgres
+def test_kills_lose_no_song_and_make_none_twice(tmp_path: Path) -> None:
+    """Workers, front ends and the database die while songs go through."""
+    outcome = Chaos(tmp_path, 20, seats=2, seconds=1.5, every=1.2, seed=4, most=5).run()
+    assert outcome.faults == [], outcome.line()
+    assert sum(outcome.kills.values()) >= 3

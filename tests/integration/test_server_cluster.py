@@ -1,0 +1,448 @@
+"""A cluster on a real PostgreSQL: front ends and workers that come, go and die."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from pathlib import Path
+
+import httpx
+import psutil
+import psycopg
+import pytest
+
+from stemwatch.server.cluster.database import Database
+from stemwatch.server.cluster.sweeper import sweep
+from tests.support.cluster import COMMAND, SONG, STALL, Cluster, family, kill
+from tests.support.postgres import PASSWORD, Postgres, needs_postgres
+from tests.support.waiting import wait_for
+from tests.support.webhook_receiver import Receiver
+
+pytestmark = [needs_postgres, pytest.mark.xdist_group("cluster")]
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    with Postgres() as running:
+        yield running
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, postgres: Postgres) -> Iterator[Cluster]:
+    with Cluster(tmp_path, postgres) as made:
+        yield made
+
+
+def test_a_song_goes_through(cluster: Cluster) -> None:
+    """Submitted at one front end, separated by a worker, asked for and fetched at another."""
+    one, two = cluster.front(), cluster.front()
+    worker = cluster.worker("--name", "gpu-1")
+    made = one.submit(key="k")
+    assert made.status_code == 202
+    job = two.ended(made.json()["job_id"])
+    assert (job["status"], job["bpm"], job["progress"]) == ("completed", 120.0, 1.0)
+    assert job["engine"] == "tests.support.server_engines:copy"
+    stem = httpx.get(job["stems"]["vocals"])
+    assert (stem.status_code, stem.content[:4]) == (200, b"RIFF")
+    assert two.submit(key="k").json() == {"job_id": job["job_id"], "status": "completed"}
+    # The engine is in a process of its own, which ends when it is idle.
+    assert psutil.Process(worker.pid).memory_full_info().uss < 40_000_000
+    # Nothing of it is left in the queue, and the input has gone.
+    assert cluster.ask("select count(*) from procrastinate_jobs") == 0
+    assert os.listdir(cluster.data / "jobs" / job["job_id"]) == ["stems"]
+    wait_for(lambda: one.http.get("/health").json()["seats"] == 1, what="a fresh look")
+    metrics = httpx.get(one.url.replace("/v1", "/metrics")).text
+    assert "stemwatch_serve_seats 1\n" in metrics
+    assert 'worker_seats{name="gpu-1",engine="tests.support.server_engines:copy"' in metrics
+    health = one.http.get("/health").json()
+    assert (health["queued"], health["running"]) == (0, 0)
+    assert [worker["name"] for worker in health["workers"]] == ["gpu-1"]
+    assert (
+        "gpu-1: tests.support.server_engines:copy, 1 at once"
+        in cluster.run("queue", "status").stdout
+    )
+
+
+def test_progress_reaches_the_poll(cluster: Cluster) -> None:
+    """Within two seconds; the one that waits knows its place."""
+    front = cluster.front()
+    cluster.worker(engine="gated")
+    first, second, third = (front.submit().json()["job_id"] for _ in range(3))
+    cluster.started()
+    began = time.monotonic()
+    wait_for(lambda: front.job(first)["progress"] == 0.25, what="progress")
+    assert time.monotonic() - began < 2.5
+    assert [front.job(one)["queue_position"] for one in (first, second, third)] == [None, 0, 1]
+    load = json.loads(cluster.run("queue", "status", "--json").stdout)
+    assert (load["waiting"], load["running"], load["seats"]) == (2, 1, 1)
+    assert load["oldest"] >= 0
+    cluster.open_gate()
+    assert front.ended(third)["status"] == "completed"
+
+
+def test_a_stop_gives_the_work_back_at_once(cluster: Cluster) -> None:
+    """SIGTERM, as a spot notice: another worker has it long before the stall time."""
+    front = cluster.front()
+    leaving = cluster.worker(engine="gated", beat=10, stall=60)
+    job = front.submit().json()["job_id"]
+    (pid,) = cluster.started()
+    cluster.worker(engine="gated", beat=10, stall=60)
+    began = time.monotonic()
+    leaving.send_signal(signal.SIGTERM)
+    assert leaving.wait(10) == 0
+    cluster.started(2)
+    assert time.monotonic() - began < 5
+    assert not psutil.pid_exists(pid)
+    cluster.open_gate()
+    assert front.ended(job)["status"] == "completed"
+    record = cluster.record(job)
+    assert (record["crashes"], record["lost"]) == (0, 0)
+    assert cluster.ask("select count(*) from procrastinate_workers") == 1
+
+
+def test_a_dead_machine_s_work_goes_to_another(cluster: Cluster) -> None:
+    """After the stall time and two heartbeats; the loss is the machine's, not the file's."""
+    front = cluster.front()
+    wait_for(lambda: up(cluster) > 2 * STALL, what="a database that is up for long enough")
+    dying = cluster.worker(engine="gated")
+    job = front.submit().json()["job_id"]
+    cluster.started()
+    cluster.worker(engine="gated")
+    time.sleep(STALL)  # the other's heartbeats must have come through for once that time
+    children = family(dying)
+    kill(dying)
+    began = time.monotonic()
+    cluster.started(2)
+    assert time.monotonic() - began < STALL + 2 * 0.5 + 1.0
+    wait_for(lambda: not any(one.is_running() for one in children), what="the engine's end")
+    cluster.open_gate()
+    assert front.ended(job)["status"] == "completed"
+    record = cluster.record(job)
+    assert (record["crashes"], record["lost"]) == (0, 1)
+
+
+def test_two_sweepers_take_a_job_from_nobody_who_runs_it(cluster: Cluster) -> None:
+    """Of two that see the same stalled job at once, one puts it back, and only once."""
+    front = cluster.front()
+    job = front.submit().json()["job_id"]
+    with psycopg.connect(cluster.url, autocommit=True) as connection:
+        connection.execute("insert into procrastinate_workers default values")
+        connection.execute("update procrastinate_workers set last_heartbeat = 'yesterday'")
+        connection.execute(
+            "update procrastinate_jobs set status = 'doing',"
+            " worker_id = (select max(id) from procrastinate_workers)"
+        )
+    wait_for(lambda: up(cluster) > 2 * 0.1, what="a database that is up for long enough")
+
+    async def both() -> list[int | None]:
+        databases = [Database(cluster.url, "here") for _ in range(2)]
+        for one in databases:
+            await one.open()
+        swept = await asyncio.gather(
+            *(sweep(one, 0.1, lambda _: None, beating=1.0) for one in databases)
+        )
+        for one in databases:
+            await one.close()
+        return list(swept)
+
+    swept = asyncio.run(both())
+    assert sorted(swept, key=str) in ([0, 1], [1, None])
+    assert cluster.record(job)["lost"] == 1
+    assert cluster.ask("select count(*) from procrastinate_jobs where status = 'todo'") == 1
+
+
+def test_a_long_outage_makes_nobody_look_gone(tmp_path: Path) -> None:
+    """The database is away for longer than the stall time; an idle worker is back first.
+
+    The one that works finds its way back later: it must not have lost its song meanwhile.
+    """
+    with Postgres() as own, Cluster(tmp_path, own) as cluster:
+        front = cluster.front()
+        busy = cluster.worker(engine="gated")
+        job = front.submit().json()["job_id"]
+        (pid,) = cluster.started()
+        cluster.worker(engine="gated")  # idle
+        busy.send_signal(signal.SIGSTOP)
+        own.kill()
+        began = time.monotonic()
+        away = front.http.get(f"/jobs/{job}")
+        assert (away.status_code, away.headers["retry-after"]) == (503, "5")
+        assert time.monotonic() - began > STALL  # the answer has taken so long
+        own.start()
+        beaten = (
+            "select count(*) from procrastinate_workers"
+            " where last_heartbeat > pg_postmaster_start_time() + make_interval(secs => %s)"
+        )
+        wait_for(lambda: cluster.ask(beaten, 1.0) == 1, what="the idle worker's heartbeats")
+        busy.send_signal(signal.SIGCONT)
+        wait_for(lambda: cluster.ask(beaten, 2.5 * STALL) == 2, what="the time that sweeps begin")
+        assert cluster.started() == [pid]
+        cluster.open_gate()
+        assert front.ended(job)["status"] == "completed"
+        assert cluster.record(job)["lost"] == 0
+
+
+def test_a_second_delivery_touches_neither_an_attempt_nor_a_result(cluster: Cluster) -> None:
+    """Two workers at one job: the first one's folder stays, then its stems do."""
+    front = cluster.front()
+    cluster.worker(engine="gated")
+    job = front.submit().json()["job_id"]
+    cluster.started()
+    (work,) = (cluster.data / "jobs" / job).glob("work-*")
+    with psycopg.connect(cluster.url, autocommit=True) as connection:  # as a wrong sweep would
+        connection.execute("update procrastinate_jobs set status = 'todo', worker_id = null")
+    cluster.worker(engine="gated")
+    cluster.started(2)
+    assert work.is_dir()
+    assert len(list((cluster.data / "jobs" / job).glob("work-*"))) == 2
+    cluster.open_gate()
+    assert front.ended(job)["status"] == "completed"
+    wait_for(lambda: os.listdir(cluster.data / "jobs" / job) == ["stems"], what="one result")
+    stems = (cluster.data / "jobs" / job / "stems").stat()
+    with psycopg.connect(cluster.url, autocommit=True) as connection:  # and once more, after it
+        connection.execute(
+            "select procrastinate_defer_jobs_v1(array[row('songs-2', 'separate', 0, null, null,"
+            " jsonb_build_object('song', %s::text), null)::procrastinate_job_to_defer_v1])",
+            (job,),
+        )
+    wait_for(lambda: not cluster.ask("select count(*) from procrastinate_jobs"), what="a look")
+    now = (cluster.data / "jobs" / job / "stems").stat()
+    assert (now.st_ino, now.st_mtime_ns) == (stems.st_ino, stems.st_mtime_ns)
+    assert len(cluster._started()) == 2
+
+
+def test_machines_that_die_do_not_fail_a_song(cluster: Cluster) -> None:
+    """Three of them, one after another; at the fifth it would be given up, and told so."""
+    front = cluster.front()
+    job = front.submit().json()["job_id"]
+    for lost in range(3):
+        worker = cluster.worker(engine="gated")
+        cluster.started(lost + 1)
+        kill(worker)
+        swept_by_hand(cluster)
+    cluster.worker(engine="gated")
+    cluster.open_gate()
+    assert front.ended(job)["status"] == "completed"
+    record = cluster.record(job)
+    assert (record["crashes"], record["lost"]) == (0, 3)
+    kill(cluster.workers[-1])
+    (cluster.steering / "open").unlink()
+    other = front.submit().json()["job_id"]
+    with psycopg.connect(cluster.url, autocommit=True) as connection:
+        text = json.dumps({**cluster.record(other), "lost": 4})
+        connection.execute("update stemwatch_song set record = %s where id = %s", (text, other))
+    cluster.worker(engine="gated")
+    cluster.started(5)
+    kill(cluster.workers[-1])
+    swept_by_hand(cluster)
+    assert "5 machines" in front.ended(other)["error"]
+
+
+def swept_by_hand(cluster: Cluster) -> None:
+    """As a worker would after the stall time, which is short here."""
+
+    async def once() -> int | None:
+        database = Database(cluster.url, "here")
+        await database.open()
+        found = await sweep(database, 0.1, lambda _: None, beating=1.0)
+        await database.close()
+        return found
+
+    wait_for(lambda: asyncio.run(once()), what="a job that is put back")
+
+
+def up(cluster: Cluster) -> float:
+    seconds: float = cluster.ask(
+        "select extract(epoch from now() - pg_postmaster_start_time())::float8"
+    )
+    return seconds
+
+
+def test_a_file_that_kills_its_engine_twice_fails(cluster: Cluster) -> None:
+    """It is the file's fault: told as such, listed as dead, tried again when a person says so."""
+    front = cluster.front()
+    (cluster.steering / "mood").write_text("2")
+    cluster.worker(engine="moody")
+    with Receiver() as receiver:
+        front.http.post("/webhooks", json={"url": receiver.url}).json()
+        job = front.submit().json()["job_id"]
+        ended = front.ended(job)
+        assert (ended["status"], "died twice" in ended["error"]) == ("failed", True)
+        record = cluster.record(job)
+        assert (record["crashes"], record["lost"]) == (2, 0)
+        assert job in cluster.run("queue", "dead").stdout
+        (cluster.steering / "mood").write_text("0")
+        wait_for(lambda: len(receiver.calls) == 1, what="the webhook")
+        assert cluster.run("queue", "retry", job).stdout == f"{job} waits again.\n"
+        assert front.ended(job)["status"] == "completed"
+        wait_for(lambda: len(receiver.calls) == 2, what="the second end's webhook")
+        ids = [call.headers["webhook-id"] for call in receiver.calls]
+        assert len(set(ids)) == 2  # two ends are two deliveries
+    again = cluster.run("queue", "retry", job, check=False)
+    assert (again.returncode, "queue dead" in again.stderr) == (1, True)
+
+
+def test_one_key_at_two_front_ends_at_once_is_one_job(cluster: Cluster) -> None:
+    """And takes its credit once."""
+    fronts = [cluster.front("--credits", "100"), cluster.front("--credits", "100")]
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda at: fronts[at % 2].submit(key="same"), range(8)))
+    assert sorted(one.status_code for one in made) == [200] * 7 + [202]
+    assert len({one.json()["job_id"] for one in made}) == 1
+    assert len(os.listdir(cluster.data / "jobs")) == 1
+    base = fronts[0].url.replace("/v1", "/api/v1")
+    assert httpx.get(f"{base}/balance").json()["balanceSeconds"] == 99
+    assert cluster.ask("select count(*) from procrastinate_jobs") == 1
+
+
+def test_a_webhook_is_told_once(cluster: Cluster) -> None:
+    """By whichever front end; a repeated call bears the same delivery id."""
+    fronts = [cluster.front(), cluster.front()]
+    with Receiver((500, 200)) as receiver:
+        fronts[0].http.post("/webhooks", json={"url": receiver.url})
+        cluster.worker()
+        job = fronts[1].submit().json()["job_id"]
+        fronts[0].ended(job)
+        wait_for(lambda: len(receiver.calls) == 2, what="the repeated call")
+        wait_for(lambda: not cluster.ask("select count(*) from stemwatch_owed"), what="the note")
+        assert len({call.headers["webhook-id"] for call in receiver.calls}) == 1
+        more = [fronts[at % 2].submit().json()["job_id"] for at in range(6)]
+        for one in more:
+            fronts[0].ended(one)
+        wait_for(lambda: len(receiver.calls) >= 8, what="the calls")
+        wait_for(lambda: not cluster.ask("select count(*) from stemwatch_owed"), what="the notes")
+    told = [json.loads(call.body)["job_id"] for call in receiver.calls]
+    assert sorted(told) == sorted([job, job, *more])
+
+
+def test_a_second_front_end_starts_during_an_upload(cluster: Cluster) -> None:
+    """It once emptied the folder of what the first one was receiving."""
+    front = cluster.front()
+    begun, go_on = threading.Event(), threading.Event()
+    head = b'--x\r\nContent-Disposition: form-data; name="audio"; filename="a.wav"\r\n\r\n'
+    fields = "".join(
+        f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in (("stems", "2"), ("format", "wav"))
+    )
+
+    def body() -> Iterator[bytes]:
+        yield fields.encode() + head + SONG[:1000]
+        begun.set()
+        assert go_on.wait(30)
+        yield SONG[1000:] + b"\r\n--x--\r\n"
+
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(
+            httpx.post,
+            f"{front.url}/separate",
+            content=body(),
+            headers={"Content-Type": "multipart/form-data; boundary=x"},
+            timeout=30,
+        )
+        assert begun.wait(30)
+        cluster.front()
+        go_on.set()
+        assert answer.result().status_code == 202
+
+
+def test_keys_are_apart(cluster: Cluster, tmp_path: Path) -> None:
+    """Jobs, webhooks, credit and turns are each key's own; a new key needs no restart."""
+    keys = tmp_path / "keys"
+    lines = [f"{name} {sha256(name.encode()).hexdigest()}" for name in ("big", "small")]
+    keys.write_text(f"# our customers\n{lines[0]}\n{lines[1]} credits=7\n")
+    front = cluster.front("--keys-file", str(keys), key="big")
+    as_small = {"Authorization": "Bearer small"}
+
+    def small() -> httpx.Response:
+        fields = {"stems": "2", "format": "wav"}
+        return httpx.post(
+            f"{front.url}/separate",
+            files={"audio": ("a.wav", SONG)},
+            data=fields,
+            headers=as_small,
+            timeout=30,
+        )
+
+    big = [front.submit().json()["job_id"] for _ in range(20)]
+    little = [small().json()["job_id"] for _ in range(5)]
+    place = {
+        one: httpx.get(f"{front.url}/jobs/{one}", headers=as_small).json()["queue_position"]
+        for one in little
+    }
+    assert list(place.values()) == [1, 3, 5, 7, 9]  # turn by turn, not behind twenty
+    assert front.job(big[19])["queue_position"] == 24
+    assert front.http.get(f"/jobs/{little[0]}").status_code == 404
+    assert [small().status_code for _ in range(3)] == [202, 202, 402]
+    assert httpx.get(f"{front.url}/jobs/{big[0]}").status_code == 401
+    third = {"Authorization": "Bearer third"}
+    assert httpx.get(f"{front.url}/jobs/x", headers=third).status_code == 401
+    with open(keys, "a") as file:
+        file.write(f"third {sha256(b'third').hexdigest()}\n")
+    assert httpx.get(f"{front.url}/jobs/x", headers=third).status_code == 404
+
+
+def test_the_password_is_seen_nowhere(cluster: Cluster) -> None:
+    """Not in `ps`, not in a child's environment, not in a log, not in a message."""
+    front = cluster.front()
+    worker = cluster.worker(engine="gated")
+    front.submit()
+    cluster.started()
+    everybody = [psutil.Process(front.process.pid), psutil.Process(worker.pid)]
+    everybody += [child for one in list(everybody) for child in one.children(recursive=True)]
+    assert len(everybody) == 4
+    for one in everybody:
+        assert PASSWORD not in " ".join([*one.cmdline(), *one.environ().values()])
+    cluster.open_gate()
+    for text in (
+        cluster.url_file.with_name("fronts.log"),
+        cluster.url_file.with_name("workers.log"),
+    ):
+        assert PASSWORD not in text.read_text()
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "words"),
+    [
+        ("", 78, "holds no URL"),
+        ("mysql://a:SECRET@b/c", 78, "holds no URL"),
+        ("postgresql://a:SECRET@127.0.0.1:1:2/c", 78, "holds no URL"),
+        ("postgresql://a:SECRET@SECRET@127.0.0.1/c", 78, "holds no URL"),
+        ("postgresql://a:SEC/SECRET@127.0.0.1/c", 78, "holds no URL"),
+        ("postgresql://a:SECRET@127.0.0.1/c?nonsense=SECRET", 78, "can't be understood"),
+        ("postgresql://a:SECRET@127.0.0.1:1/c", 1, "can't be used"),
+        ("{wrong}", 78, "password authentication failed"),
+        ("{nowhere}", 78, "does not exist"),
+        ("{empty}", 78, "stemwatch queue init"),
+        ("{public}", 78, "chmod 600"),
+        (None, 78, "No such file"),
+    ],
+)
+def test_bad_starts_say_what_mends_them(
+    tmp_path: Path, postgres: Postgres, content: str | None, code: int, words: str
+) -> None:
+    """One sentence that names the file; the URL is not shown."""
+    file = tmp_path / "queue-url"
+    if content is not None:
+        file.touch(0o644 if content == "{public}" else 0o600)
+        url = postgres.url(f"no-{tmp_path.name}" if content == "{nowhere}" else "postgres")
+        content = url if content in ("{nowhere}", "{empty}") else content
+        file.write_text(url.replace(PASSWORD, "SECRET") if content == "{wrong}" else content)
+    ran = subprocess.run(
+        [*COMMAND, "queue", "status", "--queue-url-file", str(file)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (ran.returncode, words in ran.stderr, str(file) in ran.stderr) == (code, True, True)
+    assert "SECRET" not in ran.stderr
+    assert PASSWORD not in ran.stderr
+    assert "Traceback" not in ran.stderr
