@@ -11,6 +11,7 @@ class Probe:
 
     `duration` in seconds, as far as it decodes; `codec` by content, never by extension (`mp3`,
     `aac`, `flac`, `pcm_s16le`, ...); `sample_rate` in Hz; `bad_packets` that were passed over.
+    `stem_file`: it has four stems beside its mix (`audio.stem_file`); the rest is the mix's.
     """
 
     duration: float
@@ -18,6 +19,7 @@ class Probe:
     sample_rate: int
     channels: int
     bad_packets: int = 0
+    stem_file: bool = False
 
 
 @dataclass(frozen=True, slots=True)

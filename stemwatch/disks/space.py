@@ -7,6 +7,7 @@ from stemwatch.job import Options
 # The most bytes per second that a stem may have: stereo at 48 kHz in 32-bit float, in 24 bits, and
 # at 320 kbit/s.
 _BYTES_PER_SECOND = {"wav": 384_000, "flac": 288_000, "mp3": 40_000}
+_USUAL_RATE = 48_000  # Hz, of those
 _PER_FILE = 2 << 20  # container, tags and cover
 
 
@@ -14,3 +15,14 @@ def needed_bytes(duration: float, options: Options) -> int:
     """Upper bound of the bytes that `duration` seconds of audio take in the outbox, with mixes."""
     files = options.stems + len(options.mixes)
     return files * (int(duration * _BYTES_PER_SECOND[options.format]) + _PER_FILE)
+
+
+def unpacked_bytes(duration: float, rate: int, options: Options) -> int:
+    """Upper bound of the bytes that a stem file of `rate` Hz takes in the outbox, with mixes.
+
+    Of two stems, the instrumental is made of three more, which are there for a moment.
+    """
+    needed = needed_bytes(duration, options)
+    if options.stems == 2:
+        needed += needed_bytes(duration, Options(3, "wav"))
+    return needed * max(rate, _USUAL_RATE) // _USUAL_RATE

@@ -6,7 +6,7 @@ import functools
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -32,6 +32,10 @@ def encode(values: Mapping[str, Any]) -> dict[str, Any]:
         if encoded.get(name) is not None:
             encoded[name] = in_column(encoded[name])
     return encoded
+
+
+def encode_paths(paths: Iterable[str]) -> list[bytes]:
+    return [os.fsencode(path) for path in paths]
 
 
 def text(words: str) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from stemwatch import patterns
+from stemwatch.song_kinds import without_suffix
 
 LIMIT = 255
 SIDECAR_SUFFIX = ".stemwatch.json"
@@ -39,7 +40,7 @@ def song_name(filename: str) -> str:
     It is so short that the folder with a suffix against clashes, and every file inside, stay within
     `LIMIT` bytes. It is never empty, hidden or the name of a Windows device.
     """
-    return folder_name(os.path.splitext(filename)[0])
+    return folder_name(without_suffix(filename))
 
 
 def folder_name(text: str) -> str:

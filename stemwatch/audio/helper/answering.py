@@ -88,9 +88,9 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _probe(path: str) -> dict[str, Any]:
-    from stemwatch.audio.probe import probe
+    from stemwatch.audio.stem_file.recognising import probe_song
 
-    return asdict(probe(path))
+    return asdict(probe_song(path))
 
 
 def _probes(paths: list[str]) -> list[dict[str, Any]]:
@@ -143,6 +143,12 @@ def _prepare(source: str, target: str) -> dict[str, Any]:
     return asdict(prepare(source, target))
 
 
+def _unpack(path: str, stem: str, out: str, format: str) -> None:
+    from stemwatch.audio.stem_file.unpacking import unpack
+
+    unpack(path, stem, out, format)
+
+
 def _peaks(path: str, columns: int) -> str:
     from stemwatch.audio.peaks import peaks
 
@@ -167,13 +173,14 @@ class _Operation(NamedTuple):
 
 
 _OPERATIONS = {
-    "probe": _Operation(_probe, "stemwatch.audio.probe"),
-    "probes": _Operation(_probes, "stemwatch.audio.probe"),
+    "probe": _Operation(_probe, "stemwatch.audio.stem_file.recognising"),
+    "probes": _Operation(_probes, "stemwatch.audio.stem_file.recognising"),
     "verify": _Operation(_verify, "stemwatch.audio.verify"),
     "tag": _Operation(_tag, "stemwatch.audio.stemtags"),
     "tags": _Operation(_tags, "stemwatch.audio.tags"),
     "mix": _Operation(_mix, "stemwatch.audio.mix"),
     "prepare": _Operation(_prepare, "stemwatch.audio.preparing.exact_flac"),
+    "unpack": _Operation(_unpack, "stemwatch.audio.stem_file.unpacking"),
     "peaks": _Operation(_peaks, "stemwatch.audio.peaks"),
     "preview": _Operation(_preview, "stemwatch.audio.previews"),
     "test": _Operation(_test, "stemwatch.audio.helper.selftest"),

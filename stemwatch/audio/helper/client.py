@@ -48,7 +48,8 @@ class AudioHelper:
         self._fault = ""  # why the last test failed; "" while helpers may be asked
 
     async def probe(self, path: str, *, small: bool = False) -> Probe:
-        """See `audio.probe.probe`: raises its Reject codes, OSError, and `decoder_crashed`.
+        """See `audio.stem_file.recognising.probe_song`, of any song: raises its Reject codes,
+        OSError, and `decoder_crashed`.
 
         `small`: the file takes milliseconds, so it may share a request with others.
         """
@@ -116,6 +117,10 @@ class AudioHelper:
     async def prepare(self, source: str, target: str) -> Prepared:
         """See `audio.preparing.exact_flac.prepare`: writes the song as FLAC. OSError: disk full."""
         return Prepared(**await self._ask(source, op="prepare", source=source, target=target))
+
+    async def unpack(self, path: str, stem: str, out: str, format: str) -> None:
+        """See `audio.stem_file.unpacking.unpack`: writes one stem of a stem file to `out`."""
+        await self._ask(path, op="unpack", path=path, stem=stem, out=out, format=format)
 
     async def peaks(self, path: str, columns: int) -> bytes:
         """See `audio.peaks.peaks`: the lowest and the highest sample of each column, int8."""

@@ -144,7 +144,7 @@ class RemoveVocals:
         """Raise Fault 503 where nobody knows when it will go on."""
         if self._live.closing or self._backing.health.stopping:
             raise _later(503, "stopping", "The service is being stopped; it goes on later.", job)
-        if job.state is not JobState.QUEUED:
+        if job.state is not JobState.QUEUED or job.at_hand:
             return
         context = self._context
         if (pause := context.gate.closed(SUBMIT, job.inbox)) is not None:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Awaitable
 from contextlib import suppress
 
-from stemwatch.codes import CONFIRM, FETCH, FILE, POLL, SUBMIT
+from stemwatch.codes import CONFIRM, FETCH, FILE, POLL, SUBMIT, UNPACK
 from stemwatch.errors import PauseService
 from stemwatch.job import Job, JobState
 from stemwatch.tasks import supervised
@@ -53,6 +53,7 @@ class Pool:
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
         most = {FILE: 2, FETCH: _FETCHES, POLL: _POLLS, CONFIRM: 1, SUBMIT: 2 * ctx.slots.most}
+        most[UNPACK] = 1  # the other helper stays free for songs that arrive, and for stems
         self._unseen = LanesToAsk(ctx.clock)
         self._lanes = Lanes(
             ctx, {name: Lane(STEPS[name], most[name]) for name in most}, self._unseen
@@ -178,6 +179,7 @@ class Pool:
                 self._fill(FILE, self._lanes[FILE].free),
                 self._fill_fetch(),
                 self._fill(CONFIRM, self._lanes[CONFIRM].free),
+                self._fill(UNPACK, self._lanes[UNPACK].free),
                 self._fill_submit(),
                 self._look_ahead(now),
             )

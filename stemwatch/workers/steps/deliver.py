@@ -176,5 +176,6 @@ async def record(
         key=delivered.key,
         folder=folder,
         reused=reused_from is not None,
+        **({"unpacked": True} if delivered.at_hand else {}),
     )
     return delivered
