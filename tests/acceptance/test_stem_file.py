@@ -88,7 +88,7 @@ def test_a_kill_amid_unpacking_leaves_no_half_result(tmp_path: Path) -> None:
     stems = stem_files.sounds(seconds=20)
     with home.service() as service:
         stem_files.write(tmp_path / NAME, stems, tags=TAGS).rename(home.inbox / NAME)
-        wait_for(lambda: any(staged.glob("*/vocals.wav")), every=0.001)
+        wait_for(lambda: any(staged.glob("*/vocals.wav.part")), every=0.001)
         service.kill()
     assert home.sidecars() == {}
     assert (home.inbox / NAME).is_file()
@@ -114,6 +114,18 @@ def test_a_kill_amid_unpacking_leaves_no_half_result(tmp_path: Path) -> None:
     shutil.move(home.archive / NAME, home.inbox / "Third.stem.m4a")
     assert home.command("run", "--once", "-c", str(home.config)).returncode == 0
     assert home.sidecars()["Third"]["reused_from"] is not None
+
+
+def test_one_that_is_taken_back_amid_unpacking_is_gone(tmp_path: Path) -> None:
+    home = Home(tmp_path, AWAY, watch=QUICK, separation={"stems": 4})
+    staged = home.outbox / ".stemwatch"
+    with home.service() as service:
+        stem_files.write(tmp_path / NAME, stem_files.sounds(seconds=12)).rename(home.inbox / NAME)
+        wait_for(lambda: any(staged.glob("*/vocals.wav.part")), every=0.001)
+        (home.inbox / NAME).unlink()
+        assert "taken back" in service.wait_for_event("job.gone")["reason"]
+        wait_for(lambda: not any(staged.iterdir()))
+    assert home.sidecars() == home.reasons() == {}
 
 
 def test_the_commands_say_that_nothing_is_paid(tmp_path: Path) -> None:

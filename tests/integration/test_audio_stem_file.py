@@ -89,7 +89,7 @@ NO_STEM_FILES: dict[str, dict[str, Any]] = {
 def test_what_is_none_is_a_song_like_any_other(tmp_path: Path, kind: str) -> None:
     given = {"name": NAME, "count": 4, **NO_STEM_FILES[kind]}
     name, count, mono = given.pop("name"), given.pop("count"), given.pop("mono", None)
-    sounds = stem_files.sounds(count, 0.6)
+    sounds = stem_files.sounds(count, 0.2)
     if mono is not None:
         sounds[mono] = sounds[mono][:, :1].copy()
     given.setdefault("codecs", ("alac",) * (1 + count))

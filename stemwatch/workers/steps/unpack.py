@@ -42,10 +42,14 @@ async def unpack(ctx: Context, job: Job) -> Job:
         return await ctx.unbroken(deliver.record(ctx, job, folder, **told))
     async with opened(ctx, job) as fd:
         staging = await asyncio.to_thread(_staging, job)
-        await _Unpacking(ctx, job.evolve(**told), fd, staging).all()
-        ctx.progress.stage(job.id, job.name, DELIVERING)
-        await deliver.add_mixes(ctx, job.evolve(**told), staging)
-        await _require_there(ctx, job, fd)
+        try:
+            await _Unpacking(ctx, job.evolve(**told), fd, staging).all()
+            ctx.progress.stage(job.id, job.name, DELIVERING)
+            await deliver.add_mixes(ctx, job.evolve(**told), staging)
+            await _require_there(ctx, job, fd)
+        except (TakenBack, Reject):  # there is no next try that would write over it
+            await asyncio.to_thread(staging.remove)
+            raise
         return await ctx.unbroken(deliver.publish(ctx, job, staging, cost_minutes=0.0, **told))
 
 
