@@ -17,10 +17,9 @@ import mutagen.wave
 from stemwatch.audio.containers.wav_chunks import pad_samples, write_info
 from stemwatch.audio.results import StemTag
 from stemwatch.audio.soundhash.chunk_sound import void_tags
-from stemwatch.audio.tagging.song_tags import ID3_FRAMES, Cover, SourceTags
+from stemwatch.audio.tagging.song_tags import ID3_FRAMES, Cover, SourceTags, own_tempo
 from stemwatch.audio.tags import raise_disk_fault, read_tags, words
 from stemwatch.musical_keys import own_key
-from stemwatch.tempos import own_tempo
 
 _flac: Any = mutagen.flac  # half of mutagen is typed
 _apev2: Any = mutagen.apev2

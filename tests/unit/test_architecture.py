@@ -22,7 +22,7 @@ TO_BE_SPLIT: set[str] = set()
 # stands above the rooms: it may import any of them, and none of them may import it.
 GROUND = frozenset(
     {"codes", "errors", "job", "limits", "loopback", "media_types", "musical_keys", "patterns"}
-    | {"song_kinds", "tasks", "tempos"}
+    | {"song_kinds", "tasks"}
 )
 ROOMS: dict[str, frozenset[str]] = {
     "codes": frozenset(),
@@ -34,7 +34,6 @@ ROOMS: dict[str, frozenset[str]] = {
     "patterns": frozenset(),
     "song_kinds": frozenset(),
     "tasks": frozenset(),
-    "tempos": frozenset(),
     "limits": frozenset({"codes", "errors"}),
     "lean_imports": frozenset(),
     "extras": frozenset({"errors"}),

@@ -9,13 +9,13 @@ import asyncio
 import os
 from typing import Any
 
+from stemwatch.audio.tagging.song_tags import own_tempo
 from stemwatch.codes import Code
 from stemwatch.disks import durable
 from stemwatch.errors import Reject, TakenBack
 from stemwatch.job import STEMS, Job
 from stemwatch.musical_keys import own_key
 from stemwatch.outbox.staging import Staging
-from stemwatch.tempos import own_tempo
 from stemwatch.workers.context import Context
 from stemwatch.workers.preparing.original import looks, opened
 from stemwatch.workers.progress import DELIVERING, UNPACKING, Running

@@ -1,4 +1,4 @@
-"""A stem file in the inbox: its own stems are delivered, and the API is asked for nothing."""
+"""A stem file in the inbox is taken as it is: its own stems are delivered, and the API is asked for nothing."""
 
 from __future__ import annotations
 
