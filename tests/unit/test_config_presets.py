@@ -38,6 +38,16 @@ def test_presets_that_mean_one_folder_are_a_fault(tmp_path: Path) -> None:
     assert f"presets.{NFD}: means the same folder as the preset 'fête'" in told
 
 
+def test_a_mix_is_checked_against_the_stems_that_a_preset_takes_over(tmp_path: Path) -> None:
+    """Else the song is paid for, and its mix can't be made."""
+    text = "separation: {stems: 2}\npresets: {a: {mixes: {x: [drums, bass]}}}"
+    told = faults_of(tmp_path, text, {"HOME": str(tmp_path)})
+    assert told == (
+        "2: presets.a.mixes.x: there is no stem 'drums', 'bass'; 2 stems give vocals, "
+        "instrumental.",
+    )
+
+
 def test_no_second_folder_is_made(tmp_path: Path) -> None:
     """Only for presets that no folder means."""
     for name in ("Karaoke", NFD):
