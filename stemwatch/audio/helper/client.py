@@ -23,6 +23,7 @@ from stemwatch.extras import installed
 # that it works.
 _DOUBTFUL = frozenset({Code.DECODER_CRASHED, Code.INTERNAL})
 _GROUP_SECONDS = 60.0  # a disk that is slower than that is asked for one file at a time
+_STEM_FILE_PACE = 2.0  # seconds for each of the song: AAC takes a small NAS one
 _TEST_SECONDS = 60.0  # a cold NAS with a slow disk
 
 
@@ -110,8 +111,17 @@ class AudioHelper:
         factors: Sequence[float] | None = None,
     ) -> MixResult:
         """See `audio.mix.mix`: writes the sum of `inputs` to `out`. OSError on a full disk."""
-        given = {"inputs": list(inputs), "factors": None if factors is None else list(factors)}
-        return MixResult(**await self._ask(out, op="mix", out=out, format=format, **given))
+        given: dict[str, Any] = {"inputs": list(inputs), "out": out, "format": format}
+        given["factors"] = None if factors is None else list(factors)
+        return MixResult(**await self._ask(out, op="mix", **given))
+
+    async def stem_file(
+        self, stems: Mapping[str, str], out: str, codec: str, *, seconds: float
+    ) -> None:
+        """See `audio.stem_file.making.make`: writes `out` from `stems`, a song of `seconds`."""
+        patience = self._timeout + _STEM_FILE_PACE * seconds  # AAC is slow to encode
+        given = dict(stems)
+        await self._ask(out, timeout=patience, op="stem_file", stems=given, out=out, codec=codec)
 
     async def prepare(self, source: str, target: str) -> Prepared:
         """See `audio.preparing.exact_flac.prepare`: writes the song as FLAC. OSError: disk full."""
@@ -157,11 +167,12 @@ class AudioHelper:
         self._works = self._works or any("result" in one for one in found)
         return found
 
-    async def _ask(self, subject: str, **request: Any) -> Any:
-        """The answer; a refusal only of a file that is to blame."""
+    async def _ask(self, subject: str, *, timeout: float | None = None, **request: Any) -> Any:
+        """The answer; a refusal only of a file that is to blame. `timeout`: if not the usual."""
         self.require_working()
+        limit = self._timeout if timeout is None else timeout
         try:
-            return await self._answered(subject, request)
+            return await self._answered(subject, request, limit)
         except Reject as fault:
             if self._works and fault.code not in _DOUBTFUL:
                 raise
@@ -171,10 +182,10 @@ class AudioHelper:
         except NotWorking:
             await self.test()
         # By a fresh helper: an older one may have loaded half of a version that is replaced.
-        return await self._answered(subject, request)
+        return await self._answered(subject, request, limit)
 
-    async def _answered(self, subject: str, request: Mapping[str, Any]) -> Any:
-        answer = result(await self._helpers.request(subject, request, self._timeout), subject)
+    async def _answered(self, subject: str, request: Mapping[str, Any], limit: float) -> Any:
+        answer = result(await self._helpers.request(subject, request, limit), subject)
         self._works = True
         return answer
 
