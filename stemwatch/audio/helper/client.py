@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from stemwatch.audio.helper.groups import Groups
+from stemwatch.audio.helper.growth import Growth
 from stemwatch.audio.helper.helpers import Helpers, NotWorking, result
 from stemwatch.audio.results import MixResult, Prepared, Probe, StemTag
 from stemwatch.codes import Code
@@ -23,7 +24,6 @@ from stemwatch.extras import installed
 # that it works.
 _DOUBTFUL = frozenset({Code.DECODER_CRASHED, Code.INTERNAL})
 _GROUP_SECONDS = 60.0  # a disk that is slower than that is asked for one file at a time
-_STEM_FILE_PACE = 2.0  # seconds for each of the song: AAC takes a small NAS one
 _TEST_SECONDS = 60.0  # a cold NAS with a slow disk
 
 
@@ -44,6 +44,7 @@ class AudioHelper:
         self._helpers, self._timeout = Helpers(idle), timeout
         self._groups = Groups(self._probe_group)
         self._testing = asyncio.Lock()
+        self._stem_files = asyncio.Lock()
         self._tests = 0  # so far
         self._works = False  # a helper has answered well, or passed its test
         self._fault = ""  # why the last test failed; "" while helpers may be asked
@@ -116,12 +117,16 @@ class AudioHelper:
         return MixResult(**await self._ask(out, op="mix", **given))
 
     async def stem_file(
-        self, stems: Mapping[str, str], out: str, codec: str, *, seconds: float
+        self, stems: Mapping[str, str], out: str, codec: str, *, tell: Callable[[], None]
     ) -> None:
-        """See `audio.stem_file.making.make`: writes `out` from `stems`, a song of `seconds`."""
-        patience = self._timeout + _STEM_FILE_PACE * seconds  # AAC is slow to encode
-        given = dict(stems)
-        await self._ask(out, timeout=patience, op="stem_file", stems=given, out=out, codec=codec)
+        """See `audio.stem_file.making.make`: writes `out` from `stems`, for as long as it grows.
+
+        `tell` is called meanwhile. One at a time: of a long song it takes minutes, and the other
+        helper stays free for what is short.
+        """
+        given = {"stems": dict(stems), "out": out, "codec": codec}
+        async with self._stem_files:
+            await self._ask(out, grows=Growth(out, tell), op="stem_file", **given)
 
     async def prepare(self, source: str, target: str) -> Prepared:
         """See `audio.preparing.exact_flac.prepare`: writes the song as FLAC. OSError: disk full."""
@@ -133,7 +138,7 @@ class AudioHelper:
 
     async def preview(self, path: str, start: float, seconds: float, lead: float) -> bytes:
         """See `audio.previews.preview`: a piece of the song as Ogg Opus."""
-        span = {"start": start, "seconds": seconds, "lead": lead}
+        span: dict[str, Any] = {"start": start, "seconds": seconds, "lead": lead}
         return base64.b64decode(await self._ask(path, op="preview", path=path, **span))
 
     async def test(self) -> None:
@@ -167,12 +172,11 @@ class AudioHelper:
         self._works = self._works or any("result" in one for one in found)
         return found
 
-    async def _ask(self, subject: str, *, timeout: float | None = None, **request: Any) -> Any:
-        """The answer; a refusal only of a file that is to blame. `timeout`: if not the usual."""
+    async def _ask(self, subject: str, *, grows: Growth | None = None, **request: Any) -> Any:
+        """The answer; a refusal only of a file that is to blame. `grows`: what may take longer."""
         self.require_working()
-        limit = self._timeout if timeout is None else timeout
         try:
-            return await self._answered(subject, request, limit)
+            return await self._answered(subject, request, grows)
         except Reject as fault:
             if self._works and fault.code not in _DOUBTFUL:
                 raise
@@ -182,10 +186,13 @@ class AudioHelper:
         except NotWorking:
             await self.test()
         # By a fresh helper: an older one may have loaded half of a version that is replaced.
-        return await self._answered(subject, request, limit)
+        return await self._answered(subject, request, grows)
 
-    async def _answered(self, subject: str, request: Mapping[str, Any], limit: float) -> Any:
-        answer = result(await self._helpers.request(subject, request, limit), subject)
+    async def _answered(
+        self, subject: str, request: Mapping[str, Any], grows: Growth | None
+    ) -> Any:
+        asked = self._helpers.request(subject, request, self._timeout, grows=grows)
+        answer = result(await asked, subject)
         self._works = True
         return answer
 

@@ -28,10 +28,11 @@ async def add(ctx: Context, job: Job, staging: Staging) -> None:
     if codec is None or await asyncio.to_thread(staging.stem_file.recover, codec):
         return
     stems = {stem: staging.file_of(stem) for stem in STEMS[job.options.stems]}
-    part, seconds = staging.stem_file.part(codec), job.duration or 0.0
+    part = staging.stem_file.part(codec)
     try:
         with durable.disk_faults(staging.outbox):
-            await ctx.audio.stem_file(stems, part, codec, seconds=seconds)
+            # Told as progress: of a set of hours it takes longer than the watchdog has patience.
+            await ctx.audio.stem_file(stems, part, codec, tell=ctx.progress.touch)
     except (Reject, RetryLater) as fault:  # or a disk that takes no file of this size
         note = f"The song is delivered without its stem file: {fault.message}"
         log.warning("job.stem_file", **job.named, note=note)
