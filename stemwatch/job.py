@@ -24,6 +24,7 @@ STEMS: Mapping[int, tuple[str, ...]] = MappingProxyType(
     }
 )
 FORMATS = ("wav", "flac", "mp3")
+STEM_FILES = ("alac", "aac")  # the codecs of the one file with all stems
 
 
 class JobState(StrEnum):
@@ -101,21 +102,24 @@ class Unfiled(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to make of a song: the number of stems, their format and the mixes.
+    """What to make of a song: the number of stems, their format, the mixes and the stem file.
 
-    `mixes` holds the stems of each mix by its name. Mixes are made here and cost nothing.
+    `mixes` holds the stems of each mix by its name, `stem_file` the codec of the one file with all
+    stems (`alac` or `aac`; None: there is none). Both are made here and cost nothing.
     """
 
     stems: int = 2
     format: str = "wav"
     mixes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    stem_file: str | None = None
 
 
 def content_key(content: str, options: Options, *, local: bool) -> str:
     """The key of what is paid for once: content, options of the API, and place of separation.
 
     `content` is a Job's. `local` is part of it because a preview made on this machine must not be
-    reused as paid stems. Mixes are not, since they are made from the stems for free.
+    reused as paid stems. Mixes and the stem file are not, since both are made from the stems for
+    free.
     """
     return f"{content}:{options.stems}:{options.format}:{'local' if local else 'api'}"
 
