@@ -24,7 +24,8 @@ STEMS: Mapping[int, tuple[str, ...]] = MappingProxyType(
     }
 )
 FORMATS = ("wav", "flac", "mp3")
-STEM_FILE = "stem-file"  # the engine of songs that came with their stems: nothing is separated
+STEM_FILES = ("alac", "aac")  # the codecs of the one file with all stems
+AT_HAND = "stem-file"  # the engine of songs that came with their stems: nothing is separated
 _WITHIN_OTHER = frozenset({"guitar", "piano"})  # of four stems; of six each is one of its own
 
 
@@ -103,14 +104,16 @@ class Unfiled(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to make of a song: the number of stems, their format and the mixes.
+    """What to make of a song: the number of stems, their format, the mixes and the stem file.
 
-    `mixes` holds the stems of each mix by its name. Mixes are made here and cost nothing.
+    `mixes` holds the stems of each mix by its name, `stem_file` the codec of the one file with all
+    stems (`alac` or `aac`; None: there is none). Both are made here and cost nothing.
     """
 
     stems: int = 2
     format: str = "wav"
     mixes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    stem_file: str | None = None
 
 
 def options_at_hand(options: Options) -> Options:
@@ -134,9 +137,9 @@ def content_key(content: str, options: Options, *, local: bool, at_hand: bool = 
 
     `content` is a Job's. `local` is part of it because a preview made on this machine must not be
     reused as paid stems, `at_hand` because a stem file's own stems are none that were separated.
-    Mixes are not, since they are made from the stems for free.
+    Mixes and the stem file are not, since both are made from the stems for free.
     """
-    place = STEM_FILE if at_hand else "local" if local else "api"
+    place = AT_HAND if at_hand else "local" if local else "api"
     return f"{content}:{options.stems}:{options.format}:{place}"
 
 
@@ -166,7 +169,7 @@ class Job:
     channels: int | None = None
     idempotency_key: str | None = None
     remote_id: str | None = None
-    engine: str | None = None  # that made its stems; STEM_FILE from the beginning, else told late
+    engine: str | None = None  # that made its stems; AT_HAND from the beginning, else told late
     model: str | None = None  # of a neural engine: its weights' name, and
     model_sha256: str | None = None  # the digest of the file that their makers published
     bpm: float | None = None
@@ -201,7 +204,7 @@ class Job:
     @property
     def at_hand(self) -> bool:
         """Whether its file has its stems already, so that they are unpacked and nothing is paid."""
-        return self.engine == STEM_FILE
+        return self.engine == AT_HAND
 
     @property
     def name(self) -> str:

@@ -33,11 +33,15 @@ class MixResult:
 
 @dataclass(frozen=True, slots=True)
 class StemTag:
-    """What a stem's tags say of itself: its `title` is "<file's name> (<Stem>)"."""
+    """What a stem's tags say of itself: its `title` is "<file's name> (<Stem>)".
+
+    `song`: it is no stem but all of the song, whose own title, album and number it keeps.
+    """
 
     title: str
     stem: str = ""  # as people read it: Vocals
     number: int = 0  # its place among the song's stems and mixes, from 1; 0: not told
+    song: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,19 @@ from stemwatch.job import Options
 # at 320 kbit/s.
 _BYTES_PER_SECOND = {"wav": 384_000, "flac": 288_000, "mp3": 40_000}
 _USUAL_RATE = 48_000  # Hz, of those
+# Of a stem file's five tracks: stereo at 48 kHz in 24 bits, and at 256 kbit/s with its index.
+_OF_STEM_FILE = {"alac": 5 * 290_000, "aac": 5 * 40_000}
 _PER_FILE = 2 << 20  # container, tags and cover
 
 
 def needed_bytes(duration: float, options: Options) -> int:
-    """Upper bound of the bytes that `duration` seconds of audio take in the outbox, with mixes."""
+    """Upper bound of the bytes that `duration` seconds of audio take in the outbox, with mixes and
+    the stem file."""
     files = options.stems + len(options.mixes)
-    return files * (int(duration * _BYTES_PER_SECOND[options.format]) + _PER_FILE)
+    needed = files * (int(duration * _BYTES_PER_SECOND[options.format]) + _PER_FILE)
+    if options.stem_file is not None:
+        needed += int(duration * _OF_STEM_FILE[options.stem_file]) + _PER_FILE
+    return needed
 
 
 def unpacked_bytes(duration: float, rate: int, options: Options) -> int:

@@ -15,7 +15,7 @@ from stemwatch.inbox.headers import Lack
 from stemwatch.inbox.reading import FileReader, Reading, Same
 from stemwatch.inbox.taking.kin import is_kept, is_same, is_still_here, may_be_there, undecided
 from stemwatch.job import (
-    STEM_FILE,
+    AT_HAND,
     Identity,
     Job,
     JobState,
@@ -127,7 +127,7 @@ class Intake:
             audio_sha256=read.audio_sha256,
             content_key=content_key(content, options, **where),
             options=options,
-            engine=STEM_FILE if at_hand else None,
+            engine=AT_HAND if at_hand else None,
             duration=probe.duration,
             codec=probe.codec,
             sample_rate=probe.sample_rate,
@@ -246,7 +246,7 @@ def _tell_fewer(job: Job, asked: Options) -> None:
     note = "a stem file has four stems: guitar and piano are in the one called other."
     if left_out:
         note += f" Without them these mixes are not made: {', '.join(left_out)}."
-    log.info("job.stem_file", **job.named, note=note)
+    log.info("job.four_stems", **job.named, note=note)
 
 
 def _job(candidate: Candidate, identity: Identity, sha256: str, state: JobState) -> Job:

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
-from stemwatch.job import ACTIVE, STEM_FILE, JobState
+from stemwatch.job import ACTIVE, AT_HAND, JobState
 from stemwatch.journal.rows import ALL, decode_path
 from stemwatch.journal.schema import UNDER_WAY
 from stemwatch.journal.transactions import marks, padded
@@ -31,8 +31,8 @@ _AFFORDABLE = (
     " WHERE s.content_key = jobs.content_key AND s.state IN ('delivered', 'done'))))"
 )
 # Songs that have their stems already, and all others. The first is the index's own condition.
-_AT_HAND = f" AND state = 'queued' AND engine = '{STEM_FILE}'"
-_TO_BE_PAID = f" AND engine IS NOT '{STEM_FILE}'"
+_AT_HAND = f" AND state = 'queued' AND engine = '{AT_HAND}'"
+_TO_BE_PAID = f" AND engine IS NOT '{AT_HAND}'"
 
 
 def among(states: Collection[JobState]) -> str:

@@ -56,7 +56,8 @@ def _encode_unfiled(unfiled: Unfiled) -> str:
 
 def _encode_options(options: Options) -> str:
     mixes = {mix: list(parts) for mix, parts in options.mixes.items()}
-    return json.dumps({"stems": options.stems, "format": options.format, "mixes": mixes})
+    told = {"stems": options.stems, "format": options.format, "mixes": mixes}
+    return json.dumps(told | {"stem_file": options.stem_file})
 
 
 _IN_COLUMN: Mapping[str, Callable[[Any], Any]] = {
@@ -99,4 +100,5 @@ def decode_identity(stored: str) -> Identity:
 def _options(text: str) -> Options:
     data = json.loads(text)
     mixes = {mix: tuple(parts) for mix, parts in data["mixes"].items()}
-    return Options(stems=data["stems"], format=data["format"], mixes=mixes)
+    told = {"stem_file": data.get("stem_file")}  # unknown to an older stemwatch
+    return Options(stems=data["stems"], format=data["format"], mixes=mixes, **told)

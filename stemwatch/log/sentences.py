@@ -80,7 +80,7 @@ _SENTENCES: Mapping[str, Callable[[Event], str]] = {
     "job.quarantined": lambda e: f"{_song(e)} quarantined ({e.get('code')}): {_why(e)}",
     "job.waits": _waits,
     "job.sent_as_it_is": lambda e: f"{_song(e)} is sent as it is: {_why(e)}",
-    "job.stem_file": lambda e: f"{_song(e)}: {e.get('note')}",
+    "job.four_stems": lambda e: f"{_song(e)}: {e.get('note')}",
     "job.gone": lambda e: f"{_song(e)} left out: {e.get('reason')}",
     "archive.deleted": lambda e: f"{_song(e)} deleted from the archive (keep_archive_days)",
     "job.struck": lambda e: f"{_song(e)} is off the quarantine's list: {e.get('reason')}",

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
-from stemwatch.job import STEM_FILE, Identity, Job, JobState, Options, content_key
+from stemwatch.job import AT_HAND, Identity, Job, JobState, Options, content_key
 from stemwatch.journal.journal import Journal
 from stemwatch.log import log
 from stemwatch.outbox import sidecar
@@ -73,7 +73,7 @@ def _job(folder: str, content: dict[str, Any], outbox: str, inbox: str | None) -
             audio or source["sha256"],
             options,
             local=local,
-            at_hand=separation.get("engine") == STEM_FILE,
+            at_hand=separation.get("engine") == AT_HAND,
         ),
         options=options,
         outbox=outbox,

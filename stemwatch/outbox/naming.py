@@ -18,6 +18,7 @@ from stemwatch.song_kinds import without_suffix
 
 LIMIT = 255
 SIDECAR_SUFFIX = ".stemwatch.json"
+STEM_FILE_SUFFIX = ".stem.m4a"  # Mixxx knows a stem file by it
 # Bytes that may follow a song's name: a suffix against clashes, then the longest stem's ending.
 _RESERVE = len(" [xxxxxxxx-9999]") + len(" (Instrumental).flac")
 _LONGEST_EXT = 16

@@ -65,11 +65,13 @@ def build(
     now: float,
     reused_from: str | None = None,
     cost_minutes: float | None = None,
+    stem_file: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The sidecar's content, with every key; unknown values are null.
 
     `key` is the musical key as the API gave it, `now` in Unix seconds. `reused_from` is the earlier
-    folder, relative to the outbox; `cost_minutes` are the minutes paid for this delivery.
+    folder, relative to the outbox; `cost_minutes` are the minutes paid for this delivery;
+    `stem_file` is as `staged_stem_file` describes it.
     """
     return {
         "schema": SCHEMA,
@@ -100,6 +102,7 @@ def build(
             "credits_charged": _finite(job.credits),
         },
         "stems": [_stem(stem) for stem in stems],
+        "stem_file": stem_file,
         "reused_from": None if reused_from is None else readable(reused_from),
         "created_at": rfc3339(now),
         "stemwatch": version,

@@ -37,6 +37,7 @@ KEYS = {
     "source": dict,
     "separation": dict,
     "stems": list,
+    "stem_file": None,
     "reused_from": None,
     "created_at": str,
     "stemwatch": str,

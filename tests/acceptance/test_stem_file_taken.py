@@ -1,4 +1,4 @@
-"""A stem file in the inbox is taken as it is: its own stems are delivered, and the API is asked for nothing."""
+"""A stem file in the inbox: its own stems are delivered, and the API is asked for nothing."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_its_stems_are_delivered_whatever_holds_paid_calls_back(tmp_path: Path) 
             drop(home.inbox / "song.wav")
             stem_files.write(home.inbox / NAME, [vocals, other, drums, bass], told=told, tags=TAGS)
             service.wait_for_event("job.done")
-            (note,) = service.events("job.stem_file")
+            (note,) = service.events("job.four_stems")
             assert home.waiting() == ["song.wav"]
         assert server.log == []
     assert "band" in note["note"]

@@ -94,6 +94,7 @@ def test_every_key_is_there_and_what_is_unknown_is_null() -> None:
                 "gain_db": -1.5,
             },
         ],
+        "stem_file": None,
         "reused_from": None,
         "created_at": "2026-01-01T00:00:00Z",
         "stemwatch": "0.1.0",
@@ -165,6 +166,9 @@ def bent(*path: str | int, value: Any) -> bytes:
         bent("stems", 0, "file", value="a\0b"),
         bent("stems", 0, "bytes", value=10**400),
         bent("stems", 0, "derived_from", value="drums"),
+        bent("stem_file", value="song.stem.m4a"),
+        bent("stem_file", value={"codec": "alac"}),
+        bent("stem_file", value={"file": "../x", "sha256": SHA, "bytes": 1, "codec": "alac"}),
         bent("key", value="Gm"),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stemwatch.codes import CONFIRM, FETCH, FILE, POLL, SUBMIT, UNPACK
-from stemwatch.job import STEM_FILE, JobState
+from stemwatch.job import AT_HAND, JobState
 from stemwatch.workers.pool.lanes_to_ask import LanesToAsk
 from tests.support.journal import new_job
 from tests.support.waiting import Clock
@@ -53,7 +53,7 @@ def test_a_step_tells_who_can_go_on(seen: LanesToAsk, state: JobState, lanes: se
 
 
 def test_a_song_that_has_its_stems_is_unpacked_at_once(seen: LanesToAsk) -> None:
-    seen.left(new_job(1, engine=STEM_FILE), watched=False)
+    seen.left(new_job(1, engine=AT_HAND), watched=False)
     assert taken(seen) == {UNPACK}
 
 

@@ -137,6 +137,12 @@ def _mix(inputs: list[str], out: str, format: str, factors: list[float] | None) 
     return asdict(mix(inputs, out, format, factors))
 
 
+def _stem_file(stems: dict[str, str], out: str, codec: str) -> None:
+    from stemwatch.audio.stem_file.making import make
+
+    make(stems, out, codec)
+
+
 def _prepare(source: str, target: str) -> dict[str, Any]:
     from stemwatch.audio.preparing.exact_flac import prepare
 
@@ -179,6 +185,7 @@ _OPERATIONS = {
     "tag": _Operation(_tag, "stemwatch.audio.stemtags"),
     "tags": _Operation(_tags, "stemwatch.audio.tags"),
     "mix": _Operation(_mix, "stemwatch.audio.mix"),
+    "stem_file": _Operation(_stem_file, "stemwatch.audio.stem_file.making"),
     "prepare": _Operation(_prepare, "stemwatch.audio.preparing.exact_flac"),
     "unpack": _Operation(_unpack, "stemwatch.audio.stem_file.unpacking"),
     "peaks": _Operation(_peaks, "stemwatch.audio.peaks"),

@@ -1,1 +1,1 @@
-"""Stem files: a song's mix and its four stems as the tracks of one MP4."""
+"""Stem files in Native Instruments' layout: all stems of a song in one `.stem.m4a`."""

@@ -15,7 +15,7 @@ from stemwatch.outbox.staging import HIDDEN, Staging, remove_staging
 from stemwatch.stemsplit.interface import RemoteJob, RemoteStatus
 from stemwatch.workers.context import Context
 from stemwatch.workers.progress import DELIVERING, DOWNLOAD
-from stemwatch.workers.steps import deliver
+from stemwatch.workers.steps import add_stem_file, deliver
 from stemwatch.workers.steps.result_names import with_tags
 
 # Typical bytes per second of one stem, for the progress bars.
@@ -42,6 +42,7 @@ async def fetch(ctx: Context, job: Job) -> Job:
         await _download_all(ctx, job, staging, missing, remote or await _addresses(ctx, job))
     ctx.progress.stage(job.id, job.name, DELIVERING)
     await deliver.add_mixes(ctx, job, staging)
+    await add_stem_file.add(ctx, job, staging)
     minutes = 0.0 if ctx.local else (job.duration or 0.0) / 60.0
     return await ctx.unbroken(deliver.publish(ctx, job, staging, cost_minutes=round(minutes, 4)))
 
