@@ -42,7 +42,7 @@ def test_its_stems_are_delivered_whatever_holds_paid_calls_back(tmp_path: Path) 
             "backing": ["drums", "bass", "other", "guitar", "piano"],
             "band": ["bass", "guitar"],
         }
-        six = {"stems": 6, "mixes": mixes}
+        six = {"stems": 6, "mixes": mixes, "stem_file": "alac"}
         home = Home(tmp_path, server.url, watch=QUICK, separation=six, **held(datetime.now()))
         assert home.command("pause").returncode == 0
         drums, bass, other, vocals = stem_files.sounds()
@@ -71,6 +71,7 @@ def test_its_stems_are_delivered_whatever_holds_paid_calls_back(tmp_path: Path) 
         **dict.fromkeys(("model", "model_sha256", "job_id", "uploaded")),
         **dict.fromkeys(("submitted_at", "completed_at", "credits_charged")),
     }
+    assert car["stem_file"]["file"] == NAME
     files = [(one["id"], one["file"]) for one in car["stems"]]
     assert files[0] == ("vocals", "Artist - Title (Vocals).wav")
     found = sounds_of(home, folder)

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stemwatch.audio.codec import Encoder
 from stemwatch.audio.frames import Source
+from stemwatch.audio.stem_file.making import make
 from stemwatch.audio.stem_file.recognising import USUAL, probe_song, stem_tracks, stems_called
 from stemwatch.audio.stem_file.unpacking import unpack
 from stemwatch.errors import Reject
@@ -109,6 +111,19 @@ def test_alac_comes_out_bit_for_bit(tmp_path: Path, format: str, depth: int) -> 
         found = unpacked(song, stem, format)
         assert found.dtype == sound.dtype
         assert np.array_equal(found, sound)
+
+
+def test_what_stemwatch_makes_it_takes_back(tmp_path: Path, sounds: list[np.ndarray]) -> None:
+    """The stems of `separation.stem_file: alac`, bit for bit."""
+    paths = {stem: tmp_path / f"{stem}.source.wav" for stem in USUAL}
+    for path, sound in zip(paths.values(), sounds, strict=True):
+        with Encoder(str(path), "wav") as encoder:
+            encoder.write_native(sound)
+    song = tmp_path / NAME
+    make({stem: str(path) for stem, path in paths.items()}, str(song), "alac")
+    assert probe_song(str(song)).stem_file
+    found = [unpacked(song, stem) for stem in USUAL]
+    assert [np.array_equal(*pair) for pair in zip(found, sounds, strict=True)] == [True] * 4
 
 
 def test_aac_keeps_its_length_and_its_place(tmp_path: Path, sounds: list[np.ndarray]) -> None:
