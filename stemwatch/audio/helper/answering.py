@@ -143,8 +143,15 @@ def _prepare(source: str, target: str) -> dict[str, Any]:
     return asdict(prepare(source, target))
 
 
+def _measure(path: str, columns: int) -> dict[str, Any]:
+    from stemwatch.audio.meters.measures import measure
+
+    found = asdict(measure(path, columns))
+    return found | {"waveform": base64.b64encode(found["waveform"]).decode("ascii")}
+
+
 def _peaks(path: str, columns: int) -> str:
-    from stemwatch.audio.peaks import peaks
+    from stemwatch.audio.meters.waveform import peaks
 
     return base64.b64encode(peaks(path, columns)).decode("ascii")
 
@@ -174,7 +181,8 @@ _OPERATIONS = {
     "tags": _Operation(_tags, "stemwatch.audio.tags"),
     "mix": _Operation(_mix, "stemwatch.audio.mix"),
     "prepare": _Operation(_prepare, "stemwatch.audio.preparing.exact_flac"),
-    "peaks": _Operation(_peaks, "stemwatch.audio.peaks"),
+    "measure": _Operation(_measure, "stemwatch.audio.meters.measures"),
+    "peaks": _Operation(_peaks, "stemwatch.audio.meters.waveform"),
     "preview": _Operation(_preview, "stemwatch.audio.previews"),
     "test": _Operation(_test, "stemwatch.audio.helper.selftest"),
 }
