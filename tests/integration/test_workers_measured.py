@@ -16,6 +16,7 @@ from stemwatch.workers.steps import deliver
 from stemwatch.workers.steps.measured import add_measures
 from tests.acceptance.harness import Home
 from tests.support.audio_samples import write
+from tests.support.broken import MEASURE_CRASH, Broken
 from tests.support.context import context_of
 from tests.support.journal import new_job
 
@@ -62,6 +63,19 @@ def test_what_cannot_be_measured_is_null(tmp_path: Path, killed: bool) -> None:
     assert odd["file"] == "song (Instrumental).wav"
     assert [odd[name] for name in ("loudness_lufs", "true_peak_dbtp", "active_share")] == [None] * 3
     assert len(list(folder.iterdir())) == 3  # nobody has asked for waveforms
+
+
+def test_a_helper_that_crashes_at_each_stem_holds_up_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process ends, two times for each; what is delivered lacks the measures only."""
+    broken = Broken(tmp_path)
+    broken.by(MEASURE_CRASH)
+    monkeypatch.setenv("PYTHONPATH", broken.env["PYTHONPATH"])
+    home = Home(tmp_path, "http://127.0.0.1:9/v1")
+    home.outbox.mkdir(exist_ok=True)
+    delivered(home, staged(os.fspath(home.outbox)))
+    assert [stem["active_share"] for stem in home.sidecars()["song"]["stems"]] == [None, None]
 
 
 def test_waveforms_are_kept_for_the_page_only(tmp_path: Path) -> None:
