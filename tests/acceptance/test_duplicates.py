@@ -187,7 +187,7 @@ def _lose_stem(folder: Path) -> None:
 
 
 def _hostile_sidecar(folder: Path) -> None:
-    (folder / "song.stemwatch.json").write_text('{"schema": "stemwatch.sidecar/2", "stems": 3}')
+    (folder / "song.stemwatch.json").write_text('{"schema": "stemwatch.sidecar/1", "stems": 3}')
 
 
 @pytest.mark.parametrize("ruined", [False, True], ids=["untouched", "ruined"])
