@@ -32,6 +32,20 @@ class MixResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Measures:
+    """What a stem measures; None: not known, or it has none (silence has neither of the first two).
+
+    `loudness_lufs` is integrated by EBU R128, `active_share` (0 to 1) of the time. `waveform` has
+    for each column the lowest and the highest sample, int8; empty: not asked for.
+    """
+
+    loudness_lufs: float | None = None
+    true_peak_dbtp: float | None = None
+    active_share: float | None = None
+    waveform: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
 class StemTag:
     """What a stem's tags say of itself: its `title` is "<file's name> (<Stem>)".
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from stemwatch.audio.results import Measures
 from stemwatch.codes import Code
 from stemwatch.disks import durable
 from stemwatch.errors import PauseService, Reject, RetryLater
@@ -22,6 +23,7 @@ from stemwatch.outbox.naming import SIDECAR_SUFFIX, readable
 from stemwatch.outbox.untrusted import SCHEMA, fault_of
 
 LIMIT = 1 << 20  # bytes; a usual sidecar has one or two kilobytes
+_UNKNOWN = Measures()
 _OF_FSCK = "lost+found"  # a folder of root's at the top of most disks: nothing is delivered there
 
 
@@ -36,6 +38,7 @@ class StemFile:
     derived_from: tuple[str, ...] | None = None
     gain_db: float | None = None
     audio_sha256: str | None = None  # of its sound alone; None: not told apart from tags
+    measures: Measures = _UNKNOWN  # of a staged file; not read back from a sidecar
 
 
 def rfc3339(seconds: float | None) -> str | None:
@@ -125,6 +128,9 @@ def _stem(stem: StemFile) -> dict[str, Any]:
         "bytes": stem.bytes,
         "derived_from": None if stem.derived_from is None else list(stem.derived_from),
         "gain_db": _finite(stem.gain_db),
+        "loudness_lufs": _finite(stem.measures.loudness_lufs),
+        "true_peak_dbtp": _finite(stem.measures.true_peak_dbtp),
+        "active_share": _finite(stem.measures.active_share),
     }
 
 

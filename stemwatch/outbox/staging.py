@@ -21,11 +21,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from stemwatch.audio.results import Measures
 from stemwatch.codes import Code
 from stemwatch.disks import durable
 from stemwatch.errors import PauseService
 from stemwatch.job import STEMS
-from stemwatch.outbox import naming, sidecar
+from stemwatch.outbox import naming, sidecar, waveform_file
 from stemwatch.outbox.measuring import measure
 from stemwatch.outbox.naming import StemNames
 from stemwatch.outbox.sidecar import StemFile
@@ -125,6 +126,10 @@ class Staging:
         """Path of a committed stem, for making mixes. Raises KeyError if it is not committed."""
         return self._places[stem_id]
 
+    def keep_measures(self, stem_id: str, measures: Measures) -> None:
+        """Note what a committed file measures. Raises KeyError if it is not committed."""
+        self._stems[stem_id] = replace(self._stems[stem_id], measures=measures)
+
     def arrange(self, song: str, describe: Describe, by: StemNames = _USUAL) -> None:
         """Prepare `folder` for publishing as `song`: rename the files after it, write the sidecar.
 
@@ -144,6 +149,7 @@ class Staging:
                 self._places[stem_id] = target
                 self._stems[stem_id] = replace(self._stems[stem_id], file=file)
             self.stem_file.arrange(self.folder, song)
+            waveform_file.write(self.folder, self.stems)
             # The sidecar comes last: its write flushes the folder's entries as well.
             path = os.path.join(self.folder, naming.sidecar_file(song))
             sidecar.write(path, describe(self.stems))

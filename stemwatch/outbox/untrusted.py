@@ -8,7 +8,8 @@ from typing import Any
 from stemwatch.job import FORMATS
 from stemwatch.outbox.naming import readable
 
-SCHEMA = "stemwatch.sidecar/1"
+SCHEMA = "stemwatch.sidecar/2"
+_READ = ("stemwatch.sidecar/1", SCHEMA)  # the first lacks what its stems measure
 _WORDS = ("job_id", "engine", "model", "model_sha256")  # of the separation, or null
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -17,8 +18,8 @@ def fault_of(sidecar: object) -> str | None:
     """What is wrong with the sidecar, or None. Only the fields that stemwatch uses are checked."""
     if not isinstance(sidecar, dict):
         return "is no JSON object"
-    if sidecar.get("schema") != SCHEMA:
-        return f"has a schema other than {SCHEMA}"
+    if sidecar.get("schema") not in _READ:
+        return f"has a schema other than {' and '.join(_READ)}"
     source, separation = sidecar.get("source"), sidecar.get("separation")
     if not isinstance(source, dict) or not isinstance(separation, dict):
         return "has no `source` or no `separation`"

@@ -16,9 +16,11 @@ from urllib.parse import quote
 import pytest
 
 from tests.acceptance.harness import KEY, SCALED, SEPARATE, STEMWATCH, Home
+from tests.acceptance.songs import drop
 from tests.support import warm
 from tests.support.scenario.caller import make_song
 from tests.support.scenario.server import ScenarioServer
+from tests.support.sidecars import OLD
 from tests.support.waiting import wait_for
 
 LOOKED_FOR_SOON = ("confirm_first=1", "confirm_again=3")
@@ -259,6 +261,23 @@ def test_a_lost_journal_is_made_again_from_the_sidecars(home: Home, server: Scen
     assert again["reused_from"] == "song"
     assert server.paid["total"] == 1
     assert sorted(p.name for p in home.archive.iterdir()) == ["again.wav", "song.wav"]
+
+
+@SEPARATE
+def test_a_delivery_with_a_sidecar_of_the_first_schema_is_reused(
+    home: Home, server: ScenarioServer
+) -> None:
+    """By a new journal, too; its stems are measured on the way."""
+    folder = home.outbox / "Old Song"
+    drop(folder / "Old Song (Vocals).wav", 901)
+    drop(folder / "Old Song (Instrumental).wav", 902)
+    shutil.copy(OLD, folder / "Old Song.stemwatch.json")
+    drop(home.inbox / "again.wav", 900)
+    assert finished(home) == 0
+    again = home.sidecars()["again"]
+    assert (again["schema"], again["reused_from"]) == ("stemwatch.sidecar/2", "Old Song")
+    assert [stem["active_share"] for stem in again["stems"]] == [1.0, 1.0]
+    assert server.requests("post") == []
 
 
 @pytest.mark.parametrize(

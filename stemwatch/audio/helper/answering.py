@@ -155,8 +155,15 @@ def _unpack(path: str, stem: str, out: str, format: str) -> None:
     unpack(path, stem, out, format)
 
 
+def _measure(path: str, columns: int) -> dict[str, Any]:
+    from stemwatch.audio.meters.measures import measure
+
+    found = asdict(measure(path, columns))
+    return found | {"waveform": base64.b64encode(found["waveform"]).decode("ascii")}
+
+
 def _peaks(path: str, columns: int) -> str:
-    from stemwatch.audio.peaks import peaks
+    from stemwatch.audio.meters.waveform import peaks
 
     return base64.b64encode(peaks(path, columns)).decode("ascii")
 
@@ -188,7 +195,8 @@ _OPERATIONS = {
     "stem_file": _Operation(_stem_file, "stemwatch.audio.stem_file.making"),
     "prepare": _Operation(_prepare, "stemwatch.audio.preparing.exact_flac"),
     "unpack": _Operation(_unpack, "stemwatch.audio.stem_file.unpacking"),
-    "peaks": _Operation(_peaks, "stemwatch.audio.peaks"),
+    "measure": _Operation(_measure, "stemwatch.audio.meters.measures"),
+    "peaks": _Operation(_peaks, "stemwatch.audio.meters.waveform"),
     "preview": _Operation(_preview, "stemwatch.audio.previews"),
     "test": _Operation(_test, "stemwatch.audio.helper.selftest"),
 }

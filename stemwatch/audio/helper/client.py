@@ -15,7 +15,7 @@ from typing import Any
 from stemwatch.audio.helper.groups import Groups
 from stemwatch.audio.helper.growth import Growth
 from stemwatch.audio.helper.helpers import Helpers, NotWorking, result
-from stemwatch.audio.results import MixResult, Prepared, Probe, StemTag
+from stemwatch.audio.results import Measures, MixResult, Prepared, Probe, StemTag
 from stemwatch.codes import Code
 from stemwatch.errors import Reject, StemwatchError
 from stemwatch.extras import installed
@@ -137,8 +137,13 @@ class AudioHelper:
         """See `audio.stem_file.unpacking.unpack`: writes one stem of a stem file to `out`."""
         await self._ask(path, op="unpack", path=path, stem=stem, out=out, format=format)
 
+    async def measure(self, path: str, columns: int) -> Measures:
+        """See `audio.meters.measures.measure`: loudness, true peak, share that sounds, waveform."""
+        answer = await self._ask(path, op="measure", path=path, columns=columns)
+        return Measures(**answer | {"waveform": base64.b64decode(answer["waveform"])})
+
     async def peaks(self, path: str, columns: int) -> bytes:
-        """See `audio.peaks.peaks`: the lowest and the highest sample of each column, int8."""
+        """See `audio.meters.waveform.peaks`: a waveform to draw, pairs of int8."""
         return base64.b64decode(await self._ask(path, op="peaks", path=path, columns=columns))
 
     async def preview(self, path: str, start: float, seconds: float, lead: float) -> bytes:

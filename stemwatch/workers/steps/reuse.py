@@ -17,6 +17,7 @@ from stemwatch.outbox.staging import Staging
 from stemwatch.workers.context import Context
 from stemwatch.workers.progress import DELIVERING
 from stemwatch.workers.steps import add_stem_file, deliver
+from stemwatch.workers.steps.measured import add_measures
 from stemwatch.workers.steps.result_names import with_tags
 
 QUARANTINED = JobState.QUARANTINED
@@ -58,6 +59,7 @@ async def reuse(ctx: Context, job: Job, alike: Sequence[Job]) -> Job | None:
         source = os.path.relpath(earlier.delivered_to, job.outbox)
         await deliver.add_mixes(ctx, job.evolve(**told), staging)
         await add_stem_file.add(ctx, job.evolve(**told), staging)
+        await add_measures(ctx, job, staging)
         return await ctx.unbroken(
             deliver.publish(ctx, job, staging, cost_minutes=0.0, reused_from=source, **told)
         )

@@ -20,6 +20,7 @@ from stemwatch.workers.context import Context
 from stemwatch.workers.preparing.original import looks, opened
 from stemwatch.workers.progress import DELIVERING, UNPACKING, Running
 from stemwatch.workers.steps import add_stem_file, deliver
+from stemwatch.workers.steps.measured import add_measures
 from stemwatch.workers.steps.result_names import with_tags
 from stemwatch.workers.steps.reuse import ended, reuse
 
@@ -47,6 +48,7 @@ async def unpack(ctx: Context, job: Job) -> Job:
             ctx.progress.stage(job.id, job.name, DELIVERING)
             await deliver.add_mixes(ctx, job.evolve(**told), staging)
             await add_stem_file.add(ctx, job.evolve(**told), staging)
+            await add_measures(ctx, job, staging)
             await _require_there(ctx, job, fd)
         except (TakenBack, Reject):  # there is no next try that would write over it
             await asyncio.to_thread(staging.remove)
