@@ -5,7 +5,6 @@ Helper process only: this module imports mutagen.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,14 +17,13 @@ import mutagen.wave
 from stemwatch.audio.containers.wav_chunks import pad_samples, write_info
 from stemwatch.audio.results import StemTag
 from stemwatch.audio.soundhash.chunk_sound import void_tags
-from stemwatch.audio.tagging.song_tags import ID3_FRAMES, Cover, SourceTags
+from stemwatch.audio.tagging.song_tags import ID3_FRAMES, Cover, SourceTags, own_tempo
 from stemwatch.audio.tags import raise_disk_fault, read_tags, words
 from stemwatch.musical_keys import own_key
 
 _flac: Any = mutagen.flac  # half of mutagen is typed
 _apev2: Any = mutagen.apev2
 _frames: Any = mutagen.id3.Frames
-_TEMPO = re.compile(r"\s*(\d{1,3}(?:[.,]\d+)?)\s*(?:bpm)?\s*", re.IGNORECASE)
 _STEMS = "(Stems)"  # behind the album's name: a library shows them as one of their own
 _ROUNDED = 0.5  # BPM
 _AUDIO: Any = {"wav": mutagen.wave.WAVE, "mp3": mutagen.mp3.MP3, "flac": _flac.FLAC}
@@ -138,9 +136,8 @@ def _tempo(text: Mapping[str, tuple[str, ...]], detected: float | None) -> float
 
     A whole number may be a rounded one: the detected fraction is nearer to what it was.
     """
-    found = _TEMPO.fullmatch(text.get("bpm", ("",))[0])
-    beats = float(found[1].replace(",", ".")) if found else 0.0
-    if not 1 <= beats < 1000:
+    beats = own_tempo(text.get("bpm", ("",))[0])
+    if beats is None:
         return detected
     rounded = beats.is_integer() and detected is not None and abs(beats - detected) <= _ROUNDED
     return detected if rounded else beats

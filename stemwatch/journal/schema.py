@@ -31,6 +31,7 @@ MIGRATIONS: Sequence[Migration] = (
     lambda db: db.execute("ALTER TABLE jobs ADD COLUMN song_tags TEXT"),  # JSON
     lambda db: _add_uploaded(db),
     lambda db: _add_first(db),
+    lambda db: db.execute("ALTER TABLE jobs ADD COLUMN heard TEXT"),  # JSON of heard.Heard
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -25,6 +26,8 @@ ID3_FRAMES = {
     "grouping": "TIT1",
     "compilation": "TCMP",
 }
+
+_TEMPO = re.compile(r"\s*(\d{1,3}(?:[.,]\d+)?)\s*(?:bpm)?\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +55,10 @@ def merged(found: Iterable[SourceTags], note: str | None = None) -> SourceTags:
         text = {**tags.text, **text}
         cover = cover or tags.cover
     return SourceTags(text, cover, note)
+
+
+def own_tempo(written: str) -> float | None:
+    """The tempo in a song's own tag, such as "124,57 BPM"; None where it holds no sensible one."""
+    found = _TEMPO.fullmatch(written)
+    beats = float(found[1].replace(",", ".")) if found else 0.0
+    return beats if 1 <= beats < 1000 else None
