@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from stemwatch.codes import Code, rule_of
+from stemwatch.heard import Heard
 
 # The stems that each number of stems gives, in the order of the API's documentation.
 STEMS: Mapping[int, tuple[str, ...]] = MappingProxyType(
@@ -174,6 +175,7 @@ class Job:
     model_sha256: str | None = None  # the digest of the file that their makers published
     bpm: float | None = None
     key: str | None = None  # as the API gave it, such as "C# minor"
+    heard: Heard | None = None  # what else the server heard in it; None: nothing
     credits: float | None = None  # seconds of audio that the API says it charged
     uploaded_codec: str | None = None  # of what the last submission sent: `flac` of a WAV, and
     uploaded_bytes: int | None = None  # its size

@@ -73,6 +73,14 @@ def tag_key(key: Mapping[str, str | None] | None) -> str | None:
     return key["tonic"] + ("m" if key["mode"] == "minor" else "")
 
 
+def parse_own_key(written: str | None) -> dict[str, str | None] | None:
+    """`parse_key` for the key in a song's own tag, which may also be a number: "8A", "1m"."""
+    key = parse_key(written)
+    if key is None or key["tonic"] is not None or (short := own_key(key["raw"] or "")) is None:
+        return key
+    return (parse_key(short) or {}) | {"raw": key["raw"]}
+
+
 def own_key(written: str) -> str | None:
     """The key in a song's own tag, in the form of `tag_key`: "A minor", "8A" and "1m" are "Am".
 

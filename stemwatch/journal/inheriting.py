@@ -41,6 +41,6 @@ def _continued(db: sqlite3.Connection, heir: Job, dead: Job, at: float) -> Job:
     heir = advance(db, heir, JobState.SEPARATING, note, {**taken, **fresh}, at)
     if dead.state is JobState.SEPARATING:
         return heir
-    names = ("completed_at", "bpm", "key", "engine", "model", "model_sha256")
+    names = ("completed_at", "bpm", "key", "heard", "engine", "model", "model_sha256")
     told = {name: getattr(dead, name) for name in names}
     return advance(db, heir, JobState.SEPARATED, note, {**told, "credits": dead.credits}, at)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
+from stemwatch.heard import Heard
 from stemwatch.job import Identity, Job, JobState, Options, Unfiled
 
 COLUMNS = tuple(f.name for f in fields(Job))
@@ -54,6 +55,10 @@ def _encode_unfiled(unfiled: Unfiled) -> str:
     return json.dumps(unfiled)
 
 
+def _encode_heard(heard: Heard) -> str:
+    return json.dumps(heard._asdict())
+
+
 def _encode_options(options: Options) -> str:
     mixes = {mix: list(parts) for mix, parts in options.mixes.items()}
     told = {"stems": options.stems, "format": options.format, "mixes": mixes}
@@ -65,6 +70,7 @@ _IN_COLUMN: Mapping[str, Callable[[Any], Any]] = {
     **dict.fromkeys(_TEXTS, text),
     "identity": _encode_identity,
     "unfiled": _encode_unfiled,
+    "heard": _encode_heard,
     "options": _encode_options,
     "song_tags": json.dumps,
     "state": str,
@@ -82,6 +88,8 @@ def decode(row: sqlite3.Row) -> Job:
     values["options"] = _options(values["options"])
     if values["song_tags"] is not None:
         values["song_tags"] = json.loads(values["song_tags"])
+    if values["heard"] is not None:
+        values["heard"] = Heard.of(json.loads(values["heard"]))
     values["anew"] = bool(values["anew"])
     if values["unfiled"] is not None:
         values["unfiled"] = Unfiled(*json.loads(values["unfiled"]))

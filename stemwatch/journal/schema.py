@@ -32,6 +32,7 @@ MIGRATIONS: Sequence[Migration] = (
     lambda db: _add_uploaded(db),
     lambda db: _add_first(db),
     lambda db: _add_at_hand(db),
+    lambda db: db.execute("ALTER TABLE jobs ADD COLUMN heard TEXT"),  # JSON of heard.Heard
 )
 
 

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
+from stemwatch.heard import Heard
 from stemwatch.job import AT_HAND, Identity, Job, JobState, Options, content_key
 from stemwatch.journal.journal import Journal
 from stemwatch.log import log
@@ -87,6 +88,7 @@ def _job(folder: str, content: dict[str, Any], outbox: str, inbox: str | None) -
         uploaded_bytes=uploaded.get("bytes"),
         bpm=content.get("bpm"),
         key=key.get("raw") if isinstance(key.get("raw"), str) else None,
+        heard=Heard.of(content),
         submitted_at=sidecar.unix(separation.get("submitted_at")),
         completed_at=sidecar.unix(separation.get("completed_at")),
         delivered_to=folder,

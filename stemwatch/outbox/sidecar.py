@@ -8,7 +8,7 @@ import json
 import math
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +17,7 @@ from stemwatch.audio.results import Measures
 from stemwatch.codes import Code
 from stemwatch.disks import durable
 from stemwatch.errors import PauseService, Reject, RetryLater
+from stemwatch.heard import Heard
 from stemwatch.job import Job
 from stemwatch.musical_keys import parse_key
 from stemwatch.outbox.naming import SIDECAR_SUFFIX, readable
@@ -64,6 +65,7 @@ def build(
     *,
     bpm: float | None,
     key: str | None,
+    own: Mapping[str, Any] | None = None,
     version: str,
     now: float,
     reused_from: str | None = None,
@@ -72,14 +74,17 @@ def build(
 ) -> dict[str, Any]:
     """The sidecar's content, with every key; unknown values are null.
 
-    `key` is the musical key as the API gave it, `now` in Unix seconds. `reused_from` is the earlier
-    folder, relative to the outbox; `cost_minutes` are the minutes paid for this delivery;
-    `stem_file` is as `staged_stem_file` describes it.
+    `key` is the musical key as the API gave it, `own` what the song's tags say (`bpm`, and `key` as
+    `parse_own_key` gives it), `now` in Unix seconds. `reused_from` is the earlier folder, relative
+    to the outbox; `cost_minutes` are the minutes paid for this delivery; `stem_file` is as
+    `staged_stem_file` describes it.
     """
     return {
         "schema": SCHEMA,
         "bpm": _finite(bpm),
         "key": parse_key(None if key is None else readable(key)),
+        "own": {"bpm": None, "key": None} if own is None else dict(own),
+        **(job.heard or Heard())._asdict(),
         "duration_seconds": _finite(job.duration),
         "source": {
             "name": readable(job.name),

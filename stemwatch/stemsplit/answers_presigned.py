@@ -7,12 +7,20 @@ from typing import Any
 
 from stemwatch.codes import Code
 from stemwatch.errors import Reject
+from stemwatch.heard import Heard
 from stemwatch.stemsplit.answers import Answer, bad_answer, usable_id
 from stemwatch.stemsplit.fields import error, positive, progress, stem_urls, text
 from stemwatch.stemsplit.interface import RemoteJob, RemoteStatus
 from stemwatch.stemsplit.rate_headers import unix_seconds
 
 _ENDED = {"completed": RemoteStatus.COMPLETED, "failed": RemoteStatus.FAILED}
+# In `audioMetadata`, of our own server only.
+_HEARD = {
+    "tuningCents": "tuning_cents",
+    "bpmConfidence": "tempo_confidence",
+    "keyConfidence": "key_confidence",
+    "firstBeatSeconds": "first_beat_seconds",
+}
 # Seconds by which the server's clock and ours may differ when the ages of jobs are compared.
 _CLOCKS = 900.0
 
@@ -52,6 +60,7 @@ def parse_detail(answer: Answer, remote_id: str, *, stems: int) -> RemoteJob:
         stems=stem_urls(answer, _addresses(data.get("outputs")), stems) if done else {},
         bpm=positive(heard.get("bpm")),
         key=text(answer, heard.get("key")),
+        heard=Heard.of({ours: heard.get(theirs) for theirs, ours in _HEARD.items()}),
         duration=positive(given.get("durationSeconds")) if isinstance(given, dict) else None,
         error=error(answer, data.get("errorMessage")) if status is RemoteStatus.FAILED else None,
         progress=progress(data.get("progress"), whole=100.0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stemwatch.heard import Heard
 from stemwatch.stemsplit.answers import Answer, bad_answer, usable_id
 from stemwatch.stemsplit.fields import error, positive, progress, stem_urls, text
 from stemwatch.stemsplit.interface import RemoteJob, RemoteStatus
@@ -32,6 +33,7 @@ def parse_job(answer: Answer, remote_id: str, *, stems: int) -> RemoteJob:
         stems=stem_urls(answer, data.get("stems"), stems) if done else {},
         bpm=positive(data.get("bpm")),
         key=text(answer, data.get("key")),
+        heard=Heard.of({**data, "tempo_confidence": data.get("bpm_confidence")}),
         duration=positive(data.get("duration_seconds")),
         error=error(answer, data.get("error")) if status is RemoteStatus.FAILED else None,
         progress=progress(data.get("progress")),

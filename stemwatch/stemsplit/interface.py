@@ -12,6 +12,7 @@ from typing import Protocol
 
 from stemwatch.codes import Code
 from stemwatch.errors import Reject
+from stemwatch.heard import Heard
 from stemwatch.job import Options
 from stemwatch.limits import Limits
 
@@ -88,8 +89,8 @@ class RemoteJob:
 
     `stems`: known stem name -> URL; empty until completed, then complete. `bpm` is finite and
     positive, `key` printable text as the API gave it, `duration` in seconds of audio, `progress`
-    between 0 and 1. `engine`, the name and digest of its `model`, and the `device` that it computes
-    on are sent by our own server only; None stands for StemSplit.
+    between 0 and 1. `heard`, `engine`, the name and digest of its `model`, and the `device` that it
+    computes on are sent by our own server only; None stands for StemSplit.
     """
 
     id: str
@@ -97,6 +98,7 @@ class RemoteJob:
     stems: Mapping[str, str] = field(default_factory=dict)
     bpm: float | None = None
     key: str | None = None
+    heard: Heard | None = None
     duration: float | None = None
     error: str | None = None
     progress: float | None = None

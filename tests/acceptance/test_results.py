@@ -33,6 +33,11 @@ KEYS = {
     "schema": str,
     "bpm": float,
     "key": dict,
+    "own": dict,
+    "tuning_cents": None,  # what the API does not tell: see test_heard
+    "tempo_confidence": None,
+    "key_confidence": None,
+    "first_beat_seconds": None,
     "duration_seconds": float,
     "source": dict,
     "separation": dict,

@@ -162,7 +162,9 @@ class Hostile:
             else rng.choice(("failed", "Completed ", 7)),
             "stems": self.stems(),
         }
-        for name in ("bpm", "key", "duration_seconds", "error", "progress", "engine", "id"):
+        told = ("bpm", "key", "duration_seconds", "error", "progress", "engine", "id")
+        heard = ("tuning_cents", "bpm_confidence", "key_confidence", "first_beat_seconds")
+        for name in (*told, *heard):
             if rng.random() < 0.4:
                 data[name] = self.value()
         return data
@@ -184,7 +186,8 @@ class Hostile:
         odd = ("audioMetadata", "input", "progress", "creditsCharged", "errorMessage", "engine")
         data |= {name: self.value() for name in odd if rng.random() < 0.3}
         if rng.random() < 0.5:
-            data["audioMetadata"] = {"bpm": self.value(), "key": self.value()}
+            told = ("bpm", "key", "tuningCents", "bpmConfidence", "firstBeatSeconds")
+            data["audioMetadata"] = {name: self.value() for name in told}
         return data
 
     def ticket(self) -> dict[str, Any]:

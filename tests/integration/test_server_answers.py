@@ -47,6 +47,8 @@ def test_a_song_becomes_stems(server: Server) -> None:
     assert list(job["stems"]) == ["vocals", "drums", "bass", "other"]
     assert (job["status"], job["progress"], job["error"]) == ("completed", 1.0, None)
     assert (job["bpm"], job["key"], job["queue_position"]) == (120.0, "C# minor", None)
+    assert (job["bpm_confidence"], job["key_confidence"]) == (0.9, 0.8)
+    assert (job["tuning_cents"], job["first_beat_seconds"]) == (-12.5, 0.25)
     assert job["duration_seconds"] == pytest.approx(0.5, abs=0.01)
     assert job["engine"] == "tests.support.server_engines:copy"
     stem = httpx.get(job["stems"]["vocals"])

@@ -70,7 +70,14 @@ def test_a_song_becomes_stems(api: Presigned) -> None:
     job = api.ended(made["id"])
     assert (job["status"], job["progress"], job["creditsCharged"]) == ("COMPLETED", 100, 2)
     assert job["options"] == {"outputType": "BOTH", "quality": "BEST", "outputFormat": "WAV"}
-    assert job["audioMetadata"] == {"bpm": 120.0, "key": "C#m"}
+    assert job["audioMetadata"] == {
+        "bpm": 120.0,
+        "key": "C#m",
+        "bpmConfidence": 0.9,
+        "keyConfidence": 0.8,
+        "tuningCents": -12.5,
+        "firstBeatSeconds": 0.25,
+    }
     assert job["metadata"] == {"token": "a1"}
     assert list(job["outputs"]) == ["vocals", "instrumental"]
     assert job["createdAt"] <= job["startedAt"] <= job["completedAt"] < job["expiresAt"]

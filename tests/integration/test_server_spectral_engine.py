@@ -99,6 +99,7 @@ def test_one_sample_and_silence_have_stems_but_no_tempo(tmp_path: Path) -> None:
     for name, sound in (("one", np.full((1, 2), 0.5)), ("silent", np.zeros((RATE * 5, 2)))):
         made = run(write(tmp_path / f"{name}.wav", sound), tmp_path)
         assert (made.bpm, made.key, made.bpm_confidence, made.key_confidence) == (None,) * 4
+        assert (made.tuning_cents, made.first_beat_seconds) == (None, None)
         assert made.duration == len(sound) / RATE
         assert all(len(read(path)) == len(sound) for path in made.stems.values())
 
@@ -147,6 +148,8 @@ def test_the_demo_song_gets_its_tempo_key_and_progress(tmp_path: Path) -> None:
     made = separate(source, str(tmp_path), stems=2, format="wav", progress=shares.append)
     assert made.bpm == pytest.approx(facts.bpm, rel=0.01)
     assert made.key == facts.key
+    assert made.first_beat_seconds == pytest.approx(0, abs=0.02)
+    assert made.tuning_cents == pytest.approx(0, abs=5)
     assert made.duration == facts.duration
     assert shares == sorted(shares)
     assert (shares[0], shares[-1]) == (0.0, 1.0)

@@ -14,6 +14,7 @@ import pytest
 
 from stemwatch.disks import lock
 from stemwatch.disks.lock import InstanceLock
+from stemwatch.heard import Heard
 from stemwatch.job import Job, JobState
 from stemwatch.journal.journal import StaleJob
 from stemwatch.service import orphans
@@ -27,7 +28,13 @@ from tests.support.ringing import Hears
 QUEUED, SUBMITTING, GONE = JobState.QUEUED, JobState.SUBMITTING, JobState.GONE
 SEPARATING, SEPARATED = JobState.SEPARATING, JobState.SEPARATED
 OWNER = "split-1-dead"
-TOLD: dict[str, Any] = {"completed_at": 5.0, "bpm": 120.0, "key": "A minor", "engine": "e"}
+TOLD: dict[str, Any] = {
+    "completed_at": 5.0,
+    "bpm": 120.0,
+    "key": "A minor",
+    "engine": "e",
+    "heard": Heard(1.5),
+}
 LOOKS = 0.05  # seconds between two
 
 

@@ -21,13 +21,24 @@ TO_BE_SPLIT: set[str] = set()
 # What each room may import from. What is not named here (commands, service, operations, ...)
 # stands above the rooms: it may import any of them, and none of them may import it.
 GROUND = frozenset(
-    {"codes", "errors", "job", "limits", "loopback", "media_types", "musical_keys", "patterns"}
+    {
+        "codes",
+        "errors",
+        "heard",
+        "job",
+        "limits",
+        "loopback",
+        "media_types",
+        "musical_keys",
+        "patterns",
+    }
     | {"song_kinds", "tasks"}
 )
 ROOMS: dict[str, frozenset[str]] = {
     "codes": frozenset(),
     "errors": frozenset({"codes"}),
-    "job": frozenset({"codes"}),
+    "heard": frozenset(),
+    "job": frozenset({"codes", "heard"}),
     "loopback": frozenset(),
     "media_types": frozenset(),
     "musical_keys": frozenset(),

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from stemwatch.heard import Heard
 from stemwatch.job import Identity, JobState, Options
 from stemwatch.journal import rows, schema, transactions
 from tests.support.journal import new_job
@@ -56,6 +57,7 @@ def test_any_job_comes_back_as_it_was(
         message=words,
         key=words,
         bpm=numbers,
+        heard=Heard(-12.5, 0.25, None, 1.5),
         not_before=numbers,
     )
     with closing(_database(tmp_path / "journal")) as db:

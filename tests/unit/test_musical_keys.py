@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stemwatch.musical_keys import parse_key, tag_key
+from stemwatch.musical_keys import parse_key, parse_own_key, tag_key
 
 MINOR = ["G#m", "D#m", "A#m", "Fm", "Cm", "Gm", "Dm", "Am", "Em", "Bm", "F#m", "C#m"]
 MAJOR = ["B", "F#", "C#", "G#", "D#", "A#", "F", "C", "G", "D", "A", "E"]
@@ -67,6 +67,24 @@ def test_what_is_no_key_keeps_its_words_only(raw: str) -> None:
     assert key.pop("raw") == raw[:100]
     assert set(key.values()) == {None}
     assert tag_key(parse_key(raw)) is None
+
+
+@pytest.mark.parametrize(
+    ("raw", "tonic", "mode", "camelot"),
+    [("Bbm", "Bb", "minor", "3A"), ("8A", "A", "minor", "8A"), ("06d", "B", "major", "1B")],
+)
+def test_a_songs_own_key_may_be_a_number(raw: str, tonic: str, mode: str, camelot: str) -> None:
+    """As DJs' programs write it into tags; the sidecar has both forms."""
+    key = parse_own_key(raw)
+    assert key is not None
+    assert (key["raw"], key["tonic"], key["mode"], key["camelot"]) == (raw, tonic, mode, camelot)
+
+
+@pytest.mark.parametrize("raw", ["", "All", "13A", "C" * 500])
+def test_a_songs_own_words_that_are_no_key_are_kept(raw: str) -> None:
+    """As for the key of a server."""
+    assert parse_own_key(raw) == parse_key(raw)
+    assert parse_own_key(None) is None
 
 
 def test_no_key_is_none() -> None:

@@ -51,6 +51,11 @@ def test_every_key_is_there_and_what_is_unknown_is_null() -> None:
         "schema": "stemwatch.sidecar/2",
         "bpm": None,
         "key": None,
+        "own": {"bpm": None, "key": None},
+        "tuning_cents": None,
+        "tempo_confidence": None,
+        "key_confidence": None,
+        "first_beat_seconds": None,
         "duration_seconds": None,
         "source": {
             "name": "song.mp3",

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stemwatch.errors import Reject, RetryLater
+from stemwatch.heard import Heard
 from stemwatch.job import STEMS
 from stemwatch.stemsplit.answers import Answer
 from stemwatch.stemsplit.answers_presigned import (
@@ -60,6 +61,13 @@ def test_the_documented_answer() -> None:
         progress=1.0,
         credits=219.0,
     )
+
+
+def test_what_only_our_own_server_hears() -> None:
+    """It is taken where it is told; what is odd is left out."""
+    told = {"tuningCents": 7, "bpmConfidence": 0.7, "keyConfidence": "sure", "firstBeatSeconds": 1}
+    heard = {**DONE["audioMetadata"], **told}
+    assert parse({**DONE, "audioMetadata": heard}).heard == Heard(7.0, 0.7, None, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -307,7 +315,8 @@ def test_our_webhooks_are_found_by_their_url(data: Any, expected: list[str]) -> 
 
 _KEYS = """
     id status progress outputs vocals instrumental url audioMetadata bpm key input durationSeconds
-    fileName creditsCharged errorMessage engine jobs pagination hasMore createdAt ../x
+    tuningCents bpmConfidence firstBeatSeconds fileName creditsCharged errorMessage engine jobs
+    pagination hasMore createdAt ../x
 """
 _NAMES = st.sampled_from(_KEYS.split())
 _WORDS = st.sampled_from(["j1", "COMPLETED", "FAILED", "EXPIRED", "https://s/v", KEY, "a\nb", ""])

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stemwatch.errors import Reject, RetryLater, StemwatchError
+from stemwatch.heard import Heard
 from stemwatch.job import STEMS
 from stemwatch.stemsplit.answers import Answer
 from stemwatch.stemsplit.answers_separate import parse_job, usable_id
@@ -111,6 +112,18 @@ def test_hostile_stem_names_are_never_taken() -> None:
 def test_unusable_bpm_is_none(bpm: Any) -> None:
     """Only a finite positive number is a tempo."""
     assert parse(DONE | {"bpm": bpm}).bpm is None
+
+
+def test_what_only_our_own_server_hears() -> None:
+    """It is taken where it is told; the real API tells none of it, and what is odd is left out."""
+    told = {
+        "tuning_cents": -12.5,
+        "bpm_confidence": 0.7,
+        "key_confidence": 2,
+        "first_beat_seconds": 1,
+    }
+    assert parse(DONE | told).heard == Heard(-12.5, 0.7, None, 1.0)
+    assert parse(DONE).heard is None
 
 
 @pytest.mark.parametrize("key", [None, "", "x" * 65, "C\n#", 5, "a\u202eb"])

@@ -15,6 +15,7 @@ STEPS = 10  # histogram bins a semitone, to find the tuning with
 FAINT = 1e-3  # of the loudest peak so far: below is noise
 SILENT = 1e-4  # magnitude a sample of window, about -80 dB: below is no music at all
 BASS_WEIGHT = 0.3
+IN_TUNE = 0.1  # how far peaks agree on a tuning, 0 to 1: below they don't, as those of noise
 GROUP = 64  # frames transformed at once
 
 
@@ -36,6 +37,12 @@ class Chroma:
         if not middle.any():
             return np.zeros(12)
         return pitch_classes(middle) + BASS_WEIGHT * pitch_classes(bass)
+
+    def tuning(self) -> float | None:
+        """Cents from A4 = 440 Hz, -50 to 50, sharp is positive; None where nothing is in tune."""
+        pull = _lean(self._middle.histogram)
+        agreed = abs(pull) / (self._middle.histogram.sum() + 1e-9)
+        return None if agreed < IN_TUNE else float(100 * np.angle(pull) / (2 * np.pi))
 
 
 class _Peaks:
@@ -78,10 +85,15 @@ class _Peaks:
 def pitch_classes(histogram: Array) -> Array:
     """Twelve weights that sum to 1, from a histogram in tenths of a semitone."""
     place = np.arange(len(histogram)) / STEPS
-    lean = np.angle(np.sum(histogram * np.exp(2j * np.pi * place)))
-    tuned = place - lean / (2 * np.pi)
+    tuned = place - np.angle(_lean(histogram)) / (2 * np.pi)
     nearest = np.round(tuned).astype(int)
     sharp = histogram * np.exp(-0.5 * ((tuned - nearest) / 0.2) ** 2)
     classes = np.bincount(nearest % 12, sharp, 12)
     shares: Array = classes / (classes.sum() + 1e-9)
     return shares
+
+
+def _lean(histogram: Array) -> complex:
+    """Its angle says by what share of a semitone (a whole turn) the peaks lie off the notes."""
+    place = np.arange(len(histogram)) / STEPS
+    return complex(np.sum(histogram * np.exp(2j * np.pi * place)))

@@ -1,4 +1,4 @@
-"""How much begins in each 11.6 ms: log-mel spectral flux, of all bands and of the low ones."""
+"""How much begins in each 11.6 ms: log-mel spectral flux, of all and of the low bands; kicks."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ PER_SECOND = RATE / HOP
 BANDS = 48
 LOW_BANDS = 8
 LAG = 2  # frames that a rise is measured over
+KICK = slice(2, 7)  # bins of 43 to 130 Hz
+LATE = 1  # frames by which a level rises behind its logarithm
 FLAT = 3e-3  # spread of a curve in which nothing begins: a steady tone's rounding
 
 
@@ -35,13 +37,14 @@ def _mel(hz: float) -> float:
 
 
 class Onsets:
-    """Collects the two onset curves while the song comes in."""
+    """Collects the three onset curves while the song comes in."""
 
     def __init__(self) -> None:
         self._frames = Frames(SIZE, HOP)
         self._window = hann(SIZE)
         self._mel = mel_weights()
         self._before = np.zeros((LAG, BANDS), np.float32)
+        self._kick_before = np.zeros(LAG, np.float32)
         self._begun = False
         self._curves: list[Array] = []
 
@@ -59,14 +62,29 @@ class Onsets:
         # Against the loudest of three neighbours: vibrato and glides are no onsets
         wide = np.maximum(level, np.maximum(np.roll(level, 1, 1), np.roll(level, -1, 1)))
         rise = np.maximum(level[LAG:] - wide[:-LAG], 0)
-        self._curves.append(np.stack([rise.mean(1), rise[:, :LOW_BANDS].mean(1)]))
+        kick = self._kick(magnitude[:, KICK])
+        self._curves.append(np.stack([rise.mean(1), rise[:, :LOW_BANDS].mean(1), kick]))
 
-    def curves(self) -> tuple[Array, Array]:
-        """Onset strength of all and of the low bands, PER_SECOND values a second, spread 1."""
+    def _kick(self, magnitude: Array) -> Array:
+        """The rise of the level itself: the kick's is large, a bass note's beside it is not."""
+        level = np.concatenate([self._kick_before, np.sqrt((magnitude**2).sum(1))])
+        self._kick_before = level[-LAG:]
+        rise: Array = np.maximum(level[LAG:] - level[:-LAG], 0)
+        return rise
+
+    def curves(self) -> tuple[Array, Array, Array]:
+        """Onset strength of all bands, of the low ones, and of kicks alone; spread 1 each.
+
+        PER_SECOND values a second, the first one at the song's start.
+        """
         if not self._curves:
-            return np.zeros(0), np.zeros(0)
-        everything, low = np.concatenate(self._curves, 1)
-        return _stand_out(everything), _stand_out(low)
+            return np.zeros(0), np.zeros(0), np.zeros(0)
+        everything, low, kick = np.concatenate(self._curves, 1)
+        return (
+            _stand_out(everything),
+            _stand_out(low),
+            _stand_out(np.append(kick[LATE:], [0] * LATE)),
+        )
 
 
 def _stand_out(curve: Array) -> Array:

@@ -81,7 +81,16 @@ def refine(onsets: Array, tempo: float) -> float:
             part = onsets[start : start + PART]
             total += np.exp(turns * start) * (matrix[:, : len(part)] @ part)
         fit += weight * np.abs(total)
-    return float(tempos[np.argmax(fit)])
+    return _top(tempos, fit)
+
+
+def _top(tempos: Array, fit: Array) -> float:
+    """Where the parabola through the best fit and its neighbours is highest."""
+    best = int(np.clip(np.argmax(fit), 1, len(fit) - 2))
+    below, here, above = fit[best - 1 : best + 2]
+    bend = min(below - 2 * here + above, -1e-12)
+    shift = np.clip((below - above) / 2 / bend, -1, 1)
+    return float(tempos[best] + shift * (tempos[1] - tempos[0]))
 
 
 def _best_rival(scores: Array, tempos: Array, best: int) -> float:

@@ -24,6 +24,8 @@ def described(record: Record, links: Links, base: str, standing: Standing) -> di
         "key": record.key,
         "bpm_confidence": record.bpm_confidence,
         "key_confidence": record.key_confidence,
+        "tuning_cents": record.tuning_cents,
+        "first_beat_seconds": record.first_beat_seconds,
         "duration_seconds": record.duration,
         "error": record.error,
         "engine": record.engine,

@@ -44,6 +44,8 @@ class Record:
     key: str | None = None
     bpm_confidence: float | None = None
     key_confidence: float | None = None
+    tuning_cents: float | None = None  # from A4 = 440 Hz
+    first_beat_seconds: float | None = None  # of the grid of `bpm`, into the song
     duration: float | None = None  # seconds: as the file declares, once done as decoded
     error: str | None = None
     untold: tuple[str, ...] = ()  # the webhooks that have not been told of its end yet

@@ -151,6 +151,9 @@ def _separate(task: dict[str, Any], engine: Placed, say: Say) -> dict[str, Any]:
         "key": result.key,
         "bpm_confidence": _number(result.bpm_confidence),
         "key_confidence": _number(result.key_confidence),
+        # An engine of somebody's own may be older than these
+        "tuning_cents": _number(getattr(result, "tuning_cents", None)),
+        "first_beat_seconds": _number(getattr(result, "first_beat_seconds", None)),
         "duration": _number(result.duration),
     }
 

@@ -22,7 +22,7 @@ from stemwatch.outbox import delivery, naming, sidecar
 from stemwatch.outbox.sidecar import StemFile
 from stemwatch.outbox.staging import Staging
 from stemwatch.workers.context import Context
-from stemwatch.workers.steps import result_names
+from stemwatch.workers.steps import own_tags, result_names
 
 Received = Callable[[int], None]
 
@@ -146,6 +146,7 @@ async def publish(
     `changes` are fields of the job that are known only now.
     """
     told = job.evolve(**changes)
+    own = await own_tags.tempo_and_key(ctx, told)
 
     def describe(stems: Sequence[StemFile]) -> dict[str, Any]:
         return sidecar.build(
@@ -153,6 +154,7 @@ async def publish(
             stems,
             bpm=told.bpm,
             key=told.key,
+            own=own,
             version=__version__,
             now=ctx.now(),
             reused_from=reused_from,

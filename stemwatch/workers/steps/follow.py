@@ -40,6 +40,7 @@ async def follow(ctx: Context, job: Job) -> Job:
         completed_at=ctx.now(),
         bpm=remote.bpm,
         key=remote.key,
+        heard=remote.heard,
         engine=remote.engine or "stemsplit",
         model=remote.model,
         model_sha256=remote.model_sha256,

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from stemwatch import patterns
-from stemwatch.errors import PauseService, Reject
 from stemwatch.job import Job
 from stemwatch.log import log
 from stemwatch.musical_keys import parse_key
@@ -17,6 +16,7 @@ from stemwatch.outbox import naming
 from stemwatch.outbox.naming import StemNames
 from stemwatch.song_kinds import without_suffix
 from stemwatch.workers.context import Context
+from stemwatch.workers.steps import own_tags
 
 _ID3_NAMES = {"track": "tracknumber", "year": "date"}  # where ours differ from a tag's own name
 
@@ -28,22 +28,10 @@ async def with_tags(ctx: Context, job: Job) -> Job:
     """
     if job.song_tags is not None or not _patterns(ctx, job).need_tags:
         return job
-    found = await _read(ctx, job)
+    found, note = await own_tags.read(ctx, job)
+    if note is not None:
+        log.info("job.names", **job.named, note=f"its tags can't be read: {note}")
     return await ctx.journal.amend(job, song_tags=_told(found), updated_at=job.updated_at)
-
-
-async def _read(ctx: Context, job: Job) -> Mapping[str, Sequence[str]]:
-    """The original's tags. Raises PauseService where the audio helper does not work."""
-    try:
-        await ctx.place_of(job).require_inbox()  # the helper would hang with a share that is away
-    except PauseService as away:
-        log.info("job.names", **job.named, note=f"its tags can't be read: {away}")
-        return {}
-    try:
-        return await ctx.audio.tags(job.path)
-    except (Reject, OSError) as fault:
-        log.info("job.names", **job.named, note=f"its tags can't be read: {fault}")
-        return {}
 
 
 def song_of(ctx: Context, job: Job) -> str:

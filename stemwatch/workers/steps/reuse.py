@@ -30,7 +30,7 @@ async def ended(ctx: Context, job: Job) -> list[Job]:
 
 _TOLD = (
     *("remote_id", "engine", "model", "model_sha256"),
-    *("bpm", "key", "submitted_at", "completed_at", "uploaded_codec", "uploaded_bytes"),
+    *("bpm", "key", "heard", "submitted_at", "completed_at", "uploaded_codec", "uploaded_bytes"),
 )
 
 

@@ -156,4 +156,11 @@ def _outputs(record: Record, links: Links, base: str) -> dict[str, Any] | None:
 def _heard(record: Record) -> dict[str, Any] | None:
     if record.state != "completed":
         return None
-    return {"bpm": record.bpm, "key": short_key(record.key)}
+    return {
+        "bpm": record.bpm,
+        "key": short_key(record.key),
+        "bpmConfidence": record.bpm_confidence,
+        "keyConfidence": record.key_confidence,
+        "tuningCents": record.tuning_cents,
+        "firstBeatSeconds": record.first_beat_seconds,
+    }

@@ -1,0 +1,39 @@
+"""Reads the tags of the song itself: for its names, and what they say of its tempo and key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from stemwatch.audio.tagging.song_tags import own_tempo
+from stemwatch.errors import PauseService, Reject
+from stemwatch.job import Job
+from stemwatch.musical_keys import parse_own_key
+from stemwatch.workers.context import Context
+
+
+async def read(ctx: Context, job: Job) -> tuple[Mapping[str, Sequence[str]], str | None]:
+    """The original's tags, and why they can't be read (None: they can).
+
+    Raises PauseService where the audio helper does not work.
+    """
+    try:
+        await ctx.place_of(job).require_inbox()  # the helper would hang with a share that is away
+    except PauseService as away:
+        return {}, str(away)
+    try:
+        return await ctx.audio.tags(job.path), None
+    except (Reject, OSError) as fault:
+        return {}, str(fault)
+
+
+async def tempo_and_key(ctx: Context, job: Job) -> dict[str, Any]:
+    """The sidecar's `own`: `bpm` and `key` (as `musical_keys` parses it) by the song's own tags.
+
+    Each is None where the tags don't say it, or can't be read: whoever tags the stems says so.
+    """
+    if job.id in ctx.memory.untagged:  # its tags have cost a helper its life
+        return {"bpm": None, "key": None}
+    tags, _ = await read(ctx, job)
+    tempo, key = (next(iter(tags.get(name, ())), None) for name in ("bpm", "key"))
+    return {"bpm": None if tempo is None else own_tempo(tempo), "key": parse_own_key(key)}
