@@ -264,23 +264,25 @@ class Pool:
         if trial := ctx.gate.trial():
             if lane.tasks:
                 return
-            await self._start_uploads(1)
+            await self._start_upload()
             ctx.gate.on_trial = next(iter(lane.tasks), None)
             for held in trial if lane.tasks else ():
                 ctx.gate.tried(held)
             return
-        await self._start_uploads(min(lane.free, ctx.ahead.room()))
+        for _ in range(lane.free):  # one by one: a large song, once it is known, fills the line
+            if not (ctx.ahead.room() and await self._start_upload()):
+                break
         await self._next_song.look(everything=self._unseen.all)
 
-    async def _start_uploads(self, seats: int) -> None:
-        """Start up to `seats` uploads of songs that the budget allows."""
-        ctx, lane = self.ctx, self._lanes[SUBMIT]
-        if seats <= 0:
-            return
+    async def _start_upload(self) -> bool:
+        """Start the upload of the next song that the budget allows; False: there is none."""
+        lane = self._lanes[SUBMIT]
         before = set(lane.tasks)
-        await self._fill(SUBMIT, seats)
-        for job_id in lane.tasks.keys() - before:
-            ctx.ahead.began(job_id, lane.jobs[job_id].identity.size)
+        await self._fill(SUBMIT, 1)
+        begun = lane.tasks.keys() - before
+        for job_id in begun:
+            self.ctx.ahead.began(job_id, lane.jobs[job_id].identity.size)
+        return bool(begun)
 
     async def _look_ahead(self, now: float) -> None:
         if self._unseen.all:
