@@ -13,7 +13,7 @@ from stemwatch.job import Job, Options
 from stemwatch.outbox import waveform_file
 from stemwatch.outbox.staging import Staging
 from stemwatch.workers.steps import deliver
-from stemwatch.workers.steps.measured import add_measures
+from stemwatch.workers.steps.finishing.measured import add_measures
 from tests.acceptance.harness import Home
 from tests.support.audio_samples import write
 from tests.support.broken import MEASURE_CRASH, Broken

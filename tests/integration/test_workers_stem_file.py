@@ -24,7 +24,7 @@ from stemwatch.job import STEMS, Job, Options
 from stemwatch.outbox import delivery, sidecar
 from stemwatch.outbox.staging import Staging
 from stemwatch.workers.context import Context
-from stemwatch.workers.steps import add_stem_file
+from stemwatch.workers.steps.finishing import add_stem_file
 from tests.acceptance.harness import Home
 from tests.support.audio_samples import tone, write
 from tests.support.context import context_of

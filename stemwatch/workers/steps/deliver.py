@@ -22,7 +22,7 @@ from stemwatch.outbox import delivery, naming, sidecar
 from stemwatch.outbox.sidecar import StemFile
 from stemwatch.outbox.staging import Staging
 from stemwatch.workers.context import Context
-from stemwatch.workers.steps import own_tags, result_names
+from stemwatch.workers.steps.finishing import own_tags, result_names
 
 Received = Callable[[int], None]
 

@@ -15,9 +15,10 @@ from stemwatch.outbox.staging import HIDDEN, Staging, remove_staging
 from stemwatch.stemsplit.interface import RemoteJob, RemoteStatus
 from stemwatch.workers.context import Context
 from stemwatch.workers.progress import DELIVERING, DOWNLOAD
-from stemwatch.workers.steps import add_stem_file, deliver
-from stemwatch.workers.steps.measured import add_measures
-from stemwatch.workers.steps.result_names import with_tags
+from stemwatch.workers.steps import deliver
+from stemwatch.workers.steps.finishing import add_stem_file
+from stemwatch.workers.steps.finishing.measured import add_measures
+from stemwatch.workers.steps.finishing.result_names import with_tags
 
 # Typical bytes per second of one stem, for the progress bars.
 _TYPICAL = {"wav": 176_400, "flac": 110_000, "mp3": 40_000}

@@ -19,9 +19,10 @@ from stemwatch.outbox.staging import Staging
 from stemwatch.workers.context import Context
 from stemwatch.workers.preparing.original import looks, opened
 from stemwatch.workers.progress import DELIVERING, UNPACKING, Running
-from stemwatch.workers.steps import add_stem_file, deliver
-from stemwatch.workers.steps.measured import add_measures
-from stemwatch.workers.steps.result_names import with_tags
+from stemwatch.workers.steps import deliver
+from stemwatch.workers.steps.finishing import add_stem_file
+from stemwatch.workers.steps.finishing.measured import add_measures
+from stemwatch.workers.steps.finishing.result_names import with_tags
 from stemwatch.workers.steps.reuse import ended, reuse
 
 _INSTRUMENTAL = ("drums", "bass", "other")  # what it is the sum of

@@ -16,7 +16,7 @@ from stemwatch.outbox import naming
 from stemwatch.outbox.naming import StemNames
 from stemwatch.song_kinds import without_suffix
 from stemwatch.workers.context import Context
-from stemwatch.workers.steps import own_tags
+from stemwatch.workers.steps.finishing import own_tags
 
 _ID3_NAMES = {"track": "tracknumber", "year": "date"}  # where ours differ from a tag's own name
 
