@@ -11,7 +11,7 @@ from stemwatch.config.document import Key
 _KEYS = ("stems", "format", "mixes", "stem_file")
 _FOLDERS = ("inbox", "outbox", "quarantine", "archive")
 _OF_AN_INBOX = ("folders", "separation", "presets", "budget", "outbox", "schedule")
-_NAMES = ("name", "stem_name")
+_OF_OUTBOX = ("name", "stem_name", "ignore_files")
 
 
 class Inherited:
@@ -66,12 +66,12 @@ def _inbox(own: dict[str, Any], name: str, raw: dict[str, Any], inherited: Inher
 
 
 def _copy(own: Any, base: Any, at: Key, inherited: Inherited) -> None:
-    """Copy the missing patterns for names from the top level's."""
+    """Copy the missing keys of `outbox` from the top level's."""
     if not isinstance(own, dict) or not isinstance(base, dict):
         return
-    for key in _NAMES:
+    for key in _OF_OUTBOX:
         if key in base and key not in own:
-            own[key] = base[key]
+            own[key] = copy.deepcopy(base[key])
             inherited.add((*at, key))
 
 
