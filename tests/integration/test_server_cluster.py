@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -21,18 +22,12 @@ import pytest
 
 from stemwatch.server.cluster.database import Database
 from stemwatch.server.cluster.sweeper import sweep
-from tests.support.cluster import COMMAND, SONG, STALL, Cluster, family, kill
+from tests.support.cluster import COMMAND, SHORT, SONG, Cluster, at_once, family, kill
 from tests.support.postgres import PASSWORD, Postgres, needs_postgres
 from tests.support.waiting import wait_for
 from tests.support.webhook_receiver import Receiver
 
 pytestmark = [needs_postgres, pytest.mark.xdist_group("cluster")]
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with Postgres() as running:
-        yield running
 
 
 @pytest.fixture
@@ -43,8 +38,9 @@ def cluster(tmp_path: Path, postgres: Postgres) -> Iterator[Cluster]:
 
 def test_a_song_goes_through(cluster: Cluster) -> None:
     """Submitted at one front end, separated by a worker, asked for and fetched at another."""
-    one, two = cluster.front(), cluster.front()
-    worker = cluster.worker("--name", "gpu-1")
+    one, two, worker = at_once(
+        cluster.front, cluster.front, lambda: cluster.worker("--name", "gpu-1")
+    )
     made = one.submit(key="k")
     assert made.status_code == 202
     job = two.ended(made.json()["job_id"])
@@ -71,10 +67,20 @@ def test_a_song_goes_through(cluster: Cluster) -> None:
     )
 
 
+def test_the_tables_are_made_once(tmp_path: Path, postgres: Postgres) -> None:
+    """After an update, the same command does no harm to what is there."""
+    with Cluster(tmp_path, postgres, tables=False) as cluster:
+        assert "queue init" in cluster.run("queue", "status", check=False).stderr
+        cluster.run("queue", "init")
+        job = cluster.front().submit().json()["job_id"]
+        cluster.run("queue", "init")
+        assert cluster.record(job)["state"] == "processing"
+        assert cluster.run("queue", "status").stdout.startswith("1 wait")
+
+
 def test_progress_reaches_the_poll(cluster: Cluster) -> None:
     """Within two seconds; the one that waits knows its place."""
-    front = cluster.front()
-    cluster.worker(engine="gated")
+    front, _ = at_once(cluster.front, lambda: cluster.worker(engine="gated"))
     first, second, third = (front.submit().json()["job_id"] for _ in range(3))
     cluster.started()
     began = time.monotonic()
@@ -90,8 +96,9 @@ def test_progress_reaches_the_poll(cluster: Cluster) -> None:
 
 def test_a_stop_gives_the_work_back_at_once(cluster: Cluster) -> None:
     """SIGTERM, as a spot notice: another worker has it long before the stall time."""
-    front = cluster.front()
-    leaving = cluster.worker(engine="gated", beat=10, stall=60)
+    front, leaving = at_once(
+        cluster.front, lambda: cluster.worker(engine="gated", beat=10, stall=60)
+    )
     job = front.submit().json()["job_id"]
     (pid,) = cluster.started()
     cluster.worker(engine="gated", beat=10, stall=60)
@@ -110,18 +117,21 @@ def test_a_stop_gives_the_work_back_at_once(cluster: Cluster) -> None:
 
 def test_a_dead_machine_s_work_goes_to_another(cluster: Cluster) -> None:
     """After the stall time and two heartbeats; the loss is the machine's, not the file's."""
-    front = cluster.front()
-    wait_for(lambda: up(cluster) > 2 * STALL, what="a database that is up for long enough")
-    dying = cluster.worker(engine="gated")
+    front, dying = at_once(cluster.front, lambda: cluster.worker(engine="gated", **SHORT))
+    wait_for(lambda: up(cluster) > 2 * SHORT["stall"], what="a database that is up for long enough")
     job = front.submit().json()["job_id"]
     cluster.started()
-    cluster.worker(engine="gated")
-    time.sleep(STALL)  # the other's heartbeats must have come through for once that time
+    cluster.worker(engine="gated", **SHORT)
+    newest = "select max(last_heartbeat) from procrastinate_workers where id ="
+    other = cluster.ask("select max(id) from procrastinate_workers")
+    first = cluster.ask(f"{newest} %s", other)
+    beaten = f"select ({newest} %s) > %s::timestamptz + make_interval(secs => %s)"
+    wait_for(lambda: cluster.ask(beaten, other, first, SHORT["stall"]), what="the other's beats")
     children = family(dying)
     kill(dying)
     began = time.monotonic()
     cluster.started(2)
-    assert time.monotonic() - began < STALL + 2 * 0.5 + 1.0
+    assert time.monotonic() - began < SHORT["stall"] + 2 * SHORT["beat"] + 1.0
     wait_for(lambda: not any(one.is_running() for one in children), what="the engine's end")
     cluster.open_gate()
     assert front.ended(job)["status"] == "completed"
@@ -164,18 +174,19 @@ def test_a_long_outage_makes_nobody_look_gone(tmp_path: Path) -> None:
 
     The one that works finds its way back later: it must not have lost its song meanwhile.
     """
+    stall = SHORT["stall"]
     with Postgres() as own, Cluster(tmp_path, own) as cluster:
-        front = cluster.front()
-        busy = cluster.worker(engine="gated")
+        worker = partial(cluster.worker, engine="gated", **SHORT)
+        front, busy = at_once(cluster.front, worker)
         job = front.submit().json()["job_id"]
         (pid,) = cluster.started()
-        cluster.worker(engine="gated")  # idle
+        worker()  # idle
         busy.send_signal(signal.SIGSTOP)
         own.kill()
         began = time.monotonic()
         away = front.http.get(f"/jobs/{job}")
         assert (away.status_code, away.headers["retry-after"]) == (503, "5")
-        assert time.monotonic() - began > STALL  # the answer has taken so long
+        assert time.monotonic() - began > stall  # the answer has taken so long
         own.start()
         beaten = (
             "select count(*) from procrastinate_workers"
@@ -183,7 +194,7 @@ def test_a_long_outage_makes_nobody_look_gone(tmp_path: Path) -> None:
         )
         wait_for(lambda: cluster.ask(beaten, 1.0) == 1, what="the idle worker's heartbeats")
         busy.send_signal(signal.SIGCONT)
-        wait_for(lambda: cluster.ask(beaten, 2.5 * STALL) == 2, what="the time that sweeps begin")
+        wait_for(lambda: cluster.ask(beaten, 2.5 * stall) == 2, what="the time that sweeps begin")
         assert cluster.started() == [pid]
         cluster.open_gate()
         assert front.ended(job)["status"] == "completed"
@@ -192,8 +203,7 @@ def test_a_long_outage_makes_nobody_look_gone(tmp_path: Path) -> None:
 
 def test_a_second_delivery_touches_neither_an_attempt_nor_a_result(cluster: Cluster) -> None:
     """Two workers at one job: the first one's folder stays, then its stems do."""
-    front = cluster.front()
-    cluster.worker(engine="gated")
+    front, _ = at_once(cluster.front, lambda: cluster.worker(engine="gated"))
     job = front.submit().json()["job_id"]
     cluster.started()
     (work,) = (cluster.data / "jobs" / job).glob("work-*")
@@ -268,9 +278,8 @@ def up(cluster: Cluster) -> float:
 
 def test_a_file_that_kills_its_engine_twice_fails(cluster: Cluster) -> None:
     """It is the file's fault: told as such, listed as dead, tried again when a person says so."""
-    front = cluster.front()
     (cluster.steering / "mood").write_text("2")
-    cluster.worker(engine="moody")
+    front, _ = at_once(cluster.front, lambda: cluster.worker(engine="moody"))
     with Receiver() as receiver:
         front.http.post("/webhooks", json={"url": receiver.url}).json()
         job = front.submit().json()["job_id"]
@@ -292,7 +301,7 @@ def test_a_file_that_kills_its_engine_twice_fails(cluster: Cluster) -> None:
 
 def test_one_key_at_two_front_ends_at_once_is_one_job(cluster: Cluster) -> None:
     """And takes its credit once."""
-    fronts = [cluster.front("--credits", "100"), cluster.front("--credits", "100")]
+    fronts = at_once(*[lambda: cluster.front("--credits", "100")] * 2)
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda at: fronts[at % 2].submit(key="same"), range(8)))
     assert sorted(one.status_code for one in made) == [200] * 7 + [202]
@@ -305,10 +314,9 @@ def test_one_key_at_two_front_ends_at_once_is_one_job(cluster: Cluster) -> None:
 
 def test_a_webhook_is_told_once(cluster: Cluster) -> None:
     """By whichever front end; a repeated call bears the same delivery id."""
-    fronts = [cluster.front(), cluster.front()]
+    *fronts, _ = at_once(cluster.front, cluster.front, cluster.worker)
     with Receiver((500, 200)) as receiver:
         fronts[0].http.post("/webhooks", json={"url": receiver.url})
-        cluster.worker()
         job = fronts[1].submit().json()["job_id"]
         fronts[0].ended(job)
         wait_for(lambda: len(receiver.calls) == 2, what="the repeated call")
@@ -391,8 +399,7 @@ def test_keys_are_apart(cluster: Cluster, tmp_path: Path) -> None:
 
 def test_the_password_is_seen_nowhere(cluster: Cluster) -> None:
     """Not in `ps`, not in a child's environment, not in a log, not in a message."""
-    front = cluster.front()
-    worker = cluster.worker(engine="gated")
+    front, worker = at_once(cluster.front, lambda: cluster.worker(engine="gated"))
     front.submit()
     cluster.started()
     everybody = [psutil.Process(front.process.pid), psutil.Process(worker.pid)]
@@ -420,7 +427,6 @@ def test_the_password_is_seen_nowhere(cluster: Cluster) -> None:
         ("postgresql://a:SECRET@127.0.0.1:1/c", 1, "can't be used"),
         ("{wrong}", 78, "password authentication failed"),
         ("{nowhere}", 78, "does not exist"),
-        ("{empty}", 78, "stemwatch queue init"),
         ("{public}", 78, "chmod 600"),
         (None, 78, "No such file"),
     ],
@@ -433,7 +439,7 @@ def test_bad_starts_say_what_mends_them(
     if content is not None:
         file.touch(0o644 if content == "{public}" else 0o600)
         url = postgres.url(f"no-{tmp_path.name}" if content == "{nowhere}" else "postgres")
-        content = url if content in ("{nowhere}", "{empty}") else content
+        content = url if content == "{nowhere}" else content
         file.write_text(url.replace(PASSWORD, "SECRET") if content == "{wrong}" else content)
     ran = subprocess.run(
         [*COMMAND, "queue", "status", "--queue-url-file", str(file)],
