@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -63,10 +63,15 @@ class Cluster:
         return made
 
     def worker(
-        self, *options: str, engine: str = "copy", beat: float = BEAT, stall: float = STALL
+        self,
+        *options: str,
+        engine: str = "copy",
+        beat: float = BEAT,
+        stall: float = STALL,
+        program: Sequence[str] = COMMAND,
     ) -> subprocess.Popen[str]:
         """A worker that takes jobs already."""
-        command = [*COMMAND, "worker", "--queue-url-file", str(self.url_file)]
+        command = [*program, "worker", "--queue-url-file", str(self.url_file)]
         command += ["--data-dir", str(self.data), "--heartbeat", str(beat), "--stall", str(stall)]
         command += ["--engine", f"tests.support.server_engines:{engine}", *options]
         if "--jobs" not in options:
