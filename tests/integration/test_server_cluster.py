@@ -25,6 +25,7 @@ from stemwatch.server.cluster.database import Database
 from stemwatch.server.cluster.sweeper import sweep
 from tests.support.cluster import COMMAND, SHORT, SONG, Cluster, at_once, family, kill
 from tests.support.postgres import PASSWORD, Postgres, needs_postgres
+from tests.support.server import Server
 from tests.support.waiting import wait_for
 from tests.support.webhook_receiver import Receiver
 
@@ -332,6 +333,46 @@ def test_one_key_at_two_front_ends_at_once_is_one_job(cluster: Cluster) -> None:
     base = fronts[0].url.replace("/v1", "/api/v1")
     assert httpx.get(f"{base}/balance").json()["balanceSeconds"] == 99
     assert cluster.ask("select count(*) from procrastinate_jobs") == 1
+
+
+def test_one_owner_s_credit_is_not_spent_twice(cluster: Cluster) -> None:
+    """Different songs at two front ends at once wait for each other: none sees an old balance."""
+    fronts = at_once(*[lambda: cluster.front("--credits", "5")] * 2)
+    for taken in (5, 1, 1, 1, 1):  # of six that race for so much
+        with ThreadPoolExecutor(6) as pool:
+            made = list(pool.map(lambda at: fronts[at % 2].submit().status_code, range(6)))
+        assert sorted(made) == [202] * taken + [402] * (6 - taken)
+        assert cluster.ask("select spent from stemwatch_owner") == 5
+        with psycopg.connect(cluster.url, autocommit=True) as connection:
+            connection.execute("update stemwatch_owner set spent = 4")
+    turns = "select count(*) = count(distinct priority) from procrastinate_jobs"
+    assert cluster.ask(turns)  # and none got another one's turn
+
+
+def test_a_server_without_a_cluster_stays_out_of_its_folder(cluster: Cluster) -> None:
+    """It would empty what the front ends receive; a cluster would remove its jobs as nobody's."""
+    alone = [*COMMAND, "serve", "--port", "0", "--data-dir", str(cluster.data)]
+    alone += ["--engine", "tests.support.server_engines:copy"]
+
+    def refused(command: list[str]) -> str:
+        ran = subprocess.run(
+            command, capture_output=True, text=True, timeout=30, check=False, env=cluster.env
+        )
+        assert ran.returncode == 75, ran.stderr
+        return ran.stderr
+
+    front, worker = at_once(cluster.front, cluster.worker)  # they share it
+    receiving = cluster.data / "incoming" / "somebody" / "job_0"
+    receiving.mkdir(parents=True)
+    assert f"works in {str(cluster.data)!r}" in refused(alone)
+    front.kill()
+    assert f"works in {str(cluster.data)!r}" in refused(alone)  # the worker is still there
+    assert receiving.is_dir()
+    kill(worker)
+    with Server(cluster.data):
+        given = ["--data-dir", str(cluster.data), "--queue-url-file", str(cluster.url_file)]
+        for words in (["serve", "--port", "0"], ["worker", "--engine", "spectral"]):
+            assert "in no cluster" in refused([*COMMAND, *words, *given])
 
 
 def test_a_webhook_is_told_once(cluster: Cluster) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from stemwatch.errors import AlreadyRunning
 from stemwatch.server.cluster.database import Database
-from stemwatch.server.cluster.pg_records import PgRecords
+from stemwatch.server.cluster.pg_records import PgRecords, orphans
 from stemwatch.server.cluster.tickets_of_jobs import Tickets
 from stemwatch.server.work.cleanup import Cleanup
 from stemwatch.server.work.job_files import NOTE, Files
@@ -225,6 +225,15 @@ def test_one_server_for_a_folder(tmp_path: Path) -> None:
     first = local(tmp_path / "data")
     with pytest.raises(AlreadyRunning, match="data"):
         JsonRecords(first.files)
+
+
+def test_only_what_nobody_knows_is_an_orphan(tmp_path: Path) -> None:
+    """A folder that a server of its own left here has a record, if not in the database."""
+    own = local(tmp_path / "data")
+    own.completed(5.0)
+    (cut_off := Path(own.files.jobs, "job_cut-off")).mkdir()
+    assert orphans(own.files, age=60.0) == []
+    assert orphans(own.files, age=-60.0) == [cut_off.name]
 
 
 def test_results_expire_after_they_ended(kept: Kept) -> None:

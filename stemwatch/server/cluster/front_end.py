@@ -43,29 +43,33 @@ async def application(
     """As `assembly.application`; raises ConfigFault or StemwatchError for the database as well."""
     assert options.queue_url is not None
     database = Database(options.queue_url, options.queue_url_place, most=8)
-    await database.open()
     tickets, board = Tickets(database), PgBoard(database)
-    await tickets.open()
-    with usable(options):
-        files = open_files(options.data_dir)
-        service, teller, records = _service(
-            options, files, database, tickets, board, report, broken
-        )
-    await same_folder(database, files, options.queue_url_place)
-    teller.start()
-    tasks = [
-        supervised(board.watch(), broken),
-        supervised(_clean(database, service.cleanup, records, files, report), broken),
-    ]
-    try:
+    # A start that fails half-way must end, too: an open pool would go on.
+    async with contextlib.AsyncExitStack() as at_end:
+        at_end.push_async_callback(database.close)
+        await database.open()
+        await tickets.open()
+        with usable(options):
+            files = open_files(options.data_dir)
+            at_end.push_async_callback(asyncio.to_thread, files.close)
+            service, teller, records = _service(
+                options, files, database, tickets, board, report, broken
+            )
+        await same_folder(database, files, options.queue_url_place)
+        at_end.push_async_callback(teller.stop)
+        teller.start()
+        tasks = [
+            supervised(board.watch(), broken),
+            supervised(_clean(database, service.cleanup, records, files, report), broken),
+        ]
+        at_end.push_async_callback(_stop, tasks, service)
         yield create_app(service)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, service.submissions.stop(), return_exceptions=True)
-        await teller.stop()
-        await database.close()
-        await asyncio.to_thread(files.close)
+
+
+async def _stop(tasks: list[asyncio.Task[None]], service: Service) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, service.submissions.stop(), return_exceptions=True)
 
 
 def _service(
