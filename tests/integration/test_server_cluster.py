@@ -23,6 +23,7 @@ import pytest
 
 from stemwatch.server.cluster.database import Database
 from stemwatch.server.cluster.sweeper import sweep
+from tests.benchmarks.bench_cluster import uploads
 from tests.support.cluster import COMMAND, SHORT, SONG, Cluster, at_once, family, kill
 from tests.support.postgres import PASSWORD, Postgres, needs_postgres
 from tests.support.server import Server
@@ -422,6 +423,12 @@ def test_a_second_front_end_starts_during_an_upload(cluster: Cluster) -> None:
         cluster.front()
         go_on.set()
         assert answer.result().status_code == 202
+
+
+def test_uploads_at_once_do_not_fill_the_memory(cluster: Cluster) -> None:
+    """A small run of the benchmark's: what is received goes to the disk as it comes."""
+    before, most = uploads(cluster.front(), 24, 6_000_000)
+    assert most - before < 36  # MB; together they are 144, and 68 was what it once took
 
 
 def test_keys_are_apart(cluster: Cluster, tmp_path: Path) -> None:
