@@ -19,7 +19,13 @@ from stemwatch.audio.containers.wav_chunks import pad_samples, write_info
 from stemwatch.audio.results import StemTag
 from stemwatch.audio.soundhash.chunk_sound import void_tags
 from stemwatch.audio.tagging.m4a_atoms import write_m4a
-from stemwatch.audio.tagging.song_tags import ID3_FRAMES, Cover, SourceTags, own_tempo
+from stemwatch.audio.tagging.song_tags import (
+    GROUPING,
+    ID3_FRAMES,
+    Cover,
+    SourceTags,
+    own_tempo,
+)
 from stemwatch.audio.tags import raise_disk_fault, read_tags, words
 from stemwatch.musical_keys import own_key
 
@@ -190,9 +196,10 @@ def _write_wav(path: str, text: Mapping[str, tuple[str, ...]], cover: Cover | No
 def _write_id3(audio: Any, text: Mapping[str, tuple[str, ...]], cover: Cover | None) -> None:
     if audio.tags is None:
         audio.add_tags()
-    for name, values in text.items():
-        frame = ID3_FRAMES[name]
-        named = {"lang": "XXX", "desc": ""} if name == "comment" else {}
+    frames = [(ID3_FRAMES[name], values) for name, values in text.items()]
+    frames += [(GROUPING, text["grouping"])] if "grouping" in text else []
+    for frame, values in frames:
+        named = {"lang": "XXX", "desc": ""} if frame == "COMM" else {}
         audio.tags.setall(frame, [_frames[frame](encoding=3, text=list(values), **named)])
     if cover is not None:
         picture = _frames["APIC"](encoding=3, mime=cover.mime, type=3, desc="", data=cover.data)
