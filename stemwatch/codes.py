@@ -19,6 +19,7 @@ from typing import Any
 
 # The lanes, which pauses can hold back.
 SUBMIT, CONFIRM, POLL, FETCH, FILE = "submit", "confirm", "poll", "fetch", "file"
+UNPACK = "unpack"  # of songs that have their stems already: nothing is asked of the API
 
 
 class Again(Enum):
@@ -121,21 +122,27 @@ class Code(StrEnum):
     STORAGE = "storage", _pause(SUBMIT, FETCH, again=Again.OUTAGE, trial=FETCH, passes=True)
     DISK = (
         "disk",
-        _pause(SUBMIT, FETCH, again=Again.DISK, one_inbox=True, by_folder=True, mended=True),
+        _pause(
+            SUBMIT, UNPACK, FETCH, again=Again.DISK, one_inbox=True, by_folder=True, mended=True
+        ),
     )
     # Too little disk space for another song; paid songs have theirs reserved.
-    ROOM = "room", _pause(SUBMIT, again=Again.DISK, one_inbox=True, mended=True)
-    INBOX = "inbox", _pause(SUBMIT, FILE, again=Again.DISK, one_inbox=True, mended=True)
-    JOURNAL = "journal", _pause(SUBMIT, CONFIRM, POLL, FETCH, FILE, again=Again.DISK)
+    ROOM = "room", _pause(SUBMIT, UNPACK, again=Again.DISK, one_inbox=True, mended=True)
+    INBOX = "inbox", _pause(SUBMIT, UNPACK, FILE, again=Again.DISK, one_inbox=True, mended=True)
+    JOURNAL = "journal", _pause(SUBMIT, UNPACK, CONFIRM, POLL, FETCH, FILE, again=Again.DISK)
     # A fault of our own, in any step but the filing of an original, which waits alone. A song that
     # fails where others pass is quarantined at last.
     INTERNAL = (
         "internal",
         _pause(
-            SUBMIT, CONFIRM, POLL, FETCH, again=Again.HERE, on_trust=True, awaited=True, mended=True
+            *(SUBMIT, UNPACK, CONFIRM, POLL, FETCH),
+            again=Again.HERE,
+            on_trust=True,
+            awaited=True,
+            mended=True,
         ),
     )
-    AUDIO_HELPER = "audio_helper", _pause(SUBMIT, FETCH, again=Again.HERE, mended=True)
+    AUDIO_HELPER = "audio_helper", _pause(SUBMIT, UNPACK, FETCH, again=Again.HERE, mended=True)
 
     # One song waits for as long as it takes.
     UNREACHABLE = "unreachable", _PATIENT

@@ -7,7 +7,7 @@ Each state names what is already durable, so that a kill at any moment is safe. 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from os import stat_result
 from types import MappingProxyType
@@ -25,6 +25,9 @@ STEMS: Mapping[int, tuple[str, ...]] = MappingProxyType(
     }
 )
 FORMATS = ("wav", "flac", "mp3")
+STEM_FILES = ("alac", "aac")  # the codecs of the one file with all stems
+AT_HAND = "stem-file"  # the engine of songs that came with their stems: nothing is separated
+_WITHIN_OTHER = frozenset({"guitar", "piano"})  # of four stems; of six each is one of its own
 
 
 class JobState(StrEnum):
@@ -102,23 +105,43 @@ class Unfiled(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to make of a song: the number of stems, their format and the mixes.
+    """What to make of a song: the number of stems, their format, the mixes and the stem file.
 
-    `mixes` holds the stems of each mix by its name. Mixes are made here and cost nothing.
+    `mixes` holds the stems of each mix by its name, `stem_file` the codec of the one file with all
+    stems (`alac` or `aac`; None: there is none). Both are made here and cost nothing.
     """
 
     stems: int = 2
     format: str = "wav"
     mixes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    stem_file: str | None = None
 
 
-def content_key(content: str, options: Options, *, local: bool) -> str:
+def options_at_hand(options: Options) -> Options:
+    """What can be made of a song that has its four stems already, where `options` are asked for.
+
+    Of six stems the four are left. A mix that needs guitar or piano is left out, unless it takes
+    all that the stem `other` has inside.
+    """
+    if options.stems != 6:
+        return options
+    mixes = {}
+    for mix, parts in options.mixes.items():
+        inside = _WITHIN_OTHER.intersection(parts)
+        if not inside or (inside == _WITHIN_OTHER and "other" in parts):
+            mixes[mix] = tuple(part for part in parts if part not in inside)
+    return replace(options, stems=4, mixes=mixes)
+
+
+def content_key(content: str, options: Options, *, local: bool, at_hand: bool = False) -> str:
     """The key of what is paid for once: content, options of the API, and place of separation.
 
     `content` is a Job's. `local` is part of it because a preview made on this machine must not be
-    reused as paid stems. Mixes are not, since they are made from the stems for free.
+    reused as paid stems, `at_hand` because a stem file's own stems are none that were separated.
+    Mixes and the stem file are not, since both are made from the stems for free.
     """
-    return f"{content}:{options.stems}:{options.format}:{'local' if local else 'api'}"
+    place = AT_HAND if at_hand else "local" if local else "api"
+    return f"{content}:{options.stems}:{options.format}:{place}"
 
 
 @dataclass(frozen=True)
@@ -147,7 +170,7 @@ class Job:
     channels: int | None = None
     idempotency_key: str | None = None
     remote_id: str | None = None
-    engine: str | None = None
+    engine: str | None = None  # that made its stems; AT_HAND from the beginning, else told late
     model: str | None = None  # of a neural engine: its weights' name, and
     model_sha256: str | None = None  # the digest of the file that their makers published
     bpm: float | None = None
@@ -179,6 +202,11 @@ class Job:
     def content(self) -> str:
         """What its separation belongs to: the sound, or all bytes where that is unknown."""
         return self.audio_sha256 or self.sha256
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether its file has its stems already, so that they are unpacked and nothing is paid."""
+        return self.engine == AT_HAND
 
     @property
     def name(self) -> str:

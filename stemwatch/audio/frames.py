@@ -54,18 +54,21 @@ av.logging.set_level(None)  # FFmpeg's remarks on damaged files go nowhere; erro
 class Source:
     """One opened audio file; a context manager. `kind`: FFmpeg's name of what it is known to be.
 
+    `track`: which of its sound tracks, from 0; None: the one that players begin with.
+
     `bad_packets` and `packets` count what was met so far, `samples` the decoded
     samples per channel.
     Raises Reject: `not_audio` where nothing can be opened, `no_audio_stream` for pictures only,
     `protected` where DRM keeps decoders out.
     """
 
-    def __init__(self, path: str, kind: str | None = None) -> None:
+    def __init__(self, path: str, kind: str | None = None, track: int | None = None) -> None:
         self.path = os.path.abspath(path)  # "/..." is never taken for a protocol such as "concat:"
+        self.track = track
         self.packets = self.bad_packets = self.samples = 0
         self.container = _open(self.path, kind)
         try:
-            self.stream = _audio_stream(self.container)
+            self.stream = _audio_stream(self.container, track)
         except Reject:
             self.container.close()
             raise
@@ -155,7 +158,7 @@ def _open(path: str, kind: str | None) -> Any:
         ) from fault
 
 
-def _audio_stream(container: Any) -> Any:
+def _audio_stream(container: Any, track: int | None) -> Any:
     if not container.streams.audio:
         raise Reject(
             f"{os.path.basename(container.name)!r} has no audio stream.",
@@ -164,7 +167,8 @@ def _audio_stream(container: Any) -> Any:
         )
     # A film's first track may be a commentary: the one that players begin with is marked.
     tracks = container.streams.audio
-    stream = next((one for one in tracks if one.disposition & Disposition.default), tracks[0])
+    marked = (one for one in tracks if one.disposition & Disposition.default)
+    stream = next(marked, tracks[0]) if track is None else tracks[track]
     if stream.codec_context is None:
         raise _unusable(container.name, "its codec is unknown")
     if protection := _PROTECTION.get(stream.codec_context.codec_tag):

@@ -20,14 +20,16 @@ _AGAIN = "Copy or download it again, or re-save it in an audio editor, and drop 
 _NOISE_SHARE = 0.5  # in 300 kB of noise a few "MP3 frames" are found by chance
 
 
-def probe(path: str, kind: str | None = None) -> Probe:
+def probe(path: str, kind: str | None = None, track: int | None = None) -> Probe:
     """What this file is and how long it plays; `kind` where that is known of it (`wav`).
+
+    `track`: see `frames.Source`.
 
     Raises Reject: `not_audio`, `no_audio_stream`, `protected`, `truncated` (more than 2 % shorter
     than declared), `chained` (an Ogg of recordings that no decoder plays in one go) or `corrupt`
     (more than 1 % of the packets don't decode); OSError where it can't be read.
     """
-    with Source(path, kind) as source:
+    with Source(path, kind, track) as source:
         container = source.container.format.name
         codec = source.stream.codec_context.codec.canonical_name
         seen = survey(source)

@@ -12,11 +12,13 @@ import mutagen.apev2
 import mutagen.flac
 import mutagen.id3
 import mutagen.mp3
+import mutagen.mp4
 import mutagen.wave
 
 from stemwatch.audio.containers.wav_chunks import pad_samples, write_info
 from stemwatch.audio.results import StemTag
 from stemwatch.audio.soundhash.chunk_sound import void_tags
+from stemwatch.audio.tagging.m4a_atoms import write_m4a
 from stemwatch.audio.tagging.song_tags import ID3_FRAMES, Cover, SourceTags, own_tempo
 from stemwatch.audio.tags import raise_disk_fault, read_tags, words
 from stemwatch.musical_keys import own_key
@@ -26,7 +28,12 @@ _apev2: Any = mutagen.apev2
 _frames: Any = mutagen.id3.Frames
 _STEMS = "(Stems)"  # behind the album's name: a library shows them as one of their own
 _ROUNDED = 0.5  # BPM
-_AUDIO: Any = {"wav": mutagen.wave.WAVE, "mp3": mutagen.mp3.MP3, "flac": _flac.FLAC}
+_AUDIO: Any = {
+    "wav": mutagen.wave.WAVE,
+    "mp3": mutagen.mp3.MP3,
+    "flac": _flac.FLAC,
+    "m4a": mutagen.mp4.MP4,
+}
 
 
 def write_tags(
@@ -40,7 +47,7 @@ def write_tags(
     whole: bool = False,
     afresh: bool = False,
 ) -> str | None:
-    """Write `tags` into a stem (wav, flac, mp3) in place; its audio stays as it is, bit for bit.
+    """Write `tags` into a stem (wav, flac, mp3; or m4a) in place; its audio stays, bit for bit.
 
     What they say of the song stays, what they say of the file becomes the stem's: title, album,
     number, grouping. `bpm` and `key` (musical, at most 3 characters, such as `C#m`) are those that
@@ -68,6 +75,8 @@ def write_tags(
 
 def _of_stem(text: Mapping[str, tuple[str, ...]], own: StemTag) -> dict[str, tuple[str, ...]]:
     """The fields in which a stem differs from its song, so that a library keeps the two apart."""
+    if own.song:
+        return {"title": text.get("title", (own.title,))}
     made: dict[str, tuple[str, ...]] = {"title": (_title(text.get("title", ("",))[0], own.title),)}
     if own.stem:
         made["grouping"] = (own.stem, *text.get("grouping", ()))
@@ -108,6 +117,8 @@ def _try(
             _write_flac(path, text, cover)
         elif format == "wav":
             _write_wav(path, text, cover)
+        elif format == "m4a":
+            write_m4a(path, text, cover)
         else:
             _write_id3(_AUDIO[format](path), text, cover)
         # Tags behind odd samples, or in a file that only seems to be what it is named, are lost.

@@ -32,9 +32,9 @@ from stemwatch.workers.pacing.budget import Allowance
 def command(paths: tuple[str, ...], name: str | None, config_file: str | None) -> int:
     """Tell how many minutes and how much money these files and folders would cost.
 
-    Nothing is uploaded. What was separated before with the same settings costs nothing; what would
-    be refused is named with the reason. In folders, results are left out as `split` leaves them.
-    Exits 1 when nothing in PATH can be used.
+    Nothing is uploaded. What was separated before with the same settings costs nothing, nor does a
+    stem file; what would be refused is named with the reason. In folders, results are left out as
+    `split` leaves them. Exits 1 when nothing in PATH can be used.
     """
     settings = settings_or_defaults(config_file)
     chosen = None if name is None else settings.inbox(name)

@@ -12,7 +12,7 @@ import click
 from stemwatch.commands.common import config_option, key_of, settings_or_defaults, start_log
 from stemwatch.config import Settings
 from stemwatch.errors import StemwatchError
-from stemwatch.job import FORMATS, STEMS, Options
+from stemwatch.job import FORMATS, STEM_FILES, STEMS, Options
 from stemwatch.log import redacted
 from stemwatch.service.leave import then_leave
 from stemwatch.ui.bars import Bars
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 @click.option("-o", "--out", default="stems", show_default=True, metavar="DIR", help="Results.")
 @click.option("--stems", type=click.Choice([str(n) for n in STEMS]), help="2, 4 or 6.")
 @click.option("--format", "format_", type=click.Choice(FORMATS), help="Of the stems.")
+@click.option("--stem-file", type=click.Choice(STEM_FILES), help="Also all in one .stem.m4a.")
 @click.option("--jobs", type=click.IntRange(1, 64), metavar="N", help="Songs at once.")
 @click.option("--local", is_flag=True, help="Separate on this machine: no key, preview quality.")
 @config_option
@@ -34,6 +35,7 @@ def command(
     out: str,
     stems: str | None,
     format_: str | None,
+    stem_file: str | None,
     jobs: int | None,
     local: bool,
     config_file: str | None,
@@ -48,6 +50,7 @@ def command(
     there are no songs, 130 after Ctrl-C.
     """
     settings = settings_or_defaults(config_file, local=local)
+    options = _options(settings, stems, format_, stem_file)
     key = key_of(settings)
     start_log(settings, key, level="critical")
     from stemwatch.operations.split import Order, run_split
@@ -57,7 +60,7 @@ def command(
             order = Order(
                 paths=[os.path.abspath(path) for path in paths],
                 out=os.path.abspath(out),
-                options=_options(settings, stems, format_),
+                options=options,
                 jobs=jobs,
                 tell=bars.tell,
                 show=lambda context, report: bars.update(
@@ -78,12 +81,20 @@ def _tell(fault: BaseException) -> None:
     click.echo(f"stemwatch: {redacted(words.rstrip())}", err=True)
 
 
-def _options(settings: Settings, stems: str | None, format_: str | None) -> Options:
+def _options(
+    settings: Settings, stems: str | None, format_: str | None, stem_file: str | None
+) -> Options:
     """The configuration's options, overridden by those of the command line."""
     chosen = settings.separation
     number = int(stems) if stems else chosen.stems
+    if stem_file and number == 2:
+        raise click.UsageError(
+            "--stem-file holds drums, bass, other and vocals, which 2 stems don't give; add "
+            "--stems 4 or --stems 6."
+        )
     mixes = dict(chosen.mixes) if number == chosen.stems else {}
-    return Options(stems=number, format=format_ or chosen.format, mixes=mixes)
+    usual = chosen.stem_file if number != 2 else None
+    return Options(number, format_ or chosen.format, mixes, stem_file or usual)
 
 
 def _conclusion(report: Report) -> list[str]:

@@ -16,18 +16,25 @@ Found = tuple[tuple[tuple[str, ...], ...], str]  # the keys that are concerned, 
 def cross_faults(settings: Settings) -> Iterator[Found]:
     """Each fault with the keys it depends on; the first of them is the one to name."""
     yield from _overlaps(settings)
-    yield from _mixes(("separation",), settings.separation)
-    for name, preset in settings.presets.items():
-        yield from _mixes(("presets", name), preset)
-    for inbox in settings.every_inbox if settings.inboxes else ():
-        yield from _mixes((*inbox.at, "separation"), inbox.separation)
-        for name, preset in inbox.presets.items():
-            yield from _mixes((*inbox.at, "presets", name), preset)
+    for at, separation in _separations(settings):
+        yield from _mixes(at, separation)
+        yield from _stem_file(at, separation)
     for inbox in settings.every_inbox:
         for name, first in alike(inbox.presets):
             keys = ((*inbox.at, "presets", name), (*inbox.at, "presets", first))
             yield keys, f"means the same folder as the preset {first!r}; take one of them out"
     yield from _listener(settings.web)
+
+
+def _separations(settings: Settings) -> Iterator[tuple[tuple[str, ...], Separation]]:
+    """The separation of the top level, of its presets, and of every inbox, with their keys."""
+    yield ("separation",), settings.separation
+    for name, preset in settings.presets.items():
+        yield ("presets", name), preset
+    for inbox in settings.every_inbox if settings.inboxes else ():
+        yield (*inbox.at, "separation"), inbox.separation
+        for name, preset in inbox.presets.items():
+            yield (*inbox.at, "presets", name), preset
 
 
 def _listener(web: Web) -> Iterator[Found]:
@@ -86,3 +93,14 @@ def _mixes(at: tuple[str, ...], separation: Separation) -> Iterator[Found]:
             yield keys, f"there is no stem {', '.join(map(repr, unknown))}; {given}"
         elif len(set(parts)) != len(parts) or len(parts) < 2:
             yield keys, "must list at least two different stems"
+
+
+def _stem_file(at: tuple[str, ...], separation: Separation) -> Iterator[Found]:
+    if separation.stem_file is not None and separation.stems == 2:
+        keys = (*at, "stem_file"), (*at, "stems")
+        yield (
+            keys,
+            "a stem file (separation.stem_file) holds drums, bass, other and vocals, and 2 stems "
+            f"(separation.stems) don't give them; set {'.'.join(keys[1])} to 4 or 6, or this to "
+            "null",
+        )

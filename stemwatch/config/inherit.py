@@ -8,10 +8,10 @@ from typing import Any
 
 from stemwatch.config.document import Key
 
-_KEYS = ("stems", "format", "mixes")
+_KEYS = ("stems", "format", "mixes", "stem_file")
 _FOLDERS = ("inbox", "outbox", "quarantine", "archive")
 _OF_AN_INBOX = ("folders", "separation", "presets", "budget", "outbox", "schedule")
-_NAMES = ("name", "stem_name")
+_OF_OUTBOX = ("name", "stem_name", "ignore_files")
 
 
 class Inherited:
@@ -66,12 +66,12 @@ def _inbox(own: dict[str, Any], name: str, raw: dict[str, Any], inherited: Inher
 
 
 def _copy(own: Any, base: Any, at: Key, inherited: Inherited) -> None:
-    """Copy the missing patterns for names from the top level's."""
+    """Copy the missing keys of `outbox` from the top level's."""
     if not isinstance(own, dict) or not isinstance(base, dict):
         return
-    for key in _NAMES:
+    for key in _OF_OUTBOX:
         if key in base and key not in own:
-            own[key] = base[key]
+            own[key] = copy.deepcopy(base[key])
             inherited.add((*at, key))
 
 
@@ -99,15 +99,16 @@ def _named(presets: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _take(own: Any, base: Any, at: Key, inherited: Inherited) -> None:
-    """Copy missing keys from `base`; mixes only if the number of stems is the same.
-
-    A mix of six stems can't be made of two.
+    """Copy missing keys from `base`; mixes only if the number of stems is the same, the stem file
+    only for more than two stems: neither can be made of two.
     """
     if not isinstance(own, dict) or not isinstance(base, dict):
         return
-    same_stems = own.get("stems", base.get("stems", 2)) == base.get("stems", 2)
+    of_base = base.get("stems", 2)
+    stems = own.get("stems", of_base)
+    apart = {"mixes": stems != of_base, "stem_file": stems == 2 != of_base}
     for key in _KEYS:
-        if key in base and key not in own and (key != "mixes" or same_stems):
+        if key in base and key not in own and not apart.get(key):
             own[key] = copy.deepcopy(base[key])
             inherited.add((*at, key))
 

@@ -123,23 +123,23 @@ def _build(document: Document, source: str | None, *, env: Env, local: bool) -> 
     # A fault in an inherited value is reported once, at the key that it comes from.
     faults = [fault for fault in found if fault.key not in inherited]
     settings, unresolved = resolve(replace(settings, source=source), env=env)
-    wrong = {fault.key for fault in (*faults, *unresolved)}
+    wrong = {fault.key for fault in (*found, *unresolved)}
     if raw.get("folders") and raw.get("inboxes"):
         faults.append(Fault(("folders",), _EITHER))
     faults += [*document.faults, *unresolved]
     for keys, text in cross_faults(settings):
-        own = not any(key in inherited for key in keys)
-        if own and not any(bad[: len(key)] == key for bad in wrong for key in keys):
+        doubtful = any(bad[: len(key)] == key for bad in wrong for key in keys)
+        if keys[0] not in inherited and not doubtful:
             faults.append(Fault(keys[0], text))
     if not faults:
         return Reading(settings, None, frozenset(), document.lines)
     told = ConfigFault(
         *_sentences(faults, document, source), hint=mend_hint(source) if source else ""
     )
-    doubtful = {fault.section for fault in faults}
-    if None in doubtful:  # no mapping at all
+    sections = {fault.section for fault in faults}
+    if None in sections:  # no mapping at all
         raise told
-    known = frozenset(section for section in doubtful if section)
+    known = frozenset(section for section in sections if section)
     return Reading(settings, told, known, document.lines)
 
 

@@ -21,7 +21,7 @@ from stemwatch.config.web import (
     checked_public_url,
     host_port,
 )
-from stemwatch.job import Options
+from stemwatch.job import STEM_FILES, Options
 from stemwatch.song_kinds import ALL
 
 # The address of each wire at StemSplit: the default of api.base_url follows api.wire.
@@ -86,6 +86,12 @@ class Separation:
     stems: int = key(2, one_of(2, 4, 6))
     format: str = key("wav", one_of("wav", "flac", "mp3"))
     mixes: Mapping[str, tuple[str, ...]] = names(checks.mix_name, checks.texts)
+    stem_file: str | None = key(None, maybe(one_of(*STEM_FILES)))
+
+    @property
+    def options(self) -> Options:
+        """What is made of a song with these settings."""
+        return Options(self.stems, self.format, dict(self.mixes), self.stem_file)
 
 
 @dataclass(frozen=True)
@@ -144,7 +150,7 @@ class Inbox:
         first, slash, _rest = relpath.partition("/")
         preset = presets.meant(first, self.presets) if slash else None
         chosen = self.separation if preset is None else self.presets[preset]
-        return Options(stems=chosen.stems, format=chosen.format, mixes=dict(chosen.mixes))
+        return chosen.options
 
 
 @dataclass(frozen=True)

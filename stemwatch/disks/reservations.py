@@ -108,7 +108,9 @@ class Reservations:
 
 
 def _needed(job: Job) -> int:
-    """The most bytes that the job's stems and mixes can take."""
+    """The most bytes that the job's stems, mixes and stem file can take."""
+    if job.at_hand:
+        return space.unpacked_bytes(job.duration or 0.0, job.sample_rate or 0, job.options)
     return space.needed_bytes(job.duration or 0.0, job.options)
 
 

@@ -15,11 +15,13 @@ from stemwatch.inbox.headers import Lack
 from stemwatch.inbox.reading import FileReader, Reading, Same
 from stemwatch.inbox.taking.kin import is_kept, is_same, is_still_here, may_be_there, undecided
 from stemwatch.job import (
+    AT_HAND,
     Identity,
     Job,
     JobState,
     Options,
     content_key,
+    options_at_hand,
     resume_state,
     resumed_fields,
 )
@@ -99,6 +101,8 @@ class Intake:
             return self._limits.of_file(read.identity.size)
         if read.probe is None:
             return read.fault
+        if read.probe.stem_file:
+            return None  # nothing of it is sent: the API's limits are not its own
         return self._too_large(read.probe, name, read.identity.size) or self._limits.of_audio(
             read.probe.duration
         )
@@ -115,10 +119,15 @@ class Intake:
         assert sha256 is not None  # or `_fault_of` had found a fault
         assert probe is not None
         content = read.audio_sha256 or sha256
-        by_bytes = content_key(sha256, candidate.options, local=self._local)
+        at_hand = probe.stem_file
+        options = options_at_hand(candidate.options) if at_hand else candidate.options
+        where = {"local": self._local, "at_hand": at_hand}
+        by_bytes = content_key(sha256, options, **where)
         job = _job(candidate, read.identity, sha256, JobState.QUEUED).evolve(
             audio_sha256=read.audio_sha256,
-            content_key=content_key(content, candidate.options, local=self._local),
+            content_key=content_key(content, options, **where),
+            options=options,
+            engine=AT_HAND if at_hand else None,
             duration=probe.duration,
             codec=probe.codec,
             sample_rate=probe.sample_rate,
@@ -128,6 +137,8 @@ class Intake:
         if added is None:
             return await self._accept_akin(candidate, job)
         _tell_queued(added)
+        if options != candidate.options:
+            _tell_fewer(added, candidate.options)
         return added
 
     async def _accept_akin(self, candidate: Candidate, job: Job) -> Job:
@@ -225,7 +236,17 @@ class Intake:
 
 
 def _tell_queued(job: Job) -> None:
-    log.info("job.queued", **job.named, id=job.id, seconds=round(job.duration or 0.0, 1))
+    told = {"stem_file": True} if job.at_hand else {}
+    log.info("job.queued", **job.named, id=job.id, seconds=round(job.duration or 0.0, 1), **told)
+
+
+def _tell_fewer(job: Job, asked: Options) -> None:
+    """Six stems were asked for, and the file has four."""
+    left_out = [mix for mix in asked.mixes if mix not in job.options.mixes]
+    note = "a stem file has four stems: guitar and piano are in the one called other."
+    if left_out:
+        note += f" Without them these mixes are not made: {', '.join(left_out)}."
+    log.info("job.four_stems", **job.named, note=note)
 
 
 def _job(candidate: Candidate, identity: Identity, sha256: str, state: JobState) -> Job:

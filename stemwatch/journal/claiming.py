@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
-from stemwatch.job import ACTIVE, JobState
+from stemwatch.job import ACTIVE, AT_HAND, JobState
 from stemwatch.journal.rows import ALL, decode_path
 from stemwatch.journal.schema import UNDER_WAY
 from stemwatch.journal.transactions import marks, padded
@@ -30,6 +30,9 @@ _AFFORDABLE = (
     " AND (coalesce(duration, 0) <= ? OR (NOT anew AND EXISTS (SELECT 1 FROM jobs s"
     " WHERE s.content_key = jobs.content_key AND s.state IN ('delivered', 'done'))))"
 )
+# Songs that have their stems already, and all others. The first is the index's own condition.
+_AT_HAND = f" AND state = 'queued' AND engine = '{AT_HAND}'"
+_TO_BE_PAID = f" AND engine IS NOT '{AT_HAND}'"
 
 
 def among(states: Collection[JobState]) -> str:
@@ -52,6 +55,9 @@ def looks(states: Collection[JobState], **claimed: Any) -> list[Look]:
     for state in ORDER:
         if state in states:
             where, values = condition(state, **claimed)
+            if state is JobState.QUEUED and claimed.get("at_hand"):
+                found.append(Look(where, values, "first_at DESC, id", " INDEXED BY jobs_at_hand"))
+                continue
             if state is JobState.QUEUED:
                 few = f"{where} AND first_at IS NOT NULL"
                 found.append(Look(few, values, "first_at DESC, id", " INDEXED BY jobs_first"))
@@ -71,6 +77,7 @@ def condition(
     longest: float | None,
     inboxes: Sequence[str | None],
     unfiled_by: float,
+    at_hand: bool | None = None,
 ) -> tuple[str, list[Any]]:
     """What follows WHERE for the jobs in `state`, and its values; see `Journal.claim`."""
     # "+" keeps this off the index by time: 20,000 that are due would be sorted to take one
@@ -89,6 +96,8 @@ def condition(
     if state is JobState.QUEUED:
         where += f" AND content_key NOT IN ({marks(busy_content)})" + _NOT_UNDER_WAY
         values += busy_content
+        if at_hand is not None:
+            where += _AT_HAND if at_hand else _TO_BE_PAID
         if longest is not None:
             where += _AFFORDABLE
             values.append(longest)

@@ -158,6 +158,7 @@ class Journal:
         longest: float | None = None,
         inboxes: Sequence[str | None] = (),
         unfiled_by: float = math.inf,
+        at_hand: bool | None = None,
     ) -> list[Job]:
         """Up to `limit` jobs in `states` that may be worked on, furthest along first.
 
@@ -165,7 +166,8 @@ class Journal:
         still be paid for; None: no limit. `inboxes`: only their songs; empty: all. A job that is
         due after `latest` is due now: its time was set by a clock that was ahead. A quarantined
         job is claimed only while its original is not moved. A job whose original could not be
-        moved is claimed only if it is due at `unfiled_by`.
+        moved is claimed only if it is due at `unfiled_by`. `at_hand`: of the queued songs only
+        those that have their stems already; False: only the others.
         """
         looks = claiming.looks(
             states,
@@ -177,6 +179,7 @@ class Journal:
             longest=longest,
             inboxes=inboxes,
             unfiled_by=unfiled_by,
+            at_hand=at_hand,
         )
         return [rows.decode(row) for row in await self._read(claiming.first(looks, limit))]
 
@@ -209,21 +212,21 @@ class Journal:
 
     async def at_paths(self, paths: Sequence[str]) -> dict[str, list[Job]]:
         """The jobs that were journaled at these paths, newest last."""
-        paths = padded(paths)
+        values = rows.encode_paths(padded(paths))
         found: dict[str, list[Job]] = {}
-        for job in await self._select(f"path IN ({marks(paths)}) ORDER BY id", _encoded(paths)):
+        for job in await self._select(f"path IN ({marks(values)}) ORDER BY id", values):
             found.setdefault(job.path, []).append(job)
         return found
 
     async def known(self, paths: Sequence[str]) -> dict[str, list[tuple[JobState, Identity, bool]]]:
         """(state, identity, whether the file was moved away) of the jobs at these paths."""
-        paths = padded(paths)
+        values = rows.encode_paths(padded(paths))
         sql = (
             "SELECT path, state, identity, coalesce(filed_to <> path, 0) FROM jobs"
-            f" WHERE state <> 'gone' AND path IN ({marks(paths)})"
+            f" WHERE state <> 'gone' AND path IN ({marks(values)})"
         )
         found: dict[str, list[tuple[JobState, Identity, bool]]] = {}
-        for row in await self._all(sql, _encoded(paths)):
+        for row in await self._all(sql, values):
             path, identity = rows.decode_path(row[0]), rows.decode_identity(row[2])
             found.setdefault(path, []).append((JobState(row[1]), identity, bool(row[3])))
         return found
@@ -233,7 +236,7 @@ class Journal:
 
         The former oldest first, the latter newest first.
         """
-        at_path, key_of = _encoded([path])[0], (key, JobState.QUARANTINED)
+        at_path, key_of = rows.encode_paths([path])[0], (key, JobState.QUARANTINED)
         where = "path = ? OR (content_key = ? AND state = ?) ORDER BY id"
         jobs = await self._select(where, (at_path, *key_of))
         held = [job for job in reversed(jobs) if (job.content_key, job.state) == key_of]
@@ -294,7 +297,3 @@ class Journal:
     async def _select(self, where: str, values: Sequence[Any]) -> list[Job]:
         sql = f"SELECT {rows.ALL} FROM jobs WHERE {where}"
         return [rows.decode(row) for row in await self._all(sql, values)]
-
-
-def _encoded(paths: Sequence[str]) -> list[bytes]:
-    return [rows.encode({"path": path})["path"] for path in paths]

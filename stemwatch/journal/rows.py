@@ -6,7 +6,7 @@ import functools
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -35,6 +35,10 @@ def encode(values: Mapping[str, Any]) -> dict[str, Any]:
     return encoded
 
 
+def encode_paths(paths: Iterable[str]) -> list[bytes]:
+    return [os.fsencode(path) for path in paths]
+
+
 def text(words: str) -> str:
     """`words` as SQLite takes them: lone surrogates, as in a name that is not UTF-8, are escaped.
 
@@ -57,7 +61,8 @@ def _encode_heard(heard: Heard) -> str:
 
 def _encode_options(options: Options) -> str:
     mixes = {mix: list(parts) for mix, parts in options.mixes.items()}
-    return json.dumps({"stems": options.stems, "format": options.format, "mixes": mixes})
+    told = {"stems": options.stems, "format": options.format, "mixes": mixes}
+    return json.dumps(told | {"stem_file": options.stem_file})
 
 
 _IN_COLUMN: Mapping[str, Callable[[Any], Any]] = {
@@ -103,4 +108,5 @@ def decode_identity(stored: str) -> Identity:
 def _options(text: str) -> Options:
     data = json.loads(text)
     mixes = {mix: tuple(parts) for mix, parts in data["mixes"].items()}
-    return Options(stems=data["stems"], format=data["format"], mixes=mixes)
+    told = {"stem_file": data.get("stem_file")}  # unknown to an older stemwatch
+    return Options(stems=data["stems"], format=data["format"], mixes=mixes, **told)

@@ -31,6 +31,7 @@ MIGRATIONS: Sequence[Migration] = (
     lambda db: db.execute("ALTER TABLE jobs ADD COLUMN song_tags TEXT"),  # JSON
     lambda db: _add_uploaded(db),
     lambda db: _add_first(db),
+    lambda db: _add_at_hand(db),
     lambda db: db.execute("ALTER TABLE jobs ADD COLUMN heard TEXT"),  # JSON of heard.Heard
 )
 
@@ -62,6 +63,13 @@ def _add_first(db: sqlite3.Connection) -> None:
     db.execute("ALTER TABLE jobs ADD COLUMN first_at REAL")
     # The few that go first are found without a look at the thousands behind them.
     db.execute("CREATE INDEX jobs_first ON jobs (first_at) WHERE first_at IS NOT NULL")
+
+
+def _add_at_hand(db: sqlite3.Connection) -> None:
+    """Songs that have their stems already are found without a look at all that wait for others."""
+    db.execute(
+        "CREATE INDEX jobs_at_hand ON jobs (id) WHERE state = 'queued' AND engine = 'stem-file'"
+    )
 
 
 def _lighten(db: sqlite3.Connection) -> None:

@@ -10,7 +10,7 @@ CREATE TABLE jobs (
     identity        TEXT NOT NULL,          -- device:inode:size:mtime_ns
     sha256          TEXT NOT NULL,
     content_key     TEXT NOT NULL,          -- what is paid for once
-    options         TEXT NOT NULL,          -- JSON: stems, format, mixes
+    options         TEXT NOT NULL,          -- JSON: stems, format, mixes, stem_file
     outbox          BLOB NOT NULL,
     origin          TEXT NOT NULL,          -- inbox | split
     owner           TEXT,                   -- the `split` process that works on it

@@ -40,13 +40,15 @@ def _delivered(event: Event) -> str:
     bpm, key = event.get("bpm"), event.get("key")
     tempo = f"{bpm:.1f} BPM" if isinstance(bpm, int | float) else "BPM unknown"
     again = " from earlier stems" if event.get("reused") else ""
+    again = again or (" from its own stems" if event.get("unpacked") else "")
     took = _span(event.get("seconds"))
     found = f"{tempo}, {key or 'key unknown'} -> {event.get('folder')}"
     return f"{_song(event)} delivered{again} in {took}: {found}"
 
 
 def _queued(event: Event) -> str:
-    return f"{_song(event)} taken in ({_span(event.get('seconds'))} of audio)"
+    free = ", with its stems: nothing to pay" if event.get("stem_file") else ""
+    return f"{_song(event)} taken in ({_span(event.get('seconds'))} of audio{free})"
 
 
 def _waits(event: Event) -> str:
@@ -78,6 +80,7 @@ _SENTENCES: Mapping[str, Callable[[Event], str]] = {
     "job.quarantined": lambda e: f"{_song(e)} quarantined ({e.get('code')}): {_why(e)}",
     "job.waits": _waits,
     "job.sent_as_it_is": lambda e: f"{_song(e)} is sent as it is: {_why(e)}",
+    "job.four_stems": lambda e: f"{_song(e)}: {e.get('note')}",
     "job.gone": lambda e: f"{_song(e)} left out: {e.get('reason')}",
     "archive.deleted": lambda e: f"{_song(e)} deleted from the archive (keep_archive_days)",
     "job.struck": lambda e: f"{_song(e)} is off the quarantine's list: {e.get('reason')}",

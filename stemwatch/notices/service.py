@@ -202,10 +202,15 @@ class Notices:
             return
 
         async def waits(longest: float | None) -> bool:
-            queued, ever = (JobState.QUEUED,), float("inf")
-            return bool(
-                await ctx.journal.claim(queued, now=ever, owner=ctx.owner, limit=1, longest=longest)
+            waiting = await ctx.journal.claim(
+                (JobState.QUEUED,),
+                now=float("inf"),
+                owner=ctx.owner,
+                limit=1,
+                longest=longest,
+                at_hand=False,
             )
+            return bool(waiting)
 
         if await waits(None) and not await waits(left.minutes * 60.0):
             self._told_until = left.until

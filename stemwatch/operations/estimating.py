@@ -142,6 +142,8 @@ async def _look(
     except OSError as fault:
         return Estimate(path, None, REFUSED, f"can't be read: {fault.strerror}"), ""
     seconds = probe.duration
+    if probe.stem_file:
+        return Estimate(path, seconds, FREE, "a stem file: its own stems are unpacked"), ""
     form = _form(settings, probe, path, size, limits)
     too_large = refusal(form, probe, size, limits)
     if (refused := too_large or limits.of_audio(seconds)) is not None:

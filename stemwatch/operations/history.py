@@ -75,10 +75,11 @@ def delivered(one: Ended) -> Document:
 
 
 def _price(one: Ended) -> float | None:
-    """The price that was booked; 0 for songs separated on this machine, which are not booked."""
+    """The price that was booked; 0 for stem files, and songs separated here: none is booked."""
     if one.minutes:
         return round(one.price, 4)
-    mine = one.job.content_key.endswith(":local") and not one.note
+    free = one.job.at_hand or one.job.content_key.endswith(":local")
+    mine = free and not one.note
     return 0.0 if mine else None
 
 

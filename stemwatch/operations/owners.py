@@ -16,7 +16,9 @@ from stemwatch.job import (
     IN_OUTBOX,
     Job,
     JobState,
+    Options,
     content_key,
+    options_at_hand,
     resume_state,
     resumed_fields,
 )
@@ -45,7 +47,8 @@ async def taken_up(context: Context, state_dir: str, candidate: Candidate) -> Jo
                 hint=f"Decide with `stemwatch retry {job.id}`, then run this again.",
             )
         if job.state in ACTIVE:
-            return await journal.amend(job, owner=owner, not_before=0.0, options=candidate.options)
+            options = _options(job, candidate)
+            return await journal.amend(job, owner=owner, not_before=0.0, options=options)
         if job.state is JobState.QUARANTINED:
             return await _once_more(context, job, candidate)
     return None
@@ -67,7 +70,7 @@ async def _once_more(context: Context, job: Job, candidate: Candidate) -> Job | 
         _, held = await journal.akin(job.path, job.content_key)
         if fault := undecided([other for other in held if other.id != job.id]):
             raise fault
-    changes = {**resumed_fields(job), "owner": context.owner, "options": candidate.options}
+    changes = {**resumed_fields(job), "owner": context.owner, "options": _options(job, candidate)}
     return await journal.advance(job, resume_state(job), again, **changes)
 
 
@@ -77,11 +80,12 @@ def _is_same(job: Job, candidate: Candidate, *, local: bool) -> bool:
         status = os.lstat(candidate.path)
     except OSError:
         return False
-    options = candidate.options
+    options = _options(job, candidate)
     if job.duration is None:  # refused at the intake, before the place of separation mattered
         wanted = (job.options.stems, job.options.format) == (options.stems, options.format)
     else:
-        wanted = job.content_key == content_key(job.content, options, local=local)
+        where = {"local": local, "at_hand": job.at_hand}
+        wanted = job.content_key == content_key(job.content, options, **where)
     return (
         wanted
         and job.origin == "split"
@@ -89,6 +93,11 @@ def _is_same(job: Job, candidate: Candidate, *, local: bool) -> bool:
         and job.relpath == candidate.relpath
         and (job.identity.size, job.identity.mtime_ns) == (status.st_size, status.st_mtime_ns)
     )
+
+
+def _options(job: Job, candidate: Candidate) -> Options:
+    """What is asked for now, as far as the file of `job` has it."""
+    return options_at_hand(candidate.options) if job.at_hand else candidate.options
 
 
 def _is_whole(job: Job) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from stemwatch.heard import Heard
-from stemwatch.job import Identity, Job, JobState, Options, content_key
+from stemwatch.job import AT_HAND, Identity, Job, JobState, Options, content_key
 from stemwatch.journal.journal import Journal
 from stemwatch.log import log
 from stemwatch.outbox import sidecar
@@ -70,7 +70,12 @@ def _job(folder: str, content: dict[str, Any], outbox: str, inbox: str | None) -
         identity=Identity(0, 0, size if isinstance(size, int) else 0, 0),
         sha256=source["sha256"],
         audio_sha256=audio,
-        content_key=content_key(audio or source["sha256"], options, local=local),
+        content_key=content_key(
+            audio or source["sha256"],
+            options,
+            local=local,
+            at_hand=separation.get("engine") == AT_HAND,
+        ),
         options=options,
         outbox=outbox,
         inbox=inbox,

@@ -215,7 +215,8 @@ def _ended(session: _Session, job: Job) -> None:
 
 def _result(job: Job) -> str:
     tempo = f"{job.bpm:.1f} BPM" if job.bpm is not None else "tempo unknown"
-    return f"{tempo}, {job.key or 'key unknown'}"
+    free = " (its own stems: nothing was paid)" if job.at_hand else ""
+    return f"{tempo}, {job.key or 'key unknown'}{free}"
 
 
 async def _admit_all(session: _Session, state_dir: str) -> None:

@@ -151,8 +151,9 @@ def _is_of(
 
 
 def verify_folder(folder: str) -> dict[str, Any]:
-    """Check that every file of a delivered folder sounds as its sidecar says; its tags may change.
+    """Check that every stem of a delivered folder sounds as its sidecar says; its tags may change.
 
+    The stem file is left out: DJ programs write into it, and it can be made of the stems again.
     Returns the sidecar. Raises Reject(code="delivery_damaged" or "sidecar") with the file's name,
     PauseService for a disk that can't be read.
     """

@@ -10,14 +10,16 @@ import fcntl
 import os
 import shutil
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from stemwatch.disks import durable
+from stemwatch.errors import Reject
 from stemwatch.job import STEMS, Options
 from stemwatch.outbox import sidecar
-from stemwatch.outbox.measuring import measure
+from stemwatch.outbox.measuring import Measured, measure
 from stemwatch.outbox.sidecar import StemFile
+from stemwatch.outbox.staged_stem_file import of_sidecar
 from stemwatch.outbox.staging import Staging
 
 _BLOCK = 256 * 1024  # bytes
@@ -42,6 +44,23 @@ def usable(earlier: Mapping[str, Any], options: Options) -> list[StemFile] | Non
     return found
 
 
+def copy_stem_file(folder: str, codec: str, staging: Staging) -> bool:
+    """Copy the stem file of the delivery in `folder` to where it is staged, not committed yet.
+
+    False if there is none in this codec, or a byte has changed: DJ programs keep cues in it, and it
+    is made anew.
+    """
+    path = sidecar.locate(folder)
+    try:
+        found = None if path is None else of_sidecar(sidecar.read(path))
+    except Reject:
+        return False
+    if found is None or found.codec != codec:
+        return False
+    source, told = os.path.join(folder, found.file), (found.sha256, found.bytes, None)
+    return _copied(source, staging.stem_file.part(codec), staging, lambda have: have.has(*told))
+
+
 def copy(folder: str, stem: StemFile, staging: Staging) -> bool:
     """Copy a file of the delivery in `folder` to where its stem is staged, not committed yet.
 
@@ -49,7 +68,14 @@ def copy(folder: str, stem: StemFile, staging: Staging) -> bool:
     staged, if the file is gone or does not sound as its sidecar says.
     """
     source, part = os.path.join(folder, stem.file), staging.part(stem.id)
-    if not stem.file.lower().endswith(f".{staging.ext}") or not _is_file(source):
+    if not stem.file.lower().endswith(f".{staging.ext}"):
+        return False
+    told = stem.sha256, stem.bytes, stem.audio_sha256
+    return _copied(source, part, staging, lambda have: have.has(*told))
+
+
+def _copied(source: str, part: str, staging: Staging, fits: Callable[[Measured], bool]) -> bool:
+    if not _is_file(source):
         return False
     with durable.disk_faults(staging.outbox):
         if os.path.lexists(part):
@@ -59,7 +85,7 @@ def copy(folder: str, stem: StemFile, staging: Staging) -> bool:
         except FileNotFoundError:
             return False  # it was removed at this moment
         # Measured behind the copy, so that the delivered file is the checked one.
-        if measure(part).has(stem.sha256, stem.bytes, stem.audio_sha256):
+        if fits(measure(part)):
             return True
         os.unlink(part)
     return False

@@ -14,9 +14,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from stemwatch import patterns
+from stemwatch.song_kinds import without_suffix
 
 LIMIT = 255
 SIDECAR_SUFFIX = ".stemwatch.json"
+STEM_FILE_SUFFIX = ".stem.m4a"  # Mixxx knows a stem file by it
 # Bytes that may follow a song's name: a suffix against clashes, then the longest stem's ending.
 _RESERVE = len(" [xxxxxxxx-9999]") + len(" (Instrumental).flac")
 _LONGEST_EXT = 16
@@ -39,7 +41,7 @@ def song_name(filename: str) -> str:
     It is so short that the folder with a suffix against clashes, and every file inside, stay within
     `LIMIT` bytes. It is never empty, hidden or the name of a Windows device.
     """
-    return folder_name(os.path.splitext(filename)[0])
+    return folder_name(without_suffix(filename))
 
 
 def folder_name(text: str) -> str:

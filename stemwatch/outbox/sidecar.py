@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from stemwatch.audio.results import Measures
 from stemwatch.codes import Code
 from stemwatch.disks import durable
 from stemwatch.errors import PauseService, Reject, RetryLater
@@ -23,6 +24,7 @@ from stemwatch.outbox.naming import SIDECAR_SUFFIX, readable
 from stemwatch.outbox.untrusted import SCHEMA, fault_of
 
 LIMIT = 1 << 20  # bytes; a usual sidecar has one or two kilobytes
+_UNKNOWN = Measures()
 _OF_FSCK = "lost+found"  # a folder of root's at the top of most disks: nothing is delivered there
 
 
@@ -37,6 +39,7 @@ class StemFile:
     derived_from: tuple[str, ...] | None = None
     gain_db: float | None = None
     audio_sha256: str | None = None  # of its sound alone; None: not told apart from tags
+    measures: Measures = _UNKNOWN  # of a staged file; not read back from a sidecar
 
 
 def rfc3339(seconds: float | None) -> str | None:
@@ -67,12 +70,14 @@ def build(
     now: float,
     reused_from: str | None = None,
     cost_minutes: float | None = None,
+    stem_file: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The sidecar's content, with every key; unknown values are null.
 
     `key` is the musical key as the API gave it, `own` what the song's tags say (`bpm`, and `key` as
-    `parse_own_key` gives it), `now` in Unix seconds. `reused_from` is the earlier
-    folder, relative to the outbox; `cost_minutes` are the minutes paid for this delivery.
+    `parse_own_key` gives it), `now` in Unix seconds. `reused_from` is the earlier folder, relative
+    to the outbox; `cost_minutes` are the minutes paid for this delivery; `stem_file` is as
+    `staged_stem_file` describes it.
     """
     return {
         "schema": SCHEMA,
@@ -105,6 +110,7 @@ def build(
             "credits_charged": _finite(job.credits),
         },
         "stems": [_stem(stem) for stem in stems],
+        "stem_file": stem_file,
         "reused_from": None if reused_from is None else readable(reused_from),
         "created_at": rfc3339(now),
         "stemwatch": version,
@@ -127,6 +133,9 @@ def _stem(stem: StemFile) -> dict[str, Any]:
         "bytes": stem.bytes,
         "derived_from": None if stem.derived_from is None else list(stem.derived_from),
         "gain_db": _finite(stem.gain_db),
+        "loudness_lufs": _finite(stem.measures.loudness_lufs),
+        "true_peak_dbtp": _finite(stem.measures.true_peak_dbtp),
+        "active_share": _finite(stem.measures.active_share),
     }
 
 

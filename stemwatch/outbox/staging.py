@@ -4,6 +4,7 @@ It is on the outbox's own file system, so that one rename publishes the result.
 
 outbox/.stemwatch/<token>/vocals.wav.part     being written
 outbox/.stemwatch/<token>/vocals.wav          whole, verified, flushed: kept after a crash
+outbox/.stemwatch/<token>/all.alac.m4a        the stem file, where one is asked for
 outbox/.stemwatch/<token>/song/               the folder as it will be published, with its sidecar
 outbox/.stemwatch/<token>/beside              path of the second staging, if there is one
 <destination>/.stemwatch-beside/<token>/song/ the second staging, where the destination is a mount
@@ -20,14 +21,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from stemwatch.audio.results import Measures
 from stemwatch.codes import Code
 from stemwatch.disks import durable
 from stemwatch.errors import PauseService
 from stemwatch.job import STEMS
-from stemwatch.outbox import naming, sidecar
+from stemwatch.outbox import naming, sidecar, waveform_file
 from stemwatch.outbox.measuring import measure
 from stemwatch.outbox.naming import StemNames
 from stemwatch.outbox.sidecar import StemFile
+from stemwatch.outbox.staged_stem_file import StagedStemFile
 
 HIDDEN = ".stemwatch"
 BESIDE = ".stemwatch-beside"  # not HIDDEN, which may be a mount of its own as well
@@ -76,6 +79,7 @@ class Staging:
         self.folder = os.path.join(self.path, "song")
         self._places: dict[str, str] = {}  # id -> where its file is now
         self._stems: dict[str, StemFile] = {}
+        self.stem_file = StagedStemFile(self.path, outbox)
         require(outbox)
         with durable.disk_faults(outbox):
             _remove_beside(self.path)
@@ -83,6 +87,10 @@ class Staging:
                 shutil.rmtree(self.folder)
             # Not flushed: what a power cut loses is fetched again.
             durable.make_dirs(self.path, root=outbox, flush=False)
+            # Not written into again: a killed run's helper goes on with it for some seconds.
+            for name in os.listdir(self.path):
+                if name.endswith(".part"):
+                    os.unlink(os.path.join(self.path, name))
 
     @property
     def stems(self) -> list[StemFile]:
@@ -118,6 +126,10 @@ class Staging:
         """Path of a committed stem, for making mixes. Raises KeyError if it is not committed."""
         return self._places[stem_id]
 
+    def keep_measures(self, stem_id: str, measures: Measures) -> None:
+        """Note what a committed file measures. Raises KeyError if it is not committed."""
+        self._stems[stem_id] = replace(self._stems[stem_id], measures=measures)
+
     def arrange(self, song: str, describe: Describe, by: StemNames = _USUAL) -> None:
         """Prepare `folder` for publishing as `song`: rename the files after it, write the sidecar.
 
@@ -136,6 +148,8 @@ class Staging:
                 os.rename(self._places[stem_id], target)
                 self._places[stem_id] = target
                 self._stems[stem_id] = replace(self._stems[stem_id], file=file)
+            self.stem_file.arrange(self.folder, song)
+            waveform_file.write(self.folder, self.stems)
             # The sidecar comes last: its write flushes the folder's entries as well.
             path = os.path.join(self.folder, naming.sidecar_file(song))
             sidecar.write(path, describe(self.stems))
@@ -143,6 +157,7 @@ class Staging:
     def take_back(self) -> None:
         """Undo `arrange` as far as the disk lets, so that whole stems need not be fetched again."""
         self.folder = os.path.join(self.path, "song")
+        self.stem_file.take_back(self.folder)
         for stem_id, stem in self._stems.items():
             with contextlib.suppress(OSError):
                 os.rename(os.path.join(self.folder, stem.file), self._place(stem_id))
@@ -167,12 +182,14 @@ class Staging:
             durable.fsync_path(target)
         for stem_id, stem in self._stems.items():
             self._places[stem_id] = os.path.join(target, stem.file)
+        self.stem_file.moved(target)
         self.folder = target
 
     def discard(self) -> None:
         """Remove all staged files and start empty."""
         self._places.clear()
         self._stems.clear()
+        self.stem_file.forget()
         with durable.disk_faults(self.outbox):
             shutil.rmtree(self.path)
             durable.make_dirs(self.path, root=self.outbox, flush=False)

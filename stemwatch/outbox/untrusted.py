@@ -8,7 +8,8 @@ from typing import Any
 from stemwatch.job import FORMATS
 from stemwatch.outbox.naming import readable
 
-SCHEMA = "stemwatch.sidecar/1"
+SCHEMA = "stemwatch.sidecar/2"
+_READ = ("stemwatch.sidecar/1", SCHEMA)  # the first lacks what its stems measure
 _WORDS = ("job_id", "engine", "model", "model_sha256")  # of the separation, or null
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -17,8 +18,8 @@ def fault_of(sidecar: object) -> str | None:
     """What is wrong with the sidecar, or None. Only the fields that stemwatch uses are checked."""
     if not isinstance(sidecar, dict):
         return "is no JSON object"
-    if sidecar.get("schema") != SCHEMA:
-        return f"has a schema other than {SCHEMA}"
+    if sidecar.get("schema") not in _READ:
+        return f"has a schema other than {' and '.join(_READ)}"
     source, separation = sidecar.get("source"), sidecar.get("separation")
     if not isinstance(source, dict) or not isinstance(separation, dict):
         return "has no `source` or no `separation`"
@@ -39,6 +40,8 @@ def fault_of(sidecar: object) -> str | None:
     stems = sidecar.get("stems")
     if not isinstance(stems, list) or not stems or not all(_is_stem(s) for s in stems):
         return "has no valid list of `stems`"
+    if not _is_stem_file(sidecar.get("stem_file")):
+        return "has a `stem_file` that can't be read"
     return None
 
 
@@ -72,19 +75,32 @@ def _is_number(value: object) -> bool:
 def _is_stem(stem: object) -> bool:
     if not isinstance(stem, dict) or not isinstance(stem.get("id"), str):
         return False
-    name, derived = stem.get("file"), stem.get("derived_from")
+    derived = stem.get("derived_from")
+    return (
+        _is_file(stem)
+        and _is_hash_or_null(stem.get("audio_sha256"))
+        and (derived is None or _is_words(derived))
+        and _is_number(stem.get("gain_db"))
+    )
+
+
+def _is_stem_file(value: object) -> bool:
+    if value is None:
+        return True
+    return isinstance(value, dict) and isinstance(value.get("codec"), str) and _is_file(value)
+
+
+def _is_file(told: dict[str, Any]) -> bool:
+    name = told.get("file")
     return (
         isinstance(name, str)
         # A plain name only: a reuse would copy "../../etc/shadow" into the outbox.
         and name not in ("", ".", "..")
         and not any(c in name for c in "/\0")
         and readable(name) == name
-        and _is_hash(stem.get("sha256"))
-        and _is_hash_or_null(stem.get("audio_sha256"))
-        and type(stem.get("bytes")) is int
-        and _is_number(stem["bytes"])
-        and (derived is None or _is_words(derived))
-        and _is_number(stem.get("gain_db"))
+        and _is_hash(told.get("sha256"))
+        and type(told.get("bytes")) is int
+        and _is_number(told["bytes"])
     )
 
 

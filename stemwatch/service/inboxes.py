@@ -24,6 +24,7 @@ from stemwatch.operations.rebuild import rebuild
 from stemwatch.outbox import staging
 from stemwatch.outbox.sidecar import Unlisted
 from stemwatch.service.admission import Front
+from stemwatch.service.upkeep.marking import Marking
 from stemwatch.wiring.working_set import intake_of
 from stemwatch.workers.context import Context
 from stemwatch.workers.pool.outcome import pause
@@ -40,6 +41,7 @@ class Served:
         self._outbox = inbox.folders.outbox
         self._context = context
         self._place = context.places[inbox.name]
+        self._marking = Marking(self._place, inbox.outbox.markers)
         self._mode = mode
         self._prepared = False
         self.watcher = Watcher(
@@ -76,6 +78,7 @@ class Served:
     def take(self, inbox: Inbox, watch: Watch) -> None:
         """Apply a configuration that was read again, as far as it can change while running."""
         self._front.inbox = inbox
+        self._marking.take(inbox.outbox.markers, now=self._prepared)
         quiet = quiet_seconds(watch.settle_seconds, network=self._mode.network)
         self._settler.repace(quiet, quiet * _PATIENCE)
         self.rounds.look_for(Filter(watch.extensions, watch.ignore), watch.rescan_seconds)
@@ -120,6 +123,7 @@ class Served:
         require = self._place.require_results
         await rebuild(journal, self._outbox, require=require, inbox=self.name)
         await asyncio.to_thread(_clear_old_staging, self._outbox, self._context)
+        await self._marking.mark()
         self._place.unlisted = None
         self._prepared = True
 

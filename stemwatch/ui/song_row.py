@@ -10,13 +10,21 @@ from rich.text import Text
 
 from stemwatch.log import redacted
 from stemwatch.ui import text
-from stemwatch.workers.progress import DELIVERING, DOWNLOAD, PREPARING, SEPARATING, UPLOAD
+from stemwatch.workers.progress import (
+    DELIVERING,
+    DOWNLOAD,
+    PREPARING,
+    SEPARATING,
+    UNPACKING,
+    UPLOAD,
+)
 
 _STYLES = {
     PREPARING: "blue",
     UPLOAD: "green",
     SEPARATING: "magenta",
     DOWNLOAD: "cyan",
+    UNPACKING: "cyan",
     DELIVERING: "yellow",
 }
 _STAGE = 10  # cells of the longest stage's name

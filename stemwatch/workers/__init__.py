@@ -2,7 +2,7 @@
 
 The words that these rooms share:
 
-    lane       one kind of step: SUBMIT, CONFIRM, POLL, FETCH, FILE
+    lane       one kind of step: SUBMIT, UNPACK, CONFIRM, POLL, FETCH, FILE
     seat       room for one task in a lane; a seat is taken before a song is claimed for it
     turn       one pass of the pool: fill the free seats, then wait for news
     claim      choosing the next song in the journal, the inboxes in turn

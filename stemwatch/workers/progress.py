@@ -16,6 +16,7 @@ from typing import Any
 
 PREPARING, UPLOAD, SEPARATING = "preparing", "upload", "separating"
 DOWNLOAD, DELIVERING = "download", "delivering"
+UNPACKING = "unpacking"  # of a stem file
 FILE_NAME = "status.json"
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support import warm
+from tests.support import sidecars, warm
 from tests.support.waiting import wait_for
 
 # Tests of what only one wire can meet, such as an answer that nobody can ask for again.
@@ -64,7 +64,7 @@ class Home:
     # -- what is there ---------------------------------------------------------------------
 
     def sidecars(self) -> dict[str, dict[str, Any]]:
-        """Delivered folders (relative to the outbox) with their sidecars."""
+        """Delivered folders (relative to the outbox) with their sidecars, which fit our schema."""
         found = {}
         for folder, below, names in os.walk(self.outbox):
             if ".stemwatch" in below:
@@ -72,7 +72,9 @@ class Home:
             for name in names:
                 if name.endswith(".stemwatch.json"):
                     path = Path(folder, name)
-                    found[str(path.parent.relative_to(self.outbox))] = json.loads(path.read_text())
+                    text = path.read_text()
+                    sidecars.check(text)
+                    found[str(path.parent.relative_to(self.outbox))] = json.loads(text)
         return dict(sorted(found.items()))
 
     def reasons(self) -> dict[str, dict[str, Any]]:

@@ -28,11 +28,13 @@ def wav_bytes(number: int = 0, *, seconds: float = 1.0, rate: int = 8000) -> byt
     return out.getvalue()
 
 
-def drop(path: Path | bytes, number: int = 0, *, seconds: float = SECONDS) -> Path:
+def drop(
+    path: Path | bytes, number: int = 0, *, seconds: float = SECONDS, rate: int = 8000
+) -> Path:
     """Write the WAV of that number at `path`, whatever the name's extension says."""
     path = Path(path if isinstance(path, Path) else path.decode("utf-8", "surrogateescape"))
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(wav_bytes(number, seconds=seconds))
+    path.write_bytes(wav_bytes(number, seconds=seconds, rate=rate))
     return path
 
 

@@ -31,6 +31,9 @@ REASON_KEYS = [
 ]
 
 
+LARGE: dict[str, Any] = {"seconds": 42.0, "rate": 192_000}  # 16 MB, and few of its stems
+
+
 def home_for(root: Path, server: ScenarioServer, **sections: Any) -> Home:
     """Many songs at the remote at once, so that no fault waits for another one's end."""
     quick = {"watch": {"settle_seconds": 0.05}, "api": {"max_concurrent": 40}}
@@ -177,15 +180,15 @@ def test_a_failing_server_gets_the_same_song_again_under_the_same_key(
 ) -> None:
     """5xx and broken uploads are tried again, patiently, and paid once.
 
-    The song is larger than what the kernels hold: a small one would be sent whole before the
-    server breaks it off, and nobody could say then whether it was taken.
+    The song is larger than what the kernels hold: a small one, as a tone's FLAC is, would be sent
+    whole before the server breaks it off, and nobody could say then whether it was taken.
     """
     with ScenarioServer(wire=wire, key=KEY, job_seconds=0.1, receive_buffer=64 * 1024) as server:
         server.scenario(post=[*SAME_KEY, *BROKEN_OFF])
-        home = home_for(tmp_path, server)
+        home = home_for(tmp_path, server, prepare={"upload": "original"})
         quick = ("retry_max=0.05", "outage_min=0.1", "outage_max=0.1")
         with home.scaled_service(SCALE, *quick) as service:
-            drop(home.inbox / "song.wav", seconds=1000.0)  # 16 MB
+            drop(home.inbox / "song.wav", **LARGE)
             wait_for_ends(service, 1)
         posts = server.requests("post")
         # Each step is used up by one POST; one that is cut off early may miss the server's log.
@@ -247,7 +250,7 @@ def test_a_server_that_never_answers_is_given_up_once(tmp_path: Path, wire: str)
                 drop(home.inbox / f"{name}.wav", len(name))
                 wait_for_ends(service, 1 if name == "lost" else 2)
             # Larger than what the sockets keep: its last bytes can't be sent.
-            drop(home.inbox / "big.wav", 9, seconds=900.0)
+            drop(home.inbox / "big.wav", 9, **LARGE)
             wait_for_ends(service, 3)
             drop_all(home, list(hanging))
             wait_for_ends(service, 5)

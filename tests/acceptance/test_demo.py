@@ -13,6 +13,7 @@ import pytest
 
 from stemwatch.server.made_song import write_song
 from stemwatch.workers.progress import read
+from tests.support import sidecars
 from tests.support.commands import COMMAND, environment, run
 from tests.support.waiting import wait_for
 
@@ -39,6 +40,7 @@ def test_a_given_song_comes_out_as_stems_twice_in_one_folder(tmp_path: Path, son
     first = run("demo", song.name, "--dir", "demo", "--format", "mp3", cwd=tmp_path)
     assert first.returncode == 0, first.stdout + first.stderr
     sidecar = folder / "outbox" / "my [song] é" / "my [song] é.stemwatch.json"
+    sidecars.check(sidecar.read_text())
     found = json.loads(sidecar.read_text())
     assert [stem["id"] for stem in found["stems"]] == ["vocals", "instrumental"]
     assert (folder / "archive" / song.name).read_bytes() == song.read_bytes()

@@ -22,7 +22,7 @@ BOTH = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 
 @pytest.fixture
 def server(wire: str) -> Iterator[ScenarioServer]:
-    with ScenarioServer(wire=wire, key=KEY, job_seconds=0.2) as running:
+    with ScenarioServer(wire=wire, key=KEY, job_seconds=0.2, receive_buffer=65_536) as running:
         yield running
 
 

@@ -124,12 +124,13 @@ def test_zsh_and_fish_get_their_scripts(bin: Path, tmp_path: Path, shell: str, w
     assert "demo" not in answer.stdout
 
 
-def test_the_page_comes_along(wheel: Path) -> None:
-    """Its files are no modules: a wheel has only those that are named to it."""
+def test_the_page_and_the_schema_come_along(wheel: Path) -> None:
+    """Their files are no modules: a wheel has only those that are named to it."""
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     assert {f"stemwatch/web/static/{name}" for name in FILES} <= names
     assert "stemwatch/web/api/openapi.json" in names
+    assert "stemwatch/outbox/sidecar-2.schema.json" in names
 
 
 def test_a_missing_extra_is_installed_from_where_it_came(bin: Path, wheel: Path) -> None:

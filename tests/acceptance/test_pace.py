@@ -53,14 +53,13 @@ def test_the_next_song_is_sent_while_its_slot_is_still_taken(tmp_path: Path, wir
     with ScenarioServer(wire=wire, job_seconds=seconds, concurrency=1, strict="end") as server:
         home = Home(tmp_path, server.url, api={"max_concurrent": 1})
         with home.scaled_service(QUICK, *AHEAD) as service:
-            _drop_all(home, 4)
-            service.wait_for_event("job.done", count=4)
+            _drop_all(home, 3)
+            service.wait_for_event("job.done", count=3)
         accepted = [job["accepted"] for job in server.paid["jobs"]]
         sent = [entry["time"] for entry in server.requests(server.upload_route)]
-    # How long jobs take is known after the first: from the third song on, at the latest.
-    for number in (2, 3):
-        end = accepted[number - 1] + seconds
-        assert sent[number] < end <= accepted[number]
+    # How long jobs take is known after the first: with the third song, at the latest.
+    end = accepted[1] + seconds
+    assert sent[2] < end <= accepted[2]
 
 
 def test_what_throttles_polls_says_nothing_of_slots(tmp_path: Path, wire: str) -> None:
@@ -110,19 +109,17 @@ def test_nothing_is_sent_ahead_after_a_refusal_at_the_head(tmp_path: Path, wire:
 @SEPARATE
 @pytest.mark.parametrize(
     "timed_out",
-    [
-        {"at": "head", "status": 408, "delay": 0.2},
-        {"at": "head", "status": 504, "delay": 0.2},
-        {"at": "head", "status": 400, "delay": 1.2},
-        {"at": "head", "status": 503, "delay": 1.2},
-    ],
+    [{"at": "head", "status": 408, "delay": 0.2}, {"at": "head", "status": 503, "delay": 1.2}],
     ids=lambda step: str(step["status"]),
 )
 def test_an_upload_that_the_server_does_not_wait_for_begins_again(
     tmp_path: Path, wire: str, timed_out: dict[str, Any]
 ) -> None:
-    """A proxy closes a body that stands still: it is sent again later, and paid once."""
-    with ScenarioServer(wire=wire, job_seconds=2.0) as server:
+    """A proxy closes a body that stands still: it is sent again later, and paid once.
+
+    In which words it does so, tests/integration/test_stemsplit_submit.py tries.
+    """
+    with ScenarioServer(wire=wire, job_seconds=1.0 + timed_out["delay"]) as server:
         home = Home(tmp_path, server.url, api={"max_concurrent": 1})
         server.scenario(post=[{}, {}, timed_out])  # from the third on it is known when to come
         with home.scaled_service(QUICK, *AHEAD) as service:

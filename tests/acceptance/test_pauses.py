@@ -154,7 +154,7 @@ def test_once_waits_for_what_is_paid_for_although_credit_is_out(
     tmp_path: Path, server: ScenarioServer
 ) -> None:
     """`run --once` ends when only a person can help, and not while a paid job is under way."""
-    server.scenario(post=[{}, {"status": 402, "times": "ever"}], jobs=[{"seconds": 4.0}])
+    server.scenario(post=[{}, {"status": 402, "times": "ever"}], jobs=[{"seconds": 2.0}])
     home = Home(tmp_path, watch=QUICK, base_url=server.url, api={"max_concurrent": 2})
     with home.service() as service:
         drop(home.inbox / "paid.wav", 0)
@@ -299,6 +299,7 @@ def test_a_429_on_a_poll_holds_every_poll(tmp_path: Path, server: ScenarioServer
     assert server.paid["total"] == 4
 
 
+@SEPARATE
 @pytest.mark.parametrize("route", ["post", "get"])
 def test_a_restart_is_no_way_round_a_retry_after(
     tmp_path: Path, server: ScenarioServer, route: str
@@ -342,6 +343,7 @@ def test_submissions_that_all_fail_do_not_upload_the_whole_queue(
     assert home.reasons() == {}
 
 
+@SEPARATE  # what an outage costs is shown on both below
 def test_an_outage_of_ten_minutes_sees_at_most_one_request_in_30_s(
     tmp_path: Path, server: ScenarioServer
 ) -> None:

@@ -42,6 +42,7 @@ KEYS = {
     "source": dict,
     "separation": dict,
     "stems": list,
+    "stem_file": None,
     "reused_from": None,
     "created_at": str,
     "stemwatch": str,
@@ -69,7 +70,9 @@ SEPARATION_KEYS = {
     "cost_minutes",
     "credits_charged",  # what wire B says it took
 }
-STEM_KEYS = {"id", "file", "sha256", "audio_sha256", "bytes", "derived_from", "gain_db"}
+STEM_KEYS = {"id", "file", "sha256", "audio_sha256", "bytes", "derived_from", "gain_db"} | {
+    *("loudness_lufs", "true_peak_dbtp", "active_share")
+}
 
 
 @pytest.fixture
@@ -156,7 +159,7 @@ def test_the_sidecar_is_what_the_design_says(tmp_path: Path, server: ScenarioSer
     assert set(sidecar["source"]) == SOURCE_KEYS
     assert set(sidecar["separation"]) == SEPARATION_KEYS
     assert all(set(stem) == STEM_KEYS for stem in sidecar["stems"])
-    assert sidecar["schema"] == "stemwatch.sidecar/1"
+    assert sidecar["schema"] == "stemwatch.sidecar/2"
     assert sidecar["bpm"] == 124.0
     assert sidecar["key"] == {
         "raw": "C#m" if server.wire == "presigned" else "C# minor",
@@ -188,6 +191,10 @@ def test_the_sidecar_is_what_the_design_says(tmp_path: Path, server: ScenarioSer
     assert times == sorted(times)
     assert separation["credits_charged"] == (6 if server.wire == "presigned" else None)
     assert [stem["derived_from"] for stem in sidecar["stems"]] == [None, None]
+    for stem in sidecar["stems"]:  # a sine of 3,000 in 32,768, in both channels
+        assert stem["true_peak_dbtp"] == pytest.approx(-20.77, abs=0.05)
+        assert stem["loudness_lufs"] == pytest.approx(-21.5, abs=1.0)
+        assert stem["active_share"] == 1.0
     assert sidecar["stemwatch"] == __version__
 
 

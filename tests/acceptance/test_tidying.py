@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -138,3 +139,23 @@ def test_old_originals_are_deleted_where_that_is_asked_for(
     assert len(service.events("archive.deleted")) == 2
     assert len(home.sidecars()) == 7
     assert home.rows("SELECT count(*) FROM jobs WHERE state = 'done'") == [(7,)]
+
+
+def test_libraries_are_told_to_leave_the_outbox_alone(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """Before the first stem, at a reload and at each start; a user's own file stays as it is."""
+    home = Home(tmp_path, server.url, watch=QUICK, outbox={"ignore_files": ["mpd", "plex"]})
+    home.outbox.mkdir()
+    (home.outbox / ".plexignore").write_text("mine")
+    with home.service() as service:
+        assert (home.outbox / ".mpdignore").read_text() == "*\n"
+        home.configure(server.url, watch=QUICK, outbox={"ignore_files": ["jellyfin"]})
+        service.signal(signal.SIGHUP)
+        wait_for(lambda: (home.outbox / ".ignore").exists())
+    (home.outbox / ".ignore").unlink()
+    drop(home.inbox / "song.wav")
+    assert once(home) == 0
+    assert (home.outbox / ".ignore").read_bytes() == b""
+    assert (home.outbox / ".plexignore").read_text() == "mine"
+    assert list(home.sidecars()) == ["song"]

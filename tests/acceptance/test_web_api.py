@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
@@ -222,6 +223,25 @@ def test_peaks_previews_and_a_mix(page: Page, song: dict[str, object]) -> None:
         assert page.http.post(f"{base}/mix", json={"gains": wrong}).status_code == 400
     assert page.http.post(f"{base}/mix", json={"gains": {"drums": 1}}).status_code == 404
     assert not list((page.home.outbox / ".stemwatch").glob("mix-*"))
+
+
+def test_waveforms_of_the_delivery_are_drawn_without_decoding(page: Page) -> None:
+    """Until a stem is another one."""
+    upload(page, "Waves/Drawn.wav", 51)
+    song = page.delivered("Drawn.wav")
+    folder = page.home.outbox / "Waves" / "Drawn"
+    kept = folder / ".stemwatch-waveforms"
+    document = json.loads(kept.read_text())
+    document["stems"]["vocals"] = base64.b64encode(b"\1\2" * 1000).decode()
+    kept.write_text(json.dumps(document))
+    whole = base64.b64decode(document["stems"]["instrumental"])
+    drawn = page.http.get(f"/api/songs/{song['id']}/peaks").content
+    assert drawn == b"\1\2" * 1000 + whole
+    with (folder / "Drawn (Vocals).wav").open("ab") as stem:
+        stem.write(b"LIST\4\0\0\0INFO")
+    (folder / "notes.txt").touch()  # what is in the folder has changed
+    drawn = page.http.get(f"/api/songs/{song['id']}/peaks").content
+    assert (max(struct.unpack("2000b", drawn[:2000])), drawn[2000:]) == (12, whole)
 
 
 def test_the_history_has_pages_and_is_searched(page: Page) -> None:

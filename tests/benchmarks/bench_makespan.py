@@ -129,12 +129,12 @@ def queued(home: Home) -> int:
 
 
 @contextmanager
-def running(home: Home, scale: float) -> Iterator[Path]:
-    """The service; its log's path."""
+def running(home: Home, scale: float, *single: str) -> Iterator[Path]:
+    """The service; its log's path. `single`: times by themselves, as `tests.acceptance.scaled`."""
     path = home.root / f"log-{time.monotonic_ns()}"
     env = home.env() | {"PYTHONPATH": str(ROOT)}
     with path.open("wb") as log:
-        command = [*SCALED, str(scale), str(home.config), *UNSCALED]
+        command = [*SCALED, str(scale), str(home.config), *UNSCALED, *single]
         process = subprocess.Popen(command, cwd=home.root, env=env, stdout=log, stderr=log)
         try:
             yield path

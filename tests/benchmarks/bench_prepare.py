@@ -5,8 +5,9 @@ the same service with `prepare.upload: original` and with `auto`, one after the 
 default songs and jobs are a tenth (`--scale 1`: as they are, in half an hour), the line is not.
 
 A run is measured from the first request of an upload to the last song's folder. The line's idle
-time is what the uploads took from the first to the last acceptance, without the time that their
-bytes need, over the number of gaps: it is told where the line binds, not the slots.
+time is the server's own count, over the number of gaps: it is told where the line binds, not the
+slots. The next upload begins when the one before has half a second left at least, whatever the
+scale: the sockets' buffers, which hold a quarter of a second of the line, don't get smaller.
 """
 
 from __future__ import annotations
@@ -61,13 +62,12 @@ def run(root: Path, upload: str, mbit: int, scale: float) -> Run:
         with running(home, scale):  # which takes the songs in, and may send none
             wait_for(lambda: queued(home) == FILES, timeout=300)
         home.configure(f"{origin}/v1", **sections)
-        with running(home, scale) as log:
+        with running(home, scale, f"line={max(0.5, 2.0 * scale)}") as log:
             wait_for(lambda: len(delivered(log)) >= FILES, timeout=3600, every=0.1)
         told, ended = seen(origin), max(delivered(log))
     posts = [entry for entry in told["log"] if entry["route"] == "post"]
     begun, sent = min(entry["time"] for entry in posts), sum(entry["size"] for entry in posts)
-    last = max(job["accepted"] for job in told["paid"]["jobs"])
-    return Run(ended - begun, sent, (last - begun - sent / rate) / (FILES - 1))
+    return Run(ended - begun, sent, told["uplink"]["idle"] / (FILES - 1))
 
 
 def compare(mbit: int, scale: float) -> None:

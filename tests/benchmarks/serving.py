@@ -39,6 +39,10 @@ def scenario_server(
 
 
 def seen(origin: str) -> dict[str, Any]:
-    """What the server noted: every request (`log`), and what it charged for (`paid`)."""
-    with urlopen(f"{origin}/_log") as log, urlopen(f"{origin}/_paid") as paid:
-        return {"log": json.load(log), "paid": json.load(paid)}
+    """What the server noted: every request (`log`), what it charged for (`paid`), its `uplink`."""
+    return {name: _json(f"{origin}/_{name}") for name in ("log", "paid", "uplink")}
+
+
+def _json(url: str) -> Any:
+    with urlopen(url) as answer:
+        return json.load(answer)

@@ -6,9 +6,10 @@
 A run without a fault shows which system calls each thread makes, and how often: that many points
 there are. strace then sends the signal at the n-th such call of any thread (SIGKILL before the call
 is made), the service is started again and finishes, and what is left is looked at. Each run works
-off three songs (two of 2 stems in WAV, one of 6 in FLAC with a mix), one content twice, and a file
-that is no audio. The calls of a thread before the first file is seen, such as the journal's making,
-are points too. The audio helper is another process: it is never killed alone (see `forked`).
+off three songs (two of 2 stems in WAV, one of 6 in FLAC with a mix and a stem file), one content
+twice, and a file that is no audio. The calls of a thread before the first file is seen, such as the
+journal's making, are points too. The audio helper is another process: it is never killed alone (see
+`forked`).
 
 Exits 1 if a promise was broken: an input lost, a result seen half made, a song paid for twice, work
 that the restart did not finish, a hidden file left behind, a song held as `submission_unconfirmed`
@@ -186,6 +187,7 @@ class Case:
                     "stems": 6,
                     "format": "flac",
                     "mixes": {"instrumental": ["drums", "bass", "other", "guitar", "piano"]},
+                    "stem_file": "alac",
                 }
             },
         )

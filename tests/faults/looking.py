@@ -14,6 +14,7 @@ from stemwatch.errors import StemwatchError
 from stemwatch.outbox.delivery import verify_folder
 from stemwatch.outbox.quarantine import REASON_SUFFIX
 from stemwatch.outbox.sidecar import stem_files
+from stemwatch.outbox.staged_stem_file import of_sidecar
 
 # What the service writes beside songs for an instant, and a kill may leave: not an original's copy.
 PASSING = re.compile(r"\.stemwatch-(canary$|check-|probe-|[0-9a-f]{16}\.part$)")
@@ -72,6 +73,11 @@ class Observer:
             self.partial.add(f"{name}: {fault}")
             return
         named = {stem.file for stem in stem_files(sidecar)}
+        if (one := of_sidecar(sidecar)) is not None:
+            named.add(one.file)
+            if one.file in there and sha256(Path(entry.path, one.file)) != one.sha256:
+                self.partial.add(f"{name}: {one.file} is not what its sidecar says")
+                return
         others = {file for file in there - named if not file.endswith(".stemwatch.json")}
         if others or len(there) != len(named) + 1:
             self.partial.add(f"{name}: holds {sorted(there)}, names {sorted(named)}")

@@ -4,6 +4,7 @@
 
 The key of a local server that this process starts is written to the file SECRETS. The first COUNT
 connections to PORT raise what nobody expects: an exception that holds the key and a signed URL.
+ARGUMENTS are those of `stemwatch`; after the word `scaled`, those of `tests.acceptance.scaled`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 from stemwatch.cli import main
 from stemwatch.server.spawn import LocalServer
+from tests.acceptance import scaled
 
 TOKEN = "tok-canary-0a1b2c3d4e5f6789"  # noqa: S105
 
@@ -53,4 +55,7 @@ if __name__ == "__main__":
     _tell(Path(sys.argv[1]))
     _fail(int(sys.argv[2]), int(sys.argv[3]))
     sys.argv = ["stemwatch", *sys.argv[4:]]
+    if sys.argv[1] == "scaled":
+        del sys.argv[0]
+        sys.exit(scaled.main())
     main()

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from stemwatch.audio.codec import decode
+from stemwatch.audio.meters.waveform import peaks
 from stemwatch.audio.mix import mix
-from stemwatch.audio.peaks import peaks
 from stemwatch.audio.previews import RATE, preview
 from tests.support.audio_samples import write
 

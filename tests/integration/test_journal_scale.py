@@ -32,6 +32,15 @@ ASKED: dict[str, Callable[[Journal], Awaitable[Any]]] = {
     "submit of another": lambda j: j.claim(
         (JobState.QUEUED,), now=1e17, latest=1e18, owner=None, limit=3, inboxes=["dj"]
     ),
+    "submit, not unpack": lambda j: j.claim(
+        (JobState.QUEUED,), now=1e17, latest=1e18, owner=None, limit=3, at_hand=False
+    ),
+    "unpack": lambda j: j.claim(
+        (JobState.QUEUED,), now=1e17, latest=1e18, owner=None, limit=3, at_hand=True
+    ),
+    "unpack of one inbox": lambda j: j.claim(
+        (JobState.QUEUED,), now=1e17, latest=1e18, owner=None, limit=3, at_hand=True, inboxes=["dj"]
+    ),
     "next due": lambda j: j.next_due((JobState.QUEUED, JobState.SEPARATED), None, time.time()),
     "adopt": lambda j: j.claim(
         (JobState.SEPARATING,), now=float("inf"), owner=None, limit=1000, busy=range(10)
@@ -81,5 +90,5 @@ def test_a_transition_builds_no_table_and_writes_few_indexes(tmp_path: Path) -> 
         steps = [row["opcode"] for sql in asked for row in db.execute(f"EXPLAIN {sql}")]
     assert len(asked) == 2  # an UPDATE and a history row
     assert "OpenEphemeral" not in steps
-    # to claim, due, of its inbox, paid once; and the history by job
-    assert steps.count("IdxInsert") == 5
+    # to claim, due, of its inbox, paid once, at hand; and the history by job
+    assert steps.count("IdxInsert") == 6

@@ -107,11 +107,12 @@ def test_a_song_appears_with_its_stems_and_sidecar(outbox: str) -> None:
 
 def test_nothing_is_seen_before_the_rename(outbox: str) -> None:
     """A kill after each step leaves the outbox as it was, and the next try takes up the stems."""
-    made = Staging(outbox, "1", "wav")
-    with open(made.part("vocals"), "wb") as part:
-        part.write(b"la")
+    killed = Path(Staging(outbox, "1", "wav").part("vocals"))
+    killed.write_bytes(b"la")
     assert visible(outbox) == set()
-    assert Staging(outbox, "1", "wav").recover("vocals") is None, "a part is not whole"
+    made = Staging(outbox, "1", "wav")
+    assert made.recover("vocals") is None, "a part is not whole"
+    killed.write_bytes(b"la")
     stem = made.commit_part("vocals")
     assert visible(outbox) == set()
     again = Staging(outbox, "1", "wav")
@@ -380,6 +381,17 @@ def test_what_could_not_be_shown_beside_is_staged_as_before(outbox: str, far: st
     made.take_back()
     again = Staging(outbox, made.token, "wav")
     assert all(again.recover(stem) for stem in ("vocals", "instrumental"))
+
+
+def test_who_still_writes_for_a_killed_run_writes_into_nothing(outbox: str) -> None:
+    """A helper outlives a killed service by seconds; a new one may be at the same stem by then."""
+    part = Path(Staging(outbox, "1", "wav").part("vocals"))
+    with part.open("wb", buffering=0) as left_behind:
+        again = Staging(outbox, "1", "wav")
+        part.write_bytes(b"la")
+        left_behind.write(b"half a stem")
+        again.commit_part("vocals")
+    assert Path(again.file_of("vocals")).read_bytes() == b"la"
 
 
 def test_a_read_only_disk_pauses(tiny: str) -> None:

@@ -248,6 +248,8 @@ def test_machines_that_die_do_not_fail_a_song(cluster: Cluster) -> None:
 
 def swept_by_hand(cluster: Cluster) -> None:
     """As a worker would after the stall time, which is short here."""
+    with psycopg.connect(cluster.url, autocommit=True) as connection:
+        connection.execute("update stemwatch_worker set stall = 0.1")
 
     async def once() -> int | None:
         database = Database(cluster.url, "here")

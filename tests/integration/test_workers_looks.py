@@ -23,7 +23,7 @@ from tests.support.scenario.server import ScenarioServer
 from tests.support.waiting import wait_for_async
 
 SONGS = 20
-_LOOKS = 8  # at the journal, for a song from its claim to its end; 26 before turns were choosy
+_LOOKS = 9  # at the journal, from claim to end: 6 to 8 seen, 26 before turns were choosy
 
 
 class Looks:
@@ -76,7 +76,7 @@ def test_a_song_costs_few_looks_at_the_journal(tmp_path: Path) -> None:
 
 
 def test_a_pool_that_is_woken_for_nothing_asks_once(tmp_path: Path) -> None:
-    """After each rescan, for years: six questions, all at the same moment, then silence."""
+    """After each rescan, for years: seven questions, all at the same moment, then silence."""
 
     async def scenario() -> int:
         home = Home(tmp_path, "http://127.0.0.1:9/v1")
@@ -89,7 +89,7 @@ def test_a_pool_that_is_woken_for_nothing_asks_once(tmp_path: Path) -> None:
             assert looks.count == at_once
             return at_once
 
-    assert asyncio.run(scenario()) == 6
+    assert asyncio.run(scenario()) == 7
 
 
 @pytest.mark.parametrize("state", [JobState.SEPARATED, JobState.DELIVERED, JobState.SUBMITTING])

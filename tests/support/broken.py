@@ -53,6 +53,14 @@ class Crash(mutagen.wave.WAVE):
         super().__init__(path)
 mutagen.wave.WAVE = Crash
 """
+# A meter that ends the process.
+MEASURE_CRASH = """
+import os, signal
+import stemwatch.audio.meters.measures as measures
+def fail(*_):
+    os.kill(os.getpid(), signal.SIGSEGV)
+measures.measure = fail
+"""
 # A step of the service, for the songs whose names hold `{of}`.
 STEP = """
 # in the service

@@ -23,7 +23,7 @@ OTHER_WORDS: dict[str, tuple[str, ...]] = {
     "changed": ("operations/ended/putting_aside.py", "outbox/", "stemsplit/line/source.py"),
     "credit": ("operations/", "service/app.py", "ui/", "web/live/"),
     "configuration": ("operations/status.py", "ui/standing.py"),
-    "disk": ("audio/tagging/families.py", "server/work/"),
+    "disk": ("audio/tagging/", "server/work/"),
     "failed": ("notices/", "server/", "stemsplit/"),
     "gone": ("inbox/settle.py", "job.py", "outbox/", "web/live/", "workers/steps/filing.py"),
     "held": ("operations/standing/not_taken.py", "service/report.py", "web/live/"),

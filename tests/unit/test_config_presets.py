@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from stemwatch.config import load
 from stemwatch.config.groups.presets import make_folders, near_miss
 from stemwatch.config.settings import Inbox, Separation
+from stemwatch.job import Options
 from tests.unit.test_config_load import faults_of
 
 NFD = unicodedata.normalize("NFD", "fête")
@@ -36,6 +38,60 @@ def test_presets_that_mean_one_folder_are_a_fault(tmp_path: Path) -> None:
     told = "\n".join(faults_of(tmp_path, text, {"HOME": str(tmp_path)}))
     assert "presets.Karaoke: means the same folder as the preset 'karaoke'" in told
     assert f"presets.{NFD}: means the same folder as the preset 'fête'" in told
+
+
+STEM_FILE = "a stem file (separation.stem_file) holds drums, bass, other and vocals, and 2 stems "
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("separation: {stem_file: alac}", "1: separation.stem_file"),
+        ("separation: {stem_file: aac}\npresets: {a: {}, b: {format: mp3}}",
+         "1: separation.stem_file"),
+        ("presets: {a: {stem_file: aac}}", "1: presets.a.stem_file"),
+        ("separation: {stems: 2}\npresets: {a: {stem_file: aac}}", "2: presets.a.stem_file"),
+        ("separation: {stems: 6}\npresets: {a: {stems: 2, stem_file: aac}}",
+         "2: presets.a.stem_file"),
+        ("inboxes: {dj: {presets: {a: {stem_file: aac}}}}", "1: inboxes.dj.presets.a.stem_file"),
+    ],
+)  # fmt: skip
+def test_no_stem_file_is_made_of_two_stems(tmp_path: Path, text: str, key: str) -> None:
+    """Said once, where it stands, with the key that mends it."""
+    (told,) = faults_of(tmp_path, text, {"HOME": str(tmp_path)})
+    stems = key.split(": ")[1].replace("stem_file", "stems")
+    assert told == (
+        f"{key}: {STEM_FILE}(separation.stems) don't give them; set {stems} to 4 or 6, or this to "
+        "null."
+    )
+
+
+def test_a_preset_of_two_stems_takes_over_no_stem_file(tmp_path: Path) -> None:
+    """As it takes over no mix that it can't make; others do."""
+    path = tmp_path / "stemwatch.yaml"
+    path.write_text(
+        "separation: {stems: 4, stem_file: alac}\n"
+        "presets: {karaoke: {stems: 2}, six: {stems: 6}, small: {stem_file: aac}, "
+        "none: {stem_file: null}}\n"
+        "inboxes: {dj: {}, plain: {separation: {stems: 2}}}\n"
+    )
+    settings = load(str(path), env={"HOME": str(tmp_path)})
+    found = {name: preset.stem_file for name, preset in settings.presets.items()}
+    assert found == {"karaoke": None, "six": "alac", "small": "aac", "none": None}
+    dj, plain = settings.every_inbox
+    assert dj.options_for("a.wav") == Options(4, "wav", {}, "alac")
+    assert dj.options_for("karaoke/a.wav") == Options(2, "wav", {}, None)
+    assert plain.options_for("a.wav") == Options(2, "wav", {}, None)
+
+
+def test_a_mix_is_checked_against_the_stems_that_a_preset_takes_over(tmp_path: Path) -> None:
+    """Else the song is paid for, and its mix can't be made."""
+    text = "separation: {stems: 2}\npresets: {a: {mixes: {x: [drums, bass]}}}"
+    told = faults_of(tmp_path, text, {"HOME": str(tmp_path)})
+    assert told == (
+        "2: presets.a.mixes.x: there is no stem 'drums', 'bass'; 2 stems give vocals, "
+        "instrumental.",
+    )
 
 
 def test_no_second_folder_is_made(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_any_job_comes_back_as_it_was(
         relpath=os.fsdecode(name),
         delivered_to=path,
         identity=identity,
-        options=Options(stems=6, format="flac", mixes=mixes),
+        options=Options(stems=6, format="flac", mixes=mixes, stem_file="alac"),
         message=words,
         key=words,
         bpm=numbers,
@@ -64,6 +64,15 @@ def test_any_job_comes_back_as_it_was(
         added = transactions.add(db, job, 5.0)
         row = db.execute("SELECT * FROM jobs WHERE id = ?", (added.id,)).fetchone()
         assert rows.decode(row) == added == job.evolve(id=added.id, created_at=5.0, updated_at=5.0)
+
+
+def test_options_of_before_there_were_stem_files_are_read(tmp_path: Path) -> None:
+    """A journal of an older stemwatch has jobs that say nothing of them."""
+    with closing(_database(tmp_path / "journal")) as db:
+        transactions.add(db, new_job(), 5.0)
+        db.execute("""UPDATE jobs SET options = '{"stems": 4, "format": "wav", "mixes": {}}'""")
+        row = db.execute("SELECT * FROM jobs").fetchone()
+    assert rows.decode(row).options == Options(stems=4)
 
 
 def test_a_name_that_is_not_utf8_may_be_in_any_text(tmp_path: Path) -> None:

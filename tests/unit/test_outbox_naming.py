@@ -26,6 +26,10 @@ ANY_NAME = st.text(
     [
         ("song.mp3", "song"),
         ("song.v2.FLAC", "song.v2"),
+        ("Artist - Title.Stem.M4A", "Artist - Title"),
+        ("song.stem.mp4", "song"),
+        ("song.stem.mp3", "song.stem"),
+        (".stem.m4a", "_stem"),
         ('a<b>c:d"e/f\\g|h?i*j.mp3', "a_b_c_d_e_f_g_h_i_j"),
         ("line\nbreak\x7f.mp3", "line_break_"),
         ("cafe\u0301.mp3", "caf\u00e9"),

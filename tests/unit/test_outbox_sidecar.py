@@ -15,6 +15,7 @@ from stemwatch.errors import Reject
 from stemwatch.job import Identity, Job, JobState, Options
 from stemwatch.outbox import sidecar
 from stemwatch.outbox.sidecar import StemFile
+from tests.support.sidecars import OLD
 
 SHA = "ab" * 32
 STEMS = [
@@ -47,7 +48,7 @@ def built(**changes: Any) -> dict[str, Any]:
 def test_every_key_is_there_and_what_is_unknown_is_null() -> None:
     """The shape of DESIGN.md, with explicit nulls."""
     assert built() == {
-        "schema": "stemwatch.sidecar/1",
+        "schema": "stemwatch.sidecar/2",
         "bpm": None,
         "key": None,
         "own": {"bpm": None, "key": None},
@@ -88,6 +89,9 @@ def test_every_key_is_there_and_what_is_unknown_is_null() -> None:
                 "bytes": 10,
                 "derived_from": None,
                 "gain_db": None,
+                "loudness_lufs": None,
+                "true_peak_dbtp": None,
+                "active_share": None,
             },
             {
                 "id": "karaoke",
@@ -97,8 +101,12 @@ def test_every_key_is_there_and_what_is_unknown_is_null() -> None:
                 "bytes": 10,
                 "derived_from": ["drums", "bass"],
                 "gain_db": -1.5,
+                "loudness_lufs": None,
+                "true_peak_dbtp": None,
+                "active_share": None,
             },
         ],
+        "stem_file": None,
         "reused_from": None,
         "created_at": "2026-01-01T00:00:00Z",
         "stemwatch": "0.1.0",
@@ -130,6 +138,13 @@ def test_it_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["song.stemwatch.json"]
 
 
+def test_one_of_the_first_schema_is_read() -> None:
+    """What was delivered before stems were measured is history, and is reused."""
+    found = sidecar.read(str(OLD))
+    assert found["schema"] == "stemwatch.sidecar/1"
+    assert [stem.id for stem in sidecar.stem_files(found)] == ["vocals", "instrumental"]
+
+
 def bent(*path: str | int, value: Any) -> bytes:
     content = built()
     place: Any = content
@@ -149,7 +164,8 @@ def bent(*path: str | int, value: Any) -> bytes:
         b"[" * 100_000,
         b'{"bpm": ' + b"9" * 5000 + b"}",
         b" " * (sidecar.LIMIT + 1),
-        bent("schema", value="stemwatch.sidecar/2"),
+        bent("schema", value="stemwatch.sidecar/3"),
+        bent("schema", value=["stemwatch.sidecar/2"]),
         bent("bpm", value="124"),
         bent("bpm", value=float("nan")),
         json.dumps(built()).encode().replace(b'"bpm": null', b'"bpm": 1e999'),
@@ -170,6 +186,9 @@ def bent(*path: str | int, value: Any) -> bytes:
         bent("stems", 0, "file", value="a\0b"),
         bent("stems", 0, "bytes", value=10**400),
         bent("stems", 0, "derived_from", value="drums"),
+        bent("stem_file", value="song.stem.m4a"),
+        bent("stem_file", value={"codec": "alac"}),
+        bent("stem_file", value={"file": "../x", "sha256": SHA, "bytes": 1, "codec": "alac"}),
         bent("key", value="Gm"),
     ],
 )

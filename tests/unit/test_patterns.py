@@ -50,6 +50,17 @@ def test_stems_must_differ_by_their_name(tmp_path: Path) -> None:
     assert _load(tmp_path, stem_name="{stem} {{{bpm}}}").outbox.stem_name == "{stem} {{{bpm}}}"
 
 
+def test_the_names_for_ultrastar_are_a_pattern() -> None:
+    """As docs/configuration.md gives it."""
+    song = patterns.fill("{artist} - {title}", {"artist": "Nina", "title": "99"})
+    assert song is not None
+    by = StemNames("{song} [{stem}]")
+    assert naming.stem_files(song, ["vocals", "instrumental"], "mp3", by=by) == [
+        "Nina - 99 [Vocals].mp3",
+        "Nina - 99 [Instrumental].mp3",
+    ]
+
+
 def test_an_inbox_takes_what_it_does_not_say_from_the_top_level(
     tmp_path: Path,
 ) -> None:

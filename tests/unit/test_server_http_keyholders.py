@@ -47,7 +47,9 @@ def test_a_change_counts_at_once_and_a_broken_one_not(tmp_path: Path) -> None:
     assert len(lines) == 1
     assert "line 1" in lines[0]
     file.unlink()
-    assert callers.caller("Bearer k2") == Caller("bob")
+    for _ in range(3):
+        assert callers.caller("Bearer k2") == Caller("bob")
+    assert len(lines) == 2
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from stemwatch.codes import CONFIRM, FETCH, FILE, POLL, SUBMIT
-from stemwatch.job import JobState
+from stemwatch.codes import CONFIRM, FETCH, FILE, POLL, SUBMIT, UNPACK
+from stemwatch.job import AT_HAND, JobState
 from stemwatch.workers.pool.lanes_to_ask import LanesToAsk
 from tests.support.journal import new_job
 from tests.support.waiting import Clock
 
-LANES = (CONFIRM, FETCH, FILE, POLL)
+LANES = (CONFIRM, FETCH, FILE, POLL, UNPACK)
 
 
 @pytest.fixture
@@ -50,6 +50,11 @@ def test_a_step_tells_who_can_go_on(seen: LanesToAsk, state: JobState, lanes: se
     seen.left(new_job(1, state=state), watched=False)
     assert taken(seen) == lanes
     assert taken(seen) == set()  # once
+
+
+def test_a_song_that_has_its_stems_is_unpacked_at_once(seen: LanesToAsk) -> None:
+    seen.left(new_job(1, engine=AT_HAND), watched=False)
+    assert taken(seen) == {UNPACK}
 
 
 def test_a_remote_job_that_is_watched_is_nobodys_to_find(seen: LanesToAsk) -> None:

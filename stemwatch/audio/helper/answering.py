@@ -88,9 +88,9 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _probe(path: str) -> dict[str, Any]:
-    from stemwatch.audio.probe import probe
+    from stemwatch.audio.stem_file.recognising import probe_song
 
-    return asdict(probe(path))
+    return asdict(probe_song(path))
 
 
 def _probes(paths: list[str]) -> list[dict[str, Any]]:
@@ -137,14 +137,33 @@ def _mix(inputs: list[str], out: str, format: str, factors: list[float] | None) 
     return asdict(mix(inputs, out, format, factors))
 
 
+def _stem_file(stems: dict[str, str], out: str, codec: str) -> None:
+    from stemwatch.audio.stem_file.making import make
+
+    make(stems, out, codec)
+
+
 def _prepare(source: str, target: str) -> dict[str, Any]:
     from stemwatch.audio.preparing.exact_flac import prepare
 
     return asdict(prepare(source, target))
 
 
+def _unpack(path: str, stem: str, out: str, format: str) -> None:
+    from stemwatch.audio.stem_file.unpacking import unpack
+
+    unpack(path, stem, out, format)
+
+
+def _measure(path: str, columns: int) -> dict[str, Any]:
+    from stemwatch.audio.meters.measures import measure
+
+    found = asdict(measure(path, columns))
+    return found | {"waveform": base64.b64encode(found["waveform"]).decode("ascii")}
+
+
 def _peaks(path: str, columns: int) -> str:
-    from stemwatch.audio.peaks import peaks
+    from stemwatch.audio.meters.waveform import peaks
 
     return base64.b64encode(peaks(path, columns)).decode("ascii")
 
@@ -167,14 +186,17 @@ class _Operation(NamedTuple):
 
 
 _OPERATIONS = {
-    "probe": _Operation(_probe, "stemwatch.audio.probe"),
-    "probes": _Operation(_probes, "stemwatch.audio.probe"),
+    "probe": _Operation(_probe, "stemwatch.audio.stem_file.recognising"),
+    "probes": _Operation(_probes, "stemwatch.audio.stem_file.recognising"),
     "verify": _Operation(_verify, "stemwatch.audio.verify"),
     "tag": _Operation(_tag, "stemwatch.audio.stemtags"),
     "tags": _Operation(_tags, "stemwatch.audio.tags"),
     "mix": _Operation(_mix, "stemwatch.audio.mix"),
+    "stem_file": _Operation(_stem_file, "stemwatch.audio.stem_file.making"),
     "prepare": _Operation(_prepare, "stemwatch.audio.preparing.exact_flac"),
-    "peaks": _Operation(_peaks, "stemwatch.audio.peaks"),
+    "unpack": _Operation(_unpack, "stemwatch.audio.stem_file.unpacking"),
+    "measure": _Operation(_measure, "stemwatch.audio.meters.measures"),
+    "peaks": _Operation(_peaks, "stemwatch.audio.meters.waveform"),
     "preview": _Operation(_preview, "stemwatch.audio.previews"),
     "test": _Operation(_test, "stemwatch.audio.helper.selftest"),
 }

@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from stemwatch.audio.helper.groups import Groups
+from stemwatch.audio.helper.growth import Growth
 from stemwatch.audio.helper.helpers import Helpers, NotWorking, result
-from stemwatch.audio.results import MixResult, Prepared, Probe, StemTag
+from stemwatch.audio.results import Measures, MixResult, Prepared, Probe, StemTag
 from stemwatch.codes import Code
 from stemwatch.errors import Reject, StemwatchError
 from stemwatch.extras import installed
@@ -43,12 +44,14 @@ class AudioHelper:
         self._helpers, self._timeout = Helpers(idle), timeout
         self._groups = Groups(self._probe_group)
         self._testing = asyncio.Lock()
+        self._stem_files = asyncio.Lock()
         self._tests = 0  # so far
         self._works = False  # a helper has answered well, or passed its test
         self._fault = ""  # why the last test failed; "" while helpers may be asked
 
     async def probe(self, path: str, *, small: bool = False) -> Probe:
-        """See `audio.probe.probe`: raises its Reject codes, OSError, and `decoder_crashed`.
+        """See `audio.stem_file.recognising.probe_song`, of any song: raises its Reject codes,
+        OSError, and `decoder_crashed`.
 
         `small`: the file takes milliseconds, so it may share a request with others.
         """
@@ -110,20 +113,42 @@ class AudioHelper:
         factors: Sequence[float] | None = None,
     ) -> MixResult:
         """See `audio.mix.mix`: writes the sum of `inputs` to `out`. OSError on a full disk."""
-        given = {"inputs": list(inputs), "factors": None if factors is None else list(factors)}
-        return MixResult(**await self._ask(out, op="mix", out=out, format=format, **given))
+        given: dict[str, Any] = {"inputs": list(inputs), "out": out, "format": format}
+        given["factors"] = None if factors is None else list(factors)
+        return MixResult(**await self._ask(out, op="mix", **given))
+
+    async def stem_file(
+        self, stems: Mapping[str, str], out: str, codec: str, *, tell: Callable[[], None]
+    ) -> None:
+        """See `audio.stem_file.making.make`: writes `out` from `stems`, for as long as it grows.
+
+        `tell` is called meanwhile. One at a time: of a long song it takes minutes, and the other
+        helper stays free for what is short.
+        """
+        given = {"stems": dict(stems), "out": out, "codec": codec}
+        async with self._stem_files:
+            await self._ask(out, grows=Growth(out, tell), op="stem_file", **given)
 
     async def prepare(self, source: str, target: str) -> Prepared:
         """See `audio.preparing.exact_flac.prepare`: writes the song as FLAC. OSError: disk full."""
         return Prepared(**await self._ask(source, op="prepare", source=source, target=target))
 
+    async def unpack(self, path: str, stem: str, out: str, format: str) -> None:
+        """See `audio.stem_file.unpacking.unpack`: writes one stem of a stem file to `out`."""
+        await self._ask(path, op="unpack", path=path, stem=stem, out=out, format=format)
+
+    async def measure(self, path: str, columns: int) -> Measures:
+        """See `audio.meters.measures.measure`: loudness, true peak, share that sounds, waveform."""
+        answer = await self._ask(path, op="measure", path=path, columns=columns)
+        return Measures(**answer | {"waveform": base64.b64decode(answer["waveform"])})
+
     async def peaks(self, path: str, columns: int) -> bytes:
-        """See `audio.peaks.peaks`: the lowest and the highest sample of each column, int8."""
+        """See `audio.meters.waveform.peaks`: a waveform to draw, pairs of int8."""
         return base64.b64decode(await self._ask(path, op="peaks", path=path, columns=columns))
 
     async def preview(self, path: str, start: float, seconds: float, lead: float) -> bytes:
         """See `audio.previews.preview`: a piece of the song as Ogg Opus."""
-        span = {"start": start, "seconds": seconds, "lead": lead}
+        span: dict[str, Any] = {"start": start, "seconds": seconds, "lead": lead}
         return base64.b64decode(await self._ask(path, op="preview", path=path, **span))
 
     async def test(self) -> None:
@@ -157,11 +182,11 @@ class AudioHelper:
         self._works = self._works or any("result" in one for one in found)
         return found
 
-    async def _ask(self, subject: str, **request: Any) -> Any:
-        """The answer; a refusal only of a file that is to blame."""
+    async def _ask(self, subject: str, *, grows: Growth | None = None, **request: Any) -> Any:
+        """The answer; a refusal only of a file that is to blame. `grows`: what may take longer."""
         self.require_working()
         try:
-            return await self._answered(subject, request)
+            return await self._answered(subject, request, grows)
         except Reject as fault:
             if self._works and fault.code not in _DOUBTFUL:
                 raise
@@ -171,10 +196,13 @@ class AudioHelper:
         except NotWorking:
             await self.test()
         # By a fresh helper: an older one may have loaded half of a version that is replaced.
-        return await self._answered(subject, request)
+        return await self._answered(subject, request, grows)
 
-    async def _answered(self, subject: str, request: Mapping[str, Any]) -> Any:
-        answer = result(await self._helpers.request(subject, request, self._timeout), subject)
+    async def _answered(
+        self, subject: str, request: Mapping[str, Any], grows: Growth | None
+    ) -> Any:
+        asked = self._helpers.request(subject, request, self._timeout, grows=grows)
+        answer = result(await asked, subject)
         self._works = True
         return answer
 

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
+from stemwatch.audio.helper.growth import Growth
 from stemwatch.audio.helper.pipes import Helper
 from stemwatch.codes import Code
 from stemwatch.errors import PauseService, Reject
@@ -49,21 +50,33 @@ class Helpers:
             self._retire(helper)
 
     async def request(
-        self, subject: str, request: Mapping[str, Any], timeout: float, *, fresh: bool = False
+        self,
+        subject: str,
+        request: Mapping[str, Any],
+        timeout: float,
+        *,
+        fresh: bool = False,
+        grows: Growth | None = None,
     ) -> Any:
-        """What a helper answers. Raises Reject or OSError as told at `client.AudioHelper`."""
+        """What a helper answers. Raises Reject or OSError as told at `client.AudioHelper`.
+
+        `grows`: the time begins anew whenever that file has grown.
+        """
         async with self._seats:
             helper = (None if fresh else self._take_free()) or await self._start()
             # Not at once: most requests end before that, and it costs as much as a short one.
             noting = asyncio.get_running_loop().call_later(min(1.0, timeout / 4), helper.note_cpu)
             try:
-                async with asyncio.timeout(timeout):  # wait_for would cost a task each
+                async with asyncio.timeout(timeout) as limit:  # wait_for would cost a task each
                     if not await helper.takes(request):  # it died while idle: not this file's fault
                         await self._end(helper)
                         helper = await self._start()
                         if not await helper.takes(request):
                             raise NotWorking("it ended before it took any work")
-                    answer = await helper.answer()
+                    if grows is None:
+                        answer = await helper.answer()
+                    else:
+                        answer = await grows.answered(helper.answer(), limit, timeout)
             except (TimeoutError, EOFError, ConnectionError) as fault:
                 waited = isinstance(fault, TimeoutError) and (
                     helper.cpu_since_noted() < max(1.0, timeout / 10)

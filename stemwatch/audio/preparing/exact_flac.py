@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import chain
 
 import numpy as np
@@ -12,13 +12,13 @@ import numpy as np
 from stemwatch.audio.arrays import native
 from stemwatch.audio.codec import BLOCK, Encoder
 from stemwatch.audio.frames import Source
+from stemwatch.audio.preparing.encoder_padding import sound_end, until
 from stemwatch.audio.preparing.integers import Rounding
 from stemwatch.audio.results import Prepared
 from stemwatch.codes import Code
 from stemwatch.errors import Reject
 
 _MOST_CHANNELS = 8  # of a FLAC
-_PADDING = 4_096  # samples: what an encoder may have added behind a song, two frames of HE-AAC
 
 
 def prepare(source: str, target: str) -> Prepared:
@@ -37,7 +37,7 @@ def prepare(source: str, target: str) -> Prepared:
         rate, channels = song.sample_rate, song.channels
         if channels > _MOST_CHANNELS:
             raise _unsupported(source, f"has {channels} channels, and a FLAC {_MOST_CHANNELS}")
-        blocks = _until(_sound_end(song), _blocks(song))
+        blocks = until(sound_end(song), _blocks(song))
         first = next(blocks, None)
         if first is None:
             raise _unsupported(source, "has no sound that decodes")
@@ -58,34 +58,6 @@ def prepare(source: str, target: str) -> Prepared:
 
 def _codec(song: Source) -> str:
     return str(song.stream.codec_context.codec.canonical_name)
-
-
-def _sound_end(song: Source) -> int | None:
-    """The sample where an MP4's edit list ends the song; None: all that decodes is the song.
-
-    FFmpeg leaves out what lies before an edit, and plays what an encoder filled its last frame
-    with (PyAV 18).
-    """
-    stream = song.stream
-    if not song.container.format.name.startswith("mov") or not stream.duration:
-        return None
-    return round(float(stream.duration * stream.time_base) * song.sample_rate)
-
-
-def _until(end: int | None, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """The blocks without an encoder's padding behind `end`; a longer rest is sound after all."""
-    count = 0
-    rest: list[np.ndarray] = []
-    for block in blocks:
-        inside = len(block) if end is None else min(len(block), max(0, end - count))
-        count += len(block)
-        if inside:
-            yield block[:inside]
-        if end is not None and inside < len(block):
-            rest.append(block[inside:])
-            if count - end > _PADDING:
-                yield from rest
-                end = None
 
 
 def _blocks(source: Source) -> Iterator[np.ndarray]:

@@ -23,7 +23,7 @@ def survey(source: Source) -> Survey:
 
 def _in_full(source: Source, seen: Survey) -> Survey:
     """The same survey with everything decoded: what plays is what counts."""
-    with Source(source.path) as again:
+    with Source(source.path, track=source.track) as again:
         seconds = sum(frame.samples / frame.sample_rate for frame in again.frames())
         seen.packets, seen.bad = max(1, again.packets), again.bad_packets
         seen.decoded = again.samples

@@ -23,12 +23,14 @@ def command() -> None:
 
 @command.command("init")
 @_URL
-def init(queue_url_file: str | None) -> int:
+@click.option("--new-folder", is_flag=True,
+              help="The next one to start says which folder all share.")  # fmt: skip
+def init(queue_url_file: str | None, new_folder: bool) -> int:
     """Make the tables; those that are there stay as they are."""
     CLUSTER.require()
     from stemwatch.server.cluster.queue_desk import make_tables
 
-    _on(queue_url_file, make_tables, tables=False)
+    _on(queue_url_file, lambda one: make_tables(one, new_folder=new_folder), tables=False)
     click.echo("The tables are there: start `stemwatch serve` and `stemwatch worker`.")
     return 0
 

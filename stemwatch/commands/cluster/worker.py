@@ -29,8 +29,8 @@ _BEATS = 4  # heartbeats, at the least, in the time after which a worker is take
 @click.option("--heartbeat", default=10.0, show_default=True, metavar="SECONDS",
               type=click.FloatRange(0.2, 600), help="Between two signs of life.")  # fmt: skip
 @click.option("--stall", default=60.0, show_default=True, metavar="SECONDS",
-              type=click.FloatRange(1, 3600), help="Without one, its songs go to others; "
-              "the same at each worker.")  # fmt: skip
+              type=click.FloatRange(1, 3600),
+              help="Without one, its songs go to others.")  # fmt: skip
 def command(
     queue_url_file: str | None,
     data_dir: str,

@@ -110,7 +110,7 @@ def _planned(jobs: Sequence[Job], settings: Settings) -> dict[int, Anew]:
 
 
 def _costs(plan: Anew, settings: Settings) -> str | None:
-    if settings.local:
+    if settings.local or plan.before.at_hand:
         return None
     budget = settings.budget
     price = text.money(plan.minutes * budget.price_per_minute, budget.currency)

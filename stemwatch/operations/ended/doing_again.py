@@ -14,7 +14,15 @@ from dataclasses import dataclass
 from stemwatch.config import Inbox, Settings
 from stemwatch.disks import durable
 from stemwatch.errors import Reject
-from stemwatch.job import ACTIVE, Identity, Job, JobState, Options, content_key
+from stemwatch.job import (
+    ACTIVE,
+    Identity,
+    Job,
+    JobState,
+    Options,
+    content_key,
+    options_at_hand,
+)
 from stemwatch.journal.journal import AlreadyPaid, Journal, StaleJob
 from stemwatch.operations.ended.forgetting import require_disks
 from stemwatch.operations.retrying import NotNow, Retried, Vanished, whose
@@ -35,7 +43,7 @@ class Anew:
     @property
     def minutes(self) -> float:
         """Minutes of audio that are paid for anew."""
-        return (self.before.duration or 0.0) / 60.0
+        return 0.0 if self.before.at_hand else (self.before.duration or 0.0) / 60.0
 
 
 def planned(job: Job, settings: Settings) -> Anew:
@@ -47,7 +55,9 @@ def planned(job: Job, settings: Settings) -> Anew:
     if job.filed_to == "" or job.duration is None:
         raise NotNow(f"The original of {job.name} is not kept.", hint=_by_hand(job))
     options = inbox.options_for(job.relpath)
-    return Anew(job, inbox, options, content_key(job.content, options, local=settings.local))
+    options = options_at_hand(options) if job.at_hand else options
+    where = {"local": settings.local, "at_hand": job.at_hand}
+    return Anew(job, inbox, options, content_key(job.content, options, **where))
 
 
 async def do_again(journal: Journal, plan: Anew, now: float) -> Retried:
@@ -69,7 +79,7 @@ async def do_again(journal: Journal, plan: Anew, now: float) -> Retried:
         raise NotNow(f"{job.name} changed meanwhile.", hint="`stemwatch status` shows it.") from (
             fault
         )
-    return Retried(moved, path, "is separated anew")
+    return Retried(moved, path, "is unpacked anew" if moved.at_hand else "is separated anew")
 
 
 async def _held(journal: Journal, plan: Anew, now: float) -> Job | None:
@@ -132,6 +142,7 @@ async def _journaled(journal: Journal, plan: Anew, now: float) -> Job:
         codec=before.codec,
         sample_rate=before.sample_rate,
         channels=before.channels,
+        engine=before.engine if before.at_hand else None,
         anew=True,
         not_before=now + _HOLD,
     )

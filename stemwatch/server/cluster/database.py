@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import psycopg
@@ -23,6 +23,8 @@ PATIENCE = 3.0  # seconds to wait for a connection
 # A database whose machine has gone says nothing: without these, a call would wait for minutes.
 CONNECTION: dict[str, Any] = {
     "application_name": "stemwatch",
+    # Where the database declares no encoding (SQL_ASCII), texts would else come as bytes.
+    "client_encoding": "utf8",
     "connect_timeout": 5,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
@@ -30,6 +32,14 @@ CONNECTION: dict[str, Any] = {
     "tcp_user_timeout": 15_000,
 }
 AWAY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg_pool.PoolTimeout)
+# What stands while the database answers; a person must mend it.
+STANDS: Sequence[tuple[type[psycopg.Error], str]] = (
+    (errors.InsufficientPrivilege, "give its account the right, or make it the database's owner"),
+    (errors.ReadOnlySqlTransaction, "it only reads: the URL must name the one that is written to"),
+    (errors.UndefinedTable, "run `stemwatch queue init`"),
+    (errors.UndefinedColumn, "run `stemwatch queue init` of this version"),
+    (errors.UndefinedFunction, "run `stemwatch queue init` of this version"),
+)
 Connection = psycopg.AsyncConnection[Any]
 
 
@@ -103,11 +113,17 @@ class Database:
                 yield connection
         except AWAY as fault:
             raise Unavailable(f"The queue's database does not answer: {_first(fault)}.") from fault
-        except errors.UndefinedTable:
-            raise Unavailable("The queue's tables are gone: run `stemwatch queue init`.") from None
+        except tuple(kind for kind, _ in STANDS) as fault:
+            mend = next(words for kind, words in STANDS if isinstance(fault, kind))
+            raise Unavailable(
+                f"The database of {self.place} refuses: {_first(fault)}; {mend}."
+            ) from fault
 
     def _explained(self, fault: psycopg.OperationalError) -> StemwatchError:
         sentence = f"The database of {self.place} can't be used: {_first(fault)}."
+        if any(words in str(fault) for words in ("too many", "connection slots")):
+            hint = "Raise its max_connections; docs/cluster.md says how many each process takes."
+            return StemwatchError(sentence, hint=hint, code=Code.SERVER)
         refused = ("authentication", "does not exist", "no pg_hba.conf", "no password")
         if any(words in str(fault) for words in refused):
             return ConfigFault(sentence, hint="Correct the URL in that place.")

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Callable
 
 from starlette.applications import Starlette
 
+from stemwatch.codes import Code
+from stemwatch.errors import StemwatchError
 from stemwatch.server.assembly import link_parts, payloads, usable
 from stemwatch.server.cluster.database import Database, one
 from stemwatch.server.cluster.pg_board import PgBoard
@@ -42,30 +44,35 @@ async def application(
 ) -> AsyncIterator[Starlette]:
     """As `assembly.application`; raises ConfigFault or StemwatchError for the database as well."""
     assert options.queue_url is not None
-    database = Database(options.queue_url, options.queue_url_place, most=8)
-    await database.open()
-    tickets, board = Tickets(database), PgBoard(database)
-    await tickets.open()
-    with usable(options):
-        files = open_files(options.data_dir)
-        service, teller, records = _service(
-            options, files, database, tickets, board, report, broken
-        )
-    await same_folder(database, files, options.queue_url_place)
-    teller.start()
-    tasks = [
-        supervised(board.watch(), broken),
-        supervised(_clean(database, service.cleanup, records, files, report), broken),
-    ]
-    try:
-        yield create_app(service)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, service.submissions.stop(), return_exceptions=True)
-        await teller.stop()
-        await database.close()
-        await asyncio.to_thread(files.close)
+    async with contextlib.AsyncExitStack() as opened:
+        database = Database(options.queue_url, options.queue_url_place, most=8)
+        await database.open()
+        # Also where the rest does not start: with an open pool, the process would not end.
+        opened.push_async_callback(database.close)
+        tickets, board = Tickets(database), PgBoard(database)
+        await tickets.open()
+        with usable(options):
+            files = open_files(options.data_dir)
+            opened.push_async_callback(asyncio.to_thread, files.close)
+            service, teller, records = _service(
+                options, files, database, tickets, board, report, broken
+            )
+        try:
+            await same_folder(database, files)
+        except Unavailable as fault:
+            raise StemwatchError(str(fault), code=Code.SERVER) from None
+        teller.start()
+        tasks = [
+            supervised(board.watch(), broken),
+            supervised(_clean(database, service.cleanup, records, files, report), broken),
+        ]
+        try:
+            yield create_app(service)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, service.submissions.stop(), return_exceptions=True)
+            await teller.stop()
 
 
 def _service(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -56,16 +57,26 @@ class PgBoard:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._load = Load(0, 0, None, 0, ())
-        self._looked = -FRESH
+        self._away: str | None = None
+        self._looked = -math.inf
         self._looking = asyncio.Lock()
 
     async def load(self) -> Load:
-        """At most `FRESH` seconds old."""
+        """At most `FRESH` seconds old, and so is the news that the database is away.
+
+        Else each of a proxy's questions would wait for all before it to find that out.
+        """
         async with self._looking:
             if time.monotonic() - self._looked >= FRESH:
-                async with self._database.transaction() as connection:
-                    self._load = await load(connection)
+                self._away = None
+                try:
+                    async with self._database.transaction() as connection:
+                        self._load = await load(connection)
+                except Unavailable as fault:
+                    self._away = str(fault)
                 self._looked = time.monotonic()
+            if self._away is not None:
+                raise Unavailable(self._away)
         return self._load
 
     async def watch(self) -> None:

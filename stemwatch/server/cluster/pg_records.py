@@ -31,7 +31,8 @@ class PgRecords:
     """`patient`: a change is tried until the database answers; else Unavailable is raised.
 
     A worker is patient, since an hour's work waits for its record. `report` gets a line for each
-    outage that it sits out.
+    outage that it sits out. `worker` gives the id of its entry: what it thinks of a job that
+    another one has by now is not recorded, unless it is the result.
     """
 
     def __init__(
@@ -42,12 +43,14 @@ class PgRecords:
         *,
         patient: bool = False,
         report: Callable[[str], None] = lambda _: None,
+        worker: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._database = database
         self._tickets = tickets
         self._files = files
         self._patient = patient
         self._report = report
+        self._worker = worker
 
     async def get(self, job_id: str) -> Record | None:
         return await self._read("select record from stemwatch_song where id = %s", job_id)
@@ -65,23 +68,27 @@ class PgRecords:
             return known
         # The files first: a worker may take the job the moment that it exists.
         await asyncio.to_thread(self._files.admit, record.id)
+        committing = False
         try:
             async with self._database.transaction() as connection:
                 await self._insert(connection, record, allowance)
-        except (_Known, NotEnough) as fault:
-            await asyncio.to_thread(self._files.withdraw, record.id)
-            if isinstance(fault, _Known):
-                return fault.record
-            raise
-        # After any other fault the commit may have been done all the same, and the job with it.
-        # So the folder stays; where nobody knows it, it is removed after a while.
+                committing = True
+        except _Known as fault:
+            return fault.record
+        finally:
+            # A commit that fails may have been done all the same, and the job with it. So then
+            # the folder stays; where nobody knows it, it is removed after a while.
+            if not committing:
+                await asyncio.to_thread(self._files.withdraw, record.id)
         return record
 
     async def save(self, record: Record) -> None:
         async def change(connection: Connection) -> None:
             await connection.execute(
-                "update stemwatch_song set record = %s where id = %s and state = 'processing'",
-                (dumps(record), record.id),
+                "update stemwatch_song set record = %s where id = %s and state = 'processing'"
+                " and (%s::bigint is null or exists (select 1 from procrastinate_jobs queued"
+                " where queued.id = job and queued.worker_id = %s::bigint))",
+                (dumps(record), record.id, self._worker(), self._worker()),
             )
 
         await self._changed(change)
@@ -90,23 +97,24 @@ class PgRecords:
         note = dumps(record)
         first = await asyncio.to_thread(self._files.publish, record, work, note)
         if first:
-            return await self._end(record)
+            return await self._completed(record)
         return await self.recover(record)
 
     async def recover(self, record: Record) -> bool:
         """Record the end whose stems lie there already: their attempt may have died before it."""
         note = await asyncio.to_thread(self._files.note, record.id)
-        return note is not None and await self._end(loads(note))
+        return note is not None and await self._completed(loads(note))
 
     async def fail(self, record: Record) -> bool:
         # The input stays, for `stemwatch queue retry`; it goes with the job.
-        return await self._end(record, keep_input=True)
+        return await self._changed(lambda connection: end(connection, record, self._worker()))
 
     async def ended_before(self, moment: float) -> list[Record]:
         async with self._database.transaction() as connection:
             cursor = await connection.execute(
                 "select record from stemwatch_song where finished_at < %s and (state = 'completed'"
-                " or finished_at < %s) order by finished_at limit %s",  # the rest has to wait
+                # Those that free something first: the rest has to wait.
+                " or finished_at < %s) order by state <> 'completed', finished_at limit %s",
                 (moment, moment - (time.time() - moment), AT_ONCE),
             )
             return [loads(row[0]) for row in await cursor.fetchall()]
@@ -199,13 +207,16 @@ class PgRecords:
             (record.credits, mine, record.owner),
         )
 
-    async def _end(self, record: Record, *, keep_input: bool = False) -> bool:
+    async def _completed(self, record: Record) -> bool:
         ended = await self._changed(lambda connection: end(connection, record))
-        if ended and not keep_input:
+        if ended:
             await asyncio.to_thread(self._files.forget_input, record)
         return ended
 
     async def _read(self, query: str, *values: str) -> Record | None:
+        if not "".join(values).isprintable():  # a client's, such as NUL, which no row can hold
+            return None
+
         async def read(connection: Connection) -> Record | None:
             row = await one(connection, query, *values)
             return None if row is None else loads(row[0])
@@ -227,8 +238,20 @@ class PgRecords:
             await asyncio.sleep(AGAIN)
 
 
-async def end(connection: Connection, record: Record) -> bool:
-    """Record a job's end, with the webhooks owed, and take it off the queue; the first one wins."""
+async def end(connection: Connection, record: Record, worker: int | None = None) -> bool:
+    """Record a job's end, with the webhooks owed, and take it off the queue; the first one wins.
+
+    `worker`: only if this one has the job.
+    """
+    # The queue's row before the song's, as a sweeper does: else the two could block each other.
+    queued = await one(
+        connection,
+        "select worker_id from procrastinate_jobs"
+        " where id = (select job from stemwatch_song where id = %s) for update",
+        record.id,
+    )
+    if worker is not None and queued != (worker,):
+        return False
     row = await one(
         connection,
         "select job from stemwatch_song where id = %s and state = 'processing' for update",

@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from datetime import datetime
 
 from stemwatch.server.cluster.database import Connection, Database, one
 from stemwatch.server.cluster.tickets_of_jobs import OWED
@@ -23,6 +24,7 @@ from stemwatch.server.webhooks.registrations import (
     Signed,
     new_registration,
     noted,
+    registered_before,
     too_many,
 )
 from stemwatch.server.work.record import Record, loads
@@ -31,13 +33,14 @@ from stemwatch.tasks import supervised
 
 LANES = 8  # calls at once: a slow receiver must not hold up the others
 LEASE = BUDGET + 10.0  # seconds
+REGISTERING = 0x57E3  # the class of the locks of who registers
 LOOK = 5.0  # seconds between two looks when nobody tells of something owed
 
 _TAKE = """
 update stemwatch_owed set calls = calls + 1, due_at = now() + make_interval(secs => %s)
  where (song, target) = (select song, target from stemwatch_owed where due_at <= now()
                           order by due_at limit 1 for update skip locked)
-returning song, target, calls
+returning song, target, calls, due_at
 """
 
 
@@ -58,7 +61,14 @@ class PgSubscriptions:
     ) -> Registration:
         new = new_registration(wire, url, events, owner, time.time())
         async with self._database.transaction() as connection:
-            if len(await _registered(connection, owner)) >= MAX_REGISTRATIONS:
+            # One after another, on whichever front end: else two find that the URL is not there.
+            await connection.execute(
+                "select pg_advisory_xact_lock(%s, hashtext(%s))", (REGISTERING, owner)
+            )
+            known = await _registered(connection, owner)
+            if (same := registered_before(known, new)) is not None:
+                return same
+            if len(known) >= MAX_REGISTRATIONS:
                 raise too_many()
             await connection.execute(
                 "insert into stemwatch_webhook (id, owner, url, registration)"
@@ -132,10 +142,10 @@ class Teller:
             taken = await one(connection, _TAKE, LEASE)
             if taken is None:
                 return False
-            song, target_id, calls = taken
+            song, target_id, calls, lease = taken
             record, target = await self._owed(connection, song, target_id)
         if record is None or record.state == "expired" or target is None:
-            await self._forget(song, target_id)  # nobody is to be told any more
+            await self._forget(song, target_id, lease)  # nobody is to be told any more
             return True
         payload = self._payloads[target.wire](record)
         error = await self._calls.call(target, payload, delivery(record, target_id))
@@ -143,13 +153,13 @@ class Teller:
         if error is None or calls > len(WAITS):
             if error is not None:
                 self._report(f"{song}: the webhook {target_id} is given up: {error}")
-            await self._forget(song, target_id)
+            await self._forget(song, target_id, lease)
         else:
             async with self._database.transaction() as connection:
                 await connection.execute(
                     "update stemwatch_owed set due_at = now() + make_interval(secs => %s)"
-                    " where song = %s and target = %s",
-                    (WAITS[calls - 1], song, target_id),
+                    " where song = %s and target = %s and due_at = %s",
+                    (WAITS[calls - 1], song, target_id, lease),
                 )
             asyncio.get_running_loop().call_later(WAITS[calls - 1], self._wake)
         return True
@@ -166,10 +176,12 @@ class Teller:
         known = await _registration(connection, target_id)
         return record, None if known is None else Target(known.url, known.wire, known.secret)
 
-    async def _forget(self, song: str, target_id: str) -> None:
+    async def _forget(self, song: str, target_id: str, lease: datetime) -> None:
+        """Only the row that we took: amid our call, `queue retry` may bring a second end."""
         async with self._database.transaction() as connection:
             await connection.execute(
-                "delete from stemwatch_owed where song = %s and target = %s", (song, target_id)
+                "delete from stemwatch_owed where song = %s and target = %s and due_at = %s",
+                (song, target_id, lease),
             )
 
     async def _note(self, target_id: str, error: str | None) -> None:

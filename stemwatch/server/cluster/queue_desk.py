@@ -14,6 +14,7 @@ from stemwatch.errors import StemwatchError
 from stemwatch.server.cluster.database import Connection, Database, one
 from stemwatch.server.cluster.pg_board import load
 from stemwatch.server.cluster.tickets_of_jobs import Tickets, serving
+from stemwatch.server.work.job_files import JOB_ID
 from stemwatch.server.work.record import Record, dumps, loads
 from stemwatch.server.work.records import Load, Unavailable
 from stemwatch.server.work.turns_of_keys import turn
@@ -38,8 +39,11 @@ def on(url: str, place: str, do: Callable[[Database], Awaitable[T]], *, tables: 
     return asyncio.run(main())
 
 
-async def make_tables(database: Database) -> None:
-    """procrastinate's and our own, where they are not there yet."""
+async def make_tables(database: Database, *, new_folder: bool = False) -> None:
+    """procrastinate's and our own, where they are not there yet.
+
+    `new_folder`: the next one to start says anew which folder the machines share.
+    """
     async with database.transaction() as connection:
         await connection.execute("select pg_advisory_xact_lock(%s)", (LOCK,))
         found = await one(connection, "select to_regclass('procrastinate_jobs') is not null")
@@ -47,6 +51,8 @@ async def make_tables(database: Database) -> None:
             await connection.execute(SchemaManager.get_schema())
         tables = resources.files("stemwatch.server.cluster").joinpath("tables.sql")
         await connection.execute(tables.read_text(encoding="utf-8"))
+        if new_folder:
+            await connection.execute("delete from stemwatch_cluster")
 
 
 async def look(database: Database) -> Load:
@@ -72,9 +78,13 @@ async def try_again(database: Database, job_id: str) -> Record:
     tickets = Tickets(database)
     await tickets.open()
     async with database.transaction() as connection:
-        row = await one(
-            connection, "select state, record from stemwatch_song where id = %s for update", job_id
-        )
+        row = None
+        if JOB_ID.fullmatch(job_id):
+            row = await one(
+                connection,
+                "select state, record from stemwatch_song where id = %s for update",
+                job_id,
+            )
         if row is None or row[0] != "failed":
             state = "is not known here" if row is None else f"is {row[0]}, not failed"
             raise StemwatchError(

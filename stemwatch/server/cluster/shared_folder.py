@@ -21,12 +21,19 @@ def open_files(data_dir: str) -> Files:
     return files
 
 
-async def same_folder(database: Database, files: Files, place: str) -> None:
+async def same_folder(database: Database, files: Files) -> None:
     """Raise ConfigFault where the other machines of this queue use another folder.
 
-    Else each song that is submitted there would be looked for here, in vain.
+    Else each song that is submitted there would be looked for here, in vain. Raises Unavailable.
     """
-    digest = sha256(load_secret(os.path.join(files.root, "secret"))).hexdigest()
+    secret = os.path.join(files.root, "secret")
+    try:
+        digest = sha256(load_secret(secret)).hexdigest()
+    except OSError as fault:
+        raise ConfigFault(
+            f"The file {secret} can't be used by uid {os.getuid()}: {fault.strerror}.",
+            hint="Front ends and workers must run as the same user (uid) on all machines.",
+        ) from None
     async with database.transaction() as connection:
         await connection.execute(
             "insert into stemwatch_cluster (folder) values (%s) on conflict do nothing", (digest,)
@@ -34,6 +41,8 @@ async def same_folder(database: Database, files: Files, place: str) -> None:
         known = await one(connection, "select folder from stemwatch_cluster")
     if known is None or known[0] != digest:
         raise ConfigFault(
-            f"--data-dir {files.root} is not the folder that the other machines of {place} use.",
-            hint="Mount that folder here; the file `secret` in it must be the same one.",
+            f"--data-dir {files.root} is not the folder that the other machines of "
+            f"{database.place} use.",
+            hint="Mount that folder here; the file `secret` in it must be the same one. Where this "
+            "is the right one, and the first start was wrong: `stemwatch queue init --new-folder`.",
         )

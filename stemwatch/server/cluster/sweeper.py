@@ -3,7 +3,7 @@
 A worker is gone when it has not said that it lives for the stall time. After an outage of the
 database that was longer, everybody looks gone. So nobody sweeps until the database has been up for
 twice the stall time, and until the sweeper's own heartbeats have come through for once that time:
-by then everybody who lives has said so.
+by then everybody who lives has said so. The stall time is that of the one who looks gone.
 """
 
 from __future__ import annotations
@@ -20,13 +20,19 @@ from stemwatch.server.work.record import dumps, loads
 LOCK = 0x57E3_57A7  # of the one who sweeps
 MAX_LOST = 5  # machines; a song that costs so many is not tried again
 
+_LOST = """
+select worker.id
+  from procrastinate_workers worker left join stemwatch_worker entry using (id),
+       lateral (select coalesce(entry.stall, %(stall)s) seconds) stall
+ where worker.last_heartbeat < now() - make_interval(secs => stall.seconds)
+   and pg_postmaster_start_time() < now() - make_interval(secs => 2 * stall.seconds)
+   and stall.seconds <= %(beating)s
+   for update of worker skip locked
+"""
 _GONE = """
 select job.id, song.id, song.record
-  from procrastinate_jobs job
-  left join procrastinate_workers worker on worker.id = job.worker_id
-  left join stemwatch_song song on song.job = job.id
- where job.status = 'doing'
-   and (worker.id is null or worker.last_heartbeat < now() - make_interval(secs => %s))
+  from procrastinate_jobs job left join stemwatch_song song on song.job = job.id
+ where job.status = 'doing' and (job.worker_id is null or job.worker_id = any(%s))
    for update of job skip locked
 """
 
@@ -52,15 +58,13 @@ async def sweep(
         assert up is not None
         if not held[0] or up[0] < 2 * stall:
             return None
-        cursor = await connection.execute(_GONE, (stall,))
+        cursor = await connection.execute(_LOST, {"stall": stall, "beating": beating})
+        gone = [row[0] for row in await cursor.fetchall()]
+        cursor = await connection.execute(_GONE, (gone,))
         rows = await cursor.fetchall()
         for job, song, text in rows:
             report(await _lost(connection, job, song, text))
-        await connection.execute(
-            "delete from procrastinate_workers"
-            " where last_heartbeat < now() - make_interval(secs => %s)",
-            (stall,),
-        )
+        await connection.execute("delete from procrastinate_workers where id = any(%s)", (gone,))
     return len(rows)
 
 

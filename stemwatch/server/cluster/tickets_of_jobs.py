@@ -38,12 +38,18 @@ class Tickets:
         await self._app.open_async(self._database.pool)
 
     async def put(self, connection: Connection, song: str, stems: int, turn: int) -> int:
-        """Queue a song in the transaction of `connection`; returns the queue's job id."""
+        """Queue a song in the transaction of `connection`; returns the queue's job id.
+
+        Raises Unavailable.
+        """
         queue = queue_for(stems)
         task = self._app.configure_task(
             TASK, allow_unknown=True, queue=queue, priority=-turn, connection=connection
         )
-        return await task.defer_async(song=song)
+        try:
+            return await task.defer_async(song=song)
+        except exceptions.ConnectorException as fault:
+            raise _away(fault) from fault
 
     async def take(self, stems: Sequence[int], worker: int) -> tuple[int, str] | None:
         """The next job for `worker` and its song; None: none waits. Raises Unavailable."""
@@ -51,8 +57,13 @@ class Tickets:
         try:
             job = await self._app.job_manager.fetch_job(queues=queues, worker_id=worker)
         except exceptions.ConnectorException as fault:
-            raise Unavailable(f"The queue's database does not answer: {fault}") from fault
+            raise _away(fault) from fault
         return None if job is None or job.id is None else (job.id, str(job.task_kwargs["song"]))
+
+
+def _away(fault: exceptions.ConnectorException) -> Unavailable:
+    cause = str(fault.__cause__ or fault).strip().splitlines()
+    return Unavailable(f"The queue's database does not answer: {cause[0] if cause else 'no word'}")
 
 
 async def serving(connection: Connection, stems: int) -> int:

@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from stemwatch.codes import Code
 from stemwatch.errors import ConfigFault, StemwatchError
@@ -34,7 +34,7 @@ KEEP = 365 * 86_400.0  # seconds: what front ends keep is for them to remove
 class Working:
     """How a worker works: `beat` seconds between heartbeats, `stall` until it is taken as gone."""
 
-    url: str
+    url: str = field(repr=False)
     place: str
     name: str | None = None
     beat: float = 10.0
@@ -63,7 +63,7 @@ async def _run(options: Options, working: Working) -> int:
     try:
         offer = await prepare(options, say)
         files = _files(options)
-        await same_folder(database, files, working.place)
+        await same_folder(database, files)
         crew = await _crew(options, working, database, files, offer, give_up)
         print(f"stemwatch worker: {_name(working)} {offer.line()}", flush=True)
         await stop.wait()
@@ -99,7 +99,9 @@ async def _crew(
 ) -> Crew:
     tickets = Tickets(database)
     await tickets.open()
-    records = PgRecords(database, tickets, files, patient=True, report=say)
+    records = PgRecords(
+        database, tickets, files, patient=True, report=say, worker=lambda: enlisted.id
+    )
     crew = Crew(database, tickets, records, offer=offer, report=say, broken=broken)
     attempts = Attempts(
         files=files,

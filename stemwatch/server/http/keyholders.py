@@ -68,11 +68,11 @@ class Callers:
         return None
 
     def _look(self, file: str) -> None:
+        stamp = _stamp(file)
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
         try:
-            stamp = _stamp(file)
-            if stamp == self._stamp:
-                return
-            self._stamp = stamp
             self._known = read(file)
         except ConfigFault as fault:
             self._report(f"{fault} The keys stay as they were.")
@@ -117,8 +117,9 @@ def _parsed(line: str, place: str) -> tuple[bytes, Caller]:
 
 
 def _stamp(file: str) -> tuple[int, ...]:
+    """What changes with the file; () where it is not there, which is told once by its reading."""
     try:
         found = os.stat(file)
-    except OSError as fault:
-        raise ConfigFault(f"--keys-file: {file}: {fault.strerror}.") from None
+    except OSError:
+        return ()
     return found.st_ino, found.st_size, found.st_mtime_ns

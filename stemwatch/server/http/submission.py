@@ -21,6 +21,7 @@ from stemwatch.server.work.record import Record, input_name
 from stemwatch.server.work.records import NotEnough, Records
 from stemwatch.server.work.trial import Trial
 
+QUICKER = 1.0  # seconds from the taking of an upload to the record of its job, at the most
 RETRY_AFTER = 2  # seconds; a seat may get free at any moment
 
 
@@ -138,19 +139,27 @@ class Submissions:
         except (Refused, FileNotFoundError):
             if os.path.exists(path):
                 raise
-            return await self._quicker(wanted), False
+            return await self.quicker(wanted), False
         async with self._commit:  # of two requests with one upload, one must find the other's job
             try:
                 return await self._make(path, wanted, seconds, size, allowance)
             except FileNotFoundError:
-                return await self._quicker(wanted), False
+                return await self.quicker(wanted), False
 
-    async def _quicker(self, wanted: Wanted) -> Record:
-        """The job that the same request made, only quicker, of the upload that has gone."""
-        known = await self._records.by_key(wanted.idempotency_key, wanted.owner)
-        if known is None:
-            raise gone()
-        return known
+    async def quicker(self, wanted: Wanted) -> Record:
+        """The job that the same request makes, only quicker, of the upload that has gone.
+
+        It may be at another front end, and not recorded yet: to be refused now would make the
+        client send the file again.
+        """
+        until = time.monotonic() + QUICKER
+        while True:
+            known = await self._records.by_key(wanted.idempotency_key, wanted.owner)
+            if known is not None:
+                return known
+            if time.monotonic() > until:
+                raise gone()
+            await asyncio.sleep(0.05)
 
     async def _make(
         self, path: str, wanted: Wanted, seconds: float, size: int, allowance: int | None

@@ -72,6 +72,11 @@ class Tickets:
             raise gone()
         return path
 
+    def was_sent(self, key: str) -> bool:
+        """Whether a file came under this key lately, even if somebody has taken it by now."""
+        parts = _KEY.fullmatch(key)
+        return parts is not None and os.path.isdir(os.path.join(self._folder, parts[1]))
+
     def remove_old(self) -> None:
         """Delete uploads that waited too long for their job, and parts that a kill left."""
         for entry in os.scandir(self._folder):

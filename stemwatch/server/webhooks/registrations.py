@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from threading import Lock
 from typing import Protocol
@@ -51,7 +51,10 @@ class Subscriptions(Protocol):
     async def subscribe(
         self, owner: str, wire: str, url: str, events: Sequence[str] = EVENTS
     ) -> Registration:
-        """Make a registration with a secret of its own; refused with 409 above a hundred."""
+        """Make a registration with a secret of its own; refused with 409 above a hundred.
+
+        On the wire `separate`, one with this URL that is there already is given instead.
+        """
         ...
 
     async def unsubscribe(self, owner: str, wire: str, registration_id: str) -> bool:
@@ -118,9 +121,12 @@ class Registrations:
         self, wire: str, url: str, events: Sequence[str] = EVENTS, owner: str = ""
     ) -> Registration:
         with self._lock:
-            if sum(one.owner == owner for one in self._known.values()) >= MAX_REGISTRATIONS:
-                raise too_many()
             new = new_registration(wire, url, events, owner, self._now())
+            mine = [one for one in self._known.values() if one.owner == owner]
+            if (same := registered_before(mine, new)) is not None:
+                return same
+            if len(mine) >= MAX_REGISTRATIONS:
+                raise too_many()
             self._write({**self._known, new.id: new})
             return new
 
@@ -154,6 +160,12 @@ def new_registration(
         f"wh_{secrets.token_hex(12)}", wire, url, tuple(events),
         f"whsec_{secrets.token_hex(24)}", now, owner=owner,
     )  # fmt: skip
+
+
+def registered_before(known: Iterable[Registration], new: Registration) -> Registration | None:
+    """On the wire `separate` a URL is registered once: the one that is there already."""
+    same = (one for one in known if (one.wire, one.url) == (new.wire, new.url))
+    return next(same, None) if new.wire == "separate" else None
 
 
 def too_many() -> Refused:

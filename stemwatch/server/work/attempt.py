@@ -116,7 +116,7 @@ class Attempts:
         failed = self._ended(record, state="failed", error=message)
         if await self.records.fail(failed):
             self.tell(failed)
-        self.report(f"{record.id} {record.name!r} failed: {message}")
+            self.report(f"{record.id} {record.name!r} failed: {message}")
 
     def _ended(self, record: Record, **result: Any) -> Record:
         """The record of the job's end, with the webhooks to tell: one write holds both.

@@ -86,7 +86,8 @@ class Files:
         shutil.rmtree(self.incoming(job_id), ignore_errors=True)
 
     def admit(self, job_id: str) -> None:
-        """Move an upload's directory to the jobs, durably; what is in it must be synced already."""
+        """Move an upload's directory to the jobs, durably; its files must be synced already."""
+        sync_directory(self.incoming(job_id))
         os.rename(self.incoming(job_id), self.folder(job_id))
         sync_directory(self.jobs)
 

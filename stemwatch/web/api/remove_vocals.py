@@ -144,7 +144,7 @@ class RemoveVocals:
         """Raise Fault 503 where nobody knows when it will go on."""
         if self._live.closing or self._backing.health.stopping:
             raise _later(503, "stopping", "The service is being stopped; it goes on later.", job)
-        if job.state is not JobState.QUEUED:
+        if job.state is not JobState.QUEUED or job.at_hand:
             return
         context = self._context
         if (pause := context.gate.closed(SUBMIT, job.inbox)) is not None:
@@ -153,9 +153,14 @@ class RemoveVocals:
         left = await self._left(job.inbox)
         if left is None or (job.duration or 0.0) / 60.0 <= (left.minutes or 0.0):
             return
-        if not await context.journal.with_content(job.content_key, IN_OUTBOX):  # else it is free
-            words = f"{left.key} leaves too little for it."
-            raise _later(503, Code.BUDGET, words, job, (left.until or 0.0) - context.now())
+        if await context.journal.with_content(job.content_key, IN_OUTBOX):
+            return  # it is free
+        # The song may have been submitted since `job` was read: then it is what took the minutes.
+        latest = await context.journal.get(job.id)
+        if latest is None or latest.state is not JobState.QUEUED:
+            return
+        words = f"{left.key} leaves too little for it."
+        raise _later(503, Code.BUDGET, words, job, (left.until or 0.0) - context.now())
 
     async def _require_going(self, inbox: str | None) -> None:
         """Raise Fault 503 before anything is sent, where nothing could be separated now."""

@@ -17,7 +17,7 @@ from stemwatch.disks import durable
 from stemwatch.errors import StemwatchError
 from stemwatch.job import FORMATS, Job
 from stemwatch.journal.read_only import ReadOnlyJournal
-from stemwatch.outbox import staging
+from stemwatch.outbox import staging, waveform_file
 from stemwatch.outbox.sidecar import StemFile
 from stemwatch.web.api.api_faults import FRESH, Fault
 from stemwatch.web.api.delivered import Result, opened, pcm_of
@@ -27,7 +27,6 @@ from stemwatch.web.api.zipped import ZipAnswer
 from stemwatch.web.backing import Backing, Document
 from stemwatch.web.live.documents import HAS_STEMS, job_document
 
-COLUMNS = 1000  # of a waveform
 PIECE, LEAD = 4.0, 0.1  # seconds of a preview, and of what comes before for its decoder
 _PAGE, _MOST = 50, 200  # songs
 _LOUDEST = 4.0  # a fader's factor
@@ -89,18 +88,28 @@ class Songs:
             found = os.fstat(result.fd)
             key = (found.st_dev, found.st_ino, found.st_mtime_ns)
             if (kept := self._peaks.get(key)) is None:
-                kept = b"".join([await self._asked(path) for path in paths.values()])
+                kept = await self._drawn(result, paths)
                 self._peaks[key] = kept
                 while len(self._peaks) > _KEPT:
                     self._peaks.popitem(last=False)
         headers = {"Cache-Control": "private, max-age=3600"}
         return Response(kept, media_type="application/octet-stream", headers=headers)
 
+    async def _drawn(self, result: Result, paths: Mapping[str, str]) -> bytes:
+        """As measured at the delivery; what has changed since, or was delivered earlier, anew."""
+        ready = await asyncio.to_thread(waveform_file.read, result.fd)
+        parts = []
+        for stem in result.stems:
+            path = paths[stem.id]
+            drawn = ready.get(stem.id) if _size(path) == stem.bytes else None
+            parts.append(drawn or await self._asked(path))
+        return b"".join(parts)
+
     async def _asked(self, path: str) -> bytes:
         try:
-            return await self._audio.peaks(path, COLUMNS)
+            return await self._audio.peaks(path, waveform_file.COLUMNS)
         except StemwatchError:
-            return bytes(2 * COLUMNS)  # what can't be drawn may still be heard
+            return bytes(2 * waveform_file.COLUMNS)  # what can't be drawn may still be heard
 
     async def preview(self, request: Request) -> Response:
         """Piece `k` of four seconds, as Ogg Opus; from the second on it has a lead of 0.1 s."""
@@ -172,6 +181,14 @@ async def _paths(job: Job) -> AsyncIterator[tuple[Result, dict[str, str]]]:
             return result, {stem.id: _path(job, stem, fd) for stem, fd in held}
 
         yield await asyncio.to_thread(found)
+
+
+def _size(path: str) -> int | None:
+    """None where it has just been moved."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return None
 
 
 def _path(job: Job, stem: StemFile, fd: int) -> str:

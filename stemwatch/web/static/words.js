@@ -1,6 +1,6 @@
 // What things are called on the page, and how the server is asked.
 
-const STAGES = {preparing: 'preparing', upload: 'uploading', separating: 'separating', download: 'fetching stems', delivering: 'delivering'};
+const STAGES = {preparing: 'preparing', upload: 'uploading', separating: 'separating', download: 'fetching stems', unpacking: 'unpacking', delivering: 'delivering'};
 const STATES = {queued: 'waiting', submitting: 'uploading', separating: 'separating', separated: 'separated', delivered: 'delivered', done: 'done', quarantined: 'needs you'};
 
 export function stageOf(job) {

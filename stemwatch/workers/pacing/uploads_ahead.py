@@ -81,20 +81,16 @@ class Ahead:
             return most
         return min(most, self._closed_after)
 
-    def room(self) -> int:
-        """How many more uploads may begin now."""
-        now, count = self._clock(), 0
-        while count < self._slots.limit:
-            wait = self._wait(now, count)
-            if wait is None or wait > 0.0 or not self._line_is_free(now, count):
-                break
-            count += 1
-        return count
+    def room(self) -> bool:
+        """Whether one more upload may begin now; its size says whether another may then."""
+        now = self._clock()
+        wait = self._wait(now)
+        return wait is not None and wait <= 0.0 and self._line_is_free(now)
 
     def next_room(self) -> float | None:
         """When time alone may make room for another upload (monotonic seconds), or None."""
         now = self._clock()
-        wait = self._wait(now, 0)
+        wait = self._wait(now)
         if wait is None:
             return None
         if wait > 0.0:
@@ -102,12 +98,12 @@ class Ahead:
         stalls = [run.moved for run in self._running.values() if run.whole is None]
         return max(now, min(stalls) + self._timing.line) if stalls else None
 
-    def _wait(self, now: float, more: int) -> float | None:
-        """Seconds until another upload, after `more` others, is wanted if the line is free.
+    def _wait(self, now: float) -> float | None:
+        """Seconds until another upload is wanted if the line is free.
 
         None: an event has to come first.
         """
-        over = len(self._running) + more - self._slots.vacant
+        over = len(self._running) - self._slots.vacant
         if over < 0:
             return 0.0
         if self._in_vain or over >= self._slots.limit:
@@ -135,13 +131,13 @@ class Ahead:
         sizes = [*self._sizes] or [run.size for run in self._running.values()] or [_SIZE]
         return sum(sizes) / len(sizes)
 
-    def _line_is_free(self, now: float, more: int = 0) -> bool:
+    def _line_is_free(self, now: float) -> bool:
         """Whether what the running uploads have left keeps the line busy for a short time only.
 
         Uploads run one after another: that is as quick as all at once, and the first can take its
         slot sooner. An upload that stalls is not counted, so that it can't hold up the others.
         """
-        left = more * self._size()
+        left = 0
         for run in self._running.values():
             if run.whole is None and now - run.moved < self._timing.line:
                 left += run.size - run.sent

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from stemwatch.codes import CONFIRM, FETCH, FILE, SUBMIT
+from stemwatch.codes import CONFIRM, FETCH, FILE, SUBMIT, UNPACK
 from stemwatch.job import Job, JobState
 from stemwatch.workers.context import Context
 
@@ -13,11 +13,14 @@ STATES: Mapping[str, tuple[JobState, ...]] = {
     FILE: (JobState.DELIVERED, JobState.QUARANTINED),
     FETCH: (JobState.SEPARATED,),
     CONFIRM: (JobState.SUBMITTING,),
+    UNPACK: (JobState.QUEUED,),
     SUBMIT: (JobState.QUEUED,),
 }
+# Which of the queued songs: those that have their stems already are unpacked, not submitted.
+_AT_HAND: Mapping[str, bool] = {UNPACK: True, SUBMIT: False}
 # Times the longest wait there is. If the clock is put back by minutes, no Retry-After is cut short.
 _PATIENCE = 2
-ALL = tuple(state for states in STATES.values() for state in states)
+ALL = tuple(dict.fromkeys(state for states in STATES.values() for state in states))
 
 
 class Claims:
@@ -57,6 +60,7 @@ class Claims:
                 busy_content=[job.content_key for job in working],
                 longest=await self._affordable(inbox, working) if name == SUBMIT else None,
                 inboxes=self._only(inbox),
+                at_hand=_AT_HAND.get(name),
             )
             offers[inbox] = deque(jobs)
         picked: list[Job] = []
@@ -67,7 +71,7 @@ class Claims:
             inbox = max(waiting, key=lambda one: offers[one][0].first_at or 0.0)
             job = offers[inbox].popleft()
             # A second song with the same content waits for the first one's stems.
-            if name != SUBMIT or job.content_key not in contents:
+            if name not in _AT_HAND or job.content_key not in contents:
                 contents.add(job.content_key)
                 picked.append(job)
                 turns.remove(inbox)
@@ -87,7 +91,10 @@ class Claims:
         """Whether there are jobs for the lane `name`, now or later, that nothing holds back."""
         open_to = [inbox for inbox in self._turns[name] if self._ctx.gate.lets(name, inbox)]
         but = self._ctx.troubles.waiting()
-        return bool(open_to) and await self.any_left(STATES[name], open_to, but=but)
+        at_hand = _AT_HAND.get(name)
+        return bool(open_to) and await self.any_left(
+            STATES[name], open_to, but=but, at_hand=at_hand
+        )
 
     async def any_left(
         self,
@@ -95,11 +102,13 @@ class Claims:
         inboxes: Sequence[str | None] = (),
         longest: float | None = None,
         but: Collection[int] = (),
+        at_hand: bool | None = None,
     ) -> bool:
         """Whether a job in one of `states`, not in `but`, remains to be worked on, now or later.
 
-        `inboxes` empty: of any inbox. `longest`: only songs of at most so many seconds. An original
-        that can't be moved counts only when its next try is due, since its tries may never end.
+        `inboxes` empty: of any inbox. `longest`: only songs of at most so many seconds. `at_hand`:
+        see `Journal.claim`. An original that can't be moved counts only when its next try is due,
+        since its tries may never end.
         """
         ctx = self._ctx
         return bool(
@@ -112,6 +121,7 @@ class Claims:
                 longest=longest,
                 inboxes=inboxes,
                 unfiled_by=ctx.now(),
+                at_hand=at_hand,
             )
         )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from stemwatch.codes import CONFIRM, FETCH, FILE, POLL, SUBMIT
+from stemwatch.codes import CONFIRM, FETCH, FILE, POLL, SUBMIT, UNPACK
 from stemwatch.job import Job, JobState
 
 # A busy pool queries all lanes at least this often, since other processes write to the journal too
@@ -46,12 +46,14 @@ class LanesToAsk:
         self.all = everything or due or self._clock() >= self._next
         if self.all:
             self._next = self._clock() + _EVERYTHING
-            self._lanes.update(_FOR.values())
+            self._lanes.update(_FOR.values(), (UNPACK,))
 
     def left(self, job: Job, *, watched: bool) -> None:
         """A step left `job` in this state. `watched`: its polls are scheduled already."""
         if job.state in _FOR and not (watched and job.state is JobState.SEPARATING):
             self._lanes.add(_FOR[job.state])
+        if job.state is JobState.QUEUED and job.at_hand:
+            self._lanes.add(UNPACK)
         if job.not_before > 0.0 and job.state in _BY_TIME:
             self.due = min(job.not_before, self.due or job.not_before)
 

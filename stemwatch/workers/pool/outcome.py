@@ -24,7 +24,7 @@ from stemwatch.workers.pacing.troubles import Met
 from stemwatch.workers.pacing.unforeseen import REPORT, judged
 from stemwatch.workers.pool import unfiled
 from stemwatch.workers.steps import own_trouble
-from stemwatch.workers.steps.new_tags import with_new_tags
+from stemwatch.workers.steps.finishing.new_tags import with_new_tags
 
 
 async def conclude(ctx: Context, job: Job, fault: Exception) -> None:

@@ -15,6 +15,7 @@ from stemwatch.workers.pool.lanes import Lanes
 from stemwatch.workers.preparing.choice import choice
 from stemwatch.workers.preparing.encoding import make
 from stemwatch.workers.preparing.one_ahead import Made
+from stemwatch.workers.progress import PREPARING
 
 
 class PreparingAhead:
@@ -45,6 +46,8 @@ class PreparingAhead:
         # The same question in each turn would cost a query each: most songs need no preparation.
         if not uploads or (uploads == self._needless and not everything):
             return
+        if any(self._waits_for_its_form(job) for job in self._lane.jobs.values()):
+            return  # the one encoder is for that song first: the line stands idle until it is done
         job = await self._claims.first(SUBMIT, busy=uploads, working=[*self._lane.jobs.values()])
         # The lane may have begun it while the journal answered, and a drop may have been awaited.
         if job is None or job.id in self._lane.tasks or ctx.preparing.ahead is not None:
@@ -54,6 +57,12 @@ class PreparingAhead:
             self._needless = uploads
         else:
             ctx.preparing.begin(job, _made(ctx, job, chosen))
+
+    def _waits_for_its_form(self, job: Job) -> bool:
+        """Whether this upload has sent nothing yet, since its own FLAC is to be made."""
+        shown = self._ctx.progress.running.get(job.id)
+        begun = shown is not None and shown.stage != PREPARING
+        return not begun and _choice(self._ctx, job) is not None
 
 
 async def _made(ctx: Context, job: Job, chosen: Plan) -> Made:

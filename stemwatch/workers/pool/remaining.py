@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stemwatch.codes import CONFIRM, FETCH, FILE, POLL, Code
+from stemwatch.codes import CONFIRM, FETCH, FILE, POLL, UNPACK, Code
 from stemwatch.job import JobState
 from stemwatch.workers.context import Context
 from stemwatch.workers.pool import claims
@@ -37,7 +37,8 @@ class Remaining:
         under_way = len(ctx.polls) > 0 or await self._claims.any_left([JobState.SEPARATING])
         if under_way and not ctx.gate.closed(POLL):
             return False  # paid jobs go on, whatever holds the others back
-        for name in (CONFIRM, FETCH, FILE):  # a job may be between its last poll and its download
+        # A job may be between its last poll and its download.
+        for name in (CONFIRM, FETCH, FILE, UNPACK):
             if await self._claims.left(name):
                 return False
         held = [p for p in ctx.gate.pauses if p.code != Code.RATE_LIMITED]

@@ -7,16 +7,16 @@ A seat is taken before a song is claimed for it. Waiting songs are in the journa
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Awaitable
 from contextlib import suppress
 
-from stemwatch.codes import CONFIRM, FETCH, FILE, POLL, SUBMIT
+from stemwatch.codes import CONFIRM, FETCH, FILE, POLL, SUBMIT, UNPACK
 from stemwatch.errors import PauseService
-from stemwatch.job import Job, JobState
+from stemwatch.job import Job
 from stemwatch.tasks import supervised
 from stemwatch.workers.context import Context
 from stemwatch.workers.pool import claims
+from stemwatch.workers.pool.adopting import adopt
 from stemwatch.workers.pool.claims import Claims
 from stemwatch.workers.pool.ended_songs import Forgetting
 from stemwatch.workers.pool.lanes import Lane, Lanes
@@ -32,7 +32,6 @@ from stemwatch.workers.steps.table import STEPS
 
 _SHORTEST_TURN = 0.02  # seconds between two turns; the first one after a rest begins at once
 _POLLS = 8  # polls at once: as many as the API's client has connections
-_ADOPTED = 1000  # remote jobs that one turn adopts
 _FETCHES = 3  # songs that are downloaded at once beside uploads; without uploads, twice as many
 
 
@@ -53,6 +52,7 @@ class Pool:
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
         most = {FILE: 2, FETCH: _FETCHES, POLL: _POLLS, CONFIRM: 1, SUBMIT: 2 * ctx.slots.most}
+        most[UNPACK] = 1  # the other helper stays free for songs that arrive, and for stems
         self._unseen = LanesToAsk(ctx.clock)
         self._lanes = Lanes(
             ctx, {name: Lane(STEPS[name], most[name]) for name in most}, self._unseen
@@ -174,10 +174,11 @@ class Pool:
             self._unseen.turn(now, everything=self._news or held or self._held)
             self._news = False
             await _together(
-                self._adopt(),
+                adopt(ctx, self._lanes, self._unseen),
                 self._fill(FILE, self._lanes[FILE].free),
                 self._fill_fetch(),
                 self._fill(CONFIRM, self._lanes[CONFIRM].free),
+                self._fill(UNPACK, self._lanes[UNPACK].free),
                 self._fill_submit(),
                 self._look_ahead(now),
             )
@@ -195,35 +196,6 @@ class Pool:
         for folder in self.ctx.troubles.due(self.ctx.clock()):
             if (looking := self._looks.get(folder)) is None or looking.done():
                 self._looks[folder] = supervised(look(self.ctx, folder), self._lanes.fail)
-
-    async def _adopt(self) -> None:
-        """Schedule polls for remote jobs that have none: after a start, or after a `retry`."""
-        if not self._unseen.take(POLL):
-            return
-        found = await self.ctx.journal.claim(
-            (JobState.SEPARATING,),
-            now=math.inf,
-            owner=self.ctx.owner,
-            limit=_ADOPTED,
-            # A job that is watched now may have ended when the journal's answer comes. A slot that
-            # is then held for it again would be lost for good.
-            busy=self._watched(),
-        )
-        for job in found:
-            if job.id not in self._watched():
-                self.ctx.slots.hold(job.id)
-                wait = max(0.0, job.not_before - self.ctx.now())
-                wait = min(wait, self.ctx.timing.retry_after_max)
-                self.ctx.polls.resumed(
-                    job.id, self.ctx.clock(), wait, job.remote_id or "", job.duration
-                )
-                self.ctx.space.reserve(job)
-        if len(found) == _ADOPTED:
-            self._unseen.more(POLL)
-
-    def _watched(self) -> set[int]:
-        """The ids of the jobs that this run knows to be at the remote, or on their way there."""
-        return {*self.ctx.polls, *self._lanes[POLL].tasks, *self._lanes[SUBMIT].tasks}
 
     async def _fill(self, name: str, seats: int) -> None:
         if seats <= 0 or not self._unseen.take(name):
@@ -262,23 +234,25 @@ class Pool:
         if trial := ctx.gate.trial():
             if lane.tasks:
                 return
-            await self._start_uploads(1)
+            await self._start_upload()
             ctx.gate.on_trial = next(iter(lane.tasks), None)
             for held in trial if lane.tasks else ():
                 ctx.gate.tried(held)
             return
-        await self._start_uploads(min(lane.free, ctx.ahead.room()))
+        for _ in range(lane.free):  # one by one: a large song, once it is known, fills the line
+            if not (ctx.ahead.room() and await self._start_upload()):
+                break
         await self._next_song.look(everything=self._unseen.all)
 
-    async def _start_uploads(self, seats: int) -> None:
-        """Start up to `seats` uploads of songs that the budget allows."""
-        ctx, lane = self.ctx, self._lanes[SUBMIT]
-        if seats <= 0:
-            return
+    async def _start_upload(self) -> bool:
+        """Start the upload of the next song that the budget allows; False: there is none."""
+        lane = self._lanes[SUBMIT]
         before = set(lane.tasks)
-        await self._fill(SUBMIT, seats)
-        for job_id in lane.tasks.keys() - before:
-            ctx.ahead.began(job_id, lane.jobs[job_id].identity.size)
+        await self._fill(SUBMIT, 1)
+        begun = lane.tasks.keys() - before
+        for job_id in begun:
+            self.ctx.ahead.began(job_id, lane.jobs[job_id].identity.size)
+        return bool(begun)
 
     async def _look_ahead(self, now: float) -> None:
         if self._unseen.all:

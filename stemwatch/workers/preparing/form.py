@@ -70,12 +70,13 @@ async def _made(ctx: Context, job: Job, too_large: TooLarge | None) -> Made | No
         return None
     try:
         made = await ctx.preparing.take(job) or await make(ctx, job, chosen)
-        ctx.bell.hurry()  # the encoder is free for the next song, and this upload makes no turn
     except (Reject, RetryLater, PauseService) as fault:
         if chosen.needed or fault.code == Code.AUDIO_HELPER:  # no song goes without the helper
             raise
         log.warning("job.sent_as_it_is", **job.named, code=fault.code, message=fault.message)
         return None
+    finally:
+        ctx.bell.hurry()  # the encoder is free for the next song, and this upload makes no turn
     if made.size <= chosen.limit:
         return made
     made.close()

@@ -1,4 +1,7 @@
-"""What `fetch` and `reuse` share: mixes, tags, the sidecar, publishing the folder."""
+"""What `fetch` and `reuse` share: mixes, tags, the sidecar, publishing the folder.
+
+The stem file is `add_stem_file`'s.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from stemwatch.outbox import delivery, naming, sidecar
 from stemwatch.outbox.sidecar import StemFile
 from stemwatch.outbox.staging import Staging
 from stemwatch.workers.context import Context
-from stemwatch.workers.steps import own_tags, result_names
+from stemwatch.workers.steps.finishing import own_tags, result_names
 
 Received = Callable[[int], None]
 
@@ -66,7 +69,24 @@ async def add_mixes(ctx: Context, job: Job, staging: Staging) -> None:
 
 
 async def tag(ctx: Context, job: Job, staging: Staging, stem: str, *, afresh: bool = False) -> None:
-    """Copy the song's tags and cover into the staged `stem`; `afresh`: in place of all that it has.
+    """Copy the song's tags and cover into the staged `stem`: see `tag_part`."""
+    part, own = staging.part(stem), _told_of(job, stem)
+    await tag_part(ctx, job, stem, part, job.options.format, own, afresh=afresh)
+
+
+async def tag_part(
+    ctx: Context,
+    job: Job,
+    stem: str,
+    part: str,
+    format: str,
+    own: StemTag,
+    *,
+    afresh: bool = False,
+) -> None:
+    """Copy the song's tags and cover into `part`; `afresh`: in place of all that it has.
+
+    `stem` is how the log calls it.
 
     Tags are a courtesy and never hold up a delivery, nor does an original that was taken away: a
     disk fault raised here is the outbox's. An original on a share that is away is not opened, since
@@ -84,12 +104,11 @@ async def tag(ctx: Context, job: Job, staging: Staging, stem: str, *, afresh: bo
     except PauseService as away:
         source = ""
         log.info("job.tags", **job.named, stem=stem, note=away.message)
-    files = {staging.part(stem): _told_of(job, stem)}
     key, whole = tag_key(parse_key(job.key)), ctx.whole_tempo
-    with durable.disk_faults(staging.outbox):
+    with durable.disk_faults(job.outbox):
         try:
             notes = await ctx.audio.tag(
-                source, files, job.options.format, job.bpm, key, whole=whole, afresh=afresh
+                source, {part: own}, format, job.bpm, key, whole=whole, afresh=afresh
             )
         except (Reject, TimeoutError) as fault:
             raise _without_tags(ctx, job, stem, fault) from fault
@@ -140,6 +159,7 @@ async def publish(
             now=ctx.now(),
             reused_from=reused_from,
             cost_minutes=cost_minutes,
+            stem_file=staging.stem_file.told(),
         )
 
     folder = await asyncio.to_thread(
@@ -178,5 +198,6 @@ async def record(
         key=delivered.key,
         folder=folder,
         reused=reused_from is not None,
+        **({"unpacked": True} if delivered.at_hand else {}),
     )
     return delivered

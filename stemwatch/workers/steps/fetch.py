@@ -16,14 +16,16 @@ from stemwatch.stemsplit.interface import RemoteJob, RemoteStatus
 from stemwatch.workers.context import Context
 from stemwatch.workers.progress import DELIVERING, DOWNLOAD
 from stemwatch.workers.steps import deliver
-from stemwatch.workers.steps.result_names import with_tags
+from stemwatch.workers.steps.finishing import add_stem_file
+from stemwatch.workers.steps.finishing.measured import add_measures
+from stemwatch.workers.steps.finishing.result_names import with_tags
 
 # Typical bytes per second of one stem, for the progress bars.
 _TYPICAL = {"wav": 176_400, "flac": 110_000, "mp3": 40_000}
 
 
 async def fetch(ctx: Context, job: Job) -> Job:
-    """Download, verify, tag, mix and publish; returns the job as `delivered`.
+    """Download, verify, tag, mix, measure and publish; returns the job as `delivered`.
 
     Stems that are whole stay staged after a crash or a fault, and are not downloaded again. Raises
     Reject, RetryLater or PauseService.
@@ -42,6 +44,8 @@ async def fetch(ctx: Context, job: Job) -> Job:
         await _download_all(ctx, job, staging, missing, remote or await _addresses(ctx, job))
     ctx.progress.stage(job.id, job.name, DELIVERING)
     await deliver.add_mixes(ctx, job, staging)
+    await add_stem_file.add(ctx, job, staging)
+    await add_measures(ctx, job, staging)
     minutes = 0.0 if ctx.local else (job.duration or 0.0) / 60.0
     return await ctx.unbroken(deliver.publish(ctx, job, staging, cost_minutes=round(minutes, 4)))
 

@@ -15,7 +15,7 @@ from stemwatch.log import log
 from stemwatch.outbox import archiving, quarantine
 from stemwatch.outbox.moving import Filed
 from stemwatch.workers.context import Context
-from stemwatch.workers.steps.new_tags import with_new_tags
+from stemwatch.workers.steps.finishing.new_tags import with_new_tags
 
 # Errors of a share that is away. EIO means that on a share as well, but a bad sector on a disk.
 _AWAY = frozenset({errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN})

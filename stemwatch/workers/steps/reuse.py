@@ -17,7 +17,9 @@ from stemwatch.outbox.staging import Staging
 from stemwatch.workers.context import Context
 from stemwatch.workers.progress import DELIVERING
 from stemwatch.workers.steps import deliver
-from stemwatch.workers.steps.result_names import with_tags
+from stemwatch.workers.steps.finishing import add_stem_file
+from stemwatch.workers.steps.finishing.measured import add_measures
+from stemwatch.workers.steps.finishing.result_names import with_tags
 
 QUARANTINED = JobState.QUARANTINED
 
@@ -57,6 +59,8 @@ async def reuse(ctx: Context, job: Job, alike: Sequence[Job]) -> Job | None:
             continue
         source = os.path.relpath(earlier.delivered_to, job.outbox)
         await deliver.add_mixes(ctx, job.evolve(**told), staging)
+        await add_stem_file.add(ctx, job.evolve(**told), staging)
+        await add_measures(ctx, job, staging)
         return await ctx.unbroken(
             deliver.publish(ctx, job, staging, cost_minutes=0.0, reused_from=source, **told)
         )
@@ -108,6 +112,7 @@ async def _tagged_copy(ctx: Context, job: Job, folder: str) -> Staging | None:
         elif stem.derived_from is None:
             await asyncio.to_thread(staging.remove)
             return None
+    await add_stem_file.copy(ctx, job, staging, folder)
     return staging
 
 

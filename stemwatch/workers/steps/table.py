@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stemwatch.codes import CONFIRM, FETCH, FILE, POLL, SUBMIT
+from stemwatch.codes import CONFIRM, FETCH, FILE, POLL, SUBMIT, UNPACK
 from stemwatch.job import Job
 from stemwatch.log import log
 from stemwatch.workers.context import Context
@@ -18,6 +18,7 @@ from stemwatch.workers.steps.follow import follow
 from stemwatch.workers.steps.own_trouble import demand
 from stemwatch.workers.steps.reuse import ended, reuse
 from stemwatch.workers.steps.submit import submit
+from stemwatch.workers.steps.unpack import unpack
 
 
 async def _submit_or_reuse(ctx: Context, job: Job) -> Job:
@@ -66,5 +67,6 @@ STEPS: Mapping[str, Step] = {
     FETCH: _staged(fetch),
     POLL: follow,
     CONFIRM: reconcile,
+    UNPACK: _staged(unpack),
     SUBMIT: _staged(_submit_or_reuse),
 }

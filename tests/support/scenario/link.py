@@ -13,7 +13,10 @@ CATCH_UP = 0.010
 
 
 class Link:
-    """`rate` in bytes a second; None passes everything at once."""
+    """`rate` in bytes a second; None passes everything at once.
+
+    `idle`: the seconds, between the first piece and the last, in which nobody sent anything.
+    """
 
     def __init__(
         self,
@@ -22,15 +25,21 @@ class Link:
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self.rate: float | None = None
-        self._clock = clock
+        self.idle = 0.0
+        self.clock = clock
         self._sleep = sleep
         self._free_at = 0.0
 
-    async def carry(self, count: int) -> None:
-        """Return when `count` bytes have passed, after those of everybody who came before."""
+    async def carry(self, count: int, *, asked: float = 0.0) -> None:
+        """Return when `count` bytes have passed, after those of everybody who came before.
+
+        They were waited for since `asked`: a server that came late to a free line was not idle.
+        """
         if self.rate is None:
             return
-        now = self._clock()
+        now = self.clock()
+        if self._free_at:
+            self.idle += max(0.0, now - max(self._free_at + CATCH_UP, asked))
         self._free_at = max(self._free_at, now - CATCH_UP) + count / self.rate
         if self._free_at - now > 0.001:
             await self._sleep(self._free_at - now)

@@ -149,7 +149,7 @@ class Routes:
         elif route in {"ticket", "put"}:
             proper = await self._upload(request, route, entry)
         else:
-            proper = self._other(request, route)
+            proper = await self._other(request, route)
             if not isinstance(proper.body, bytes) and self.downlink.rate is not None:
                 proper.body = self.downlink.paced(proper.body)
         return await self._send(step, request, writer, proper, entry)
@@ -286,13 +286,14 @@ class Routes:
         return Answer.json(200, status_json(job, base, self.settings.url_ttl, time.time()))
 
     @staticmethod
-    def _other(request: Request, route: str) -> Answer:
+    async def _other(request: Request, route: str) -> Answer:
         if route != "download":
             return Answer.json(404, {"error": "no such endpoint"})
         name, _, kind = request.path.rsplit("/", 1)[-1].rpartition(".")
         if kind not in TYPES or not url_holds(request.path, request.query):
             return Answer(403, b"<Error><Code>AccessDenied</Code></Error>")
-        return stem_answer(name, kind, float(request.query["seconds"]))
+        # In a thread: a long song's stem takes seconds to encode, and the uplink would stand still.
+        return await asyncio.to_thread(stem_answer, name, kind, float(request.query["seconds"]))
 
     async def _send(
         self,
@@ -337,6 +338,8 @@ class Routes:
             return Answer.json(200, {})
         if request.path == "/_paid":
             return Answer.json(200, self.ledger.paid())
+        if request.path == "/_uplink":
+            return Answer.json(200, {"idle": self.uplink.idle})
         if request.path == "/_log":
             return Answer.json(200, list(self.log))
         return Answer.json(404, {})

@@ -44,11 +44,12 @@ class Request:
         while self.received < end:
             paced = self.uplink is not None and self.uplink.rate is not None
             most = PIECE if paced else BLOCK
+            asked = self.uplink.clock() if self.uplink is not None else 0.0
             chunk = await self.reader.read(min(most, end - self.received))
             if not chunk:
                 raise ConnectionResetError("the client hung up in the body")
             if self.uplink is not None:
-                await self.uplink.carry(len(chunk))
+                await self.uplink.carry(len(chunk), asked=asked)
             self.received += len(chunk)
             yield chunk
 

@@ -213,7 +213,12 @@ class WireB:
     async def _made(self, upload_key: str, wanted: Wanted, allowance: int | None) -> Record:
         service = self._service
         with service.submissions.seat(service.busy()):
-            path = service.tickets.find(upload_key)
+            try:
+                path = service.tickets.find(upload_key)
+            except Refused:
+                if not service.tickets.was_sent(upload_key):
+                    raise
+                return await service.submissions.quicker(wanted)
             try:
                 record, new = await service.submissions.adopt(path, wanted, allowance)
             except Refused as fault:

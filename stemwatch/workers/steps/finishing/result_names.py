@@ -6,7 +6,6 @@ published just before, also where the original is gone by then.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 
 from stemwatch import patterns
@@ -15,8 +14,9 @@ from stemwatch.log import log
 from stemwatch.musical_keys import parse_key
 from stemwatch.outbox import naming
 from stemwatch.outbox.naming import StemNames
+from stemwatch.song_kinds import without_suffix
 from stemwatch.workers.context import Context
-from stemwatch.workers.steps import own_tags
+from stemwatch.workers.steps.finishing import own_tags
 
 _ID3_NAMES = {"track": "tracknumber", "year": "date"}  # where ours differ from a tag's own name
 
@@ -67,7 +67,7 @@ def _facts(job: Job) -> dict[str, str | None]:
     year = tags.get("year", "")[:4]
     return {
         **tags,
-        "name": os.path.splitext(job.name)[0],
+        "name": without_suffix(job.name),
         "track": _track(tags.get("track", "")),
         "year": year if len(year) == 4 and year.isdecimal() else None,
         "bpm": None if job.bpm is None else f"{job.bpm:.0f}",

@@ -1,0 +1,41 @@
+"""The patience with a long request: it begins anew whenever the file that is written has grown."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine
+from typing import Any, NamedTuple
+
+_LOOK = 5.0  # seconds between two looks at the file
+
+
+class Growth(NamedTuple):
+    """The file that a request writes, and what is called each time that it has grown."""
+
+    path: str
+    tell: Callable[[], None]
+
+    async def answered(
+        self, answer: Coroutine[Any, Any, Any], limit: asyncio.Timeout, patience: float
+    ) -> Any:
+        """The answer; `limit` is moved to `patience` seconds after the last growth."""
+        loop, size = asyncio.get_running_loop(), 0
+        answering = asyncio.create_task(answer)
+        try:
+            while not (await asyncio.wait({answering}, timeout=min(_LOOK, patience / 4)))[0]:
+                found = await asyncio.to_thread(_size, self.path)  # its disk may hang
+                if found > size:
+                    size = found
+                    limit.reschedule(loop.time() + patience)
+                    self.tell()
+            return await answering
+        finally:
+            answering.cancel()
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0

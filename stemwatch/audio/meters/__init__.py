@@ -1,0 +1,1 @@
+"""What a stem measures: loudness, true peak, how much of it sounds, a waveform to draw."""

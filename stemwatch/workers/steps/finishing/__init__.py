@@ -1,0 +1,1 @@
+"""What makes a song's folder of bare stems: names, tags, measures, a stem file."""

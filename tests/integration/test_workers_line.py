@@ -1,0 +1,76 @@
+"""The line to the API: songs go up one after another, and nothing is done between two of them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from stemwatch.codes import SUBMIT
+from stemwatch.job import Identity, Job
+from stemwatch.workers.pool.turns import Pool
+from tests.acceptance.harness import Home
+from tests.acceptance.songs import loud_wav
+from tests.support.context import context_of
+from tests.support.journal import new_job
+from tests.support.scenario.server import ScenarioServer
+from tests.support.waiting import wait_for_async
+
+API = {"poll_interval": 0.05, "max_concurrent": 3}
+
+
+def song(home: Home, number: int, *, seconds: float = 0.0, size: int = 0) -> Job:
+    """A queued song: loud, of so many seconds, or of so many bytes that nobody reads."""
+    path = home.inbox / f"song {number}.wav"
+    path.write_bytes(loud_wav(number, seconds=seconds) if seconds else b"")
+    os.truncate(path, size or path.stat().st_size)
+    job = new_job(number, path=str(path), relpath=path.name, identity=Identity.of(path.stat()))
+    codec = "pcm_s16le" if seconds else "mp3"
+    return job.evolve(outbox=str(home.outbox), codec=codec, duration=seconds or 60.0)
+
+
+@pytest.mark.parametrize(("size", "at_once"), [(1_000, 3), (30_000_000, 1)])
+def test_a_large_song_has_the_line_for_itself(tmp_path: Path, size: int, at_once: int) -> None:
+    """Three at once would all be late: the first slot would stand empty for as long as all take."""
+
+    async def scenario() -> None:
+        home = Home(tmp_path, "http://127.0.0.1:9/v1", api=API)
+        async with context_of(home) as context:
+            for number in range(3):
+                await context.journal.add(song(home, number, size=size))
+            pool = Pool(context)
+            await pool._fill_submit()
+            assert len(pool._lanes[SUBMIT].tasks) == at_once
+            await pool.stop(0.1)
+
+    asyncio.run(scenario())
+
+
+def test_the_line_waits_for_no_encoder(tmp_path: Path) -> None:
+    """The first song is encoded first; each other one's upload begins before the line is free.
+
+    In the server's own clock, on a line on which each takes a second.
+    """
+
+    async def scenario() -> None:
+        with ScenarioServer(job_seconds=0.05, up_rate=700_000.0, receive_buffer=65_536) as server:
+            home = Home(tmp_path, server.url, api=API)
+            async with context_of(home) as context:
+                for number in range(3):
+                    await context.journal.add(song(home, number, seconds=6.0))
+                pool = Pool(context)
+                await pool._fill_submit()
+                assert context.preparing.ahead is None
+                running = asyncio.create_task(pool.run())
+                await wait_for_async(lambda: home.journal_count("done") == 3, timeout=60)
+                await pool.stop(20.0)
+                await running
+            posts = server.requests("post")
+        assert [entry["filename"] for entry in posts] == [f"song {n}.flac" for n in range(3)]
+        for before, after in pairwise(posts):
+            assert after["time"] < before["finished"]
+
+    asyncio.run(scenario())
