@@ -20,7 +20,7 @@ from stemwatch.audio.containers.wav_chunks import pad_samples, write_info
 from stemwatch.audio.results import StemTag
 from stemwatch.audio.soundhash.chunk_sound import void_tags
 from stemwatch.audio.tagging.m4a_atoms import write_m4a
-from stemwatch.audio.tagging.song_tags import ID3_FRAMES, SourceTags, own_tempo
+from stemwatch.audio.tagging.song_tags import GROUPING, ID3_FRAMES, SourceTags, own_tempo
 from stemwatch.audio.tags import raise_disk_fault, read_tags, words
 from stemwatch.musical_keys import own_key
 
@@ -192,9 +192,10 @@ def _write_wav(path: str, tags: SourceTags) -> None:
 def _write_id3(audio: Any, tags: SourceTags) -> None:
     if audio.tags is None:
         audio.add_tags()
-    for name, values in tags.text.items():
-        frame = ID3_FRAMES[name]
-        named = {"lang": "XXX", "desc": ""} if name == "comment" else {}
+    frames = [(ID3_FRAMES[name], values) for name, values in tags.text.items()]
+    frames += [(GROUPING, tags.text["grouping"])] if "grouping" in tags.text else []
+    for frame, values in frames:
+        named = {"lang": "XXX", "desc": ""} if frame == "COMM" else {}
         audio.tags.setall(frame, [_frames[frame](encoding=3, text=list(values), **named)])
     for name, value in tags.serato.items():
         audio.tags[name] = value

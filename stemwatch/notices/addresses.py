@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from stemwatch.config import Settings
-from stemwatch.config.api_key import read_secret
 from stemwatch.config.notify_keys import is_url
 from stemwatch.errors import ConfigFault
 from stemwatch.log import hide
+from stemwatch.private_file import read_secret
 
 
 def addresses(settings: Settings) -> dict[str, str]:

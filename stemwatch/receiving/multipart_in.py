@@ -44,9 +44,10 @@ async def receive(chunks: AsyncIterator[bytes], content_type: str, path: str) ->
     return parts.form
 
 
-async def _audio(chunks: AsyncIterator[bytes], parts: _Parts) -> AsyncIterator[bytes]:
+async def _audio(chunks: AsyncIterator[bytes], parts: _Parts) -> AsyncIterator[bytearray]:
     async for chunk in chunks:
         parts.write(chunk)
+        del chunk  # a disk that is slow would have each upload keep it, beside what is taken
         yield parts.take()
 
 
@@ -92,9 +93,9 @@ class _Parts:
     def write(self, chunk: bytes) -> None:
         self._parser.write(chunk)
 
-    def take(self) -> bytes:
+    def take(self) -> bytearray:
         """The file's bytes that have come since the last call."""
-        taken, self._audio = bytes(self._audio), bytearray()
+        taken, self._audio = self._audio, bytearray()
         return taken
 
     def _begin(self) -> None:

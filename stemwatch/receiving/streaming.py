@@ -11,7 +11,7 @@ from stemwatch.receiving.refusal import Refused
 from stemwatch.tasks import supervise
 
 MAX_FILE = 100 * 1024 * 1024  # bytes: the same 100 MB that the inbox lets through
-FLUSH = 1 << 20  # bytes gathered before a thread writes them
+FLUSH = 1 << 17  # bytes gathered before a thread writes them; each upload has two such blocks
 STALL = 60.0  # seconds without a byte
 
 
@@ -28,7 +28,7 @@ def too_large() -> Refused:
     return Refused(413, "The file is larger than 100 MB.", code="FILE_TOO_LARGE")
 
 
-async def to_disk(pieces: AsyncIterator[bytes], path: str) -> int:
+async def to_disk(pieces: AsyncIterator[bytes | bytearray], path: str) -> int:
     """Write all that comes to `path`, synced; returns the number of bytes.
 
     Refused with 408 when nothing comes for a minute. OSError from the disk passes through, and so
@@ -43,7 +43,7 @@ async def to_disk(pieces: AsyncIterator[bytes], path: str) -> int:
     return size
 
 
-async def _copy(pieces: AsyncIterator[bytes], blocks: _Blocks) -> int:
+async def _copy(pieces: AsyncIterator[bytes | bytearray], blocks: _Blocks) -> int:
     loop, size = asyncio.get_running_loop(), 0
     try:
         async with asyncio.timeout(STALL) as stall:
@@ -70,7 +70,7 @@ class _Blocks:
         self._filled = 0
         self._writing: asyncio.Future[None] | None = None
 
-    async def write(self, piece: bytes) -> None:
+    async def write(self, piece: bytes | bytearray) -> None:
         """Take these bytes; raises the OSError of those before."""
         rest = memoryview(piece)
         while rest:

@@ -10,8 +10,20 @@ from collections.abc import Callable, Iterator
 
 import uvicorn
 from starlette.applications import Starlette
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 GRACE = 1  # seconds that answers under way get when the server stops
+READ = 1 << 16  # bytes of a request that are taken in at once
+
+
+class _Protocol(H11Protocol):
+    """h11 reads on after an early answer: closing would reset a client that still sends."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        # asyncio reads 256 KiB, which h11 and each step after it keep a copy of: with two hundred
+        # uploads at once, a part of each that is large enough to be a server's memory.
+        transport.max_size = READ  # type: ignore[attr-defined]
+        super().connection_made(transport)
 
 
 class _Server(uvicorn.Server):
@@ -43,7 +55,7 @@ async def serve_until(
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     config = uvicorn.Config(
         app,
-        http="h11",  # reads on after an early answer: closing would reset a client that still sends
+        http=_Protocol,
         ws="none",
         loop="asyncio",
         lifespan="off",

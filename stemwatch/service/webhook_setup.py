@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 from stemwatch.codes import Code
 from stemwatch.config import Settings
-from stemwatch.config.api_key import read_secret
 from stemwatch.disks import durable
 from stemwatch.errors import ConfigFault, PauseService, StemwatchError
 from stemwatch.log import hide, log
+from stemwatch.private_file import read_secret
 from stemwatch.tasks import kept_going, supervised
 from stemwatch.web.receiver import Receiver, callback_url
 from stemwatch.workers.context import Context

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 from stemwatch.config import Web
-from stemwatch.config.api_key import read_secret
 from stemwatch.errors import ConfigFault
 from stemwatch.extras import WEB
 from stemwatch.log import hide
 from stemwatch.loopback import is_loopback
+from stemwatch.private_file import read_secret
 
 _WHY = {
     errno.EADDRINUSE: "another program listens there",

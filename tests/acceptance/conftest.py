@@ -11,6 +11,18 @@ import os
 
 import pytest
 
+from tests.support import clustered
+from tests.support.scenario import server as scenario
+
+if clustered.VARIABLE in os.environ:  # before the tests import it
+    from tests.support import scenario_cluster
+
+    scenario.ScenarioServer = scenario_cluster.ClusterServer  # type: ignore[assignment, misc]
+
+    def pytest_sessionfinish() -> None:
+        scenario_cluster.end()
+
+
 WIRES = ("separate", "presigned")
 BEFORE_THE_WIRE = {"test_arrival", "test_bad_input", "test_budget", "test_duplicates"}
 

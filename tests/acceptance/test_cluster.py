@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
+import pytest
+
 from tests.acceptance.harness import KEY, Home
 from tests.acceptance.songs import drop
-from tests.support.cluster import Cluster, kill
+from tests.support.cluster import SHORT, Cluster, at_once, kill
 from tests.support.postgres import Postgres, needs_postgres
 from tests.support.proxy import Proxy
 
 SONGS = 8
+pytestmark = [needs_postgres, pytest.mark.xdist_group("cluster")]  # they share a database server
 
 
-@needs_postgres
-def test_every_song_is_delivered_though_parts_of_the_cluster_die(tmp_path: Path, wire: str) -> None:
+def test_every_song_is_delivered_though_parts_of_the_cluster_die(
+    tmp_path: Path, wire: str, postgres: Postgres
+) -> None:
     """Nothing about the service is changed but its address; each song is paid for once."""
     cluster_room, home_room = tmp_path / "cluster", tmp_path / "home"
     cluster_room.mkdir()
     keys = tmp_path / "keys"
     keys.write_text(f"home {sha256(KEY.encode()).hexdigest()}\n")
-    with Postgres() as postgres, Cluster(cluster_room, postgres) as cluster:
-        fronts = [cluster.front("--keys-file", str(keys)) for _ in range(2)]
+    with Cluster(cluster_room, postgres) as cluster:
         (cluster.steering / "seconds").write_text("0.5")
-        workers = [cluster.worker(engine="timed") for _ in range(2)]
+        front = partial(cluster.front, "--keys-file", str(keys))
+        worker = partial(cluster.worker, engine="timed", **SHORT)
+        *fronts, doomed, _ = at_once(front, front, worker, worker)
         with Proxy([front.port for front in fronts]) as proxy:
             path = "/api/v1" if wire == "presigned" else "/v1"
             home = Home(home_room, f"http://127.0.0.1:{proxy.port}{path}")
@@ -33,8 +39,8 @@ def test_every_song_is_delivered_though_parts_of_the_cluster_die(tmp_path: Path,
                     drop(home.inbox / f"{number}.wav", number)
                 service.wait_for_event("job.done")
                 fronts[0].kill()
-                kill(workers[0])
-                cluster.worker(engine="timed")
+                kill(doomed)
+                worker()
                 service.wait_for_event("job.done", count=SONGS)
             assert sorted(one["source"]["name"] for one in home.sidecars().values()) == [
                 f"{number}.wav" for number in range(SONGS)

@@ -21,6 +21,7 @@ import pytest
 
 from tests.acceptance.harness import KEY, PRESIGNED, SEPARATE, Home, Service
 from tests.acceptance.songs import drop
+from tests.support.clustered import scripted
 from tests.support.scenario.server import ScenarioServer
 from tests.support.waiting import wait_for
 
@@ -536,6 +537,7 @@ def test_a_full_outbox_submits_nothing_until_there_is_room(
     assert server.paid["total"] == 1
 
 
+@scripted
 @pytest.mark.parametrize("which", ["outbox", "archive"])
 def test_nothing_is_put_below_the_mount_point_of_an_absent_disk(
     tmp_path: Path, server: ScenarioServer, which: str

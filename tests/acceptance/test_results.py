@@ -19,6 +19,7 @@ from stemwatch import __version__
 from stemwatch.outbox.measuring import measure
 from tests.acceptance.harness import KEY, Home
 from tests.acceptance.songs import drop, encode
+from tests.support.clustered import scripted
 from tests.support.scenario.server import ScenarioServer
 from tests.support.waiting import wait_for
 
@@ -145,6 +146,7 @@ def test_a_preset_makes_its_mix_and_other_folders_do_not(
     assert plain["separation"]["format"] == "wav"
 
 
+@scripted
 def test_the_sidecar_is_what_the_design_says(tmp_path: Path, server: ScenarioServer) -> None:
     """Every key and no other, with its type; values from the file, the API and the clock."""
     home = Home(tmp_path, server.url)
@@ -249,6 +251,7 @@ def _tagged_mp3(path: Path) -> None:
     tags.save(path)
 
 
+@scripted
 def test_tags_and_cover_are_copied_with_tempo_and_key(
     tmp_path: Path, server: ScenarioServer
 ) -> None:

@@ -26,6 +26,7 @@ from stemwatch.web import page as assembled
 from stemwatch.web.api.landing import HIDDEN
 from tests.acceptance.harness import KEY
 from tests.acceptance.songs import wav_bytes
+from tests.support.clustered import scripted
 from tests.support.page import Page, Stream, openapi
 from tests.support.waiting import wait_for
 
@@ -206,6 +207,7 @@ def test_a_zip_is_as_long_as_it_says_and_holds_the_stems(
     assert len(zipfile.ZipFile(io.BytesIO(one.content)).namelist()) == 1
 
 
+@scripted
 def test_peaks_previews_and_a_mix(page: Page, song: dict[str, object]) -> None:
     base = f"/api/songs/{song['id']}"
     peaks = page.http.get(f"{base}/peaks").content

@@ -11,6 +11,6 @@ from tests.support.postgres import needs_postgres
 @needs_postgres
 def test_kills_lose_no_song_and_make_none_twice(tmp_path: Path) -> None:
     """Workers, front ends and the database die while songs go through."""
-    outcome = Chaos(tmp_path, 20, seats=2, seconds=1.5, every=1.2, seed=4, most=5).run()
+    outcome = Chaos(tmp_path, 18, seats=2, seconds=1.0, every=0.7, seed=4, stall=1.0, most=4).run()
     assert outcome.faults == [], outcome.line()
     assert sum(outcome.kills.values()) >= 3

@@ -15,6 +15,7 @@ import mutagen.oggopus
 import mutagen.wave
 import numpy as np
 import pytest
+import taglib
 
 from stemwatch.audio.results import StemTag
 from stemwatch.audio.stemtags import write_tags
@@ -179,6 +180,20 @@ def test_a_stem_has_the_title_of_its_song(tmp_path: Path, own: str, given: str, 
     stem = os.fspath(write(tmp_path / "a.flac", tone(1)))
     write_tags(stem, "flac", SourceTags({"title": (own,)}), StemTag(given), bpm=None, key=None)
     assert read_tags(stem).text["title"] == (title,)
+
+
+@pytest.mark.parametrize("format", ["wav", "mp3"])
+def test_the_grouping_has_the_names_of_all_readers(tmp_path: Path, format: str) -> None:
+    """TIT1, and iTunes's GRP1: to TagLib 2, TIT1 alone is the work. A song's GRP1 is read first."""
+    stem = write(tmp_path / f"a.{format}", tone(1))
+    write_tags(os.fspath(stem), format, FULL, StemTag("T", "Vocals"), bpm=None, key=None)
+    with taglib.File(os.fspath(stem)) as read:
+        assert read.tags["GROUPING"] == ["Vocals"]
+    file = mutagen.File(stem)
+    assert file.tags["TIT1"].text == file.tags["GRP1"].text == ["Vocals"]
+    file.tags["GRP1"].text = ["Set"]
+    file.save()
+    assert read_tags(os.fspath(stem)).text["grouping"] == ("Set",)
 
 
 def test_a_cover_that_is_too_large_costs_the_cover_only(tmp_path: Path) -> None:

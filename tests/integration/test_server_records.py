@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 
 from stemwatch.errors import AlreadyRunning
-from stemwatch.server.cluster import queue_desk
 from stemwatch.server.cluster.database import Database
-from stemwatch.server.cluster.pg_records import PgRecords
+from stemwatch.server.cluster.pg_records import PgRecords, orphans
 from stemwatch.server.cluster.tickets_of_jobs import Tickets
 from stemwatch.server.work.cleanup import Cleanup
 from stemwatch.server.work.job_files import NOTE, Files
@@ -23,7 +22,7 @@ from stemwatch.server.work.record import Record, input_name
 from stemwatch.server.work.records import NotEnough, Records
 from tests.support.postgres import Postgres, needs_postgres
 
-pytestmark = pytest.mark.xdist_group("records")  # they share a database server
+pytestmark = pytest.mark.xdist_group("cluster")  # they share a database server
 
 
 @dataclass
@@ -98,24 +97,18 @@ def cluster(data: Path, url: str, loop: asyncio.AbstractEventLoop) -> Kept:
     return Kept(files, records, again, loop.run_until_complete)
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with Postgres() as running:
-        yield running
-
-
 @pytest.fixture(params=["json", pytest.param("postgres", marks=needs_postgres)])
 def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kept]:
     if request.param == "json":
         yield local(tmp_path / "data")
         return
-    url = request.getfixturevalue("postgres").create(tmp_path.name)
-    queue_desk.on(url, "the test", queue_desk.make_tables, tables=False)
+    postgres: Postgres = request.getfixturevalue("postgres")
     loop = asyncio.new_event_loop()
-    yield cluster(tmp_path / "data", url, loop)
-    for task in asyncio.all_tasks(loop):
+    yield cluster(tmp_path / "data", postgres.create(tmp_path.name), loop)
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
         task.cancel()
-    loop.run_until_complete(asyncio.sleep(0))
+    loop.run_until_complete(asyncio.wait(tasks))
     loop.close()
 
 
@@ -232,6 +225,15 @@ def test_one_server_for_a_folder(tmp_path: Path) -> None:
     first = local(tmp_path / "data")
     with pytest.raises(AlreadyRunning, match="data"):
         JsonRecords(first.files)
+
+
+def test_only_what_nobody_knows_is_an_orphan(tmp_path: Path) -> None:
+    """A folder that a server of its own left here has a record, if not in the database."""
+    own = local(tmp_path / "data")
+    own.completed(5.0)
+    (cut_off := Path(own.files.jobs, "job_cut-off")).mkdir()
+    assert orphans(own.files, age=60.0) == []
+    assert orphans(own.files, age=-60.0) == [cut_off.name]
 
 
 def test_results_expire_after_they_ended(kept: Kept) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-import os
 import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,6 +24,8 @@ from tests.support.waiting import NO_TLS, wait_for
 
 COMMAND = [sys.executable, "-P", "-m", "stemwatch.cli"]
 BEAT, STALL = 0.5, 2.0  # seconds
+SHORT = {"beat": 0.3, "stall": 1.5}  # for tests that wait until it is over
+_NUMBERS = itertools.count()
 
 
 class Cluster:
@@ -30,19 +34,17 @@ class Cluster:
     A context manager: what was started in it ends with it.
     """
 
-    def __init__(self, room: Path, postgres: Postgres, *, database: str | None = None) -> None:
+    def __init__(self, room: Path, postgres: Postgres, *, tables: bool = True) -> None:
         self.room, self.postgres = room, postgres
         self.data = room / "data"
         self.steering = room / "steering"
         self.steering.mkdir()
-        self.database = database or f"c{os.getpid()}_{room.name.replace('-', '_')}"
-        self.url = postgres.create(self.database)
+        self.url = postgres.create(f"cluster{next(_NUMBERS)}", tables=tables)
         self.url_file = room / "queue-url"
         self.url_file.touch(0o600)
         self.url_file.write_text(f"{self.url}\n")
         self.fronts: list[FrontEnd] = []
         self.workers: list[subprocess.Popen[str]] = []
-        self.run("queue", "init")
 
     def run(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """A command with the URL's file."""
@@ -61,10 +63,15 @@ class Cluster:
         return made
 
     def worker(
-        self, *options: str, engine: str = "copy", beat: float = BEAT, stall: float = STALL
+        self,
+        *options: str,
+        engine: str = "copy",
+        beat: float = BEAT,
+        stall: float = STALL,
+        program: Sequence[str] = COMMAND,
     ) -> subprocess.Popen[str]:
         """A worker that takes jobs already."""
-        command = [*COMMAND, "worker", "--queue-url-file", str(self.url_file)]
+        command = [*program, "worker", "--queue-url-file", str(self.url_file)]
         command += ["--data-dir", str(self.data), "--heartbeat", str(beat), "--stall", str(stall)]
         command += ["--engine", f"tests.support.server_engines:{engine}", *options]
         if "--jobs" not in options:
@@ -171,6 +178,12 @@ class FrontEnd:
 
 
 SONG = tone(0.2)
+
+
+def at_once(*makes: Callable[[], Any]) -> list[Any]:
+    """What they return, in order: processes take half as long to start beside each other."""
+    with ThreadPoolExecutor(len(makes)) as pool:
+        return [one.result() for one in [pool.submit(make) for make in makes]]
 
 
 def kill(process: subprocess.Popen[str], number: int = signal.SIGKILL) -> None:

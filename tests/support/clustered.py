@@ -1,19 +1,21 @@
 """A `Server` for tests that is a cluster where $STEMWATCH_TEST_CLUSTER says so.
 
-`STEMWATCH_TEST_CLUSTER=1 pytest tests/integration/test_server_answers.py ...` shows that both wires
-answer the same from two front ends behind a proxy, with two workers, as from one process.
+With `STEMWATCH_TEST_CLUSTER=1`, both wires answer the same from two front ends behind a proxy, with
+two workers, as from one process; and the acceptance tests' scripted server is such a cluster, too
+(scenario_cluster.py).
 """
 
 from __future__ import annotations
 
 import os
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.support.cluster import Cluster
+from tests.support.cluster import Cluster, at_once
 from tests.support.postgres import Postgres
 from tests.support.proxy import Proxy
 from tests.support.server import Server
@@ -24,6 +26,10 @@ VARIABLE = "STEMWATCH_TEST_CLUSTER"
 
 # What a test looks at is of one process: how it is laid out on the disk, or told of.
 one_process = pytest.mark.skipif(VARIABLE in os.environ, reason=f"${VARIABLE}: a cluster differs")
+# ... or of the scripted server: its tempo, the sound of its stems, its log amid the test.
+scripted = pytest.mark.skipif(
+    VARIABLE in os.environ, reason=f"${VARIABLE}: a scripted server differs"
+)
 
 
 def server_or_cluster(
@@ -61,10 +67,10 @@ class Clustered(Server):
     def _start(self, room: Path, given: list[str], engine: str, key: str | None) -> None:
         postgres = self._open.enter_context(Postgres())
         cluster = self._open.enter_context(Cluster(room, postgres))
-        self.room = cluster.steering
-        fronts = [cluster.front(*given, key=key) for _ in range(2)]
-        for _ in range(2):
-            cluster.worker(engine=engine)
+        self.room, self.url = cluster.steering, cluster.url
+        front = partial(cluster.front, *given, key=key)
+        worker = partial(cluster.worker, engine=engine)
+        *fronts, _, _ = at_once(front, front, worker, worker)
         proxy = self._open.enter_context(Proxy([front.port for front in fronts]))
         self.port = proxy.port
         self.base_url = f"http://127.0.0.1:{self.port}/v1"

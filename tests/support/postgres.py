@@ -33,16 +33,22 @@ needs_postgres = pytest.mark.skipif(
 
 
 class Postgres:
-    """One server on loopback, for as long as this is open. It can be killed and started again."""
+    """One server on loopback, for as long as this is open. It can be killed and started again.
 
-    def __init__(self, folder: Path | None = None) -> None:
+    `synced`: it waits for the disk, as a server does whose machine may lose its power; a process
+    that is killed loses nothing without.
+    """
+
+    def __init__(self, *, synced: bool = False) -> None:
         found = programs()
         assert found is not None
         self._bin = found
         # It refuses to run as root; then an account without rights has the folder.
         self._account = pwd.getpwnam("nobody") if os.getuid() == 0 else None
-        self.folder = Path(folder or tempfile.mkdtemp(prefix="stemwatch-pg-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="stemwatch-pg-"))
         self._data = self.folder / "db"
+        self._synced = synced
+        self._tables: str | None = None
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -64,7 +70,8 @@ class Postgres:
 
     def start(self) -> None:
         settings = ["listen_addresses=127.0.0.1", f"port={self.port}", "max_connections=120",
-                    f"unix_socket_directories={self.folder}", "shared_buffers=64MB"]  # fmt: skip
+                    f"unix_socket_directories={self.folder}", "shared_buffers=64MB",
+                    f"fsync={'on' if self._synced else 'off'}"]  # fmt: skip
         command = [f"{self._bin}/postgres", "-D", str(self._data)]
         for one in settings:
             command += ["-c", one]
@@ -84,12 +91,21 @@ class Postgres:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
-    def create(self, database: str) -> str:
-        """An empty database; its URL."""
+    def create(self, database: str, *, tables: bool = True) -> str:
+        """A database; its URL. `tables`: it has those of `stemwatch queue init`, and no row."""
         import psycopg
 
+        if tables and self._tables is None:
+            from stemwatch.server.cluster import queue_desk
+
+            made = self.create("stemwatch_tables", tables=False)
+            queue_desk.on(made, "the test", queue_desk.make_tables, tables=False)
+            self._tables = "stemwatch_tables"
+        template = self._tables if tables else "template1"
         with psycopg.connect(self.url(), autocommit=True) as connection:
-            connection.execute(f'create database "{database}"')  # type: ignore[call-overload]
+            connection.execute(  # type: ignore[call-overload]
+                f'create database "{database}" template {template}'
+            )
         return self.url(database)
 
     def __enter__(self) -> Postgres:

@@ -15,7 +15,7 @@ class Proxy:
         self._ports = list(ports)
         self.served = dict.fromkeys(ports, 0)
         self._ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._main()))
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), daemon=True)
 
     def __enter__(self) -> Proxy:
         self._thread.start()

@@ -32,7 +32,7 @@ GROUND = frozenset(
         "musical_keys",
         "patterns",
     }
-    | {"song_kinds", "tasks"}
+    | {"private_file", "song_kinds", "tasks"}
 )
 ROOMS: dict[str, frozenset[str]] = {
     "codes": frozenset(),
@@ -43,6 +43,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "media_types": frozenset(),
     "musical_keys": frozenset(),
     "patterns": frozenset(),
+    "private_file": frozenset({"errors"}),
     "song_kinds": frozenset(),
     "tasks": frozenset(),
     "limits": frozenset({"codes", "errors"}),

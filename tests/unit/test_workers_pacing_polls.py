@@ -164,6 +164,21 @@ def test_jobs_that_vary_are_expected_beyond_those_that_were_seen() -> None:
     assert seen((36.0, 38.0), (44.0, 46.0), (52.0, 54.0)) == Window(29.0, 61.0)
 
 
+def test_a_song_of_another_size_is_not_left_alone_for_hours() -> None:
+    """Jingles of 5 s were done after 40 s. A mix of an hour may be, too, or may take hours."""
+    estimate = Estimate()
+    for running_at, done_at, audio in ((39.0, 40.0, 5.0), (40.0, 41.0, 5.1), (42.0, 43.0, 5.4)):
+        estimate.observe(running_at, done_at, audio)
+    for audio in (3600.0, 0.5):
+        far = estimate.window(audio)
+        assert far is not None
+        assert far.earliest <= 40.0
+        assert far.latest >= 43.0
+    near = estimate.window(5.2)
+    assert near is not None
+    assert 38.0 < near.earliest < near.latest < 45.0
+
+
 def test_only_two_early_ones_running_put_the_old_ones_out_of_mind() -> None:
     """One may be the first of many; where the server became quicker, another follows."""
     old = [(40.0, 41.0)] * 4

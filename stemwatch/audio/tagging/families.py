@@ -9,7 +9,7 @@ from typing import Any
 import mutagen.flac
 import mutagen.mp4
 
-from stemwatch.audio.tagging.song_tags import ID3_FRAMES, Cover, SourceTags
+from stemwatch.audio.tagging.song_tags import GROUPING, ID3_FRAMES, Cover, SourceTags
 
 _PICTURE: Any = mutagen.flac.Picture  # half of mutagen is typed
 _FREEFORM = "----:com.apple.iTunes:"
@@ -85,6 +85,8 @@ def from_id3(frames: Mapping[str, Any]) -> SourceTags:
     text = {}
     for name, frame_id in ID3_FRAMES.items():
         frame = _comment(frames) if name == "comment" else frames.get(frame_id)
+        if name == "grouping":
+            frame = frames.get(GROUPING) or frame
         if frame is not None:
             text[name] = _clean(_genres(frame) if name == "genre" else frame.text)
     text = _without_zero(text)

@@ -27,6 +27,8 @@ ID3_FRAMES = {
     "grouping": "TIT1",
     "compilation": "TCMP",
 }
+# A second frame of the grouping, iTunes's: to TagLib 2, TIT1 is the work.
+GROUPING = "GRP1"
 
 _TEMPO = re.compile(r"\s*(\d{1,3}(?:[.,]\d+)?)\s*(?:bpm)?\s*", re.IGNORECASE)
 

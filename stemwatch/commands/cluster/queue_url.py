@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from stemwatch.config.api_key import read_secret
 from stemwatch.errors import ConfigFault
+from stemwatch.private_file import read_secret
 
 VARIABLE = "STEMWATCH_QUEUE_URL"
 

@@ -44,16 +44,16 @@ async def application(
 ) -> AsyncIterator[Starlette]:
     """As `assembly.application`; raises ConfigFault or StemwatchError for the database as well."""
     assert options.queue_url is not None
-    async with contextlib.AsyncExitStack() as opened:
-        database = Database(options.queue_url, options.queue_url_place, most=8)
+    database = Database(options.queue_url, options.queue_url_place, most=8)
+    tickets, board = Tickets(database), PgBoard(database)
+    # A start that fails half-way must end, too: an open pool would go on.
+    async with contextlib.AsyncExitStack() as at_end:
+        at_end.push_async_callback(database.close)
         await database.open()
-        # Also where the rest does not start: with an open pool, the process would not end.
-        opened.push_async_callback(database.close)
-        tickets, board = Tickets(database), PgBoard(database)
         await tickets.open()
         with usable(options):
             files = open_files(options.data_dir)
-            opened.push_async_callback(asyncio.to_thread, files.close)
+            at_end.push_async_callback(asyncio.to_thread, files.close)
             service, teller, records = _service(
                 options, files, database, tickets, board, report, broken
             )
@@ -61,18 +61,20 @@ async def application(
             await same_folder(database, files)
         except Unavailable as fault:
             raise StemwatchError(str(fault), code=Code.SERVER) from None
+        at_end.push_async_callback(teller.stop)
         teller.start()
         tasks = [
             supervised(board.watch(), broken),
             supervised(_clean(database, service.cleanup, records, files, report), broken),
         ]
-        try:
-            yield create_app(service)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, service.submissions.stop(), return_exceptions=True)
-            await teller.stop()
+        at_end.push_async_callback(_stop, tasks, service)
+        yield create_app(service)
+
+
+async def _stop(tasks: list[asyncio.Task[None]], service: Service) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, service.submissions.stop(), return_exceptions=True)
 
 
 def _service(

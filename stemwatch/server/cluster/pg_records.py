@@ -11,7 +11,7 @@ from typing import TypeVar
 from stemwatch.server.cluster.database import Connection, Database, one
 from stemwatch.server.cluster.tickets_of_jobs import OWED, Tickets, serving, strike
 from stemwatch.server.webhooks.owing import owed_to
-from stemwatch.server.work.job_files import Files
+from stemwatch.server.work.job_files import NOTE, Files
 from stemwatch.server.work.record import Record, dumps, loads
 from stemwatch.server.work.records import NotEnough, Unavailable
 from stemwatch.server.work.turns_of_keys import turn
@@ -281,7 +281,11 @@ async def end(connection: Connection, record: Record, worker: int | None = None)
 
 
 def orphans(files: Files, age: float) -> list[str]:
-    """Folders among the jobs that nothing has changed for `age` seconds."""
+    """Folders among the jobs that nothing has changed for `age` seconds.
+
+    Not those of a server that worked here without a cluster: their records lie in them.
+    """
     oldest = time.time() - age
     with os.scandir(files.jobs) as entries:
-        return [one.name for one in entries if one.stat().st_mtime < oldest]
+        old = [one for one in entries if one.stat().st_mtime < oldest]
+    return [one.name for one in old if not os.path.exists(os.path.join(one.path, NOTE))]

@@ -10,13 +10,18 @@ from hashlib import sha256
 from stemwatch.errors import ConfigFault
 from stemwatch.server.cluster.database import Database, one
 from stemwatch.server.secret_file import load_secret
+from stemwatch.server.work.folder_lock import hold
 from stemwatch.server.work.job_files import Files
 
 
 def open_files(data_dir: str) -> Files:
-    """The shared folders, with a part of the incoming that no other process has."""
+    """The shared folders, with a part of the incoming that no other process has.
+
+    They are held as the cluster's until this process ends. Raises AlreadyRunning, or OSError.
+    """
     instance = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     files = Files(data_dir, instance)
+    hold(files.root, shared=True)
     files.open()
     return files
 

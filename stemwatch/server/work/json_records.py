@@ -10,11 +10,10 @@ A job exists from the moment its directory is renamed into `jobs/`, with everyth
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 from threading import Lock
 
-from stemwatch.errors import AlreadyRunning
+from stemwatch.server.work.folder_lock import hold
 from stemwatch.server.work.job_files import JOB_ID, NOTE, Files, sync_directory, write
 from stemwatch.server.work.record import Record, dumps, loads
 from stemwatch.server.work.records import NotEnough
@@ -29,7 +28,7 @@ class JsonRecords:
         Raises AlreadyRunning when another server holds it, OSError when it can't be used.
         """
         self.files = files
-        self._lock = _lock(os.path.join(files.root, "lock"), files.root)
+        self._lock = hold(files.root)
         files.open()
         self._records: dict[str, Record] = {}
         self._keys: dict[tuple[str, str], str] = {}
@@ -148,19 +147,6 @@ class JsonRecords:
         except (FileNotFoundError, ValueError, TypeError, AttributeError):
             return  # not ours to judge: left where it is, and unknown to every client
         self._remember(record)
-
-
-def _lock(path: str, root: str) -> int:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise AlreadyRunning(
-            f"Another separation server works in {root!r}.",
-            hint="Stop it, or give this one another --data-dir.",
-        ) from None
-    return descriptor
 
 
 def _write_record(folder: str, record: Record) -> None:

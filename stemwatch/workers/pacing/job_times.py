@@ -1,7 +1,7 @@
 """Estimates how long a remote job takes, from the last jobs that ended.
 
-The estimate is made per job or per second of audio, whichever fits better. No I/O and no clock;
-all times are seconds.
+The estimate is made per job or per second of audio, whichever fits better. For a song much longer
+or shorter than those seen it spans both. No I/O and no clock; all times are seconds.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 REMEMBER = 20  # recent jobs that the estimate is made from
 _FINENESS = 0.112  # scales the steps in a window: finding an end takes (2/3) / _FINENESS = 6 polls
+_FAR = 2.0  # times as long as the longest song seen, or as short: which of the two holds is unknown
 _UNSEEN = 0.9  # a job that its first poll finds done ended at this share of the time, or later
 
 
@@ -78,11 +79,18 @@ class Estimate:
         """When a song of `audio` seconds is likely to end; None before any job has ended."""
         if not self._seen:
             return None
-        windows = [self._window(1.0, by_audio=False)]
-        if audio and all(seen.audio for seen in self._seen):
-            windows.append(self._window(audio, by_audio=True))
-        # The narrower window wins: on a GPU a long song takes longer, in a queue it hardly does.
-        return min(windows, key=lambda window: window.latest / max(window.earliest, 1e-9))
+        alike = self._window(1.0, by_audio=False)
+        lengths = [seen.audio for seen in self._seen if seen.audio]
+        if not audio or len(lengths) < len(self._seen):
+            return alike
+        by_audio = self._window(audio, by_audio=True)
+        if min(lengths) / _FAR <= audio <= max(lengths) * _FAR:
+            # The narrower window wins: on a GPU a long song takes longer, in a queue it hardly does
+            return min(alike, by_audio, key=lambda one: one.latest / max(one.earliest, 1e-9))
+        # Three jingles of 5 s, each done after 40 s, say nothing of a mix of an hour: by its length
+        # alone it would first be asked for after eight hours.
+        earliest = min(alike.earliest, by_audio.earliest)
+        return Window(earliest, max(alike.latest, by_audio.latest))
 
     def _window(self, size: float, *, by_audio: bool) -> Window:
         if by_audio not in self._units:

@@ -1,0 +1,1 @@
+"""Which other program reads what of the stems' tags: the table of docs/other-programs.md."""
