@@ -6,6 +6,7 @@ Helper process only: this module imports mutagen.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import mutagen.apev2
@@ -19,13 +20,7 @@ from stemwatch.audio.containers.wav_chunks import pad_samples, write_info
 from stemwatch.audio.results import StemTag
 from stemwatch.audio.soundhash.chunk_sound import void_tags
 from stemwatch.audio.tagging.m4a_atoms import write_m4a
-from stemwatch.audio.tagging.song_tags import (
-    GROUPING,
-    ID3_FRAMES,
-    Cover,
-    SourceTags,
-    own_tempo,
-)
+from stemwatch.audio.tagging.song_tags import GROUPING, ID3_FRAMES, SourceTags, own_tempo
 from stemwatch.audio.tags import raise_disk_fault, read_tags, words
 from stemwatch.musical_keys import own_key
 
@@ -71,9 +66,10 @@ def write_tags(
             text[name] = (value,)
     if afresh and (unremoved := _forget(path, format)):
         return f"The tags of an earlier delivery stay ({unremoved})."
-    left_out = _try(path, format, text, tags.cover)
+    written = replace(tags, text=text)
+    left_out = _try(path, format, written)
     if left_out and tags.cover:  # such as one of over 16 MB, which a FLAC can't hold
-        cover, left_out = left_out, _try(path, format, text, None)
+        cover, left_out = left_out, _try(path, format, replace(written, cover=None))
         if not left_out:
             return f"The cover was left out ({cover})."
     return f"No tags were written ({left_out})." if left_out else None
@@ -114,21 +110,19 @@ def _forget(path: str, format: str) -> str | None:
     return None
 
 
-def _try(
-    path: str, format: str, text: Mapping[str, tuple[str, ...]], cover: Cover | None
-) -> str | None:
+def _try(path: str, format: str, tags: SourceTags) -> str | None:
     """Write them; why that can't be done. Nothing is changed before all of it is ready."""
     try:
         if format == "flac":
-            _write_flac(path, text, cover)
+            _write_flac(path, tags)
         elif format == "wav":
-            _write_wav(path, text, cover)
+            _write_wav(path, tags)
         elif format == "m4a":
-            write_m4a(path, text, cover)
+            write_m4a(path, tags.text, tags.cover)
         else:
-            _write_id3(_AUDIO[format](path), text, cover)
+            _write_id3(_AUDIO[format](path), tags)
         # Tags behind odd samples, or in a file that only seems to be what it is named, are lost.
-        if read_tags(path).text.get("title") != text["title"]:
+        if read_tags(path).text.get("title") != tags.text["title"]:
             return "they can't be read back"
     except OSError:
         raise
@@ -169,14 +163,16 @@ def _key(text: Mapping[str, tuple[str, ...]]) -> str | None:
     return own_key(text.get("key", ("",))[0])
 
 
-def _write_flac(path: str, text: Mapping[str, tuple[str, ...]], cover: Cover | None) -> None:
+def _write_flac(path: str, tags: SourceTags) -> None:
     flac = _flac.FLAC(path)
     if flac.tags is None:
         flac.add_tags()
-    for name, values in text.items():
+    for name, values in tags.text.items():
         for own in ("INITIALKEY", "KEY") if name == "key" else (name.upper(),):
             flac[own] = list(values)
-    if cover is not None:
+    for name, value in tags.serato.items():
+        flac[name] = value
+    if (cover := tags.cover) is not None:
         picture = _flac.Picture()
         picture.type, picture.mime, picture.data = 3, cover.mime, cover.data
         flac.clear_pictures()
@@ -184,24 +180,26 @@ def _write_flac(path: str, text: Mapping[str, tuple[str, ...]], cover: Cover | N
     flac.save()
 
 
-def _write_wav(path: str, text: Mapping[str, tuple[str, ...]], cover: Cover | None) -> None:
+def _write_wav(path: str, tags: SourceTags) -> None:
     """As ID3, and once more as LIST INFO, for readers that know nothing else."""
     with open(path, "r+b") as file:
         pad_samples(file)
-    _write_id3(_AUDIO["wav"](path), text, cover)
+    _write_id3(_AUDIO["wav"](path), tags)
     with open(path, "r+b") as file:
-        write_info(file, text)
+        write_info(file, tags.text)
 
 
-def _write_id3(audio: Any, text: Mapping[str, tuple[str, ...]], cover: Cover | None) -> None:
+def _write_id3(audio: Any, tags: SourceTags) -> None:
     if audio.tags is None:
         audio.add_tags()
-    frames = [(ID3_FRAMES[name], values) for name, values in text.items()]
-    frames += [(GROUPING, text["grouping"])] if "grouping" in text else []
+    frames = [(ID3_FRAMES[name], values) for name, values in tags.text.items()]
+    frames += [(GROUPING, tags.text["grouping"])] if "grouping" in tags.text else []
     for frame, values in frames:
         named = {"lang": "XXX", "desc": ""} if frame == "COMM" else {}
         audio.tags.setall(frame, [_frames[frame](encoding=3, text=list(values), **named)])
-    if cover is not None:
+    for name, value in tags.serato.items():
+        audio.tags[name] = value
+    if (cover := tags.cover) is not None:
         picture = _frames["APIC"](encoding=3, mime=cover.mime, type=3, desc="", data=cover.data)
         audio.tags.setall("APIC", [picture])
     audio.save()

@@ -96,9 +96,13 @@ class Separation:
 
 @dataclass(frozen=True)
 class Tags:
-    """`bpm`: the tempo in the stems' tags as it is, or rounded for programs that cut it off."""
+    """`bpm`: the tempo in the stems' tags as it is, or rounded for programs that cut it off.
+
+    `serato`: Serato's cue points and beat grid go along, where the codec stays the same.
+    """
 
     bpm: str = key("exact", one_of("exact", "whole"))
+    serato: bool = key(False, flag)
 
 
 @dataclass(frozen=True)

@@ -51,11 +51,12 @@ def _names(settings: Settings) -> dict[str | None, ResultNames]:
 
 
 def retune(context: Context, settings: Settings) -> None:
-    """Give a running service the pace (and the tempo's form) of `settings`; steps go on."""
+    """Give a running service the pace (and the form of tags) of `settings`; steps go on."""
     chosen, timing = tuning(settings), context.timing
     deadline = settings.api.job_deadline
     context.budget = chosen.budget
     context.whole_tempo = settings.tags.bpm == "whole"
+    context.serato = settings.tags.serato
     context.names = chosen.names
     context.preparing.upload = settings.prepare.upload
     context.preparing.low_bitrate = settings.prepare.low_bitrate

@@ -153,6 +153,7 @@ def _context(
         hours=chosen.hours if owner is None else {},  # `split` is a command of now
         local=settings.local,
         whole_tempo=settings.tags.bpm == "whole",
+        serato=settings.tags.serato,
         keep_waveforms=settings.web.page and owner is None,  # `split` has no page
         names=chosen.names,
         owner=owner,

@@ -56,6 +56,7 @@ class Context:
     timing: Timing
     local: bool  # separates on this machine: nothing is paid
     whole_tempo: bool = False  # in the stems' tags
+    serato: bool = False  # its cue points in the stems' tags
     keep_waveforms: bool = False  # beside the stems: somebody may look at them on the page
     names: Mapping[str | None, ResultNames] = field(default_factory=dict)  # by inbox
     hours: Mapping[str | None, Hours] = field(default_factory=dict)  # by inbox; none: any hour

@@ -15,7 +15,7 @@ import resource
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from queue import SimpleQueue
 from typing import Any, BinaryIO, NamedTuple
 
@@ -110,14 +110,18 @@ def _tag(
     bpm: float | None,
     key: str | None,
     whole: bool,
+    serato: bool,
     afresh: bool,
 ) -> list[str]:
     from stemwatch.audio.results import StemTag
     from stemwatch.audio.stemtags import write_tags
+    from stemwatch.audio.tagging.serato import cue_points
     from stemwatch.audio.tagging.song_tags import SourceTags
     from stemwatch.audio.tags import read_tags
 
     tags = read_tags(source) if source else SourceTags()
+    if source and serato:
+        tags = replace(tags, serato=cue_points(source, format))
     notes = [
         write_tags(path, format, tags, StemTag(**own), bpm=bpm, key=key, whole=whole, afresh=afresh)
         for path, own in files.items()

@@ -76,6 +76,7 @@ class AudioHelper:
         key: str | None,
         *,
         whole: bool = False,
+        serato: bool = False,
         afresh: bool = False,
     ) -> list[str]:
         """Copy the song's tags into stems (by path), in place; notes say what couldn't be.
@@ -83,8 +84,9 @@ class AudioHelper:
         `afresh`: tags that the stems have already are removed.
 
         `src_path` is empty where there is no song to read. `key` is musical and short, such as
-        `C#m`; `whole`: the tempo is rounded. Fsync the stems afterwards. A kill in the midst, or a
-        Reject, may leave a stem half shifted: fetch it again then. OSError on a full disk.
+        `C#m`; `whole`: the tempo is rounded; `serato`: Serato's cue points go along.
+        Fsync the stems afterwards. A kill in the midst, or a Reject, may leave a stem half shifted:
+        fetch it again then. OSError on a full disk.
         """
         return list(
             await self._ask(
@@ -96,6 +98,7 @@ class AudioHelper:
                 bpm=bpm,
                 key=key,
                 whole=whole,
+                serato=serato,
                 afresh=afresh,
             )
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 # our name -> ID3's frame
 ID3_FRAMES = {
@@ -42,11 +43,15 @@ class Cover:
 
 @dataclass(frozen=True, slots=True)
 class SourceTags:
-    """A song's tags: `text` maps the names above to one or more values; `note` says what broke."""
+    """A song's tags: `text` maps the names above to one or more values; `note` says what broke.
+
+    `serato`: its cue points, where they fit the stems (`serato.cue_points`).
+    """
 
     text: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     cover: Cover | None = None
     note: str | None = None
+    serato: Mapping[str, Any] = field(default_factory=dict)
 
 
 def merged(found: Iterable[SourceTags], note: str | None = None) -> SourceTags:

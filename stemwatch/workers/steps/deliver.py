@@ -104,11 +104,11 @@ async def tag_part(
     except PauseService as away:
         source = ""
         log.info("job.tags", **job.named, stem=stem, note=away.message)
-    key, whole = tag_key(parse_key(job.key)), ctx.whole_tempo
+    key, how = tag_key(parse_key(job.key)), {"whole": ctx.whole_tempo, "serato": ctx.serato}
     with durable.disk_faults(job.outbox):
         try:
             notes = await ctx.audio.tag(
-                source, {part: own}, format, job.bpm, key, whole=whole, afresh=afresh
+                source, {part: own}, format, job.bpm, key, **how, afresh=afresh
             )
         except (Reject, TimeoutError) as fault:
             raise _without_tags(ctx, job, stem, fault) from fault
