@@ -39,6 +39,9 @@ def open_gpu(graph: Graph, number: int) -> GpuNetwork:
         onnxruntime.preload_dlls()  # CUDA and cuDNN of the extra, where the system has none
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        # Unless a number is named, it binds threads to processors that systemd or docker took away
+        # from this process (findings/onnxruntime-leaves-its-processors.sh). The GPU does the work.
+        options.intra_op_num_threads = 1
         session = onnxruntime.InferenceSession(
             b"".join(graph.parts()), options, providers=[(PROVIDER, {"device_id": number})]
         )
