@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 
 from starlette.applications import Starlette
 
-from stemwatch.errors import AlreadyRunning, ConfigFault
+from stemwatch.errors import AlreadyRunning
+from stemwatch.server.data_directory import usable
 from stemwatch.server.http import answers_a
 from stemwatch.server.http.keyholders import Callers
 from stemwatch.server.http.links import Links
@@ -68,23 +69,6 @@ async def application(
         await asyncio.gather(queue.stop(), service.submissions.stop())
         await callbacks.stop()  # after the queue, which may still tell of a job's end
         records.close()
-
-
-@contextlib.contextmanager
-def usable(options: Options) -> Iterator[None]:
-    """A fault of the data directory while this is open becomes a ConfigFault that names it."""
-    try:
-        yield
-    except OSError as fault:
-        raise ConfigFault(
-            f"The data directory {options.data_dir!r} can't be used by uid {os.getuid()}: "
-            f"{fault.strerror}.",
-            # A parent that ends the server with its standard input has chosen the directory:
-            # `--data-dir` is no option of `run --local` and `split --local`.
-            hint="Make it writable, or name another state_dir in the configuration."
-            if options.exit_with_stdin
-            else "Give a directory that this user may write with --data-dir.",
-        ) from fault
 
 
 def _service(

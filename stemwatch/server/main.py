@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 import sys
 import threading
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from stemwatch.server.listening_socket import base_url, listen, urls_elsewhere
 from stemwatch.server.offer import Offer
 from stemwatch.server.options import Options
 from stemwatch.server.starting import prepare
+from stemwatch.server.stop_signals import stop_on_signals
 
 if TYPE_CHECKING:
     import socket
@@ -60,7 +60,7 @@ async def _serve(options: Options, offer: Offer | None, listener: socket.socket)
         broken.append(fault)
         stop.set()
 
-    _stop_on_signals(stop)
+    stop_on_signals(stop)
     if options.exit_with_stdin:
         _stop_with_stdin(stop)
     line = "front end of a cluster" if offer is None else offer.line()
@@ -85,19 +85,6 @@ def _whole(
     from stemwatch.server.assembly import application
 
     return application(options, offer, report=_say, broken=broken)
-
-
-def _stop_on_signals(stop: asyncio.Event) -> None:
-    """The first signal stops the server in order, the second one at once."""
-    loop = asyncio.get_running_loop()
-
-    def ask(number: int) -> None:
-        if stop.is_set():
-            os._exit(128 + number)  # the workers see the end of their standard input
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ask, number)
 
 
 def _stop_with_stdin(stop: asyncio.Event) -> None:

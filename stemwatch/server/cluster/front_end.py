@@ -11,13 +11,14 @@ from starlette.applications import Starlette
 
 from stemwatch.codes import Code
 from stemwatch.errors import StemwatchError
-from stemwatch.server.assembly import link_parts, payloads, usable
+from stemwatch.server.assembly import link_parts, payloads
 from stemwatch.server.cluster.database import Database, one
 from stemwatch.server.cluster.pg_board import PgBoard
 from stemwatch.server.cluster.pg_records import PgRecords, orphans
 from stemwatch.server.cluster.pg_webhooks import PgSubscriptions, Teller
 from stemwatch.server.cluster.shared_folder import open_files, same_folder
 from stemwatch.server.cluster.tickets_of_jobs import Tickets
+from stemwatch.server.data_directory import usable
 from stemwatch.server.http.keyholders import Callers
 from stemwatch.server.http.quota import Credit
 from stemwatch.server.http.ratelimit import RateLimits

@@ -4,29 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from stemwatch.codes import Code
-from stemwatch.errors import ConfigFault, StemwatchError
+from stemwatch.errors import StemwatchError
 from stemwatch.server.cluster.database import Database
 from stemwatch.server.cluster.enlisted import Enlisted
 from stemwatch.server.cluster.pg_records import PgRecords
 from stemwatch.server.cluster.separators import Crew
 from stemwatch.server.cluster.shared_folder import open_files, same_folder
 from stemwatch.server.cluster.tickets_of_jobs import Tickets
+from stemwatch.server.data_directory import usable
 from stemwatch.server.offer import Offer
 from stemwatch.server.options import Options
 from stemwatch.server.starting import prepare
+from stemwatch.server.stop_signals import stop_on_signals
 from stemwatch.server.work.attempt import Attempts
 from stemwatch.server.work.cleanup import Cleanup
 from stemwatch.server.work.job_files import Files
 from stemwatch.server.work.records import Unavailable
 from stemwatch.server.work.trial import Trial
 
+SHARED = "Give the directory that all machines of the cluster share with --data-dir."
 KEEP = 365 * 86_400.0  # seconds: what front ends keep is for them to remove
 
 
@@ -57,12 +59,13 @@ async def _run(options: Options, working: Working) -> int:
         broken.append(fault)
         stop.set()
 
-    _stop_on_signals(stop)
+    stop_on_signals(stop)
     database = Database(working.url, working.place)
     await database.open()
     try:
         offer = await prepare(options, say)
-        files = _files(options)
+        with usable(options, hint=SHARED):
+            files = open_files(options.data_dir)
         await same_folder(database, files)
         crew = await _crew(options, working, database, files, offer, give_up)
         print(f"stemwatch worker: {_name(working)} {offer.line()}", flush=True)
@@ -76,17 +79,6 @@ async def _run(options: Options, working: Working) -> int:
     if broken:
         raise StemwatchError(f"The worker failed: {broken[0]!r}", code=Code.SERVER)
     return 0
-
-
-def _files(options: Options) -> Files:
-    try:
-        return open_files(options.data_dir)
-    except OSError as fault:
-        raise ConfigFault(
-            f"The data directory {options.data_dir!r} can't be used by uid {os.getuid()}: "
-            f"{fault.strerror}.",
-            hint="Give the directory that all machines of the cluster share with --data-dir.",
-        ) from None
 
 
 async def _crew(
@@ -130,19 +122,6 @@ async def _crew(
 
 def _name(working: Working) -> str:
     return working.name or f"{socket.gethostname()}-{os.getpid()}"
-
-
-def _stop_on_signals(stop: asyncio.Event) -> None:
-    """The first signal stops in order, the second one at once."""
-    loop = asyncio.get_running_loop()
-
-    def ask(number: int) -> None:
-        if stop.is_set():
-            os._exit(128 + number)  # the engines see the end of their standard input
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ask, number)
 
 
 def say(line: str) -> None:
