@@ -16,8 +16,7 @@ from stemwatch.stemsplit.interface import RemoteJob, RemoteStatus
 from stemwatch.workers.context import Context
 from stemwatch.workers.progress import DELIVERING, DOWNLOAD
 from stemwatch.workers.steps import deliver
-from stemwatch.workers.steps.finishing import add_stem_file
-from stemwatch.workers.steps.finishing.measured import add_measures
+from stemwatch.workers.steps.finishing.additions import add_all
 from stemwatch.workers.steps.finishing.result_names import with_tags
 
 # Typical bytes per second of one stem, for the progress bars.
@@ -43,9 +42,7 @@ async def fetch(ctx: Context, job: Job) -> Job:
     if missing:
         await _download_all(ctx, job, staging, missing, remote or await _addresses(ctx, job))
     ctx.progress.stage(job.id, job.name, DELIVERING)
-    await deliver.add_mixes(ctx, job, staging)
-    await add_stem_file.add(ctx, job, staging)
-    await add_measures(ctx, job, staging)
+    await add_all(ctx, job, staging)
     minutes = 0.0 if ctx.local else (job.duration or 0.0) / 60.0
     return await ctx.unbroken(deliver.publish(ctx, job, staging, cost_minutes=round(minutes, 4)))
 

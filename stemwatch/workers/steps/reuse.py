@@ -18,7 +18,7 @@ from stemwatch.workers.context import Context
 from stemwatch.workers.progress import DELIVERING
 from stemwatch.workers.steps import deliver
 from stemwatch.workers.steps.finishing import add_stem_file
-from stemwatch.workers.steps.finishing.measured import add_measures
+from stemwatch.workers.steps.finishing.additions import add_all
 from stemwatch.workers.steps.finishing.result_names import with_tags
 
 QUARANTINED = JobState.QUARANTINED
@@ -58,9 +58,7 @@ async def reuse(ctx: Context, job: Job, alike: Sequence[Job]) -> Job | None:
         if staging is None:
             continue
         source = os.path.relpath(earlier.delivered_to, job.outbox)
-        await deliver.add_mixes(ctx, job.evolve(**told), staging)
-        await add_stem_file.add(ctx, job.evolve(**told), staging)
-        await add_measures(ctx, job, staging)
+        await add_all(ctx, job.evolve(**told), staging)
         return await ctx.unbroken(
             deliver.publish(ctx, job, staging, cost_minutes=0.0, reused_from=source, **told)
         )

@@ -20,8 +20,8 @@ from stemwatch.workers.context import Context
 from stemwatch.workers.preparing.original import looks, opened
 from stemwatch.workers.progress import DELIVERING, UNPACKING, Running
 from stemwatch.workers.steps import deliver
-from stemwatch.workers.steps.finishing import add_stem_file
-from stemwatch.workers.steps.finishing.measured import add_measures
+from stemwatch.workers.steps.finishing import own_tags
+from stemwatch.workers.steps.finishing.additions import add_all
 from stemwatch.workers.steps.finishing.result_names import with_tags
 from stemwatch.workers.steps.reuse import ended, reuse
 
@@ -47,9 +47,7 @@ async def unpack(ctx: Context, job: Job) -> Job:
         try:
             await _Unpacking(ctx, job.evolve(**told), fd, staging).all()
             ctx.progress.stage(job.id, job.name, DELIVERING)
-            await deliver.add_mixes(ctx, job.evolve(**told), staging)
-            await add_stem_file.add(ctx, job.evolve(**told), staging)
-            await add_measures(ctx, job, staging)
+            await add_all(ctx, job.evolve(**told), staging)
             await _require_there(ctx, job, fd)
         except (TakenBack, Reject):  # there is no next try that would write over it
             await asyncio.to_thread(staging.remove)
@@ -60,12 +58,8 @@ async def unpack(ctx: Context, job: Job) -> Job:
 async def _own(ctx: Context, job: Job) -> dict[str, Any]:
     """Tempo and key by the song's own tags: nobody else tells them."""
     await ctx.place_of(job).require_inbox()  # the helper would hang with a share that is away
-    try:
-        found = await ctx.audio.tags(job.path)
-    except (Reject, OSError):
-        return {"bpm": None, "key": None}  # tags never hold up a delivery
-    bpm, key = (next(iter(found.get(name, ())), "") for name in ("bpm", "key"))
-    return {"bpm": own_tempo(bpm), "key": own_key(key)}
+    bpm, key = await own_tags.told(ctx, job)
+    return {"bpm": own_tempo(bpm or ""), "key": own_key(key or "")}
 
 
 def _staging(job: Job) -> Staging:

@@ -32,8 +32,17 @@ async def tempo_and_key(ctx: Context, job: Job) -> dict[str, Any]:
 
     Each is None where the tags don't say it, or can't be read: whoever tags the stems says so.
     """
-    if job.id in ctx.memory.untagged:  # its tags have cost a helper its life
-        return {"bpm": None, "key": None}
-    tags, _ = await read(ctx, job)
-    tempo, key = (next(iter(tags.get(name, ())), None) for name in ("bpm", "key"))
+    tempo, key = await told(ctx, job)
     return {"bpm": None if tempo is None else own_tempo(tempo), "key": parse_own_key(key)}
+
+
+async def told(ctx: Context, job: Job) -> tuple[str | None, str | None]:
+    """Tempo and key as the song's own tags have them; None where they don't, or can't be read."""
+    if job.id in ctx.memory.untagged:  # its tags have cost a helper its life
+        return None, None
+    tags, _ = await read(ctx, job)
+    return _first(tags, "bpm"), _first(tags, "key")
+
+
+def _first(tags: Mapping[str, Sequence[str]], name: str) -> str | None:
+    return next(iter(tags.get(name, ())), None)
