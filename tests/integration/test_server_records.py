@@ -78,8 +78,9 @@ def local(data: Path) -> Kept:
     return Kept(records.files, records, again, asyncio.run)
 
 
-def cluster(data: Path, url: str, loop: asyncio.AbstractEventLoop) -> Kept:
+def cluster(data: Path, url: str, loop: asyncio.AbstractEventLoop, opened: list[Database]) -> Kept:
     database = Database(url, "the test")
+    opened.append(database)
     tickets, files = Tickets(database), Files(str(data), "me")
     files.open()
     records = PgRecords(database, tickets, files)
@@ -92,7 +93,7 @@ def cluster(data: Path, url: str, loop: asyncio.AbstractEventLoop) -> Kept:
 
     def again() -> Kept:
         loop.run_until_complete(database.close())
-        return cluster(data, url, loop)
+        return cluster(data, url, loop, opened)
 
     return Kept(files, records, again, loop.run_until_complete)
 
@@ -103,12 +104,10 @@ def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kept]:
         yield local(tmp_path / "data")
         return
     postgres: Postgres = request.getfixturevalue("postgres")
-    loop = asyncio.new_event_loop()
-    yield cluster(tmp_path / "data", postgres.create(tmp_path.name), loop)
-    tasks = asyncio.all_tasks(loop)
-    for task in tasks:
-        task.cancel()
-    loop.run_until_complete(asyncio.wait(tasks))
+    loop, opened = asyncio.new_event_loop(), list[Database]()
+    yield cluster(tmp_path / "data", postgres.create(tmp_path.name), loop, opened)
+    # A pool that is only cancelled may go on connecting, and its tasks never end.
+    loop.run_until_complete(opened[-1].close())
     loop.close()
 
 
