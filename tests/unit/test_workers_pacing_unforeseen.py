@@ -11,6 +11,7 @@ from stemwatch.errors import PauseService
 from stemwatch.job import Job, JobState
 from stemwatch.workers.context import Context
 from stemwatch.workers.pool.outcome import conclude
+from stemwatch.workers.pool.turns import Pool
 from tests.unit.test_workers_pool_outcome import Clock, a_job, in_context
 
 PAID = (JobState.SEPARATING, JobState.SEPARATED)
@@ -67,6 +68,24 @@ def test_one_song_that_fails_where_others_pass_is_set_aside(tmp_path: Path) -> N
             clock.now = job.not_before
         assert (job.state, job.code) == (JobState.QUARANTINED, "internal")
         assert "report" in (job.hint or "")
+
+    in_context(tmp_path, work)
+
+
+def test_one_run_waits_for_the_try_that_tells_whose_fault_it_is(tmp_path: Path) -> None:
+    """Others may pass the step only when the song's tries are used up: it has one more then."""
+
+    async def work(ctx: Context, clock: Clock) -> None:
+        pool = Pool(ctx)
+        job = await a_job(ctx)
+        for _ in range(5):
+            await met(ctx, job)
+            clock.now += ctx.gate.seconds_left("internal")
+        assert await pool.stuck(), "nobody else is there to show anything"
+        ctx.memory.unforeseen.passed(99, JobState.QUEUED)
+        assert not await pool.stuck()
+        await ctx.journal.advance(job, JobState.GONE)
+        assert await pool.stuck(), "a song that was taken back is not waited for"
 
     in_context(tmp_path, work)
 

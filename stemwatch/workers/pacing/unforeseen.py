@@ -49,6 +49,14 @@ class Unforeseen:
             return False
         return before[1] < passed
 
+    def overtaken(self) -> dict[int, JobState]:
+        """Jobs that failed in a step that others have passed since: their next fault is their own."""
+        return {
+            job_id: state
+            for job_id, (state, before) in self._met.items()
+            if before < self._passed[state]
+        }
+
     def remembered(self) -> set[int]:
         """Ids of the jobs that anything is remembered of."""
         return set(self._met)

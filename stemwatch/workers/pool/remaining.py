@@ -44,11 +44,24 @@ class Remaining:
         held = [p for p in ctx.gate.pauses if p.code != Code.RATE_LIMITED]
         if any(p.inbox is None for p in held):
             patient = all(not p.rule.awaited or p.attempts > _TRIES for p in held)
+            if patient and all(p.code == Code.INTERNAL for p in held if p.inbox is None):
+                patient = not await self._try_decides()
             return patient and self._same_since(ended)
         budgeted = ctx.budget.limited and not ctx.local
         if under_way or not (held or budgeted or ctx.troubles.waiting()):
             return False
         return not await self._claims.affordable_left() and self._same_since(ended)
+
+    async def _try_decides(self) -> bool:
+        """Whether the next try after a fault of ours shows that one song alone is at fault.
+
+        The others passed its step only after its tries had been counted, as they had to be made.
+        """
+        for job_id, state in self._ctx.memory.unforeseen.overtaken().items():
+            job = await self._ctx.journal.get(job_id)
+            if job is not None and job.state is state:
+                return True
+        return False
 
     def _same_since(self, ended: int) -> bool:
         """Whether no step began or ended since `ended` steps had ended.
