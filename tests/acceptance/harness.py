@@ -148,6 +148,8 @@ class Home:
 STEMWATCH = [sys.executable, "-m", "stemwatch.cli"]
 # The same service with all its waiting times scaled: python -m tests.acceptance.scaled FACTOR ...
 SCALED = [sys.executable, "-m", "tests.acceptance.scaled"]
+# Wire B looks for an unanswered submission a last time after a minute: too long for a test.
+LOOKED_FOR_SOON = ("confirm_first=1", "confirm_again=3")
 
 
 class Service:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.harness import KEY, Home
+from tests.acceptance.harness import KEY, LOOKED_FOR_SOON, Home
 from tests.acceptance.songs import drop
 from tests.support.cluster import SHORT, Cluster, at_once, kill
 from tests.support.postgres import Postgres, needs_postgres
@@ -39,7 +39,7 @@ def test_every_song_is_delivered_though_parts_of_the_cluster_die(
         with Proxy([front.port for front in fronts]) as proxy:
             path = "/api/v1" if wire == "presigned" else "/v1"
             home = Home(home_room, f"http://127.0.0.1:{proxy.port}{path}")
-            with home.service() as service:
+            with home.scaled_service(1, *LOOKED_FOR_SOON) as service:
                 for number in range(SONGS):
                     drop(home.inbox / f"{number}.wav", number)
                 service.wait_for_event("job.done")

@@ -15,15 +15,13 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.acceptance.harness import KEY, SCALED, SEPARATE, STEMWATCH, Home
+from tests.acceptance.harness import KEY, LOOKED_FOR_SOON, SCALED, SEPARATE, STEMWATCH, Home
 from tests.acceptance.songs import drop
 from tests.support import warm
 from tests.support.scenario.caller import make_song
 from tests.support.scenario.server import ScenarioServer
 from tests.support.sidecars import OLD
 from tests.support.waiting import wait_for
-
-LOOKED_FOR_SOON = ("confirm_first=1", "confirm_again=3")
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ class Unforeseen:
         return before[1] < passed
 
     def overtaken(self) -> dict[int, JobState]:
-        """Jobs that failed in a step that others have passed since: their next fault is their own."""
+        """Jobs that failed where others have passed since: their next fault is their own."""
         return {
             job_id: state
             for job_id, (state, before) in self._met.items()
