@@ -22,15 +22,12 @@ def job_document(job: Job, running: Running | None = None, now: float = 0.0) -> 
     """One song, wherever it is. `running`: what is done with it right now; `now` Unix seconds."""
     folder, _, name = job.relpath.rpartition("/")
     unfiled = job.unfiled
-    document = {
+    return {
         "id": job.id,
         "name": redacted(name),
         "folder": redacted(folder),
         "inbox": job.inbox,
         "state": str(job.state),
-        "stage": None,
-        "share": None,
-        "remaining": None,
         "seconds": job.duration,
         "stems": job.options.stems,
         "bpm": job.bpm,
@@ -40,11 +37,20 @@ def job_document(job: Job, running: Running | None = None, now: float = 0.0) -> 
         "hint": redacted_or_none(unfiled.hint if unfiled else job.hint),
         "may_be_charged_again": job.code == Code.SUBMISSION_UNCONFIRMED,
         "first_at": job.first_at,
-        "not_before": rfc3339(job.not_before) if job.not_before > now else None,
         "has_stems": job.state in HAS_STEMS and job.delivered_to is not None,
         "at": rfc3339(job.updated_at),
+        **moving(job, running, now),
     }
-    return document if running is None else {**document, **_progress(running, now)}
+
+
+def moving(job: Job, running: Running | None, now: float) -> Document:
+    """The fields of its document that change while the job does not."""
+    later = job.not_before > now
+    progress = {"stage": None, "share": None, "remaining": None}
+    return {
+        "not_before": rfc3339(job.not_before) if later else None,
+        **(progress if running is None else _progress(running, now)),
+    }
 
 
 def _progress(running: Running, now: float) -> Document:

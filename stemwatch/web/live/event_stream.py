@@ -11,6 +11,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 from starlette.requests import Request
@@ -101,17 +102,15 @@ class Stream:
         seen = self._seen()
         if seen is None:
             seen = live.version
-            yield self._event("snapshot", live.snapshot(), seen, _RETRY)
+            yield f"retry: {_RETRY}\n".encode() + _event(live, "snapshot", live.snapshot(), seen)
         while not live.closing:
             if seen == live.version and not await self._news():
                 yield b"event: ping\ndata: {}\n\n"  # a comment would never reach a script
                 continue
-            jobs, gone, service = live.since(seen)
+            news = _news(live, seen, live.version)
             seen = live.version
-            if jobs or gone:
-                yield self._event("jobs", {"jobs": jobs, "gone": gone}, seen)
-            if service is not None:
-                yield self._event("service", service, seen)
+            if news:
+                yield news
             await asyncio.sleep(TICK)
         yield b"event: bye\ndata: {}\n\n"
 
@@ -130,10 +129,19 @@ class Stream:
         seen = int(version)
         return seen if self._live.floor <= seen <= self._live.version else None
 
-    def _event(self, name: str, data: Any, version: int, retry: int | None = None) -> bytes:
-        text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-        again = f"retry: {retry}\n" if retry else ""
-        return f"{again}id: {self._live.boot}-{version}\nevent: {name}\ndata: {text}\n\n".encode()
+
+@lru_cache(maxsize=2)
+def _news(live: Live, seen: int, version: int) -> bytes:
+    """What changed since `seen`, at `version`; written once for all who have seen the same."""
+    jobs, gone, service = live.since(seen)
+    changed = _event(live, "jobs", {"jobs": jobs, "gone": gone}, version)
+    news = changed if jobs or gone else b""
+    return news if service is None else news + _event(live, "service", service, version)
+
+
+def _event(live: Live, name: str, data: Any, version: int) -> bytes:
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return f"id: {live.boot}-{version}\nevent: {name}\ndata: {text}\n\n".encode()
 
 
 async def _left(receive: Any) -> None:

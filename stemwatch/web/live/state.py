@@ -16,7 +16,7 @@ from stemwatch.job import ACTIVE, Job, JobState
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.tasks import supervised
 from stemwatch.web.backing import Backing, Broken, Document
-from stemwatch.web.live.documents import HAS_STEMS, job_document, service_document
+from stemwatch.web.live.documents import HAS_STEMS, job_document, moving, service_document
 
 TICK = 0.25  # seconds between two looks at what is under way
 _OTHERS = 1.0  # ... at the journal, to which other commands write as well
@@ -173,19 +173,23 @@ class Live:
             self._show(job)
 
     def _take_running(self) -> None:
-        running = self._context.progress.running
+        """Only what moves is made anew: the rest of 200 documents would cost 2 % of a core."""
+        running, now = self._context.progress.running, self._context.now()
         for job_id, job in self._jobs.items():
-            if job_id in running or self._shown[job_id]["stage"] is not None:
-                self._show(job)
+            shown = self._shown[job_id]
+            if job_id in running or shown["stage"] is not None:
+                self._put(job_id, {**shown, **moving(job, running.get(job_id), now)})
 
     def _show(self, job: Job) -> None:
         running = self._context.progress.running.get(job.id)
-        document = job_document(job, running, self._context.now())
-        before = self._shown.get(job.id)
+        self._put(job.id, job_document(job, running, self._context.now()))
+
+    def _put(self, job_id: int, document: Document) -> None:
+        before = self._shown.get(job_id)
         if before is None or {**document, "v": before["v"]} != before:
             self.version += 1
-            self._shown[job.id] = {**document, "v": self.version}
-            self._gone.pop(job.id, None)
+            self._shown[job_id] = {**document, "v": self.version}
+            self._gone.pop(job_id, None)
 
     def _take_service(self) -> None:
         now = self._context.now()
