@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import wave
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import av
 import numpy as np
 import pytest
 
+from stemwatch.audio.codec import Encoder
 from stemwatch.audio.preparing.exact_flac import prepare
 from stemwatch.audio.probe import probe
 from stemwatch.errors import Reject
@@ -148,3 +152,29 @@ def test_a_cut_caf_is_told(tmp_path: Path) -> None:
     song.write_bytes(data[: len(data) * 7 // 10])
     with pytest.raises(Reject, match="30 % of it is missing"):
         probe(str(song))
+
+
+_GROWTH = """
+import resource, sys
+from stemwatch.audio.preparing.exact_flac import prepare
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+short, long, out = sys.argv[1:]
+prepare(short, out)
+before = peak()
+prepare(long, out)
+print(peak() - before)
+"""
+
+
+@pytest.mark.parametrize("format", ["wav", "mp3"])
+def test_memory_does_not_grow_with_the_length(tmp_path: Path, format: str) -> None:
+    """Twenty times the length, 25 MB of samples, takes no more."""
+    sound = np.random.default_rng(1).normal(0, 0.1, (20 * 16_000, 1)).astype(np.float32)
+    short, long = os.fspath(tmp_path / f"short.{format}"), os.fspath(tmp_path / f"long.{format}")
+    for path, times in ((short, 1), (long, 20)):
+        with Encoder(path, format, rate=16_000, channels=1) as encoder:
+            for _ in range(times):
+                encoder.write(sound)
+    asked = [sys.executable, "-c", _GROWTH, short, long, os.fspath(tmp_path / "out.flac")]
+    assert int(subprocess.check_output(asked)) < 4 << 10  # KiB
