@@ -135,6 +135,7 @@ def _routes(
         Route("/api/songs/{id:number}/stems/{stem}", songs.stem),
         Route("/api/songs/{id:number}/stems/{stem}/preview/{k:number}", songs.preview),
         Route("/api/songs/{id:number}/peaks", songs.peaks),
+        Route("/api/songs/{id:number}/stem-file", songs.stem_file),
         Route("/api/songs/{id:number}/zip", songs.zip),
         Route("/api/songs/{id:number}/mix", songs.mix, methods=post),
         Route("/api/remove-vocals", RemoveVocals(backing, live, pots, broken).post, methods=post),

@@ -207,6 +207,25 @@ def test_a_zip_is_as_long_as_it_says_and_holds_the_stems(
     assert len(zipfile.ZipFile(io.BytesIO(one.content)).namelist()) == 1
 
 
+def test_the_one_file_with_all_stems_where_it_was_asked_for(
+    tmp_path: Path, page: Page, song: dict[str, object]
+) -> None:
+    none = page.http.get(f"/api/songs/{song['id']}/stem-file")
+    assert (none.status_code, none.json()["code"]) == (404, "no_stem_file")
+    other = Page(tmp_path)
+    other.separation |= {"stems": 4, "stem_file": "alac"}
+    with other:
+        upload(other, "Song.wav", 1)
+        number = other.delivered("Song.wav")["id"]
+        answer = other.http.get(f"/api/songs/{number}/stem-file")
+        made = other.home.outbox / "Song" / "Song.stem.m4a"
+        assert answer.content == made.read_bytes()
+        assert answer.headers["content-type"] == "audio/mp4"
+        assert "Song.stem.m4a" in answer.headers["content-disposition"]
+        made.unlink()
+        assert other.http.get(f"/api/songs/{number}/stem-file").status_code == 410
+
+
 @scripted
 def test_peaks_previews_and_a_mix(page: Page, song: dict[str, object]) -> None:
     base = f"/api/songs/{song['id']}"

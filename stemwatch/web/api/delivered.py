@@ -38,15 +38,24 @@ class Result:
             raise Fault(404, "no_stem", f"This song has no stem {stem_id!r}.", f"It has {known}.")
         return found
 
-    def open(self, stem: StemFile) -> int:
-        """A descriptor of its file. Raises Fault 410."""
+    @property
+    def stem_file(self) -> str:
+        """The name of the one file with all stems. Raises Fault 404."""
+        told = self.sidecar.get("stem_file")
+        if told is None:
+            words = "This song has no stem file."
+            raise Fault(404, "no_stem_file", words, "Ask for one by `separation.stem_file`.")
+        return str(told["file"])
+
+    def open(self, name: str) -> int:
+        """A descriptor of one of its files. Raises Fault 410."""
         try:
-            fd = os.open(stem.file, _FILE, dir_fd=self.fd)
+            fd = os.open(name, _FILE, dir_fd=self.fd)
         except OSError as fault:
-            raise _gone(f"{stem.file} is no longer in its folder.") from fault
+            raise _gone(f"{name} is no longer in its folder.") from fault
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
-            raise _gone(f"{stem.file} is no file any more.")
+            raise _gone(f"{name} is no file any more.")
         return fd
 
 

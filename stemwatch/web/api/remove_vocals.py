@@ -182,7 +182,7 @@ class RemoveVocals:
                 stem = result.stem("instrumental")
                 song = job.name.rpartition(".")[0] or job.name
                 extension = stem.file.rpartition(".")[2]
-                return result.open(stem), f"{song}_instrumental.{extension}"
+                return result.open(stem.file), f"{song}_instrumental.{extension}"
 
         fd, name = await asyncio.to_thread(found)
         return FileAnswer(fd, name, cache="no-store")

@@ -64,7 +64,17 @@ class Songs:
         def found() -> tuple[int, str]:
             with opened(job) as result:
                 stem = result.stem(request.path_params["stem"])
-                return result.open(stem), stem.file
+                return result.open(stem.file), stem.file
+
+        return FileAnswer(*await asyncio.to_thread(found))
+
+    async def stem_file(self, request: Request) -> FileAnswer:
+        """The one file with all stems, where `separation.stem_file` asked for it."""
+        job = await self._job(request)
+
+        def found() -> tuple[int, str]:
+            with opened(job) as result:
+                return result.open(result.stem_file), result.stem_file
 
         return FileAnswer(*await asyncio.to_thread(found))
 
@@ -158,7 +168,7 @@ def _song(job: Job) -> Document:
     with opened(job) as result:
         stems = []
         for stem in result.stems:
-            fd = result.open(stem)
+            fd = result.open(stem.file)
             try:
                 pcm, size = pcm_of(fd), os.fstat(fd).st_size
             finally:
@@ -203,7 +213,7 @@ def _path(job: Job, stem: StemFile, fd: int) -> str:
 def _all_open(result: Result, stems: Sequence[StemFile]) -> list[tuple[StemFile, int]]:
     held: list[tuple[StemFile, int]] = []
     try:
-        held.extend((stem, result.open(stem)) for stem in stems)
+        held.extend((stem, result.open(stem.file)) for stem in stems)
     except Fault:
         for _, fd in held:
             os.close(fd)

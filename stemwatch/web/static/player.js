@@ -67,6 +67,7 @@ class Player {
       this.bar, ...this.tracks.map((one) => one.row),
       el('div', {className: 'controls'}, this.mixButton, this.format,
         el('a', {href: `${this.base}/zip`, download: '', textContent: 'All stems (ZIP)'}),
+        ...(song.sidecar.stem_file ? [el('a', {href: `${this.base}/stem-file`, download: '', textContent: 'One stem file'})] : []),
         ...mixes.map((one) => el('a', {href: this.url(one), download: one.file, textContent: one.id}))),
       this.note);
     box.onkeydown = (event) => this.key(event);
