@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from stemwatch import __version__
 from stemwatch.job import FORMATS, STEMS
+from stemwatch.media_types import media_type
 from stemwatch.receiving.multipart_in import OVERHEAD, Form
 from stemwatch.receiving.refusal import Refused, no_room
 from stemwatch.receiving.streaming import MAX_FILE, declared_length
@@ -26,7 +27,6 @@ from stemwatch.server.http.requests import (
 from stemwatch.server.http.submission import Wanted
 from stemwatch.server.webhooks.registrations import Signed, check_url
 
-MEDIA_TYPES = {"wav": "audio/wav", "flac": "audio/flac", "mp3": "audio/mpeg"}
 UNSIGNED = (
     "The field 'webhook_url' can't be served: nothing signs for it, and nothing is sent unsigned. "
     "Register the URL with POST /v1/webhooks, or start the server with --webhook-secret-file."
@@ -102,7 +102,7 @@ class WireA:
         path = service.files.stem_path(record, name) if record else None
         if record is None or path is None or not os.path.isfile(path):
             raise Refused(404, "There is no such file any more.")
-        return FileResponse(path, media_type=MEDIA_TYPES[record.format])
+        return FileResponse(path, media_type=media_type(path))
 
     async def register(self, request: Request) -> Response:
         """Register a URL to be called at every job's end; a URL is registered once."""

@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from stemwatch.media_types import media_type
 from stemwatch.receiving.multipart_in import plain_name
 from stemwatch.receiving.refusal import Refused, no_room
 from stemwatch.receiving.streaming import MAX_FILE, declared_length
@@ -42,14 +43,6 @@ CODES = {
     503: "SERVICE_UNAVAILABLE",
 }
 UPLOADS = "/api/v1/uploads"  # where upload URLs point
-TYPES = {
-    "mp3": "audio/mpeg",
-    "wav": "audio/wav",
-    "flac": "audio/flac",
-    "m4a": "audio/mp4",
-    "ogg": "audio/ogg",
-    "webm": "audio/webm",
-}
 INSTRUCTIONS = {
     "step1": "PUT the file to uploadUrl with this Content-Type and a Content-Length.",
     "step2": "POST /api/v1/jobs with the uploadKey.",
@@ -105,7 +98,7 @@ class WireB:
         """A ticket to send one file."""
         given = await json_body.read_object(request)
         name = plain_name(json_body.text(given, "filename"))
-        guessed = TYPES.get(name.lower().rpartition(".")[2], "application/octet-stream")
+        guessed = media_type(name)
         content_type = json_body.text(given, "contentType", guessed)
         if not _TYPE.fullmatch(content_type):
             raise Refused(422, "The field 'contentType' must be like audio/mpeg.")
