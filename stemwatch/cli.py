@@ -98,7 +98,8 @@ def stemwatch() -> None:
 def main() -> None:
     """Run the console script and exit.
 
-    Exit codes: 0 done, 1 failed, 2 usage, 3 quarantined, 75 already running, 78 configuration.
+    Exit codes: 0 done, 1 failed, 2 usage, 3 quarantined, 75 already running, 78 configuration,
+    130 interrupted.
     """
     sys.exit(run(sys.argv[1:]))
 

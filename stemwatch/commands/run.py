@@ -25,8 +25,8 @@ def command(config_file: str | None, once: bool, local: bool) -> int:
     next start. A second one stops at once. With --once the exit code is 1 if anything is left.
 
     SIGHUP (`systemctl reload`) reads the configuration again; a faulty one is reported, and the old
-    one stays. In force at once: separation, tags, presets, outbox, prepare, budget, log, watch (but
-    its mode), and of api max_concurrent, requests_per_minute, poll_interval and job_deadline.
+    one stays. In force at once: separation, tags, presets, outbox, prepare, schedule, budget, log,
+    watch (but its mode), and of api max_concurrent, requests_per_minute, poll_interval and job_deadline.
     Folders, state_dir, the rest of api, the key, web, notify and hooks need a restart; the log says
     so where they changed.
     """

@@ -77,7 +77,7 @@ def for_system(machine: Machine) -> Iterator[str]:
     yield "sudo systemctl enable --now stemwatch"
     yield "systemctl status stemwatch"
     yield "# And at any time, what it does and what waits:"
-    asks = f"sudo env STATE_DIRECTORY={STATE} {shlex.quote(program)}"
+    asks = f"sudo -u stemwatch env STATE_DIRECTORY={STATE} {shlex.quote(program)}"
     yield f"#   {asks} status -c {CONFIG}"
 
 

@@ -268,9 +268,9 @@ def test_the_printed_lines_say_how_to_do_without_a_key_and_how_to_look(tmp_path:
     assert "#   sudo install -m 600 /dev/null /etc/stemwatch/api-key\n" in lines
     program = next(line.split()[1] for line in lines.splitlines() if " init --folders " in line)
     look = f"STATE_DIRECTORY=/var/lib/stemwatch {program} status -c /etc/stemwatch/config.yaml\n"
-    assert f"sudo env {look}" in lines
+    assert f"sudo -u stemwatch env {look}" in lines
     page = Path(__file__).parents[2].joinpath("docs/systemd.md").read_text("utf-8")
-    assert f"sudo env {look.replace(program, '/opt/stemwatch/bin/stemwatch')}" in page
+    assert f"sudo -u stemwatch env {look.replace(program, '/opt/stemwatch/bin/stemwatch')}" in page
 
 
 def test_serve_answers_with_its_key_and_stops_on_sigterm(tmp_path: Path) -> None:
