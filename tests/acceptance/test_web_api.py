@@ -207,6 +207,22 @@ def test_a_zip_is_as_long_as_it_says_and_holds_the_stems(
     assert len(zipfile.ZipFile(io.BytesIO(one.content)).namelist()) == 1
 
 
+@pytest.mark.parametrize(
+    ("disk", "told"), [(0, 1980), (1_000_000_000, 2001), (9_000_000_000, 2107)]
+)
+def test_a_zip_holds_stems_of_any_year(
+    page: Page, song: dict[str, object], disk: int, told: int
+) -> None:
+    """A small computer without a clock writes in 1970, which no ZIP knows: it broke off midway."""
+    for stem in (page.home.outbox / "Party" / "Söng 1").glob("*.wav"):
+        os.utime(stem, (disk, disk))
+    answer = page.http.get(f"/api/songs/{song['id']}/zip")
+    assert answer.headers["content-length"] == str(len(answer.content))
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.testzip() is None
+        assert {one.date_time[0] for one in archive.infolist()} == {told}
+
+
 def test_the_one_file_with_all_stems_where_it_was_asked_for(
     tmp_path: Path, page: Page, song: dict[str, object]
 ) -> None:
