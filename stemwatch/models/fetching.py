@@ -66,8 +66,10 @@ def _continue(client: object, url: str, path: str, limit: int, progress: Progres
     assert isinstance(client, httpx.Client)
     with open(path, "ab") as file:
         have = file.tell()
-        wanted = {"Range": f"bytes={have}-", "Accept-Encoding": "identity"}
-        with client.stream("GET", url, headers=wanted if have else {}) as answer:
+        wanted = {"Accept-Encoding": "identity"}  # the digest, and a part, are of the file itself
+        if have:
+            wanted["Range"] = f"bytes={have}-"
+        with client.stream("GET", url, headers=wanted) as answer:
             if answer.status_code == 416:  # nothing is left: the digest says whether it is right
                 return
             if answer.status_code >= 500:
