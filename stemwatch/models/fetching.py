@@ -48,6 +48,10 @@ def download(model: Model, url: str, folder: str, progress: Progress) -> str:
                     "Or get the file elsewhere and use `stemwatch models import FILE`.",
                     code=Code.MODEL_FETCH,
                 ) from None
+            except (httpx.InvalidURL, UnicodeError):  # an "xn--" that is none; a redirect's, too
+                words = f"{url} is, or leads to, an address that can't be read."
+                hint = "Give another one with --url."
+                raise StemwatchError(words, hint=hint, code=Code.MODEL_FETCH) from None
     found = digest(path)
     if found != model.sha256:
         os.unlink(path)

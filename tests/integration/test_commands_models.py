@@ -141,6 +141,13 @@ def test_a_refusal_names_the_way_round(tmp_path: Path, status: int) -> None:
     assert len(state.ranges) == 1
 
 
+@pytest.mark.parametrize("url", ["https://xn--/", "http://a..b/", "http://a\nb/"])
+def test_an_address_that_cant_be_read_is_told(tmp_path: Path, url: str) -> None:
+    """Each library raises something else for one."""
+    with pytest.raises(StemwatchError, match="address that can't be read"):
+        download(model(), url, str(tmp_path), lambda *_: None)
+
+
 def test_a_server_without_end_fills_no_disk(tmp_path: Path) -> None:
     """What is much larger than announced is broken off."""
     with mirror() as (state, url):
