@@ -448,6 +448,20 @@ def test_a_failed_separation_has_the_code_of_the_quarantine(page: Page) -> None:
     assert page.http.post(f"/api/quarantine/{job}/retry").status_code == 404
 
 
+def test_a_later_song_of_a_taken_name_is_separated_as_its_inbox_says(tmp_path: Path) -> None:
+    """What was asked for its namesake, which landed beside the first one, is not asked for it."""
+    page = Page(tmp_path)
+    page.separation = {"stems": 4}
+    with page:
+        (page.home.inbox / "Song.wav").mkdir()  # so that the name is taken
+        assert post(page, 49, "Song.wav").status_code == 200
+        (page.home.inbox / "Song.wav").rmdir()
+        upload(page, "Song.wav", 50)
+        wait_for(lambda: len(page.home.sidecars()) == 2)
+        stems = {name: len(one["stems"]) for name, one in page.home.sidecars().items()}
+    assert stems == {"Song (2)": 2, "Song": 4}
+
+
 def test_a_pause_is_told_before_anything_is_sent(page: Page) -> None:
     page.server.scenario(post=[{"status": 401, "times": "ever"}])
     upload(page, "Waits.wav", 46)
