@@ -93,6 +93,11 @@ def _meant(name: str) -> str:
 @click.version_option(__version__, prog_name="stemwatch")
 def stemwatch() -> None:
     """Drop a song into a folder; get its stems, its tempo and its key."""
+    try:
+        os.getcwd()
+    except OSError:  # each command looks for a configuration or a song there
+        hint = "Give the command again in another folder: `cd` comes first."
+        raise ConfigFault("The folder that you are in was deleted.", hint=hint) from None
 
 
 def main() -> None:

@@ -26,9 +26,9 @@ def command(config_file: str | None, once: bool, local: bool) -> int:
 
     SIGHUP (`systemctl reload`) reads the configuration again; a faulty one is reported, and the old
     one stays. In force at once: separation, tags, presets, outbox, prepare, schedule, budget, log,
-    watch (but its mode), and of api max_concurrent, requests_per_minute, poll_interval and job_deadline.
-    Folders, state_dir, the rest of api, the key, web, notify and hooks need a restart; the log says
-    so where they changed.
+    watch (but its mode), and of api max_concurrent, requests_per_minute, poll_interval and
+    job_deadline. Folders, state_dir, the rest of api, the key, web, notify and hooks need a
+    restart; the log says so where they changed.
     """
     settings = settings_of(config_file, local=local)
     key = key_of(settings)

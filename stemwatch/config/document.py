@@ -82,6 +82,8 @@ def read(path: str) -> Document:
         raise ConfigFault(f"{path}: is nested too deeply.") from None
     except ValueError as error:  # dates and numbers such as 2026-13-01 or 0x
         raise ConfigFault(f"{path}: has a value that YAML can't read: {error}.") from None
+    except (LookupError, AttributeError):  # PyYAML's own answers to `!!bool x`, `!!timestamp x`
+        raise ConfigFault(f"{path}: has a value that is not what its tag (!!) says.") from None
 
 
 def parse(text: str) -> Document:
@@ -131,7 +133,7 @@ def _walk(
             kept.append((name, value))
             _walk(loader, value, at, {}, faults, seen)
             continue
-        if name.tag != "tag:yaml.org,2002:str":
+        if name.tag != "tag:yaml.org,2002:str" or not isinstance(name, yaml.ScalarNode):
             shown = str(name.value) if isinstance(name, yaml.ScalarNode) else "?"
             faults.append(Fault((*at, shown), "a key must be text; put quotes round it", line))
             continue

@@ -33,22 +33,37 @@ def fill_up(raw: dict[str, Any]) -> Inherited:
     A value of the wrong type stays as it is: the check of the values reports it.
     """
     inherited = Inherited()
-    base, presets, inboxes = (raw.get(k, {}) for k in ("separation", "presets", "inboxes"))
+    base, presets, inboxes = (_own(raw, k) for k in ("separation", "presets", "inboxes"))
     _empty_mixes(base)
     _presets(base, presets, (), inherited)
-    for name, inbox in inboxes.items() if isinstance(inboxes, dict) else ():
-        own = inboxes[name] = {} if inbox is None else inbox
+    for name in inboxes if isinstance(inboxes, dict) else ():
+        own = _own(inboxes, name)
         if isinstance(own, dict) and isinstance(name, str):
             _inbox(own, name, raw, inherited)
     return inherited
+
+
+def _own(holder: dict[str, Any], key: str) -> Any:
+    """The mapping at `key`, as a copy that stands only there; an empty one for nothing (null).
+
+    A YAML alias (`*name`) is one object in several places, or even inside itself: what one inbox
+    inherits would be another one's too.
+    """
+    value = holder.get(key)
+    if value is None:
+        value = {}
+    if isinstance(value, dict):
+        value = value.copy()
+        if key in holder:
+            holder[key] = value
+    return value
 
 
 def _inbox(own: dict[str, Any], name: str, raw: dict[str, Any], inherited: Inherited) -> None:
     """Complete one inbox: folders named after it, the top level's separation, all its presets."""
     at = ("inboxes", name)
     for section in _OF_AN_INBOX:
-        if section in own and own[section] is None:
-            own[section] = {}
+        _own(own, section)
     folders = own.setdefault("folders", {})
     for folder in _FOLDERS if isinstance(folders, dict) else ():
         if folder not in folders:
@@ -92,8 +107,8 @@ def _presets(base: Any, presets: Any, at: Key, inherited: Inherited) -> None:
 
 
 def _named(presets: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    for name, preset in presets.items() if isinstance(presets, dict) else ():
-        own = presets[name] = {} if preset is None else preset
+    for name in presets if isinstance(presets, dict) else ():
+        own = _own(presets, name)
         if isinstance(own, dict):
             yield name, own
 

@@ -154,8 +154,9 @@ def _prepare(data: dict[str, Any], *, local: bool) -> tuple[dict[str, Any], Inhe
     if local and isinstance(raw.setdefault("api", {}), dict):
         raw["api"]["base_url"] = "local"
     api = raw.get("api")
-    if isinstance(api, dict) and api.get("wire") in BASES:
-        api.setdefault("base_url", BASES[api["wire"]])
+    wire = api.get("wire") if isinstance(api, dict) else None
+    if isinstance(wire, str) and wire in BASES:  # a list can't be looked up, and is told of later
+        raw["api"].setdefault("base_url", BASES[wire])
     return raw, fill_up(raw)
 
 

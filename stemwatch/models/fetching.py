@@ -48,6 +48,10 @@ def download(model: Model, url: str, folder: str, progress: Progress) -> str:
                     "Or get the file elsewhere and use `stemwatch models import FILE`.",
                     code=Code.MODEL_FETCH,
                 ) from None
+            except (httpx.InvalidURL, UnicodeError):  # an "xn--" that is none; a redirect's, too
+                words = f"{url} is, or leads to, an address that can't be read."
+                hint = "Give another one with --url."
+                raise StemwatchError(words, hint=hint, code=Code.MODEL_FETCH) from None
     found = digest(path)
     if found != model.sha256:
         os.unlink(path)
@@ -66,8 +70,10 @@ def _continue(client: object, url: str, path: str, limit: int, progress: Progres
     assert isinstance(client, httpx.Client)
     with open(path, "ab") as file:
         have = file.tell()
-        wanted = {"Range": f"bytes={have}-", "Accept-Encoding": "identity"}
-        with client.stream("GET", url, headers=wanted if have else {}) as answer:
+        wanted = {"Accept-Encoding": "identity"}  # the digest, and a part, are of the file itself
+        if have:
+            wanted["Range"] = f"bytes={have}-"
+        with client.stream("GET", url, headers=wanted) as answer:
             if answer.status_code == 416:  # nothing is left: the digest says whether it is right
                 return
             if answer.status_code >= 500:

@@ -83,13 +83,17 @@ def of_pause(pause: Pause, *, begins: bool) -> Event:
     return Event(kind, code=pause.code, message=pause.message, hint=pause.hint, inbox=pause.inbox)
 
 
-def of_budget(left: Allowance, waiting: int) -> Event:
-    """The event of a budget in which too little is left for the `waiting` songs."""
+def of_budget(left: Allowance, waiting: str, inbox: str | None) -> Event:
+    """The event of a budget in which too little is left for so many songs that wait.
+
+    `inbox`: whose own it is; None: the one of all.
+    """
     until = time.strftime("%Y-%m-%d %H:%M", time.localtime(left.until))
     return Event(
         BUDGET,
         code=left.key,
         message=f"{left.minutes or 0.0:.1f} minutes are left, {waiting} "
-        f"{'songs wait' if waiting != 1 else 'song waits'} until {until}.",
+        f"{'songs wait' if waiting != '1' else 'song waits'} until {until}.",
         hint=f"Nothing to do, or raise {left.key}.",
+        inbox=inbox,
     )

@@ -30,6 +30,7 @@ from stemwatch.workers.pacing.gate import Pause
 from stemwatch.workers.steps.filing import reason_of
 
 _AFTER_ERROR = 60.0  # seconds
+_MANY = 1000  # songs of one inbox that are counted: each is read whole
 
 
 @asynccontextmanager
@@ -87,7 +88,8 @@ class Notices:
         self.hooks = Hooks(settings.hooks, payload, env=env, seconds=ctx.timing.hook)
         by_message = bool(urls) and events.BUDGET in settings.notify.events
         self._budget_wanted = by_message or events.BUDGET in settings.hooks
-        self._told_until = 0.0  # Unix seconds: the budget is reported once in its day or month
+        # Unix seconds, by inbox (None: all): a budget is reported once in its day or month.
+        self._told_until: dict[str | None, float] = {}
         self._wake = asyncio.Event()
         self._sending = asyncio.Lock()
         self._where = socket.gethostname().partition(".")[0]
@@ -152,7 +154,7 @@ class Notices:
     def _asks_budget(self) -> bool:
         """Whether to ask how much budget is left; a reload may set a limit, or take it away."""
         ctx = self._ctx
-        return self._budget_wanted and not ctx.local and bool(ctx.budget.limits(ctx.now()))
+        return self._budget_wanted and not ctx.local and ctx.budget.limited
 
     def _until_due(self) -> float | None:
         """Seconds until there is something to do by itself."""
@@ -190,32 +192,40 @@ class Notices:
             log.warning("notice.failed", address=name, message=outcome.why, hint=hint)
 
     async def _look_at_budget(self) -> None:
-        """Tell, once in its day or month, that the budget holds back every song that waits."""
-        if self._asks_budget and self._ctx.now() >= self._told_until:
-            with suppress(StemwatchError):  # a sick journal has its own notice, still to be sent
-                await self._ask_budget()
+        """Tell, once in its day or month, that a budget holds back every song that waits for it:
+        the one of all, or an inbox's own.
+        """
+        for inbox in (None, *self._ctx.budget.inboxes) if self._asks_budget else ():
+            if self._ctx.now() >= self._told_until.get(inbox, 0.0):
+                with suppress(StemwatchError):  # a sick journal has its own notice, still unsent
+                    await self._ask_budget(inbox)
 
-    async def _ask_budget(self) -> None:
+    async def _ask_budget(self, inbox: str | None) -> None:
         ctx = self._ctx
-        left = await ctx.budget.left(ctx.journal, ctx.now())
+        left = await ctx.budget.of(inbox).left(ctx.journal, ctx.now())
         if left.minutes is None or left.until is None:
             return
 
-        async def waits(longest: float | None) -> bool:
-            waiting = await ctx.journal.claim(
+        async def waiting(most: int, longest: float | None = None) -> int:
+            found = await ctx.journal.claim(
                 (JobState.QUEUED,),
                 now=float("inf"),
                 owner=ctx.owner,
-                limit=1,
+                limit=most,
                 longest=longest,
+                inboxes=() if inbox is None else (inbox,),
                 at_hand=False,
             )
-            return bool(waiting)
+            return len(found)
 
-        if await waits(None) and not await waits(left.minutes * 60.0):
-            self._told_until = left.until
-            waiting = (await ctx.journal.counts())[JobState.QUEUED]
-            self.tell(events.of_budget(left, waiting))
+        if await waiting(1) and not await waiting(1, left.minutes * 60.0):
+            self._told_until[inbox] = left.until
+            if inbox is None:
+                count = f"{(await ctx.journal.counts())[JobState.QUEUED]}"
+            else:
+                held = await waiting(_MANY)
+                count = f"{held}" if held < _MANY else f"{_MANY} or more"
+            self.tell(events.of_budget(left, count, inbox))
 
 
 async def _within(seconds: float, work: Awaitable[None]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 from stemwatch.codes import Code
 from stemwatch.config import Inbox
@@ -18,7 +20,15 @@ from stemwatch.workers.context import Context
 from stemwatch.workers.pacing.unforeseen import as_pause
 from stemwatch.workers.pool.outcome import pause, resumed
 
-_FOLDERS = 4096  # that are remembered
+_FOLDERS = 4096  # that are remembered, and as many wishes
+
+
+@dataclass(slots=True)
+class _Wish:
+    """What came with a song over HTTP, and the file that was journaled so."""
+
+    options: Options
+    taken: Identity | None = None
 
 
 class Front:
@@ -36,34 +46,57 @@ class Front:
         self._intake = intake
         self._ahead = ahead
         self._judged: set[str] = set()  # folders directly in the inbox, and songs there
-        self._asked: dict[str, Options] = {}  # what came with a song over HTTP, by its path
+        self._asked: dict[str, _Wish] = {}  # by the song's path
 
     async def admit(self, found: Found, *, patient: bool) -> None:
-        await self._admitted(found.relpath, patient=patient)
+        wish = self._asked.get(found.relpath)
+        if wish and wish.taken and not self.same(wish.taken, found.identity):
+            wish = None  # another song at the same path
+        options = wish.options if wish else self.inbox.options_for(found.relpath)
+        await self._admitted(found.relpath, options, patient=patient)
 
-    def ask(self, relpath: str, options: Options) -> None:
+    @contextmanager
+    def asking(self, relpath: str, options: Options) -> Iterator[None]:
         """See `web.backing.Door`: whoever sees it first, the scan or its sender, takes it so."""
-        self._asked[relpath] = options
-
-    async def admit_now(self, relpath: str) -> Job:
-        """Journal this file as it stands: whoever sent it says that it is whole."""
+        self._asked[relpath] = _Wish(options)
         try:
-            return await self._admitted(relpath, patient=False)
-        finally:
-            self._asked.pop(relpath, None)
+            yield
+        except BaseException:
+            self._unask(relpath, options)  # or the next song of that name would be taken so
+            raise
 
-    async def _admitted(self, relpath: str, *, patient: bool) -> Job:
+    async def admit_now(self, relpath: str, options: Options) -> Job:
+        """Journal this file as it stands: whoever sent it says that it is whole."""
+        return await self._admitted(relpath, options, patient=False)
+
+    async def _admitted(self, relpath: str, options: Options, *, patient: bool) -> Job:
         candidate = Candidate(
             path=os.path.join(self.inbox.folders.inbox, relpath),
             relpath=relpath,
-            options=self._asked.get(relpath) or self.inbox.options_for(relpath),
+            options=options,
             outbox=self.inbox.folders.outbox,
             inbox=self.inbox.name,
         )
         self._warn_of_a_near_miss(relpath)
-        job = await self._intake.admit(candidate, patient=patient)
+        try:
+            job = await self._intake.admit(candidate, patient=patient)
+        except FileNotFoundError:
+            self._unask(relpath, options)
+            raise
+        self._note(relpath, options, job.identity)
         self._context.bell.added(job)
         return job
+
+    def _note(self, relpath: str, options: Options, taken: Identity) -> None:
+        """A scan that met the song before it was journaled asks once more, and for the same."""
+        if (wish := self._asked.get(relpath)) and wish.options is options:
+            wish.taken = taken
+            for old in list(self._asked)[:-_FOLDERS]:
+                self._asked.pop(old, None)
+
+    def _unask(self, relpath: str, options: Options) -> None:
+        if (wish := self._asked.get(relpath)) and wish.options is options:
+            self._asked.pop(relpath, None)
 
     def _warn_of_a_near_miss(self, relpath: str) -> None:
         """Once for each folder: its songs are paid for with settings that nobody chose."""

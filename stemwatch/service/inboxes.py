@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 from stemwatch.codes import Code
@@ -91,11 +91,11 @@ class Served:
     def look(self) -> None:
         self.rounds.wake()
 
-    def ask(self, relpath: str, options: Options) -> None:
-        self._front.ask(relpath, options)
+    def asking(self, relpath: str, options: Options) -> AbstractContextManager[None]:
+        return self._front.asking(relpath, options)
 
-    async def admit(self, relpath: str) -> Job:
-        return await self._front.admit_now(relpath)
+    async def admit(self, relpath: str, options: Options) -> Job:
+        return await self._front.admit_now(relpath, options)
 
     async def prepare(self) -> None:
         """Clean up after an earlier run, and rebuild the journal from the outbox if it was lost.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -25,11 +26,15 @@ class Door(Protocol):
     def look(self) -> None:
         """A file was put there: look through it now."""
 
-    def ask(self, relpath: str, options: Options) -> None:
-        """A file that appears at `relpath` is to become this, whatever its folder says."""
+    def asking(self, relpath: str, options: Options) -> AbstractContextManager[None]:
+        """The file that appears at `relpath` inside of it, without an exception, is to become this,
+        whatever its folder says. Any thread may enter it.
+        """
 
-    async def admit(self, relpath: str) -> Job:
-        """Journal the file at `relpath` now, as it stands. Raises what `Intake.admit` does."""
+    async def admit(self, relpath: str, options: Options) -> Job:
+        """Journal the file at `relpath` now, as it stands. Raises what `Intake.admit` does; then
+        the scan takes it, with what was asked for.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import pytest
 
 from tests.acceptance.harness import KEY, Home
 from tests.acceptance.songs import drop
+from tests.acceptance.test_inboxes import Shared
 from tests.support.scenario.server import ScenarioServer
 from tests.support.waiting import wait_for
 from tests.support.webhook_receiver import Receiver
@@ -139,3 +140,33 @@ def test_a_budget_that_is_used_up_is_told_once(tmp_path: Path, server: ScenarioS
     assert "budget used up" in text
     assert "(budget.minutes_per_month): 0.2 minutes are left, 1 song waits until " in text
     assert home.waiting() == ["long.wav"]
+
+
+def test_an_inboxs_own_budget_is_told_as_its_own(tmp_path: Path, server: ScenarioServer) -> None:
+    """Once a run, with its own songs only; the other inbox, which has none, goes on."""
+    got = tmp_path / "got"
+    hook = executable(tmp_path / "hook", f'cat >> "{got}"')
+    with Receiver() as receiver:
+        shared = Shared(
+            tmp_path,
+            server,
+            dj={"budget": {"minutes_per_month": 10 / 60}},
+            notify={"urls": [url_of(receiver)], "every": 0.05},
+            hooks={"budget": [hook]},
+        )
+        for number in range(2):
+            drop(shared.dj.inbox / f"long {number}.wav", 310 + number, seconds=15)
+        with shared.home.service() as service:
+            wait_for(lambda: receiver.calls and got.exists() and got.read_text())
+            for number in range(2):
+                drop(shared.karaoke.inbox / f"{number}.wav", 312 + number, seconds=15)
+            wait_for(lambda: len(shared.karaoke.sidecars()) == 2)
+            assert service.stop() == 0
+        told = json.loads(got.read_text())  # one document: it ran once
+        shared.home.command("run", "--once", "-c", str(shared.home.config))
+        first, second = messages(receiver)
+    key = "inboxes.dj.budget.minutes_per_month"
+    assert (told["inbox"], told["code"]) == ("dj", key)
+    assert f"Budget used up ({key}): 0.2 minutes are left, " in first
+    assert f"Budget used up ({key}): 0.2 minutes are left, 2 songs wait until " in second
+    assert shared.dj.waiting() == ["long 0.wav", "long 1.wav"]

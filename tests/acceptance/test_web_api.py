@@ -207,6 +207,22 @@ def test_a_zip_is_as_long_as_it_says_and_holds_the_stems(
     assert len(zipfile.ZipFile(io.BytesIO(one.content)).namelist()) == 1
 
 
+@pytest.mark.parametrize(
+    ("disk", "told"), [(0, 1980), (1_000_000_000, 2001), (9_000_000_000, 2107)]
+)
+def test_a_zip_holds_stems_of_any_year(
+    page: Page, song: dict[str, object], disk: int, told: int
+) -> None:
+    """A small computer without a clock writes in 1970, which no ZIP knows: it broke off midway."""
+    for stem in (page.home.outbox / "Party" / "Söng 1").glob("*.wav"):
+        os.utime(stem, (disk, disk))
+    answer = page.http.get(f"/api/songs/{song['id']}/zip")
+    assert answer.headers["content-length"] == str(len(answer.content))
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.testzip() is None
+        assert {one.date_time[0] for one in archive.infolist()} == {told}
+
+
 def test_the_one_file_with_all_stems_where_it_was_asked_for(
     tmp_path: Path, page: Page, song: dict[str, object]
 ) -> None:
@@ -430,6 +446,20 @@ def test_a_failed_separation_has_the_code_of_the_quarantine(page: Page) -> None:
     assert (retried.status_code, retried.json()["id"]) == (202, job)
     assert page.delivered("Failing.wav")["id"] == job
     assert page.http.post(f"/api/quarantine/{job}/retry").status_code == 404
+
+
+def test_a_later_song_of_a_taken_name_is_separated_as_its_inbox_says(tmp_path: Path) -> None:
+    """What was asked for its namesake, which landed beside the first one, is not asked for it."""
+    page = Page(tmp_path)
+    page.separation = {"stems": 4}
+    with page:
+        (page.home.inbox / "Song.wav").mkdir()  # so that the name is taken
+        assert post(page, 49, "Song.wav").status_code == 200
+        (page.home.inbox / "Song.wav").rmdir()
+        upload(page, "Song.wav", 50)
+        wait_for(lambda: len(page.home.sidecars()) == 2)
+        stems = {name: len(one["stems"]) for name, one in page.home.sidecars().items()}
+    assert stems == {"Song (2)": 2, "Song": 4}
 
 
 def test_a_pause_is_told_before_anything_is_sent(page: Page) -> None:

@@ -119,6 +119,28 @@ def test_an_upload_can_be_stopped(page: Page, tab: Tab, tmp_path: Path) -> None:
     expect(tab.locator("#queue li")).to_have_count(0)
 
 
+def test_what_waits_for_another_try_can_be_stopped(page: Page, tab: Tab, tmp_path: Path) -> None:
+    """The service is away: no request is there to be ended, and it is sent later all the same."""
+    tab.clock.install()
+    tab.reload()
+    expect(tab.locator("#link-text")).to_have_text("live")
+    songs = [drop(tmp_path / f"Stopped {n}.wav", 25 + n, seconds=SECONDS) for n in range(2)]
+    asked: list[str] = []
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.context.set_offline(True)
+    with tab.expect_event("requestfailed", lambda request: "Stopped%201" in request.url):
+        tab.set_input_files("#files", songs)
+    tab.get_by_role("button", name="Stop sending").click()
+    expect(tab.locator("#sending")).to_be_empty()
+    tries = [url for url in asked if "Stopped" in url]
+    tab.context.set_offline(False)
+    tab.clock.run_for(20_000)  # more than all waits together
+    tab.set_input_files("#files", drop(tmp_path / "Later.wav", 27, seconds=SECONDS))
+    page.delivered("Later.wav")
+    assert [url for url in asked if "Stopped" in url] == tries
+    assert not list(page.home.root.rglob("*Stopped*"))
+
+
 def test_a_song_in_quarantine_says_why_and_is_retried(page: Page, tab: Tab) -> None:
     page.server.scenario(jobs=[{"plan": "failed"}])
     upload(page, "Failing.wav", 30)

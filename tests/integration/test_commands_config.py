@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.commands import run
+from tests.support.commands import environment, run
 
 TEXT = """\
 folders: {inbox: in, after_success: keep}
@@ -89,3 +91,16 @@ def test_defaults_and_faults(tmp_path: Path) -> None:
     told = run("config", cwd=tmp_path)
     assert told.returncode == 78
     assert "watch.mode: found 3" in told.stderr
+
+
+@pytest.mark.parametrize("command", ["status", "config", "split song.mp3", "serve"])
+def test_a_folder_that_was_deleted_meanwhile_is_named(tmp_path: Path, command: str) -> None:
+    """No command can look there; before, each of them ended with a traceback."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    there = ["sh", "-c", f'rmdir "$PWD" && exec "$0" -m stemwatch.cli {command}', sys.executable]
+    found = subprocess.run(
+        there, cwd=gone, env=environment(tmp_path), capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 78
+    assert found.stderr.startswith("stemwatch: The folder that you are in was deleted.\n")

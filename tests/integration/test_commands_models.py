@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import os
 import subprocess
@@ -41,6 +42,7 @@ class Mirror:
         self.content = CONTENT
         self.break_after: int | None = 100_000  # bytes of each answer; None: all
         self.knows_ranges = True
+        self.compresses = False
         self.status = 200
 
 
@@ -57,7 +59,11 @@ def mirror() -> Iterator[tuple[Mirror, str]]:
             if first >= len(state.content):
                 status = 416
             rest = state.content[first:] if status < 400 else b""
+            packs = state.compresses and "gzip" in self.headers.get("Accept-Encoding", "")
+            rest = gzip.compress(rest) if packs else rest
             self.send_response(status)
+            if packs:
+                self.send_header("Content-Encoding", "gzip")
             self.send_header("Content-Length", str(len(rest)))
             self.end_headers()
             self.wfile.write(rest[: state.break_after])
@@ -106,6 +112,15 @@ def test_a_part_of_an_earlier_try_is_gone_on_with(tmp_path: Path) -> None:
     assert Path(path).read_bytes() == CONTENT
 
 
+def test_an_address_that_compresses_gives_the_file_itself(tmp_path: Path) -> None:
+    """Also what broke off there: the first request must not leave compressed bytes behind."""
+    with mirror() as (state, url):
+        state.compresses = True
+        path = download(model(), url, str(tmp_path), lambda *_: None)
+    assert Path(path).read_bytes() == CONTENT
+    assert state.ranges == [None, "bytes=100000-", "bytes=200000-"]
+
+
 def test_another_file_is_removed_and_named(tmp_path: Path) -> None:
     """Its digest is told; the next try begins anew."""
     with mirror() as (state, url):
@@ -124,6 +139,13 @@ def test_a_refusal_names_the_way_round(tmp_path: Path, status: int) -> None:
             download(model(), url, str(tmp_path), lambda *_: None)
     assert "--url" in caught.value.hint
     assert len(state.ranges) == 1
+
+
+@pytest.mark.parametrize("url", ["https://xn--/", "http://a..b/", "http://a\nb/"])
+def test_an_address_that_cant_be_read_is_told(tmp_path: Path, url: str) -> None:
+    """Each library raises something else for one."""
+    with pytest.raises(StemwatchError, match="address that can't be read"):
+        download(model(), url, str(tmp_path), lambda *_: None)
 
 
 def test_a_server_without_end_fills_no_disk(tmp_path: Path) -> None:

@@ -1,21 +1,27 @@
-"""What is read ahead of settling: only what the inbox's own disk tells every change of."""
+"""The way into the journal: what is read ahead of settling, and what is asked for over HTTP."""
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
-from collections.abc import Iterator
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
 from stemwatch import config
+from stemwatch.disks.opening import NotYet
 from stemwatch.disks.places import Place
-from stemwatch.job import Identity
+from stemwatch.inbox.scan import Found
+from stemwatch.job import Identity, Job, Options
 from stemwatch.service.admission import Front
 from stemwatch.wiring.working_set import intake_of
 from tests.acceptance.harness import Home
+from tests.acceptance.songs import drop
 from tests.support.context import context_of
 
 NOWHERE = "http://127.0.0.1:9/v1"  # nothing is submitted
@@ -58,3 +64,108 @@ def test_a_song_on_the_inbox_s_own_disk_is_read_ahead(tmp_path: Path) -> None:
 def test_one_on_another_disk_is_not(tmp_path: Path, elsewhere: Path) -> None:
     """FAT keeps no ctime worth the name: what changed since it was hashed would not show."""
     assert not read_ahead(Home(tmp_path, NOWHERE), elsewhere / "song.wav")
+
+
+# -- what comes over HTTP --------------------------------------------------------------------
+
+TWO = Options(stems=2)
+
+
+class Inbox:
+    """One whose songs become six stems, and the way into the journal."""
+
+    def __init__(self, home: Home, front: Front) -> None:
+        self._root = home.inbox
+        self.front = front
+
+    def land(self, number: int) -> None:
+        drop(self._root / "a.wav", number)
+
+    async def scan(self) -> Job:
+        """What a scan that finds the song makes of it; and all that the journal has of its path."""
+        path = self._root / "a.wav"
+        found = Found(str(path), "a.wav", Identity.of(path.lstat()))
+        await self.front.admit(found, patient=True)
+        return (await self.jobs())[-1]
+
+    async def jobs(self) -> list[Job]:
+        path = str(self._root / "a.wav")
+        found = await self.front._context.journal.at_paths([path])
+        return sorted(found.get(path, []), key=lambda job: job.id)
+
+    @contextmanager
+    def opened_elsewhere(self) -> Iterator[None]:
+        """Somebody who may not be disturbed: it can't be opened without waiting."""
+        before = signal.signal(signal.SIGIO, signal.SIG_IGN)
+        fd = os.open(self._root / "a.wav", os.O_RDWR)
+        try:
+            fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+            yield
+        finally:
+            os.close(fd)
+            signal.signal(signal.SIGIO, before)
+
+
+def with_inbox(root: Path, doing: Callable[[Inbox], Awaitable[None]]) -> None:
+    home = Home(root, NOWHERE, separation={"stems": 6})
+
+    async def go() -> None:
+        settings = config.load(str(home.config), env={})
+        place = Place(outbox=settings.folders.outbox, inbox=settings.folders.inbox)
+        async with context_of(home, place=place) as context:
+            intake = intake_of(context, place)
+            front = Front(settings.every_inbox[0], context, place, intake, ahead=False)
+            await doing(Inbox(home, front))
+            await front.close()
+
+    asyncio.run(go())
+
+
+def test_what_was_asked_for_stays_until_the_song_is_taken(tmp_path: Path) -> None:
+    """Its sender is told that it is separated all the same: so, and not as the inbox has it."""
+
+    async def doing(inbox: Inbox) -> None:
+        with inbox.front.asking("a.wav", TWO):
+            inbox.land(1)
+        with inbox.opened_elsewhere(), pytest.raises(NotYet):
+            await inbox.front.admit_now("a.wav", TWO)
+        assert (await inbox.scan()).options == TWO
+        assert (await inbox.front.admit_now("a.wav", TWO)).id == (await inbox.jobs())[0].id
+
+    with_inbox(tmp_path, doing)
+
+
+def test_a_scan_that_met_the_song_earlier_asks_for_the_same(tmp_path: Path) -> None:
+    """It is a second round's: with other options it would be another job, and be paid for."""
+
+    async def doing(inbox: Inbox) -> None:
+        with inbox.front.asking("a.wav", TWO):
+            inbox.land(1)
+        job = await inbox.front.admit_now("a.wav", TWO)
+        assert (await inbox.scan()).id == job.id
+        assert len(await inbox.jobs()) == 1
+
+    with_inbox(tmp_path, doing)
+
+
+@pytest.mark.parametrize("before", ["taken", "gone", "never there"])
+def test_the_next_song_of_that_name_is_the_inboxs_own(tmp_path: Path, before: str) -> None:
+    """Whatever became of the first one: nobody asked for two stems of this."""
+
+    async def doing(inbox: Inbox) -> None:
+        if before == "never there":
+            with pytest.raises(FileExistsError), inbox.front.asking("a.wav", TWO):
+                raise FileExistsError
+        else:
+            with inbox.front.asking("a.wav", TWO):
+                pass
+        if before == "taken":
+            inbox.land(1)
+            assert (await inbox.front.admit_now("a.wav", TWO)).options == TWO
+        if before == "gone":
+            with pytest.raises(FileNotFoundError):
+                await inbox.front.admit_now("a.wav", TWO)
+        inbox.land(2)
+        assert (await inbox.scan()).options.stems == 6
+
+    with_inbox(tmp_path, doing)

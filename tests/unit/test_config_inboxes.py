@@ -122,6 +122,22 @@ def test_a_fault_names_its_inbox(
     assert "\n".join(faults_of(tmp_path, text, env)) == expected
 
 
+def test_an_alias_is_as_good_as_writing_it_out(tmp_path: Path, env: dict[str, str]) -> None:
+    """What one inbox inherits into shared presets, or shared keys, is not the other one's."""
+    text = """\
+presets: &presets {club: {format: mp3}}
+inboxes:
+  a: {separation: {stems: 6}, presets: *presets}
+  b: &b {separation: {stems: 4}, presets: *presets}
+  c: *b
+"""
+    inboxes = loaded(tmp_path, text, env).inboxes
+    found = {name: inbox.options_for("club/song.mp3") for name, inbox in inboxes.items()}
+    mp3 = {stems: Options(stems, "mp3", {}) for stems in (4, 6)}
+    assert found == {"a": mp3[6], "b": mp3[4], "c": mp3[4]}
+    assert len({inbox.folders.inbox for inbox in inboxes.values()}) == 3
+
+
 def test_a_reload_takes_over_all_but_folders_and_new_inboxes() -> None:
     """Whose folders are watched is decided at the start."""
     kept, moved = Folders(inbox="/old"), Folders(inbox="/new")

@@ -235,6 +235,27 @@ def test_alias_bombs_end_at_once(tmp_path: Path, env: dict[str, str]) -> None:
     assert len(faults_of(tmp_path, "\n".join(rows), env)) == 10
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("api: {wire: [presigned]}", "api.wire: found ['presigned']; allowed are"),
+        ("api: {wire: {a: b}}", "api.wire: found keys with values; allowed are"),
+        ("inboxes: &a {x: *a}", "inboxes.x.x: unknown key;"),
+        ("separation: {stems: 2}\npresets: &a {x: *a}", "presets.x.x: unknown key;"),
+        ("&a {inboxes: *a}", "inboxes.inboxes.inboxes: unknown key;"),
+        ("? !!str [a]\n: b", "?: a key must be text;"),
+        ("watch: !!bool x", "has a value that is not what its tag (!!) says."),
+        ("log: {level: !!int ''}", "has a value that is not what its tag (!!) says."),
+        ("log: {level: !!timestamp x}", "has a value that is not what its tag (!!) says."),
+    ],
+)
+def test_yaml_that_nobody_thinks_of_is_a_fault_too(
+    tmp_path: Path, env: dict[str, str], text: str, expected: str
+) -> None:
+    """A list in a word's place, a mapping inside itself, a tag that its value belies."""
+    assert expected in "\n".join(faults_of(tmp_path, text, env))
+
+
 @pytest.mark.parametrize("kind", ["missing", "folder"])
 def test_a_file_that_cant_be_read_is_named(tmp_path: Path, env: dict[str, str], kind: str) -> None:
     """The sentence names the path, and who tried."""

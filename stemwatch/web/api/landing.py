@@ -6,7 +6,7 @@ import errno
 import os
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 
 from stemwatch.config import Settings
 from stemwatch.disks import durable
@@ -71,18 +71,25 @@ class Landing:
         """Where its bytes go; through the folder's descriptor, so that no link leads elsewhere."""
         return f"/proc/self/fd/{self._fd}/{self._hidden}"
 
-    def land(self, name: str, before: Callable[[str], None] = lambda path: None) -> str:
+    def land(
+        self,
+        name: str,
+        asking: Callable[[str], AbstractContextManager[None]] = lambda _: nullcontext(),
+    ) -> str:
         """Give it its name, or ` (2)` and so on where that is taken; its path below the inbox.
 
-        `before` is told that path before anybody can see it there.
+        It appears at that path inside of `asking(path)`, or something is raised there.
         """
         stem, dot, extension = name.rpartition(".")
         for number in range(1, _NAMES):
             chosen = name if number == 1 else f"{stem} ({number}){dot}{extension}"
             path = f"{self._folder}/{chosen}".lstrip("/")
-            before(path)
+            there = f"/proc/self/fd/{self._fd}/{chosen}"
+            if os.path.lexists(there):  # what was asked for that song must not be asked over
+                continue
             try:
-                durable.rename_noreplace(self.path, f"/proc/self/fd/{self._fd}/{chosen}")
+                with asking(path):
+                    durable.rename_noreplace(self.path, there)
             except FileExistsError:
                 continue
             durable.fsync_path(f"/proc/self/fd/{self._fd}")

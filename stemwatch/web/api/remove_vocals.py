@@ -92,9 +92,9 @@ class RemoveVocals:
         self, stack: ExitStack, place: Landing, name: str, options: Options, door: Door
     ) -> Job:
         with stack:
-            path = await asyncio.to_thread(place.land, name, lambda path: door.ask(path, options))
+            path = await asyncio.to_thread(place.land, name, lambda at: door.asking(at, options))
         try:
-            return await door.admit(path)
+            return await door.admit(path, options)
         except (Changed, NotYet, FileNotFoundError):  # somebody is at it; the scan goes on with it
             words = "It could not be taken in at once; it is separated all the same."
             headers = {"Retry-After": _whole(_SOON)}

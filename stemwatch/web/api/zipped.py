@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from stemwatch.web.api.files import BLOCK, attachment
+from stemwatch.web.api.files import BLOCK, attachment, changed_at
 
 _CLASSIC = 0xFFFF_FFFF - (1 << 20)  # bytes that an archive without ZIP64 may have
 # What surrounds an entry's bytes: its header, its sizes after it, its line in the directory.
@@ -79,8 +79,9 @@ def _pieces(files: Sequence[tuple[str, int]]) -> Iterator[bytes]:
     out = _Out()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:  # type: ignore[call-overload]
         for name, fd in files:
-            size = os.fstat(fd).st_size
-            entry = zipfile.ZipInfo(name, time.localtime(os.fstat(fd).st_mtime)[:6])
+            found = os.fstat(fd)
+            size = found.st_size
+            entry = zipfile.ZipInfo(name, time.localtime(changed_at(found))[:6])
             entry.external_attr = 0o644 << 16
             with archive.open(entry, "w", force_zip64=size >= _CLASSIC) as inside:
                 position = 0

@@ -109,17 +109,21 @@ async function refused(song, fault) {
   if (fault.name === 'AbortError') return false;
   if (fault.status === 401 && loggedIn) {
     count(song, 0);
-    await loggedIn;
-    return true;
+    return standBy(song, loggedIn);
   }
   const passing = !fault.status || fault.status === 408 || (fault.status >= 500 && fault.status !== 507);
   if (passing && song.tries < WAITS.length) {
     count(song, 0);
-    await new Promise((ok) => setTimeout(ok, WAITS[song.tries++]));
-    return true;
+    return standBy(song, new Promise((ok) => setTimeout(ok, WAITS[song.tries++])));
   }
   failed.push({song, words: `${song.path}: ${fault.message} ${fault.hint || ''}`});
   return false;
+}
+
+/** Waits for `due`, or until somebody stops it: there is no request that `stop` could end. */
+async function standBy(song, due) {
+  await Promise.race([due, new Promise((ok) => { song.wake = ok; })]);
+  return !song.stopped;
 }
 
 function count(song, now) {
@@ -152,7 +156,11 @@ function send(song) {
 function stop() {
   all -= waiting.length + under.size;
   waiting.length = 0;
-  for (const call of under.values()) call?.abort();
+  for (const [song, call] of under) {
+    song.stopped = true;
+    song.wake?.();
+    call?.abort();
+  }
 }
 
 const bar = el('progress', {max: 1, value: 0});
@@ -185,6 +193,7 @@ function notes(more) {
 function retry(one) {
   failed.splice(failed.indexOf(one), 1);
   one.song.tries = 0;
+  one.song.stopped = false;
   bytes += one.song.file.size;
   one.song.sent = 0;
   waiting.push(one.song);

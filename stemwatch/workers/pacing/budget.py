@@ -77,6 +77,11 @@ class Budget:
         mine = self.per_day is not None or self.per_month is not None
         return mine or any(one.limited for one in self._own.values())
 
+    @property
+    def inboxes(self) -> list[str]:
+        """The inboxes that have limits of their own."""
+        return [name for name, one in self._own.items() if one.limited]
+
     def limits(self, now: float, inbox: str | None = None) -> list[Limit]:
         """The limits on a submission from `inbox`; the journal checks them in its transaction."""
         found = []
