@@ -197,6 +197,15 @@ def test_no_key_is_sent_where_the_address_is_in_doubt(tmp_path: Path) -> None:
     assert "✓ folders: " in told.stdout
 
 
+def test_an_address_whose_name_is_broken_is_told(tmp_path: Path) -> None:
+    """httpx takes it, and raises where its host is read."""
+    home = Home(tmp_path, "api: {base_url: 'https://xn--/v1'}")
+    told = home.run("check", env={"STEMSPLIT_API_KEY": KEY})
+    assert told.returncode == 78
+    assert "api.base_url is not an http(s) address" in told.stdout
+    assert "Traceback" not in told.stderr
+
+
 def test_check_for_a_local_run_asks_no_key_and_no_api(tmp_path: Path) -> None:
     """`check --local` looks at what `run --local` needs, whatever the configuration names."""
     home = Home(tmp_path, "api: {base_url: 'http://127.0.0.1:9/v1'}")

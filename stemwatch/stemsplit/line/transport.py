@@ -167,9 +167,10 @@ def checked_base(base_url: str) -> str:
     """The base without its trailing slash; raises ConfigFault."""
     try:
         url = httpx.URL(base_url)
+        host = url.host  # decoded only now: a broken "xn--" name raises here
     except (httpx.InvalidURL, UnicodeError, ValueError):
-        url = httpx.URL("")
-    impossible = not url.host or not 0 < (url.port or 443) < 65536
+        url, host = httpx.URL(""), ""
+    impossible = not host or not 0 < (url.port or 443) < 65536
     if url.scheme not in {"http", "https"} or impossible or url.userinfo or url.query:
         raise ConfigFault(
             "api.base_url is not an http(s) address without user name or query.",
