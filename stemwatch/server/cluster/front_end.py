@@ -111,7 +111,7 @@ def _service(
         credit=Credit(records, options.credits),
         rate=RateLimits(options.rate_limit, time.time),
         webhooks=PgSubscriptions(database, secret=options.webhook_secret is not None),
-        callers=Callers(options.key, options.keys_file, report),
+        callers=Callers(options.key, options.keys_file, report, public_url=options.public_url),
         offer=board,
         busy=lambda: 0,
     )
