@@ -269,6 +269,31 @@ def test_a_disk_without_room_takes_no_uploads(tmp_path: Path) -> None:
         assert "disk is full" in answer.json()["error"]
 
 
+def test_jobs_that_wait_for_room_are_told_of(tmp_path: Path) -> None:
+    """Taken before the disk filled up: all seats waited in silence, and the health was `ok`."""
+    with Server(tmp_path / "data", "--jobs", "2", engine="gated") as server:
+        jobs = [server.submit().json()["job_id"] for _ in range(2)]
+    full = ("--jobs", "2", "--min-free", str(10**18))
+    with Server(tmp_path / "data", *full) as server:
+        wait_for(lambda: said(server, "no_room") == 2, what="a word of both")
+        assert server.job(jobs[0])["status"] == "processing"
+        server.process.terminate()
+        _, told = server.process.communicate(timeout=20)
+    (line,) = told.splitlines()
+    assert line.startswith("stemwatch serve: jobs wait for room: less than 1000000000.0 GB is free")
+    with Server(tmp_path / "data") as server:
+        assert [server.ended(one)["status"] for one in jobs] == ["completed", "completed"]
+        assert said(server, "ok") == 0
+
+
+def said(server: Server, word: str) -> int | None:
+    """How many jobs run, where its health is in this word; else None."""
+    answer = server.http.get("/health")
+    health = answer.json()
+    found = (answer.status_code, health["status"]) == (200, word)
+    return int(health["running"]) if found else None
+
+
 def test_it_ends_with_its_parent(tmp_path: Path) -> None:
     """A parent that is killed takes the server and its workers along."""
     code = (
