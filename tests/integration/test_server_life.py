@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -292,6 +293,31 @@ def said(server: Server, word: str) -> int | None:
     health = answer.json()
     found = (answer.status_code, health["status"]) == (200, word)
     return int(health["running"]) if found else None
+
+
+def test_a_page_of_a_long_queue_costs_little(tmp_path: Path) -> None:
+    """While it was made, the server answered nobody, for a time that grew by the square of it."""
+    for number in range(3000):
+        folder = tmp_path / "data" / "jobs" / f"job_{number:024x}"
+        folder.mkdir(parents=True)
+        job = {"id": folder.name, "name": "a.wav", "input": "input.wav", "stems": 2,
+               "format": "wav", "engine": "copy", "created_at": float(number)}  # fmt: skip
+        (folder / "job.json").write_text(json.dumps(job))
+    with Server(tmp_path / "data", "--jobs", "1", "--min-free", str(10**18)) as server:
+        assert wait_for(lambda: said(server, "no_room"), what="the first one") == 1
+        process = psutil.Process(server.process.pid)
+        before = process.cpu_times()
+        url = server.base_url.replace("/v1", "/api/v1/jobs?status=PENDING&limit=100&offset=2899")
+        with httpx.Client() as http:
+            pages = [http.get(url).json() for _ in range(10)]
+        after = process.cpu_times()
+        assert pages[0]["pagination"]["total"] == 2999
+        assert [one["id"] for one in pages[0]["jobs"]] == [
+            f"job_{at:024x}" for at in range(100, 0, -1)
+        ]
+        assert after.user - before.user < 0.5  # of the processor, not of a machine that is busy
+        last = f"job_{2999:024x}"
+        assert server.job(last)["queue_position"] == 2998
 
 
 def test_it_ends_with_its_parent(tmp_path: Path) -> None:
