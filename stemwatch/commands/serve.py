@@ -82,7 +82,8 @@ def command(
     Both wires of StemSplit are spoken: `separate` at the printed URL, and `presigned` at the same
     address with /api/v1 in place of /v1. Webhooks are sent to https URLs and to this machine.
 
-    Without a key, everybody who reaches the address may use it; on loopback that is nobody else.
+    Without a key, everybody who reaches the address may use it; on loopback that is nobody else:
+    what a website sends through a browser is refused, and so is a name that is not this machine's.
     """
     # Always taken out of the environment, since the engine's processes must not have it.
     key = os.environ.pop(KEY_VARIABLE, "").strip() or None

@@ -124,7 +124,7 @@ def _service(
         credit=Credit(records, options.credits),
         rate=RateLimits(options.rate_limit, now),
         webhooks=registrations,
-        callers=Callers(options.key, options.keys_file, report),
+        callers=Callers(options.key, options.keys_file, report, public_url=options.public_url),
         offer=offer,
         busy=lambda: queue.busy,
     )

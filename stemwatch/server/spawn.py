@@ -47,6 +47,7 @@ class LocalServer:
         on_restart: Callable[[str], None] | None = None,
         broken: Broken,
     ) -> None:
+        self._data_dir = data_dir
         self.key = secrets.token_urlsafe(32)
         self._arguments = ["--data-dir", data_dir, "--engine", engine, *options]
         if jobs is not None:
@@ -183,7 +184,10 @@ class LocalServer:
         if code == 78:
             return ConfigFault(last)
         if code == 75:
-            return AlreadyRunning(last)
+            return AlreadyRunning(  # not in its own words: whoever started us has no --data-dir
+                f"Another separation server works in {self._data_dir!r}.",
+                hint="End it, then start this again.",
+            )
         return StemwatchError(
             f"The local separation server did not start: {last}", code=Code.LOCAL_SERVER
         )

@@ -118,6 +118,27 @@ def test_progress_reaches_the_poll(cluster: Cluster) -> None:
     assert front.ended(third)["status"] == "completed"
 
 
+def test_a_worker_without_room_is_told_of(cluster: Cluster) -> None:
+    """In its own log, by every front end, and by `queue status`: its seats waited in silence."""
+    code = (
+        "import sys; from stemwatch.cli import run; from stemwatch.server.options import Options;"
+        "Options.__init__.__kwdefaults__['min_free'] = 10**18; run(sys.argv[1:])"
+    )
+    front = cluster.front()
+    cluster.worker(program=[sys.executable, "-P", "-c", code])
+    assert front.http.get("/health").json()["status"] == "ok"
+    front.submit()
+
+    def short() -> bool:
+        health = front.http.get("/health").json()
+        return bool(health["status"] == "no_room" and health["workers"][0]["no_room"])
+
+    wait_for(short, what="a word of it")
+    assert "1 at once, waits for room on the disk" in cluster.run("queue", "status").stdout
+    told = (cluster.room / "workers.log").read_text()
+    assert told.count("stemwatch worker: jobs wait for room: less than") == 1
+
+
 def test_a_stop_gives_the_work_back_at_once(cluster: Cluster) -> None:
     """SIGTERM, as a spot notice: another worker has it long before the stall time."""
     front, leaving = at_once(

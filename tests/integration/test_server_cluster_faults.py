@@ -17,7 +17,7 @@ import pytest
 
 from stemwatch.errors import ConfigFault, StemwatchError
 from stemwatch.server.cluster import queue_desk
-from stemwatch.server.cluster.database import Database
+from stemwatch.server.cluster.database import Database, one
 from stemwatch.server.cluster.pg_board import PgBoard
 from stemwatch.server.cluster.pg_records import PgRecords
 from stemwatch.server.cluster.pg_webhooks import Teller
@@ -31,7 +31,7 @@ from stemwatch.server.work.records import Unavailable
 from tests.support.cluster import COMMAND, SONG, Cluster
 from tests.support.postgres import PASSWORD, Postgres, needs_postgres
 from tests.support.server import environment
-from tests.support.waiting import NO_TLS
+from tests.support.waiting import NO_TLS, wait_for
 
 pytestmark = [needs_postgres, pytest.mark.xdist_group("cluster faults")]
 
@@ -205,6 +205,58 @@ def test_a_full_disk_makes_room_behind_a_thousand_that_have_none(url: str, tmp_p
             cleanup = Cleanup(parts.files, parts.records, 86_400, 1 << 60, print)
             assert not await cleanup.has_room(0)
             assert await parts.records.get(song.id) is None
+
+    asyncio.run(main())
+
+
+IDLE = "set idle_in_transaction_session_timeout = 100"  # ms
+
+
+def test_a_round_of_cleaning_may_take_its_time(tmp_path: Path, postgres: Postgres) -> None:
+    """Longer than the database lets a transaction stand idle: it ended the front end."""
+    with Cluster(tmp_path, postgres) as cluster:
+        name = cluster.url.rpartition("/")[2]
+        old = Record(id="old", name="a", input="input", stems=2, format="wav", engine="copy",
+                     created_at=1.0, state="expired", finished_at=2.0)  # fmt: skip
+        cluster.ask("insert into stemwatch_owner (name) values ('') returning name")
+        cluster.ask(
+            "insert into stemwatch_song (id, owner, state, credits, created_at, finished_at,"
+            " record) values ('old', '', 'expired', 0, 1, 2, %s) returning id",
+            dumps(old),
+        )
+        with psycopg.connect(cluster.url) as slow:
+            slow.execute(
+                f'alter database "{name}" {IDLE}'
+            )  # for connections that are still to come
+            slow.commit()
+            slow.execute("lock table stemwatch_song in access exclusive mode")
+            front = cluster.front()
+            waits = (
+                "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
+                " and query like '%%finished_at <%%' and query_start < now() - interval '0.4 s'"
+            )
+            with psycopg.connect(cluster.url, autocommit=True) as looking:
+                wait_for(lambda: (looking.execute(waits).fetchone() or [0])[0], what="a long round")
+        gone = "select count(*) from stemwatch_song where id = 'old'"
+        wait_for(lambda: cluster.ask(gone) == 0, what="the end of the round")
+        assert front.http.get("/health").status_code == 200
+        assert "old results stay" not in (tmp_path / "fronts.log").read_text()
+
+
+def test_a_transaction_that_the_database_ends_is_told_as_away(url: str, tmp_path: Path) -> None:
+    """As after a standstill of this process amid one: it is no fault of ours to end by."""
+
+    async def main() -> None:
+        async with opened(url, tmp_path) as parts, await parts.database.connect() as other:
+            alive = "select count(*) from pg_stat_activity where pid = %s"
+            with pytest.raises(Unavailable, match="idle"):
+                async with parts.database.transaction() as connection:
+                    await connection.execute(IDLE)  # type: ignore[arg-type]
+                    pid = connection.info.backend_pid
+                    while (await one(other, alive, pid) or [0])[0]:  # noqa: ASYNC110
+                        await asyncio.sleep(0.02)
+            async with parts.database.transaction() as connection:
+                await connection.execute("select 1")
 
     asyncio.run(main())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -267,6 +268,56 @@ def test_a_disk_without_room_takes_no_uploads(tmp_path: Path) -> None:
         answer = server.submit()
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "60")
         assert "disk is full" in answer.json()["error"]
+
+
+def test_jobs_that_wait_for_room_are_told_of(tmp_path: Path) -> None:
+    """Taken before the disk filled up: all seats waited in silence, and the health was `ok`."""
+    with Server(tmp_path / "data", "--jobs", "2", engine="gated") as server:
+        jobs = [server.submit().json()["job_id"] for _ in range(2)]
+    full = ("--jobs", "2", "--min-free", str(10**18))
+    with Server(tmp_path / "data", *full) as server:
+        wait_for(lambda: said(server, "no_room") == 2, what="a word of both")
+        assert server.job(jobs[0])["status"] == "processing"
+        server.process.terminate()
+        _, told = server.process.communicate(timeout=20)
+    (line,) = told.splitlines()
+    assert line.startswith("stemwatch serve: jobs wait for room: less than 1000000000.0 GB is free")
+    with Server(tmp_path / "data") as server:
+        assert [server.ended(one)["status"] for one in jobs] == ["completed", "completed"]
+        assert said(server, "ok") == 0
+
+
+def said(server: Server, word: str) -> int | None:
+    """How many jobs run, where its health is in this word; else None."""
+    answer = server.http.get("/health")
+    health = answer.json()
+    found = (answer.status_code, health["status"]) == (200, word)
+    return int(health["running"]) if found else None
+
+
+def test_a_page_of_a_long_queue_costs_little(tmp_path: Path) -> None:
+    """While it was made, the server answered nobody, for a time that grew by the square of it."""
+    for number in range(3000):
+        folder = tmp_path / "data" / "jobs" / f"job_{number:024x}"
+        folder.mkdir(parents=True)
+        job = {"id": folder.name, "name": "a.wav", "input": "input.wav", "stems": 2,
+               "format": "wav", "engine": "copy", "created_at": float(number)}  # fmt: skip
+        (folder / "job.json").write_text(json.dumps(job))
+    with Server(tmp_path / "data", "--jobs", "1", "--min-free", str(10**18)) as server:
+        assert wait_for(lambda: said(server, "no_room"), what="the first one") == 1
+        process = psutil.Process(server.process.pid)
+        before = process.cpu_times()
+        url = server.base_url.replace("/v1", "/api/v1/jobs?status=PENDING&limit=100&offset=2899")
+        with httpx.Client() as http:
+            pages = [http.get(url).json() for _ in range(10)]
+        after = process.cpu_times()
+        assert pages[0]["pagination"]["total"] == 2999
+        assert [one["id"] for one in pages[0]["jobs"]] == [
+            f"job_{at:024x}" for at in range(100, 0, -1)
+        ]
+        assert after.user - before.user < 0.5  # of the processor, not of a machine that is busy
+        last = f"job_{2999:024x}"
+        assert server.job(last)["queue_position"] == 2998
 
 
 def test_it_ends_with_its_parent(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import io
+import json
 import time
 import wave
 from collections.abc import Iterator
@@ -180,6 +181,36 @@ def test_bad_fields_are_named(api: Presigned, body: dict[str, object], word: str
     answer = api.http.post("/jobs", json={"uploadKey": "uploads/up_1/input.wav", **body})
     assert fault(answer) == (400, "INVALID_REQUEST")
     assert word in answer.json()["error"]["message"]
+
+
+def nested(levels: int) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for _ in range(levels - 1):
+        made = {"a": made}
+    return made
+
+
+def test_what_is_nested_deep_is_refused(api: Presigned) -> None:
+    """Before anything is made of it: as a job, it ended the server at its end, again and again."""
+    upload = api.uploaded()
+    for levels in (32, 450):  # and one for the body
+        answer = api.create(upload, metadata=nested(levels))
+        assert fault(answer) == (400, "INVALID_REQUEST")
+        assert "32 levels" in answer.text
+    made = api.create(upload, metadata=nested(31)).json()
+    assert api.ended(made["id"])["metadata"] == nested(31)
+
+
+def test_a_job_that_was_taken_nested_deep_is_done(tmp_path: Path) -> None:
+    """By an earlier version, which ended at its end, after each restart."""
+    folder = tmp_path / "data" / "jobs" / f"job_{'0' * 24}"
+    folder.mkdir(parents=True)
+    (folder / "input.wav").write_bytes(tone(0.1))
+    job = {"id": folder.name, "name": "a.wav", "input": "input.wav", "stems": 2, "format": "wav",
+           "engine": "copy", "created_at": 1.0, "metadata": nested(600)}  # fmt: skip
+    (folder / "job.json").write_text(json.dumps(job))
+    with Server(tmp_path / "data") as server:
+        assert server.ended(folder.name)["status"] == "completed"
 
 
 def test_bad_requests_are_told_so(api: Presigned, server: Server) -> None:

@@ -246,6 +246,29 @@ def test_results_expire_after_they_ended(kept: Kept) -> None:
     assert (kept.get(new), kept.get(waiting)) == (new, waiting)
 
 
+def test_a_wait_for_room_is_told_once(kept: Kept) -> None:
+    """When it begins and when it ends, however many jobs wait, and again for the next one."""
+    lines: list[str] = []
+    short = Cleanup(kept.files, kept.records, 1e9, 1 << 60, lines.append, retry=0.01)
+
+    async def main() -> None:
+        for _ in range(2):
+            short.min_free = 1 << 60
+            waiting = [asyncio.create_task(short.wait_for_room()) for _ in range(3)]
+            while short.waiting < len(waiting):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            short.min_free = 0
+            await asyncio.gather(*waiting)
+            await short.wait_for_room()
+
+    kept.run(main())
+    assert [line.partition(":")[0] for line in lines] == 2 * [
+        "jobs wait for room",
+        "there is room again",
+    ]
+    assert short.waiting == 0
+
+
 def test_a_short_disk_gives_up_the_oldest(kept: Kept) -> None:
     """Old results go when room is needed, work that waits and new results never."""
     waiting, old = kept.add(), kept.completed(100.0)

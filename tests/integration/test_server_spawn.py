@@ -97,7 +97,9 @@ def test_a_start_that_fails_says_why(tmp_path: Path) -> None:
         with pytest.raises(ConfigFault, match=r"spektral.*Did you mean 'spectral'"):
             await LocalServer(data, engine="spektral", broken=unexpected).start()
         async with LocalServer(data, engine=ENGINE, broken=unexpected):
-            with pytest.raises(AlreadyRunning, match="Another separation server"):
+            with pytest.raises(
+                AlreadyRunning, match=r"Another separation server .*/data'\. End it"
+            ):
                 await LocalServer(data, engine=ENGINE, broken=unexpected).start()
         with pytest.raises(StemwatchError, match="unrecognized arguments"):
             await LocalServer(data, options=("--nonsense",), broken=unexpected).start()

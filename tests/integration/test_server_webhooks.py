@@ -93,7 +93,9 @@ def test_a_registered_url_is_told_of_every_job(server: Server) -> None:
     assert [server.http.delete(path).status_code for _ in range(2)] == [200, 404]
 
 
-@pytest.mark.parametrize("body", [{}, {"url": 5}, {"url": "http://example.org/"}, []])
+@pytest.mark.parametrize(
+    "body", [{}, {"url": 5}, {"url": "http://example.org/"}, {"url": "https://xn--/"}, []]
+)
 def test_bad_registrations_are_refused(server: Server, body: object) -> None:
     """With a sentence that says which field is wrong."""
     answer = server.http.post("/webhooks", json=body)
@@ -114,3 +116,30 @@ def test_a_webhook_waits_out_a_restart(tmp_path: Path) -> None:
             wait_for(lambda: len(receiver.calls) > before, what="another try")
     told = {json.loads(call.body)["job_id"] for call in receiver.calls[before:]}
     assert told <= {job_id, other}
+
+
+def test_a_url_that_cannot_be_read_ends_no_server(tmp_path: Path) -> None:
+    """Neither a registered one nor a redirect's: both are calls that failed, after a restart too.
+
+    An `xn--` that is none raises a UnicodeError in httpx, where its other faults are its own.
+    """
+    data = tmp_path / "data"
+    data.mkdir()
+    kept = data / "webhooks.json"
+
+    def told(least: int) -> bool:
+        known = json.loads(kept.read_text())
+        return all(one.get("fail_count", 0) >= least for one in known)
+
+    with Receiver((302,), location="https://xn--/") as receiver:
+        one = {"wire": "separate", "events": ["job.completed"], "secret": "s", "created_at": 1.0}
+        urls = ("https://xn--/", receiver.url)  # the first: as an older version let it in
+        kept.write_text(json.dumps([{**one, "id": f"wh_{url}", "url": url} for url in urls]))
+        with Server(data) as server:
+            server.submit()
+            wait_for(lambda: told(1), what="two failed calls")
+            assert server.http.get("/health").status_code == 200
+        before = max(one["fail_count"] for one in json.loads(kept.read_text()))
+        with Server(data) as server:
+            wait_for(lambda: told(before + 1), what="two more")
+            assert server.http.get("/health").status_code == 200

@@ -18,9 +18,10 @@ class Receiver:
     """Answers with the `statuses` in turn, the last one for ever; a context manager.
 
     A status 0 is no answer at all: the connection is closed. A call that breaks off is none.
+    Each answer has a `location` (None: elsewhere on this server).
     """
 
-    def __init__(self, statuses: Sequence[int] = (200,)) -> None:
+    def __init__(self, statuses: Sequence[int] = (200,), location: str | None = None) -> None:
         self.calls: list[Call] = []
         self._left = list(statuses)
         receiver = self
@@ -40,7 +41,7 @@ class Receiver:
                     self.close_connection = True
                     return
                 self.send_response(status)
-                self.send_header("Location", f"{receiver.url}/elsewhere")
+                self.send_header("Location", location or f"{receiver.url}/elsewhere")
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 

@@ -51,7 +51,8 @@ def status(queue_url_file: str | None, as_json: bool) -> int:
     click.echo(f"{load.waiting} wait{first}; {load.running} run on {load.seats} seats")
     for one in load.workers:
         device = f" on {one['device']}" if one["device"] else ""
-        click.echo(f"  {one['name']}: {one['engine']}{device}, {one['jobs']} at once")
+        short = ", waits for room on the disk" if one.get("no_room") else ""
+        click.echo(f"  {one['name']}: {one['engine']}{device}, {one['jobs']} at once{short}")
     if not load.workers:
         click.echo("  no worker: start one with `stemwatch worker`")
     return 0

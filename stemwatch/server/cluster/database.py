@@ -31,7 +31,14 @@ CONNECTION: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 15_000,
 }
-AWAY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg_pool.PoolTimeout)
+AWAY = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg_pool.PoolTimeout,
+    # The database ended a transaction that stood still, as with a process that was stopped amid it.
+    errors.IdleInTransactionSessionTimeout,
+    errors.TransactionTimeout,
+)
 # What stands while the database answers; a person must mend it.
 STANDS: Sequence[tuple[type[psycopg.Error], str]] = (
     (errors.InsufficientPrivilege, "give its account the right, or make it the database's owner"),
@@ -118,6 +125,20 @@ class Database:
             raise Unavailable(
                 f"The database of {self.place} refuses: {_first(fault)}; {mend}."
             ) from fault
+
+    @contextlib.asynccontextmanager
+    async def alone(self, lock: int) -> AsyncIterator[bool]:
+        """Whether this process alone has the `lock`, for as long as this is open; else at once no.
+
+        No transaction stands open meanwhile: the database would end one that does nothing, and
+        keep what others delete for as long. Raises Unavailable.
+        """
+        try:
+            async with await self.connect() as connection:
+                held = await one(connection, "select pg_try_advisory_lock(%s)", lock)
+                yield held is not None and held[0]
+        except AWAY as fault:
+            raise Unavailable(f"The queue's database does not answer: {_first(fault)}.") from fault
 
     def _explained(self, fault: psycopg.OperationalError) -> StemwatchError:
         sentence = f"The database of {self.place} can't be used: {_first(fault)}."

@@ -15,7 +15,7 @@ from stemwatch.server.work.records import Unavailable
 
 
 class Enlisted:
-    """`told`: what `/v1/health` shows of it; `stall` seconds without a heartbeat mean it is gone.
+    """`told` gives what `/v1/health` shows of it; `stall` seconds without a heartbeat: it is gone.
 
     `held` gives the queue's ids of the jobs that this process has. `busy` is held by who takes one,
     so that a job between the queue and `held` is not mistaken for a lost one.
@@ -26,7 +26,7 @@ class Enlisted:
         database: Database,
         *,
         name: str,
-        told: Mapping[str, Any],
+        told: Callable[[], Mapping[str, Any]],
         beat: float,
         stall: float,
         held: Callable[[], list[int]],
@@ -42,20 +42,22 @@ class Enlisted:
         self._stall = stall
         self._held = held
         self._busy = busy
+        self._shown = ""  # what `told` gave, as it stands in the entry
         self._report = report
         self._clock = clock
         self._first = self._last = 0.0  # of the heartbeats that came through without a gap
 
     async def enlist(self) -> None:
         """Make the entry. Raises Unavailable."""
+        told = json.dumps(dict(self._told()))
         async with self._database.transaction() as connection:
             made = await one(connection, "select worker_id from procrastinate_register_worker_v1()")
             assert made is not None
             await connection.execute(
                 "insert into stemwatch_worker (id, name, stall, told) values (%s, %s, %s, %s)",
-                (made[0], self._name, self._stall, json.dumps(dict(self._told))),
+                (made[0], self._name, self._stall, told),
             )
-        self.id = made[0]
+        self.id, self._shown = made[0], told
 
     async def leave(self) -> None:
         """Delete the entry. Raises Unavailable."""
@@ -79,7 +81,8 @@ class Enlisted:
             await asyncio.sleep(self._beat)
 
     async def beat(self) -> None:
-        """Say that we live; give back what the queue thinks that we have, and we don't."""
+        """Say that we live, and how; give back what the queue thinks that we have, and we don't."""
+        told = json.dumps(dict(self._told()))
         async with self._busy, self._database.transaction() as connection:
             known = await one(
                 connection,
@@ -87,6 +90,10 @@ class Enlisted:
                 " returning id",
                 self.id,
             )
+            if told != self._shown:
+                await connection.execute(
+                    "update stemwatch_worker set told = %s where id = %s", (told, self.id)
+                )
             cursor = await connection.execute(
                 "select id from procrastinate_jobs"
                 " where worker_id = %s and status = 'doing' and not id = any(%s)",
@@ -94,6 +101,7 @@ class Enlisted:
             )
             for (job,) in await cursor.fetchall():  # the answer to our taking was lost
                 await put_back(connection, job, self.id)
+        self._shown = told
         now = self._clock()
         # A gap: this process, or its way to the database, stood still; perhaps everybody's did.
         if now - self._last > 2 * self._beat + 1.0:

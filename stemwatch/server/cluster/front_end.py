@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from stemwatch.codes import Code
 from stemwatch.errors import StemwatchError
 from stemwatch.server.assembly import link_parts, payloads
-from stemwatch.server.cluster.database import Database, one
+from stemwatch.server.cluster.database import Database
 from stemwatch.server.cluster.pg_board import PgBoard
 from stemwatch.server.cluster.pg_records import PgRecords, orphans
 from stemwatch.server.cluster.pg_webhooks import PgSubscriptions, Teller
@@ -111,7 +111,7 @@ def _service(
         credit=Credit(records, options.credits),
         rate=RateLimits(options.rate_limit, time.time),
         webhooks=PgSubscriptions(database, secret=options.webhook_secret is not None),
-        callers=Callers(options.key, options.keys_file, report),
+        callers=Callers(options.key, options.keys_file, report, public_url=options.public_url),
         offer=board,
         busy=lambda: 0,
     )
@@ -128,9 +128,8 @@ async def _clean(
     """Remove what is old, at intervals; of several front ends one at a time."""
     while True:
         try:
-            async with database.transaction() as connection:
-                held = await one(connection, "select pg_try_advisory_xact_lock(%s)", CLEANING)
-                if held is not None and held[0]:
+            async with database.alone(CLEANING) as mine:
+                if mine:
                     await cleanup.remove_old()
                     await _forget_orphans(records, files)
         except (OSError, Unavailable) as fault:

@@ -95,20 +95,21 @@ async def _crew(
         database, tickets, files, patient=True, report=say, worker=lambda: enlisted.id
     )
     crew = Crew(database, tickets, records, offer=offer, report=say, broken=broken)
+    cleanup = Cleanup(files, records, KEEP, options.min_free, say)
     attempts = Attempts(
         files=files,
         records=records,
         offer=offer,
         trial=Trial(offer.placed, files, say, offer.extras),
         report=say,
-        room=Cleanup(files, records, KEEP, options.min_free, say).wait_for_room,
+        room=cleanup.wait_for_room,
         working=crew.working,
         unused=working.stall,
     )
     enlisted = Enlisted(
         database,
         name=_name(working),
-        told=offer.told(),
+        told=lambda: offer.told() | ({"no_room": True} if cleanup.waiting else {}),
         beat=working.beat,
         stall=working.stall,
         held=crew.jobs,

@@ -13,6 +13,7 @@ from stemwatch.receiving.refusal import Refused
 from stemwatch.receiving.streaming import STALL
 
 MAX_BODY = 65_536  # bytes
+MAX_LEVELS = 32  # of objects and lists in one another: what writes them goes as deep
 
 
 async def read_object(request: Request) -> dict[str, Any]:
@@ -36,7 +37,16 @@ async def read_object(request: Request) -> dict[str, Any]:
         value = None
     if not isinstance(value, dict):
         raise Refused(422, "The body must be a JSON object.")
+    if _deeper(value, MAX_LEVELS):
+        raise Refused(422, f"The body is nested more than {MAX_LEVELS} levels deep.")
     return value
+
+
+def _deeper(value: object, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_deeper(one, levels - 1) for one in inner)
 
 
 def text(body: dict[str, Any], name: str, default: str | None = None) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from stemwatch.errors import ConfigFault
+from stemwatch.server.http.open_door import OpenDoor
 
 _LINE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})\s+([0-9a-fA-F]{64})((?:\s+\S+=\S+)*)")
 MAKE = "`key=$(openssl rand -hex 24); echo $key; printf %s $key | sha256sum`"
@@ -39,13 +40,19 @@ class Callers:
     """Tells callers by their key. `key` None and no file: everybody may call.
 
     The file is read again when it changes; one that then can't be understood changes nothing,
-    and `report` gets a line.
+    and `report` gets a line. `door` stands where everybody may call; `public_url` names it.
     """
 
     def __init__(
-        self, key: str | None, file: str | None, report: Callable[[str], None] = lambda _: None
+        self,
+        key: str | None,
+        file: str | None,
+        report: Callable[[str], None] = lambda _: None,
+        *,
+        public_url: str | None = None,
     ) -> None:
         """Raises ConfigFault that names the file and the line."""
+        self.door = OpenDoor(public_url) if key is None and file is None else None
         self._single = None if key is None else f"Bearer {key}".encode()
         self._file = file
         self._report = report

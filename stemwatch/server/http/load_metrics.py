@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from starlette.requests import Request
 from starlette.responses import Response
 
+from stemwatch.server.http.requests import Endpoint
 from stemwatch.server.work.records import Board, Load
 
 TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def load_metrics(board: Board) -> Callable[[Request], object]:
+def load_metrics(board: Board) -> Endpoint:
     """The endpoint. It asks for no key and names no job, as `/v1/health`."""
 
     async def metrics(_: Request) -> Response:

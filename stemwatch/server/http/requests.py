@@ -73,8 +73,22 @@ def caller_of(request: Request) -> Caller:
     return caller
 
 
+def by_the_door(callers: Callers, endpoint: Endpoint) -> Endpoint:
+    """`endpoint` for no website's page, where no key keeps it out; refused with 421 or 403."""
+
+    async def guarded(request: Request) -> Response:
+        if callers.door is not None:
+            callers.door.check(request.headers)
+        return await endpoint(request)
+
+    return guarded
+
+
 def keyed(callers: Callers, endpoint: Endpoint) -> Endpoint:
-    """`endpoint` with a check of the key before anything else is read; refused with 401."""
+    """`endpoint` with a check of the key before anything else is read; refused with 401.
+
+    Without a key, as of `by_the_door`.
+    """
 
     async def guarded(request: Request) -> Response:
         given = request.headers.get("authorization", "")
@@ -88,7 +102,7 @@ def keyed(callers: Callers, endpoint: Endpoint) -> Endpoint:
             )
         return await endpoint(request)
 
-    return guarded
+    return by_the_door(callers, guarded)
 
 
 def idempotency_key(request: Request) -> str | None:

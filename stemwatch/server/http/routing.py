@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from stemwatch.receiving.refusal import Refused
 from stemwatch.server.http.load_metrics import load_metrics
 from stemwatch.server.http.presigned.wire_b import WireB
-from stemwatch.server.http.requests import Service
+from stemwatch.server.http.requests import Service, by_the_door
 from stemwatch.server.http.wire_a import WireA
 from stemwatch.server.work.records import Unavailable
 
@@ -24,7 +24,11 @@ def create_app(service: Service) -> Starlette:
     """The ASGI application: wire B below `/api/v1`, wire A below `/v1`, and `/metrics`."""
     wire_a, wire_b = WireA(service), WireB(service)
     mounts: list[BaseRoute] = [
-        Route("/metrics", load_metrics(service.board), methods=["GET"]),
+        Route(
+            "/metrics",
+            by_the_door(service.callers, load_metrics(service.board)),
+            methods=["GET"],
+        ),
         Mount("/api/v1", app=_application(wire_b.routes(), wire_b.refused)),
         Mount("/v1", app=_application(wire_a.routes(), wire_a.refused)),
     ]

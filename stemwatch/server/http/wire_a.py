@@ -122,13 +122,17 @@ class WireA:
         return JSONResponse({"deleted": True})
 
     async def health(self, _: Request) -> Response:
-        """503 if the engine works with no song at all. Without a key, the reason is not shown."""
+        """503 if the engine works with no song at all. Without a key, the reason is not shown.
+
+        `no_room`: jobs wait until the disk has room, here or at a worker.
+        """
         service = self._service
         able = service.trial.why is None
         load = await service.board.load()
+        short = service.cleanup.waiting > 0 or any(one.get("no_room") for one in load.workers)
         return JSONResponse(
             {
-                "status": "ok" if able else "unable",
+                "status": "unable" if not able else "no_room" if short else "ok",
                 "version": __version__,
                 **service.offer.told(),
                 "queued": load.waiting,

@@ -67,7 +67,8 @@ class Calls:
                 return None if answer.is_success else f"HTTP {answer.status_code}"
         except TimeoutError:
             return f"no answer within {BUDGET:.0f} s"
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as fault:
+        # ValueError: httpx's own parts leak one for a host `xn--` that is none, also in a redirect.
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as fault:
             return f"{type(fault).__name__} from {urlsplit(target.url).hostname}"
 
     def _signature(self, target: Target, body: bytes) -> dict[str, str]:

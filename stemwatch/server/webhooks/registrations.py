@@ -68,10 +68,14 @@ class Subscriptions(Protocol):
 
 def check_url(url: str, field: str) -> None:
     """Refused with 422 unless `url` is https, or http to this machine."""
+    import httpx
+
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
-    except ValueError:
+        # As who calls it will read it: `https://xn--/` is a URL to urlsplit, and none to httpx.
+        _ = httpx.URL(url).host
+    except (httpx.InvalidURL, ValueError):
         raise Refused(422, f"The field {field!r} is no URL.") from None
     secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
     if not host or not secure:

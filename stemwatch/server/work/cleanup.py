@@ -18,11 +18,12 @@ RETRY = 5.0  # seconds between two looks at a disk that is short
 GRACE = 600.0  # seconds in which even a full disk doesn't cost a client its new results
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Cleanup:
     """`keep`: seconds that results are kept; `min_free`: bytes of the disk that stay free.
 
-    `report` takes a line for the log.
+    `report` takes a line for the log; `waiting`: how many jobs wait for room on the disk;
+    `retry`: seconds between two looks at it meanwhile.
     """
 
     files: Files
@@ -31,6 +32,8 @@ class Cleanup:
     min_free: int
     report: Callable[[str], None]
     remove_uploads: Callable[[], None] = lambda: None  # those that no job was made of
+    retry: float = RETRY
+    waiting: int = 0
 
     async def run(self) -> None:
         """Remove old results and uploads at intervals, until cancelled."""
@@ -42,9 +45,23 @@ class Cleanup:
             await asyncio.sleep(min(EVERY, max(self.keep / 4, 0.2)))
 
     async def wait_for_room(self) -> None:
-        """Return once the disk has `min_free` bytes, making room where that can be done."""
-        while not await self.has_room(0):  # noqa: ASYNC110 (nobody tells when a disk has room)
-            await asyncio.sleep(RETRY)
+        """Return once the disk has `min_free` bytes, making room where that can be done.
+
+        Of the jobs that wait so, the first one is reported, and that there is room again.
+        """
+        if await self.has_room(0):
+            return
+        self.waiting += 1
+        if self.waiting == 1:
+            least = f"{self.min_free / 1e9:.1f} GB"
+            self.report(f"jobs wait for room: less than {least} is free in {self.files.root}")
+        try:
+            while not await self.has_room(0):  # noqa: ASYNC110 (nobody tells when a disk has room)
+                await asyncio.sleep(self.retry)
+        finally:
+            self.waiting -= 1
+        if self.waiting == 0:
+            self.report("there is room again: jobs go on")
 
     async def has_room(self, needed: int) -> bool:
         """Whether `needed` bytes more leave `min_free`, after giving up the oldest results."""

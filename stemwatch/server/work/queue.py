@@ -69,19 +69,21 @@ class Queue:
         )
 
     async def standing(self, record: Record) -> Standing:
-        return self._standing(record)
+        places = (at for at, one in enumerate(self._waiting) if one.job_id == record.id)
+        return self._standing(record, next(places, None) if record.state == "processing" else None)
 
     async def page(
         self, owner: str, status: str | None, limit: int, offset: int
     ) -> tuple[list[tuple[Record, Standing]], int]:
         known = [
-            (record, standing)
+            record
             for record in reversed(self._records.all())
-            if record.owner == owner
-            for standing in (self._standing(record),)
-            if status in (None, _status(record, standing))
+            if record.owner == owner and status in (None, self._status(record))
         ]
-        return known[offset : offset + limit], len(known)
+        shown = known[offset : offset + limit]
+        # Once for the page: a search of the queue for each job would be the square of it.
+        places = {one.job_id: at for at, one in enumerate(self._waiting)}
+        return [(one, self._standing(one, places.get(one.id))) for one in shown], len(known)
 
     def start(self) -> None:
         """Take up what an earlier run of the server left, then serve."""
@@ -106,12 +108,15 @@ class Queue:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _standing(self, record: Record) -> Standing:
+    def _standing(self, record: Record, position: int | None) -> Standing:
         if record.id in self._progress:
             return Standing(progress=self._progress[record.id])
-        places = (at for at, one in enumerate(self._waiting) if one.job_id == record.id)
-        position = next(places, None) if record.state == "processing" else None
         return Standing(record.state == "processing", 0.0, position)
+
+    def _status(self, record: Record) -> str:
+        if record.state != "processing":
+            return record.state
+        return "running" if record.id in self._progress else "waiting"
 
     async def _seat(self) -> None:
         worker: Worker | None = None
@@ -156,12 +161,6 @@ class Queue:
             self._progress[job_id] = fraction
 
         return await self._attempts.make(worker, record, progress)
-
-
-def _status(record: Record, standing: Standing) -> str:
-    if record.state != "processing":
-        return record.state
-    return "waiting" if standing.waiting else "running"
 
 
 async def _end(worker: Worker | None) -> None:

@@ -1,0 +1,52 @@
+"""Where no key is asked for: turns away what a website sends through a visitor's browser."""
+
+from __future__ import annotations
+
+import re
+import socket
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+
+from stemwatch.receiving.refusal import Refused
+
+_PORT = re.compile(r":[0-9]{0,5}$")
+# Nobody can have such a name in the public DNS, and let it lead to this machine.
+_PRIVATE = (".localhost", ".local", ".lan", ".internal", ".home.arpa", ".localdomain")
+
+
+class OpenDoor:
+    """Knows this machine by its names: those of its own network, and that of `public_url`."""
+
+    def __init__(self, public_url: str | None) -> None:
+        public = urlsplit(public_url or "").hostname
+        self._names = {socket.gethostname().lower(), *([public] if public else [])}
+
+    def check(self, headers: Headers) -> None:
+        """Refused with 421 under a foreign name, with 403 from another site's page.
+
+        A page whose name its owner lets lead here, to read our answers, sends that name as Host.
+        One that only sends, as a form does, sends its Origin.
+        """
+        hosts = headers.getlist("host")
+        host = hosts[0].lower() if len(hosts) == 1 else ""
+        if not self._knows(_PORT.sub("", host).rstrip(".")):
+            raise Refused(
+                421,
+                "Without a key, this server answers only to this machine's own names and addresses."
+                " Give it a key (--key-file), or this name by --public-url.",
+                code="UNKNOWN_HOST",
+            )
+        own = (f"http://{host}", f"https://{host}")
+        if any(origin.lower() not in own for origin in headers.getlist("origin")):
+            raise Refused(403, "This was sent by another site's page.")
+
+    def _knows(self, name: str) -> bool:
+        if name in self._names or name.endswith(_PRIVATE):
+            return True
+        try:
+            ip_address(name.removeprefix("[").removesuffix("]"))
+        except ValueError:
+            return bool(name) and "." not in name  # such as localhost: no website is named so
+        return True
