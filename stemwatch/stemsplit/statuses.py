@@ -30,6 +30,7 @@ _SUBMISSION = _CALL | {
     409: Code.BUSY,
     413: Code.TOO_LARGE,
     415: Code.UNSUPPORTED,
+    421: Code.ENDPOINT,  # our own server under a name that it does not know as its own
     422: Code.UNPROCESSABLE,
     425: Code.BUSY,
 }

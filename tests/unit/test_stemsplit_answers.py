@@ -40,6 +40,7 @@ def kind(fault: StemwatchError) -> tuple[type[StemwatchError], str]:
         (402, (PauseService, "credit")),
         (404, (PauseService, "endpoint")),
         (405, (PauseService, "endpoint")),
+        (421, (PauseService, "endpoint")),
         (301, (PauseService, "endpoint")),
         (307, (PauseService, "endpoint")),
         (308, (PauseService, "endpoint")),
