@@ -186,7 +186,7 @@ class LocalServer:
         if code == 75:
             return AlreadyRunning(  # not in its own words: whoever started us has no --data-dir
                 f"Another separation server works in {self._data_dir!r}.",
-                hint="End it, then start this again.",
+                hint="Wait for it, or end it; then start this again.",
             )
         return StemwatchError(
             f"The local separation server did not start: {last}", code=Code.LOCAL_SERVER

@@ -22,7 +22,6 @@ from stemwatch.server.spawn import LocalServer
 from stemwatch.stemsplit.calls import Calls
 from stemwatch.stemsplit.interface import SeparationApi
 from stemwatch.stemsplit.wires import open_api
-from stemwatch.wiring.server_folder import server_folder
 from stemwatch.wiring.tuning import Tuning, tuning
 from stemwatch.workers.context import Context
 from stemwatch.workers.pacing.gate import Gate
@@ -60,7 +59,7 @@ async def working_set(
         api = _Api(settings, timing, requests)
         stack.push_async_callback(api.close)
         if settings.local:
-            folder = stack.enter_context(server_folder(settings.state_dir, owner))
+            folder = os.path.join(settings.state_dir, _server_dir(owner))
             server = LocalServer(folder, jobs=at_once, on_restart=api.moved, broken=_local_broken)
             base_url, key = await server.start()
             stack.push_async_callback(server.stop)
@@ -199,3 +198,8 @@ def _local_broken(fault: BaseException) -> None:
     hint = "It is tried again and again; `stemwatch serve` on this machine shows what it lacks."
     known = isinstance(fault, StemwatchError | OSError)
     log.error("local_server.down", message=str(fault), hint=hint, exc_info=None if known else fault)
+
+
+def _server_dir(owner: str | None) -> str:
+    """The local server's folder. A `split` has a server, and so jobs, apart from the service's."""
+    return "local" if owner is None else "local-split"

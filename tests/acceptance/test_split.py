@@ -66,11 +66,11 @@ def wait_until_at_the_server(home: Home, server: ScenarioServer) -> None:
 
 
 @contextmanager
-def splitting(home: Home, *words: str) -> Iterator[warm.Forked | Popen[bytes]]:
-    """`split` in the background (or `words`); killed if the test does not end it."""
+def splitting(home: Home) -> Iterator[warm.Forked | Popen[bytes]]:
+    """`split` in the background; killed if the test does not end it."""
     with (home.root / "split.log").open("wb") as told:
         process = warm.popen(
-            [*STEMWATCH, *(words or arguments(home))],
+            [*STEMWATCH, *arguments(home)],
             cwd=home.root,
             env=home.env(),
             stdout=told,
@@ -172,22 +172,6 @@ def test_a_preview_does_not_stand_in_for_what_is_paid_for(
     assert preview.returncode == 0, preview.stderr
     assert [split(home).returncode for _ in range(2)] == [0, 0]
     assert (len(home.sidecars()), server.paid["total"]) == (2, 1)
-
-
-@SEPARATE
-def test_two_at_once_separate_here(home: Home) -> None:
-    """Each has a local server, in a folder of its own: the second once ended with exit 75."""
-    for number, name in enumerate("ab"):
-        drop(home.root / f"{name}.wav", number, seconds=1)
-    words = ["-o", str(home.outbox), "-c", str(home.config), "--stems", "2", "--local"]
-    with splitting(home, "split", "a.wav", *words) as first:
-        wait_for((home.state / "local-split" / "lock").exists, what="the first one's server")
-        first.send_signal(signal.SIGSTOP)  # it has done nothing yet, and does not end meanwhile
-        second = home.command("split", "b.wav", *words)
-        assert (second.returncode, first.poll()) == (0, None), second.stderr
-        first.send_signal(signal.SIGCONT)
-        assert first.wait(30) == 0
-    assert sorted(home.sidecars()) == ["a", "b"]
 
 
 def test_a_folder_without_songs_is_told(home: Home) -> None:

@@ -98,7 +98,7 @@ def test_a_start_that_fails_says_why(tmp_path: Path) -> None:
             await LocalServer(data, engine="spektral", broken=unexpected).start()
         async with LocalServer(data, engine=ENGINE, broken=unexpected):
             with pytest.raises(
-                AlreadyRunning, match=r"Another separation server .*/data'\. End it"
+                AlreadyRunning, match=r"Another separation server .*/data'\. Wait for it"
             ):
                 await LocalServer(data, engine=ENGINE, broken=unexpected).start()
         with pytest.raises(StemwatchError, match="unrecognized arguments"):
