@@ -93,11 +93,6 @@ def _meant(name: str) -> str:
 @click.version_option(__version__, prog_name="stemwatch")
 def stemwatch() -> None:
     """Drop a song into a folder; get its stems, its tempo and its key."""
-    try:
-        os.getcwd()
-    except OSError:  # each command looks for a configuration or a song there
-        hint = "Give the command again in another folder: `cd` comes first."
-        raise ConfigFault("The folder that you are in was deleted.", hint=hint) from None
 
 
 def main() -> None:
@@ -121,9 +116,24 @@ def run(arguments: list[str]) -> int:
     except StemwatchError as fault:
         _explain(fault)
         return _exit_code(fault)
+    except FileNotFoundError:
+        if not _is_nowhere():
+            raise
+        hint = "Give the command again in another folder: `cd` comes first."
+        nowhere = ConfigFault("The folder that you are in was deleted.", hint=hint)
+        _explain(nowhere)
+        return _exit_code(nowhere)
     except KeyboardInterrupt:
         return INTERRUPTED
     return result if isinstance(result, int) else 0
+
+
+def _is_nowhere() -> bool:
+    try:
+        os.getcwd()
+    except OSError:
+        return True
+    return False
 
 
 def _explain(fault: StemwatchError) -> None:

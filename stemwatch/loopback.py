@@ -1,8 +1,11 @@
-"""Which hosts only this machine can reach."""
+"""Which hosts only this machine, or only its own network, can reach."""
 
 from __future__ import annotations
 
 from ipaddress import ip_address
+
+# What no name in the public DNS ends in: routers and mDNS name what stands at home so.
+HOME_SUFFIXES = (".localhost", ".local", ".lan", ".home", ".internal", ".home.arpa", ".localdomain")
 
 
 def is_loopback(host: str) -> bool:

@@ -13,10 +13,10 @@ from urllib.parse import SplitResult, urlsplit
 
 from stemwatch.config.document import Fault
 from stemwatch.config.faults import show
+from stemwatch.loopback import HOME_SUFFIXES
 from stemwatch.song_kinds import ALL
 
 Check = Callable[[Any], Any]
-_LAN_SUFFIXES = (".localhost", ".local", ".lan", ".home", ".internal", ".home.arpa")
 
 
 class Wrong(ValueError):
@@ -186,7 +186,7 @@ def _is_lan(host: str) -> bool:
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
-        return "." not in host or host.endswith(_LAN_SUFFIXES)
+        return "." not in host or host.endswith(HOME_SUFFIXES)
     return address.is_private or address.is_loopback or address.is_link_local
 
 

@@ -25,7 +25,7 @@ _FOLDERS = 4096  # that are remembered, and as many wishes
 
 @dataclass(slots=True)
 class _Wish:
-    """What came with a song over HTTP, and the file that was journaled so."""
+    """What came with a song over HTTP, and the file that it came with."""
 
     options: Options
     taken: Identity | None = None
@@ -58,12 +58,18 @@ class Front:
     @contextmanager
     def asking(self, relpath: str, options: Options) -> Iterator[None]:
         """See `web.backing.Door`: whoever sees it first, the scan or its sender, takes it so."""
-        self._asked[relpath] = _Wish(options)
+        before = self._asked.get(relpath)
+        self._asked[relpath] = wish = _Wish(options)
         try:
             yield
-        except BaseException:
-            self._unask(relpath, options)  # or the next song of that name would be taken so
+        except BaseException:  # or the next song of that name would be taken so
+            self._asked.pop(relpath)
+            if before is not None:  # of one that landed there at the same moment
+                self._asked[relpath] = before
             raise
+        with suppress(OSError):
+            path = os.path.join(self.inbox.folders.inbox, relpath)
+            wish.taken = Identity.of(os.lstat(path))
 
     async def admit_now(self, relpath: str, options: Options) -> Job:
         """Journal this file as it stands: whoever sent it says that it is whole."""

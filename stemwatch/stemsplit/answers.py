@@ -205,6 +205,8 @@ def _endpoint(answer: Answer) -> PauseService:
     words = "The API has no such endpoint"
     if 300 <= answer.status < 400:
         words = "The API's address redirects elsewhere, which is not followed with a key"
+    if answer.status == 421:
+        words = "The server does not know itself by this name"
     return _pause(answer, Code.ENDPOINT, words, _ENDPOINT_HINT)
 
 

@@ -34,7 +34,12 @@ _SUBMISSION = _CALL | {
     422: Code.UNPROCESSABLE,
     425: Code.BUSY,
 }
-_QUESTION = _CALL | {404: Code.JOB_MISSING, 408: Code.SERVER_ERROR, 410: Code.JOB_MISSING}
+_QUESTION = _CALL | {
+    404: Code.JOB_MISSING,
+    408: Code.SERVER_ERROR,
+    410: Code.JOB_MISSING,
+    421: Code.SERVER_ERROR,  # the jobs are there, and so they are once it knows its name again
+}
 # A storage host never sees the key. Hosts differ in their status for an address that has expired.
 _STEM = {
     400: Code.URL_EXPIRED,

@@ -57,7 +57,7 @@ def test_a_foreign_name_is_refused(root: httpx.Client, host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "192.0.2.7:8700", "[::1]:8700", "localhost:8700",
-    "LOCALHOST", "nas", "gpubox.lan:8700", "gpubox.local.", "stems.example.org",
+    "LOCALHOST", "nas", "gpubox.lan:8700", "gpubox.local.", "gpubox.home", "stems.example.org",
     socket.gethostname()])  # fmt: skip
 def test_own_names_are_answered(root: httpx.Client, host: str) -> None:
     """Also a page of ours, should somebody put one before the server."""

@@ -148,7 +148,7 @@ def test_a_scan_that_met_the_song_earlier_asks_for_the_same(tmp_path: Path) -> N
     with_inbox(tmp_path, doing)
 
 
-@pytest.mark.parametrize("before", ["taken", "gone", "never there"])
+@pytest.mark.parametrize("before", ["taken", "gone", "never there", "gone before a scan"])
 def test_the_next_song_of_that_name_is_the_inboxs_own(tmp_path: Path, before: str) -> None:
     """Whatever became of the first one: nobody asked for two stems of this."""
 
@@ -162,10 +162,28 @@ def test_the_next_song_of_that_name_is_the_inboxs_own(tmp_path: Path, before: st
         if before == "taken":
             inbox.land(1)
             assert (await inbox.front.admit_now("a.wav", TWO)).options == TWO
+        if before == "gone before a scan":
+            with inbox.front.asking("a.wav", TWO):
+                inbox.land(1)
+            with inbox.opened_elsewhere(), pytest.raises(NotYet):
+                await inbox.front.admit_now("a.wav", TWO)
         if before == "gone":
             with pytest.raises(FileNotFoundError):
                 await inbox.front.admit_now("a.wav", TWO)
         inbox.land(2)
         assert (await inbox.scan()).options.stems == 6
+
+    with_inbox(tmp_path, doing)
+
+
+def test_a_second_sender_of_that_name_takes_nothing_from_the_first(tmp_path: Path) -> None:
+    """Both saw that the name was free: the second one goes on to another name."""
+
+    async def doing(inbox: Inbox) -> None:
+        with inbox.front.asking("a.wav", TWO):
+            inbox.land(1)
+        with pytest.raises(FileExistsError), inbox.front.asking("a.wav", Options(stems=4)):
+            raise FileExistsError
+        assert (await inbox.scan()).options == TWO
 
     with_inbox(tmp_path, doing)

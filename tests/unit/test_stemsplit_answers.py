@@ -89,6 +89,7 @@ def test_a_redirect_before_the_bodys_end_cost_nothing() -> None:
         (429, (RetryLater, "rate_limited"), False),
         (500, (RetryLater, "server_error"), True),
         (503, (RetryLater, "server_error"), True),
+        (421, (RetryLater, "server_error"), True),
         (301, (RetryLater, "redirected"), True),
         (204, (RetryLater, "bad_answer"), False),
         (400, (RetryLater, "bad_answer"), False),

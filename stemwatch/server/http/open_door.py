@@ -9,11 +9,10 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
+from stemwatch.loopback import HOME_SUFFIXES
 from stemwatch.receiving.refusal import Refused
 
 _PORT = re.compile(r":[0-9]{0,5}$")
-# Nobody can have such a name in the public DNS, and let it lead to this machine.
-_PRIVATE = (".localhost", ".local", ".lan", ".internal", ".home.arpa", ".localdomain")
 
 
 class OpenDoor:
@@ -43,7 +42,7 @@ class OpenDoor:
             raise Refused(403, "This was sent by another site's page.")
 
     def _knows(self, name: str) -> bool:
-        if name in self._names or name.endswith(_PRIVATE):
+        if name in self._names or name.endswith(HOME_SUFFIXES):
             return True
         try:
             ip_address(name.removeprefix("[").removesuffix("]"))
