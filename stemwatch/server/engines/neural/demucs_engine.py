@@ -45,13 +45,13 @@ class Demucs:
         image = spectrum.forward(sound, self._threads)
         mean, deviation = image.mean(), image.std(ddof=1)
         mean_wave, deviation_wave = sound.mean(), sound.std(ddof=1)
-        spectra, waves = self._runtime.run(
-            {
-                "spectrum": (image - mean) / (TINY + deviation),
-                "wave": ((sound - mean_wave) / (TINY + deviation_wave))[None, :, None],
-            }
-        )
-        out: Array = waves.reshape(sources, 2, samples) * deviation_wave + mean_wave
+        image -= mean
+        image /= TINY + deviation
+        wave = ((sound - mean_wave) / (TINY + deviation_wave))[None, :, None]
+        spectra, waves = self._runtime.run({"spectrum": image, "wave": wave})
+        del image  # eleven megabytes, and the results are there
+        out: Array = waves.reshape(sources, 2, samples) * deviation_wave
+        out += mean_wave
         spectra = spectra.reshape(sources, 2, 2, spectrum.BINS, -1)
         for source in range(sources):
             for channel in range(2):

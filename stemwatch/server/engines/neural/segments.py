@@ -36,7 +36,8 @@ class Level:
             squares += mono @ mono
         mean = total / max(count, 1)
         variance = max(squares - count * mean * mean, 0.0) / max(count - 1, 1)
-        return cls(mean, variance**0.5 + 1e-8)
+        # Numbers of Python: one of numpy would make every array beside it twice as large
+        return cls(float(mean), float(variance**0.5 + 1e-8))
 
 
 def separated(
@@ -59,10 +60,13 @@ def separated(
         made = network(heard)[:, :, early : early + length]
         made *= weight[:length]
         summed[:, :, :length] += made
+        del made  # eleven megabytes, where a song takes the most
         weights[:length] += weight[:length]
         is_last = sound.ends_within(start + stride)
         done = length if is_last else stride
-        stems = summed[:, :, :done] / weights[:done] * level.deviation + level.mean
+        stems = summed[:, :, :done] / weights[:done]
+        stems *= level.deviation
+        stems += level.mean
         yield sound.cut(start, done).T, stems.transpose(0, 2, 1)
         if is_last:
             return
