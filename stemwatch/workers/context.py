@@ -73,6 +73,8 @@ class Context:
     preparing: Preparing = field(default_factory=Preparing)
     # Jobs whose submission can't be taken back any more: a drain waits for their answers.
     committed: set[int] = field(default_factory=set)
+    # Of inboxes that are not configured any more: by the outbox of their songs.
+    elsewhere: dict[str, Place] = field(default_factory=dict)
     critical: set[asyncio.Task[Any]] = field(default_factory=set)
 
     @property
@@ -87,7 +89,11 @@ class Context:
         The inbox may not be configured any more. Then the place has an outbox only: stems that are
         paid for are delivered, and originals are not moved.
         """
-        return self.places.get(job.inbox) or Place(outbox=job.outbox)
+        if (place := self.places.get(job.inbox)) is not None:
+            return place
+        if job.outbox not in self.elsewhere:  # once: each place has a thread that looks after it
+            self.elsewhere[job.outbox] = Place(outbox=job.outbox)
+        return self.elsewhere[job.outbox]
 
     async def unbroken(self, work: Coroutine[Any, Any, T]) -> T:
         """Run `work` to its end even if the caller is cancelled, and return its result.

@@ -291,6 +291,7 @@ POLLS: Table = {
     "bomb": (get({"bomb": 20}), "delivered"),
     "another job": (get({"merge": {"job_id": "job_other"}}), "delivered"),
     "404 x 2": (get({"status": 404, "times": 2}), "delivered"),
+    "503 x 2, then 404": (get({"status": 503, "times": 2}, {"status": 404}), "delivered"),
     "unknown word": (get({"merge": {"status": "reticulating"}, "times": 3}), "delivered"),
     "no status": (get({"drop": ["status"]}), "delivered"),
     "null tempo and key": (get({"merge": {"bpm": None, "key": None}, "times": EVER}), "delivered"),

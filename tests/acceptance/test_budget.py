@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,25 @@ def scanned_again(service: Service) -> None:
     drop(service.home.inbox / "again.wav", 5, seconds=150)
     before = len(service.events("job.queued"))
     wait_for(lambda: len(service.events("job.queued")) > before)
+
+
+def test_a_song_whose_earlier_stems_are_gone_is_held_before_its_upload(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """The journal takes them for there, which is free: it was uploaded again and again."""
+    home = Home(tmp_path, server.url, watch=QUICK, budget={"minutes_per_day": 35 / 60})
+    drop(home.inbox / "first.wav", 1, seconds=30)
+    assert home.command("run", "--once").returncode == 0
+    shutil.rmtree(home.outbox / "first")  # moved into somebody's library
+    uploads = len(server.requests("post")) + len(server.requests("put"))
+    drop(home.inbox / "again.wav", 1, seconds=30)
+    assert home.command("run", "--once").returncode == 1
+    assert home.waiting() == ["again.wav"]
+    assert len(server.requests("post")) + len(server.requests("put")) == uploads
+    home.configure(server.url, watch=QUICK, budget={"minutes_per_day": 65 / 60})
+    assert home.command("run", "--once").returncode == 0
+    assert list(home.sidecars()) == ["again"]
+    assert server.paid["total"] == 2
 
 
 def test_what_does_not_fit_waits_and_a_shorter_song_goes(

@@ -134,6 +134,23 @@ def test_the_same_content_again_is_delivered_from_the_earlier_folder(
     assert home.waiting() == []
 
 
+def test_what_was_away_at_its_end_and_comes_back_is_a_new_drop(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """It passed for an original that is kept there, and was ignored for good."""
+    server.scenario(job_seconds=0.5)
+    home = Home(tmp_path, server.url)
+    song = drop(home.inbox / "song.wav", 1)
+    with home.service() as service:
+        wait_for(lambda: home.journal_count("separating") == 1)
+        song.rename(tmp_path / "away.wav")
+        service.wait_for_event("job.done")
+        (tmp_path / "away.wav").rename(song)
+        service.wait_for_event("job.done", count=2)
+    assert archived(home) == ["song.wav"]
+    assert server.paid["total"] == 1
+
+
 def test_three_at_once_are_paid_once(tmp_path: Path, server: ScenarioServer) -> None:
     """Copies that wait together: one is separated, the others wait for its stems."""
     home = Home(tmp_path, server.url, api={"max_concurrent": 5})

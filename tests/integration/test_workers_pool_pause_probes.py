@@ -189,3 +189,16 @@ def test_an_outbox_that_can_not_be_read_stays_paused(
     with monkeypatch.context() as patched:
         patched.setattr(os, "scandir", scandir)
         asyncio.run(main())
+
+
+def test_the_place_of_an_inbox_that_is_gone_is_made_once(tmp_path: Path) -> None:
+    """Each has a thread that waits on its disk: with one for each try a service ran out of them."""
+
+    async def main() -> None:
+        async with context_of(Home(tmp_path, "http://127.0.0.1:9/v1")) as context:
+            songs = [new_job(number, inbox="gone", outbox="/away") for number in (1, 2)]
+            first, second = (context.place_of(song) for song in songs)
+            assert first is second
+            assert first.outbox == "/away"
+
+    asyncio.run(main())

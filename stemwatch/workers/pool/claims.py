@@ -49,6 +49,7 @@ class Claims:
         ctx, turns, now = self._ctx, self._turns[name], self._ctx.now()
         offers: dict[str | None, deque[Job]] = {}
         for inbox in [one for one in turns if seats > 0 and ctx.gate.lets(name, one)]:
+            longest = await self._affordable(inbox, working) if name == SUBMIT else None
             jobs = await ctx.journal.claim(
                 STATES[name],
                 now=now,
@@ -56,9 +57,9 @@ class Claims:
                 latest=now + _PATIENCE * ctx.timing.retry_after_max,
                 owner=ctx.owner,
                 limit=seats,
-                busy=busy,
+                busy={*busy, *ctx.memory.too_dear(longest)},
                 busy_content=[job.content_key for job in working],
-                longest=await self._affordable(inbox, working) if name == SUBMIT else None,
+                longest=longest,
                 inboxes=self._only(inbox),
                 at_hand=_AT_HAND.get(name),
             )
@@ -132,7 +133,8 @@ class Claims:
             if any(pause.inbox is not None for pause in ctx.gate.holding(SUBMIT, inbox)):
                 continue
             longest = await self._affordable(inbox, ())
-            if await self.any_left(ALL, self._only(inbox), longest, ctx.troubles.waiting()):
+            but = ctx.troubles.waiting() | ctx.memory.too_dear(longest)
+            if await self.any_left(ALL, self._only(inbox), longest, but):
                 return True
         return False
 

@@ -199,6 +199,8 @@ class Lanes:
         else:
             ctx.memory.unforeseen.passed(job_id, before.state)
             ctx.troubles.passed(job_id)
+            if job.state is JobState.DELIVERED:
+                ctx.memory.delivered(job.content_key)
             if name in (SUBMIT, POLL):
                 self._server_answered(began)
         if job.state not in (JobState.SEPARATING, JobState.SEPARATED):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from stemwatch.codes import FILE, Code
 from stemwatch.errors import (
     JournalFault,
@@ -226,11 +228,14 @@ async def _retry(ctx: Context, job: Job, fault: RetryLater) -> None:
         code = ctx.gate.server_failed(fault.message, submitting=submitting, after=fault.after)
         if code is not None:
             log.warning("service.paused", reason=code, message=fault.message)
-    attempts = job.attempts + (1 if fault.counts else 0)
+    # What is waited for without end uses up no tries of a fault that has few: one 404 behind an
+    # outage would be the end of a paid job.
+    counts = fault.counts and fault.rule.tries < math.inf
+    attempts = job.attempts + (1 if counts else 0)
     if _exhausted(fault, attempts):
         await reject(ctx, job, _given_up(job, fault, attempts))
         return
-    if fault.counts or fault.after is not None:
+    if counts or fault.after is not None:
         delay = _delay(ctx, fault, attempts)
     else:  # tries are not counted, but each wait is longer than the one before
         delay = _delay(ctx, fault, own_trouble.times_met(ctx, job, fault.code))

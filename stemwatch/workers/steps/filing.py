@@ -49,7 +49,7 @@ async def _finish(ctx: Context, job: Job) -> Job:
     if filed.outcome == "kept" and filed.message is not None:
         raise _stays(job, filed.message)
     moved_to = filed.path if filed.outcome == "archived" else None
-    if filed.outcome == "deleted":
+    if filed.outcome in ("deleted", "gone"):  # or it would pass for kept, if it came back there
         moved_to = ""
     told = {"filed_to": moved_to, "unfiled": None}
     done = await ctx.journal.advance(job, JobState.DONE, filed.outcome, **told)

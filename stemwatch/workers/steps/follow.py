@@ -22,7 +22,7 @@ async def follow(ctx: Context, job: Job) -> Job:
     ctx.progress.separated_by(remote.engine, remote.device)
     now = ctx.clock()
     if remote.status is RemoteStatus.RUNNING:
-        if job.attempts:  # attempts count failures in a row: a good answer resets them
+        if job.attempts or job.code:  # a good answer ends what failed in a row
             job = await ctx.journal.amend(job, attempts=0, **CLEARED)
         return _still_running(ctx, job, remote.progress, now)
     ctx.polls.over(job.id)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from stemwatch.codes import CONFIRM, FETCH, FILE, POLL, SUBMIT, UNPACK
 from stemwatch.job import Job
+from stemwatch.journal.journal import OverBudget
 from stemwatch.log import log
 from stemwatch.workers.context import Context
 from stemwatch.workers.pacing.rehearsal import demand_staging
@@ -29,11 +30,25 @@ async def _submit_or_reuse(ctx: Context, job: Job) -> Job:
     # A song that was queued while another wire was configured met only that wire's limits.
     if job.duration is not None and (refused := ctx.api.limits.of_audio(job.duration)) is not None:
         raise refused
+    if alike and not ctx.local:
+        await _demand_budget(ctx, job)
     began = ctx.clock()
     separating = await submit(ctx, job, alike)
     for code in ctx.gate.accepted(began):
         log.info("service.resumed", reason=code)
     return separating
+
+
+async def _demand_budget(ctx: Context, job: Job) -> None:
+    """Raise OverBudget before the upload of a song whose earlier stems are gone, not behind it.
+
+    It was claimed because they seemed to be there, and would be claimed again at once, without end.
+    """
+    seconds = job.duration or 0.0
+    ctx.memory.to_be_paid[job.id] = (job.content_key, seconds)
+    left = await ctx.budget.affordable(ctx.journal, ctx.now(), job.inbox)
+    if left is not None and seconds > left:
+        raise OverBudget("its earlier stems are gone, and too few minutes are left.")
 
 
 def _placed(step: Step) -> Step:
