@@ -14,13 +14,15 @@ import pytest
 
 from stemwatch.job import Identity
 from stemwatch.outbox.moving import hidden_name
-from tests.acceptance.harness import KEY, SEPARATE, Home
+from tests.acceptance.harness import KEY, SEPARATE, STEMWATCH, Home, Service
 from tests.acceptance.songs import drop
 from tests.support.scenario.server import ScenarioServer
 from tests.support.waiting import wait_for
 
 QUICK = {"settle_seconds": 0.05, "rescan_seconds": 0.3}
 DAY = 86400
+# Root then needs the permissions that anybody needs.
+NO_MASTER_KEY = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
 pytestmark = SEPARATE
 
 
@@ -139,6 +141,52 @@ def test_old_originals_are_deleted_where_that_is_asked_for(
     assert len(service.events("archive.deleted")) == 2
     assert len(home.sidecars()) == 7
     assert home.rows("SELECT count(*) FROM jobs WHERE state = 'done'") == [(7,)]
+
+
+def loop_of(folder: Path) -> None:
+    """A folder that nobody can enter, root neither: a lasting error of its disk, to a program."""
+    folder.rename(folder.with_name(f"{folder.name}.aside"))
+    folder.symlink_to(folder.name)
+
+
+def test_a_folder_that_fails_is_told_of_and_the_others_are_tidied(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """A bare OSError of one archived folder ended the service, at each start again."""
+    home = Home(tmp_path, server.url, watch=QUICK, folders={"keep_archive_days": 30})
+    for number, name in enumerate(("a/one.wav", "a/two.wav", "b/old.wav")):
+        drop(home.inbox / name, number)
+    assert once(home) == 0
+    alter(home, "UPDATE jobs SET updated_at = ?", time.time() - 31 * DAY)
+    loop_of(home.archive / "a")
+    with home.service() as service:
+        assert service.wait_for_event("archive.deleted")["relpath"] == "b/old.wav"
+        told = service.wait_for_event("upkeep.held_folder")
+        assert service.process.poll() is None
+    assert len(service.events("upkeep.held_folder")) == 1
+    assert told["path"] == str(home.archive / "a")
+    assert told["hint"].startswith("Look at")
+    assert len(files(home.archive / "a.aside")) == 2
+
+
+def test_a_folder_of_the_quarantine_that_cant_be_read_holds_up_nothing_else(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """Entries are struck all the same, and the archive is tidied."""
+    home = Home(tmp_path, server.url, watch=QUICK, folders={"keep_archive_days": 30})
+    drop(home.inbox / "old.wav")
+    (home.inbox / "lost.wav").write_bytes(b"no sound" * 99)
+    assert once(home) == 3
+    (home.quarantine / "lost.wav").unlink()
+    alter(home, "UPDATE jobs SET updated_at = ? WHERE state = 'done'", time.time() - 31 * DAY)
+    (home.quarantine / "locked").mkdir(mode=0)
+    bound = [] if os.geteuid() else NO_MASTER_KEY
+    with Service(home, [*bound, *STEMWATCH, "run", "-c", str(home.config)], KEY) as service:
+        told = service.wait_for_event("upkeep.held_folder")
+        service.wait_for_event("job.struck")
+        service.wait_for_event("archive.deleted")
+    assert "locked" in told["message"]
+    assert "permission" in told["hint"]
 
 
 def test_libraries_are_told_to_leave_the_outbox_alone(
