@@ -47,6 +47,12 @@ def alter(home: Home, sql: str, *values: object) -> None:
         db.execute(sql, values)
 
 
+def watched_clock(home: Home, first: float, last: float) -> None:
+    """The clock has gone on without a leap from `first` to `last`, as the journal knows it."""
+    sql = "INSERT OR REPLACE INTO meta VALUES ('steady clock', ?)"
+    alter(home, sql, f"{first:.0f} {last:.0f}")
+
+
 def test_an_entry_without_its_file_is_struck(tmp_path: Path, server: ScenarioServer) -> None:
     """Its reason file too, and those that an older version left; a person's own files stay."""
     home = Home(tmp_path, server.url, watch=QUICK)
@@ -127,6 +133,7 @@ def test_old_originals_are_deleted_where_that_is_asked_for(
     killed = home.archive / "killed.wav"  # a kill in the middle of its deletion
     killed.rename(killed.with_name(hidden_name(Identity.of(killed.stat()))))
     now = time.time()
+    watched_clock(home, now - 2 * DAY, now)
     alter(home, "UPDATE jobs SET updated_at = ?", now - 31 * DAY)
     young = ("UPDATE jobs SET updated_at = ? WHERE CAST(relpath AS TEXT) = 'a/young.wav'",)
     alter(home, *young, now - 29 * DAY)
@@ -143,6 +150,30 @@ def test_old_originals_are_deleted_where_that_is_asked_for(
     assert home.rows("SELECT count(*) FROM jobs WHERE state = 'done'") == [(7,)]
 
 
+def test_a_clock_that_has_leapt_deletes_nothing_for_a_day(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """A start with a date far ahead, before NTP has set it, emptied the archive in a minute."""
+    home = Home(tmp_path, server.url, watch=QUICK, folders={"keep_archive_days": 30})
+    drop(home.inbox / "song.wav")
+    assert once(home) == 0
+    now = time.time()
+    before = now - 400 * DAY  # so far has the clock leapt, as the journal sees it
+    alter(home, "UPDATE jobs SET updated_at = ?, created_at = ?", before, before)
+    alter(home, "UPDATE history SET at = ?", before)
+    watched_clock(home, before - 9 * DAY, before)
+    with home.service() as service:
+        told = service.wait_for_event("archive.waits", timeout=10)
+        assert told["days"] == 400.0
+        assert "for a day" in told["hint"]
+    assert files(home.archive) == ["song.wav"]
+    assert not service.events("archive.deleted")
+    watched_clock(home, now - 1.1 * DAY, now)  # it was right: a day later
+    with home.service() as service:
+        service.wait_for_event("archive.deleted")
+    assert not service.events("archive.waits")
+
+
 def loop_of(folder: Path) -> None:
     """A folder that nobody can enter, root neither: a lasting error of its disk, to a program."""
     folder.rename(folder.with_name(f"{folder.name}.aside"))
@@ -157,6 +188,7 @@ def test_a_folder_that_fails_is_told_of_and_the_others_are_tidied(
     for number, name in enumerate(("a/one.wav", "a/two.wav", "b/old.wav")):
         drop(home.inbox / name, number)
     assert once(home) == 0
+    watched_clock(home, time.time() - 2 * DAY, time.time())
     alter(home, "UPDATE jobs SET updated_at = ?", time.time() - 31 * DAY)
     loop_of(home.archive / "a")
     with home.service() as service:
@@ -178,6 +210,7 @@ def test_a_folder_of_the_quarantine_that_cant_be_read_holds_up_nothing_else(
     (home.inbox / "lost.wav").write_bytes(b"no sound" * 99)
     assert once(home) == 3
     (home.quarantine / "lost.wav").unlink()
+    watched_clock(home, time.time() - 2 * DAY, time.time())
     alter(home, "UPDATE jobs SET updated_at = ? WHERE state = 'done'", time.time() - 31 * DAY)
     (home.quarantine / "locked").mkdir(mode=0)
     bound = [] if os.geteuid() else NO_MASTER_KEY

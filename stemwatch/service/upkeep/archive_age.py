@@ -20,15 +20,17 @@ from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.log import log
 from stemwatch.outbox import archiving
 from stemwatch.service.upkeep.held import Held
+from stemwatch.service.upkeep.steady_clock import DAY
 from stemwatch.workers.context import Context
 
 Days = Callable[[str | None], float | None]  # of an inbox: how long its originals are kept
 _GRAIN = 2_000_000_000  # nanoseconds: the coarsest time of a file system, FAT's
-_DAY = 86400.0
 
 
-async def delete_old(ctx: Context, inbox: str | None, days: float, held: Held) -> None:
-    """Delete the originals of one inbox's archive that were filed more than `days` ago.
+async def delete_old(
+    ctx: Context, inbox: str | None, days: float, *, now: float, held: Held
+) -> None:
+    """Delete the originals of one inbox's archive that were filed more than `days` before `now`.
 
     A file whose folder fails stays, and `held` tells of it. Raises PauseService while the archive's
     disk is away.
@@ -37,7 +39,7 @@ async def delete_old(ctx: Context, inbox: str | None, days: float, held: Held) -
     if (root := place.archive) is None:
         return
     await place.demand_results()
-    before, after = ctx.now() - days * _DAY, 0
+    before, after = now - days * DAY, 0
     with closing(ReadOnlyJournal(ctx.journal.path)) as reading:
         while page := await reading.archived(before=before, after=after):
             after = page[-1].id

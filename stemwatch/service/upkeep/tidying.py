@@ -7,9 +7,10 @@ from collections.abc import Coroutine
 
 from stemwatch.errors import JournalFault, StemwatchError
 from stemwatch.log import log
-from stemwatch.service.inboxes import AllServed
+from stemwatch.service.inboxes import AllServed, Served
 from stemwatch.service.upkeep import archive_age, ghosts
 from stemwatch.service.upkeep.held import Held
+from stemwatch.service.upkeep.steady_clock import is_steady
 from stemwatch.workers.context import Context
 
 
@@ -20,11 +21,17 @@ async def keep(ctx: Context, inboxes: AllServed, days: archive_age.Days) -> None
         held.begin()
         for served in inboxes.every:
             if not served.away:
-                name = served.name
-                await _tried(name, ghosts.strike(ctx, name, held))
-                if (kept := days(name)) is not None:
-                    await _tried(name, archive_age.delete_old(ctx, name, kept, held))
+                await _tried(served.name, ghosts.strike(ctx, served.name, held))
+            if (kept := days(served.name)) is not None:
+                await _tried(served.name, _archive(ctx, served, kept, held))
         await asyncio.sleep(ctx.timing.tidy)
+
+
+async def _archive(ctx: Context, served: Served, days: float, held: Held) -> None:
+    now = ctx.now()  # asked once: a leap meanwhile would make all of the archive old
+    # While its disks are away, too: a clock that nobody watches for a day has leapt.
+    if await is_steady(ctx.journal, now) and not served.away:
+        await archive_age.delete_old(ctx, served.name, days, now=now, held=held)
 
 
 async def _tried(inbox: str | None, work: Coroutine[None, None, None]) -> None:
