@@ -14,13 +14,15 @@ import pytest
 
 from stemwatch.job import Identity
 from stemwatch.outbox.moving import hidden_name
-from tests.acceptance.harness import KEY, SEPARATE, Home
+from tests.acceptance.harness import KEY, SEPARATE, STEMWATCH, Home, Service
 from tests.acceptance.songs import drop
 from tests.support.scenario.server import ScenarioServer
 from tests.support.waiting import wait_for
 
 QUICK = {"settle_seconds": 0.05, "rescan_seconds": 0.3}
 DAY = 86400
+# Root then needs the permissions that anybody needs.
+NO_MASTER_KEY = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
 pytestmark = SEPARATE
 
 
@@ -43,6 +45,12 @@ def alter(home: Home, sql: str, *values: object) -> None:
     """What time, or an older version, would have left in the journal."""
     with closing(sqlite3.connect(home.state / "journal.sqlite3")) as db, db:
         db.execute(sql, values)
+
+
+def watched_clock(home: Home, first: float, last: float) -> None:
+    """The clock has gone on without a leap from `first` to `last`, as the journal knows it."""
+    sql = "INSERT OR REPLACE INTO meta VALUES ('steady clock', ?)"
+    alter(home, sql, f"{first:.0f} {last:.0f}")
 
 
 def test_an_entry_without_its_file_is_struck(tmp_path: Path, server: ScenarioServer) -> None:
@@ -125,6 +133,7 @@ def test_old_originals_are_deleted_where_that_is_asked_for(
     killed = home.archive / "killed.wav"  # a kill in the middle of its deletion
     killed.rename(killed.with_name(hidden_name(Identity.of(killed.stat()))))
     now = time.time()
+    watched_clock(home, now - 2 * DAY, now)
     alter(home, "UPDATE jobs SET updated_at = ?", now - 31 * DAY)
     young = ("UPDATE jobs SET updated_at = ? WHERE CAST(relpath AS TEXT) = 'a/young.wav'",)
     alter(home, *young, now - 29 * DAY)
@@ -139,6 +148,78 @@ def test_old_originals_are_deleted_where_that_is_asked_for(
     assert len(service.events("archive.deleted")) == 2
     assert len(home.sidecars()) == 7
     assert home.rows("SELECT count(*) FROM jobs WHERE state = 'done'") == [(7,)]
+
+
+def test_a_clock_that_has_leapt_deletes_nothing_for_a_day(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """A start with a date far ahead, before NTP has set it, emptied the archive in a minute."""
+    home = Home(tmp_path, server.url, watch=QUICK, folders={"keep_archive_days": 30})
+    drop(home.inbox / "song.wav")
+    assert once(home) == 0
+    now = time.time()
+    before = now - 400 * DAY  # so far has the clock leapt, as the journal sees it
+    alter(home, "UPDATE jobs SET updated_at = ?, created_at = ?", before, before)
+    alter(home, "UPDATE history SET at = ?", before)
+    watched_clock(home, before - 9 * DAY, before)
+    with home.service() as service:
+        told = service.wait_for_event("archive.waits", timeout=10)
+        assert told["days"] == 400.0
+        assert "for a day" in told["hint"]
+    assert files(home.archive) == ["song.wav"]
+    assert not service.events("archive.deleted")
+    watched_clock(home, now - 1.1 * DAY, now)  # it was right: a day later
+    with home.service() as service:
+        service.wait_for_event("archive.deleted")
+    assert not service.events("archive.waits")
+
+
+def loop_of(folder: Path) -> None:
+    """A folder that nobody can enter, root neither: a lasting error of its disk, to a program."""
+    folder.rename(folder.with_name(f"{folder.name}.aside"))
+    folder.symlink_to(folder.name)
+
+
+def test_a_folder_that_fails_is_told_of_and_the_others_are_tidied(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """A bare OSError of one archived folder ended the service, at each start again."""
+    home = Home(tmp_path, server.url, watch=QUICK, folders={"keep_archive_days": 30})
+    for number, name in enumerate(("a/one.wav", "a/two.wav", "b/old.wav")):
+        drop(home.inbox / name, number)
+    assert once(home) == 0
+    watched_clock(home, time.time() - 2 * DAY, time.time())
+    alter(home, "UPDATE jobs SET updated_at = ?", time.time() - 31 * DAY)
+    loop_of(home.archive / "a")
+    with home.service() as service:
+        assert service.wait_for_event("archive.deleted")["relpath"] == "b/old.wav"
+        told = service.wait_for_event("upkeep.held_folder")
+        assert service.process.poll() is None
+    assert len(service.events("upkeep.held_folder")) == 1
+    assert told["path"] == str(home.archive / "a")
+    assert told["hint"].startswith("Look at")
+    assert len(files(home.archive / "a.aside")) == 2
+
+
+def test_a_folder_of_the_quarantine_that_cant_be_read_holds_up_nothing_else(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """Entries are struck all the same, and the archive is tidied."""
+    home = Home(tmp_path, server.url, watch=QUICK, folders={"keep_archive_days": 30})
+    drop(home.inbox / "old.wav")
+    (home.inbox / "lost.wav").write_bytes(b"no sound" * 99)
+    assert once(home) == 3
+    (home.quarantine / "lost.wav").unlink()
+    watched_clock(home, time.time() - 2 * DAY, time.time())
+    alter(home, "UPDATE jobs SET updated_at = ? WHERE state = 'done'", time.time() - 31 * DAY)
+    (home.quarantine / "locked").mkdir(mode=0)
+    bound = [] if os.geteuid() else NO_MASTER_KEY
+    with Service(home, [*bound, *STEMWATCH, "run", "-c", str(home.config)], KEY) as service:
+        told = service.wait_for_event("upkeep.held_folder")
+        service.wait_for_event("job.struck")
+        service.wait_for_event("archive.deleted")
+    assert "locked" in told["message"]
+    assert "permission" in told["hint"]
 
 
 def test_libraries_are_told_to_leave_the_outbox_alone(

@@ -19,32 +19,40 @@ from stemwatch.journal.journal import StaleJob
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.log import log
 from stemwatch.outbox import archiving
+from stemwatch.service.upkeep.held import Held
+from stemwatch.service.upkeep.steady_clock import DAY
 from stemwatch.workers.context import Context
 
 Days = Callable[[str | None], float | None]  # of an inbox: how long its originals are kept
 _GRAIN = 2_000_000_000  # nanoseconds: the coarsest time of a file system, FAT's
-_DAY = 86400.0
 
 
-async def delete_old(ctx: Context, inbox: str | None, days: float) -> None:
-    """Delete the originals of one inbox's archive that were filed more than `days` ago.
+async def delete_old(
+    ctx: Context, inbox: str | None, days: float, *, now: float, held: Held
+) -> None:
+    """Delete the originals of one inbox's archive that were filed more than `days` before `now`.
 
-    Raises PauseService while the archive's disk is away.
+    A file whose folder fails stays, and `held` tells of it. Raises PauseService while the archive's
+    disk is away.
     """
     place = ctx.places[inbox]
     if (root := place.archive) is None:
         return
     await place.demand_results()
-    before, after = ctx.now() - days * _DAY, 0
+    before, after = now - days * DAY, 0
     with closing(ReadOnlyJournal(ctx.journal.path)) as reading:
         while page := await reading.archived(before=before, after=after):
             after = page[-1].id
             for job in page:
                 if await reading.filed_again(job, since=before):
                     continue  # `again` brought it back there later
-                with suppress(PauseService, RetryLater, StaleJob):  # of this one file
+                try:
                     if await asyncio.to_thread(_deleted, job, root):
                         await _note(ctx, job, days)
+                except StaleJob:  # a person was first
+                    pass
+                except (PauseService, RetryLater) as fault:  # the other folders need not wait
+                    held.tell(os.path.dirname(str(job.filed_to)), fault)
 
 
 async def _note(ctx: Context, job: Job, days: float) -> None:
@@ -54,14 +62,18 @@ async def _note(ctx: Context, job: Job, days: float) -> None:
 
 
 def _deleted(job: Job, root: str) -> bool:
-    """Delete the original of `job` below `root`; False where it is no longer what was filed."""
+    """Delete the original of `job` below `root`; False where it is no longer what was filed.
+
+    Raises as `durable.disk_faults` does.
+    """
     path = str(job.filed_to)
     if not _is_below(os.path.dirname(path), root):
         return False  # of another inbox's archive, or one that was configured before
-    try:
-        found = os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return archiving.finish_delete(path, job.identity, job.sha256)
+    with durable.disk_faults(path):  # a bare OSError would end the service, at every start
+        try:
+            found = os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return archiving.finish_delete(path, job.identity, job.sha256)
     same = found.st_size == job.identity.size
     same &= abs(found.st_mtime_ns - job.identity.mtime_ns) < _GRAIN
     if not stat.S_ISREG(found.st_mode) or not same:

@@ -18,28 +18,49 @@ from stemwatch.job import Job, JobState, may_be_paid, resume_state
 from stemwatch.journal.journal import StaleJob
 from stemwatch.log import log
 from stemwatch.outbox import archiving, quarantine
+from stemwatch.service.upkeep.held import Held
 from stemwatch.workers.context import Context
 
 _GONE = "Its file is gone."
 
 
-async def strike(ctx: Context, inbox: str | None) -> None:
-    """Look through the quarantine of one inbox. Raises PauseService while its disks are away."""
+async def strike(ctx: Context, inbox: str | None, held: Held) -> None:
+    """Look through the quarantine of one inbox. Raises PauseService while its disks are away.
+
+    `held` tells of folders that fail.
+    """
     place = ctx.places[inbox]
     if place.quarantine is None or place.inbox is None:
         return
     await _require_disks(place)
     entries = [job async for job in _entries(ctx) if job.inbox == inbox]
     lost = await asyncio.to_thread(lambda: list(_lost(entries)))
-    held = {job.filed_to for job in entries if job.filed_to}
-    stale = await asyncio.to_thread(lambda: list(quarantine.stale_reasons(str(place.quarantine))))
+    filed = {job.filed_to for job in entries if job.filed_to}
+    stale = await asyncio.to_thread(_stale, place.quarantine, held)
     await _require_disks(place)  # it may have gone meanwhile, and then nothing of this is true
     for job, sole in lost:
-        with suppress(StaleJob):  # a person, or the inbox, was first
+        try:
             await _end(ctx, job, sole=sole)
+        except StaleJob:  # a person, or the inbox, was first
+            pass
+        except (PauseService, RetryLater) as fault:  # the other entries need not wait
+            held.tell(os.path.dirname(str(job.filed_to)), fault)
     for path in stale:
-        if path not in held:
-            await asyncio.to_thread(quarantine.remove_stale_reason, path)
+        if path not in filed:
+            try:
+                await asyncio.to_thread(quarantine.remove_stale_reason, path)
+            except (PauseService, RetryLater) as fault:
+                held.tell(os.path.dirname(path), fault)
+
+
+def _stale(root: str, held: Held) -> list[str]:
+    """The files whose reason file is stale, up to a folder that can't be read."""
+    found: list[str] = []
+    try:
+        found.extend(quarantine.stale_reasons(root))  # keeps what came before the fault
+    except (PauseService, RetryLater) as fault:  # the entries need not wait
+        held.tell(root, fault)
+    return found
 
 
 async def _require_disks(place: Place) -> None:

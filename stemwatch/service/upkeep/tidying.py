@@ -3,29 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 
 from stemwatch.errors import JournalFault, StemwatchError
 from stemwatch.log import log
-from stemwatch.service.inboxes import AllServed
+from stemwatch.service.inboxes import AllServed, Served
 from stemwatch.service.upkeep import archive_age, ghosts
+from stemwatch.service.upkeep.held import Held
+from stemwatch.service.upkeep.steady_clock import is_steady
 from stemwatch.workers.context import Context
 
 
 async def keep(ctx: Context, inboxes: AllServed, days: archive_age.Days) -> None:
     """Tidy up until cancelled. An inbox whose disks are away is left for the next time."""
+    held = Held()
     while True:
+        held.begin()
         for served in inboxes.every:
             if not served.away:
-                await _tidied(ctx, served.name, days)
+                await _tried(served.name, ghosts.strike(ctx, served.name, held))
+            if (kept := days(served.name)) is not None:
+                await _tried(served.name, _archive(ctx, served, kept, held))
         await asyncio.sleep(ctx.timing.tidy)
 
 
-async def _tidied(ctx: Context, inbox: str | None, days: archive_age.Days) -> None:
+async def _archive(ctx: Context, served: Served, days: float, held: Held) -> None:
+    now = ctx.now()  # asked once: a leap meanwhile would make all of the archive old
+    # While its disks are away, too: a clock that nobody watches for a day has leapt.
+    if await is_steady(ctx.journal, now) and not served.away:
+        await archive_age.delete_old(ctx, served.name, days, now=now, held=held)
+
+
+async def _tried(inbox: str | None, work: Coroutine[None, None, None]) -> None:
     try:
-        await ghosts.strike(ctx, inbox)
-        if (kept := days(inbox)) is not None:
-            await archive_age.delete_old(ctx, inbox, kept)
+        await work
     except JournalFault:
         raise
-    except StemwatchError as fault:  # such as a full disk: it is tried again
+    except StemwatchError as fault:  # such as a disk that is away: it is tried again
         log.debug("upkeep.held", inbox=inbox, code=fault.code, message=fault.message)
