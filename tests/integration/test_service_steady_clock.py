@@ -34,17 +34,18 @@ def watched(root: Path, times: list[float], fact: str | None = None) -> tuple[li
     return said, sum(line["event"] == "archive.waits" for line in logs)
 
 
-def test_the_first_day_decides_nothing(tmp_path: Path) -> None:
-    """Nobody can tell yet; a restart in the middle of that day changes nothing."""
-    assert watched(tmp_path, HOURS[:12]) == ([False] * 12, 1)
-    assert watched(tmp_path, HOURS[12:]) == ([False] * 12 + [True], 0)
+def test_it_is_believed_at_first(tmp_path: Path) -> None:
+    """Nobody can tell yet, and songs that are too old are there from earlier versions."""
+    assert watched(tmp_path, HOURS) == ([True] * 25, 0)
 
 
-@pytest.mark.parametrize("leap", [FAR, LAST + 1.1 * DAY, LAST - 9 * DAY])
+@pytest.mark.parametrize("leap", [FAR, LAST + 31 * DAY, LAST - 99 * DAY])
 def test_after_a_leap_a_day_has_to_pass(tmp_path: Path, leap: float) -> None:
+    """Over a restart in the middle of it, too."""
     assert watched(tmp_path, HOURS)[0][-1]
     hours = [leap + n * HOUR for n in range(25)]
-    assert watched(tmp_path, hours) == ([False] * 24 + [True], 1)
+    assert watched(tmp_path, hours[:12]) == ([False] * 12, 1)
+    assert watched(tmp_path, hours[12:]) == ([False] * 12 + [True], 0)
 
 
 def test_a_clock_that_is_set_right_again_is_watched_anew(tmp_path: Path) -> None:
@@ -53,12 +54,12 @@ def test_a_clock_that_is_set_right_again_is_watched_anew(tmp_path: Path) -> None
     assert watched(tmp_path, [FAR, FAR + 60, LAST + 120, LAST + HOUR]) == ([False] * 4, 2)
 
 
-def test_a_night_or_a_reboot_is_no_leap(tmp_path: Path) -> None:
+def test_a_week_off_is_no_leap(tmp_path: Path) -> None:
     """Nor is a step of minutes back, or what the clock drifted."""
     assert watched(tmp_path, HOURS)[0][-1]
-    assert watched(tmp_path, [LAST + 0.9 * DAY, LAST + 0.9 * DAY - 300]) == ([True] * 2, 0)
+    assert watched(tmp_path, [LAST + 7 * DAY, LAST + 7 * DAY - 300]) == ([True] * 2, 0)
 
 
-@pytest.mark.parametrize("fact", ["", "soon", "1 2 3", "nan nan", "1 inf"])
+@pytest.mark.parametrize("fact", ["", "soon", "1 2 3"])
 def test_a_note_that_nobody_can_read_is_none(tmp_path: Path, fact: str) -> None:
-    assert watched(tmp_path, [NOW], fact) == ([False], 1)
+    assert watched(tmp_path, [NOW], fact) == ([True], 0)

@@ -29,7 +29,7 @@ async def keep(ctx: Context, inboxes: AllServed, days: archive_age.Days) -> None
 
 async def _archive(ctx: Context, served: Served, days: float, held: Held) -> None:
     now = ctx.now()  # asked once: a leap meanwhile would make all of the archive old
-    # While its disks are away, too: a clock that nobody watches for a day has leapt.
+    # While its disks are away, too: what nobody looks at for a month seems to have leapt.
     if await is_steady(ctx.journal, now) and not served.away:
         await archive_age.delete_old(ctx, served.name, days, now=now, held=held)
 
