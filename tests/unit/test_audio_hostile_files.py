@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from stemwatch.audio.containers.chunks import samples_of
 from stemwatch.audio.containers.matroska_blocks import blocks_of
 from stemwatch.audio.containers.mpeg_frames import frames_of
 
@@ -115,6 +116,21 @@ def test_a_file_of_single_frames_is_not_read_again_for_each(tmp_path: Path) -> N
 
 def _bytes_read() -> int:
     return int(Path("/proc/self/io").read_text().split()[1])
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        bytes.fromhex("726966662e91cf11a5d628db04c10000") + bytes(24 + 16) + b"\xff" * 8,
+        b"caff" + bytes(4) + b"free\x7f" + b"\xff" * 7,
+    ],
+    ids=["w64", "caf"],
+)
+def test_a_chunk_that_ends_where_no_file_does_is_no_fault(tmp_path: Path, head: bytes) -> None:
+    path = tmp_path / "song"
+    path.write_bytes(head + bytes(30))
+    with open(path, "rb") as file:
+        assert samples_of(file) is None
 
 
 @pytest.mark.parametrize(
