@@ -63,10 +63,22 @@ def _box(kind: bytes, body: bytes) -> bytes:
 
 def _runs_that_go_back() -> bytes:
     """Each of 40,000 runs goes from the first of 250,000 chunks to the last."""
-    chunks, runs = 250_000, 80_000
-    places = struct.pack(">II", 0, chunks) + struct.pack(">I", 40) * chunks
-    back = struct.pack(">6I", 1, 1, 1, chunks + 1, 1, 1)
-    table = struct.pack(">II", 0, runs) + back * (runs // 2)
+    chunks, pairs = 250_000, 40_000
+    places = struct.pack(">I", 40) * chunks
+    return _m4a(places, struct.pack(">6I", 1, 1, 1, chunks + 1, 1, 1) * pairs)
+
+
+def _chunks_without_samples() -> bytes:
+    """Only the last of 600,000 holds one; no two of them touch."""
+    chunks = 600_000
+    places = struct.pack(f">{chunks}I", *range(40, 40 + 2 * chunks, 2))
+    return _m4a(places, struct.pack(">6I", 1, 0, 1, chunks, 1, 1))
+
+
+def _m4a(places: bytes, runs: bytes) -> bytes:
+    """A sound track of one sample."""
+    places = struct.pack(">II", 0, len(places) // 4) + places
+    table = struct.pack(">II", 0, len(runs) // 12) + runs
     sizes = _box(b"stsz", struct.pack(">4I", 0, 0, 1, 100))
     samples = _box(b"stbl", sizes + _box(b"stco", places) + _box(b"stsc", table))
     own = _box(b"dref", struct.pack(">II", 0, 1) + _box(b"url ", bytes((0, 0, 0, 1))))
@@ -91,6 +103,7 @@ def _pages_without_a_body() -> bytes:
         _info_with_a_cut_header,
         _info_of_sixty_megabytes,
         _runs_that_go_back,
+        _chunks_without_samples,
         _pages_without_a_body,
     ],
 )
