@@ -79,3 +79,32 @@ def test_nobody_hangs_once_it_is_given_up() -> None:
                 await one
 
     asyncio.run(scene())
+
+
+def test_who_asks_as_both_senders_end_is_asked_for() -> None:
+    """All of it in one tick of the loop."""
+    asked, both, answering = 0, asyncio.Event(), asyncio.Event()
+
+    async def ask(paths: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+        nonlocal asked
+        asked += 1
+        if asked == 2:
+            both.set()
+        await answering.wait()
+        return [{"result": path} for path in paths]
+
+    async def ask_then(groups: Groups) -> Mapping[str, Any] | None:
+        await answering.wait()
+        return await groups.answer("c")
+
+    async def scene() -> None:
+        groups = Groups(ask)
+        first = [asyncio.ensure_future(groups.answer(path)) for path in "ab"]
+        await both.wait()
+        third = asyncio.ensure_future(ask_then(groups))
+        await asyncio.sleep(0)
+        answering.set()
+        async with asyncio.timeout(5):
+            assert await asyncio.gather(*first, third) == [{"result": path} for path in "abc"]
+
+    asyncio.run(scene())

@@ -67,6 +67,8 @@ def _find(file: BinaryIO, wanted: bytes, order: Literal["little", "big"]) -> Sam
 def _find_in_w64(file: BinaryIO) -> Samples | None:
     end, at = os.fstat(file.fileno()).st_size, 40
     for _ in range(_MOST_CHUNKS):
+        if at > end:  # no seek takes a place of 64 bits
+            break
         file.seek(at)
         header = file.read(24)  # a GUID and a size that counts them both
         size = int.from_bytes(header[16:], "little")
@@ -81,6 +83,8 @@ def _find_in_w64(file: BinaryIO) -> Samples | None:
 def _find_in_caf(file: BinaryIO) -> Samples | None:
     end, at = os.fstat(file.fileno()).st_size, 8
     for _ in range(_MOST_CHUNKS):
+        if at > end:  # no seek takes a place of 64 bits
+            break
         file.seek(at)
         header = file.read(12)
         size = int.from_bytes(header[4:], "big", signed=True)

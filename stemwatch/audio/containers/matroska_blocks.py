@@ -17,6 +17,7 @@ _BESIDE = frozenset(
 )
 _INSIDE = frozenset((_TIMESTAMP, 0xA7, 0xAB, 0xBF, 0xEC))  # of a cluster, beside its blocks
 _SCALE = 0x2AD7B1
+_LARGEST_INFO = 1 << 16  # bytes: it is read as a whole
 _LONGEST_CLUSTER = 1 << 25  # bytes: of sound they hold seconds
 _JUMP = 0.3  # seconds: the longest block of any codec plays 0.19
 
@@ -64,7 +65,7 @@ class _Reader:
             elif kind not in _BESIDE:
                 raise _NotPlain
             elif kind == _INFO:
-                self._info(os.pread(self._fd, size, body))
+                self._info(body, size)
             at = body + size
         self._found.end = self._last + self._step
         return self._found
@@ -82,13 +83,14 @@ class _Reader:
             raise _NotPlain
         return kind, at + length, size
 
-    def _info(self, data: bytes) -> None:
-        at = 0
+    def _info(self, base: int, size: int) -> None:
+        if size > _LARGEST_INFO:
+            raise _NotPlain
+        data, at = os.pread(self._fd, size, base), 0
         while at < len(data):
             kind, length, size = _header(data, at)
             if kind == _SCALE:
-                body = data[at + length : at + length + size]
-                self._scale = int.from_bytes(body, "big") / 1e9
+                self._scale = _number(data[at + length : at + length + size]) / 1e9
             at += length + size
 
     def _cluster(self, base: int, size: int) -> None:
@@ -106,7 +108,7 @@ class _Reader:
             elif kind == _GROUP:
                 self._group(data, base, body, at, ticks)
             elif kind == _TIMESTAMP:
-                ticks = int.from_bytes(data[body:at], "big")
+                ticks = _number(data[body:at])
             elif kind not in _INSIDE:
                 raise _NotPlain
 
@@ -133,6 +135,12 @@ class _Reader:
         self._last = time
         self._found.starts.append(base + body + 4)
         self._found.sizes.append(size - 4)
+
+
+def _number(data: bytes) -> int:
+    if len(data) > 8:  # more is none, and no float holds it
+        raise _NotPlain
+    return int.from_bytes(data, "big")
 
 
 def _header(data: bytes, at: int) -> tuple[int, int, int]:

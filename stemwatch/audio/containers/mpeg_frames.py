@@ -72,10 +72,10 @@ class _Walk:
     def _run(self, at: int, kind: Kind) -> int:
         """Take the frames of this kind that follow one another; the place where they end."""
         lengths, starts, sizes = lengths_of(kind), self._found.starts, self._found.sizes
-        before = len(starts)
+        before, much = len(starts), _AHEAD  # a file of short runs would be read again and again
         while at < self._end:
-            block = os.pread(self._fd, min(_BLOCK, self._end - at), at)
-            here = 0
+            block = os.pread(self._fd, min(much, self._end - at), at)
+            here, much = 0, _BLOCK
             while size := lengths.get(block[here : here + HEAD]):
                 starts.append(at + here)
                 sizes.append(size)
@@ -111,14 +111,14 @@ class _Walk:
 
     def _next(self, at: int) -> int:
         """Where something begins that is known, behind `at`; or the end."""
-        at += 1
+        at, much = at + 1, _AHEAD
         while at < self._end:
-            block = os.pread(self._fd, min(_BLOCK + _AHEAD, self._end - at), at)
-            searched = _BLOCK if len(block) > _BLOCK else len(block)
+            block = os.pread(self._fd, min(much + _AHEAD, self._end - at), at)
+            searched = min(much, len(block))
             here = _first_known(block, searched)
             if here < searched:
                 return at + here
-            at += searched
+            at, much = at + searched, _BLOCK
         return self._end
 
     def _tag(self, at: int) -> int:

@@ -53,6 +53,10 @@ class Groups:
             for (_, future), answer in zip_longest(group, answers[: len(group)]):
                 if not future.done():
                     future.set_result(answer)
+        # At once, not when the loop has seen that this task is over: who asks until then would
+        # count on it, and wait for ever.
+        if sender := asyncio.current_task():
+            self._senders.discard(sender)
 
     def _next(self) -> list[tuple[str, asyncio.Future[Answer]]]:
         """An even share of what waits, so that no helper is idle while the other has a queue."""

@@ -107,6 +107,8 @@ def _scale(info: bytes) -> bytes:
         while (found := _header(head + info[at : at + 1])) is None:
             head += info[at : at + 1]
             at += 1
+            if at >= len(info):  # the last header is cut off: no byte would ever complete it
+                raise Odd
         at += 1
         if found[0] == _SCALE:
             return info[at : at + found[1]]

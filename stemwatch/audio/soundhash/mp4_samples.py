@@ -9,7 +9,7 @@ import os
 import sys
 from array import array
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, pairwise
 
 from stemwatch.audio.soundhash.listeners import Odd, SpanListener
 
@@ -136,6 +136,10 @@ def _counts(body: bytes, chunks: int) -> array[int]:
     runs = _numbers("I", body[8:])
     if runs[0] != 1 or any(kind != 1 for kind in runs[2::3]):
         raise Odd
+    if any(first >= after for first, after in pairwise(runs[::3])):
+        raise Odd  # runs that go back would be counted again and again: 2 MB took 40 GB
+    if 0 in runs[1::3]:
+        raise Odd  # no writer makes a chunk of nothing; 8 MB of them took 300 MB
     counts: array[int] = array("I")
     for at in range(0, len(runs), 3):
         end = min(runs[at + 3] if at + 3 < len(runs) else chunks + 1, chunks + 1)

@@ -13,6 +13,7 @@ from stemwatch.audio.soundhash.listeners import Listener, Odd
 
 _HEADER = 27  # bytes
 _FIRST = 2  # a flag of a page
+_MOST_PIECES = 2 * 255  # of a page, and of one before it that has no body
 
 
 class PageListener(Listener):
@@ -63,6 +64,8 @@ class PageListener(Listener):
             self.add(b"page", bytes((flags,)) + granule + lacing)
         else:
             self._pieces.extend(_pieces(lacing))
+            if len(self._pieces) > _MOST_PIECES:  # of pages without a body, they would pile up
+                raise Odd
 
     def _body(self, body: memoryview) -> None:
         if self._sounds:
