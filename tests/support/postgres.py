@@ -32,6 +32,13 @@ needs_postgres = pytest.mark.skipif(
 )
 
 
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
 class Postgres:
     """One server on loopback, for as long as this is open. It can be killed and started again.
 
@@ -49,9 +56,7 @@ class Postgres:
         self._data = self.folder / "db"
         self._synced = synced
         self._tables: str | None = None
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = _free_port()
         self.process: subprocess.Popen[bytes] | None = None
 
     def url(self, database: str = "postgres") -> str:
@@ -110,7 +115,16 @@ class Postgres:
 
     def __enter__(self) -> Postgres:
         self.make()
-        self.start()
+        for left in range(5, -1, -1):
+            try:
+                self.start()
+                break
+            except AssertionError as fault:
+                # Somebody was quicker, among a thousand connections of other tests.
+                if not left or "already in use" not in str(fault):
+                    raise
+                self.port = _free_port()
+                (self.folder / "log").unlink()
         return self
 
     def __exit__(self, *_: object) -> None:

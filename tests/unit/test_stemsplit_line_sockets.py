@@ -16,8 +16,8 @@ import pytest
 from stemwatch.stemsplit.line.sockets import FAIR_BYTES, READ_BYTES, SocketStream
 from tests.support.certificates import self_signed
 
-STALL = 1.0  # seconds
-PIECE = 1024 * 1024  # bytes of one write
+STALL = 2.0  # seconds
+PIECE = 48 * 32 * 1024  # bytes of one write
 PART = 32 * 1024  # taken every 50 ms: a piece takes longer than the patience
 BUFFER = 64 * 1024  # of the socket, else the kernel takes it all at once
 
