@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import urllib.error
 import urllib.request
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,17 +13,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.acceptance.harness import KEY, Home, Service
 from tests.acceptance.songs import drop
+from tests.support.ports import free_port
 from tests.support.scenario.server import ScenarioServer
 from tests.support.scenario.stems import wav_header
 from tests.support.waiting import wait_for
 
 PER_MINUTE = 0.5
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def get(url: str) -> tuple[int, str]:

@@ -18,7 +18,7 @@ import socket
 import tempfile
 import threading
 import time
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
@@ -27,6 +27,7 @@ import psutil
 
 from tests.acceptance.harness import KEY, Home
 from tests.acceptance.songs import drop, wav_bytes
+from tests.support.ports import free_port
 from tests.support.scenario.server import ScenarioServer
 from tests.support.waiting import NO_TLS, wait_for
 
@@ -40,9 +41,7 @@ class Serviced:
     """A service with or without the page, in a folder of its own."""
 
     def __init__(self, root: Path, stack: ExitStack, *, page: bool, settle: float = 0.2) -> None:
-        with closing(socket.socket()) as listener:
-            listener.bind(("127.0.0.1", 0))
-            self.port = listener.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.server = stack.enter_context(ScenarioServer(key=KEY, job_seconds=0.1))
         self.home = Home(

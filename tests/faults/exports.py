@@ -20,6 +20,7 @@ from types import TracebackType
 
 import psutil
 
+from tests.support.ports import free_port
 from tests.support.waiting import wait_for
 
 _SFTP_SERVER = "/usr/lib/openssh/sftp-server"
@@ -52,9 +53,7 @@ class Samba:
     def __init__(self, root: Path, folder: Path) -> None:
         self._root, self._folder = root / "samba", folder
         self._process: subprocess.Popen[bytes] | None = None
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
 
     def start(self) -> None:
         self._root.mkdir(exist_ok=True)

@@ -20,6 +20,7 @@ from tests.readers.cells import Found, cover, picked
 from tests.readers.made import FORMATS
 from tests.readers.mixxx import mixxx
 from tests.readers.processes import running, wait
+from tests.support.ports import free_port
 
 _MPD = {
     "title": "Title", "artist": "Artist", "album": "Album", "albumartist": "AlbumArtist",
@@ -111,7 +112,7 @@ def _mpd(folder: Path, stems: Mapping[str, Path]) -> dict[str, Found]:
 def _minidlna(folder: Path, stems: Mapping[str, Path]) -> dict[str, Found]:
     (folder / "conf").write_text(
         f"media_dir=A,{next(iter(stems.values())).parent}\ndb_dir={folder}/db\nlog_dir={folder}\n"
-        f"port={_free_port()}\nnetwork_interface=lo\ninotify=no\nuser={os.geteuid()}\n"
+        f"port={free_port()}\nnetwork_interface=lo\ninotify=no\nuser={os.geteuid()}\n"
     )
 
     def rows() -> dict[str, dict[str, Any]]:
@@ -149,12 +150,6 @@ def _beets(folder: Path, stems: Mapping[str, Path]) -> dict[str, Found]:
         rows = {Path(os.fsdecode(row["path"])).name: dict(row)
                 for row in db.execute("SELECT * FROM items")}  # fmt: skip
     return {kind: picked(_BEETS, rows.get(path.name, {})) for kind, path in stems.items()}
-
-
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 SERVERS = (

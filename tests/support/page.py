@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -19,6 +18,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from tests.acceptance.harness import KEY, Home, Service
+from tests.support.ports import free_port
 from tests.support.scenario.server import ScenarioServer
 from tests.support.waiting import NO_TLS, wait_for
 
@@ -72,7 +72,7 @@ class Page:
     """A service on loopback whose page is on."""
 
     def __init__(self, root: Path, *, password: bool = False, job_seconds: float = 0.1) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.server = ScenarioServer(key=KEY, job_seconds=job_seconds)
         self._root = root
@@ -194,9 +194,3 @@ def _checked(answer: httpx.Response) -> None:
     if "text/event-stream" not in answer.headers.get("content-type", ""):
         answer.read()
     check(answer)
-
-
-def _free_port() -> int:
-    with closing(socket.socket()) as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

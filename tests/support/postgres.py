@@ -6,7 +6,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -14,6 +13,8 @@ from glob import glob
 from pathlib import Path
 
 import pytest
+
+from tests.support.ports import free_port
 
 SUPERUSER, PASSWORD = "stemwatch", "pass-of-the-tests"
 
@@ -30,13 +31,6 @@ def programs() -> str | None:
 needs_postgres = pytest.mark.skipif(
     programs() is None, reason="PostgreSQL is not installed: apt-get install postgresql"
 )
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 class Postgres:
@@ -56,7 +50,7 @@ class Postgres:
         self._data = self.folder / "db"
         self._synced = synced
         self._tables: str | None = None
-        self.port = _free_port()
+        self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
 
     def url(self, database: str = "postgres") -> str:
@@ -123,7 +117,7 @@ class Postgres:
                 # Somebody was quicker, among a thousand connections of other tests.
                 if not left or "already in use" not in str(fault):
                     raise
-                self.port = _free_port()
+                self.port = free_port()
                 (self.folder / "log").unlink()
         return self
 
