@@ -7,6 +7,7 @@
 FOLDER keeps of each sweep what it printed (NAME.log), what it found (NAME.json), and all rows
 (table.md). The soak lasts as long as it is told to, on little more than one core; beside it, one
 after another, run those that are not held to seconds, at idle priority: they get what it leaves.
+(In small they have the usual priority: a busy machine would leave them nothing.)
 Shares, disks and the watcher, who are held to seconds, have the machine to themselves, afterwards.
 
 Exits 0 where every promise held, 1 where one fell short or a sweep came to no end, 2 where this
@@ -50,7 +51,8 @@ _MOUNTS = ("mkfs.ext4", "losetup")
 class Sweep:
     """One command of this folder.
 
-    `alone`: it is held to seconds, so nothing runs beside it. `idle`: it takes nothing from others.
+    `alone`: it is held to seconds, so nothing runs beside it. `idle`: in full it takes nothing from
+    others.
     """
 
     name: str
@@ -63,7 +65,7 @@ class Sweep:
     def command(self, size: str, file: Path) -> list[str]:
         module, *arguments = shlex.split(self.full if size == "full" else self.small)
         module = f"tests.faults.{module}"
-        priority = ["chrt", "--idle", "0"] if self.idle else []
+        priority = ["chrt", "--idle", "0"] if self.idle and size == "full" else []
         return [*priority, sys.executable, "-m", module, *arguments, result.OPTION, str(file)]
 
 
