@@ -67,7 +67,8 @@ _SONG = Rule()
 _LASTING = Rule(lasting=True)
 _ANEW = Rule(anew=True)
 _PATIENT = Rule(tries=inf)  # the network, the server or a disk is at fault, not the song
-_BLOCKED = Rule(tries=inf, by_folder=True, mended=True)  # a file is where its folder should be
+# A file is where its folder should be, or its earlier folder can't be read.
+_BLOCKED = Rule(tries=inf, by_folder=True, mended=True)
 _ELSE = Rule(shown=False)  # it concerns no song: it ends a command, or is logged only
 # For codes that are not in the table: another party's engine has codes of its own.
 _UNKNOWN = Rule(holds=frozenset({SUBMIT, FETCH}))

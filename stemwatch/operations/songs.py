@@ -8,6 +8,7 @@ from contextlib import suppress
 from itertools import groupby
 
 from stemwatch.config import Settings
+from stemwatch.errors import StemwatchError
 from stemwatch.inbox.names import Filter
 from stemwatch.inbox.scan import Offline, scan
 from stemwatch.outbox import sidecar
@@ -57,6 +58,6 @@ def _inside(path: str, folder: str) -> bool:
 
 
 def _has_sidecar(folder: str) -> bool:
-    with suppress(OSError):  # it has just vanished, as its songs will show
+    with suppress(StemwatchError):  # it can't be read any more, as its songs will show
         return sidecar.locate(folder) is not None
     return False

@@ -59,7 +59,7 @@ def finish_delete(path: str, identity: Identity, sha256: str) -> bool:
 def _archive(path: str, identity: Identity, root: str, spot: Spot, sha256: str) -> Filed:
     earlier = moving.find_moved(spot.folder, spot.names(sha256), identity, sha256)
     try:
-        moving.look(path, identity, sha256)
+        identity = moving.look(path, identity, sha256)
         if moving.finish_copy(path, earlier, identity, sha256):
             return Filed("archived", earlier)
         durable.make_dirs(spot.folder, root=root)

@@ -18,6 +18,7 @@ from stemwatch.outbox import naming, sidecar
 from stemwatch.outbox.measuring import measure
 from stemwatch.outbox.naming import StemNames
 from stemwatch.outbox.staging import Describe, Staging
+from stemwatch.outbox.unread import Unreadable
 
 _USUAL = StemNames()
 
@@ -118,10 +119,10 @@ def find_published(
         names = sorted(n for n in os.listdir(parent) if n == song or n.startswith(suffixed))
     for name in names:
         folder = os.path.join(parent, name)
-        path = sidecar.locate(folder)
         try:
+            path = sidecar.locate(folder)
             found = sidecar.read(path) if path else None
-        except Reject:
+        except (Reject, Unreadable):
             continue  # a person's folder, or a damaged one: not taken for the job's
         if found and _is_of(found, sha256, audio_sha256, remote_id, relpath, since):
             with durable.disk_faults(parent):
@@ -155,7 +156,7 @@ def verify_folder(folder: str) -> dict[str, Any]:
 
     The stem file is left out: DJ programs write into it, and it can be made of the stems again.
     Returns the sidecar. Raises Reject(code="delivery_damaged" or "sidecar") with the file's name,
-    PauseService for a disk that can't be read.
+    Unreadable, PauseService for a disk that can't be read.
     """
     path = sidecar.locate(folder)
     if path is None:

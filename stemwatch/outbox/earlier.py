@@ -21,6 +21,7 @@ from stemwatch.outbox.measuring import Measured, measure
 from stemwatch.outbox.sidecar import StemFile
 from stemwatch.outbox.staged_stem_file import of_sidecar
 from stemwatch.outbox.staging import Staging
+from stemwatch.outbox.unread import Unreadable, unreadable
 
 _BLOCK = 256 * 1024  # bytes
 _FICLONE = 0x40049409  # ioctl of btrfs, XFS and others: a copy that shares its blocks
@@ -47,25 +48,26 @@ def usable(earlier: Mapping[str, Any], options: Options) -> list[StemFile] | Non
 def copy_stem_file(folder: str, codec: str, staging: Staging) -> bool:
     """Copy the stem file of the delivery in `folder` to where it is staged, not committed yet.
 
-    False if there is none in this codec, or a byte has changed: DJ programs keep cues in it, and it
-    is made anew.
+    False if there is none in this codec, it can't be read, or a byte has changed: DJ programs keep
+    cues in it, and it is made anew.
     """
-    path = sidecar.locate(folder)
     try:
+        path = sidecar.locate(folder)
         found = None if path is None else of_sidecar(sidecar.read(path))
-    except Reject:
+        if found is None or found.codec != codec:
+            return False
+        source, told = os.path.join(folder, found.file), (found.sha256, found.bytes, None)
+        part = staging.stem_file.part(codec)
+        return _copied(source, part, staging, lambda have: have.has(*told))
+    except (Reject, Unreadable):
         return False
-    if found is None or found.codec != codec:
-        return False
-    source, told = os.path.join(folder, found.file), (found.sha256, found.bytes, None)
-    return _copied(source, staging.stem_file.part(codec), staging, lambda have: have.has(*told))
 
 
 def copy(folder: str, stem: StemFile, staging: Staging) -> bool:
     """Copy a file of the delivery in `folder` to where its stem is staged, not committed yet.
 
     Tags that somebody wrote into it don't count, and the copy has them. Returns False, with nothing
-    staged, if the file is gone or does not sound as its sidecar says.
+    staged, if the file is gone or does not sound as its sidecar says. Raises Unreadable.
     """
     source, part = os.path.join(folder, stem.file), staging.part(stem.id)
     if not stem.file.lower().endswith(f".{staging.ext}"):
@@ -84,6 +86,10 @@ def _copied(source: str, part: str, staging: Staging, fits: Callable[[Measured],
             _duplicate(source, part)
         except FileNotFoundError:
             return False  # it was removed at this moment
+        except PermissionError as fault:
+            if fault.filename != source:
+                raise
+            raise Unreadable(source, fault) from fault
         # Measured behind the copy, so that the delivered file is the checked one.
         if fits(measure(part)):
             return True
@@ -93,7 +99,8 @@ def _copied(source: str, part: str, staging: Staging, fits: Callable[[Measured],
 
 def _is_file(path: str) -> bool:
     try:
-        return stat.S_ISREG(os.lstat(path).st_mode)
+        with unreadable(path):
+            return stat.S_ISREG(os.lstat(path).st_mode)
     except (FileNotFoundError, NotADirectoryError):
         return False
 

@@ -45,18 +45,22 @@ class NotMoved(Exception):
         self.filed = Filed(outcome, stays, message, fault.errno if fault else None)
 
 
-def look(path: str, identity: Identity, sha256: str | None) -> None:
-    """Raise NotMoved unless the file at `path` is the one of `identity`."""
+def look(path: str, identity: Identity, sha256: str | None) -> Identity:
+    """The identity that the file at `path` has now; raises NotMoved unless it is `identity`'s file.
+
+    A share that is mounted again may have numbered it anew: with the same size and time, its
+    content decides.
+    """
     try:
         found = os.lstat(path)
+        now = Identity.of(found)
+        alike = stat.S_ISREG(found.st_mode) and now[2:] == identity[2:]
+        if alike and _is_same(path, now, identity, sha256):
+            return now
     except (FileNotFoundError, NotADirectoryError) as fault:
         raise NotMoved("gone", path, f"{path} is no longer there.") from fault
     except OSError as fault:
         raise NotMoved("kept", path, f"{path}: {fault.strerror}.", fault) from fault
-    if stat.S_ISREG(found.st_mode):
-        now = Identity.of(found)
-        if now == identity or _renumbered(path, now, identity, sha256):
-            return
     raise NotMoved("changed", path, f"{path} is another file now.")
 
 
@@ -113,7 +117,7 @@ def move(
     `claim(name)` is called before each attempt and may refuse the name by returning False. Raises
     NotMoved, or OSError for faults of the destination.
     """
-    look(source, identity, sha256)
+    identity = look(source, identity, sha256)
     for name in names:
         target = os.path.join(folder, name)
         if os.path.lexists(target) or not claim(name):
@@ -167,7 +171,7 @@ def remove(path: str, identity: Identity, sha256: str | None) -> None:
     folder = os.path.dirname(path)
     hidden = os.path.join(folder, hidden_name(identity))
     if not os.path.lexists(hidden):  # if it exists, an earlier call was killed before its unlink
-        look(path, identity, sha256)
+        identity = look(path, identity, sha256)
         _rename_away(path, hidden)
     if not _is_it(hidden, identity, sha256):
         _put_back(hidden, path)
@@ -229,7 +233,7 @@ def _copy(source: str, identity: Identity, folder: str, sha256: str | None) -> s
     with contextlib.suppress(FileNotFoundError):
         os.unlink(part)
     try:
-        read = _copy_bytes(source, identity, part)
+        read = _copy_bytes(source, identity, part, sha256)
         if sha256 is not None and read != sha256:
             raise NotMoved("changed", source, f"{source} has other content now.")
         if durable.sha256_of(part)[0] != read:
@@ -241,8 +245,8 @@ def _copy(source: str, identity: Identity, folder: str, sha256: str | None) -> s
     return part
 
 
-def _copy_bytes(source: str, identity: Identity, part: str) -> str:
-    digest = hashlib.sha256()
+def _copy_bytes(source: str, identity: Identity, part: str, sha256: str | None) -> str:
+    digest, first = hashlib.sha256(), 1 if sha256 is None else 2  # a known content tells more
     try:
         fd = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError as fault:
@@ -253,7 +257,7 @@ def _copy_bytes(source: str, identity: Identity, part: str) -> str:
         ) from fault
     with open(fd, "rb", buffering=0) as original, open(part, "xb") as copy:
         found = os.fstat(fd)
-        if Identity.of(found)[1:] != identity[1:]:
+        if Identity.of(found)[first:] != identity[first:]:
             raise NotMoved("changed", source, f"{source} is another file now.")
         while True:
             try:
@@ -281,17 +285,15 @@ def _is_it(path: str, identity: Identity, sha256: str | None) -> bool:
         return False
     if not stat.S_ISREG(found.st_mode) or found.st_size != identity.size:
         return False
-    # Some shares give a renamed file another inode number; then the content decides.
-    now = Identity.of(found)
-    return now == identity or _renumbered(path, now, identity, sha256) or _has(path, sha256)
+    # Some shares give a renamed file another inode number, or another time.
+    return _is_same(path, Identity.of(found), identity, sha256)
 
 
-def _renumbered(path: str, now: Identity, identity: Identity, sha256: str | None) -> bool:
-    """Whether only the device number differs, as after a reboot, and not the content, if known."""
-    if now._replace(device=identity.device) != identity:
-        return False
-    return sha256 is None or _has(path, sha256)
+def _is_same(path: str, now: Identity, identity: Identity, sha256: str | None) -> bool:
+    """Whether a file of the right size is that of `identity`: by its numbers, or its content.
 
-
-def _has(path: str, sha256: str | None) -> bool:
-    return sha256 is not None and durable.sha256_of(path)[0] == sha256
+    Where the content is not known, only the device may have another number, as after a reboot.
+    """
+    if sha256 is None:
+        return now[1:] == identity[1:]
+    return now == identity or durable.sha256_of(path)[0] == sha256

@@ -80,7 +80,7 @@ def _quarantine(
 
     earlier = moving.find_moved(spot.folder, spot.names(token), identity, sha256)
     try:
-        moving.look(path, identity, sha256)
+        identity = moving.look(path, identity, sha256)
         if earlier is not None and moving.finish_copy(path, earlier, identity, sha256):
             return _found(earlier, content)
         names = spot.names(token)

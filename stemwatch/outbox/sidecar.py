@@ -16,11 +16,12 @@ from typing import Any
 from stemwatch.audio.results import Measures
 from stemwatch.codes import Code
 from stemwatch.disks import durable
-from stemwatch.errors import PauseService, Reject, RetryLater
+from stemwatch.errors import PauseService, Reject, RetryLater, StemwatchError
 from stemwatch.heard import Heard
 from stemwatch.job import Job
 from stemwatch.musical_keys import parse_key
 from stemwatch.outbox.naming import SIDECAR_SUFFIX, readable
+from stemwatch.outbox.unread import Unreadable, unreadable
 from stemwatch.outbox.untrusted import SCHEMA, fault_of
 
 LIMIT = 1 << 20  # bytes; a usual sidecar has one or two kilobytes
@@ -164,14 +165,16 @@ def write(path: str, sidecar: dict[str, Any]) -> None:
 def read(path: str) -> dict[str, Any]:
     """Read and check a sidecar, which a user or another program may have written.
 
-    Raises Reject(code="sidecar") with the reason if it is not valid, PauseService(code="disk") if
-    the disk is unreachable.
+    Raises Reject(code="sidecar") with the reason if it is not valid, Unreadable if this account may
+    not read it, PauseService(code="disk") if the disk is unreachable.
     """
     try:
         sidecar = json.loads(_bytes_of(path), parse_constant=_no_constant)
         json.dumps(sidecar, ensure_ascii=False).encode()  # "\\ud800" is JSON, but no text
     except (ValueError, RecursionError) as fault:  # UnicodeDecodeError is a ValueError
         raise _invalid(path, "is no JSON document") from fault
+    except PermissionError as fault:
+        raise Unreadable(path, fault) from fault
     except OSError as fault:
         if fault.errno in durable.UNREACHABLE:  # the disk is at fault, not this file
             with durable.disk_faults(path):
@@ -185,12 +188,16 @@ def read(path: str) -> dict[str, Any]:
 
 
 def locate(folder: str) -> str | None:
-    """Path of the sidecar in `folder`, even if a person renamed the folder; None: there is none."""
+    """Path of the sidecar in `folder`, even if a person renamed the folder; None: there is none.
+
+    Raises Unreadable if the folder can't be listed, PauseService(code="disk") if its disk is away.
+    """
     own = os.path.join(folder, os.path.basename(folder) + SIDECAR_SUFFIX)
     if os.path.lexists(own):
         return own
     try:
-        names = sorted(n for n in os.listdir(folder) if _is_sidecar(n))
+        with unreadable(folder):
+            names = sorted(n for n in os.listdir(folder) if _is_sidecar(n))
     except (FileNotFoundError, NotADirectoryError):
         return None
     return os.path.join(folder, names[0]) if names else None
@@ -205,13 +212,13 @@ class Unlisted(PauseService):
 
 
 def find(
-    outbox: str, *, on_fault: Callable[[Reject], None] | None = None
+    outbox: str, *, on_fault: Callable[[StemwatchError], None] | None = None
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield every delivered folder below `outbox` with its sidecar, to rebuild a lost journal.
 
     Skips hidden folders and symbolic links. `on_fault` is called with the fault of each sidecar
-    that is not valid. Raises Unlisted for a folder that can't be listed, since songs delivered
-    there would be paid for again.
+    that is not valid, or can't be read. Raises Unlisted for a folder that can't be listed, since
+    songs delivered there would be paid for again.
     """
     waiting = [outbox]
     while waiting:
@@ -221,7 +228,7 @@ def find(
         for path in sorted(sidecars):
             try:
                 yield folder, read(path)
-            except Reject as fault:
+            except (Reject, Unreadable) as fault:
                 if on_fault is not None:
                     on_fault(fault)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.harness import KEY, Home
+from tests.acceptance.harness import KEY, SEPARATE, Home
 from tests.acceptance.songs import SECONDS, drop, encode, wav_bytes
 from tests.support.scenario.server import ScenarioServer
 from tests.support.waiting import wait_for
@@ -240,6 +240,46 @@ def test_the_earlier_folder_gone_or_altered_means_separating_again(
     assert set(server.paid["by_sha256"].values()) == {2 if ruined else 1}
     for folder, files in kept.items():
         assert {p.name: p.read_bytes() for p in folder.iterdir()} == files
+
+
+@SEPARATE
+def test_earlier_folders_that_cannot_be_read_hold_their_own_song_only(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """Its stems are there, and not paid for again; it waits for its owner, all others go on.
+
+    A link to itself stands for a folder of another account's own (0700), which root can read.
+    """
+    home = Home(tmp_path, server.url, watch={"settle_seconds": 0.05})
+
+    def shut(folder: str) -> None:
+        (home.outbox / folder).rename(tmp_path / folder)
+        (home.outbox / folder).symlink_to(folder)
+
+    with home.scaled_service(0.05) as service:
+        for count, name in enumerate(["song.wav", "again.wav"], 1):
+            drop(home.inbox / name, 1)
+            service.wait_for_event("job.done", count=count)
+        shut("again")
+        drop(home.inbox / "third.wav", 1)
+        service.wait_for_event("job.done", count=3)
+        assert reused(home)["third"] == "song"  # whose folder can be read
+        shut("song")
+        shut("third")
+        drop(home.inbox / "song.wav", 1)
+        assert service.wait_for_event("job.waits")["code"] == "outbox_blocked"
+        encode(home.inbox / "song.flac", 2)
+        service.wait_for_event("job.done", count=4)  # beside the folder of its name
+        assert home.waiting() == ["song.wav"]
+        ((message, hint),) = home.rows("SELECT message, hint FROM jobs WHERE state = 'queued'")
+        assert message.startswith(f"{home.outbox}/third can't be read: ")
+        assert f"uid {os.geteuid()}" in hint
+        (home.outbox / "song").unlink()
+        (tmp_path / "song").rename(home.outbox / "song")
+        service.wait_for_event("job.done", count=5)
+        assert service.events("service.paused") == []
+    assert server.paid["total"] == 2
+    assert home.reasons() == {}
 
 
 def test_what_has_the_name_in_the_outbox_is_not_overwritten(

@@ -168,6 +168,44 @@ def test_a_reboot_that_renumbers_the_disk_changes_nothing(inbox: Path, root: str
     assert os.path.exists(path)
 
 
+def numbered_anew(path: str, content: bytes) -> None:
+    """Put `content` at `path`, with its present time, under an inode number it never had."""
+    was = os.lstat(path)
+    os.link(path, f"{os.path.dirname(path)} {was.st_ino}")  # or the number is given again
+    copy = f"{path}.copy"
+    Path(copy).write_bytes(content)
+    os.utime(copy, ns=(was.st_atime_ns, was.st_mtime_ns))
+    os.replace(copy, path)
+
+
+@pytest.mark.parametrize("how", ["archive", "delete", "quarantine"])
+def test_a_remount_that_renumbers_files_strands_none(inbox: Path, root: str, how: str) -> None:
+    """With sshfs each mount numbers them anew: the content says which file it is."""
+
+    def filed(path: str, identity: Identity, sha256: str | None = SHA) -> Filed:
+        if how == "quarantine":
+            return isolate(path, identity, root, sha256=sha256)
+        return file_original(
+            path, identity, how=how, archive_root=root, relpath="song.mp3", sha256=SHA
+        )
+
+    path, identity = drop(inbox)
+    numbered_anew(path, CONTENT[::-1])  # somebody's other song: as long, and of the same time
+    assert Identity.of(os.lstat(path))[2:] == identity[2:]
+    assert Identity.of(os.lstat(path)).inode != identity.inode
+    assert filed(path, identity).outcome == "changed"
+    assert Path(path).read_bytes() == CONTENT[::-1]
+    numbered_anew(path, CONTENT)
+    if how == "quarantine":
+        assert filed(path, identity, None).outcome == "changed", "its content was never known"
+    assert files(inbox) == {"song.mp3"}
+    there = filed(path, identity)
+    assert there.outcome == {"archive": "archived", "delete": "deleted"}.get(how, "quarantined")
+    assert files(inbox) == set()
+    if there.path is not None:
+        assert Path(there.path).read_bytes() == CONTENT
+
+
 def test_a_reboot_does_not_strand_a_file_that_was_never_hashed(inbox: Path, root: str) -> None:
     """One that was refused as too large or incomplete goes to quarantine after it all the same."""
     path, identity = drop(inbox)

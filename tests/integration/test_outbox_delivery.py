@@ -6,6 +6,8 @@ import errno
 import json
 import os
 import subprocess
+import sys
+import textwrap
 import threading
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
@@ -287,6 +289,58 @@ def test_a_delivery_is_found_after_a_kill_before_the_commit(outbox: str) -> None
         )
         is None
     )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user to be refused")
+def test_what_may_not_be_read_is_not_taken_for_gone(tmp_path: Path, outbox: str) -> None:
+    """Each is named, so that its stems are waited for; a song of its name is delivered beside."""
+    shut = {"folder": "", "entered": "", "sidecar": "sidecar.stemwatch.json"}
+    shut |= {"stem": "stem (Vocals).wav", "renamed": ""}
+    for number, (song, file) in enumerate(shut.items()):
+        folder = deliver(outbox, song=song, job=str(number))
+        mode = {"entered": 0o744, "renamed": 0o711}.get(song, 0o700)
+        Path(folder, file).chmod(0o600 if file else mode)
+    os.rename(os.path.join(outbox, "renamed"), os.path.join(outbox, "by a person"))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine").chmod(0o777)
+    for parent in (tmp_path, *tmp_path.parents):
+        if parent.stat().st_mode & 0o5 != 0o5 and str(parent) != "/":
+            parent.chmod(0o755)
+    code = """
+        import os, sys
+        from stemwatch.outbox import delivery, earlier, sidecar
+        from stemwatch.outbox.staging import Staging
+        from stemwatch.outbox.unread import Unreadable
+        os.setgroups([]), os.setgid(65534), os.setuid(65534)
+        outbox, mine, sha256 = sys.argv[1:]
+        for name in sorted(os.listdir(outbox)):
+            if name.startswith("."):
+                continue
+            try:
+                folder = os.path.join(outbox, name)
+                vocals = sidecar.stem_files(sidecar.read(sidecar.locate(folder)))[0]
+                earlier.copy(folder, vocals, Staging(mine, "1", "wav"))
+            except Unreadable as fault:
+                print(os.path.relpath(fault.message, outbox))
+                assert (fault.code, fault.counts) == ("outbox_blocked", False)
+                assert "uid 65534" in fault.hint
+        for name in ("folder", "entered", "sidecar"):
+            told = {"audio_sha256": None, "remote_id": None, "relpath": "song.mp3", "since": 0.0}
+            assert delivery.find_published(outbox, name, sha256, **told) is None
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), outbox, str(tmp_path / "mine"), SHA]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.stdout.splitlines() == [
+        f"{path} can't be read: Permission denied."
+        for path in (
+            "by a person",
+            "entered/entered.stemwatch.json",
+            "folder",
+            "sidecar/sidecar.stemwatch.json",
+            "stem/stem (Vocals).wav",
+        )
+    ], run.stderr
+    assert run.returncode == 0, run.stderr
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "missing", "fifo", "no sidecar"])

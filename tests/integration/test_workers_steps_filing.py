@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import itertools
 import json
 import os
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from stemwatch.disks.places import Place
+from stemwatch.inbox.finished import is_known
+from stemwatch.inbox.scan import Found
 from stemwatch.job import Identity, JobState
 from stemwatch.workers.steps.filing import file, reason_of
 from tests.acceptance.harness import Home
@@ -47,5 +50,43 @@ def test_hooks_and_the_reason_file_tell_the_same_time(
             assert reason_of(filed)["quarantined_at"] == reason_of(held)["quarantined_at"]
             written = json.loads((home.quarantine / "broken.wav.reason.json").read_text())
             assert written["quarantined_at"] == "2026-11-18T11:06:40Z"
+
+    asyncio.run(scenario())
+
+
+def test_another_song_of_the_same_size_and_time_on_a_share_is_a_new_drop(tmp_path: Path) -> None:
+    """Inodes are not compared there: as the delivered one it would lie in the inbox for good."""
+
+    async def scenario() -> None:
+        home = Home(tmp_path, "http://127.0.0.1:1/v1")
+        home.archive.mkdir()
+        place = Place(
+            str(home.outbox),
+            inbox=str(home.inbox),
+            archive=str(home.archive),
+            after_success="archive",
+            network=True,
+        )
+        async with context_of(home, place=place) as context:
+            song = home.inbox / "song.wav"
+            song.write_bytes(b"one song")
+            job = new_job(1).evolve(
+                path=os.fspath(song),
+                relpath=song.name,
+                identity=Identity.of(song.lstat()),
+                outbox=str(home.outbox),
+                state=JobState.DELIVERED,
+                sha256=hashlib.sha256(b"one song").hexdigest(),
+            )
+            delivered = await context.journal.add(job)
+            (home.inbox / "new").write_bytes(b"another.")
+            os.utime(home.inbox / "new", ns=(job.identity.mtime_ns, job.identity.mtime_ns))
+            os.replace(home.inbox / "new", song)
+            assert (await file(context, delivered)).state is JobState.DONE
+            assert song.read_bytes() == b"another."
+            found = Found(os.fspath(song), song.name, Identity.of(song.lstat()))
+            known = await context.journal.known([found.path])
+            assert place.same(job.identity, found.identity)
+            assert not is_known(found, known, place.same)
 
     asyncio.run(scenario())

@@ -15,6 +15,7 @@ from stemwatch.errors import Reject
 from stemwatch.job import Job
 from stemwatch.outbox import sidecar
 from stemwatch.outbox.sidecar import StemFile
+from stemwatch.outbox.unread import Unreadable
 from stemwatch.web.api.api_faults import Fault
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -65,12 +66,12 @@ def opened(job: Job) -> Iterator[Result]:
     fd = _open_folder(job)
     try:
         # Through the descriptor: a link that takes the folder's name meanwhile changes nothing.
-        path = sidecar.locate(f"/proc/self/fd/{fd}")
-        if path is None:
-            raise _gone("The song's folder has no sidecar any more.")
         try:
+            path = sidecar.locate(f"/proc/self/fd/{fd}")
+            if path is None:
+                raise _gone("The song's folder has no sidecar any more.")
             found = sidecar.read(path)
-        except Reject as fault:
+        except (Reject, Unreadable) as fault:
             raise _gone("The song's sidecar can't be read any more.") from fault
         yield Result(fd, found, sidecar.stem_files(found))
     finally:

@@ -49,7 +49,9 @@ async def _finish(ctx: Context, job: Job) -> Job:
     if filed.outcome == "kept" and filed.message is not None:
         raise _stays(job, filed.message)
     moved_to = filed.path if filed.outcome == "archived" else None
-    if filed.outcome in ("deleted", "gone"):  # or it would pass for kept, if it came back there
+    # Else what comes to its path, or is there already, could pass for it, and for kept: on a share,
+    # where inodes say nothing, a song of the same size and time would never be taken.
+    if filed.outcome in ("deleted", "gone", "changed"):
         moved_to = ""
     told = {"filed_to": moved_to, "unfiled": None}
     done = await ctx.journal.advance(job, JobState.DONE, filed.outcome, **told)

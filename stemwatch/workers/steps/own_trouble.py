@@ -47,7 +47,7 @@ def times_met(ctx: Context, job: Job, code: str) -> int:
 
 
 async def blocked_gap(ctx: Context, job: Job, fault: RetryLater, seconds: float) -> float:
-    """Seconds that a paid song waits whose folder a person has to clear.
+    """Seconds that a song waits whose folder a person has to clear, or to let be read.
 
     A watched folder wakes the song, so the wait is long; where no look at a folder can tell, it is
     `seconds`. The song is never given up, and `run --once` does not wait for it.

@@ -14,6 +14,7 @@ from stemwatch.outbox import earlier as earlier_stems
 from stemwatch.outbox import sidecar
 from stemwatch.outbox.sidecar import StemFile
 from stemwatch.outbox.staging import Staging
+from stemwatch.outbox.unread import Unreadable
 from stemwatch.workers.context import Context
 from stemwatch.workers.progress import DELIVERING
 from stemwatch.workers.steps import deliver
@@ -41,8 +42,10 @@ async def reuse(ctx: Context, job: Job, alike: Sequence[Job]) -> Job | None:
     None too for a song that its owner wants separated anew.
 
     Returns the job as `delivered`. Raises Reject where the content may have been charged already
-    and waits in quarantine for a person, RetryLater where the earlier folder's disk is away.
+    and waits in quarantine for a person, RetryLater where the earlier folder's disk is away, or it
+    can't be read: stems that are there are not paid for again.
     """
+    unread: Unreadable | None = None
     for earlier in () if job.anew else alike:
         if earlier.state is QUARANTINED or earlier.delivered_to is None:
             continue
@@ -54,7 +57,11 @@ async def reuse(ctx: Context, job: Job, alike: Sequence[Job]) -> Job | None:
                 deliver.record(ctx, job, folder, reused_from=earlier.delivered_to, **told)
             )
         ctx.progress.stage(job.id, job.name, DELIVERING)
-        staging = await _staged(ctx, job.evolve(**told), earlier, earlier.delivered_to)
+        try:
+            staging = await _staged(ctx, job.evolve(**told), earlier, earlier.delivered_to)
+        except Unreadable as fault:
+            unread = unread or fault
+            continue
         if staging is None:
             continue
         source = os.path.relpath(earlier.delivered_to, job.outbox)
@@ -62,6 +69,8 @@ async def reuse(ctx: Context, job: Job, alike: Sequence[Job]) -> Job | None:
         return await ctx.unbroken(
             deliver.publish(ctx, job, staging, cost_minutes=0.0, reused_from=source, **told)
         )
+    if unread is not None:
+        raise unread
     # This song may have waited for one that then went to quarantine, unknown to the intake.
     if (held := undecided([other for other in alike if other.state is QUARANTINED])) is not None:
         raise held
@@ -101,7 +110,7 @@ async def _tagged_copy(ctx: Context, job: Job, folder: str) -> Staging | None:
     token = f"{job.id}-{job.content[:12]}-reuse"
     staging = await asyncio.to_thread(Staging, job.outbox, token, job.options.format)
     for stem in stems:
-        if await asyncio.to_thread(earlier_stems.copy, folder, stem, staging):
+        if await _copied(folder, stem, staging):
             # What somebody wrote into the earlier stems is theirs; this may be another's song.
             await deliver.tag(ctx, job, staging, stem.id, afresh=True)
             recipe, gain = stem.derived_from, stem.gain_db
@@ -112,6 +121,16 @@ async def _tagged_copy(ctx: Context, job: Job, folder: str) -> Staging | None:
             return None
     await add_stem_file.copy(ctx, job, staging, folder)
     return staging
+
+
+async def _copied(folder: str, stem: StemFile, staging: Staging) -> bool:
+    try:
+        return await asyncio.to_thread(earlier_stems.copy, folder, stem, staging)
+    except Unreadable:
+        if stem.derived_from is not None:
+            return False  # a mix is made anew
+        await asyncio.to_thread(staging.remove)
+        raise
 
 
 def _stems_of(folder: str, job: Job) -> list[StemFile] | None:
