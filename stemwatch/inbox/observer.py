@@ -1,7 +1,8 @@
 """watchdog's inotify observer, supervised: overflows, dead threads and used-up limits are seen.
 
-watchdog 7.1 (by its source) rebuilds its watches after an overflow without a word, and hides that
-the kernel refused to watch a subfolder. A subclass of its reader sees both.
+watchdog 7.1 (by its source) rebuilds its watches after an overflow without a word, hides that the
+kernel refused to watch a subfolder, and watches folders on that were moved out of the inbox. A
+subclass of its reader sees the first two and ends the third.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from watchdog.events import (
     FileSystemEventHandler,
 )
 from watchdog.observers.api import BaseObserver
-from watchdog.observers.inotify import InotifyEmitter
+from watchdog.observers.inotify import InotifyEmitter, InotifyWatchGroup
 from watchdog.observers.inotify_c import (
     CallbackId,
     InotifyEvent,
@@ -56,6 +57,7 @@ class _Reader(InotifyFD):
         super().__init__()
         self._on_lost = on_lost
         self._created = created
+        self._moved: InotifyEvent | None = None  # a folder, at the last event: where to may follow
         self.limit: OSError | None = None  # a watch that the kernel refused
         self.fault: Exception | None = None
 
@@ -64,21 +66,49 @@ class _Reader(InotifyFD):
         # event. An arrival elsewhere in the inbox is an event of its own.
         if not event.is_directory:
             self._note(event)
-            if event.is_moved_from:
-                return
         try:
-            super().handle_event(event)
+            self._follow(event)
+            if event.is_directory or not event.is_moved_from:
+                super().handle_event(event)
         except Exception as error:
             self.fault = error
             self._on_lost()
         if event.is_queue_overflow:
             self._on_lost()
 
+    def _follow(self, event: InotifyEvent) -> None:
+        """Watch a folder no longer that was moved away and did not arrive at once.
+
+        The kernel tells of both ends one after the other. Where another event came between them, or
+        later, watchdog watches the folder anew at its arrival.
+        """
+        moved, self._moved = self._moved, None
+        if moved is not None and not (event.is_moved_to and event.cookie == moved.cookie):
+            self._unwatch(moved)
+        if event.is_directory and event.is_moved_from:
+            self._moved = event
+
+    def _unwatch(self, moved: InotifyEvent) -> None:
+        """End the watches of this folder and of all below it. Their numbers are not used again."""
+        parent = self._watch_for_wd.get(moved.wd)
+        for group in [] if parent is None else list(parent.callbacks.values()):
+            assert isinstance(group, InotifyWatchGroup)
+            with group._lock:
+                top = group._build_event_source_path(moved)
+                if top is None:
+                    continue
+                watches = group._active_callbacks_by_watch.items()
+                left = [wd for wd, at in watches if at == top or at.startswith(top + b"/")]
+                group._remove_callbacks(left)
+
     def _note(self, event: InotifyEvent) -> None:
         """Remember who was created by an `open` that has not been closed yet.
 
         Here, since watchdog calls a file that was moved here "created" as well.
         """
+        if event.is_ignored:  # the folder's watch ended: no "closed" will come of it
+            self._created.unwatched(event.wd)
+            return
         change = self._created.begun if event.is_create else self._created.ended
         change(event.wd, os.fsdecode(event.name))
 

@@ -27,13 +27,15 @@ class Ended(NamedTuple):
 _JOB = ", ".join(f"j.{name}" for name in COLUMNS)
 # A job's bookings are not older than itself: without that, all that was ever spent is read.
 _SPENT = "FROM spend s WHERE s.at >= j.created_at AND s.job_id = j.id"
+# When it came into its state. What was read back from a sidecar says so itself.
+_AT = "iif(h.state = 'done', j.created_at, h.at)"
 # The history's rows come in their order of time: the newest are found without sorting years.
 _ENDED = f"""
-SELECT h.at AS ended_at, h.state AS ended_as, h.note AS ended_note, {_JOB},
+SELECT {_AT} AS ended_at, h.note AS ended_note, {_JOB},
   (SELECT coalesce(sum(s.minutes), 0) {_SPENT}) AS spent_minutes,
   (SELECT coalesce(sum(s.price), 0) {_SPENT}) AS spent_price
 FROM history h JOIN jobs j ON j.id = h.job_id
-WHERE {{which}} AND h.at >= ? ORDER BY h.rowid DESC LIMIT ?
+WHERE {{which}} AND {_AT} >= ? ORDER BY h.rowid DESC LIMIT ?
 """
 # What was read back from sidecars, after a journal was lost, was never seen to be delivered.
 _READ_BACK = (
@@ -57,11 +59,9 @@ def ended(state: JobState, since: float, limit: int) -> Callable[[sqlite3.Connec
 
 
 def _ended(row: sqlite3.Row) -> Ended:
-    job = decode(row)
-    read_back = row["ended_as"] == JobState.DONE
     return Ended(
-        job=job,
-        at=job.created_at if read_back else row["ended_at"],
+        job=decode(row),
+        at=row["ended_at"],
         note=row["ended_note"],
         minutes=row["spent_minutes"],
         price=row["spent_price"],

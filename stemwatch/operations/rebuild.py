@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any
 from urllib.parse import quote
@@ -35,23 +36,31 @@ async def rebuild(
     found = sidecar.find(
         outbox, on_fault=lambda fault: log.warning("sidecar.unreadable", message=fault.message)
     )
-    added = 0
+    jobs: list[Job] = []
     while slice_ := await asyncio.to_thread(lambda: list(islice(found, _SLICE))):
-        jobs = [_job(folder, content, outbox, inbox) for folder, content in slice_]
-        results = await asyncio.gather(*(_add(journal, job) for job in jobs))
-        added += sum(results)
+        jobs += [_job(folder, content, outbox, inbox) for folder, content in slice_]
+    # `history` and the page show them as they were added. One without a time is of now.
+    jobs.sort(key=lambda job: job.created_at or math.inf)
+    added = 0
+    for start in range(0, len(jobs), _SLICE):
+        added += await _add(journal, jobs[start : start + _SLICE])
     await journal.note(done, str(added))
     if added:
         log.info("journal.rebuilt", deliveries=added, outbox=outbox)
     return added
 
 
-async def _add(journal: Journal, job: Job) -> bool:
+async def _add(journal: Journal, jobs: Sequence[Job]) -> int:
+    """Add those that are unknown, in their order; returns how many they are."""
+    known = await asyncio.gather(*(_is_known(journal, job) for job in jobs))
+    new = [job for job, is_known in zip(jobs, known, strict=True) if not is_known]
+    await asyncio.gather(*(journal.add(job) for job in new))
+    return len(new)
+
+
+async def _is_known(journal: Journal, job: Job) -> bool:
     earlier = await journal.with_content(job.content_key, (JobState.DONE,))
-    if any(other.delivered_to == job.delivered_to for other in earlier):
-        return False
-    await journal.add(job)
-    return True
+    return any(other.delivered_to == job.delivered_to for other in earlier)
 
 
 def _job(folder: str, content: dict[str, Any], outbox: str, inbox: str | None) -> Job:

@@ -227,20 +227,12 @@ class Staging:
         return stem
 
 
-def clean(outbox: str, keep: set[str]) -> list[str]:
-    """Remove the stagings of crashed jobs, except those in `keep`; returns the removed tokens."""
-    hidden = os.path.join(outbox, HIDDEN)
-    removed = []
+def clean(outbox: str, tokens: Sequence[str]) -> None:
+    """Remove these stagings; what does not have the name of one stays."""
     with durable.disk_faults(outbox):
-        try:
-            tokens = sorted(os.listdir(hidden))
-        except (FileNotFoundError, NotADirectoryError):
-            return []
         for token in tokens:
-            if token not in keep and _TOKEN.fullmatch(token):
-                remove_staging(os.path.join(hidden, token))
-                removed.append(token)
-    return removed
+            if _TOKEN.fullmatch(token):
+                remove_staging(os.path.join(outbox, HIDDEN, token))
 
 
 def remove_staging(path: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import Any
@@ -12,7 +11,6 @@ from stemwatch.codes import Code
 from stemwatch.config import Inbox, Settings
 from stemwatch.config.groups import presets
 from stemwatch.config.settings import Watch
-from stemwatch.disks import durable
 from stemwatch.disks.mounts import WatchMode
 from stemwatch.errors import JournalFault, PauseService, StemwatchError
 from stemwatch.inbox.names import Filter
@@ -21,9 +19,9 @@ from stemwatch.inbox.settle import Settler, quiet_seconds
 from stemwatch.inbox.watcher import Watcher
 from stemwatch.job import Job, Options
 from stemwatch.operations.rebuild import rebuild
-from stemwatch.outbox import staging
 from stemwatch.outbox.sidecar import Unlisted
 from stemwatch.service.admission import Front
+from stemwatch.service.upkeep import old_staging
 from stemwatch.service.upkeep.marking import Marking
 from stemwatch.wiring.working_set import intake_of
 from stemwatch.workers.context import Context
@@ -122,7 +120,7 @@ class Served:
         # Without the outbox there is nothing to rebuild from: songs would be paid for again.
         require = self._place.require_results
         await rebuild(journal, self._outbox, require=require, inbox=self.name)
-        await asyncio.to_thread(_clear_old_staging, self._outbox, self._context)
+        await old_staging.clear(self._context, self._outbox)
         await self._marking.mark()
         self._place.unlisted = None
         self._prepared = True
@@ -238,18 +236,3 @@ class AllServed:
             self.every, key=lambda served: (served.watcher.healthy, not served.watcher.reason)
         )
         return {**shown.watching, "healthy": self.healthy, "scans": self.completed}
-
-
-def _clear_old_staging(outbox: str, context: Context) -> None:
-    """Delete staged parts of jobs that the server has forgotten too; younger ones may be in use."""
-    staging.require(outbox)
-    hidden = os.path.join(outbox, staging.HIDDEN)
-    with durable.disk_faults(hidden), suppress(FileNotFoundError):
-        tokens = os.listdir(hidden)
-        keep = {
-            token
-            for token in tokens
-            if context.now() - os.lstat(os.path.join(hidden, token)).st_mtime
-            < context.timing.retention
-        }
-        staging.clean(outbox, keep)

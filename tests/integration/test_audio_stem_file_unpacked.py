@@ -192,3 +192,18 @@ def test_damage_in_one_track_is_found_before_anything_is_made(tmp_path: Path) ->
     song.write_bytes(data)
     with pytest.raises(Reject, match=r"^its other track: .* is"):
         probe_song(str(song))
+
+
+@pytest.mark.parametrize("codec", ["alac", "aac"])
+def test_time_stamps_that_ask_for_hours_of_silence_fill_no_disk(tmp_path: Path, codec: str) -> None:
+    """Such a song is refused at the door; one that an earlier version let in, before it is made."""
+    song = stem_files.write(tmp_path / NAME, stem_files.sounds(seconds=3.0), codecs=(codec,) * 5)
+    stem_files.stretch(song, 10 * 4_096)
+    with pytest.raises(Reject, match="is incomplete") as refused:
+        probe_song(str(song))
+    assert refused.value.code == "truncated"
+    out = tmp_path / "bass.wav"
+    with pytest.raises(Reject, match=r"claims to last \d+ s, and has sound for 3 s") as refused:
+        unpack(str(song), "bass", str(out), "wav")
+    assert refused.value.code == "corrupt"
+    assert out.stat().st_size < 2 * (3 + 1) * 44_100 * 6

@@ -141,6 +141,83 @@ def test_folders_that_come_are_hinted_at_with_all_below(tmp_path: Path) -> None:
     watching(tmp_path / "inbox", story)
 
 
+def watches(inbox: Inbox) -> int:
+    """How many folders the kernel watches for it."""
+    observer = inbox.watcher._observer
+    assert observer is not None
+    told = Path(f"/proc/self/fdinfo/{observer._reader._inotify_fd}").read_text()
+    return sum(line.startswith("inotify ") for line in told.splitlines())
+
+
+def test_folders_that_leave_are_watched_no_longer(tmp_path: Path) -> None:
+    """Years of albums that are moved on would use up the kernel's watches."""
+
+    async def story(inbox: Inbox) -> None:
+        for n in range(30):
+            (inbox.root / f"{n}/cd").mkdir(parents=True)
+        await wait_for_async(lambda: watches(inbox) == 61)
+        for n in range(30):
+            (inbox.root / f"{n}").rename(tmp_path / f"{n}")
+        (tmp_path / "29/cd/away.mp3").write_bytes(b"x")
+        (inbox.root / "here.mp3").write_bytes(b"x")
+        await inbox.hears("here.mp3")
+        assert watches(inbox) == 1
+        (tmp_path / "0").rename(inbox.root / "0")  # one comes back
+        (inbox.root / "1").mkdir()  # one of the same name is made
+        await inbox.hears("0", "1")
+        await wait_for_async(lambda: watches(inbox) == 4)
+        (inbox.root / "0/cd/back.mp3").write_bytes(b"x")
+        (inbox.root / "1/new.mp3").write_bytes(b"x")
+        await inbox.hears("0/cd/back.mp3", "1/new.mp3")
+        assert not any("away" in path for path in inbox.files)
+        observer = inbox.watcher._observer
+        assert observer is not None
+        assert (observer.running, inbox.everything) == (True, False)
+
+    watching(tmp_path / "inbox", story)
+
+
+def test_a_folder_that_moves_within_the_inbox_stays_watched(tmp_path: Path) -> None:
+    """Into another folder, many times; whose file is open there is still known to be."""
+
+    async def story(inbox: Inbox) -> None:
+        root = inbox.root
+        (root / "a/cd").mkdir(parents=True)
+        (root / "b").mkdir()
+        await wait_for_async(lambda: watches(inbox) == 4)
+        with (root / "a/cd/open.mp3").open("wb"):
+            await inbox.hears("a/cd/open.mp3")
+            for _ in range(10):
+                (root / "a").rename(root / "b/a")
+                (root / "b/a").rename(root / "a")
+            (root / "a").rename(root / "b/a")
+            (root / "last.mp3").write_bytes(b"x")
+            await inbox.hears("last.mp3")
+            assert inbox.watcher.still_open("open.mp3", 1)
+        await inbox.hears("b/a/cd/open.mp3")
+        await wait_for_async(lambda: not inbox.watcher.still_open("open.mp3", 1))
+        assert watches(inbox) == 4
+
+    watching(tmp_path / "inbox", story)
+
+
+def test_a_file_that_is_open_in_a_folder_that_left_holds_no_other_up(tmp_path: Path) -> None:
+    """Nobody tells when it is closed: one of the same name would wait for ever."""
+
+    async def story(inbox: Inbox) -> None:
+        folder = inbox.root / "album"
+        folder.mkdir()
+        await wait_for_async(lambda: watches(inbox) == 2)
+        with (folder / "01.mp3").open("wb"):
+            await wait_for_async(lambda: inbox.watcher.still_open("01.mp3", 1))
+            folder.rename(tmp_path / "album")
+            (inbox.root / "01.mp3").write_bytes(b"x")
+            await inbox.hears("01.mp3")
+            await wait_for_async(lambda: not inbox.watcher.still_open("01.mp3", 1))
+
+    watching(tmp_path / "inbox", story)
+
+
 def test_storm_is_bounded_and_wakes_once(tmp_path: Path) -> None:
     """Hints that nobody takes become one "everything" and one wake-up."""
 

@@ -35,6 +35,7 @@ def test_what_was_used_again_or_split_is_no_measure() -> None:
     """Nothing was separated, or by another process."""
     again, split = done(2.0, 1.0, note="reused from A"), done(3.0, 1.0, origin="split")
     assert pace([split, again]) is None
+    assert pace([done(90.0 - n, 90.0 - n) for n in range(20)]) is None  # read back from sidecars
     assert pace([]) is None
 
 

@@ -33,14 +33,15 @@ def unpack(path: str, stem: str, out: str, format: str) -> None:
     A lossless track of 16 or 24 bits stays as it is, bit for bit; AAC is rounded to 24 bits. An
     MP3 of more than 48 kHz is resampled. What does not decode becomes silence, so that the stems
     stay on one another. Raises Reject as `frames.Source` does, `corrupt` where more than 1 % of the
-    track does not decode, `unsupported` where it changes its shape midway, and OSError (disk full).
-    The caller removes what a fault leaves in `out`.
+    track does not decode or its time stamps ask for more silence than it has sound, `unsupported`
+    where it changes its shape midway, and OSError (disk full). The caller removes what a fault
+    leaves in `out`.
     """
     tracks = stem_tracks(path)
     if tracks is None:
         raise _reject(path, stem, Code.NOT_AUDIO, "is no longer there: it is no stem file any more")
     with Source(path, track=tracks[stem]) as track:
-        placed = _Placed(track)
+        placed = _Placed(track, stem)
         try:
             if format == "mp3":
                 _write_float(track, placed, out)
@@ -88,14 +89,17 @@ class _Placed:
     `longest` those of the longest frame.
     """
 
-    def __init__(self, track: Source) -> None:
-        self._track = track
+    def __init__(self, track: Source, stem: str) -> None:
+        self._track, self._stem = track, stem
         self._end = sound_end(track) or 0
+        self._silent = 0
         self.count = self.lost = self.longest = 0
 
     def frames(self) -> Iterator[AudioFrame]:
         for frame in self._track.frames():
-            yield from self._silence(self._gap(frame))
+            gap = self._gap(frame)
+            self._require_sound(frame, gap)
+            yield from self._silence(gap)
             self.count += frame.samples
             self.longest = max(self.longest, frame.samples)
             yield frame
@@ -107,6 +111,16 @@ class _Placed:
         place = round(float(frame.pts * frame.time_base) * self._track.sample_rate)
         gap = min(place, self._end) - self.count
         return gap if gap >= _LEAST_GAP else 0
+
+    def _require_sound(self, frame: AudioFrame, gap: int) -> None:
+        """Raise Reject where silence outweighs the sound: time stamps of days would fill a disk."""
+        track = self._track
+        sound = max(track.stream.frames * frame.samples, track.samples)
+        self._silent += gap
+        if self._silent > sound + track.sample_rate:
+            seconds, there = self._end / track.sample_rate, sound / track.sample_rate
+            why = f"is damaged: it claims to last {seconds:.0f} s, and has sound for {there:.0f} s"
+            raise _reject(track.path, self._stem, Code.CORRUPT, why)
 
     def _silence(self, samples: int) -> Iterator[AudioFrame]:
         self.lost += samples if self.count else 0

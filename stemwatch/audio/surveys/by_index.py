@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from stemwatch.audio.frames import Source
-from stemwatch.audio.surveys.seen import RUN, Survey, decode, sampled
+from stemwatch.audio.surveys.seen import RUN, SHORT_SHARE, Survey, decode, sampled
 
 _PIECE, _STEP = 64, 16_384  # bytes: compressed sound has no 64 zeros in a row; 0.7 s of sound
 
@@ -32,8 +32,12 @@ def by_index(source: Source) -> Survey | None:
     if any(sum(place(number)) > size for number in (*sampled(count), count - 1)):
         return None
     decode(source, seen, place, sampled(count))
+    # A table of times may say of each packet that it lasts for hours.
+    sound = count * seen.longest / source.sample_rate
     # Between a film's sound lie its pictures, which may hold as many zeros.
-    if not source.has_film() and _is_hollow(source.path, entries[0].pos, last.pos):
+    if sound < (1 - SHORT_SHARE) * end or (
+        not source.has_film() and _is_hollow(source.path, entries[0].pos, last.pos)
+    ):
         seen.holes = seen.end  # as long as nobody knows how many
     return seen
 

@@ -26,6 +26,7 @@ class Survey:
     bad: int = 0  # packets that don't decode
     skipped: float = 0.0  # packets that an MP3's garbage stands for
     decoded: int = 0  # samples
+    longest: int = 0  # samples of one packet, of those that `decode` met
 
     @property
     def plays(self) -> float:
@@ -70,7 +71,9 @@ def decode(
             file.seek(at)
             try:
                 frames = decoder.decode(av.Packet(file.read(size)))
-                seen.decoded += sum(frame.samples for frame in frames)
+                samples = sum(frame.samples for frame in frames)
+                seen.decoded += samples
+                seen.longest = max(seen.longest, samples)
             except (av.FFmpegError, ValueError):
                 seen.bad += before == number - 1
             before = number

@@ -33,6 +33,12 @@ class Created:
         if left:
             self._open[name] = left
 
+    def unwatched(self, watch: int) -> None:
+        """The folder was moved away or deleted: nothing that happens there is told any more."""
+        for name, watches in list(self._open.items()):
+            if watch in watches:
+                self.ended(watch, name)
+
     def clear(self) -> None:
         """Events were lost: what they would have said of any file is not known."""
         self._open.clear()

@@ -20,7 +20,12 @@ def pace(past: Sequence[Ended]) -> float | None:
     before it, or from its own drop if that came later: so three songs in parallel count as three
     times as fast. None: the pace is not known.
     """
-    mine = [one for one in past if one.job.origin == "inbox" and not one.note]
+    # One that was read back from its sidecar was never seen to come: it would have taken no time.
+    mine = [
+        one
+        for one in past
+        if one.job.origin == "inbox" and not one.note and one.at != one.job.created_at
+    ]
     took = []
     for one, before in zip_longest(mine[:PAST], mine[1 : PAST + 1]):
         begin = one.job.created_at if before is None else max(before.at, one.job.created_at)

@@ -1,0 +1,63 @@
+"""A journal that was lost, made again from the sidecars: in the order of time, each song once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+from stemwatch.job import Identity, Job, JobState, Options
+from stemwatch.journal.journal import Journal
+from stemwatch.journal.read_only import ReadOnlyJournal
+from stemwatch.operations.rebuild import rebuild
+from stemwatch.outbox import sidecar
+from stemwatch.outbox.sidecar import StemFile
+
+DELIVERED = JobState.DELIVERED
+NOW = 1_800_000_000.0
+DAY = 86_400.0
+STEMS = [StemFile("vocals", "song (Vocals).wav", "ab" * 32, 10)]
+# Folders are read in an order of their own, which is neither of these.
+SONGS = {f"song {n * 37 % 100:02}": NOW - n * DAY for n in range(1, 100)}
+
+
+def deliver(outbox: Path) -> None:
+    for name, at in SONGS.items():
+        (outbox / name).mkdir(parents=True)
+        job = Job(
+            id=1,
+            state=JobState.SEPARATED,
+            path=f"/inbox/{name}.mp3",
+            relpath=f"{name}.mp3",
+            identity=Identity(1, 2, 1000, 4),
+            sha256="ab" * 32,
+            content_key="k",
+            options=Options(),
+            outbox=str(outbox),
+        )
+        told = sidecar.build(job, STEMS, bpm=None, key=None, version="0.1.0", now=at)
+        (outbox / name / f"{name}.stemwatch.json").write_text(json.dumps(told))
+
+
+def test_its_history_is_in_the_order_in_which_songs_were_finished(tmp_path: Path) -> None:
+    """`history` and the page; `--since` counts from then, too, and not from the rebuild."""
+    outbox = tmp_path / "outbox"
+    deliver(outbox)
+
+    async def main() -> None:
+        journal = Journal(str(tmp_path / "journal"), clock=lambda: NOW)
+        for added in (len(SONGS), 0):
+            assert await rebuild(journal, str(outbox), require=lambda: None) == added
+        journal.close()
+        reading = ReadOnlyJournal(str(tmp_path / "journal"))
+        listed = await reading.ended(DELIVERED, limit=1000)
+        week = await reading.ended(DELIVERED, since=NOW - 7 * DAY, limit=1000)
+        page = await reading.with_stems(limit=1000)
+        reading.close()
+        assert [(one.job.name, one.at) for one in listed] == [
+            (f"{name}.mp3", at) for name, at in SONGS.items()
+        ]
+        assert week == listed[:7]
+        assert [job.id for job in page] == [one.job.id for one in listed]
+
+    asyncio.run(main())
