@@ -9,6 +9,7 @@ import itertools
 import json
 import math
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -149,6 +150,30 @@ def test_credit_that_came_back_is_found_by_asking_for_it(
         assert resumed(service) == ["credit"]
     assert home.reasons() == {}
     assert server.paid["total"] == 4
+
+
+@PRESIGNED
+def test_no_credit_is_left_for_a_song_whose_earlier_stems_are_gone(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """Its content was paid for once, so it was taken for free: each question about the credit
+    ended the pause, and the song was uploaded and refused again."""
+    home = Home(tmp_path, watch=QUICK, base_url=server.url)
+    with home.scaled_service(SCALE, "account_max=0.5") as service:
+        drop(home.inbox / "one.wav", 1)
+        wait_until_done(service)
+        shutil.rmtree(home.outbox / "one")
+        server.scenario(post=[{"status": 402, "times": "ever"}], balance_seconds=0)
+        drop(home.inbox / "again.wav", 1)
+        paused(service, "credit")
+        asked = len(server.requests("balance"))
+        wait_for(lambda: len(server.requests("balance")) >= asked + 3)
+        assert len(server.requests("post")) == 2
+        assert resumed(service) == []
+        server.scenario(post=[], balance_seconds=60)
+        wait_until_done(service, 2)
+        assert resumed(service) == ["credit"]
+    assert server.paid["total"] == 2
 
 
 def test_once_waits_for_what_is_paid_for_although_credit_is_out(

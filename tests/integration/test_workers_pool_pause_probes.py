@@ -15,6 +15,7 @@ import pytest
 from stemwatch import config
 from stemwatch.disks.mounts import watch_mode
 from stemwatch.errors import PauseService
+from stemwatch.job import AT_HAND
 from stemwatch.service.inboxes import Served
 from stemwatch.wiring.working_set import place_of
 from stemwatch.workers.pacing.timing import Timing
@@ -36,10 +37,12 @@ def probed(
     changes: Mapping[str, Any],
     waiting: float | None = None,
     in_vain: int = 0,
+    at_hand: float | None = None,
 ) -> tuple[str, set[str], int]:
     """What became of the pause `code`, the codes of the others, and how often was asked.
 
-    `waiting`: the seconds of the one song that is queued; `in_vain`: tries before.
+    `waiting`: the seconds of the one song that is queued, `at_hand`: of one more that has its
+    stems; `in_vain`: tries before.
     """
 
     async def main() -> tuple[str, set[str], int]:
@@ -48,6 +51,8 @@ def probed(
             async with context_of(Home(root, server.url)) as context:
                 if waiting is not None:
                     await context.journal.add(new_job(duration=waiting))
+                if at_hand is not None:
+                    await context.journal.add(new_job(2, duration=at_hand, engine=AT_HAND))
                 gate = context.gate
                 gate.pause(PauseService("held.", code=code, after=0.0))
                 (pause,) = gate.due()
@@ -115,6 +120,13 @@ def test_wire_b(
     """Its balance and its list tell, but for a server that answers questions only."""
     end, others, asked = probed(tmp_path, "presigned", code, changes, waiting)
     assert (end, others, asked) == (*expected, 1)
+
+
+def test_a_song_that_has_its_stems_says_nothing_of_the_credit(tmp_path: Path) -> None:
+    """It is never submitted. Each that waited ended the pause, and a long song was sent in vain."""
+    changes = {"balance_seconds": 30}
+    end, *_ = probed(tmp_path, "presigned", "credit", changes, 60.0, at_hand=10.0)
+    assert end == WAITS
 
 
 NEVER: Mapping[str, Any] = {"balance": [{"status": 502}] * 9}

@@ -131,11 +131,21 @@ async def _has_credit(ctx: Context, pause: Pause) -> bool | None:
 
 
 async def _waits(ctx: Context, longest: float | None) -> bool:
-    """Whether a song of at most so many seconds waits to be submitted (None: of any length)."""
-    queued = (JobState.QUEUED,)
-    return bool(
-        await ctx.journal.claim(queued, now=math.inf, owner=ctx.owner, limit=1, longest=longest)
+    """Whether a song of at most so many seconds waits to be submitted (None: of any length).
+
+    The journal lets one of any length through whose stems are there, since it costs nothing. Where
+    they are found to be gone it costs as much as any: its upload would be refused again and again.
+    """
+    found = await ctx.journal.claim(
+        (JobState.QUEUED,),
+        now=math.inf,
+        owner=ctx.owner,
+        limit=1,
+        busy=ctx.memory.too_dear(longest),
+        longest=longest,
+        at_hand=False,
     )
+    return bool(found)
 
 
 async def _folders_are_well(ctx: Context, pause: Pause, place: Place) -> bool:
