@@ -47,6 +47,7 @@ class Rule:
     passes: bool = False  # it ends without a person: the service still counts as ready
     awaited: bool = False  # `run --once` and `split` wait for some of its tries before they end
     ordered: bool = False  # a person or the clock begins and ends it: nothing is tried
+    by_size: bool = False  # songs that are small enough pass by: see `workers/pool/passing.py`
     # -- for a RetryLater: counted tries of one song before it goes to quarantine; `inf`: never
     tries: float = 5
     # -- for both
@@ -128,7 +129,17 @@ class Code(StrEnum):
         ),
     )
     # Too little disk space for another song; paid songs have theirs reserved.
-    ROOM = "room", _pause(SUBMIT, UNPACK, again=Again.DISK, one_inbox=True, mended=True)
+    ROOM = (
+        "room",
+        _pause(
+            *(SUBMIT, UNPACK),
+            again=Again.DISK,
+            one_inbox=True,
+            by_size=True,
+            by_folder=True,
+            mended=True,
+        ),
+    )
     INBOX = "inbox", _pause(SUBMIT, UNPACK, FILE, again=Again.DISK, one_inbox=True, mended=True)
     JOURNAL = "journal", _pause(SUBMIT, UNPACK, CONFIRM, POLL, FETCH, FILE, again=Again.DISK)
     # A fault of our own, in any step but the filing of an original, which waits alone. A song that

@@ -20,6 +20,21 @@ class _Reserved(NamedTuple):
     size: int
 
 
+class _Waiting(NamedTuple):
+    """The song that an inbox's pause waits with, and what found too little space, for what."""
+
+    job_id: int
+    wanted: _Reserved
+    purpose: str
+
+
+class _Seen(NamedTuple):
+    """What a disk had at the last look: free bytes, and those of them that nobody has reserved."""
+
+    free: int
+    spare: int
+
+
 _Key = tuple[str, int]  # what for, and the job's id
 _STEMS, _UPLOAD = "stems", "upload"
 
@@ -29,8 +44,9 @@ class Reservations:
 
     def __init__(self) -> None:
         self._reserved: dict[_Key, _Reserved] = {}
-        # By inbox, what was needed by the last song that found too little space.
-        self._wanted: dict[str | None, _Reserved] = {}
+        self._waiting: dict[str | None, _Waiting] = {}  # by inbox
+        self._seen: dict[str, _Seen] = {}  # by folder
+        self._outdated: set[str] = set()  # folders: something was given back since the last look
         # Uploads begin in threads: without the lock, two could both see the space for one.
         self._lock = threading.Lock()
 
@@ -47,7 +63,8 @@ class Reservations:
 
     def release(self, job_id: int) -> None:
         """Give the reservation back: the job's stems are delivered, or won't come."""
-        self._reserved.pop((_STEMS, job_id), None)
+        if self._reserved.pop((_STEMS, job_id), None) is not None:
+            self._outdated.update(self._seen)
         self.release_upload(job_id)
 
     def require_for_upload(self, job: Job, folder: str, size: int) -> None:
@@ -79,8 +96,9 @@ class Reservations:
             others = self._taken(apart, but=key)
             if free >= needed + others:
                 self._reserved[key] = wanted
+                self._look(folder, free, others + needed)
                 return
-        self._wanted[job.inbox] = wanted  # without the others', which falls as they are delivered
+            self._look(folder, free, others)
         raise PauseService(
             f"{folder} has {free >> 20} MB free, {what} and what is under way need "
             f"{(needed + others) >> 20} MB.",
@@ -88,13 +106,58 @@ class Reservations:
             hint="Free some space there; work goes on by itself.",
         )
 
-    def is_there(self, inbox: str | None, outbox: str) -> bool:
+    def wait_with(self, job: Job) -> None:
+        """The pause of its inbox waits until this song's stems have space."""
+        self._waiting[job.inbox] = _Waiting(job.id, _Reserved(job.outbox, _needed(job)), _STEMS)
+
+    def wait_with_upload(self, job: Job, folder: str, size: int) -> None:
+        """The pause of its inbox waits until `size` bytes in `folder` are free for its upload."""
+        self._waiting[job.inbox] = _Waiting(job.id, _Reserved(folder, size), _UPLOAD)
+
+    def awaited(self, inbox: str | None) -> int | None:
+        """The id of the job that this inbox's pause waits with; None: not known."""
+        waiting = self._waiting.get(inbox)
+        return None if waiting is None else waiting.job_id
+
+    def is_there(self, inbox: str | None) -> bool:
         """Whether there is space now for this inbox's song that found too little before.
 
         Raises PauseService for a fault of the disk.
         """
-        folder, size = self._wanted.get(inbox, _Reserved(outbox, 0))
-        return durable.free_bytes(folder) >= size + self._taken(self._apart(folder))
+        if (waiting := self._waiting.get(inbox)) is None:
+            return True
+        # Without the others' bytes of that time, which become fewer as they are delivered.
+        folder, size = waiting.wanted
+        free, others = durable.free_bytes(folder), self._taken(self._apart(folder))
+        self._look(folder, free, others)
+        return free >= size + others
+
+    def passing(self, inbox: str | None) -> int:
+        """The bytes that results may take of a song that passes by the one that waits.
+
+        None passes by one that only what is under way leaves no space for: it is next. Nor by one
+        whose upload has too little space, since on that disk is the journal.
+        """
+        waiting = self._waiting.get(inbox)
+        if waiting is None or waiting.purpose == _UPLOAD:
+            return 0
+        free, spare = self._seen.get(waiting.wanted.folder, (0, 0))
+        return 0 if free >= waiting.wanted.size else max(0, spare)
+
+    def outdated(self, inbox: str | None) -> bool:
+        """Whether more songs may pass by after the next look, since space was given back."""
+        waiting = self._waiting.get(inbox)
+        if waiting is None or waiting.purpose == _UPLOAD:
+            return False
+        return waiting.wanted.folder in self._outdated
+
+    def ended(self, inbox: str | None) -> None:
+        """The pause of this inbox is over."""
+        self._waiting.pop(inbox, None)
+
+    def _look(self, folder: str, free: int, taken: int) -> None:
+        self._seen[folder] = _Seen(free, free - taken)
+        self._outdated.discard(folder)
 
     def _taken(self, apart: Container[str], but: _Key | None = None) -> int:
         """Bytes reserved on a disk by all but `but`; `apart` are folders on other disks."""
@@ -109,9 +172,7 @@ class Reservations:
 
 def _needed(job: Job) -> int:
     """The most bytes that the job's stems, mixes and stem file can take."""
-    if job.at_hand:
-        return space.unpacked_bytes(job.duration or 0.0, job.sample_rate or 0, job.options)
-    return space.needed_bytes(job.duration or 0.0, job.options)
+    return space.results_bytes(job.options, job.duration, job.sample_rate, job.at_hand)
 
 
 def _one_disk(one: str, two: str) -> bool:

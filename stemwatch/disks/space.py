@@ -13,6 +13,13 @@ _OF_STEM_FILE = {"alac": 5 * 290_000, "aac": 5 * 40_000}
 _PER_FILE = 2 << 20  # container, tags and cover
 
 
+def results_bytes(options: Options, duration: float | None, rate: int | None, at_hand: bool) -> int:
+    """Upper bound of the bytes that a song's results take: of one that is `at_hand`, unpacked."""
+    if at_hand:
+        return unpacked_bytes(duration or 0.0, rate or 0, options)
+    return needed_bytes(duration or 0.0, options)
+
+
 def needed_bytes(duration: float, options: Options) -> int:
     """Upper bound of the bytes that `duration` seconds of audio take in the outbox, with mixes and
     the stem file."""

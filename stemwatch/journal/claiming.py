@@ -7,8 +7,8 @@ import sqlite3
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
-from stemwatch.job import ACTIVE, AT_HAND, JobState
-from stemwatch.journal.rows import ALL, decode_path
+from stemwatch.job import ACTIVE, AT_HAND, JobState, Options
+from stemwatch.journal.rows import ALL, decode_options, decode_path
 from stemwatch.journal.schema import UNDER_WAY
 from stemwatch.journal.transactions import marks, padded
 
@@ -30,6 +30,8 @@ _AFFORDABLE = (
     " AND (coalesce(duration, 0) <= ? OR (NOT anew AND EXISTS (SELECT 1 FROM jobs s"
     " WHERE s.content_key = jobs.content_key AND s.state IN ('delivered', 'done'))))"
 )
+# Of the queued songs, those that a function of Python's lets through: see `first`.
+_FITS = " AND (state <> 'queued' OR fits(options, duration, sample_rate, engine))"
 # Songs that have their stems already, and all others. The first is the index's own condition.
 _AT_HAND = f" AND state = 'queued' AND engine = '{AT_HAND}'"
 _TO_BE_PAID = f" AND engine IS NOT '{AT_HAND}'"
@@ -104,19 +106,38 @@ def condition(
     return where, values
 
 
-def first(looks: Sequence[Look], limit: int) -> Callable[[sqlite3.Connection], list[sqlite3.Row]]:
-    """Up to `limit` jobs, those of the first look before those of the next."""
+# Whether a song may be claimed: its options, seconds, sample rate in Hz, and `Job.at_hand`.
+Fits = Callable[[Options, float | None, int | None, bool], bool]
+
+
+def first(
+    looks: Sequence[Look], limit: int, fits: Fits | None = None
+) -> Callable[[sqlite3.Connection], list[sqlite3.Row]]:
+    """Up to `limit` jobs, those of the first look before those of the next.
+
+    `fits`: only the queued ones that it lets through. It is called in the journal's thread.
+    """
 
     def work(db: sqlite3.Connection) -> list[sqlite3.Row]:
         found: list[sqlite3.Row] = []
+        if fits is not None:
+            db.create_function("fits", 4, _asked(fits))
         for one in looks:
-            sql = f"SELECT {ALL} FROM jobs{one.by} WHERE {one.where} ORDER BY {one.order} LIMIT ?"
+            where = one.where if fits is None else one.where + _FITS
+            sql = f"SELECT {ALL} FROM jobs{one.by} WHERE {where} ORDER BY {one.order} LIMIT ?"
             found += db.execute(sql, (*one.values, limit - len(found)))
             if len(found) == limit:
                 break
         return found
 
     return work
+
+
+def _asked(fits: Fits) -> Callable[[str, float | None, int | None, str | None], bool]:
+    """`fits`, of the columns as they are."""
+    return lambda options, seconds, rate, engine: fits(
+        decode_options(options), seconds, rate, engine == AT_HAND
+    )
 
 
 # Of an owner's queued jobs: whether there are any, and who separates the contents that they have.

@@ -159,6 +159,7 @@ class Journal:
         inboxes: Sequence[str | None] = (),
         unfiled_by: float = math.inf,
         at_hand: bool | None = None,
+        fits: claiming.Fits | None = None,
     ) -> list[Job]:
         """Up to `limit` jobs in `states` that may be worked on, furthest along first.
 
@@ -167,7 +168,7 @@ class Journal:
         due after `latest` is due now: its time was set by a clock that was ahead. A quarantined
         job is claimed only while its original is not moved. A job whose original could not be
         moved is claimed only if it is due at `unfiled_by`. `at_hand`: of the queued songs only
-        those that have their stems already; False: only the others.
+        those that have their stems already; False: only the others. `fits`: see `claiming.first`.
         """
         looks = claiming.looks(
             states,
@@ -181,7 +182,7 @@ class Journal:
             unfiled_by=unfiled_by,
             at_hand=at_hand,
         )
-        return [rows.decode(row) for row in await self._read(claiming.first(looks, limit))]
+        return [rows.decode(row) for row in await self._read(claiming.first(looks, limit, fits))]
 
     async def awaited(self, owner: str | None) -> list[tuple[str | None, str]] | None:
         """Who separates the contents that the queued jobs of `owner` wait for: owner and a path.

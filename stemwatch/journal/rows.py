@@ -85,7 +85,7 @@ def decode(row: sqlite3.Row) -> Job:
             values[name] = decode_path(values[name])
     values["state"] = JobState(values["state"])
     values["identity"] = decode_identity(values["identity"])
-    values["options"] = _options(values["options"])
+    values["options"] = decode_options(values["options"])
     if values["song_tags"] is not None:
         values["song_tags"] = json.loads(values["song_tags"])
     if values["heard"] is not None:
@@ -105,7 +105,7 @@ def decode_identity(stored: str) -> Identity:
 
 
 @functools.lru_cache(maxsize=64)
-def _options(text: str) -> Options:
+def decode_options(text: str) -> Options:
     data = json.loads(text)
     mixes = {mix: tuple(parts) for mix, parts in data["mixes"].items()}
     told = {"stem_file": data.get("stem_file")}  # unknown to an older stemwatch

@@ -9,6 +9,7 @@ import itertools
 import json
 import math
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -149,6 +150,30 @@ def test_credit_that_came_back_is_found_by_asking_for_it(
         assert resumed(service) == ["credit"]
     assert home.reasons() == {}
     assert server.paid["total"] == 4
+
+
+@PRESIGNED
+def test_no_credit_is_left_for_a_song_whose_earlier_stems_are_gone(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """Its content was paid for once, so it was taken for free: each question about the credit
+    ended the pause, and the song was uploaded and refused again."""
+    home = Home(tmp_path, watch=QUICK, base_url=server.url)
+    with home.scaled_service(SCALE, "account_max=0.5") as service:
+        drop(home.inbox / "one.wav", 1)
+        wait_until_done(service)
+        shutil.rmtree(home.outbox / "one")
+        server.scenario(post=[{"status": 402, "times": "ever"}], balance_seconds=0)
+        drop(home.inbox / "again.wav", 1)
+        paused(service, "credit")
+        asked = len(server.requests("balance"))
+        wait_for(lambda: len(server.requests("balance")) >= asked + 3)
+        assert len(server.requests("post")) == 2
+        assert resumed(service) == []
+        server.scenario(post=[], balance_seconds=60)
+        wait_until_done(service, 2)
+        assert resumed(service) == ["credit"]
+    assert server.paid["total"] == 2
 
 
 def test_once_waits_for_what_is_paid_for_although_credit_is_out(
@@ -535,6 +560,49 @@ def test_a_full_outbox_submits_nothing_until_there_is_room(
         assert resumed(service) == ["room"]
         assert len(home.sidecars()) == 1
     assert server.paid["total"] == 1
+
+
+@SEPARATE
+def test_short_songs_pass_by_one_for_whose_stems_there_is_no_room(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """It held back all others of its inbox. It waits, is told of once, and comes with the room."""
+    home = Home(tmp_path, watch=QUICK, base_url=server.url)
+    # The stems of 5 s may take 8 MB, those of 60 s 50 MB.
+    with small_disk(home.outbox, 60), home.scaled_service(SCALE) as service:
+        ballast = home.outbox / "somebody's file"
+        ballast.write_bytes(bytes(30 << 20))
+        drop(home.inbox / "long.wav", 1, seconds=60)
+        event = paused(service, "room")
+        for number in range(2, 5):
+            drop(home.inbox / f"short{number}.wav", number, seconds=5)
+        wait_until_done(service, 3)
+        assert home.waiting() == ["long.wav"]
+        assert [pause["message"] for pause in _status(home)["pauses"]] == [event["message"]]
+        ballast.unlink()
+        wait_until_done(service, 4)
+        assert len(service.events("service.paused")) == 1
+        assert resumed(service) == ["room"]
+        assert "stems of long.wav" in event["message"]
+        assert service.events("job.waits") == []
+    assert server.paid["total"] == 4
+
+
+@SEPARATE
+def test_once_ends_when_only_a_song_without_room_is_left(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """More short songs than seem to have room: their stems take less, which the next look shows."""
+    home = Home(tmp_path, watch=QUICK, base_url=server.url)
+    drop(home.inbox / "long.wav", 1, seconds=150)
+    for number in range(2, 6):
+        drop(home.inbox / f"short{number}.wav", number, seconds=5)
+    once = home.scaled_service(SCALE, "--once", "disk_recheck=0.5")
+    with small_disk(home.outbox, 20), once as service:
+        assert service.process.wait(60) == 1
+        assert home.waiting() == ["long.wav"]
+        assert [held["reason"] for held in service.events("service.held")] == ["room"]
+    assert server.paid["total"] == 4
 
 
 @scripted

@@ -15,9 +15,11 @@ import pytest
 from stemwatch import config
 from stemwatch.disks.mounts import watch_mode
 from stemwatch.errors import PauseService
+from stemwatch.job import AT_HAND, JobState
 from stemwatch.service.inboxes import Served
 from stemwatch.wiring.working_set import place_of
 from stemwatch.workers.pacing.timing import Timing
+from stemwatch.workers.pool.outcome import conclude
 from stemwatch.workers.pool.pause_probes import probe
 from tests.acceptance.harness import Home
 from tests.support.context import context_of
@@ -36,10 +38,12 @@ def probed(
     changes: Mapping[str, Any],
     waiting: float | None = None,
     in_vain: int = 0,
+    at_hand: float | None = None,
 ) -> tuple[str, set[str], int]:
     """What became of the pause `code`, the codes of the others, and how often was asked.
 
-    `waiting`: the seconds of the one song that is queued; `in_vain`: tries before.
+    `waiting`: the seconds of the one song that is queued, `at_hand`: of one more that has its
+    stems; `in_vain`: tries before.
     """
 
     async def main() -> tuple[str, set[str], int]:
@@ -48,6 +52,8 @@ def probed(
             async with context_of(Home(root, server.url)) as context:
                 if waiting is not None:
                     await context.journal.add(new_job(duration=waiting))
+                if at_hand is not None:
+                    await context.journal.add(new_job(2, duration=at_hand, engine=AT_HAND))
                 gate = context.gate
                 gate.pause(PauseService("held.", code=code, after=0.0))
                 (pause,) = gate.due()
@@ -115,6 +121,36 @@ def test_wire_b(
     """Its balance and its list tell, but for a server that answers questions only."""
     end, others, asked = probed(tmp_path, "presigned", code, changes, waiting)
     assert (end, others, asked) == (*expected, 1)
+
+
+def test_a_song_that_has_its_stems_says_nothing_of_the_credit(tmp_path: Path) -> None:
+    """It is never submitted. Each that waited ended the pause, and a long song was sent in vain."""
+    changes = {"balance_seconds": 30}
+    end, *_ = probed(tmp_path, "presigned", "credit", changes, 60.0, at_hand=10.0)
+    assert end == WAITS
+
+
+@pytest.mark.parametrize("ends", ["taken back", "delivered"])
+def test_the_song_that_waits_for_room_may_go(tmp_path: Path, ends: str) -> None:
+    """Its inbox was held for ever, or until there was room for what nobody wanted any more."""
+
+    async def main() -> None:
+        home = Home(tmp_path, "http://127.0.0.1:9/v1")
+        async with context_of(home, timing=replace(Timing(), disk_recheck=0.0)) as context:
+            gate, outbox = context.gate, str(home.outbox)
+            song = await context.journal.add(new_job(outbox=outbox, duration=1e12))
+            with pytest.raises(PauseService) as fault:
+                context.space.require(song)
+            await conclude(context, song, fault.value)
+            await probe(context, gate.pauses[0])
+            assert [pause.code for pause in gate.pauses] == ["room"]
+            to = JobState.GONE if ends == "taken back" else JobState.DELIVERED
+            await context.journal.advance(song, to, delivered_to=outbox)
+            await probe(context, gate.pauses[0])
+            assert gate.pauses == []
+            assert context.space.awaited(None) is None
+
+    asyncio.run(main())
 
 
 NEVER: Mapping[str, Any] = {"balance": [{"status": 502}] * 9}

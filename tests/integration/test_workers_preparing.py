@@ -102,14 +102,15 @@ def test_without_room_the_original_goes_or_the_pause_names_the_disk(
         monkeypatch.setattr(os, "statvfs", full)
         async with prepared(context, job, original) as upload:
             assert upload is original
+        assert context.space.awaited(job.inbox) is None
         with pytest.raises(PauseService) as fault:
             async with prepared(context, job, original, TooLarge(original.size - 1)):
                 pass
         assert fault.value.code == "room"
         assert folder in fault.value.message
-        assert not context.space.is_there(job.inbox, job.outbox)
+        assert not context.space.is_there(job.inbox)
         monkeypatch.undo()
-        assert context.space.is_there(job.inbox, job.outbox)
+        assert context.space.is_there(job.inbox)
 
     run(tmp_path, scenario)
 

@@ -10,13 +10,17 @@ from pathlib import Path
 import pytest
 
 from stemwatch.codes import FETCH, FILE, POLL, SUBMIT
+from stemwatch.disks.reservations import Reservations
+from stemwatch.disks.space import needed_bytes
 from stemwatch.errors import PauseService
-from stemwatch.job import Options
+from stemwatch.job import Job, Options
 from stemwatch.workers.pacing.gate import Gate
 from stemwatch.workers.pacing.timing import Timing
+from stemwatch.workers.pool.passing import held, passing
 from tests.acceptance.harness import Home
 from tests.support.context import context_of
 from tests.support.journal import new_job
+from tests.support.waiting import Clock
 
 
 def test_too_little_room_holds_back_submitting_only() -> None:
@@ -63,3 +67,116 @@ def test_two_uploads_never_see_the_room_of_one(
             assert len(ctx.space) == 1
 
     asyncio.run(scenario())
+
+
+MB = 1 << 20
+
+
+def song(number: int, megabytes: int, outbox: Path) -> Job:
+    """A song whose results may take so many MB, and a little more."""
+    least = needed_bytes(0.0, Options())
+    seconds = (megabytes * MB - least) / (2 * 384_000)
+    return new_job(number, outbox=str(outbox), duration=seconds + 0.01).evolve(id=number)
+
+
+class Disk:
+    """What `statvfs` says is free; the folder itself is any one."""
+
+    def __init__(self, megabytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.free = megabytes
+        statvfs = os.statvfs
+
+        def told(path: str) -> os.statvfs_result:
+            found = statvfs(path)
+            blocks = self.free * MB // found.f_frsize
+            return os.statvfs_result((*found[:4], blocks, *found[5:]))
+
+        monkeypatch.setattr(os, "statvfs", told)
+
+
+def refused(space: Reservations, job: Job) -> bool:
+    try:
+        space.require(job)
+    except PauseService:
+        return True
+    return False
+
+
+def test_what_passes_by_takes_what_no_other_song_has_reserved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk, space = Disk(100, monkeypatch), Reservations()
+    assert not refused(space, song(1, 30, tmp_path))
+    long = song(2, 120, tmp_path)
+    assert refused(space, long)
+    space.wait_with(long)
+    assert space.passing(None) // MB == 69
+    assert not refused(space, song(3, 60, tmp_path))
+    assert space.passing(None) // MB == 9
+    assert refused(space, song(4, 10, tmp_path))
+    assert space.awaited(None) == 2
+    space.release(3)
+    assert space.outdated(None)
+    assert not space.is_there(None)
+    assert not space.outdated(None)
+    assert space.passing(None) // MB == 69
+    disk.free = 160
+    assert space.is_there(None)
+
+
+def test_none_passes_by_a_song_that_only_waits_for_what_is_under_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A steady stream of short songs would take its room for ever."""
+    disk, space = Disk(100, monkeypatch), Reservations()
+    assert not refused(space, song(1, 30, tmp_path))
+    long = song(2, 80, tmp_path)
+    assert refused(space, long)
+    space.wait_with(long)
+    assert space.passing(None) == 0
+    disk.free = 75  # the stems of the first take some of it
+    space.release(1)
+    assert not space.is_there(None)
+    assert space.passing(None) == 75 * MB
+
+
+def test_songs_pass_by_for_a_day_and_wait_for_a_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is freed bit by bit adds up on the days on which nobody takes it."""
+    Disk(100, monkeypatch)
+    short = song(2, 99, tmp_path)
+
+    async def main() -> list[bool]:
+        async with context_of(Home(tmp_path, "http://127.0.0.1:1/v1")) as ctx:
+            assert passing(ctx, SUBMIT, None) is None
+            with pytest.raises(PauseService) as fault:
+                ctx.space.require(song(1, 120, tmp_path))
+            ctx.space.wait_with(song(1, 120, tmp_path))
+            ctx.gate.pause(fault.value)
+            since, found = ctx.clock(), []
+            for days in (0.0, 0.9, 1.1, 1.9, 2.1):
+                ctx.clock = Clock(since + days * 86400.0)
+                assert passing(ctx, FETCH, None) is None
+                passes = passing(ctx, SUBMIT, None) == 100 * MB
+                # A caller of the web's API, who waits for the answer, is told the same.
+                assert [held(ctx, None) is None, held(ctx, None, short) is None] == [passes] * 2
+                assert held(ctx, None, song(3, 101, tmp_path)) is not None
+                found.append(passes)
+            ctx.gate.pause(PauseService("no credit.", code="credit"))
+            assert getattr(held(ctx, None, short), "code", None) == "credit"
+            return found
+
+    assert asyncio.run(main()) == [True, True, False, False, True]
+
+
+def test_a_pause_for_credit_is_tried_beside_a_song_without_room() -> None:
+    """It would last for as long as that song waits: the songs that pass by are those that try."""
+    gate = Gate(Timing(), lambda: 0.0)
+    gate.pause(PauseService("46 MB free, 47 MB needed.", code="room"))
+    assert gate.lets(SUBMIT, None)
+    gate.pause(PauseService("402.", code="credit", after=0.0))
+    assert not gate.lets(SUBMIT, None)
+    (credit,) = gate.bars(SUBMIT, None)
+    gate.clear(credit)
+    assert [pause.code for pause in gate.trial()] == ["credit"]

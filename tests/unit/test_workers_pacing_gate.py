@@ -303,7 +303,7 @@ def test_a_pause_of_one_inbox_leaves_the_others_alone(gate: Gate) -> None:
 def test_one_inbox_may_try_while_another_is_paused(gate: Gate, clock: Clock) -> None:
     """What only a song can end is tried with a song of whoever can."""
     gate.pause(fault("credit", after=10.0))
-    gate.pause(fault("room"), "dj")
+    gate.pause(fault("disk"), "dj")
     assert gate.lets(SUBMIT, "karaoke") is False
     clock.now += 10
     (due,) = (p for p in gate.due() if p.code == "credit")

@@ -27,6 +27,7 @@ from stemwatch.workers.pacing.timing import Timing
 from stemwatch.workers.pacing.uploads_ahead import Ahead
 from stemwatch.workers.pool.outcome import conclude
 from stemwatch.workers.progress import Progress
+from stemwatch.workers.steps.own_trouble import wake_all
 from tests.support.waiting import Clock
 
 NOW = 1_800_000_000.0
@@ -504,5 +505,30 @@ def test_a_song_that_only_got_new_tags_was_not_taken_back(tmp_path: Path) -> Non
         now = await ctx.journal.get(job.id)
         assert now is not None
         assert now.state is JobState.GONE
+
+    in_context(tmp_path, work)
+
+
+def test_a_song_that_was_to_pass_by_one_without_room_waits_by_itself(tmp_path: Path) -> None:
+    """Each put off the look for the room of the first, and was claimed again at once."""
+
+    async def work(ctx: Context, clock: Clock) -> None:
+        long, short = await a_job(ctx), await a_job(ctx)
+        full = PauseService("46 MB free.", code="room", hint="Free some.")
+        await conclude(ctx, long, full)
+        before = ctx.gate.pauses
+        assert [pause.code for pause in before] == ["room"]
+        clock.now += 9.0
+        await conclude(ctx, short, full)
+        now = await ctx.journal.get(short.id)
+        assert now is not None
+        assert (now.code, now.not_before) == ("room", ctx.now() + ctx.timing.disk_recheck)
+        assert ctx.gate.pauses == before
+        assert ctx.space.awaited(None) == long.id
+        assert await ctx.journal.get(long.id) == long
+        await wake_all(ctx)  # as the end of the pause does
+        now = await ctx.journal.get(short.id)
+        assert now is not None
+        assert now.not_before == 0.0
 
     in_context(tmp_path, work)

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 
-from stemwatch.codes import SUBMIT, Code, rule_of
+from stemwatch.codes import Code, rule_of
 from stemwatch.config import Inbox
 from stemwatch.disks.opening import NotYet
 from stemwatch.errors import Reject
@@ -34,6 +34,7 @@ from stemwatch.web.live.documents import HAS_STEMS
 from stemwatch.web.live.state import Live
 from stemwatch.web.pots import Full, Pots
 from stemwatch.workers.pacing.budget import Allowance
+from stemwatch.workers.pool.passing import held
 
 _OVERHEAD = 65_536  # bytes of a form beside its file
 _ENDED = HAS_STEMS | {JobState.QUARANTINED, JobState.GONE}
@@ -147,7 +148,7 @@ class RemoveVocals:
         if job.state is not JobState.QUEUED or job.at_hand:
             return
         context = self._context
-        if (pause := context.gate.closed(SUBMIT, job.inbox)) is not None:
+        if (pause := held(context, job.inbox, job)) is not None:
             seconds = pause.until - context.clock()
             raise _later(503, pause.code, redacted(pause.message), job, seconds)
         left = await self._left(job.inbox)
@@ -165,7 +166,7 @@ class RemoveVocals:
     async def _require_going(self, inbox: str | None) -> None:
         """Raise Fault 503 before anything is sent, where nothing could be separated now."""
         context = self._context
-        if (pause := context.gate.closed(SUBMIT, inbox)) is not None:
+        if (pause := held(context, inbox)) is not None:
             wait = {"Retry-After": _whole(pause.until - context.clock()), **CLOSE}
             hint = redacted(pause.hint)
             raise Fault(503, pause.code, redacted(pause.message), hint, headers=wait)

@@ -198,14 +198,18 @@ class Gate:
 
     def lets(self, what: str, inbox: str | None) -> bool:
         """Whether the lane `what` may take songs of this inbox, if only for a trial."""
-        return self.closed(what, inbox) is None or bool(self.trial(what, inbox))
+        return not self.bars(what, inbox) or bool(self.trial(what, inbox))
+
+    def bars(self, what: str, inbox: str | None) -> list[Pause]:
+        """Those in `holding` that let no song by, however small it is."""
+        return [pause for pause in self.holding(what, inbox) if not pause.rule.by_size]
 
     def trial(self, what: str = SUBMIT, inbox: str | None = None) -> list[Pause]:
         """The pauses that one real step of the lane `what` may now try to end.
 
         Empty while any other pause holds that lane back.
         """
-        holding, now = self.holding(what, inbox), self._clock()
+        holding, now = self.bars(what, inbox), self._clock()
         ripe = all(
             p.rule.trial == what and p.until <= now and (p.cleared or what != SUBMIT)
             for p in holding

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from stemwatch.codes import CONFIRM, FETCH, FILE, SUBMIT, UNPACK
 from stemwatch.job import Job, JobState
 from stemwatch.workers.context import Context
+from stemwatch.workers.pool.passing import fitting, passing
 
 STATES: Mapping[str, tuple[JobState, ...]] = {
     FILE: (JobState.DELIVERED, JobState.QUARANTINED),
@@ -49,6 +50,8 @@ class Claims:
         ctx, turns, now = self._ctx, self._turns[name], self._ctx.now()
         offers: dict[str | None, deque[Job]] = {}
         for inbox in [one for one in turns if seats > 0 and ctx.gate.lets(name, one)]:
+            if (most := passing(ctx, name, inbox)) == 0:
+                continue
             longest = await self._affordable(inbox, working) if name == SUBMIT else None
             jobs = await ctx.journal.claim(
                 STATES[name],
@@ -62,6 +65,7 @@ class Claims:
                 longest=longest,
                 inboxes=self._only(inbox),
                 at_hand=_AT_HAND.get(name),
+                fits=fitting(most),
             )
             offers[inbox] = deque(jobs)
         picked: list[Job] = []
@@ -90,12 +94,16 @@ class Claims:
 
     async def left(self, name: str) -> bool:
         """Whether there are jobs for the lane `name`, now or later, that nothing holds back."""
-        open_to = [inbox for inbox in self._turns[name] if self._ctx.gate.lets(name, inbox)]
-        but = self._ctx.troubles.waiting()
-        at_hand = _AT_HAND.get(name)
-        return bool(open_to) and await self.any_left(
-            STATES[name], open_to, but=but, at_hand=at_hand
-        )
+        ctx, at_hand = self._ctx, _AT_HAND.get(name)
+        but = ctx.troubles.waiting()
+        rooms: dict[int | None, list[str | None]] = {}
+        for inbox in self._turns[name]:
+            if ctx.gate.lets(name, inbox):
+                rooms.setdefault(passing(ctx, name, inbox), []).append(inbox)
+        for most, inboxes in rooms.items():
+            if await self.any_left(STATES[name], inboxes, None, but, at_hand, most):
+                return True
+        return False
 
     async def any_left(
         self,
@@ -104,12 +112,14 @@ class Claims:
         longest: float | None = None,
         but: Collection[int] = (),
         at_hand: bool | None = None,
+        most: int | None = None,
     ) -> bool:
         """Whether a job in one of `states`, not in `but`, remains to be worked on, now or later.
 
         `inboxes` empty: of any inbox. `longest`: only songs of at most so many seconds. `at_hand`:
-        see `Journal.claim`. An original that can't be moved counts only when its next try is due,
-        since its tries may never end.
+        see `Journal.claim`. `most`: of the queued songs only those that need at most so many bytes.
+        An original that can't be moved counts only when its next try is due, since its tries may
+        never end.
         """
         ctx = self._ctx
         return bool(
@@ -123,6 +133,7 @@ class Claims:
                 inboxes=inboxes,
                 unfiled_by=ctx.now(),
                 at_hand=at_hand,
+                fits=fitting(most),
             )
         )
 
@@ -130,11 +141,14 @@ class Claims:
         """Whether any job remains that no inbox's own pause and no budget holds back."""
         ctx = self._ctx
         for inbox in self._turns[SUBMIT]:
-            if any(pause.inbox is not None for pause in ctx.gate.holding(SUBMIT, inbox)):
+            if any(pause.inbox is not None for pause in ctx.gate.bars(SUBMIT, inbox)):
                 continue
+            if ctx.space.outdated(inbox):
+                return True
             longest = await self._affordable(inbox, ())
             but = ctx.troubles.waiting() | ctx.memory.too_dear(longest)
-            if await self.any_left(ALL, self._only(inbox), longest, but):
+            most = passing(ctx, SUBMIT, inbox)
+            if await self.any_left(ALL, self._only(inbox), longest, but, most=most):
                 return True
         return False
 

@@ -131,12 +131,17 @@ async def _own_gap(ctx: Context, job: Job, fault: PauseService) -> float | None:
     """
     times = own_trouble.pauses_met(ctx, job, fault.code)
     own = await own_trouble.is_its_own(ctx, job, fault.code, times)
+    on = ctx.gate.since(fault.code, job.inbox) is not None
     if not own:
         if fault.code == Code.DISK:
             times = 1  # the disk is at fault, however often the song met it
         # Pausing again for each song would put off the next probe of the pause that is on.
-        if fault.code != Code.DISK or ctx.gate.since(Code.DISK, job.inbox) is None:
+        if not (on and fault.code in (Code.DISK, Code.ROOM)):
             pause(ctx, fault, job.inbox)
+    if fault.code == Code.ROOM and not on:
+        ctx.space.wait_with(job)
+    elif fault.code == Code.ROOM and ctx.space.awaited(job.inbox) != job.id:
+        times = max(times, 2)  # it was to pass by the song that the pause waits with
     again = own or times > 1
     since = ctx.gate.since(fault.code, job.inbox)
     ctx.troubles.met[job.id] = Met(fault.code, job.state, since, times)

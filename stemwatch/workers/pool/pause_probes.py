@@ -69,6 +69,8 @@ async def _over(ctx: Context, pause: Pause) -> bool | None:
         # If the inbox is no longer configured, its next song meets the fault again, or not.
         well = place is None or await _folders_are_well(ctx, pause, place)
         if well:
+            if pause.code == Code.ROOM:
+                ctx.space.ended(pause.inbox)
             await own_trouble.wake_all(ctx)
         return well
     match pause.code:
@@ -131,11 +133,21 @@ async def _has_credit(ctx: Context, pause: Pause) -> bool | None:
 
 
 async def _waits(ctx: Context, longest: float | None) -> bool:
-    """Whether a song of at most so many seconds waits to be submitted (None: of any length)."""
-    queued = (JobState.QUEUED,)
-    return bool(
-        await ctx.journal.claim(queued, now=math.inf, owner=ctx.owner, limit=1, longest=longest)
+    """Whether a song of at most so many seconds waits to be submitted (None: of any length).
+
+    The journal lets one of any length through whose stems are there, since it costs nothing. Where
+    they are found to be gone it costs as much as any: its upload would be refused again and again.
+    """
+    found = await ctx.journal.claim(
+        (JobState.QUEUED,),
+        now=math.inf,
+        owner=ctx.owner,
+        limit=1,
+        busy=ctx.memory.too_dear(longest),
+        longest=longest,
+        at_hand=False,
     )
+    return bool(found)
 
 
 async def _folders_are_well(ctx: Context, pause: Pause, place: Place) -> bool:
@@ -146,6 +158,15 @@ async def _folders_are_well(ctx: Context, pause: Pause, place: Place) -> bool:
             await place.demand(require_listed, place.unlisted)
         return True
     if pause.code == Code.ROOM:
-        return await asyncio.to_thread(ctx.space.is_there, pause.inbox, place.outbox)
+        return await _has_room(ctx, pause.inbox)
     await place.require_inbox()
     return True
+
+
+async def _has_room(ctx: Context, inbox: str | None) -> bool:
+    """Whether there is room for the song that waits for it, or the song is gone."""
+    awaited = ctx.space.awaited(inbox)
+    job = None if awaited is None else await ctx.journal.get(awaited)
+    if job is None or job.state is not JobState.QUEUED:
+        return True  # the next one meets the fault again, or not
+    return await asyncio.to_thread(ctx.space.is_there, inbox)

@@ -42,9 +42,10 @@ class Remaining:
             if await self._claims.left(name):
                 return False
         held = [p for p in ctx.gate.pauses if p.code != Code.RATE_LIMITED]
-        if any(p.inbox is None for p in held):
+        of_all = [p for p in held if p.inbox is None and not p.rule.by_size]
+        if of_all:
             patient = all(not p.rule.awaited or p.attempts > _TRIES for p in held)
-            if patient and all(p.code == Code.INTERNAL for p in held if p.inbox is None):
+            if patient and all(p.code == Code.INTERNAL for p in of_all):
                 patient = not await self._try_decides()
             return patient and self._same_since(ended)
         budgeted = ctx.budget.limited and not ctx.local

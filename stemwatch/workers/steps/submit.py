@@ -225,10 +225,10 @@ class _Attempt:
 
 
 def _require_open(ctx: Context, job: Job) -> None:
-    pause = ctx.gate.closed(SUBMIT, job.inbox)
-    if pause is not None and ctx.gate.on_trial != job.id:
+    pauses = ctx.gate.bars(SUBMIT, job.inbox)
+    if pauses and ctx.gate.on_trial != job.id:
         # a code of its own: `rate_limited` would count as another 429
-        raise RetryLater(pause.message, code=Code.HELD, counts=False, after=0.0)
+        raise RetryLater(pauses[0].message, code=Code.HELD, counts=False, after=0.0)
 
 
 async def confirm(ctx: Context, job: Job, answer: Submitted) -> Job:

@@ -1,0 +1,43 @@
+"""Which songs pass by one that waits for room on the disk.
+
+A long song must not hold back the short ones for which there is room, and they must not take for
+ever what it waits for. So none passes by while only what is under way is in its way, and for every
+day that they passed by they wait a day with it: what is freed then adds up.
+"""
+
+from __future__ import annotations
+
+from stemwatch.codes import SUBMIT, Code
+from stemwatch.disks.space import needed_bytes, results_bytes
+from stemwatch.job import Job, Options
+from stemwatch.journal.claiming import Fits
+from stemwatch.workers.context import Context
+from stemwatch.workers.pacing.gate import Pause
+
+LEAST = needed_bytes(0.0, Options())  # of the results of any song
+
+
+def passing(ctx: Context, lane: str, inbox: str | None) -> int | None:
+    """The bytes that the results may take of a song that `lane` takes now; None: any."""
+    since = ctx.gate.since(Code.ROOM, inbox)
+    if since is None or lane not in Code.ROOM.rule.holds:
+        return None
+    days = (ctx.clock() - since) // ctx.timing.passed_by
+    room = ctx.space.passing(inbox) if days % 2 == 0 else 0
+    return room if room >= LEAST else 0
+
+
+def fitting(most: int | None) -> Fits | None:
+    """Whether a song's results take at most `most` bytes; None: that is not asked."""
+    return None if most is None else lambda *song: results_bytes(*song) <= most
+
+
+def held(ctx: Context, inbox: str | None, job: Job | None = None) -> Pause | None:
+    """The pause that keeps `job` (None: any song of this inbox) from being submitted, or None."""
+    pause = next(iter(ctx.gate.bars(SUBMIT, inbox)), ctx.gate.closed(SUBMIT, inbox))
+    if pause is None or not pause.rule.by_size:
+        return pause
+    needed = LEAST
+    if job is not None:
+        needed = results_bytes(job.options, job.duration, job.sample_rate, job.at_hand)
+    return pause if needed > (passing(ctx, SUBMIT, inbox) or 0) else None
