@@ -516,6 +516,31 @@ def test_an_outage_of_the_storage_alone_stops_paying_for_more(
     assert home.reasons() == {}
 
 
+def test_one_song_s_dead_stems_hold_up_nobody_else(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """Alone, and when the storage was down for others meanwhile; what is paid for is kept."""
+    dead = {"bad.wav": {"download": [{"status": 500, "times": "ever"}]}}
+    server.scenario(by_name=dead)
+    home = Home(tmp_path, watch=QUICK, base_url=server.url)
+    with home.scaled_service(SCALE) as service:
+        drop(home.inbox / "bad.wav", 0)
+        wait_for(lambda: len(server.requests("download")) >= 7)
+        drop(home.inbox / "song1.wav", 1)
+        wait_until_done(service, 1)
+        assert service.events("service.paused") == []
+        server.scenario(by_name=dead, download=[{"status": 503, "times": "ever"}])
+        drop(home.inbox / "song2.wav", 2)
+        paused(service, "storage")
+        server.scenario(by_name=dead, download=[])
+        drop(home.inbox / "song3.wav", 3)
+        wait_until_done(service, 3)
+        server.scenario(by_name={"bad.wav": {}})
+        wait_until_done(service, 4)
+    assert server.paid["total"] == 4
+    assert home.reasons() == {}
+
+
 # -- the disk -------------------------------------------------------------------------------
 
 

@@ -180,12 +180,25 @@ def test_polls_that_are_answered_do_not_hide_failing_submissions(gate: Gate, clo
 
 def test_an_outage_of_the_storage_is_its_own(gate: Gate, clock: Clock) -> None:
     """Five downloads in a row pause fetching and paying; any answer of the storage ends it."""
-    found = [gate.storage_failed("503") for _ in range(5)]
+    found = [gate.storage_failed(song % 2, "503") for song in range(5)]
     assert found == [False, False, False, False, True]
     assert gate.closed(POLL) is None
     assert gate.storage_answered(clock.now - 1) is False  # of a download that had begun before
     assert gate.storage_answered(clock.now) is True
     assert gate.closed(SUBMIT) is None
+
+
+def test_one_song_alone_is_no_outage_of_the_storage(gate: Gate, clock: Clock) -> None:
+    """However often its stems fail; and a pause that others began is prolonged by it, too."""
+    assert [gate.storage_failed(1, "500") for _ in range(20)] == [False] * 20
+    assert gate.closed(SUBMIT) is None
+    assert gate.storage_failed(2, "500") is True
+    for _ in range(20):
+        clock.now += gate.seconds_left("storage")
+        (trial,) = gate.trial(FETCH)
+        gate.tried(trial)
+        assert gate.storage_failed(1, "500") is False
+    assert gate.pauses[0].attempts == 21
 
 
 @pytest.mark.parametrize("code", BY_TRIAL)

@@ -13,6 +13,7 @@ tried, after growing waits; for `server_error` only after a question was answere
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -69,7 +70,8 @@ class Gate:
         self.on_trial: int | None = None  # the job that is submitted to see if a pause is over
         self._failures = 0  # requests in a row that found no working server
         self._refusals = 0  # submissions in a row that found none, however other calls fare
-        self._storage_failures = 0  # downloads in a row that failed
+        # The songs of the last downloads, where all of these failed.
+        self.unfetched: deque[int] = deque(maxlen=_IN_A_ROW)
         # By code, pauses whose end no accepted submission has confirmed yet: the tries that each
         # took, and when it ended. If such a pause begins again, its waits go on from there.
         self._unconfirmed: dict[str, tuple[int, float]] = {}
@@ -148,20 +150,22 @@ class Gate:
             return None
         return code if self.pause(outage(message, code, after)) else None
 
-    def storage_failed(self, message: str, after: float | None = None) -> bool:
+    def storage_failed(self, job_id: int, message: str, after: float | None = None) -> bool:
         """Count a download that found no working host; five in a row pause. True if that is new.
 
-        The pause holds submissions too: they would pay for stems that can't be fetched.
+        The pause holds submissions too: they would pay for stems that can't be fetched. It takes
+        two songs: while one song's stems alone fail, no other one would ever be there to end it.
         """
-        self._storage_failures += 1
-        if self._storage_failures < _IN_A_ROW:
+        self.unfetched.append(job_id)
+        few = len(self.unfetched) < _IN_A_ROW or len(set(self.unfetched)) < 2
+        if few and (Code.STORAGE, None) not in self._pauses:
             return False
         hint = "Nothing to do: what is paid for is fetched once the storage answers again."
         return self.pause(PauseService(message, code=Code.STORAGE, hint=hint, after=after))
 
     def storage_answered(self, began: float) -> bool:
         """A download that began at `began` got an answer. True if that ended an outage."""
-        self._storage_failures = 0
+        self.unfetched.clear()
         return self._met_before(Code.STORAGE, began) and self.reopen(Code.STORAGE)
 
     def answered(self, began: float) -> bool:

@@ -7,7 +7,7 @@ A seat is taken before a song is claimed for it. Waiting songs are in the journa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Collection
 from contextlib import suppress
 
 from stemwatch.codes import CONFIRM, FETCH, FILE, POLL, SUBMIT, UNPACK
@@ -197,7 +197,8 @@ class Pool:
             if (looking := self._looks.get(folder)) is None or looking.done():
                 self._looks[folder] = supervised(look(self.ctx, folder), self._lanes.fail)
 
-    async def _fill(self, name: str, seats: int) -> None:
+    async def _fill(self, name: str, seats: int, last: Collection[int] = ()) -> None:
+        """Start the next songs of the lane; those in `last` only where there are no others."""
         if seats <= 0 or not self._unseen.take(name):
             return
         lane = self._lanes[name]
@@ -205,7 +206,9 @@ class Pool:
         # `uploads` is read before and after: uploads begin while the journal answers.
         uploads = self._lanes[SUBMIT].tasks if name == CONFIRM else {}
         busy, working = [*lane.tasks, *uploads], list(lane.jobs.values())
-        found = await self._claims.next(name, seats, busy=busy, working=working)
+        found = await self._claims.next(name, seats, busy=[*busy, *last], working=working)
+        if last and not found:
+            found = await self._claims.next(name, seats, busy=busy, working=working)
         for job in found:
             if job.id not in uploads:
                 self._lanes.start(name, job.id, job)
@@ -221,7 +224,8 @@ class Pool:
         if not trial:
             await self._fill(FETCH, lane.free)
         elif not lane.tasks:
-            await self._fill(FETCH, 1)
+            # Were it the oldest each time, one song's dead stem would hold the pause for ever.
+            await self._fill(FETCH, 1, last=list(ctx.gate.unfetched)[-1:])
             for held in trial if lane.tasks else ():
                 ctx.gate.tried(held)
             if not lane.tasks and not await self._claims.left(FETCH):

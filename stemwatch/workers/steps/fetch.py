@@ -124,7 +124,7 @@ async def _download(
             on_received=arrived,
         )
     except RetryLater as fault:
-        _judge_storage(ctx, fault, began)
+        _judge_storage(ctx, job, fault, began)
         raise
     finally:
         with durable.disk_faults(staging.outbox):  # network shares report failed writes at close
@@ -142,7 +142,7 @@ async def _download(
     return size
 
 
-def _judge_storage(ctx: Context, fault: RetryLater, began: float) -> None:
+def _judge_storage(ctx: Context, job: Job, fault: RetryLater, began: float) -> None:
     """Count a download's fault against the storage, and change `fault` so that it spares the API.
 
     The storage is another host: its faults must not be taken for an outage of the API.
@@ -155,7 +155,7 @@ def _judge_storage(ctx: Context, fault: RetryLater, began: float) -> None:
         _storage_answered(ctx, began)
         return
     fault.server_down = False
-    if ctx.gate.storage_failed(fault.message, fault.after):
+    if ctx.gate.storage_failed(job.id, fault.message, fault.after):
         log.warning("service.paused", reason=Code.STORAGE, message=fault.message)
 
 
