@@ -10,7 +10,7 @@ from typing import Any
 
 from stemwatch.job import IN_OUTBOX, Job, JobState
 from stemwatch.workers.pacing.budget import Allowance
-from stemwatch.workers.pacing.gate import Pause
+from stemwatch.workers.pacing.pause import Pause
 
 DELIVERED, QUARANTINED, PAUSED, RESUMED, BUDGET = KINDS = (
     "delivered",

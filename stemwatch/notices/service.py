@@ -26,7 +26,7 @@ from stemwatch.notices.payload import payload
 from stemwatch.notices.sender import INVALID, SENT, Message, Outcome, send
 from stemwatch.tasks import kept_going, supervised
 from stemwatch.workers.context import Context
-from stemwatch.workers.pacing.gate import Pause
+from stemwatch.workers.pacing.pause import Pause
 from stemwatch.workers.steps.filing import reason_of
 
 _AFTER_ERROR = 60.0  # seconds

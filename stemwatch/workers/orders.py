@@ -14,7 +14,7 @@ from stemwatch.errors import JournalFault, StemwatchError
 from stemwatch.journal import pausing
 from stemwatch.log import log
 from stemwatch.workers.context import Context
-from stemwatch.workers.pacing.gate import Pause
+from stemwatch.workers.pacing.pause import Pause
 
 # Seconds between two looks while a time is waited for: the clock may be set, or the machine sleep.
 _LOOK = 60.0

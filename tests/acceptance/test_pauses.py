@@ -516,9 +516,7 @@ def test_an_outage_of_the_storage_alone_stops_paying_for_more(
     assert home.reasons() == {}
 
 
-def test_one_song_s_dead_stems_hold_up_nobody_else(
-    tmp_path: Path, server: ScenarioServer
-) -> None:
+def test_one_song_s_dead_stems_hold_up_nobody_else(tmp_path: Path, server: ScenarioServer) -> None:
     """Alone, and when the storage was down for others meanwhile; what is paid for is kept."""
     dead = {"bad.wav": {"download": [{"status": 500, "times": "ever"}]}}
     server.scenario(by_name=dead)

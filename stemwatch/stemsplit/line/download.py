@@ -150,25 +150,31 @@ async def _store(
         if waiting >= _BLOCK or len(pending) == _PIECES:
             # In a thread, as the outbox may be on a share that hangs. In blocks, as a thread for
             # each chunk costs much CPU.
-            await asyncio.to_thread(_write, dest_fd, pending)
+            await _write_all(dest_fd, pending)
             pending, waiting = [], 0
         on_received(received)
     if pending:
-        await asyncio.to_thread(_write, dest_fd, pending)
+        await _write_all(dest_fd, pending)
     if received == 0:
         raise RetryLater(f"{answer.where} is empty.", code=Code.SHORT_BODY)
     return received
 
 
-def _write(dest_fd: int, chunks: Sequence[bytes]) -> None:
+async def _write_all(dest_fd: int, chunks: Sequence[bytes]) -> None:
     left = [memoryview(chunk) for chunk in chunks]
+    while left:
+        # One call a thread: while a share hangs, this may be cancelled and the file closed. A loop
+        # in the thread would then go on in whatever file has that descriptor by now.
+        written = await asyncio.to_thread(_write, dest_fd, left)
+        while left and written >= len(left[0]):
+            written -= len(left.pop(0))
+        if left:
+            left[0] = left[0][written:]
+
+
+def _write(dest_fd: int, chunks: Sequence[memoryview]) -> int:
     try:
-        while left:
-            written = os.writev(dest_fd, left)
-            while left and written >= len(left[0]):
-                written -= len(left.pop(0))
-            if left:
-                left[0] = left[0][written:]
+        return os.writev(dest_fd, chunks)
     except OSError as exc:
         raise PauseService(
             f"A stem can't be written: {exc.strerror}.",

@@ -15,44 +15,15 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from stemwatch.codes import FETCH, SUBMIT, Again, Code, Rule, rule_of
+from stemwatch.codes import FETCH, SUBMIT, Again, Code, rule_of
 from stemwatch.errors import PauseService
 from stemwatch.workers.pacing.backoff import full_jitter
+from stemwatch.workers.pacing.pause import Pause, outage
 from stemwatch.workers.pacing.timing import Timing
 
 _IN_A_ROW = 5  # so many failures in a row begin a pause
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """One reason why work is held back. `since`, `until` and `met` are monotonic seconds.
-
-    `inbox` names the inbox whose songs are held; None holds everybody's. `until` is the time of the
-    next try, of an `ordered` pause its end (`inf`: not known). `met`: when a request last met the
-    cause. `tried`: a try is under way. `cleared`: a trial may begin, because a probe found nothing
-    against it or because no probe can tell.
-    """
-
-    code: str
-    message: str
-    hint: str
-    since: float
-    until: float
-    attempts: int = 1
-    inbox: str | None = None
-    tried: bool = False
-    met: float = 0.0
-    cleared: bool = False
-
-    @property
-    def key(self) -> tuple[str, str | None]:
-        return self.code, self.inbox
-
-    @property
-    def rule(self) -> Rule:
-        return rule_of(self.code)
 
 
 class Gate:
@@ -296,9 +267,3 @@ class Gate:
             case Again.ACCOUNT:
                 first, longest = timing.account_first, timing.account_max
         return full_jitter(attempts, first, longest, rng)
-
-
-def outage(message: str, code: str = Code.SERVER, after: float | None = None) -> PauseService:
-    """The pause for a server that does not answer, or (`server_error`) that accepts no song."""
-    hint = "Nothing to do: it is tried again, and goes on by itself. `api.base_url` names it."
-    return PauseService(message, code=code, hint=hint, after=after)

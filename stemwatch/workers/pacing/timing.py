@@ -20,7 +20,6 @@ class Timing:
     account_first: float = 30.0  # between probes while the key or the credit is refused
     account_max: float = 3600.0
     disk_recheck: float = 15.0  # between two looks at a full disk or an absent inbox
-    passed_by: float = 86400.0  # so long others pass a song by that waits for room; then they wait
     unfiled_max: float = 3600.0  # the longest wait of an original that can't be moved
     missing_gap: float = 200.0  # a job that the server doesn't know is asked for 3 times in 10 min
     unreadable_gap: float = 300.0  # between two tries to open an unreadable file

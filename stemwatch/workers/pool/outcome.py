@@ -21,7 +21,7 @@ from stemwatch.log import log
 from stemwatch.workers import orders
 from stemwatch.workers.context import Context
 from stemwatch.workers.pacing.backoff import full_jitter
-from stemwatch.workers.pacing.gate import outage
+from stemwatch.workers.pacing.pause import outage
 from stemwatch.workers.pacing.troubles import Met
 from stemwatch.workers.pacing.unforeseen import REPORT, judged
 from stemwatch.workers.pool import unfiled

@@ -1,8 +1,7 @@
 """Which songs pass by one that waits for room on the disk.
 
-A long song must not hold back the short ones for which there is room, and they must not take for
-ever what it waits for. So none passes by while only what is under way is in its way, and for every
-day that they passed by they wait a day with it: what is freed then adds up.
+A long song must not hold back the short ones for which there is room. None passes by while only
+what is under way is in its way: it is next.
 """
 
 from __future__ import annotations
@@ -12,18 +11,16 @@ from stemwatch.disks.space import needed_bytes, results_bytes
 from stemwatch.job import Job, Options
 from stemwatch.journal.claiming import Fits
 from stemwatch.workers.context import Context
-from stemwatch.workers.pacing.gate import Pause
+from stemwatch.workers.pacing.pause import Pause
 
 LEAST = needed_bytes(0.0, Options())  # of the results of any song
 
 
 def passing(ctx: Context, lane: str, inbox: str | None) -> int | None:
     """The bytes that the results may take of a song that `lane` takes now; None: any."""
-    since = ctx.gate.since(Code.ROOM, inbox)
-    if since is None or lane not in Code.ROOM.rule.holds:
+    if ctx.gate.since(Code.ROOM, inbox) is None or lane not in Code.ROOM.rule.holds:
         return None
-    days = (ctx.clock() - since) // ctx.timing.passed_by
-    room = ctx.space.passing(inbox) if days % 2 == 0 else 0
+    room = ctx.space.passing(inbox)
     return room if room >= LEAST else 0
 
 

@@ -14,7 +14,7 @@ from stemwatch.job import JobState
 from stemwatch.log import log
 from stemwatch.outbox.sidecar import require_listed
 from stemwatch.workers.context import Context
-from stemwatch.workers.pacing.gate import Pause, outage
+from stemwatch.workers.pacing.pause import Pause, outage
 from stemwatch.workers.pacing.rehearsal import demand_staging
 from stemwatch.workers.pool.outcome import pause as hold
 from stemwatch.workers.pool.outcome import resumed
