@@ -11,16 +11,19 @@ SLOW = 10.0  # seconds after which a slow call's disk is asked whether it answer
 
 
 async def patiently(
-    answers: Callable[[], Awaitable[None]], call: Callable[..., T], *at: object
+    answers: Callable[[], Awaitable[None]],
+    call: Callable[..., T],
+    *at: object,
+    slow: float = SLOW,
 ) -> T:
-    """The result of `call(*at)` in a thread. While it is slow, awaits `answers` again and again.
+    """The result of `call(*at)` in a thread. Every `slow` seconds meanwhile, awaits `answers`.
 
     Raises what `call` raises, or what `answers` raises to give the call up. The thread of such a
     call stays in it until the disk is back, so don't call again before `answers` returns.
     """
     work = asyncio.ensure_future(asyncio.to_thread(call, *at))
     try:
-        while not (await asyncio.wait({work}, timeout=SLOW))[0]:
+        while not (await asyncio.wait({work}, timeout=slow))[0]:
             await answers()
         return work.result()
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from typing import NamedTuple
 
 from stemwatch.codes import Code
@@ -47,6 +47,7 @@ class Reservations:
         self._waiting: dict[str | None, _Waiting] = {}  # by inbox
         self._seen: dict[str, _Seen] = {}  # by folder
         self._outdated: set[str] = set()  # folders: something was given back since the last look
+        self._devices: dict[str, int | None] = {}  # st_dev of folders, as it was last seen
         # Uploads begin in threads: without the lock, two could both see the space for one.
         self._lock = threading.Lock()
 
@@ -60,6 +61,13 @@ class Reservations:
     def reserve(self, job: Job) -> None:
         """Reserve the space for a paid song's results, without a check."""
         self._reserved[_STEMS, job.id] = _Reserved(job.outbox, _needed(job))
+
+    def know(self, devices: Mapping[str, int | None]) -> None:
+        """Note on which disks (`st_dev`) these folders are, until a song sees it anew.
+
+        None: its disk is away, so it is no other folder's.
+        """
+        self._devices.update(devices)
 
     def release(self, job_id: int) -> None:
         """Give the reservation back: the job's stems are delivered, or won't come."""
@@ -165,9 +173,13 @@ class Reservations:
         return sum(one.size for key, one in reserved if key != but and one.folder not in apart)
 
     def _apart(self, folder: str) -> set[str]:
-        """The folders with reservations that are on other disks than `folder`."""
+        """The folders with reservations that are known to be on other disks than `folder`.
+
+        Only `folder` is looked at: the disk of another person's folder may hang.
+        """
+        here = self._devices[folder] = _device(folder)
         paths = {one.folder for one in list(self._reserved.values())}
-        return {path for path in paths if not _one_disk(path, folder)}
+        return {path for path in paths if self._devices.get(path, here) != here}
 
 
 def _needed(job: Job) -> int:
@@ -175,8 +187,6 @@ def _needed(job: Job) -> int:
     return space.results_bytes(job.options, job.duration, job.sample_rate, job.at_hand)
 
 
-def _one_disk(one: str, two: str) -> bool:
-    try:
-        return one == two or os.stat(one).st_dev == os.stat(two).st_dev
-    except OSError:
-        return False  # one disk is away, so it is not the other
+def _device(folder: str) -> int:
+    with durable.disk_faults(folder):
+        return os.stat(folder).st_dev

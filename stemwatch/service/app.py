@@ -41,7 +41,7 @@ from stemwatch.workers.pacing.timing import Timing
 from stemwatch.workers.pool.turns import Pool
 
 DRAIN_SECONDS = 75.0  # below the unit's TimeoutStopSec
-_THREADS = 64  # made as needed; at most 16 files and the pool's seats hang at once
+_THREADS = 64  # for each inbox, made as needed: 16 files and the pool's seats may hang at once
 
 
 async def run_service(
@@ -59,7 +59,8 @@ async def run_service(
     Raises StemwatchError when it can't start, or can't write its journal any more.
     """
     # So many threads that calls which hang in a share leave some for everything else.
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS))
+    threads = _THREADS * len(settings.every_inbox)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(threads))
     _open_folders(settings)
     renames.warn(settings)
     lock = InstanceLock(os.path.join(settings.state_dir, SERVICE))

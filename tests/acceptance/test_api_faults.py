@@ -415,6 +415,10 @@ DOWNLOADS: Table = {
     "3 hops": (down({"hops": 3, "times": 3}), "delivered"),
     "9 hops": (down({"hops": 9, "times": 9}), "delivered"),
     "expired x 2": (down({"status": 403, "times": 2}), "delivered"),
+    "expired, a stem, expired": (
+        down({"status": 403, "times": 3}, {}, {"status": 403, "times": 3}),
+        "delivered",
+    ),
     "401": (down({"status": 401}), "delivered"),
     "404": (down({"status": 404}), "delivered"),
     "410": (down({"status": 410}), "delivered"),

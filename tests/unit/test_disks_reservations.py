@@ -39,6 +39,41 @@ def test_room_is_looked_for_as_often_as_a_disk() -> None:
     assert [pause.until for pause in gate.pauses] == [timing.disk_recheck]
 
 
+def test_room_is_looked_for_on_no_other_persons_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That disk may hang, and everybody's uploads with it."""
+    his, hers = tmp_path / "his", tmp_path / "hers"
+    his.mkdir()
+    hers.mkdir()
+    space = Reservations()
+    space.reserve(new_job(1, id=1, outbox=str(hers)))
+    asked: list[str] = []
+    stat = os.stat
+    monkeypatch.setattr(
+        os, "stat", lambda path, **how: asked.append(str(path)) or stat(path, **how)
+    )
+    space.require(new_job(2, id=2, outbox=str(his)))
+    assert asked
+    assert str(hers) not in asked
+
+
+def test_room_on_another_disk_is_not_this_ones(tmp_path: Path) -> None:
+    """Where nothing is known of a folder's disk, it may be this one."""
+    other = "/somewhere/else"
+    found = os.statvfs(tmp_path)
+    more_than_all = found.f_blocks * found.f_frsize / 2 / 384_000
+    space = Reservations()
+    space.reserve(new_job(1, id=1, outbox=other, duration=more_than_all))
+    song = new_job(2, id=2, outbox=str(tmp_path), duration=1.0)
+    with pytest.raises(PauseService, match="free"):
+        space.require(song)
+    space.know({other: os.stat(tmp_path).st_dev + 1})
+    space.require(song)
+    space.know({other: None})
+    space.require(song)
+
+
 def test_two_uploads_never_see_the_room_of_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -47,6 +47,7 @@ class Timing:
     answer: float = 300.0  # for the answer to an upload: without it, a person has to decide
     poll_answer: float = 30.0  # for the answer to a poll
     disk_answer: float = 10.0  # for a disk to answer, or it hangs; one may have to spin up first
+    disk_slow: float = 10.0  # a step that stands still so long has its disks asked
 
     hook: float = 60.0  # for a hook and all processes that it started
     hook_end: float = 3.0  # the same when the service stops
@@ -59,6 +60,7 @@ class Timing:
 
         Those don't become faster in a test.
         """
-        patience = {"answer", "poll_answer", "disk_answer", "notice", "notice_end", "helper_idle"}
+        patience = {"answer", "poll_answer", "notice", "notice_end", "helper_idle"}
+        patience |= {"disk_answer", "disk_slow"}
         names = {f.name for f in fields(self)} - patience
         return replace(self, **{name: getattr(self, name) * factor for name in names})

@@ -30,18 +30,24 @@ Step = Callable[[Context, Job], Awaitable[Job]]
 class Lane:
     """The seats of one kind of step: `tasks` by job id.
 
-    `jobs` holds the jobs of those tasks whose row was known when they began.
+    `jobs` holds the jobs of those tasks whose row was known when they began. `hung` are the ids of
+    those that a disk holds up: they take no seat (see `Hung`).
     """
 
     step: Step
     seats: int
     tasks: dict[int, asyncio.Task[Job | None]] = field(default_factory=dict)
     jobs: dict[int, Job] = field(default_factory=dict)
+    hung: set[int] = field(default_factory=set)
     freed: Callable[[], None] = lambda: None  # called when a seat becomes free
 
     @property
+    def taken(self) -> int:
+        return len(self.tasks) - len(self.hung)
+
+    @property
     def free(self) -> int:
-        return self.seats - len(self.tasks)
+        return self.seats - self.taken
 
 
 class Lanes:
@@ -62,7 +68,8 @@ class Lanes:
 
     @property
     def busy(self) -> bool:
-        return any(lane.tasks for lane in self._lanes.values())
+        """Whether a step is under way that its disk does not hold up."""
+        return any(lane.taken for lane in self._lanes.values())
 
     async def drain(self, patience: float, costly: float = 0.0) -> None:
         """Stop polls and downloads at once, and wait for filing and for submissions that may cost.
@@ -147,6 +154,7 @@ class Lanes:
         self.ended += 1
         lane.tasks.pop(job_id, None)
         lane.jobs.pop(job_id, None)
+        lane.hung.discard(job_id)
         if name == SUBMIT:
             self._ctx.committed.discard(job_id)
             self._ctx.ahead.ended(job_id)

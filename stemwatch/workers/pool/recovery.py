@@ -34,6 +34,8 @@ async def mine(ctx: Context, state: JobState) -> list[Job]:
 
 async def _keep_room(ctx: Context) -> None:
     """Reserve disk space for all stems to be fetched, before another song is paid for."""
+    for place in ctx.places.values():
+        ctx.space.know({path: anchor.device for path, anchor in place.anchors.items()})
     last = 0
     while page := await ctx.journal.in_states((JobState.SEPARATED,), after=last):
         for job in page:

@@ -19,6 +19,7 @@ from stemwatch.workers.pool import claims
 from stemwatch.workers.pool.adopting import adopt
 from stemwatch.workers.pool.claims import Claims
 from stemwatch.workers.pool.ended_songs import Forgetting
+from stemwatch.workers.pool.hung import Hung
 from stemwatch.workers.pool.lanes import Lane, Lanes
 from stemwatch.workers.pool.lanes_to_ask import LanesToAsk
 from stemwatch.workers.pool.outcome import pause
@@ -80,10 +81,12 @@ class Pool:
         """Work until `stop`. Raises JournalFault when the journal can't be written any more."""
         # A fault that ends the polling ends the pool: else paid jobs would never be asked for.
         asking = supervised(self._asking.run(), self._lanes.fail, name="polls")
+        looking = supervised(Hung(self.ctx, self._lanes).run(), self._lanes.fail, name="hung")
         try:
             await self._turns()
         finally:
             asking.cancel()
+            looking.cancel()
 
     async def _turns(self) -> None:
         while not self._stopping:
@@ -135,7 +138,7 @@ class Pool:
 
     @property
     def busy(self) -> bool:
-        """Whether a step of any job is under way."""
+        """Whether a step of any job is under way that its disk does not hold up."""
         return self._lanes.busy
 
     @property
@@ -219,16 +222,17 @@ class Pool:
         """Start downloads; a single one as the trial of a pause for the storage."""
         ctx, lane = self.ctx, self._lanes[FETCH]
         # Downloads slow the uploads down, and so the next jobs. Without uploads they may be more.
-        lane.seats = _FETCHES if self._lanes[SUBMIT].tasks else 2 * _FETCHES
+        lane.seats = _FETCHES if self._lanes[SUBMIT].taken else 2 * _FETCHES
         trial = ctx.gate.trial(FETCH)
         if not trial:
             await self._fill(FETCH, lane.free)
-        elif not lane.tasks:
+        elif lane.taken == 0:
             # Were it the oldest each time, one song's dead stem would hold the pause for ever.
             await self._fill(FETCH, 1, last=list(ctx.gate.unfetched)[-1:])
-            for held in trial if lane.tasks else ():
-                ctx.gate.tried(held)
-            if not lane.tasks and not await self._claims.left(FETCH):
+            if lane.taken > 0:
+                for held in trial:
+                    ctx.gate.tried(held)
+            elif not await self._claims.left(FETCH):
                 ctx.gate.storage_answered(ctx.clock())  # no download is left that could try
 
     async def _fill_submit(self) -> None:
@@ -236,27 +240,27 @@ class Pool:
         ctx, lane = self.ctx, self._lanes[SUBMIT]
         lane.seats = 2 * ctx.slots.most  # a reload may have changed it
         if trial := ctx.gate.trial():
-            if lane.tasks:
+            if lane.taken:
                 return
-            await self._start_upload()
-            ctx.gate.on_trial = next(iter(lane.tasks), None)
-            for held in trial if lane.tasks else ():
-                ctx.gate.tried(held)
+            ctx.gate.on_trial = await self._start_upload()
+            if ctx.gate.on_trial is not None:
+                for held in trial:
+                    ctx.gate.tried(held)
             return
         for _ in range(lane.free):  # one by one: a large song, once it is known, fills the line
-            if not (ctx.ahead.room() and await self._start_upload()):
+            if not ctx.ahead.room() or await self._start_upload() is None:
                 break
         await self._next_song.look(everything=self._unseen.all)
 
-    async def _start_upload(self) -> bool:
-        """Start the upload of the next song that the budget allows; False: there is none."""
+    async def _start_upload(self) -> int | None:
+        """Start the upload of the next song that the budget allows; its id, or None: no song."""
         lane = self._lanes[SUBMIT]
         before = set(lane.tasks)
         await self._fill(SUBMIT, 1)
         begun = lane.tasks.keys() - before
         for job_id in begun:
             self.ctx.ahead.began(job_id, lane.jobs[job_id].identity.size)
-        return bool(begun)
+        return next(iter(begun), None)
 
     async def _look_ahead(self, now: float) -> None:
         if self._unseen.all:

@@ -9,7 +9,7 @@ import os
 from stemwatch.codes import POLL, Code
 from stemwatch.disks import durable, space
 from stemwatch.errors import Reject, RetryLater
-from stemwatch.job import STEMS, Job, Options
+from stemwatch.job import CLEARED, STEMS, Job, Options
 from stemwatch.log import log
 from stemwatch.outbox.staging import HIDDEN, Staging, remove_staging
 from stemwatch.stemsplit.interface import RemoteJob, RemoteStatus
@@ -40,7 +40,8 @@ async def fetch(ctx: Context, job: Job) -> Job:
         return await ctx.unbroken(deliver.record(ctx, job, folder))
     staging, missing = await asyncio.to_thread(_staged, job)
     if missing:
-        await _download_all(ctx, job, staging, missing, remote or await _addresses(ctx, job))
+        remote = remote or await _addresses(ctx, job)
+        job = await _download_all(ctx, job, staging, missing, remote)
     ctx.progress.stage(job.id, job.name, DELIVERING)
     await add_all(ctx, job, staging)
     minutes = 0.0 if ctx.local else (job.duration or 0.0) / 60.0
@@ -60,7 +61,8 @@ def _staged(job: Job) -> tuple[Staging, list[str]]:
 
 async def _download_all(
     ctx: Context, job: Job, staging: Staging, missing: list[str], remote: RemoteJob
-) -> None:
+) -> Job:
+    """Download these stems, one after another; returns the job, whose tries each stem renews."""
     stems = STEMS[job.options.stems]
     typical = int((job.duration or 0.0) * _TYPICAL[job.options.format])
     entry = ctx.progress.stage(job.id, job.name, DOWNLOAD, typical * len(stems) or None)
@@ -72,6 +74,9 @@ async def _download_all(
             ctx.progress.touch()
 
         before += await _download(ctx, job, staging, stem, remote.stems[stem], received)
+        if job.attempts:  # only tries that bring nothing count: each hour's addresses expire
+            job = await ctx.journal.amend(job, attempts=0, **CLEARED)
+    return job
 
 
 async def _addresses(ctx: Context, job: Job) -> RemoteJob:

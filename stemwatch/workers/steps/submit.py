@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Collection
 
 from stemwatch.codes import SUBMIT, Code
+from stemwatch.disks.patience import patiently
 from stemwatch.errors import (
     PauseService,
     Reject,
@@ -175,7 +176,14 @@ class _Attempt:
             if on_a_disk(self._fd):  # the slot stands empty meanwhile: save the trip to a thread
                 opened, path_is = looks(self._fd, self.job.path)
             else:
-                opened, path_is = await asyncio.to_thread(looks, self._fd, self.job.path)
+                # Given up where the share hangs: the slot is everybody's.
+                opened, path_is = await patiently(
+                    place.require_inbox,
+                    looks,
+                    self._fd,
+                    self.job.path,
+                    slow=self.ctx.timing.disk_slow,
+                )
         except OSError as fault:
             raise unreadable(self.ctx, self.job, fault) from fault
         if path_is is None:  # or its share went away while it was uploaded
