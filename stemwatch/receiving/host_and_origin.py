@@ -1,4 +1,4 @@
-"""The name by which a request calls us, of its Host header: whose it is, others decide."""
+"""By which name a request calls us (Host), and which site's page has sent it (Origin)."""
 
 from __future__ import annotations
 
@@ -26,3 +26,9 @@ def is_address(name: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_own_origin(origin: str, host: str) -> bool:
+    """Whether a page of `origin` is one that `host` served; `null` is nobody's."""
+    name = host.lower()
+    return name != "" and origin.lower() in (f"http://{name}", f"https://{name}")

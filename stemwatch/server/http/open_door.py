@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 
 from stemwatch.loopback import HOME_SUFFIXES
-from stemwatch.receiving.host_and_origin import is_address, name_of, only
+from stemwatch.receiving.host_and_origin import is_address, is_own_origin, name_of, only
 from stemwatch.receiving.refusal import Refused
 
 
@@ -25,7 +25,7 @@ class OpenDoor:
         A page whose name its owner lets lead here, to read our answers, sends that name as Host.
         One that only sends, as a form does, sends its Origin.
         """
-        host = only(headers.getlist("host")).lower()
+        host = only(headers.getlist("host"))
         if not self._knows(name_of(host)):
             raise Refused(
                 421,
@@ -33,8 +33,7 @@ class OpenDoor:
                 " Give it a key (--key-file), or this name by --public-url.",
                 code="UNKNOWN_HOST",
             )
-        own = (f"http://{host}", f"https://{host}")
-        if any(origin.lower() not in own for origin in headers.getlist("origin")):
+        if not all(is_own_origin(origin, host) for origin in headers.getlist("origin")):
             raise Refused(403, "This was sent by another site's page.")
 
     def _knows(self, name: str) -> bool:

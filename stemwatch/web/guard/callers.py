@@ -65,8 +65,3 @@ class Callers:
         except ValueError:
             return False
         return any(found in network for network in self._proxies)
-
-
-def is_own_origin(origin: str, host: str) -> bool:
-    """Whether a page of `origin` is one that `host` served; `null` is nobody's."""
-    return origin.partition("://")[2].lower() == host.lower() != ""
