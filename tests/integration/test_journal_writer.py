@@ -9,7 +9,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -51,12 +51,14 @@ def test_one_failing_piece_of_work_undoes_only_itself(tmp_path: Path) -> None:
         raise StaleJob("it moved on.")
 
     async def all_at_once() -> None:
-        gate = writer.submit(lambda _db: time.sleep(0.05))  # the next ones gather behind it
+        gathered = threading.Event()
+        gate = writer.submit(lambda _db: gathered.wait(60))  # the next ones gather behind it
         before = [writer.submit(lambda db, n=n: db.execute(_insert(n)).rowcount) for n in range(5)]
         failing = writer.submit(fails)
         after = [
             writer.submit(lambda db, n=n: db.execute(_insert(n)).rowcount) for n in range(5, 9)
         ]
+        gathered.set()
         await gate
         with pytest.raises(StaleJob):
             await failing
