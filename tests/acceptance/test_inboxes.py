@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.acceptance.harness import KEY, SEPARATE, Home, Service
+from tests.acceptance.harness import SEPARATE, Home, Service
 from tests.acceptance.songs import drop
 from tests.faults.disks import Tmpfs, why_no_mounts
 from tests.support.scenario.server import ScenarioServer
@@ -21,12 +20,6 @@ from tests.support.waiting import wait_for
 pytestmark = SEPARATE  # whose song it is never reaches the wire
 QUICK = {"settle_seconds": 0.05}  # the songs are written in one go
 NAMES = ("inbox", "outbox", "quarantine", "archive")
-
-
-@pytest.fixture
-def server(wire: str) -> Iterator[ScenarioServer]:
-    with ScenarioServer(wire=wire, key=KEY, job_seconds=0.1) as server:
-        yield server
 
 
 class Shared:

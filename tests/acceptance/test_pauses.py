@@ -30,12 +30,6 @@ SCALE = 0.01
 QUICK = {"settle_seconds": 0.05}  # the songs are written in one go
 
 
-@pytest.fixture
-def server(wire: str) -> Iterator[ScenarioServer]:
-    with ScenarioServer(wire=wire, key=KEY, job_seconds=0.1) as server:
-        yield server
-
-
 def paused(service: Service, reason: str) -> dict[str, Any]:
     """The event that reported this pause."""
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.acceptance.harness import KEY, PRESIGNED, Home
+from tests.acceptance.harness import PRESIGNED, Home
 from tests.acceptance.songs import drop
 from tests.acceptance.test_bad_input import _large
 from tests.support.scenario.server import ScenarioServer
@@ -16,12 +13,6 @@ from tests.support.waiting import wait_for
 
 pytestmark = PRESIGNED
 QUICK = 0.02  # all waiting times; a second look at the list of jobs comes after 1.2 s
-
-
-@pytest.fixture
-def server(wire: str) -> Iterator[ScenarioServer]:
-    with ScenarioServer(wire=wire, key=KEY, job_seconds=0.1) as running:
-        yield running
 
 
 UNREADABLE: dict[str, dict[str, Any]] = {
