@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.harness import KEY, Home
-from tests.acceptance.songs import drop, encode, wav_bytes
+from tests.acceptance.songs import drop, encode, large_wav, wav_bytes
 from tests.support.scenario.server import ScenarioServer
 from tests.support.scenario.stems import wav_header
 from tests.support.waiting import wait_for
@@ -204,13 +204,6 @@ def _truncated_wav(path: Path) -> None:
     path.write_bytes(wav_bytes(7, seconds=6.0)[:-9000])
 
 
-def _large(path: Path) -> None:
-    frames = 101 * 2**20 // 4
-    with path.open("wb") as file:
-        file.write(wav_header(frames))
-        file.truncate(44 + frames * 4)
-
-
 FILES: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     "empty.mp3": (lambda path: path.touch(), ("truncated",)),
     "text.mp3": (lambda path: path.write_text("not a song\n" * 50), ("not_audio", "corrupt")),
@@ -222,7 +215,7 @@ FILES: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     "header only.wav": (lambda path: path.write_bytes(wav_header(0)), ("not_audio", "empty")),
     "truncated.mp3": (_truncated_mp3, ("not_audio", "corrupt", "truncated")),
     "truncated.wav": (_truncated_wav, ("truncated",)),
-    "large.wav": (_large, ("too_large",)),
+    "large.wav": (large_wav, ("too_large",)),
     "two samples.wav": (
         lambda path: path.write_bytes(wav_bytes(8, seconds=2 / 8000)),
         ("too_short",),

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.acceptance.harness import PRESIGNED, Home
-from tests.acceptance.songs import drop
-from tests.acceptance.test_bad_input import _large
+from tests.acceptance.songs import drop, large_wav
 from tests.support.scenario.server import ScenarioServer
 from tests.support.waiting import wait_for
 
@@ -146,7 +145,7 @@ def test_what_stays_too_large_is_quarantined(tmp_path: Path, server: ScenarioSer
     server.scenario(max_bytes=10_000)
     home = Home(tmp_path, server.url)
     with home.service() as service:
-        _large(home.inbox / "large.wav")
+        large_wav(home.inbox / "large.wav")
         service.wait_for_event("job.quarantined", timeout=30)
         wait_for(home.reasons)
     assert home.reasons()["large.wav"]["code"] == "too_large"
