@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 
 from tests.acceptance.harness import KEY, Home
 from tests.acceptance.songs import drop, encode, large_wav, wav_bytes
+from tests.faults.disks import Tmpfs, why_no_mounts
 from tests.support.scenario.server import ScenarioServer
 from tests.support.scenario.stems import wav_header
 from tests.support.waiting import wait_for
@@ -159,18 +159,11 @@ def test_a_read_only_folder_is_named_with_the_account(tmp_path: Path) -> None:
         home.archive.chmod(0o555)
         ended = home.command("run")
     else:  # root writes anywhere, except on what is mounted read-only
-        mounted = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(home.archive)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if mounted.returncode:
-            pytest.skip(f"no read-only mount here: {mounted.stderr.strip()}")
-        try:
+        if (why := why_no_mounts()) is not None:
+            pytest.skip(why)
+        with Tmpfs(home.archive) as disk:
+            disk.read_only(True)
             ended = home.command("run")
-        finally:
-            subprocess.run(["umount", "-l", str(home.archive)], check=True)
     assert ended.returncode == CONFIGURATION
     (sentence,) = ended.stderr.splitlines()
     assert f"folders.archive: {home.archive} " in sentence
