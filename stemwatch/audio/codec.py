@@ -62,24 +62,41 @@ def decode(path: str, *, rate: int = 44_100) -> Iterator[np.ndarray]:
     Raises Reject (`not_audio`, `no_audio_stream`); OSError where the file can't be read.
     """
     with Source(path) as source:
-        yield from _gather(stereo(source.frames(), rate))
+        for block in gathered(stereo(source.frames(), rate)):
+            yield _clean(block)
 
 
-def _gather(pieces: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+def gathered(pieces: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """The samples in blocks of BLOCK or a little more; the last one may be shorter."""
     held: list[np.ndarray] = []
     count = 0
     for piece in pieces:
         held.append(piece)
         count += len(piece)
         if count >= BLOCK:
-            yield _clean(held)
+            yield np.concatenate(held)
             held, count = [], 0
     if count:
-        yield _clean(held)
+        yield np.concatenate(held)
 
 
-def _clean(pieces: list[np.ndarray]) -> np.ndarray:
-    block = np.ascontiguousarray(np.concatenate(pieces), np.float32)
+def even(pieces: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """The samples in blocks of BLOCK exactly; the last one may be shorter."""
+    held: list[np.ndarray] = []
+    count = 0
+    for piece in pieces:
+        held.append(piece)
+        count += len(piece)
+        while count >= BLOCK:
+            joined = np.concatenate(held)
+            yield joined[:BLOCK]
+            held, count = [joined[BLOCK:]], count - BLOCK
+    if count:
+        yield np.concatenate(held)
+
+
+def _clean(samples: np.ndarray) -> np.ndarray:
+    block = np.ascontiguousarray(samples, np.float32)
     return np.nan_to_num(block, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
 
 

@@ -54,11 +54,9 @@ av.logging.set_level(None)  # FFmpeg's remarks on damaged files go nowhere; erro
 class Source:
     """One opened audio file; a context manager. `kind`: FFmpeg's name of what it is known to be.
 
-    `track`: which of its sound tracks, from 0; None: the one that players begin with.
-
-    `bad_packets` and `packets` count what was met so far, `samples` the decoded
-    samples per channel.
-    Raises Reject: `not_audio` where nothing can be opened, `no_audio_stream` for pictures only,
+    `track`: which of its sound tracks, from 0; None: the one that players begin with. `bad_packets`
+    and `packets` count what was met so far, `samples` the decoded samples per channel. Raises
+    Reject: `not_audio` where nothing can be opened, `no_audio_stream` for pictures only,
     `protected` where DRM keeps decoders out.
     """
 

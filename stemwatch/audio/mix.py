@@ -14,7 +14,7 @@ import numpy as np
 from av.audio.frame import AudioFrame
 
 from stemwatch.audio.arrays import native
-from stemwatch.audio.codec import BLOCK, Encoder
+from stemwatch.audio.codec import Encoder, even
 from stemwatch.audio.frames import Source
 from stemwatch.audio.results import MixResult
 from stemwatch.codes import Code
@@ -68,7 +68,7 @@ def _render(
             Encoder(out, format, rate=rate, channels=channels, depth=depth)
         )
         while blocks := [block for stream in streams if (block := next(stream, None)) is not None]:
-            total = _sum(blocks)
+            total = summed(blocks)
             if len(total):
                 peak = max(peak, float(np.abs(total).max()))
             encoder.write(total if gain == 1.0 else total * gain)
@@ -76,22 +76,9 @@ def _render(
 
 
 def _blocks(source: Source, fader: float) -> Iterator[np.ndarray]:
-    """Blocks of BLOCK samples but the last, times `fader`.
-
-    53 bits of float64 hold any sum of 32-bit stems.
-    """
-    held: list[np.ndarray] = []
-    count = 0
-    for samples in native(_alike(source)):
-        doubles = _to_double(samples)
-        held.append(doubles if fader == 1.0 else doubles * fader)
-        count += len(samples)
-        while count >= BLOCK:
-            joined = np.concatenate(held)
-            yield joined[:BLOCK]
-            held, count = [joined[BLOCK:]], count - BLOCK
-    if count:
-        yield np.concatenate(held)
+    """Even blocks, times `fader`. 53 bits of float64 hold any sum of 32-bit stems."""
+    doubles = map(_to_double, native(_alike(source)))
+    return even(doubles if fader == 1.0 else (samples * fader for samples in doubles))
 
 
 def _alike(source: Source) -> Iterator[AudioFrame]:
@@ -113,7 +100,8 @@ def _to_double(samples: np.ndarray) -> np.ndarray:
     return samples.astype(np.float64) / float(1 << (8 * samples.dtype.itemsize - 1))
 
 
-def _sum(blocks: Sequence[np.ndarray]) -> np.ndarray:
+def summed(blocks: Sequence[np.ndarray]) -> np.ndarray:
+    """In double, which holds a sum of integers exactly; a shorter one ends in silence."""
     total = np.zeros((max(map(len, blocks)), blocks[0].shape[1]))
     for block in blocks:
         total[: len(block)] += block

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from stemwatch.config.document import Fault
-from stemwatch.config.settings import Folders, Settings
+from stemwatch.config.settings import Folders, Settings, Web
 from stemwatch.config.web import FOR_EVERYBODY
 
 _FOLDERS = ("inbox", "outbox", "quarantine", "archive")
@@ -54,52 +54,57 @@ def resolve(settings: Settings, *, env: Mapping[str, str]) -> tuple[Settings, li
     Runs after validation: a home or a configuration folder may have a name that is not UTF-8.
     """
     base = os.path.dirname(settings.source) if settings.source else os.getcwd()
-    faults: list[Fault] = []
+    paths = _Paths(base, env)
+    inboxes = {
+        name: replace(inbox, folders=paths.folders(("inboxes", name), inbox.folders))
+        for name, inbox in settings.inboxes.items()
+    }
+    api, notify = settings.api, settings.notify
+    made = replace(
+        settings,
+        inboxes=inboxes,
+        api=replace(api, key_file=paths.file(("api", "key_file"), api.key_file)),
+        notify=replace(notify, urls_file=paths.file(("notify", "urls_file"), notify.urls_file)),
+        web=paths.web(settings.web),
+        hooks={event: paths.hook(event, command) for event, command in settings.hooks.items()},
+        state_dir=paths.full(("state_dir",), settings.state_dir or state_dir(env)),
+        # Beside `inboxes` the top level's folders are unused: no home for them is no fault then.
+        folders=settings.folders if inboxes else paths.folders((), settings.folders),
+    )
+    return made, paths.faults
 
-    def full(key: tuple[str, ...], path: str) -> str:
-        found = absolute(path, base=base, env=env)
+
+class _Paths:
+    """Makes paths absolute, and gathers the faults of those that have no home."""
+
+    def __init__(self, base: str, env: Mapping[str, str]) -> None:
+        self._base, self._env = base, env
+        self.faults: list[Fault] = []
+
+    def full(self, key: tuple[str, ...], path: str) -> str:
+        found = absolute(path, base=self._base, env=self._env)
         if found is None:
-            faults.append(
-                Fault(key, f"{path}: there is no such home folder; give an absolute path")
-            )
+            told = f"{path}: there is no such home folder; give an absolute path"
+            self.faults.append(Fault(key, told))
         return found or path
 
-    def whole(at: tuple[str, ...], folders: Folders) -> Folders:
-        paths = {n: full((*at, "folders", n), getattr(folders, n)) for n in _FOLDERS}
+    def file(self, key: tuple[str, ...], path: str | None) -> str | None:
+        return None if path is None else self.full(key, path)
+
+    def folders(self, at: tuple[str, ...], folders: Folders) -> Folders:
+        paths = {n: self.full((*at, "folders", n), getattr(folders, n)) for n in _FOLDERS}
         given: dict[str, Any] = paths  # mypy would have them fit every key of a Folders
         return replace(folders, **given)
 
-    inboxes = {
-        name: replace(inbox, folders=whole(("inboxes", name), inbox.folders))
-        for name, inbox in settings.inboxes.items()
-    }
-    key_file = settings.api.key_file
-    if key_file is not None:
-        key_file = full(("api", "key_file"), key_file)
-    urls_file = settings.notify.urls_file
-    if urls_file is not None:
-        urls_file = full(("notify", "urls_file"), urls_file)
-    web = settings.web
-    secret_file, password_file = web.webhook_secret_file, web.password_file
-    if secret_file is not None:
-        secret_file = full(("web", "webhook_secret_file"), secret_file)
-    if password_file not in (None, FOR_EVERYBODY):
-        password_file = full(("web", "password_file"), password_file)
-    web = replace(web, webhook_secret_file=secret_file, password_file=password_file)
-    hooks = {}
-    for event, (program, *arguments) in settings.hooks.items():
+    def web(self, web: Web) -> Web:
+        secret = self.file(("web", "webhook_secret_file"), web.webhook_secret_file)
+        password = web.password_file
+        if password != FOR_EVERYBODY:
+            password = self.file(("web", "password_file"), password)
+        return replace(web, webhook_secret_file=secret, password_file=password)
+
+    def hook(self, event: str, command: tuple[str, ...]) -> tuple[str, ...]:
+        program, *arguments = command
         if "/" in program or program.startswith("~"):  # a bare name is looked for in $PATH
-            program = full(("hooks", event), program)
-        hooks[event] = (program, *arguments)
-    state = full(("state_dir",), settings.state_dir or state_dir(env))
-    return replace(
-        settings,
-        # Beside `inboxes` the top level's folders are unused: no home for them is no fault then.
-        folders=settings.folders if inboxes else whole((), settings.folders),
-        inboxes=inboxes,
-        api=replace(settings.api, key_file=key_file),
-        web=web,
-        notify=replace(settings.notify, urls_file=urls_file),
-        hooks=hooks,
-        state_dir=state,
-    ), faults
+            program = self.full(("hooks", event), program)
+        return program, *arguments

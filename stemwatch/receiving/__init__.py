@@ -1,1 +1,1 @@
-"""Bodies that come in over HTTP: streamed to a disk, and what is refused of them."""
+"""What comes in over HTTP: bodies streamed to a disk, the Host they are sent to, refusals."""

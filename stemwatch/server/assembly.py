@@ -83,20 +83,7 @@ def _service(
     cleanup = Cleanup(
         files, records, options.keep_hours * 3600, options.min_free, report, tickets.remove_old
     )
-    registrations = Registrations(
-        os.path.join(files.root, "webhooks.json"),
-        now=now,
-        secret=options.webhook_secret is not None,
-    )
-    callbacks = Callbacks(
-        records,
-        registrations,
-        payloads=payloads(links, now),
-        secret=options.webhook_secret,
-        now=now,
-        report=report,
-        broken=broken,
-    )
+    registrations, callbacks = _webhooks(options, records, links, report, broken)
     trial = Trial(offer.placed, files, report, offer.extras)
     attempts = Attempts(
         files=files,
@@ -129,6 +116,28 @@ def _service(
         busy=lambda: queue.busy,
     )
     return service, callbacks, queue
+
+
+def _webhooks(
+    options: Options,
+    records: JsonRecords,
+    links: Links,
+    report: Callable[[str], None],
+    broken: Callable[[BaseException], None],
+) -> tuple[Registrations, Callbacks]:
+    now, secret = time.time, options.webhook_secret
+    path = os.path.join(records.files.root, "webhooks.json")
+    registrations = Registrations(path, now=now, secret=secret is not None)
+    callbacks = Callbacks(
+        records,
+        registrations,
+        payloads=payloads(links, now),
+        secret=secret,
+        now=now,
+        report=report,
+        broken=broken,
+    )
+    return registrations, callbacks
 
 
 def link_parts(options: Options, files: Files) -> tuple[Links, Tickets]:

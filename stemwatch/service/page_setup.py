@@ -25,47 +25,7 @@ if TYPE_CHECKING:
 
 def backing_of(service: Service) -> Backing:
     """Raises ConfigFault for a password file that can't be used."""
-
-    async def reckon(journal: ReadOnlyJournal) -> dict[str, Any]:
-        settings, context = service.settings, service.context
-        money = await spending(budget_of(settings), journal, context.now())
-        return {
-            "money": {**money, "currency": settings.budget.currency},
-            "remaining": await _remaining(context, journal, money["left"]),
-        }
-
-    async def retry(job: Job) -> tuple[Job, str]:
-        context = service.context
-        folder = inbox_of(service.settings, job)
-        retried = await bring_back(context.journal, job, folder, running=True)
-        context.bell.wake()
-        return retried.job, retried.words
-
-    async def discard(job: Job) -> tuple[Job, str]:
-        context = service.context
-        aside = await put_aside(context.journal, job, service.settings, running=True)
-        context.bell.wake()
-        told = "its original is in the archive" if aside.path else "its original was gone already"
-        return aside.job, told
-
-    async def pause(until: str | None) -> Order:
-        context = service.context
-        now = context.now()
-        end = None if until is None else end_of(until, now)
-        order = Order(by="", via="page", since=now, until=end)
-        await context.journal.note(pausing.FACT, pausing.written(order))
-        await service.look_at_orders()
-        return order
-
-    async def resume() -> None:
-        await service.context.journal.note(pausing.FACT, pausing.NONE)
-        await service.look_at_orders()
-
-    async def first(job: Job) -> bool:
-        late = await service.context.journal.put_first([job.id])
-        service.context.bell.wake()
-        return not late
-
+    controls = _Controls(service)
     return Backing(
         settings=lambda: service.settings,
         health=service.health,
@@ -74,15 +34,62 @@ def backing_of(service: Service) -> Backing:
             {"name": one.name, "mode": one.watcher.mode, "healthy": one.watcher.healthy}
             for one in service.inboxes.every
         ],
-        reckon=reckon,
-        retry=retry,
-        discard=discard,
-        pause=pause,
-        resume=resume,
-        first=first,
+        reckon=controls.reckon,
+        retry=controls.retry,
+        discard=controls.discard,
+        pause=controls.pause,
+        resume=controls.resume,
+        first=controls.first,
         password=password_of(service.settings.web),
         state_dir=service.settings.state_dir,
     )
+
+
+class _Controls:
+    """What a person at the page may ask for; each method as `Backing` has it."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def reckon(self, journal: ReadOnlyJournal) -> dict[str, Any]:
+        settings, context = self._service.settings, self._service.context
+        money = await spending(budget_of(settings), journal, context.now())
+        return {
+            "money": {**money, "currency": settings.budget.currency},
+            "remaining": await _remaining(context, journal, money["left"]),
+        }
+
+    async def retry(self, job: Job) -> tuple[Job, str]:
+        context = self._service.context
+        folder = inbox_of(self._service.settings, job)
+        retried = await bring_back(context.journal, job, folder, running=True)
+        context.bell.wake()
+        return retried.job, retried.words
+
+    async def discard(self, job: Job) -> tuple[Job, str]:
+        context = self._service.context
+        aside = await put_aside(context.journal, job, self._service.settings, running=True)
+        context.bell.wake()
+        told = "its original is in the archive" if aside.path else "its original was gone already"
+        return aside.job, told
+
+    async def pause(self, until: str | None) -> Order:
+        context = self._service.context
+        now = context.now()
+        end = None if until is None else end_of(until, now)
+        order = Order(by="", via="page", since=now, until=end)
+        await context.journal.note(pausing.FACT, pausing.written(order))
+        await self._service.look_at_orders()
+        return order
+
+    async def resume(self) -> None:
+        await self._service.context.journal.note(pausing.FACT, pausing.NONE)
+        await self._service.look_at_orders()
+
+    async def first(self, job: Job) -> bool:
+        late = await self._service.context.journal.put_first([job.id])
+        self._service.context.bell.wake()
+        return not late
 
 
 async def _remaining(context: Context, journal: ReadOnlyJournal, left: float | None) -> int | None:

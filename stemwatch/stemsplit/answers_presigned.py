@@ -9,7 +9,7 @@ from stemwatch.codes import Code
 from stemwatch.errors import Reject
 from stemwatch.heard import Heard
 from stemwatch.stemsplit.answers import Answer, bad_answer, usable_id
-from stemwatch.stemsplit.fields import error, positive, progress, stem_urls, text
+from stemwatch.stemsplit.fields import error, job_of, positive, progress, stem_urls, text
 from stemwatch.stemsplit.interface import RemoteJob, RemoteStatus
 from stemwatch.stemsplit.rate_headers import unix_seconds
 
@@ -31,16 +31,7 @@ def parse_detail(answer: Answer, remote_id: str, *, stems: int) -> RemoteJob:
     `stems` is the number ordered. A job whose results are deleted (`EXPIRED`) is a Reject: asking
     again would never end.
     """
-    data = answer.json()
-    if data is None:
-        raise bad_answer(answer, "not JSON")
-    word = data.get("status")
-    if not isinstance(word, str):
-        raise bad_answer(answer, "without a status")
-    named = data.get("id")
-    if named is not None and usable_id(named) != remote_id:
-        raise bad_answer(answer, "about another job")
-    word = word.strip().lower()
+    data, word = job_of(answer, remote_id, "id")
     if word == "expired":
         raise Reject(
             "The job is expired: its stems are deleted at the server.",

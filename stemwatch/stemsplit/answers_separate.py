@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from stemwatch.heard import Heard
-from stemwatch.stemsplit.answers import Answer, bad_answer, usable_id
-from stemwatch.stemsplit.fields import error, positive, progress, stem_urls, text
+from stemwatch.stemsplit.answers import Answer
+from stemwatch.stemsplit.fields import error, job_of, positive, progress, stem_urls, text
 from stemwatch.stemsplit.interface import RemoteJob, RemoteStatus
 
 _ENDED = {"completed": RemoteStatus.COMPLETED, "failed": RemoteStatus.FAILED}
@@ -15,17 +15,8 @@ def parse_job(answer: Answer, remote_id: str, *, stems: int) -> RemoteJob:
 
     `stems` is the number ordered. Extra keys are ignored, and so are stems that were not asked for.
     """
-    data = answer.json()
-    if data is None:
-        raise bad_answer(answer, "not JSON")
-    word = data.get("status")
-    if not isinstance(word, str):
-        raise bad_answer(answer, "without a status")
-    named = data.get("job_id", data.get("id"))
-    if named is not None and usable_id(named) != remote_id:
-        # a mixed-up cache would have us deliver somebody else's song
-        raise bad_answer(answer, "about another job")
-    status = _ENDED.get(word.strip().lower(), RemoteStatus.RUNNING)
+    data, word = job_of(answer, remote_id, "job_id", "id")
+    status = _ENDED.get(word, RemoteStatus.RUNNING)
     done = status is RemoteStatus.COMPLETED
     return RemoteJob(
         id=remote_id,

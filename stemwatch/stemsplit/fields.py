@@ -9,10 +9,28 @@ from typing import Any
 from stemwatch.codes import Code
 from stemwatch.errors import Reject
 from stemwatch.job import STEMS
-from stemwatch.stemsplit.answers import Answer, bad_answer
+from stemwatch.stemsplit.answers import Answer, bad_answer, usable_id
 from stemwatch.stemsplit.rate_headers import printable
 
 KEY_LIMIT = 64
+
+
+def job_of(answer: Answer, remote_id: str, *names: str) -> tuple[Mapping[str, Any], str]:
+    """What an answer says of this job, and its status in lower case; its id has one of `names`.
+
+    Raises RetryLater (`bad_answer`).
+    """
+    data = answer.json()
+    if data is None:
+        raise bad_answer(answer, "not JSON")
+    word = data.get("status")
+    if not isinstance(word, str):
+        raise bad_answer(answer, "without a status")
+    named = next((data[name] for name in names if name in data), None)
+    if named is not None and usable_id(named) != remote_id:
+        # a mixed-up cache would have us deliver somebody else's song
+        raise bad_answer(answer, "about another job")
+    return data, word.strip().lower()
 
 
 def stem_urls(answer: Answer, given: Any, count: int) -> Mapping[str, str]:

@@ -8,9 +8,11 @@ minutes are few.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 
+from tests.acceptance.harness import KEY
 from tests.support import clustered
 from tests.support.scenario import server as scenario
 
@@ -35,3 +37,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     module = metafunc.module.__name__.rpartition(".")[2]
     short = module in BEFORE_THE_WIRE and os.environ.get("STEMWATCH_WIRES") != "all"
     metafunc.parametrize("wire", WIRES[:1] if short else WIRES, scope="module")
+
+
+@pytest.fixture
+def server(wire: str) -> Iterator[scenario.ScenarioServer]:
+    """An API that does as it is told, and separates in a tenth of a second."""
+    with scenario.ScenarioServer(wire=wire, key=KEY, job_seconds=0.1) as running:
+        yield running

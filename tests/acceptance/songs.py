@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.support.audio_samples import tone, write
+from tests.support.scenario.stems import wav_header
 
 SECONDS = 5.0  # the shortest song that both wires take
 
@@ -56,3 +57,11 @@ def loud_wav(number: int = 0, *, seconds: float = 12.0) -> bytes:
         file.setframerate(44_100)
         file.writeframes(samples.tobytes())
     return out.getvalue()
+
+
+def large_wav(path: Path) -> None:
+    """A WAV of 101 MB, most of it a hole: more than either wire takes as it is."""
+    frames = 101 * 2**20 // 4
+    with path.open("wb") as file:
+        file.write(wav_header(frames))
+        file.truncate(44 + frames * 4)

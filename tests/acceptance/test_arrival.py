@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from tests.acceptance.harness import KEY, SETTLE, Home, Service
+from tests.acceptance.harness import SETTLE, Home, Service
 from tests.acceptance.songs import SECONDS, drop, encode, wav_bytes
 from tests.support.scenario.server import ScenarioServer
 from tests.support.waiting import wait_for
@@ -24,12 +24,6 @@ MB = 1 << 20
 
 # Threads for files and disks: as many as steps ever met at once, however many songs wait.
 POOL = 16
-
-
-@pytest.fixture
-def server(wire: str) -> Iterator[ScenarioServer]:
-    with ScenarioServer(wire=wire, key=KEY, job_seconds=0.1) as server:
-        yield server
 
 
 def sources(home: Home) -> list[str]:

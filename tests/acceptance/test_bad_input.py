@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.harness import KEY, Home
-from tests.acceptance.songs import drop, encode, wav_bytes
+from tests.acceptance.songs import drop, encode, large_wav, wav_bytes
+from tests.faults.disks import Tmpfs, why_no_mounts
 from tests.support.scenario.server import ScenarioServer
 from tests.support.scenario.stems import wav_header
 from tests.support.waiting import wait_for
@@ -159,18 +159,11 @@ def test_a_read_only_folder_is_named_with_the_account(tmp_path: Path) -> None:
         home.archive.chmod(0o555)
         ended = home.command("run")
     else:  # root writes anywhere, except on what is mounted read-only
-        mounted = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(home.archive)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if mounted.returncode:
-            pytest.skip(f"no read-only mount here: {mounted.stderr.strip()}")
-        try:
+        if (why := why_no_mounts()) is not None:
+            pytest.skip(why)
+        with Tmpfs(home.archive) as disk:
+            disk.read_only(True)
             ended = home.command("run")
-        finally:
-            subprocess.run(["umount", "-l", str(home.archive)], check=True)
     assert ended.returncode == CONFIGURATION
     (sentence,) = ended.stderr.splitlines()
     assert f"folders.archive: {home.archive} " in sentence
@@ -204,13 +197,6 @@ def _truncated_wav(path: Path) -> None:
     path.write_bytes(wav_bytes(7, seconds=6.0)[:-9000])
 
 
-def _large(path: Path) -> None:
-    frames = 101 * 2**20 // 4
-    with path.open("wb") as file:
-        file.write(wav_header(frames))
-        file.truncate(44 + frames * 4)
-
-
 FILES: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     "empty.mp3": (lambda path: path.touch(), ("truncated",)),
     "text.mp3": (lambda path: path.write_text("not a song\n" * 50), ("not_audio", "corrupt")),
@@ -222,7 +208,7 @@ FILES: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     "header only.wav": (lambda path: path.write_bytes(wav_header(0)), ("not_audio", "empty")),
     "truncated.mp3": (_truncated_mp3, ("not_audio", "corrupt", "truncated")),
     "truncated.wav": (_truncated_wav, ("truncated",)),
-    "large.wav": (_large, ("too_large",)),
+    "large.wav": (large_wav, ("too_large",)),
     "two samples.wav": (
         lambda path: path.write_bytes(wav_bytes(8, seconds=2 / 8000)),
         ("too_short",),

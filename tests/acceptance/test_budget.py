@@ -5,25 +5,18 @@ from __future__ import annotations
 import re
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stemwatch.workers.pacing.budget import next_month
-from tests.acceptance.harness import KEY, Home, Service
+from tests.acceptance.harness import Home, Service
 from tests.acceptance.songs import drop
 from tests.support.scenario.server import ScenarioServer
 from tests.support.waiting import wait_for
 
 QUICK = {"settle_seconds": 0.05}  # the songs are written in one go
-
-
-@pytest.fixture
-def server(wire: str) -> Iterator[ScenarioServer]:
-    with ScenarioServer(wire=wire, key=KEY, job_seconds=0.1) as server:
-        yield server
 
 
 def booked(home: Home) -> list[tuple[Any, ...]]:

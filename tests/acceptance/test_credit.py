@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.acceptance.harness import KEY, PRESIGNED, Home
+from tests.acceptance.harness import PRESIGNED, Home
 from tests.acceptance.songs import drop
 from tests.support.scenario.server import ScenarioServer
 from tests.support.waiting import wait_for
 
 SHOP = "https://stemsplit.example/credits"
-
-
-@pytest.fixture
-def server(wire: str) -> Iterator[ScenarioServer]:
-    with ScenarioServer(wire=wire, key=KEY, job_seconds=0.1) as running:
-        yield running
 
 
 def told(home: Home) -> dict[str, Any]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.acceptance.harness import KEY, SCALED, SEPARATE, Home, Service
+from tests.acceptance.harness import SCALED, SEPARATE, Home, Service
 from tests.acceptance.songs import drop
 from tests.faults.disks import Exfat, Ntfs, why_no_mounts
 from tests.support.scenario.server import ScenarioServer
@@ -18,12 +17,6 @@ from tests.support.waiting import wait_for
 from tests.support.warm import run as run_warm
 
 pytestmark = SEPARATE  # what becomes of an original never reaches the wire
-
-
-@pytest.fixture
-def server(wire: str) -> Iterator[ScenarioServer]:
-    with ScenarioServer(wire=wire, key=KEY, job_seconds=0.1) as server:
-        yield server
 
 
 @pytest.fixture

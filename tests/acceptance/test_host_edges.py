@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import sys
 import unicodedata
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,12 +15,6 @@ from tests.support.scenario.server import ScenarioServer
 from tests.support.waiting import wait_for
 
 pytestmark = SEPARATE
-
-
-@pytest.fixture
-def server(wire: str) -> Iterator[ScenarioServer]:
-    with ScenarioServer(wire=wire, key=KEY, job_seconds=0.1) as server:
-        yield server
 
 
 def test_a_macs_folder_means_its_preset(tmp_path: Path, server: ScenarioServer) -> None:

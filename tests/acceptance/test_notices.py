@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.acceptance.harness import KEY, Home
+from tests.acceptance.shared import Shared
 from tests.acceptance.songs import drop
-from tests.acceptance.test_inboxes import Shared
 from tests.support.scenario.server import ScenarioServer
 from tests.support.waiting import wait_for
 from tests.support.webhook_receiver import Receiver

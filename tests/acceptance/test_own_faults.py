@@ -20,12 +20,6 @@ QUICK = {"settle_seconds": 0.05, "rescan_seconds": 1}
 
 
 @pytest.fixture
-def server(wire: str) -> Iterator[ScenarioServer]:
-    with ScenarioServer(wire=wire, key=KEY, job_seconds=0.1) as server:
-        yield server
-
-
-@pytest.fixture
 def home(tmp_path: Path, server: ScenarioServer) -> Home:
     return Home(tmp_path, watch=QUICK, base_url=server.url)
 

@@ -8,13 +8,10 @@ from __future__ import annotations
 import itertools
 import json
 import math
-import os
 import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +19,7 @@ import pytest
 
 from tests.acceptance.harness import KEY, PRESIGNED, SEPARATE, Home, Service
 from tests.acceptance.songs import drop
+from tests.faults.disks import Tmpfs, why_no_mounts
 from tests.support.clustered import scripted
 from tests.support.scenario.server import ScenarioServer
 from tests.support.waiting import wait_for
@@ -29,12 +27,6 @@ from tests.support.waiting import wait_for
 SCALE = 0.01
 
 QUICK = {"settle_seconds": 0.05}  # the songs are written in one go
-
-
-@pytest.fixture
-def server(wire: str) -> Iterator[ScenarioServer]:
-    with ScenarioServer(wire=wire, key=KEY, job_seconds=0.1) as server:
-        yield server
 
 
 def paused(service: Service, reason: str) -> dict[str, Any]:
@@ -542,24 +534,11 @@ def test_one_song_s_dead_stems_hold_up_nobody_else(tmp_path: Path, server: Scena
 # -- the disk -------------------------------------------------------------------------------
 
 
-def mount_small(folder: Path, megabytes: int) -> subprocess.CompletedProcess[str]:
-    command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-@contextmanager
-def small_disk(folder: Path, megabytes: int) -> Iterator[None]:
-    """A tmpfs of that size at `folder`; skips the test where it can't be mounted."""
-    folder.mkdir(exist_ok=True)
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small disk needs root")
-    made = mount_small(folder, megabytes)
-    if made.returncode:
-        pytest.skip(f"a small disk can't be mounted here: {made.stderr.strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
+def small_disk(folder: Path) -> Tmpfs:
+    """A disk of 16 MB, to be mounted at `folder`; skips the test where that can't be done."""
+    if (why := why_no_mounts()) is not None:
+        pytest.skip(why)
+    return Tmpfs(folder, 16)
 
 
 def test_a_full_outbox_submits_nothing_until_there_is_room(
@@ -567,7 +546,7 @@ def test_a_full_outbox_submits_nothing_until_there_is_room(
 ) -> None:
     """Results must have somewhere to go before anything is paid; freeing space is enough."""
     home = Home(tmp_path, watch=QUICK, base_url=server.url)
-    with small_disk(home.outbox, 16), home.scaled_service(SCALE) as service:
+    with small_disk(home.outbox), home.scaled_service(SCALE) as service:
         ballast = home.outbox / "somebody's file"
         ballast.write_bytes(bytes(13 << 20))
         drop(home.inbox / "song.wav")
@@ -636,7 +615,7 @@ def test_nothing_is_put_below_the_mount_point_of_an_absent_disk(
     """Unmounted at work, or not mounted yet at a start: nothing is paid until the disk is back."""
     home = Home(tmp_path, watch=QUICK, base_url=server.url)
     folder: Path = getattr(home, which)
-    with small_disk(folder, 16):
+    with small_disk(folder) as disk:
         with home.scaled_service(SCALE):
             pass  # the disk is known from now on
         with home.scaled_service(SCALE) as service:
@@ -648,7 +627,7 @@ def test_nothing_is_put_below_the_mount_point_of_an_absent_disk(
             assert "is not mounted" in paused(service, "disk")["message"]
             assert server.requests("post") == []
             assert [p for p in folder.iterdir() if not p.name.startswith(".")] == []
-            assert mount_small(folder, 16).returncode == 0
+            disk.mount()
             wait_until_done(service)
             assert resumed(service) == ["disk"]
             assert list(home.sidecars()) == ["song"]

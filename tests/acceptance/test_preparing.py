@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from tests.acceptance.harness import KEY, SEPARATE, Home, Service
+from tests.acceptance.harness import SEPARATE, Home, Service
 from tests.acceptance.songs import loud_wav
 from tests.support.broken import TYPE_ERROR, Broken
 from tests.support.scenario.server import ScenarioServer
@@ -19,12 +16,6 @@ MB = 1_000_000
 LARGE = 160 * MB
 WATCH = {"settle_seconds": 0.05}
 SMALL = {"format": "flac"}  # stems of a long song: the server makes MP3 at 40 x realtime only
-
-
-@pytest.fixture
-def server(wire: str) -> Iterator[ScenarioServer]:
-    with ScenarioServer(wire=wire, key=KEY, job_seconds=0.1) as running:
-        yield running
 
 
 def large_wav(path: Path, size: int = LARGE) -> None:

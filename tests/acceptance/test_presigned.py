@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.acceptance.harness import KEY, PRESIGNED, Home
-from tests.acceptance.songs import drop
-from tests.acceptance.test_bad_input import _large
+from tests.acceptance.harness import PRESIGNED, Home
+from tests.acceptance.songs import drop, large_wav
 from tests.support.scenario.server import ScenarioServer
 from tests.support.waiting import wait_for
 
 pytestmark = PRESIGNED
 QUICK = 0.02  # all waiting times; a second look at the list of jobs comes after 1.2 s
-
-
-@pytest.fixture
-def server(wire: str) -> Iterator[ScenarioServer]:
-    with ScenarioServer(wire=wire, key=KEY, job_seconds=0.1) as running:
-        yield running
 
 
 UNREADABLE: dict[str, dict[str, Any]] = {
@@ -155,7 +145,7 @@ def test_what_stays_too_large_is_quarantined(tmp_path: Path, server: ScenarioSer
     server.scenario(max_bytes=10_000)
     home = Home(tmp_path, server.url)
     with home.service() as service:
-        _large(home.inbox / "large.wav")
+        large_wav(home.inbox / "large.wav")
         service.wait_for_event("job.quarantined", timeout=30)
         wait_for(home.reasons)
     assert home.reasons()["large.wav"]["code"] == "too_large"

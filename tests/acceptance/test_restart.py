@@ -17,6 +17,7 @@ import pytest
 
 from tests.acceptance.harness import KEY, LOOKED_FOR_SOON, SCALED, SEPARATE, STEMWATCH, Home
 from tests.acceptance.songs import drop
+from tests.faults.disks import Tmpfs, why_no_mounts
 from tests.support import warm
 from tests.support.scenario.caller import make_song
 from tests.support.scenario.server import ScenarioServer
@@ -312,38 +313,22 @@ def test_a_full_journal_disk_pauses_and_ends_by_itself(
     tmp_path: Path, server: ScenarioServer
 ) -> None:
     """Nothing is submitted while nothing can be remembered; room on the disk is all it takes."""
-    state = tmp_path / "state"
-    state.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(state)]
-    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
-    if mounted.returncode != 0:
-        pytest.skip(f"no tmpfs can be mounted here: {mounted.stderr.strip()}")
-    try:
+    if (why := why_no_mounts()) is not None:
+        pytest.skip(why)
+    with Tmpfs(tmp_path / "state", 32) as disk:
         home = Home(tmp_path, server.url)
         with home.scaled_service(0.02) as service:
-            filler = _fill(state)
+            disk.fill()
             for number in range(12):
                 make_song(home.inbox / f"song-{number}.wav", seconds=5, name=f"{number}")
             paused = service.wait_for_event("service.paused")
             assert paused["reason"] == "journal"
             assert "state_dir" in paused["hint"]
-            filler.unlink()
+            disk.free()
             service.wait_for_event("job.done", count=12)
             assert service.events("service.resumed")[-1]["reason"] == "journal"
         assert service.process.returncode == 0
         assert_delivered_once(home, server, *(f"song-{number}.wav" for number in range(12)))
-    finally:
-        subprocess.run(["umount", "-l", str(state)], check=True)
-
-
-def _fill(folder: Path) -> Path:
-    filler = folder / "filler"
-    with filler.open("wb", buffering=0) as out:
-        try:
-            while True:
-                out.write(bytes(1 << 20))  # unbuffered: the last one is cut, not refused
-        except OSError:
-            return filler
 
 
 # -- filed by hand --------------------------------------------------------------------------

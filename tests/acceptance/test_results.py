@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,12 +73,6 @@ SEPARATION_KEYS = {
 STEM_KEYS = {"id", "file", "sha256", "audio_sha256", "bytes", "derived_from", "gain_db"} | {
     *("loudness_lufs", "true_peak_dbtp", "active_share")
 }
-
-
-@pytest.fixture
-def server(wire: str) -> Iterator[ScenarioServer]:
-    with ScenarioServer(wire=wire, key=KEY, job_seconds=0.1) as server:
-        yield server
 
 
 def run_once(home: Home, expected: int = 0) -> None:

@@ -33,12 +33,6 @@ LONG = 120.0  # seconds a job takes that nobody waits for
 
 
 @pytest.fixture
-def server(wire: str) -> Iterator[ScenarioServer]:
-    with ScenarioServer(wire=wire, key=KEY, job_seconds=0.1) as server:
-        yield server
-
-
-@pytest.fixture
 def home(tmp_path: Path, server: ScenarioServer) -> Home:
     return Home(tmp_path, server.url, watch={"settle_seconds": 0.05})
 

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import mutagen.mp4
-import pytest
 
-from tests.acceptance.harness import KEY, SEPARATE, Home
+from tests.acceptance.harness import SEPARATE, Home
 from tests.acceptance.songs import drop
 from tests.support.mp4_boxes import stem_json, track_boxes
 from tests.support.scenario.server import ScenarioServer
 from tests.support.waiting import wait_for
-
-
-@pytest.fixture
-def server(wire: str) -> Iterator[ScenarioServer]:
-    with ScenarioServer(wire=wire, key=KEY, job_seconds=0.1) as server:
-        yield server
 
 
 @SEPARATE

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.harness import KEY, SEPARATE, Home, Service
+from tests.acceptance.harness import SEPARATE, Home, Service
 from tests.acceptance.songs import drop, encode
 from tests.support.scenario.server import ScenarioServer
 from tests.support.waiting import wait_for
@@ -32,12 +32,6 @@ with open(path, mode) as file:
 
 
 pytestmark = SEPARATE
-
-
-@pytest.fixture
-def server(wire: str) -> Iterator[ScenarioServer]:
-    with ScenarioServer(wire=wire, key=KEY, job_seconds=0.1) as server:
-        yield server
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.harness import KEY, SEPARATE, Home, Service
+from tests.acceptance.harness import SEPARATE, Home, Service
 from tests.acceptance.songs import drop
 from tests.faults.disks import Tmpfs, why_no_mounts
 from tests.support.scenario.server import ScenarioServer
@@ -20,12 +20,6 @@ SCALE = 0.02
 QUICK = {"settle_seconds": 0.05}
 
 pytestmark = SEPARATE  # disks are the same on both wires
-
-
-@pytest.fixture
-def server(wire: str) -> Iterator[ScenarioServer]:
-    with ScenarioServer(wire=wire, key=KEY, job_seconds=0.1) as server:
-        yield server
 
 
 @contextmanager

@@ -7,41 +7,30 @@ import io
 import json
 import os
 import re
-import shutil
 import socket
 import struct
-import subprocess
 import time
 import wave
 import zipfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
 from stemwatch.web import page as assembled
 from stemwatch.web.api.landing import HIDDEN
-from tests.acceptance.harness import KEY
 from tests.acceptance.songs import wav_bytes
 from tests.support.clustered import scripted
-from tests.support.page import Page, Stream, openapi
+from tests.support.page import SECONDS, Page, Stream, openapi, upload
 from tests.support.waiting import wait_for
-
-SECONDS = 6.0
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     with Page(tmp_path_factory.mktemp("page")) as page:
         yield page
-
-
-def upload(page: Page, path: str, number: int, *, seconds: float = SECONDS) -> httpx.Response:
-    song = wav_bytes(number, seconds=seconds)
-    return page.http.put("/api/inbox/default", params={"path": path}, content=song)
 
 
 @pytest.fixture(scope="module")
@@ -358,258 +347,6 @@ def test_no_more_streams_than_there_are_places(page: Page) -> None:
     finally:
         for one in streams:
             one.__exit__()
-
-
-# -- remove-vocals -------------------------------------------------------------------------
-
-
-def post(page: Page, number: int, name: str = "My Song.wav", **asked: str) -> httpx.Response:
-    files = {"audio": (name, wav_bytes(number, seconds=SECONDS), "audio/wav")}
-    return page.http.post("/api/remove-vocals", files=files, params=asked)
-
-
-def test_a_song_in_its_instrumental_out(page: Page) -> None:
-    """Paid once, however often it is asked for."""
-    before = page.server.paid["total"]
-    answer = post(page, 41)
-    assert answer.status_code == 200, answer.text
-    assert "My%20Song_instrumental.wav" in answer.headers["content-disposition"]
-    with wave.open(io.BytesIO(answer.content)) as file:
-        assert file.getnframes() == SECONDS * 44_100
-    assert post(page, 41).content == answer.content
-    assert page.server.paid["total"] == before + 1
-
-
-def test_as_the_tutorials_readers_call_it(page: Page, tmp_path: Path) -> None:
-    """By curl, and by requests with the field and the name that the tutorial's own server takes."""
-    song = tmp_path / "Tutorial.wav"
-    song.write_bytes(wav_bytes(43, seconds=SECONDS))
-    url = f"{page.url}/api/remove-vocals"
-    if shutil.which("curl"):
-        command = ["curl", "-sfOJ", "-F", f"audio=@{song}", url]
-        subprocess.run(command, cwd=tmp_path, check=True, timeout=60)
-        with wave.open(str(tmp_path / "Tutorial_instrumental.wav")) as file:
-            assert file.getnframes() == SECONDS * 44_100
-    requests = pytest.importorskip("requests")
-    with song.open("rb") as stream:
-        answer = requests.post(url, files={"audio": (song.name, stream)}, timeout=60)
-    assert answer.headers["content-type"] == "audio/wav"
-    with wave.open(io.BytesIO(answer.content)) as file:
-        assert file.getnframes() == SECONDS * 44_100
-
-
-def test_one_that_does_not_wait_is_told_where_to_look(page: Page) -> None:
-    answer = post(page, 42, "Later.wav", **{"async": "1"})
-    assert answer.status_code == 202
-    assert page.delivered("Later.wav")["id"] == answer.json()["id"]
-
-
-def test_what_is_no_song_never_comes_into_the_inbox(page: Page) -> None:
-    before = page.home.journal_count("quarantined")
-    url, kind = "/api/remove-vocals", "multipart/form-data; boundary=xyz"
-    nothing = page.http.post(url, files={"other": ("a.wav", b"x")})
-    assert (nothing.status_code, nothing.json()["code"]) == (400, "missing_audio")
-    assert nothing.json()["error"] == "missing 'audio' file"
-    assert page.http.post(url, content=b"x").json()["code"] == "missing_audio"
-    noise = page.http.post(url, files={"audio": ("a.wav", b"not audio " * 1000)})
-    assert (noise.status_code, noise.json()["code"]) == (400, "not_audio")
-    half = b'--xyz\r\nContent-Disposition: form-data; name="audio"; filename="a.wav"\r\n\r\nhalf'
-    cut = page.http.post(url, content=half, headers={"Content-Type": kind})
-    assert (cut.status_code, cut.json()["code"]) == (400, "truncated")
-    large = page.http.post(
-        url, content=iter([half, *[bytes(1 << 20)] * 101]), headers={"Content-Type": kind}
-    )
-    assert (large.status_code, large.json()["code"]) == (413, "too_large")
-    assert page.home.journal_count("quarantined") == before
-    assert not list(page.home.inbox.rglob("*.wav"))
-
-
-def test_a_caller_that_leaves_loses_nothing(page: Page) -> None:
-    """It is delivered all the same, and given at once when it is asked for again."""
-    before = page.server.paid["total"]
-    with pytest.raises(httpx.ReadTimeout):
-        files = {"audio": ("Left.wav", wav_bytes(44, seconds=SECONDS))}
-        page.http.post("/api/remove-vocals", files=files, timeout=0.05)
-    page.delivered("Left.wav")
-    assert post(page, 44, "Again.wav").status_code == 200
-    assert page.server.paid["total"] == before + 1
-
-
-def test_a_failed_separation_has_the_code_of_the_quarantine(page: Page) -> None:
-    """And a retry from the page brings it back to work."""
-    page.server.scenario(jobs=[{"plan": "failed"}])
-    answer = post(page, 45, "Failing.wav")
-    assert (answer.status_code, answer.json()["code"]) == (500, "separation_failed")
-    job = answer.json()["id"]
-    wait_for(lambda: "Failing.wav" in page.home.reasons())
-    retried = page.http.post(f"/api/quarantine/{job}/retry")
-    assert (retried.status_code, retried.json()["id"]) == (202, job)
-    assert page.delivered("Failing.wav")["id"] == job
-    assert page.http.post(f"/api/quarantine/{job}/retry").status_code == 404
-
-
-def test_a_later_song_of_a_taken_name_is_separated_as_its_inbox_says(tmp_path: Path) -> None:
-    """What was asked for its namesake, which landed beside the first one, is not asked for it."""
-    page = Page(tmp_path)
-    page.separation = {"stems": 4}
-    with page:
-        (page.home.inbox / "Song.wav").mkdir()  # so that the name is taken
-        assert post(page, 49, "Song.wav").status_code == 200
-        (page.home.inbox / "Song.wav").rmdir()
-        upload(page, "Song.wav", 50)
-        wait_for(lambda: len(page.home.sidecars()) == 2)
-        stems = {name: len(one["stems"]) for name, one in page.home.sidecars().items()}
-    assert stems == {"Song (2)": 2, "Song": 4}
-
-
-def test_a_pause_is_told_before_anything_is_sent(page: Page) -> None:
-    page.server.scenario(post=[{"status": 401, "times": "ever"}])
-    upload(page, "Waits.wav", 46)
-    page.service.wait_for_event("service.paused")
-    answer = post(page, 47)
-    assert (answer.status_code, answer.json()["code"]) == (503, "auth")
-    assert int(answer.headers["retry-after"]) > 0
-    state = page.http.get("/api/state").json()
-    assert [pause["code"] for pause in state["service"]["pauses"]] == ["auth"]
-    page.server.scenario(post=[])
-    (page.home.inbox / "Waits.wav").unlink()
-    assert KEY not in json.dumps(state) + answer.text
-
-
-def test_a_budget_that_leaves_too_little_is_told(tmp_path: Path) -> None:
-    """With the time at which there is more; what is paid for already is given all the same."""
-    page = Page(tmp_path)
-    page.budget = {"minutes_per_day": 0.15}
-    with page:
-        assert post(page, 81, "Paid.wav").status_code == 200
-        answer = post(page, 82, "Too Much.wav")
-        assert (answer.status_code, answer.json()["code"]) == (503, "budget")
-        assert answer.json()["error"] == "budget.minutes_per_day leaves too little for it."
-        assert 0 < int(answer.headers["retry-after"]) <= 90_000
-        assert post(page, 81, "Paid Again.wav").status_code == 200
-        assert (page.home.inbox / "Too Much.wav").exists()
-        money = page.http.get("/api/state").json()["service"]["money"]
-        assert money["holding"]["key"] == "budget.minutes_per_day"
-    assert page.server.paid["total"] == 1
-
-
-# -- putting aside -------------------------------------------------------------------------
-
-
-def test_a_song_in_quarantine_is_discarded_to_the_archive(tmp_path: Path) -> None:
-    """Its reason goes with it; what may be paid for is given up only on a second word."""
-    with Page(tmp_path) as page:
-        (page.home.inbox / "Noise.wav").write_text("not audio at all " * 99)
-        page.server.scenario(jobs=[{"plan": "failed"}])
-        job = post(page, 51, "Given Up.wav").json()["id"]
-        wait_for(lambda: set(page.home.reasons()) == {"Noise.wav", "Given Up.wav"})
-        held = {one["name"]: one["id"] for one in page.http.get("/api/state").json()["jobs"]}
-        assert page.http.post(f"/api/quarantine/{held['Noise.wav']}/discard").status_code == 202
-        refused = page.http.post(f"/api/quarantine/{job}/discard")
-        assert (refused.status_code, refused.json()["code"]) == (409, "paid")
-        sure = page.http.post(f"/api/quarantine/{job}/discard", json={"yes": True})
-        told = {"id": job, "state": "gone", "words": "its original is in the archive"}
-        assert sure.json() == told
-        assert page.home.reasons() == {}
-        archived = {one.name for one in page.home.archive.iterdir()}
-        assert archived == {"Noise.wav", "Given Up.wav"}
-        assert list(page.home.quarantine.iterdir()) == []
-        assert page.http.post(f"/api/quarantine/{job}/discard").status_code == 404
-        assert page.http.get("/api/state").json()["jobs"] == []
-
-
-def _is_first(jobs: list[dict[str, Any]], job_id: int) -> bool:
-    return any(one["id"] == job_id and one["first_at"] for one in jobs)
-
-
-def test_a_pause_its_end_and_an_order_are_calls_too(tmp_path: Path) -> None:
-    """As documented; who watches hears of each by an event."""
-    page = Page(tmp_path)
-    page.api = {"max_concurrent": 1}  # two at once may be submitted in any order
-    with page:
-        for wrong in ("soon", 5, "2020-01-01"):
-            refused = page.http.post("/api/pause", json={"until": wrong})
-            assert (refused.status_code, refused.json()["code"]) == (400, "bad_request")
-        with Stream(page) as stream:
-            assert stream.event()[0] == "snapshot"  # else the pause could be in it already
-            held = page.http.post("/api/pause", json={"until": "2h"})
-            assert held.status_code == 202
-            assert held.json()["until"].endswith("Z")
-            told = stream.until(lambda name, data: name == "service" and data["pauses"])
-            assert [one["code"] for one in told["pauses"]] == ["on_hold"]
-            for number in (91, 92):
-                upload(page, f"Waits {number}.wav", number)
-                wait_for(lambda: page.home.journal_count("queued") == number - 90)  # noqa: B023
-            last = page.home.rows("SELECT max(id) FROM jobs")[0][0]
-            answer = page.http.post(f"/api/jobs/{last}/first")
-            assert (answer.status_code, answer.json()["words"]) == (202, "Waits 92.wav goes next")
-            stream.until(lambda name, data: name == "jobs" and _is_first(data["jobs"], last))
-            asked = page.http.post(
-                "/api/remove-vocals", files={"audio": ("x.wav", wav_bytes(93, seconds=5.0))}
-            )
-            assert (asked.status_code, asked.json()["code"]) == (503, "on_hold")
-            assert page.server.paid["total"] == 0
-            assert page.http.post("/api/resume").status_code == 202
-            page.delivered("Waits 91.wav")
-        assert page.http.post(f"/api/jobs/{last}/first").status_code == 404
-        rows = page.home.rows("SELECT relpath FROM jobs ORDER BY submitted_at")
-        assert bytes(rows[0][0]) == b"Waits 92.wav"
-
-
-def test_a_song_is_cancelled_until_it_is_submitted(tmp_path: Path) -> None:
-    """Its original is in the archive and nothing is paid; one that is under way goes on."""
-    with Page(tmp_path) as page:
-        page.server.scenario(job_seconds=1.0, post=[{"delay": 0.5, "times": 1}])
-        paused = page.http.post("/api/jobs/1/cancel")
-        assert paused.status_code == 404
-        upload(page, "Under Way.wav", 71)
-        wait_for(lambda: page.home.journal_count("separating") == 1)
-        busy = page.http.post("/api/jobs/1/cancel")
-        assert (busy.status_code, busy.json()["code"]) == (409, "not_now")
-        page.delivered("Under Way.wav")
-        page.server.scenario(post=[{"status": 402, "times": "ever"}])
-        for number in (72, 73):
-            upload(page, f"Party/Waits {number}.wav", number)
-        page.service.wait_for_event("service.paused")
-        wait_for(lambda: page.home.journal_count("queued") == 2)
-        state = page.http.get("/api/state").json()["jobs"]
-        # Which of two that came together is taken first is chance.
-        unwanted, other = [one for one in state if one["state"] == "queued"]
-        answer = page.http.post(f"/api/jobs/{unwanted['id']}/cancel")
-        assert (answer.status_code, answer.json()["state"]) == (202, "gone")
-        archived = [one.name for one in (page.home.archive / "Party").iterdir()]
-        assert archived == [unwanted["name"]]
-        assert page.home.waiting() == [f"Party/{other['name']}"]
-        assert page.home.journal_count("queued") == 1
-    assert page.server.paid["total"] == 1
-
-
-# -- several inboxes -----------------------------------------------------------------------
-
-
-def test_several_inboxes_each_by_its_name(tmp_path: Path) -> None:
-    """With a preset of its own; a name that is none is told which there are."""
-    page = Page(tmp_path)
-    page.inboxes = {"dj": {}, "karaoke": {"presets": {"small": {"format": "flac"}}}}
-    with page:
-        song = wav_bytes(61, seconds=SECONDS)
-        answer = page.http.put("/api/inbox/karaoke?path=small/Mine.wav", content=song)
-        assert answer.status_code == 201, answer.text
-        assert answer.json()["inbox"] == "karaoke"
-        assert page.delivered("Mine.wav")["inbox"] == "karaoke"
-        assert list((tmp_path / "karaoke" / "outbox" / "small" / "Mine").glob("*.flac"))
-        nobody = page.http.put("/api/inbox/default?path=a.wav", content=song)
-        assert nobody.json()["hint"] == "There is dj, karaoke."
-        shown = page.http.get("/api/state").json()["service"]["inboxes"]
-        assert [(one["name"], one["presets"]) for one in shown] == [
-            ("dj", []), ("karaoke", ["small"]),
-        ]  # fmt: skip
-        assert page.http.post(
-            "/api/remove-vocals?inbox=dj", files={"audio": ("Ours.wav", song)}
-        ).status_code == 200  # fmt: skip
-        assert page.delivered("Ours.wav")["inbox"] == "dj"
-        mp3 = page.http.get(f"/api/songs/{page.delivered('Mine.wav')['id']}").json()
-        assert mp3["files"][0]["pcm"] is None  # FLAC is played as a preview
 
 
 # -- all of it -----------------------------------------------------------------------------

@@ -224,7 +224,7 @@ def test_an_idle_helper_that_is_slow_to_end_does_not_outlive_the_service(tmp_pat
         await audio.probe(good)
         (slow,) = helpers()
         slow.suspend()
-        await asyncio.sleep(0.5)  # retired by now, and can't end
+        await wait_for_async(lambda: not audio._helpers._free)  # retired, and it can't end
         assert helpers() == [slow]
         await audio.close()
         assert helpers() == []

@@ -22,6 +22,7 @@ from stemwatch.config import (
     write_example,
 )
 from stemwatch.errors import ConfigFault
+from tests.faults.disks import Tmpfs, why_no_mounts
 
 WHO = f"uid {os.geteuid()}, gid {os.getegid()}"
 
@@ -148,25 +149,20 @@ print("\\n".join(folder_faults(settings)))
     ]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount")
 def test_a_full_disk_is_no_fault_and_a_read_only_one_is(settings: Settings) -> None:
     """With a full disk the service starts and waits; read-only is for a person to mend."""
     make_folders(settings, inbox=True)
     outbox = settings.folders.outbox
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", outbox]
-    if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("mount is not permitted here")
-    try:
-        with pytest.raises(OSError), open(f"{outbox}/fill", "wb", buffering=0) as fill:
-            while True:
-                fill.write(b"x" * 4096)
+    if (why := why_no_mounts()) is not None:
+        pytest.skip(why)
+    with Tmpfs(Path(outbox), 1) as disk:
+        disk.fill()
+        before = os.listdir(outbox)
         assert folder_faults(settings) == []
-        assert os.listdir(outbox) == ["fill"]
-        subprocess.run(["mount", "-o", "remount,ro", outbox], check=True)
+        assert os.listdir(outbox) == before
+        disk.read_only(True)
         (fault,) = folder_faults(settings)
         assert fault.endswith(f"by {WHO}: Read-only file system.")
-    finally:
-        subprocess.run(["umount", outbox], check=True)
 
 
 def test_init_writes_once(tmp_path: Path) -> None:

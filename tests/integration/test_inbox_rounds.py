@@ -25,8 +25,6 @@ from tests.support.commands import a_job
 from tests.support.rounds import Front
 from tests.support.waiting import wait_for_async
 
-DENIED = NotYet(13, "Permission denied")  # made here, since root may read all
-
 
 class Service(Front):
     """It notes what is handed to it."""

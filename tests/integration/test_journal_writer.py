@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import shutil
 import sqlite3
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -24,6 +23,7 @@ from stemwatch.journal.journal import AlreadyPaid, Journal, StaleJob
 from stemwatch.journal.reader import Reader
 from stemwatch.journal.transactions import ForbiddenTransition
 from stemwatch.journal.writer import Writer
+from tests.faults.disks import Tmpfs, why_no_mounts
 from tests.support.journal import new_job
 
 
@@ -51,12 +51,14 @@ def test_one_failing_piece_of_work_undoes_only_itself(tmp_path: Path) -> None:
         raise StaleJob("it moved on.")
 
     async def all_at_once() -> None:
-        gate = writer.submit(lambda _db: time.sleep(0.05))  # the next ones gather behind it
+        gathered = threading.Event()
+        gate = writer.submit(lambda _db: gathered.wait(60))  # the next ones gather behind it
         before = [writer.submit(lambda db, n=n: db.execute(_insert(n)).rowcount) for n in range(5)]
         failing = writer.submit(fails)
         after = [
             writer.submit(lambda db, n=n: db.execute(_insert(n)).rowcount) for n in range(5, 9)
         ]
+        gathered.set()
         await gate
         with pytest.raises(StaleJob):
             await failing
@@ -354,40 +356,20 @@ def test_only_a_submission_can_be_taken_back(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A tmpfs of 1 MB; only root can mount one."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if mounted.returncode != 0:
-        pytest.skip(f"no tmpfs can be mounted here: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+def small_disk(tmp_path: Path) -> Iterator[Tmpfs]:
+    if (why := why_no_mounts()) is not None:
+        pytest.skip(why)
+    with Tmpfs(tmp_path / "small", 1) as disk:
+        yield disk
 
 
-def fill(folder: Path) -> Path:
-    """Take every byte that is left."""
-    filler = folder / "filler"
-    with filler.open("wb", buffering=0) as out:
-        try:
-            while True:
-                out.write(bytes(4096))
-        except OSError:
-            return filler
-
-
-def test_a_full_disk_pauses_and_writing_goes_on_when_there_is_room(small_disk: Path) -> None:
+def test_a_full_disk_pauses_and_writing_goes_on_when_there_is_room(small_disk: Tmpfs) -> None:
     """Nothing is half-written, nothing confirmed is lost, and no restart is needed."""
 
     async def main() -> None:
-        async with opened(small_disk / "journal") as journal:
+        async with opened(small_disk.path / "journal") as journal:
             added: list[Job] = [await journal.add(new_job(0))]
-            filler = fill(small_disk)
+            small_disk.fill()
             with pytest.raises(PauseService) as fault:
                 for number in range(1, 100):
                     job = await journal.add(new_job(number, message="x" * 3000))
@@ -395,7 +377,7 @@ def test_a_full_disk_pauses_and_writing_goes_on_when_there_is_room(small_disk: P
             assert fault.value.code == "journal"
             assert "Make room" in fault.value.hint
             assert (await journal.counts())["queued"] == len(added)
-            os.unlink(filler)
+            small_disk.free()
             added.append(await journal.add(new_job(999)))
             stored = await journal.in_states((JobState.QUEUED,))
             assert [job.id for job in stored] == [job.id for job in added]

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,16 +14,13 @@ import pytest
 
 from stemwatch.codes import FETCH, SUBMIT
 from stemwatch.errors import PauseService, Reject
-from stemwatch.job import Identity, Job, JobState, Options
-from stemwatch.limits import Limits
-from stemwatch.stemsplit.interface import RemoteJob, Submitted, TooLarge, Upload
+from stemwatch.job import Job, JobState
+from stemwatch.stemsplit.interface import Submitted, TooLarge, Upload
 from stemwatch.workers.context import Context
 from stemwatch.workers.pool.claims import Claims
 from stemwatch.workers.pool.turns import Pool
-from tests.acceptance.harness import Home
-from tests.support.context import context_of
 from tests.support.journal import new_job
-from tests.support.scenario.caller import make_song
+from tests.support.telling_wire import Wire, opened, turns
 from tests.support.waiting import wait_for_async
 
 # When the stop comes: so many turns of the event loop after the wire reached this point.
@@ -44,81 +39,10 @@ def memory() -> Iterator[Path]:
         yield Path(folder)
 
 
-class Wire:
-    """An API that tells what it was sent. `fault` is raised instead of an answer."""
-
-    lists_jobs = False
-    tells_credit = False
-    limits = Limits()
-    keeps_uploads = None
-
-    def __init__(self, fault: Exception | None = None) -> None:
-        self.begun = 0  # submissions whose upload began
-        self.reached: asyncio.Queue[str] = asyncio.Queue()
-        self.charged = False  # the last bytes were sent
-        self.answered = False
-        self._fault = fault
-
-    async def submit(
-        self,
-        upload: Upload,
-        options: Options,  # noqa: ARG002
-        *,
-        idempotency_key: str,  # noqa: ARG002
-        before_last_bytes: Callable[[], Awaitable[None]],
-        on_sent: Callable[[int], None],
-    ) -> Submitted:
-        self.begun += 1
-        self.reached.put_nowait("begun")
-        await turns(3)
-        on_sent(upload.size)
-        self.reached.put_nowait("intending")
-        await before_last_bytes()
-        self.charged = True
-        self.reached.put_nowait("charged")
-        await turns(5)
-        self.reached.put_nowait("answered")
-        if self._fault is not None:
-            raise self._fault
-        self.answered = True
-        return Submitted("remote-1")
-
-    async def job(self, remote_id: str, *, stems: int) -> RemoteJob:  # noqa: ARG002
-        raise AssertionError("nothing is asked for in these tests")
-
-    async def check_key(self) -> None: ...
-
-    async def is_here(self) -> bool:
-        return True
-
-    async def download(self, *_: object, **__: object) -> int:
-        raise AssertionError("nothing is fetched in these tests")
-
-    async def aclose(self) -> None: ...
-
-
-@asynccontextmanager
-async def opened(root: Path, wire: Wire) -> AsyncIterator[Context]:
-    """A working set of its own in `root`, with one song that is queued."""
-    home = Home(root, "http://127.0.0.1:9/v1", api={"poll_interval": 60.0})
-    async with context_of(home) as context:
-        context.api = wire
-        song = make_song(home.inbox / "song.wav")
-        identity = Identity.of(os.stat(song))
-        job = new_job(path=str(song), relpath="song.wav", identity=identity)
-        await context.journal.add(job.evolve(outbox=str(home.outbox)))
-        yield context
-
-
 async def journaled(context: Context) -> tuple[Job, float]:
     job = await context.journal.get(1)
     assert job is not None
     return job, (await context.journal.spent(0.0))[0]
-
-
-async def turns(count: int) -> None:
-    for _ in range(count):
-        await asyncio.sleep(0)
 
 
 async def passed(wire: Wire, point: str, count: int) -> None:

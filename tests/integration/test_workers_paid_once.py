@@ -13,7 +13,7 @@ from stemwatch.job import Job, JobState, Options
 from stemwatch.stemsplit.interface import Submitted, Upload
 from stemwatch.workers.context import Context
 from stemwatch.workers.pool.turns import Pool
-from tests.integration.test_workers_drain import Wire, opened
+from tests.support.telling_wire import Wire, opened
 
 QUEUED = JobState.QUEUED
 

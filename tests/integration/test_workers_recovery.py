@@ -13,9 +13,8 @@ from stemwatch.workers.pacing.timing import Timing
 from stemwatch.workers.pool.outcome import conclude
 from stemwatch.workers.pool.turns import Pool
 from tests.acceptance.harness import Home
-from tests.integration.test_workers_slots import _queued as queued_song
 from tests.support.context import context_of
-from tests.support.journal import new_job
+from tests.support.journal import new_job, queued_song
 from tests.support.scenario.server import ScenarioServer
 from tests.support.waiting import wait_for_async
 

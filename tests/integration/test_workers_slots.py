@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,13 @@ from typing import Any
 import pytest
 
 from stemwatch.codes import FETCH
-from stemwatch.job import Identity, Job, JobState
+from stemwatch.job import Job, JobState
 from stemwatch.journal.claiming import ORDER
 from stemwatch.workers.pacing.timing import Timing
 from stemwatch.workers.pool.turns import Pool
 from tests.acceptance.harness import Home
 from tests.support.context import context_of
-from tests.support.journal import new_job
+from tests.support.journal import queued_song
 from tests.support.scenario.server import ScenarioServer
 from tests.support.waiting import wait_for_async
 
@@ -39,7 +38,7 @@ def test_no_slot_is_held_for_a_job_that_ended_while_the_journal_was_asked(
             home = Home(tmp_path, server.url, api=api)
             async with context_of(home, timing=Timing().scaled(0.02)) as context:
                 for number in range(SONGS):
-                    await context.journal.add(_queued(home, number))
+                    await context.journal.add(queued_song(home, number))
                 at_once = context.journal.claim
 
                 async def later(states: Collection[JobState], **which: Any) -> list[Job]:
@@ -71,7 +70,7 @@ def test_a_song_that_goes_on_while_the_journal_is_asked_is_not_the_end(
         with ScenarioServer(job_seconds=1.0) as server:
             home = Home(tmp_path, server.url, api={"poll_interval": 0.05})
             async with context_of(home) as context:
-                await context.journal.add(_queued(home, 1))
+                await context.journal.add(queued_song(home, 1))
                 at_once = context.journal.claim
 
                 async def slowly(states: Collection[JobState], **which: Any) -> list[Job]:
@@ -108,7 +107,7 @@ def test_the_last_songs_are_downloaded_six_at_a_time(
             home = Home(tmp_path, server.url, api={"poll_interval": 0.05, "max_concurrent": 20})
             async with context_of(home) as context:
                 for number in range(SONGS):
-                    await context.journal.add(_queued(home, number))
+                    await context.journal.add(queued_song(home, number))
                 pool = Pool(context)
                 running = asyncio.create_task(pool.run())
                 lane = pool._lanes[FETCH]
@@ -119,15 +118,3 @@ def test_the_last_songs_are_downloaded_six_at_a_time(
                 await running
 
     asyncio.run(scenario())
-
-
-def _queued(home: Home, number: int) -> Job:
-    path = home.inbox / f"song {number}.wav"
-    path.write_bytes(os.urandom(1000))
-    job = new_job(path=str(path), relpath=path.name, identity=Identity.of(os.stat(path)))
-    return job.evolve(
-        outbox=str(home.outbox),
-        sha256=f"{number:064x}",
-        content_key=f"content-{number}",
-        duration=2.0,
-    )

@@ -13,9 +13,9 @@ from stemwatch.stemsplit.interface import RemoteJob, RemoteStatus
 from stemwatch.workers.context import Context
 from stemwatch.workers.steps.follow import follow
 from tests.acceptance.harness import Home
-from tests.integration.test_workers_drain import Wire
 from tests.support.context import context_of
 from tests.support.journal import new_job
+from tests.support.telling_wire import Wire
 
 _WEEKS = 20 * 86400.0
 

@@ -18,10 +18,12 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from tests.acceptance.harness import KEY, Home, Service
+from tests.acceptance.songs import wav_bytes
 from tests.support.ports import free_port
 from tests.support.scenario.server import ScenarioServer
 from tests.support.waiting import NO_TLS, wait_for
 
+SECONDS = 6.0  # of each song that is sent here
 PASSWORD = "open sesame 42"  # noqa: S105
 # Answers whose content no JSON schema describes.
 _OTHER = ("audio/", "application/zip", "application/octet-stream", "text/event-stream")
@@ -194,3 +196,17 @@ def _checked(answer: httpx.Response) -> None:
     if "text/event-stream" not in answer.headers.get("content-type", ""):
         answer.read()
     check(answer)
+
+
+def upload(page: Page, path: str, number: int, *, seconds: float = SECONDS) -> httpx.Response:
+    """Put song `number` at `path` of the only inbox."""
+    song = wav_bytes(number, seconds=seconds)
+    return page.http.put("/api/inbox/default", params={"path": path}, content=song)
+
+
+def remove_vocals(
+    page: Page, number: int, name: str = "My Song.wav", **asked: str
+) -> httpx.Response:
+    """Ask for the instrumental of song `number`."""
+    files = {"audio": (name, wav_bytes(number, seconds=SECONDS), "audio/wav")}
+    return page.http.post("/api/remove-vocals", files=files, params=asked)

@@ -10,7 +10,7 @@ from stemwatch.config import Inbox, Settings, defaults, load
 from stemwatch.config.changes import merged
 from stemwatch.config.settings import Folders, Limits, Separation
 from stemwatch.job import Options
-from tests.unit.test_config_load import faults_of, write
+from tests.support.configured import faults_of, write
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ from stemwatch.config.faults import dotted
 from stemwatch.errors import ConfigFault
 from stemwatch.job import Options
 from stemwatch.song_kinds import ALL
+from tests.support.configured import faults_of, write
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,21 +36,6 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def env(tmp_path: Path) -> dict[str, str]:
     return {"HOME": str(tmp_path / "home")}
-
-
-def write(tmp_path: Path, text: str) -> str:
-    path = tmp_path / "stemwatch.yaml"
-    path.write_text(text, "utf-8")
-    return str(path)
-
-
-def faults_of(tmp_path: Path, text: str, env: dict[str, str]) -> tuple[str, ...]:
-    """The sentences, without the path of the file."""
-    path = write(tmp_path, text)
-    with pytest.raises(ConfigFault) as caught:
-        load(path, env=env)
-    assert all(fault.startswith(path) for fault in caught.value.faults)
-    return tuple(fault.removeprefix(f"{path}:").strip() for fault in caught.value.faults)
 
 
 def test_the_base_url_follows_the_wire(tmp_path: Path, env: dict[str, str]) -> None:

@@ -11,7 +11,7 @@ from stemwatch.config import load
 from stemwatch.config.groups.presets import make_folders, near_miss
 from stemwatch.config.settings import Inbox, Separation
 from stemwatch.job import Options
-from tests.unit.test_config_load import faults_of
+from tests.support.configured import faults_of
 
 NFD = unicodedata.normalize("NFD", "fête")
 MP3 = Separation(format="mp3")

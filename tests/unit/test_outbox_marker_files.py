@@ -14,7 +14,7 @@ from stemwatch.errors import ConfigFault, PauseService
 from stemwatch.outbox import sidecar
 from stemwatch.outbox.marker_files import write_missing
 from stemwatch.service.upkeep.marking import Marking
-from tests.unit.test_config_load import faults_of, write
+from tests.support.configured import faults_of, write
 
 ALL = "outbox: {ignore_files: [navidrome, jellyfin, mpd, minidlna, plex]}"
 

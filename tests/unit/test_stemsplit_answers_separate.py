@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from stemwatch.errors import Reject, RetryLater, StemwatchError
 from stemwatch.heard import Heard
 from stemwatch.job import STEMS
-from stemwatch.stemsplit.answers import Answer
-from stemwatch.stemsplit.answers_separate import parse_job, usable_id
+from stemwatch.stemsplit.answers import Answer, usable_id
+from stemwatch.stemsplit.answers_separate import parse_job
 from stemwatch.stemsplit.interface import RemoteJob, RemoteStatus
 
 DONE: dict[str, Any] = {

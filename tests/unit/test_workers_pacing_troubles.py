@@ -15,9 +15,9 @@ from stemwatch.job import JobState
 from stemwatch.workers.context import Context
 from stemwatch.workers.pacing.troubles import Trouble
 from stemwatch.workers.steps.own_trouble import look
+from tests.support.clocked import a_job, in_context
 from tests.support.ringing import Hears
-from tests.support.waiting import wait_for_async
-from tests.unit.test_workers_pool_outcome import Clock, a_job, in_context
+from tests.support.waiting import Clock, wait_for_async
 
 
 def test_a_look_that_takes_longer_than_the_gap_is_due_once(

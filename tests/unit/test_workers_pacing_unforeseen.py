@@ -12,7 +12,8 @@ from stemwatch.job import Job, JobState
 from stemwatch.workers.context import Context
 from stemwatch.workers.pool.outcome import conclude
 from stemwatch.workers.pool.turns import Pool
-from tests.unit.test_workers_pool_outcome import Clock, a_job, in_context
+from tests.support.clocked import a_job, in_context
+from tests.support.waiting import Clock
 
 PAID = (JobState.SEPARATING, JobState.SEPARATED)
 

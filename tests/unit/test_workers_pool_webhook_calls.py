@@ -14,8 +14,9 @@ from stemwatch.job import JobState
 from stemwatch.stemsplit.signatures import BODY
 from stemwatch.workers.context import Context
 from stemwatch.workers.pool.webhook_calls import Callbacks
+from tests.support.clocked import NOW, a_job, in_context
 from tests.support.ringing import Hears
-from tests.unit.test_workers_pool_outcome import NOW, Clock, a_job, in_context
+from tests.support.waiting import Clock
 
 SECRET = "whsec_0123456789"  # noqa: S105 - the tests' own
 ENDED = {"job_id": "job_1", "status": "completed"}

@@ -81,10 +81,10 @@ class AudioHelper:
     ) -> list[str]:
         """Copy the song's tags into stems (by path), in place; notes say what couldn't be.
 
-        `afresh`: tags that the stems have already are removed.
-
         `src_path` is empty where there is no song to read. `key` is musical and short, such as
-        `C#m`; `whole`: the tempo is rounded; `serato`: Serato's cue points go along.
+        `C#m`; `whole`: the tempo is rounded; `serato`: Serato's cue points go along; `afresh`:
+        tags that the stems have already are removed.
+
         Fsync the stems afterwards. A kill in the midst, or a Reject, may leave a stem half shifted:
         fetch it again then. OSError on a full disk.
         """

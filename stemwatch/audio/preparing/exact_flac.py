@@ -10,7 +10,7 @@ from itertools import chain
 import numpy as np
 
 from stemwatch.audio.arrays import native
-from stemwatch.audio.codec import BLOCK, Encoder
+from stemwatch.audio.codec import Encoder, gathered
 from stemwatch.audio.frames import Source
 from stemwatch.audio.preparing.encoder_padding import sound_end, until
 from stemwatch.audio.preparing.integers import Rounding
@@ -62,19 +62,10 @@ def _codec(song: Source) -> str:
 
 def _blocks(source: Source) -> Iterator[np.ndarray]:
     """The samples in blocks, in the decoder's own type; 24 bits stand on the left of 32."""
-    held: list[np.ndarray] = []
-    count = 0
     try:
-        for samples in native(source.frames()):
-            held.append(samples)
-            count += len(samples)
-            if count >= BLOCK:
-                yield np.concatenate(held)
-                held, count = [], 0
+        yield from gathered(native(source.frames()))
     except ValueError as fault:  # of the packer
         raise _unsupported(source.path, "changes its rate or channels midway") from fault
-    if count:
-        yield np.concatenate(held)
 
 
 def _unsupported(path: str, why: str) -> Reject:

@@ -6,7 +6,7 @@ Helper process only: this module imports PyAV and numpy.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import av
@@ -14,8 +14,9 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.stream import Disposition
 
-from stemwatch.audio.codec import BLOCK, decode, to_pcm
+from stemwatch.audio.codec import decode, even, to_pcm
 from stemwatch.audio.frames import Source
+from stemwatch.audio.mix import summed
 
 _MOST = 48_000  # Hz: decks know no more
 _BITS = 256_000  # a second and track of AAC
@@ -35,10 +36,10 @@ def write_tracks(inputs: Sequence[Sequence[str]], out: str, codec: str) -> None:
     for disks, Reject for a stem that can't be opened.
     """
     rate, depth = _shape([path for paths in inputs for path in paths], codec)
-    streams = [[_blocks(path, rate) for path in paths] for paths in inputs]
+    streams = [[even(decode(path, rate=rate)) for path in paths] for paths in inputs]
     with _Writer(out, codec, rate, depth, len(inputs) + 1) as writer:
         while True:
-            sums = [_sum([next(one, _SILENCE) for one in stream]) for stream in streams]
+            sums = [summed([next(one, _SILENCE) for one in stream]) for stream in streams]
             length = max(map(len, sums))
             if not length:
                 return
@@ -60,26 +61,6 @@ def _shape(paths: Sequence[str], codec: str) -> tuple[int, int]:
     if codec == "aac":
         return rate if rate in _AAC_RATES else _MOST, 0
     return rate, depth
-
-
-def _blocks(path: str, rate: int) -> Iterator[np.ndarray]:
-    """Blocks of BLOCK samples but the last: stems are decoded in pieces of any length."""
-    held = _SILENCE
-    for piece in decode(path, rate=rate):
-        held = np.concatenate((held, piece))
-        while len(held) >= BLOCK:
-            yield held[:BLOCK]
-            held = held[BLOCK:]
-    if len(held):
-        yield held
-
-
-def _sum(blocks: Sequence[np.ndarray]) -> np.ndarray:
-    """In double, which holds a sum of integers exactly; a shorter one ends in silence."""
-    total = np.zeros((max(map(len, blocks)), 2))
-    for block in blocks:
-        total[: len(block)] += block
-    return total
 
 
 class _Writer:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import socket
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
 from stemwatch.loopback import HOME_SUFFIXES
+from stemwatch.receiving.host_and_origin import is_address, is_own_origin, name_of, only
 from stemwatch.receiving.refusal import Refused
-
-_PORT = re.compile(r":[0-9]{0,5}$")
 
 
 class OpenDoor:
@@ -28,24 +25,18 @@ class OpenDoor:
         A page whose name its owner lets lead here, to read our answers, sends that name as Host.
         One that only sends, as a form does, sends its Origin.
         """
-        hosts = headers.getlist("host")
-        host = hosts[0].lower() if len(hosts) == 1 else ""
-        if not self._knows(_PORT.sub("", host).rstrip(".")):
+        host = only(headers.getlist("host"))
+        if not self._knows(name_of(host)):
             raise Refused(
                 421,
                 "Without a key, this server answers only to this machine's own names and addresses."
                 " Give it a key (--key-file), or this name by --public-url.",
                 code="UNKNOWN_HOST",
             )
-        own = (f"http://{host}", f"https://{host}")
-        if any(origin.lower() not in own for origin in headers.getlist("origin")):
+        if not all(is_own_origin(origin, host) for origin in headers.getlist("origin")):
             raise Refused(403, "This was sent by another site's page.")
 
     def _knows(self, name: str) -> bool:
-        if name in self._names or name.endswith(HOME_SUFFIXES):
+        if name in self._names or name.endswith(HOME_SUFFIXES) or is_address(name):
             return True
-        try:
-            ip_address(name.removeprefix("[").removesuffix("]"))
-        except ValueError:
-            return bool(name) and "." not in name  # such as localhost: no website is named so
-        return True
+        return bool(name) and "." not in name  # such as localhost: no website is named so

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
 from stemwatch.config import Web
-
-_PORT = re.compile(r":[0-9]{0,5}$")
+from stemwatch.receiving.host_and_origin import is_address, name_of, only
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +33,9 @@ class Callers:
         headers: dict[bytes, list[str]] = {}
         for name, value in scope["headers"]:
             headers.setdefault(name, []).append(value.decode("latin-1"))
-        hosts = headers.get(b"host", [])
+        host = only(headers.get(b"host", []))
         address = scope["client"][0] if scope.get("client") else ""
-        caller = Caller(address, hosts[0] if len(hosts) == 1 else "", scope["scheme"] == "https")
+        caller = Caller(address, host, scope["scheme"] == "https")
         return self._forwarded(caller, headers) if self._is_proxy(address) else caller
 
     def _forwarded(self, caller: Caller, headers: dict[bytes, list[str]]) -> Caller:
@@ -58,14 +56,8 @@ class Callers:
 
         An address can't be rebound: every one of them is this machine's, or a proxy's before it.
         """
-        name = _PORT.sub("", host.lower()).rstrip(".")
-        if name in self._names:
-            return True
-        try:
-            ip_address(name.removeprefix("[").removesuffix("]"))
-        except ValueError:
-            return False
-        return True
+        name = name_of(host)
+        return name in self._names or is_address(name)
 
     def _is_proxy(self, address: str) -> bool:
         try:
@@ -73,8 +65,3 @@ class Callers:
         except ValueError:
             return False
         return any(found in network for network in self._proxies)
-
-
-def is_own_origin(origin: str, host: str) -> bool:
-    """Whether a page of `origin` is one that `host` served; `null` is nobody's."""
-    return origin.partition("://")[2].lower() == host.lower() != ""

@@ -7,8 +7,9 @@ from urllib.parse import quote
 
 from starlette.requests import cookie_parser
 
+from stemwatch.receiving.host_and_origin import is_own_origin
 from stemwatch.web.api.api_faults import Fault
-from stemwatch.web.guard.callers import Caller, Callers, is_own_origin
+from stemwatch.web.guard.callers import Caller, Callers
 from stemwatch.web.guard.password import Password, TooOften
 from stemwatch.web.guard.sessions import DAYS, Sessions
 
