@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -47,6 +48,7 @@ class Front:
         self._ahead = ahead
         self._judged: set[str] = set()  # folders directly in the inbox, and songs there
         self._asked: dict[str, _Wish] = {}  # by the song's path
+        self._asking = threading.Lock()
 
     async def admit(self, found: Found, *, patient: bool) -> None:
         wish = self._asked.get(found.relpath)
@@ -57,19 +59,24 @@ class Front:
 
     @contextmanager
     def asking(self, relpath: str, options: Options) -> Iterator[None]:
-        """See `web.backing.Door`: whoever sees it first, the scan or its sender, takes it so."""
-        before = self._asked.get(relpath)
-        self._asked[relpath] = wish = _Wish(options)
-        try:
-            yield
-        except BaseException:  # or the next song of that name would be taken so
-            self._asked.pop(relpath)
-            if before is not None:  # of one that landed there at the same moment
-                self._asked[relpath] = before
-            raise
-        with suppress(OSError):
-            path = os.path.join(self.inbox.folders.inbox, relpath)
-            wish.taken = Identity.of(os.lstat(path))
+        """See `web.backing.Door`: whoever sees it first, the scan or its sender, takes it so.
+
+        One thread at a time: of two senders of one name the one whose song does not land puts back
+        what it found, and that must be what the other one wished.
+        """
+        with self._asking:
+            before = self._asked.get(relpath)
+            self._asked[relpath] = wish = _Wish(options)
+            try:
+                yield
+            except BaseException:  # or the next song of that name would be taken so
+                self._asked.pop(relpath, None)
+                if before is not None:  # of one that landed there a moment before
+                    self._asked[relpath] = before
+                raise
+            with suppress(OSError):
+                path = os.path.join(self.inbox.folders.inbox, relpath)
+                wish.taken = Identity.of(os.lstat(path))
 
     async def admit_now(self, relpath: str, options: Options) -> Job:
         """Journal this file as it stands: whoever sent it says that it is whole."""

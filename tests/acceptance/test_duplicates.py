@@ -5,22 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.acceptance.harness import KEY, SEPARATE, Home
+from tests.acceptance.harness import SEPARATE, Home
 from tests.acceptance.songs import SECONDS, drop, encode, wav_bytes
 from tests.support.scenario.server import ScenarioServer
 from tests.support.waiting import wait_for
-
-
-@pytest.fixture
-def server(wire: str) -> Iterator[ScenarioServer]:
-    with ScenarioServer(wire=wire, key=KEY, job_seconds=0.1) as server:
-        yield server
 
 
 def stem_hashes(home: Home, folder: str) -> dict[str, str]:

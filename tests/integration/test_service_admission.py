@@ -6,8 +6,9 @@ import asyncio
 import fcntl
 import os
 import signal
+import threading
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -184,6 +185,37 @@ def test_a_second_sender_of_that_name_takes_nothing_from_the_first(tmp_path: Pat
             inbox.land(1)
         with pytest.raises(FileExistsError), inbox.front.asking("a.wav", Options(stems=4)):
             raise FileExistsError
+        assert (await inbox.scan()).options == TWO
+
+    with_inbox(tmp_path, doing)
+
+
+def test_two_senders_of_that_name_at_once_keep_the_wish_of_the_one_that_landed(
+    tmp_path: Path,
+) -> None:
+    """A scan would take its song as the inbox has it, and then it would be paid for twice."""
+
+    async def doing(inbox: Inbox) -> None:
+        began, over = threading.Event(), threading.Event()
+
+        def late() -> None:
+            with suppress(FileExistsError), inbox.front.asking("a.wav", Options(stems=4)):
+                began.set()
+                over.wait()
+                raise FileExistsError
+
+        def first() -> None:
+            with inbox.front.asking("a.wav", TWO):
+                inbox.land(1)
+
+        senders = [threading.Thread(target=late), threading.Thread(target=first)]
+        senders[0].start()
+        began.wait()
+        senders[1].start()
+        senders[1].join(0.3)  # it has every chance to land before the late one gives up
+        over.set()
+        for sender in senders:
+            sender.join()
         assert (await inbox.scan()).options == TWO
 
     with_inbox(tmp_path, doing)
