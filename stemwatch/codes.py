@@ -47,7 +47,9 @@ class Rule:
     passes: bool = False  # it ends without a person: the service still counts as ready
     awaited: bool = False  # `run --once` and `split` wait for some of its tries before they end
     ordered: bool = False  # a person or the clock begins and ends it: nothing is tried
-    by_size: bool = False  # songs that are small enough pass by: see `workers/pool/passing.py`
+    by_size: bool = (
+        False  # songs that are small enough pass by: `pool/choosing/passing.py`
+    )
     # -- for a RetryLater: counted tries of one song before it goes to quarantine; `inf`: never
     tries: float = 5
     # -- for both

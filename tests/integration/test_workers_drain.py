@@ -17,7 +17,7 @@ from stemwatch.errors import PauseService, Reject
 from stemwatch.job import Job, JobState
 from stemwatch.stemsplit.interface import Submitted, TooLarge, Upload
 from stemwatch.workers.context import Context
-from stemwatch.workers.pool.claims import Claims
+from stemwatch.workers.pool.choosing.claims import Claims
 from stemwatch.workers.pool.turns import Pool
 from tests.support.journal import new_job
 from tests.support.telling_wire import Wire, opened, turns

@@ -16,7 +16,7 @@ from stemwatch.errors import PauseService
 from stemwatch.job import Job, Options
 from stemwatch.workers.pacing.gate import Gate
 from stemwatch.workers.pacing.timing import Timing
-from stemwatch.workers.pool.passing import held, passing
+from stemwatch.workers.pool.choosing.passing import held, passing
 from tests.acceptance.harness import Home
 from tests.support.context import context_of
 from tests.support.journal import new_job

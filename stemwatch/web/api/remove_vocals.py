@@ -34,7 +34,7 @@ from stemwatch.web.live.documents import HAS_STEMS
 from stemwatch.web.live.state import Live
 from stemwatch.web.pots import Full, Pots
 from stemwatch.workers.pacing.budget import Allowance
-from stemwatch.workers.pool.passing import held
+from stemwatch.workers.pool.choosing.passing import held
 
 _OVERHEAD = 65_536  # bytes of a form beside its file
 _ENDED = HAS_STEMS | {JobState.QUARANTINED, JobState.GONE}

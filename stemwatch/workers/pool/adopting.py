@@ -7,8 +7,8 @@ import math
 from stemwatch.codes import POLL, SUBMIT
 from stemwatch.job import JobState
 from stemwatch.workers.context import Context
+from stemwatch.workers.pool.choosing.lanes_to_ask import LanesToAsk
 from stemwatch.workers.pool.lanes import Lanes
-from stemwatch.workers.pool.lanes_to_ask import LanesToAsk
 
 _AT_ONCE = 1000  # remote jobs that one turn adopts
 

@@ -17,8 +17,8 @@ from stemwatch.journal.journal import StaleJob
 from stemwatch.log import log
 from stemwatch.tasks import supervised
 from stemwatch.workers.context import Context
+from stemwatch.workers.pool.choosing.lanes_to_ask import LanesToAsk
 from stemwatch.workers.pool.ended_songs import forget, has_ended
-from stemwatch.workers.pool.lanes_to_ask import LanesToAsk
 from stemwatch.workers.pool.outcome import conclude, pause
 
 _GRACE = 1.0  # seconds that a commit under way still has at an immediate stop

@@ -5,8 +5,8 @@ from __future__ import annotations
 from stemwatch.codes import CONFIRM, FETCH, FILE, POLL, UNPACK, Code
 from stemwatch.job import JobState
 from stemwatch.workers.context import Context
-from stemwatch.workers.pool import claims
-from stemwatch.workers.pool.claims import Claims
+from stemwatch.workers.pool.choosing import claims
+from stemwatch.workers.pool.choosing.claims import Claims
 from stemwatch.workers.pool.lanes import Lanes
 
 _TRIES = 3  # after so many failed tries of a pause, its end is no longer waited for

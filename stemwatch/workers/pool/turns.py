@@ -15,17 +15,17 @@ from stemwatch.errors import PauseService
 from stemwatch.job import Job
 from stemwatch.tasks import supervised
 from stemwatch.workers.context import Context
-from stemwatch.workers.pool import claims
 from stemwatch.workers.pool.adopting import adopt
-from stemwatch.workers.pool.claims import Claims
+from stemwatch.workers.pool.choosing import claims
+from stemwatch.workers.pool.choosing.claims import Claims
+from stemwatch.workers.pool.choosing.lanes_to_ask import LanesToAsk
+from stemwatch.workers.pool.choosing.preparing_ahead import PreparingAhead
 from stemwatch.workers.pool.ended_songs import Forgetting
 from stemwatch.workers.pool.hung import Hung
 from stemwatch.workers.pool.lanes import Lane, Lanes
-from stemwatch.workers.pool.lanes_to_ask import LanesToAsk
 from stemwatch.workers.pool.outcome import pause
 from stemwatch.workers.pool.pause_probes import probe
 from stemwatch.workers.pool.polling import Polling
-from stemwatch.workers.pool.preparing_ahead import PreparingAhead
 from stemwatch.workers.pool.recovery import recover
 from stemwatch.workers.pool.remaining import Remaining
 from stemwatch.workers.steps.own_trouble import look

@@ -10,7 +10,7 @@ from stemwatch.codes import SUBMIT
 from stemwatch.errors import Reject, TakenBack
 from stemwatch.job import Identity, Job, JobState
 from stemwatch.workers.context import Context
-from stemwatch.workers.pool.claims import Claims
+from stemwatch.workers.pool.choosing.claims import Claims
 from stemwatch.workers.pool.lanes import Lanes
 from stemwatch.workers.preparing.choice import choice
 from stemwatch.workers.preparing.encoding import make

@@ -6,7 +6,7 @@ import pytest
 
 from stemwatch.codes import CONFIRM, FETCH, FILE, POLL, SUBMIT, UNPACK
 from stemwatch.job import AT_HAND, JobState
-from stemwatch.workers.pool.lanes_to_ask import LanesToAsk
+from stemwatch.workers.pool.choosing.lanes_to_ask import LanesToAsk
 from tests.support.journal import new_job
 from tests.support.waiting import Clock
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from stemwatch.codes import CONFIRM, FETCH, FILE, SUBMIT, UNPACK
 from stemwatch.job import Job, JobState
 from stemwatch.workers.context import Context
-from stemwatch.workers.pool.passing import fitting, passing
+from stemwatch.workers.pool.choosing.passing import fitting, passing
 
 STATES: Mapping[str, tuple[JobState, ...]] = {
     FILE: (JobState.DELIVERED, JobState.QUARANTINED),
