@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -44,6 +45,27 @@ def test_a_tag_editor_leaves_it_as_it_is(songs: dict[str, Path], tmp_path: Path,
         assert path.read_bytes() != old
         assert digest(path) == before
     assert (decoded(path) == sound).all()
+
+
+@pytest.mark.parametrize("kind", [b"PEAK", b"levl"])
+@pytest.mark.parametrize("name", ["song.wav", "song.aiff"])
+def test_when_it_was_written_is_no_part_of_it(
+    songs: dict[str, Path], tmp_path: Path, name: str, kind: bytes
+) -> None:
+    """libsndfile puts the second into each file of floats: the same mix saved twice is one song."""
+    data = songs[name].read_bytes()
+    order: Literal["little", "big"] = "little" if name.endswith("wav") else "big"
+    found = {digest(songs[name])}
+    for second in (1_790_000_000, 1_790_000_001):
+        content = (1).to_bytes(4, order) + second.to_bytes(4, order) + bytes(8)
+        chunk = kind + len(content).to_bytes(4, order) + content
+        size = (len(data) - 8 + len(chunk)).to_bytes(4, order)
+        path = tmp_path / f"{second}-{name}"
+        path.write_bytes(data[:4] + size + data[8:12] + chunk + data[12:])
+        assert (decoded(path) == decoded(songs[name])).all()
+        found.add(digest(path))
+    assert len(found) == 1
+    assert None not in found
 
 
 @pytest.mark.parametrize("name", KINDS)

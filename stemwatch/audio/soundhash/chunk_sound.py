@@ -16,6 +16,7 @@ _TAGS = frozenset(
         *(b"id3 ", b"ID3 ", b"bext", b"iXML", b"axml", b"_PMX", b"cart", b"DISP", b"cue "),
         *(b"JUNK", b"junk", b"PAD ", b"FLLR", b"ds64"),  # padding; sizes
         *(b"NAME", b"AUTH", b"(c) ", b"ANNO", b"COMT"),  # of AIFF
+        *(b"PEAK", b"levl"),  # its loudest samples, and when it was written
     )
 )
 _KEPT = frozenset((b"id3 ", b"ID3 ", b"ds64"))  # mutagen removes the first two itself
