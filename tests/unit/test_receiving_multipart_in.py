@@ -40,6 +40,12 @@ def test_the_file_is_what_was_sent(tmp_path: Path, step: int) -> None:
     assert (tmp_path / "a").read_bytes() == CONTENT
 
 
+def test_a_quotation_mark_in_a_name_is_one_again(tmp_path: Path) -> None:
+    """Browsers send `12" mix.wav` so."""
+    form = read(part("audio", CONTENT, "12%22 mix.wav") + b"--xyz--\r\n", tmp_path / "a")
+    assert form.filename == '12" mix.wav'
+
+
 @pytest.mark.parametrize(
     ("body", "content_type", "status"),
     [
