@@ -165,6 +165,7 @@ class Code(StrEnum):
     BAD_STEM = "bad_stem", Rule(tries=3)
     SHORT_BODY = "short_body", Rule(tries=3)
     URL_EXPIRED = "url_expired", Rule(tries=4)
+    UPLOAD_LOST = "upload_lost", _SONG  # the API does not know it any more: it is made anew
     BAD_ANSWER = "bad_answer", _SONG
     REDIRECTED = "redirected", _SONG
     OVERSIZED_BODY = "oversized_body", _SONG
