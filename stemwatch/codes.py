@@ -47,9 +47,7 @@ class Rule:
     passes: bool = False  # it ends without a person: the service still counts as ready
     awaited: bool = False  # `run --once` and `split` wait for some of its tries before they end
     ordered: bool = False  # a person or the clock begins and ends it: nothing is tried
-    by_size: bool = (
-        False  # songs that are small enough pass by: `pool/choosing/passing.py`
-    )
+    by_size: bool = False  # songs that are small enough pass by: `pool/choosing/passing.py`
     # -- for a RetryLater: counted tries of one song before it goes to quarantine; `inf`: never
     tries: float = 5
     # -- for both
@@ -179,6 +177,7 @@ class Code(StrEnum):
     BAD_STEM = "bad_stem", Rule(tries=3)
     SHORT_BODY = "short_body", Rule(tries=3)
     URL_EXPIRED = "url_expired", Rule(tries=4)
+    UPLOAD_LOST = "upload_lost", _SONG  # the API does not know it any more: it is made anew
     BAD_ANSWER = "bad_answer", _SONG
     REDIRECTED = "redirected", _SONG
     OVERSIZED_BODY = "oversized_body", _SONG

@@ -120,7 +120,7 @@ class Place:
 
     async def demand_results(self) -> None:
         """`require_results`, without waiting for a disk that hangs: that raises PauseService."""
-        await self.demand(self._require, *self._results())
+        await self.demand(self.require_root, *self._results())
 
     async def demand(self, look: Look, *paths: str) -> None:
         """Call `look` for these paths. Raises what it raises; PauseService if a disk hangs."""
@@ -134,11 +134,11 @@ class Place:
     def require_results(self) -> None:
         """Raise PauseService(code="disk") unless the disks for results and originals are there."""
         for path in self._results():
-            self._require(path)
+            self.require_root(path)
 
     async def demand_outbox(self) -> None:
         """Raise PauseService(code="disk") unless the outbox's disk is mounted and answers."""
-        await self.demand(self._require, *[p for p in (self.outbox,) if p in self.anchors])
+        await self.demand(self.require_root, *[p for p in (self.outbox,) if p in self.anchors])
 
     def _results(self) -> list[str]:
         return [path for path in self.roots if path in self.anchors]
@@ -146,9 +146,10 @@ class Place:
     def _holds(self, path: str) -> bool:
         return self.anchors[path].holds()
 
-    def _require(self, path: str) -> None:
+    def require_root(self, path: str) -> None:
+        """Raise PauseService(code="disk") unless the folder is there, on the disk that is known."""
         durable.require_root(path)
-        if not self._holds(path):
+        if path in self.anchors and not self._holds(path):
             raise PauseService(
                 f"{path}: its disk, {self.anchors[path].top}, is not mounted.",
                 code=Code.DISK,

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from typing import Any, TypeVar
 
 from stemwatch.job import ACTIVE, Identity, Job, JobState
-from stemwatch.journal import claiming, inheriting, rows, schema, transactions
+from stemwatch.journal import claiming, inheriting, rows, schema, sorting, transactions
 from stemwatch.journal.claiming import LATER, OPEN, among
 from stemwatch.journal.reader import Reader
 from stemwatch.journal.transactions import AlreadyPaid, Limit, OverBudget, StaleJob, marks, padded
@@ -128,9 +128,9 @@ class Journal:
         """See `transactions.wake`."""
         await self._write(lambda db: transactions.wake(db, owner, codes, jobs))
 
-    async def sort_in(self, outboxes: Mapping[str, str | None]) -> None:
-        """See `transactions.sort_in`: the inboxes may be other ones at every start."""
-        await self._write(lambda db: transactions.sort_in(db, outboxes))
+    async def sort_in(self, outboxes: Mapping[str, str | None]) -> list[Job]:
+        """See `sorting.sort_in`: the inboxes may be other ones at every start."""
+        return await self._write(lambda db: sorting.sort_in(db, outboxes, self._clock()))
 
     async def put_first(self, ids: Sequence[int]) -> list[int]:  # see `transactions.put_first`
         return await self._write(lambda db: transactions.put_first(db, ids, self._clock()))
@@ -272,10 +272,10 @@ class Journal:
         """Minutes and price booked since the wall-clock time `since`, of one inbox or of all."""
         return await self._read(lambda db: transactions.spent(db, since, inbox))
 
-    async def inboxes(self) -> list[str | None]:
-        """The inboxes that have songs which the service has not finished."""
-        sql = f"SELECT DISTINCT inbox FROM jobs WHERE owner IS NULL{OPEN}"
-        return [row[0] for row in await self._all(sql, ())]
+    async def inboxes(self) -> list[tuple[str | None, str]]:
+        """The inboxes with songs that the service has not finished, each with their outboxes."""
+        sql = f"SELECT DISTINCT inbox, outbox FROM jobs WHERE owner IS NULL{OPEN}"
+        return [(row[0], rows.decode_path(row[1])) for row in await self._all(sql, ())]
 
     async def fact(self, name: str) -> str | None:
         row = await self._one("SELECT value FROM meta WHERE name = ?", (name,))

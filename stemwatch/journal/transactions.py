@@ -240,20 +240,6 @@ def unbook(db: sqlite3.Connection, job: Job) -> None:
     db.execute("DELETE FROM spend WHERE idempotency_key = ?", (job.idempotency_key,))
 
 
-def sort_in(db: sqlite3.Connection, outboxes: Mapping[str, str | None]) -> None:
-    """Give each song that has not ended to the inbox of its outbox, whatever its name was before.
-
-    `outboxes`: outbox -> name of its inbox. Where all inboxes have names, a song without an inbox
-    gets the empty name: None would mean the songs of all.
-    """
-    own = " AND origin = 'inbox' AND state NOT IN ('done', 'gone')"
-    for outbox, inbox in outboxes.items():
-        values = rows.encode({"outbox": outbox})["outbox"], inbox
-        db.execute(f"UPDATE jobs SET inbox = ?2 WHERE outbox = ?1 AND inbox IS NOT ?2{own}", values)
-    if None not in outboxes.values():
-        db.execute(f"UPDATE jobs SET inbox = '' WHERE inbox IS NULL{own}")
-
-
 def wake(
     db: sqlite3.Connection, owner: str | None, codes: Sequence[str], jobs: Collection[int] | None
 ) -> None:

@@ -16,6 +16,7 @@ from stemwatch.disks.doorbell import Doorbell
 from stemwatch.disks.lock import SERVICE, InstanceLock
 from stemwatch.disks.mounts import WatchMode, watch_mode
 from stemwatch.errors import ConfigFault, StemwatchError
+from stemwatch.journal.sorting import NOT_SERVED
 from stemwatch.log import configure, log
 from stemwatch.notices.service import noticing
 from stemwatch.operations.check import renames
@@ -211,7 +212,9 @@ class Service:
         """Clean up and recover after an earlier run."""
         context = self.context
         every = self.settings.every_inbox
-        await context.journal.sort_in({inbox.folders.outbox: inbox.name for inbox in every})
+        outboxes = {inbox.folders.outbox: inbox.name for inbox in every}
+        for job in await context.journal.sort_in(outboxes):
+            log.info("job.gone", **job.named, reason=NOT_SERVED)
         await self.inboxes.prepare()
         await orders.look(context)  # before anything could be paid for
         await self._pool.recover()

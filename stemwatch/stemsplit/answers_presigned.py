@@ -6,14 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from stemwatch.codes import Code
-from stemwatch.errors import Reject
+from stemwatch.errors import Reject, RetryLater, Unconfirmed
 from stemwatch.heard import Heard
+from stemwatch.stemsplit import statuses
 from stemwatch.stemsplit.answers import Answer, bad_answer, usable_id
 from stemwatch.stemsplit.fields import error, job_of, positive, progress, stem_urls, text
 from stemwatch.stemsplit.interface import RemoteJob, RemoteStatus
+from stemwatch.stemsplit.kept_uploads import Kept
 from stemwatch.stemsplit.rate_headers import unix_seconds
 
 _ENDED = {"completed": RemoteStatus.COMPLETED, "failed": RemoteStatus.FAILED}
+_UPLOAD_NOT_FOUND = "UPLOAD_NOT_FOUND"
+_REFUSED = frozenset({400, 404, 410, 422})  # what an API may answer for it
 # In `audioMetadata`, of our own server only.
 _HEARD = {
     "tuningCents": "tuning_cents",
@@ -23,6 +27,30 @@ _HEARD = {
 }
 # Seconds by which the server's clock and ours may differ when the ages of jobs are compared.
 _CLOCKS = 900.0
+
+
+def lost_upload(answer: Answer, kept: Kept) -> RetryLater | Unconfirmed | None:
+    """The fault of a refusal that is about the upload, not about the song; None if it is not.
+
+    The song is uploaded anew, which costs nothing. After a `late` upload a refusal without a name
+    that we know means the same. Unconfirmed where the upload may have been used up by a job that
+    was taken: the list of jobs is asked first.
+    """
+    named = answer.field("code")
+    if answer.status not in _REFUSED or (isinstance(named, str) and named in statuses.NAMED):
+        return None
+    if named != _UPLOAD_NOT_FOUND and not kept.late:
+        return None
+    told = f"The API does not know the upload any more: {answer.where}{answer.said()}."
+    if kept.in_doubt:
+        return Unconfirmed(told, http_status=answer.status, request_id=answer.request_id)
+    return RetryLater(
+        told,
+        code=Code.UPLOAD_LOST,
+        hint="The song is uploaded again; nothing was charged.",
+        http_status=answer.status,
+        request_id=answer.request_id,
+    )
 
 
 def parse_detail(answer: Answer, remote_id: str, *, stems: int) -> RemoteJob:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -31,19 +30,15 @@ from stemwatch.stemsplit.interface import (
     Upload,
     WebhookEvent,
 )
+from stemwatch.stemsplit.kept_uploads import KEPT, KeptUploads
 from stemwatch.stemsplit.line.body import FileBody, JsonBody, plain_name
 from stemwatch.stemsplit.line.standstill import Patience
 from stemwatch.stemsplit.rate_headers import unix_seconds
 
-KEPT = 840.0  # seconds that an upload may be used: a minute less than its ticket lives
-_REMEMBERED = 64  # uploads that wait for their job
 _OUTPUTS = {2: "BOTH", 4: "FOUR_STEMS", 6: "SIX_STEMS"}
 _PAGE = 100
 _PAGES = 100  # pages of the list of jobs that are read before giving up
 _NAME_LIMIT = 120  # characters of a name before its token
-
-
-_Bytes = str | tuple[int, ...]  # `Upload.content`, or the file's identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +49,23 @@ class _Ticket:
 
 
 class PresignedApi:
-    """`interface.SeparationApi` for StemSplit's OpenAPI document; calls go through `calls`."""
+    """`interface.SeparationApi` for StemSplit's OpenAPI document; calls go through `calls`.
+
+    `kept` is the time in seconds for which `KeptUploads` keeps an upload.
+    """
 
     lists_jobs = True
     tells_credit = True
     # Each ticket also says how large its file may be.
     limits = Limits(shortest=5.0, longest=3600.0, largest=4 << 30)
-    keeps_uploads: float | None = KEPT
     signature = signatures.Signature("x-webhook-signature", signatures.BODY)
 
     def __init__(
-        self,
-        calls: Calls,
+        self, calls: Calls, *, kept: float = KEPT, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._calls = calls
-        # Which bytes -> (upload key, until when): a refused job needs no second upload.
-        self._uploaded: OrderedDict[_Bytes, tuple[str, float]] = OrderedDict()
+        self.keeps_uploads: float | None = kept
+        self._uploaded = KeptUploads(kept, clock)
         self.download = calls.download
         self.aclose = calls.aclose
 
@@ -85,17 +81,16 @@ class PresignedApi:
         """Upload unless that was done already, await `before_last_bytes`, then `POST /jobs`."""
         identity = _identity(upload)
         which = upload.content or identity
-        key, until = self._uploaded.get(which, ("", 0.0))
-        if time.monotonic() >= until:
-            key = await self._upload(upload, on_sent)
-            self._remember(which, key)
+        kept = self._uploaded.find(which)
+        if kept is None:
+            kept = self._uploaded.add(which, *await self._upload(upload, on_sent))
             await self._calls.permit()
-        await before_last_bytes()
+        await self._uploaded.in_time(kept, before_last_bytes)
         if _identity(upload) != identity:
             raise RetryLater("The file changed before it was submitted.", code=Code.CHANGED)
         body = JsonBody(
             {
-                "uploadKey": key,
+                "uploadKey": kept.key,
                 "fileName": named_with(upload.filename, idempotency_key),
                 "outputType": _OUTPUTS[options.stems],
                 "quality": "BEST",
@@ -108,11 +103,14 @@ class PresignedApi:
             answer = await self._calls.spend(
                 "/jobs", body, idempotency_key=idempotency_key, patience=patience
             )
-            if answer.status not in {402, 403, 408, 425, 429} and answer.status < 500:
-                self._uploaded.pop(which, None)  # used up, or the very thing that was refused
+            if answer.status not in {401, 402, 403, 408, 425, 429} and answer.status < 500:
+                self._uploaded.drop(which)  # used up, or the very thing that was refused
+            if (lost := answers_presigned.lost_upload(answer, kept)) is not None:
+                raise lost
+            kept.in_doubt |= answer.status >= 500 and body.whole
             return accepted(answer, body_sent=body.whole)
         except Unconfirmed:
-            self._uploaded.pop(which, None)  # perhaps used up
+            self._uploaded.drop(which)  # perhaps used up
             raise
 
     async def find_submission(self, idempotency_key: str, *, since: float) -> Submitted | None:
@@ -204,9 +202,13 @@ class PresignedApi:
 
     # -- the upload ------------------------------------------------------------------------
 
-    async def _upload(self, upload: Upload, on_sent: Callable[[int], None]) -> str:
-        """Get a ticket and PUT the file; a refused ticket is renewed once. Returns the key."""
+    async def _upload(self, upload: Upload, on_sent: Callable[[int], None]) -> tuple[str, float]:
+        """Get a ticket and PUT the file; a refused ticket is renewed once.
+
+        Returns the ticket's key, and when it was asked for.
+        """
         for last in (False, True):
+            asked = self._uploaded.now()
             ticket = await self._ticket(upload)
             on_sent(0)
             patience = Patience(self._calls.upload_timeout)
@@ -216,7 +218,7 @@ class PresignedApi:
             except Reject as fault:  # never the song's fault
                 raise _no_upload(fault.message) from fault
             if 200 <= answer.status < 300:
-                return ticket.key
+                return ticket.key, asked
             if answer.status != 403 or last:
                 break
             await self._calls.permit()
@@ -238,11 +240,6 @@ class PresignedApi:
         kind = data.get("contentType")
         safe = isinstance(kind, str) and kind.isascii() and kind.isprintable()
         return _Ticket(url, key, kind if safe and kind else asked["contentType"])
-
-    def _remember(self, which: _Bytes, key: str) -> None:
-        self._uploaded[which] = (key, time.monotonic() + KEPT)
-        while len(self._uploaded) > _REMEMBERED:
-            self._uploaded.popitem(last=False)
 
 
 def token_of(idempotency_key: str) -> str:

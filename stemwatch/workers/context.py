@@ -6,14 +6,15 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from stemwatch.audio.helper.client import AudioHelper
-from stemwatch.disks.places import Place
+from stemwatch.disks.hanging import Reach
+from stemwatch.disks.places import Anchor, Place
 from stemwatch.disks.reservations import Reservations
 from stemwatch.errors import PauseService, StemwatchError
-from stemwatch.job import Job
+from stemwatch.job import TO_BE_FILED, Job
 from stemwatch.journal.journal import Journal
 from stemwatch.log import log
 from stemwatch.patterns import ResultNames
@@ -73,8 +74,8 @@ class Context:
     preparing: Preparing = field(default_factory=Preparing)
     # Jobs whose submission can't be taken back any more: a drain waits for their answers.
     committed: set[int] = field(default_factory=set)
-    # Of inboxes that are not configured any more: by the outbox of their songs.
-    elsewhere: dict[str, Place] = field(default_factory=dict)
+    # By inbox and outbox: of songs whose outbox is not configured any more.
+    elsewhere: dict[tuple[str | None, str], Place] = field(default_factory=dict)
     critical: set[asyncio.Task[Any]] = field(default_factory=set)
 
     @property
@@ -84,16 +85,32 @@ class Context:
         return limits.largest if self.preparing.upload == "original" else limits.largest_read
 
     def place_of(self, job: Job) -> Place:
-        """The folders of this job's inbox.
+        """The folders that this job's next step works with.
 
-        The inbox may not be configured any more. Then the place has an outbox only: stems that are
+        Its inbox may not be configured any more. Then the place has an outbox only: stems that are
         paid for are delivered, and originals are not moved.
         """
-        if (place := self.places.get(job.inbox)) is not None:
+        if job.state in TO_BE_FILED:  # its original alone is left, and its outbox may be gone
+            return self.places.get(job.inbox) or Place(outbox=job.outbox)
+        return self.place_at(job.inbox, job.outbox)
+
+    def place_at(self, inbox: str | None, outbox: str) -> Place:
+        """The folders of this inbox, with this outbox: an earlier configuration may have had it."""
+        place = self.places.get(inbox)
+        if place is not None and (place.outbox == outbox or self.owner is not None):
             return place
-        if job.outbox not in self.elsewhere:  # once: each place has a thread that looks after it
-            self.elsewhere[job.outbox] = Place(outbox=job.outbox)
-        return self.elsewhere[job.outbox]
+        if (inbox, outbox) not in self.elsewhere:
+            anchor = {outbox: Anchor(outbox)}
+            self.elsewhere[inbox, outbox] = (
+                Place(outbox=outbox, anchors=anchor, reach=Reach(self.timing.disk_answer))
+                if place is None
+                else replace(place, outbox=outbox, anchors=place.anchors | anchor, unlisted=None)
+            )
+        return self.elsewhere[inbox, outbox]
+
+    def serves(self, job: Job) -> bool:
+        """Whether the job's inbox is configured; a song of `split` needs none."""
+        return job.inbox in self.places or job.origin == "split"
 
     async def unbroken(self, work: Coroutine[Any, Any, T]) -> T:
         """Run `work` to its end even if the caller is cancelled, and return its result.

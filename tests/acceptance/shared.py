@@ -50,6 +50,12 @@ class Shared:
             whole["folders"] = {n: f"{short}/{n}" for n in NAMES}
         self.home.config.write_text(json.dumps(whole))  # JSON is YAML
 
+    def take_out(self, name: str) -> None:
+        """Write the configuration without this inbox."""
+        whole = json.loads(self.home.config.read_text())
+        del whole["inboxes"][name]
+        self.home.config.write_text(json.dumps(whole))
+
     def status(self) -> dict[str, Any]:
         asked = self.home.command("status", "--json", "-c", str(self.home.config))
         assert asked.returncode == 0, asked.stderr

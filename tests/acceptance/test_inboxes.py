@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -303,4 +304,78 @@ def test_a_restart_in_the_middle_mixes_nothing_up(tmp_path: Path, server: Scenar
     assert list(shared.dj.sidecars()) == ["dj"]
     assert list(shared.karaoke.sidecars()) == ["karaoke"]
     assert (shared.dj.archive / "dj.wav").exists()
+    assert server.paid["total"] == 2
+
+
+def test_an_inbox_that_is_taken_out_pays_for_nothing_more(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """Its budget went with it: all that waited there was submitted at the next start."""
+    shared = Shared(tmp_path, server, dj={"budget": {"minutes_per_day": 5.5 / 60}})
+    dj, karaoke = shared.dj, shared.karaoke
+    server.scenario(jobs=[{"seconds": 1.0}])
+    with shared.home.service() as service:
+        for number in range(3):
+            drop(dj.inbox / f"dj{number}.wav", number)
+        (dj.inbox / "broken.wav").write_bytes(b"no song at all" * 99)
+        service.wait_for_event("job.queued", count=3)
+        wait_for(lambda: server.paid["total"] == 1)
+        wait_for(lambda: list(dj.reasons()) == ["broken.wav"])
+        shared.take_out("dj")
+        service.signal(signal.SIGHUP)
+        assert service.wait_for_event("config.needs_restart")["keys"] == ["inboxes.dj"]
+        drop(karaoke.inbox / "one.wav", 7)
+        wait_for(lambda: list(karaoke.sidecars()) == ["one"])
+        assert server.paid["total"] == 2  # until the restart its budget is in force
+    with shared.home.service() as service:
+        assert {event["inbox"] for event in service.events("job.gone")} == {"dj"}
+        drop(karaoke.inbox / "two.wav", 8)
+        wait_for(lambda: list(karaoke.sidecars()) == ["one", "two"])
+        wait_for(lambda: shared.home.journal_count("done") == 3)
+        assert shared.status()["queue"]["queued"] == 0
+        again = shared.home.command("retry", "--all", "-c", str(shared.home.config))
+    assert "not in the configuration any more" in again.stdout + again.stderr
+    assert server.paid["total"] == 3
+    assert len(dj.sidecars()) == 1  # what was paid for is delivered
+    assert len(dj.waiting()) == 3
+    assert list(dj.reasons()) == ["broken.wav"]
+    shared.configure()
+    with shared.home.service():
+        wait_for(lambda: len(dj.sidecars()) == 3)  # back again, without a budget
+    assert server.paid["total"] == 5
+
+
+@pytest.mark.parametrize("how", ["its inbox is taken out", "its inbox has another outbox"])
+def test_an_outbox_that_is_no_longer_configured_is_waited_for(
+    tmp_path: Path, server: ScenarioServer, how: str
+) -> None:
+    """Stems that are paid for do not land below its mount point, and nobody else waits for it."""
+    if (why := why_no_mounts()) is not None:
+        pytest.skip(why)
+    shared = Shared(tmp_path, server)
+    dj, karaoke = shared.dj, shared.karaoke
+    server.scenario(jobs=[{"seconds": 30.0}])
+    with Tmpfs(dj.outbox) as disk:
+        with shared.home.service() as service:
+            drop(dj.inbox / "paid.wav", 1)
+            wait_for(lambda: shared.home.journal_count("separating") == 1)
+        disk.umount()
+        if how == "its inbox is taken out":
+            shared.take_out("dj")
+            other, more = karaoke, []
+        else:
+            shared.configure(dj={"folders": {"outbox": "dj/new"}})
+            other, more = dj, list(dj.outbox.glob("*"))
+        (job,) = server.routes.ledger.jobs.values()
+        job.ends = 0.0
+        with shared.home.scaled_service(0.02) as service:
+            service.wait_for_event("folder.refuses")
+            assert list(dj.outbox.rglob("*")) == more
+            drop(other.inbox / "goes.wav", 2)
+            service.wait_for_event("job.done")
+            assert not service.events("service.paused")
+            disk.mount()
+            service.wait_for_event("job.done", count=2)
+        assert list(dj.sidecars()) == ["paid"]
+    assert list(dj.outbox.rglob("*")) == []
     assert server.paid["total"] == 2

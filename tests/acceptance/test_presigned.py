@@ -124,6 +124,24 @@ def test_a_refused_job_is_not_uploaded_again(tmp_path: Path, server: ScenarioSer
     assert len(server.requests("post")) == 4
 
 
+def test_an_upload_that_is_forgotten_is_made_anew(tmp_path: Path, server: ScenarioServer) -> None:
+    """It put a good song aside. After a 500 the list is asked: that job may have been taken."""
+    lost = {"error": {"code": "UPLOAD_NOT_FOUND", "message": "too late, or used already"}}
+    gone = {"status": 400, "body": lost}
+    server.scenario(post=[gone, {"status": 500, "accept": True}, gone])
+    home = Home(tmp_path, server.url, api={"max_concurrent": 1})
+    with home.scaled_service(QUICK) as service:
+        drop(home.inbox / "song.wav")
+        service.wait_for_event("job.done")
+        assert len(service.events("job.found")) == 1
+    assert home.reasons() == {}
+    assert len(server.requests("put")) == 2
+    assert len(server.requests("post")) == 3
+    assert server.paid["total"] == 1
+    (booked,) = home.rows("SELECT count(*) FROM spend")
+    assert booked == (1,)
+
+
 def test_a_wav_that_is_too_large_goes_as_flac(tmp_path: Path, server: ScenarioServer) -> None:
     """The ticket names 200 kB: the WAV is sent losslessly smaller, an MP3 has no such form."""
     server.scenario(max_bytes=200_000)

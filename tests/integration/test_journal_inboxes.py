@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stemwatch.job import Job, JobState
+from stemwatch.job import MAY_BE_CHARGED, Job, JobState
 from stemwatch.journal.journal import Journal, Limit, OverBudget
 from tests.support.journal import new_job
 
@@ -50,7 +50,9 @@ def test_songs_are_claimed_by_inbox(tmp_path: Path) -> None:
         assert await claimed(None) == [None]
         assert await claimed("karaoke") == ["karaoke"]
         assert await claimed(None, "dj") == [None, "dj"]
-        assert set(await journal.inboxes()) == {None, "dj", "karaoke"}
+        assert set(await journal.inboxes()) == {
+            (inbox, "/outbox") for inbox in (None, "dj", "karaoke")
+        }
 
     run(tmp_path, scenario)
 
@@ -83,7 +85,7 @@ def test_what_has_not_ended_follows_its_outbox(tmp_path: Path) -> None:
     async def scenario(journal: Journal) -> None:
         mine = await journal.add(new_job(1, outbox="/srv/dj"))
         split = await journal.add(new_job(2, outbox="/srv/dj", origin="split"))
-        other = await journal.add(new_job(3, outbox="/srv/other"))
+        other = await journal.add(new_job(3, outbox="/srv/other", state=JobState.SEPARATED))
         done = await journal.add(new_job(4, outbox="/srv/dj", state=JobState.DONE))
 
         async def whose() -> list[str | None]:
@@ -96,5 +98,36 @@ def test_what_has_not_ended_follows_its_outbox(tmp_path: Path) -> None:
         assert await whose() == ["disco", None, "", None]
         await journal.sort_in({"/srv/other": None})  # the short form again, of another's folders
         assert await whose() == ["disco", None, None, None]
+
+    run(tmp_path, scenario)
+
+
+def test_what_waits_in_an_inbox_that_is_not_there_any_more_is_let_go(tmp_path: Path) -> None:
+    """Its budget and hours went with it. What is paid for, and what `split` handed in, stays."""
+
+    async def scenario(journal: Journal) -> None:
+        of_dj = {"inbox": "dj", "outbox": "/srv/dj"}
+        waits = [await journal.add(new_job(n, **of_dj, path=f"/dj/{n}")) for n in range(2)]
+        stays = [
+            await journal.add(new_job(10 + n, **job))
+            for n, job in enumerate(
+                (
+                    *({**of_dj, "state": state} for state in MAY_BE_CHARGED),
+                    {**of_dj, "state": JobState.QUARANTINED},
+                    {"outbox": "/srv/k"},
+                    {"outbox": "/srv/dj", "origin": "split"},
+                    {**of_dj, "owner": "split-1", "origin": "split"},
+                )
+            )
+        ]
+        gone = await journal.sort_in({"/srv/k": "karaoke"})
+        assert [job.id for job in gone] == [job.id for job in waits]
+        found = [await journal.get(job.id) for job in (*waits, *stays)]
+        assert [job.state for job in found if job] == [
+            *(JobState.GONE for _ in waits),
+            *(job.state for job in stays),
+        ]
+        assert await journal.known([job.path for job in waits]) == {}  # a scan takes them in anew
+        assert await journal.sort_in({"/srv/k": "karaoke"}) == []
 
     run(tmp_path, scenario)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stemwatch.errors import PauseService
-from stemwatch.job import JobState
+from stemwatch.job import WANTED_BACK, JobState, Unfiled
 from stemwatch.workers.pacing.timing import Timing
 from stemwatch.workers.pool.outcome import conclude
 from stemwatch.workers.pool.turns import Pool
@@ -119,5 +119,33 @@ def test_what_a_song_met_before_a_step_passed_is_over(tmp_path: Path) -> None:
                 await wait_for_async(lambda: not context.troubles.met, timeout=20.0)
                 await pool.stop(20.0)
                 await running
+
+    asyncio.run(scenario())
+
+
+def test_a_song_that_begins_to_wait_after_the_start_pays_for_nothing_either(tmp_path: Path) -> None:
+    """Its inbox is taken out. It was about to be submitted at a kill, and was not taken; or it is
+    in the quarantine's way, and `retry` asked for it."""
+
+    async def scenario() -> None:
+        with ScenarioServer(wire="presigned", job_seconds=0.1) as server:
+            home = Home(tmp_path, server.url)
+            async with context_of(home, timing=Timing().scaled(0.01)) as context:
+                dj = queued_song(home, 1).evolve(inbox="dj", duration=10.0)
+                job = await context.journal.add(dj)
+                await context.journal.intend(
+                    job, idempotency_key="k" * 32, minutes=1.0, price=1.0, limits=[]
+                )
+                wish = Unfiled(WANTED_BACK, "asked for.", "", 0)
+                more = queued_song(home, 2).evolve(inbox="dj", duration=10.0, unfiled=wish)
+                await context.journal.add(more.evolve(state=JobState.QUARANTINED))
+                pool = Pool(context)
+                await pool.recover()
+                running = asyncio.create_task(pool.run())
+                await wait_for_async(lambda: home.journal_count("gone") == 2)
+                await pool.stop(20.0)
+                await running
+            assert server.requests("ticket") == server.requests("post") == []
+            assert len(home.waiting()) == 2
 
     asyncio.run(scenario())

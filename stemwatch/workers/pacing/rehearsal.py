@@ -46,7 +46,7 @@ class Rehearsal:
 
         Makes the folder if it is missing, so call it only for one that a song goes into.
         """
-        await place.demand(durable.require_root, root)
+        await place.demand(place.require_root, root)
         self._root_of[folder] = root
         await place.demand(self._folder, folder)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from stemwatch.codes import Code
 from stemwatch.errors import PauseService, Unconfirmed
 from stemwatch.job import Job, JobState
@@ -23,6 +25,7 @@ async def recover(ctx: Context) -> None:
     # Faults that a person may have mended before the start: disks, permissions, the installation,
     # stemwatch itself. A server's Retry-After is not among them.
     await ctx.journal.wake(ctx.owner, [code for code in Code if code.rule.mended])
+    await _recall_disks(ctx)
     await _keep_room(ctx)
     await _keep_waiting(ctx)
 
@@ -30,6 +33,19 @@ async def recover(ctx: Context) -> None:
 async def mine(ctx: Context, state: JobState) -> list[Job]:
     """The jobs in this state that this service, or this `split`, owns."""
     return [job for job in await ctx.journal.in_states((state,)) if job.owner == ctx.owner]
+
+
+async def _recall_disks(ctx: Context) -> None:
+    """Recall the disks of outboxes that are not configured any more, but still have songs to come.
+
+    One may be away now, and nothing may be put below its mount point.
+    """
+    for inbox, outbox in await ctx.journal.inboxes() if ctx.owner is None else ():
+        place = ctx.place_at(inbox, outbox)
+        if place is not ctx.places.get(inbox):
+            with suppress(PauseService):  # missing, or it hangs: its songs will find out
+                await place.demand_outbox()
+                await place.recall(ctx.journal)
 
 
 async def _keep_room(ctx: Context) -> None:

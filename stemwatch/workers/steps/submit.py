@@ -124,7 +124,6 @@ class _Attempt:
             async with asyncio.timeout(ctx.ahead.longest_hold):
                 await ctx.slots.acquire(self.job.id, early=self.job.first_at is not None)
         except TimeoutError as fault:
-            ctx.ahead.expired(self.job.id, closed=False)
             raise RetryLater(
                 "no slot at the server became free in time; the upload starts again later.",
                 code=Code.NO_SLOT,
@@ -208,8 +207,8 @@ class _Attempt:
         """The song was refused, or no answer came: correct the journal and release the slot."""
         ctx, job = self.ctx, self.job
         hold_others(ctx, job, fault)
-        if isinstance(fault, RetryLater) and fault.code == Code.NOT_WAITED:
-            ctx.ahead.expired(job.id, closed=True)
+        if isinstance(fault, RetryLater) and fault.code in {Code.NO_SLOT, Code.NOT_WAITED}:
+            ctx.ahead.expired(job.id, closed=fault.code == Code.NOT_WAITED)
         if job.state is JobState.SUBMITTING:
             took_nothing = isinstance(fault, RetryLater | PauseService) or not self._last_bytes
             if took_nothing:

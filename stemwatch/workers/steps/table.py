@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from stemwatch.codes import CONFIRM, FETCH, FILE, POLL, SUBMIT, UNPACK
-from stemwatch.job import Job
+from stemwatch.job import Job, JobState
 from stemwatch.journal.journal import OverBudget
+from stemwatch.journal.sorting import NOT_SERVED
 from stemwatch.log import log
 from stemwatch.workers.context import Context
 from stemwatch.workers.pacing.rehearsal import demand_staging
@@ -72,6 +73,23 @@ def _staged(step: Step) -> Step:
     return _placed(begin)
 
 
+def _served(step: Step) -> Step:
+    """`step` for a waiting song, which is let go where its inbox is not configured any more.
+
+    The start lets go of such songs too, but one may begin to wait later: a submission that turns
+    out not to have been taken, or a song that `retry` had asked for.
+    """
+
+    async def begin(ctx: Context, job: Job) -> Job:
+        if ctx.serves(job):
+            return await step(ctx, job)
+        gone = await ctx.journal.advance(job, JobState.GONE, NOT_SERVED)
+        log.info("job.gone", **job.named, reason=NOT_SERVED)
+        return gone
+
+    return begin
+
+
 async def _file(ctx: Context, job: Job) -> Job:
     """File the original, unless `retry` asked for it: that comes before a look at the folder."""
     return await asked_back(ctx, job) or await _placed(file)(ctx, job)
@@ -82,6 +100,6 @@ STEPS: Mapping[str, Step] = {
     FETCH: _staged(fetch),
     POLL: follow,
     CONFIRM: reconcile,
-    UNPACK: _staged(unpack),
-    SUBMIT: _staged(_submit_or_reuse),
+    UNPACK: _served(_staged(unpack)),
+    SUBMIT: _served(_staged(_submit_or_reuse)),
 }

@@ -34,7 +34,7 @@ class Claims:
 
     async def recall(self) -> None:
         """Add the inboxes that are no longer configured but still have songs under way."""
-        for inbox in await self._ctx.journal.inboxes():
+        for inbox, _ in await self._ctx.journal.inboxes():
             for turns in self._turns.values():
                 if inbox not in turns:
                     turns.append(inbox)
