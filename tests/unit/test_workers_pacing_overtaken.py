@@ -50,16 +50,20 @@ def served(ctx: Context, clock: Clock, kind: str) -> None:
 
 
 def test_a_song_that_fails_while_others_are_taken_goes_to_quarantine(tmp_path: Path) -> None:
-    """Five tries, each after another song was taken; its first fault may be everybody's."""
+    """Five tries, each after another song was taken; its first fault may be everybody's.
+
+    Two songs of one odd album are no outage either.
+    """
 
     async def work(ctx: Context, clock: Clock) -> None:
-        job = await met(ctx, clock, await a_job(ctx), failing())
+        jobs = [await met(ctx, clock, await a_job(ctx), failing()) for _ in range(2)]
         for _ in range(5):
-            assert job.state is QUEUED
+            assert [job.state for job in jobs] == [QUEUED] * 2
             served(ctx, clock, SUBMIT)
-            job = await met(ctx, clock, job, failing())
-        assert (job.state, job.code, job.attempts) == (QUARANTINED, Code.SERVER_ERROR, 5)
-        assert job.http_status == 500
+            jobs = [await met(ctx, clock, job, failing()) for job in jobs]
+        for job in jobs:
+            assert (job.state, job.code, job.attempts) == (QUARANTINED, Code.SERVER_ERROR, 5)
+            assert job.http_status == 500
         assert ctx.gate.closed(SUBMIT) is None
 
     in_context(tmp_path, work)
@@ -147,6 +151,25 @@ def test_what_was_let_in_before_an_outage_shows_nothing(tmp_path: Path) -> None:
             ctx.memory.overtaken.served(SUBMIT, before, OTHER)
             ctx.memory.overtaken.served(POLL, clock.now, OTHER)
         assert job.state is QUEUED
+
+    in_context(tmp_path, work)
+
+
+@pytest.mark.parametrize("code", [Code.AUTH, Code.ENDPOINT])
+def test_a_song_whose_submission_alone_is_refused_goes_to_quarantine(
+    tmp_path: Path, code: Code
+) -> None:
+    """Its tries are whole uploads, each of which paused everybody."""
+
+    async def work(ctx: Context, clock: Clock) -> None:
+        job = await met(ctx, clock, await a_job(ctx), refused(code))
+        for _ in range(3):
+            assert job.state is QUEUED
+            served(ctx, clock, SUBMIT)
+            assert ctx.gate.pauses == []
+            job = await met(ctx, clock, job, refused(code))
+        assert (job.state, job.code, job.attempts) == (QUARANTINED, code, 3)
+        assert "submits it again" in (job.hint or "")
 
     in_context(tmp_path, work)
 
