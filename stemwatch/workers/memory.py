@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from stemwatch.stemsplit.interface import RemoteJob
-from stemwatch.workers.pacing.overtaken import Overtaken
+from stemwatch.workers.overtaken import Overtaken
 from stemwatch.workers.pacing.unforeseen import Unforeseen
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from stemwatch.codes import FILE, Code
+from stemwatch.codes import FILE, Again, Code
 from stemwatch.errors import (
     JournalFault,
     PauseService,
@@ -27,8 +27,6 @@ from stemwatch.workers.pacing.unforeseen import REPORT, judged
 from stemwatch.workers.pool import unfiled
 from stemwatch.workers.steps import own_fault, own_trouble
 from stemwatch.workers.steps.finishing.new_tags import with_new_tags
-
-_OUTAGES = {Code.SERVER, Code.SERVER_ERROR}
 
 
 async def conclude(ctx: Context, job: Job, fault: Exception) -> None:
@@ -156,7 +154,7 @@ def pause(ctx: Context, fault: PauseService, inbox: str | None = None) -> None:
             "service.paused", reason=fault.code, message=fault.message, hint=fault.hint, **whose
         )
         ctx.progress.changed.set()  # while idle, status.json is written only now and then
-        if fault.code in _OUTAGES:
+        if fault.rule.again is Again.OUTAGE:
             ctx.memory.overtaken.paused()
         if fault.code == Code.CREDIT:
             ctx.credit.turned()
