@@ -5,7 +5,8 @@ in the log. Code that depends on it reads its rule here. HTTP answers become cod
 `stemsplit/statuses.py`: a 429 is RATE_LIMITED.
 
 The wait of one song and a pause may have the same code: after a 503 a song waits with
-`server_error`, and five such faults in a row begin the pause `server_error`.
+`server_error`, and five such faults in a row begin the pause `server_error`. A song that alone
+meets them, while others are served, goes to quarantine (`workers/steps/own_fault.py`).
 """
 
 from __future__ import annotations

@@ -67,7 +67,10 @@ class JournalFault(StemwatchError):
 
 
 class Reject(StemwatchError):
-    """This file can't be done without a person; it goes to quarantine with this reason."""
+    """This file can't be done without a person; it goes to quarantine with this reason.
+
+    `attempts`: the tries that are given up; None: one more than the job has counted.
+    """
 
     def __init__(
         self,
@@ -77,10 +80,12 @@ class Reject(StemwatchError):
         hint: str = "",
         http_status: int | None = None,
         request_id: str | None = None,
+        attempts: int | None = None,
     ) -> None:
         super().__init__(message, hint=hint, code=code)
         self.http_status = http_status
         self.request_id = request_id
+        self.attempts = attempts
 
 
 class Unconfirmed(Reject):

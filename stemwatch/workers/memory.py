@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from stemwatch.stemsplit.interface import RemoteJob
+from stemwatch.workers.overtaken import Overtaken
 from stemwatch.workers.pacing.unforeseen import Unforeseen
 
 
@@ -24,10 +25,11 @@ class Memory:
     # The journal lets them through any budget, since it takes those stems for there.
     to_be_paid: dict[int, tuple[str, float]] = field(default_factory=dict)
     unforeseen: Unforeseen = field(default_factory=Unforeseen)
+    overtaken: Overtaken = field(default_factory=Overtaken)
 
     def remembered(self) -> set[int]:
         """Ids of the jobs that anything is remembered of."""
-        kept = self.unforeseen.remembered()
+        kept = self.unforeseen.remembered() | self.overtaken.remembered()
         return {*self.fresh, *self.untagged, *self.reported_late, *self.to_be_paid, *kept}
 
     def too_dear(self, longest: float | None) -> set[int]:
@@ -48,3 +50,4 @@ class Memory:
         self.reported_late.discard(job_id)
         self.to_be_paid.pop(job_id, None)
         self.unforeseen.forget(job_id)
+        self.overtaken.forget(job_id)

@@ -206,6 +206,7 @@ class Lanes:
             job = await ctx.journal.get(job_id) or job
         else:
             ctx.memory.unforeseen.passed(job_id, before.state)
+            ctx.memory.overtaken.forget(job_id)
             ctx.troubles.passed(job_id)
             if job.state is JobState.DELIVERED:
                 ctx.memory.delivered(job.content_key)

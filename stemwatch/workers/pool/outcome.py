@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from stemwatch.codes import FILE, Code
+from stemwatch.codes import FILE, Again, Code
 from stemwatch.errors import (
     JournalFault,
     PauseService,
@@ -25,7 +25,7 @@ from stemwatch.workers.pacing.pause import outage
 from stemwatch.workers.pacing.troubles import Met
 from stemwatch.workers.pacing.unforeseen import REPORT, judged
 from stemwatch.workers.pool import unfiled
-from stemwatch.workers.steps import own_trouble
+from stemwatch.workers.steps import own_fault, own_trouble
 from stemwatch.workers.steps.finishing.new_tags import with_new_tags
 
 
@@ -48,7 +48,7 @@ async def conclude(ctx: Context, job: Job, fault: Exception) -> None:
         return  # it only has new tags, and the inbox has noticed that meanwhile
     known = fault if isinstance(fault, StemwatchError) else judged(ctx, current, fault)
     try:
-        await _conclude(ctx, current, known)
+        await _conclude(ctx, current, own_fault.judged(ctx, current, known))
     except ForbiddenTransition as ours:
         await _stand_still(ctx, current, ours)
 
@@ -159,6 +159,8 @@ def pause(ctx: Context, fault: PauseService, inbox: str | None = None) -> None:
             "service.paused", reason=fault.code, message=fault.message, hint=fault.hint, **whose
         )
         ctx.progress.changed.set()  # while idle, status.json is written only now and then
+        if fault.rule.again is Again.OUTAGE:
+            ctx.memory.overtaken.paused()
         if fault.code == Code.CREDIT:
             ctx.credit.turned()
 
@@ -206,7 +208,7 @@ async def reject(ctx: Context, job: Job, fault: Reject) -> None:
         hint=fault.hint,
         http_status=fault.http_status,
         request_id=fault.request_id or job.request_id,
-        attempts=job.attempts + 1,
+        attempts=job.attempts + 1 if fault.attempts is None else fault.attempts,
         # `split` leaves the user's files where they are
         filed_to=job.path if job.origin == "split" else None,
     )
@@ -233,6 +235,7 @@ async def _retry(ctx: Context, job: Job, fault: RetryLater) -> None:
         code = ctx.gate.server_failed(fault.message, submitting=submitting, after=fault.after)
         if code is not None:
             log.warning("service.paused", reason=code, message=fault.message)
+            ctx.memory.overtaken.paused()
     # What is waited for without end uses up no tries of a fault that has few: one 404 behind an
     # outage would be the end of a paid job.
     counts = fault.counts and fault.rule.tries < math.inf

@@ -7,7 +7,7 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from stemwatch.codes import SUBMIT, Code
+from stemwatch.codes import POLL, SUBMIT, Code
 from stemwatch.disks.places import Place
 from stemwatch.errors import PauseService, RetryLater, StemwatchError
 from stemwatch.job import JobState
@@ -105,6 +105,7 @@ async def _answer(
     since, times = unanswered.get(pause.code, (pause.since, 0))
     times = times if since == pause.since else 0
     await ctx.requests.take()
+    began = ctx.clock()
     try:
         if times >= _IN_VAIN and times % 2 == _IN_VAIN % 2:
             await other()
@@ -116,6 +117,7 @@ async def _answer(
         raise
     finally:
         unanswered[pause.code] = pause.since, times
+    ctx.memory.overtaken.served(POLL, began)
     return found
 
 

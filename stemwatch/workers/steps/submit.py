@@ -51,6 +51,7 @@ async def submit(ctx: Context, job: Job, alike: Collection[Job]) -> Job:
             raise fault from met
     accepted = ctx.clock()
     attempt.learn(accepted)
+    ctx.memory.overtaken.served(SUBMIT, attempt.let_go, job.id)
     separating = await confirm(ctx, attempt.job, answer)
     if any(pause.code == Code.CREDIT for pause in ctx.gate.pauses):
         ctx.credit.turned()  # this song's success ends that pause
@@ -84,7 +85,7 @@ class _Attempt:
         self._fd = fd
         self._last_bytes = False
         self._sent = 0  # bytes of this attempt; 0 where the storage still holds an earlier upload
-        self.began = self._whole = self._let_go = ctx.clock()
+        self.began = self._whole = self.let_go = ctx.clock()
         # One key per intent: a retry after an answer that may have been lost repeats the key.
         self.idempotency_key = job.idempotency_key or uuid.uuid4().hex
 
@@ -145,7 +146,7 @@ class _Attempt:
         if stopped:
             raise asyncio.CancelledError
         self._last_bytes = True
-        self._let_go = ctx.clock()
+        self.let_go = ctx.clock()
 
     def learn(self, now: float) -> None:
         """The song was accepted at `now`: tell `Ahead` how long the upload took, without its wait.
@@ -153,7 +154,7 @@ class _Attempt:
         The time after the last bytes counts, since a slow line's buffers empty only then.
         """
         if self._sent:
-            took = self._whole - self.began + now - self._let_go
+            took = self._whole - self.began + now - self.let_go
             self.ctx.ahead.answered(self._sent, took)
 
     async def _commit(self) -> Job:

@@ -65,8 +65,9 @@ class Routes:
     def change(self, changes: dict[str, Any]) -> None:
         """Steps, job plans ({"plan": "failed"|"never"|"stuck", "seconds": 9}) and settings.
 
-        `by_name`: file name -> {"get": steps, "download": steps, "plan": plan} of that song alone,
-        which come before the steps for everybody.
+        `by_name`: file name -> {"post": steps, "get": steps, "download": steps, "plan": plan} of
+        that song alone, which come before the steps for everybody. A post's name is known once its
+        body is read: only an answer can be one song's own.
         """
         with self._lock:
             self.script.load({k: v for k, v in changes.items() if k in ROUTES})
@@ -74,7 +75,9 @@ class Routes:
                 self._plans = deque(changes["jobs"])
             for name, own in changes.get("by_name", {}).items():
                 self._by_name[name] = Script()
-                self._by_name[name].load({k: own[k] for k in ("get", "download") if k in own})
+                self._by_name[name].load(
+                    {k: own[k] for k in ("post", "get", "download") if k in own}
+                )
                 self._plan_of[name] = own.get("plan", {})
             known = {field.name for field in fields(Settings)}
             for name, value in changes.items():
@@ -181,6 +184,7 @@ class Routes:
             return False
         if await _cut_in_body(step, request, writer):
             return False
+        step = dict(step)
         proper = await self._take(request, step, entry)
         entry["finished"] = time.time()
         if await _cut_short(step, "end", writer):
@@ -188,7 +192,10 @@ class Routes:
         return await self._send(step, request, writer, proper, entry)
 
     async def _take(self, request: Request, step: Step, entry: dict[str, Any]) -> Answer:
-        """Read the whole upload; accept it if it is a good one and no step says otherwise."""
+        """Read the whole upload; accept it if it is a good one and no step says otherwise.
+
+        `step` becomes the song's own next step where there is one.
+        """
         kind = request.headers.get("content-type", "")
         file_name = ""
         if request.path.startswith(presigned.PREFIX):
@@ -204,6 +211,11 @@ class Routes:
                 await request.drain()
                 return Answer.json(400, {"error": str(exc)})
         entry.update(sha256=form.sha256, size=form.size, fields=form.fields, filename=form.filename)
+        with self._lock:
+            own = self._by_name.get(form.filename or "")
+            if own is not None and (mine := own.next("post")):
+                step.clear()
+                step.update(mine)
         stems, format_ = form.fields.get("stems", ""), form.fields.get("format", "")
         if stems not in NAMES or format_ not in TYPES or form.filename is None:
             return Answer.json(422, {"error": f"stems={stems!r} format={format_!r}"})

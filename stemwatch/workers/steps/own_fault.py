@@ -1,0 +1,90 @@
+"""Tells a fault of the server that only one song, or its remote job, meets from everybody's.
+
+While nobody is served it is an outage, and is waited for without end. A song that fails again and
+again while others are served is its own trouble: it holds up nobody, and is told to a person.
+"""
+
+from __future__ import annotations
+
+from stemwatch.codes import POLL, SUBMIT, Code
+from stemwatch.errors import PauseService, Reject, RetryLater, StemwatchError
+from stemwatch.job import Job, JobState
+from stemwatch.workers.context import Context
+from stemwatch.workers.steps import follow
+
+_CALLS = {JobState.QUEUED: SUBMIT, JobState.SEPARATING: POLL, JobState.SEPARATED: POLL}
+_TRIES = 5  # overtaken tries of a call that the server fails
+_REFUSALS = 3  # and of one that it refuses, as if the key were wrong
+_ASK = "Look in your dashboard, or ask the server's support. "
+_PAID = _ASK + "`stemwatch retry` asks for it again and pays nothing."
+_UNPAID = _ASK + "`stemwatch retry` submits it again; another format may help."
+
+
+def judged(ctx: Context, job: Job, fault: StemwatchError) -> StemwatchError:
+    """What `fault` means for this job: itself, or a fault that concerns this job alone.
+
+    Notes what the song met, so it is called once for each fault. A late job is reported.
+    """
+    if job.state is JobState.SEPARATING and not isinstance(fault, Reject):
+        follow.report_if_late(ctx, job)
+    call = _CALLS.get(job.state)
+    if call is None:
+        return fault
+    if isinstance(fault, RetryLater) and fault.server_down:
+        return _of_failure(ctx, job, fault, call)
+    if isinstance(fault, PauseService) and _is_refusal(fault, call):
+        return _of_refusal(ctx, job, fault, call)
+    return fault
+
+
+def _of_failure(ctx: Context, job: Job, fault: RetryLater, call: str) -> StemwatchError:
+    overtaken, now = ctx.memory.overtaken, ctx.clock()
+    # Without an answer an upload may have broken off on a poor line. A server that names a time has
+    # too much to do.
+    counts = call == POLL or (fault.http_status is not None and fault.after is None)
+    times = overtaken.failed(call, Code.SERVER, job.id, now, counts=counts)
+    if times < _TRIES:
+        return fault
+    if call == SUBMIT:
+        words = f"the server failed for this song {times} times, while it took others"
+        return _reject(job, fault, fault.code, words, times)
+    if follow.is_overdue(ctx, job, overtaken.seconds(job.id, now)):
+        words = "the server failed for this job for as long as it keeps results"
+        return _reject(job, fault, Code.OVERDUE, words, times)
+    return fault  # it is paid for: it is asked for, however long that takes
+
+
+def _is_refusal(fault: PauseService, call: str) -> bool:
+    """Whether the server answered so. Too little credit for a long song is enough for others."""
+    codes = {Code.AUTH, Code.CREDIT} if call == POLL else {Code.AUTH, Code.ENDPOINT}
+    return fault.http_status is not None and fault.code in codes
+
+
+def _of_refusal(ctx: Context, job: Job, fault: PauseService, call: str) -> StemwatchError:
+    times = ctx.memory.overtaken.failed(call, fault.code, job.id, ctx.clock())
+    if times == 0:
+        return fault
+    words = "the server refuses this song alone"
+    if times >= _REFUSALS:
+        return _reject(job, fault, fault.code, words, times)
+    return RetryLater(
+        f"{words}: {fault.message}",
+        code=fault.code,
+        hint=fault.hint,
+        after=ctx.timing.missing_gap,
+        http_status=fault.http_status,
+        request_id=fault.request_id,
+    )
+
+
+def _reject(
+    job: Job, fault: RetryLater | PauseService, code: str, words: str, times: int
+) -> Reject:
+    return Reject(
+        f"{words}: {fault.message}",
+        code=code,
+        hint=_PAID if job.remote_id is not None else _UNPAID,
+        http_status=fault.http_status,
+        request_id=fault.request_id,
+        attempts=times,
+    )

@@ -1,0 +1,254 @@
+"""A fault of the server that one song meets while others are served, on a clock of the test's own.
+
+An outage serves nobody: it must send no song to quarantine, however often it ends and begins again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stemwatch.codes import POLL, SUBMIT, Code
+from stemwatch.errors import PauseService, RetryLater, StemwatchError
+from stemwatch.job import Job, JobState
+from stemwatch.workers.context import Context
+from stemwatch.workers.pool.outcome import conclude
+from tests.unit.test_workers_pool_outcome import Clock, a_job, in_context
+
+QUEUED, SEPARATING, QUARANTINED = JobState.QUEUED, JobState.SEPARATING, JobState.QUARANTINED
+PAID = (SEPARATING, JobState.SEPARATED)
+OTHER = 99  # a song that is served
+
+
+def failing(status: int | None = 500, after: float | None = None) -> RetryLater:
+    code = Code.UNREACHABLE if status is None else Code.SERVER_ERROR
+    return RetryLater("no.", code=code, server_down=True, http_status=status, after=after)
+
+
+def refused(code: str = Code.AUTH) -> PauseService:
+    return PauseService("no.", code=code, hint="h", http_status=403)
+
+
+async def met(ctx: Context, clock: Clock, job: Job, fault: StemwatchError) -> Job:
+    """The job after one more such fault, when its wait is over."""
+    await conclude(ctx, job, fault)
+    found = await ctx.journal.get(job.id)
+    assert found is not None
+    clock.now += max(1.0, found.not_before - ctx.now())
+    return found
+
+
+def served(ctx: Context, clock: Clock, kind: str) -> None:
+    """Another song's call, begun and answered well just now."""
+    ctx.memory.overtaken.served(kind, clock.now, OTHER)
+    ctx.gate.answered(clock.now)
+    if kind == SUBMIT:
+        ctx.gate.accepted(clock.now)
+    clock.now += 1.0
+
+
+def test_a_song_that_fails_while_others_are_taken_goes_to_quarantine(tmp_path: Path) -> None:
+    """Five tries, each after another song was taken; its first fault may be everybody's.
+
+    Two songs of one odd album are no outage either.
+    """
+
+    async def work(ctx: Context, clock: Clock) -> None:
+        jobs = [await met(ctx, clock, await a_job(ctx), failing()) for _ in range(2)]
+        for _ in range(5):
+            assert [job.state for job in jobs] == [QUEUED] * 2
+            served(ctx, clock, SUBMIT)
+            jobs = [await met(ctx, clock, job, failing()) for job in jobs]
+        for job in jobs:
+            assert (job.state, job.code, job.attempts) == (QUARANTINED, Code.SERVER_ERROR, 5)
+            assert job.http_status == 500
+        assert ctx.gate.closed(SUBMIT) is None
+
+    in_context(tmp_path, work)
+
+
+SAY_NOTHING: dict[str, Callable[[], StemwatchError]] = {
+    "no answer: it may be the line's": lambda: failing(None),
+    "a time to come back": lambda: failing(503, after=10.0),
+}
+
+
+@pytest.mark.parametrize("fault", SAY_NOTHING.values(), ids=SAY_NOTHING)
+def test_what_is_no_songs_fault_is_waited_for(
+    tmp_path: Path, fault: Callable[[], StemwatchError]
+) -> None:
+    """However many others are taken meanwhile."""
+
+    async def work(ctx: Context, clock: Clock) -> None:
+        job = await a_job(ctx)
+        for _ in range(20):
+            job = await met(ctx, clock, job, fault())
+            served(ctx, clock, SUBMIT)
+        assert job.state is QUEUED
+
+    in_context(tmp_path, work)
+
+
+def test_an_outage_that_finds_a_song_alone_is_waited_for(tmp_path: Path) -> None:
+    """Others were taken once, since its first fault: that says nothing of the tries that follow."""
+
+    async def work(ctx: Context, clock: Clock) -> None:
+        job = await met(ctx, clock, await a_job(ctx), failing())
+        served(ctx, clock, SUBMIT)
+        for _ in range(30):
+            job = await met(ctx, clock, job, failing())
+        assert job.state is QUEUED
+        assert ctx.gate.closed(SUBMIT) is not None
+
+    in_context(tmp_path, work)
+
+
+def test_an_outage_that_begins_again_and_again_is_waited_for(tmp_path: Path) -> None:
+    """In each of them the same songs fail, and between them only others are taken."""
+
+    async def work(ctx: Context, clock: Clock) -> None:
+        jobs = [await a_job(ctx) for _ in range(3)]
+        for _ in range(20):
+            for _ in range(2):
+                jobs = [await met(ctx, clock, job, failing()) for job in jobs]
+            assert ctx.gate.closed(SUBMIT) is not None
+            served(ctx, clock, SUBMIT)
+            assert ctx.gate.closed(SUBMIT) is None
+        assert [job.state for job in jobs] == [QUEUED] * 3
+
+    in_context(tmp_path, work)
+
+
+def test_a_song_that_is_served_once_begins_anew(tmp_path: Path) -> None:
+    """So does one that meets another kind of fault."""
+
+    async def work(ctx: Context, _: Clock) -> None:
+        overtaken = ctx.memory.overtaken
+        for number in range(1, 4):
+            overtaken.failed(POLL, Code.SERVER, number, 0.0)
+        overtaken.served(POLL, 1.0, OTHER)
+        overtaken.served(POLL, 1.0, 1)
+        assert overtaken.failed(POLL, Code.SERVER, 1, 2.0) == 0
+        assert overtaken.failed(POLL, Code.AUTH, 2, 2.0) == 0
+        assert overtaken.failed(POLL, Code.SERVER, 3, 2.0) == 1
+        overtaken.forget(3)
+        assert overtaken.remembered() == {1, 2}
+
+    in_context(tmp_path, work)
+
+
+def test_what_was_let_in_before_an_outage_shows_nothing(tmp_path: Path) -> None:
+    """An answer that comes during it may be that of a request before it. Other calls neither."""
+
+    async def work(ctx: Context, clock: Clock) -> None:
+        job = await a_job(ctx)
+        for _ in range(20):
+            before = clock.now
+            clock.now += 1.0
+            job = await met(ctx, clock, job, failing())
+            ctx.memory.overtaken.served(SUBMIT, before, OTHER)
+            ctx.memory.overtaken.served(POLL, clock.now, OTHER)
+        assert job.state is QUEUED
+
+    in_context(tmp_path, work)
+
+
+@pytest.mark.parametrize("code", [Code.AUTH, Code.ENDPOINT])
+def test_a_song_whose_submission_alone_is_refused_goes_to_quarantine(
+    tmp_path: Path, code: Code
+) -> None:
+    """Its tries are whole uploads, each of which paused everybody."""
+
+    async def work(ctx: Context, clock: Clock) -> None:
+        job = await met(ctx, clock, await a_job(ctx), refused(code))
+        for _ in range(3):
+            assert job.state is QUEUED
+            served(ctx, clock, SUBMIT)
+            assert ctx.gate.pauses == []
+            job = await met(ctx, clock, job, refused(code))
+        assert (job.state, job.code, job.attempts) == (QUARANTINED, code, 3)
+        assert "submits it again" in (job.hint or "")
+
+    in_context(tmp_path, work)
+
+
+@pytest.mark.parametrize("state", PAID)
+@pytest.mark.parametrize("code", [Code.AUTH, Code.CREDIT])
+def test_a_job_that_alone_is_refused_is_given_up_with_its_id(
+    tmp_path: Path, state: JobState, code: Code
+) -> None:
+    """The first time it may be the key: a pause. Its end by a free question shows the key is good.
+
+    A job that nothing was answered beside begins that pause again, to have the question asked.
+    """
+
+    async def work(ctx: Context, clock: Clock) -> None:
+        job = await a_job(ctx, state)
+        for times in range(1, 4):
+            job = await met(ctx, clock, job, refused(code))
+            assert [pause.code for pause in ctx.gate.pauses] == [code]
+            assert job.state is state
+            ctx.memory.overtaken.served(POLL, clock.now)  # the probe
+            ctx.gate.reopen(code)
+            now = ctx.now()
+            job = await met(ctx, clock, job, refused(code))
+            assert ctx.gate.pauses == []
+            if times < 3:
+                assert job.not_before - now == ctx.timing.missing_gap
+        assert (job.state, job.code, job.attempts) == (QUARANTINED, code, 3)
+        assert (job.remote_id, job.http_status) == ("job_1", 403)
+        assert "pays nothing" in (job.hint or "")
+
+    in_context(tmp_path, work)
+
+
+def test_a_key_that_is_refused_for_everybody_gives_up_nothing(tmp_path: Path) -> None:
+    """No question is answered meanwhile. What is not the key's, a long song's credit, neither."""
+
+    async def work(ctx: Context, clock: Clock) -> None:
+        job, queued = await a_job(ctx, SEPARATING), await a_job(ctx)
+        for _ in range(20):
+            job = await met(ctx, clock, job, refused())
+            ctx.gate.reopen(Code.AUTH)  # without a question: such as by a reload
+            queued = await met(ctx, clock, queued, refused(Code.CREDIT))
+            served(ctx, clock, SUBMIT)  # a shorter one
+        assert (job.state, queued.state) == (SEPARATING, QUEUED)
+
+    in_context(tmp_path, work)
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_job_whose_polls_fail_is_late_and_overdue_like_any_other(
+    tmp_path: Path, answered: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the only slot, too: the free question that ends each pause shows that it is its own.
+
+    In an outage of weeks no question is answered, and the job is asked for when that is over.
+    """
+
+    async def work(ctx: Context, clock: Clock) -> None:
+        job = await a_job(ctx, SEPARATING)
+        clock.now += 400.0
+        pauses = 0
+        while ctx.now() - (job.submitted_at or 0.0) < ctx.timing.retention + 86400.0:
+            job = await met(ctx, clock, job, failing())
+            if job.state is QUARANTINED:
+                break
+            if ctx.gate.closed(POLL) is not None:
+                pauses += 1
+                if answered:
+                    ctx.memory.overtaken.served(POLL, clock.now)
+                ctx.gate.reopen(Code.SERVER)
+                clock.now += 43_200.0
+        age = ctx.now() - (job.submitted_at or 0.0)
+        assert pauses > 20
+        if answered:
+            assert (job.state, job.code, job.remote_id) == (QUARANTINED, Code.OVERDUE, "job_1")
+            assert 0.0 <= age - ctx.timing.retention < 86400.0
+        else:
+            assert job.state is SEPARATING
+
+    in_context(tmp_path, work)
+    assert capsys.readouterr().err.count("job.late") == 1
