@@ -534,11 +534,11 @@ def test_one_song_s_dead_stems_hold_up_nobody_else(tmp_path: Path, server: Scena
 # -- the disk -------------------------------------------------------------------------------
 
 
-def small_disk(folder: Path) -> Tmpfs:
-    """A disk of 16 MB, to be mounted at `folder`; skips the test where that can't be done."""
+def small_disk(folder: Path, megabytes: int = 16) -> Tmpfs:
+    """A disk of that size, to be mounted at `folder`; skips the test where that can't be done."""
     if (why := why_no_mounts()) is not None:
         pytest.skip(why)
-    return Tmpfs(folder, 16)
+    return Tmpfs(folder, megabytes)
 
 
 def test_a_full_outbox_submits_nothing_until_there_is_room(
