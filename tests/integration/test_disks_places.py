@@ -68,14 +68,14 @@ def test_what_one_run_saw_the_next_one_is_told(tmp_path: Path) -> None:
         journal = Journal(str(tmp_path / "journal.sqlite3"))
         first = Place(outbox=outbox, anchors={outbox: Anchor(outbox)})
         await first.recall(journal)
-        first.require_results()
+        await first.demand_results()
         seen = first.anchors[outbox]
         seen.device, seen.top = (seen.device or 0) + 1, outbox  # as if it were a disk of its own
         await journal.note(f"disk of {_quoted(outbox)}", _quoted(seen.fact))
         second = Place(outbox=outbox, anchors={outbox: Anchor(outbox)})
         await second.recall(journal)
         with pytest.raises(PauseService, match="is not mounted"):
-            second.require_results()
+            await second.demand_results()
         journal.close()
 
     asyncio.run(scenario())

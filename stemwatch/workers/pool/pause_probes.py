@@ -67,7 +67,8 @@ async def _over(ctx: Context, pause: Pause) -> bool | None:
     if pause.rule.one_inbox:
         place = ctx.places.get(pause.inbox)
         # If the inbox is no longer configured, its next song meets the fault again, or not.
-        well = place is None or await _folders_are_well(ctx, pause, place)
+        # What a start has left to do there comes before the songs.
+        well = place is None or (place.prepared and await _folders_are_well(ctx, pause, place))
         if well:
             if pause.code == Code.ROOM:
                 ctx.space.ended(pause.inbox)
