@@ -88,7 +88,6 @@ class Place:
     after_success: str = "keep"
     network: bool = False  # inodes may be invented there, so they are not compared
     anchors: dict[str, Anchor] = field(default_factory=dict)
-    unlisted: str | None = None  # a folder of the outbox that a start could not read
     prepared: bool = True  # False: a start has yet to do its work in these folders
     # Folders whose disk was not yet compared with an earlier run's: they count as away.
     unrecalled: set[str] = field(default_factory=set)

@@ -20,7 +20,6 @@ from stemwatch.inbox.settle import Settler, quiet_seconds
 from stemwatch.inbox.watcher import Watcher
 from stemwatch.job import Job, Options
 from stemwatch.operations.rebuild import rebuild
-from stemwatch.outbox.sidecar import Unlisted
 from stemwatch.service.admission import Front
 from stemwatch.service.upkeep import old_staging
 from stemwatch.service.upkeep.marking import Marking
@@ -116,7 +115,6 @@ class Served:
         except JournalFault:
             raise
         except PauseService as fault:
-            self._place.unlisted = fault.folder if isinstance(fault, Unlisted) else None
             pause(self._context, fault, self.name)
         except StemwatchError as fault:
             held = PauseService(fault.message, code=Code.DISK, hint=fault.hint)
@@ -135,7 +133,6 @@ class Served:
         await rebuild(journal, place.outbox, require=require, inbox=self.name)
         await old_staging.clear(self._context, place)
         await self._marking.mark()
-        place.unlisted = None
         place.prepared = True
 
     async def run(self) -> None:

@@ -154,4 +154,4 @@ def _wait_with(
     for message in messages:
         if message not in told:
             told.add(message)
-            log.warning("service.waits", message=f"The start waits: {message}", hint=HUNG)
+            log.warning("service.waits", message=message, hint=HUNG)
