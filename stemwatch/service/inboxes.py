@@ -49,6 +49,7 @@ class Served:
         self._marking = Marking(self._place, inbox.outbox.markers)
         self._mode = mode
         self._opened = opened
+        self._looking = False
         self._place.prepared = False
         self._place.unrecalled.update(self._place.anchors)
         self.watcher = Watcher(
@@ -142,6 +143,7 @@ class Served:
             await asyncio.sleep(self._context.timing.disk_recheck)
             await self.prepare()
         await self._make_preset_folders()
+        self._looking = True
         try:
             await self.rounds.run()
         finally:
@@ -157,7 +159,7 @@ class Served:
 
     def standstill(self) -> float:
         """Seconds since the last sign of progress; 0 while it waits for its disk."""
-        return self.rounds.standstill() if self._place.prepared else 0.0
+        return self.rounds.standstill() if self._looking else 0.0
 
     @property
     def away(self) -> bool:

@@ -125,15 +125,16 @@ def test_a_disk_that_hangs_is_recalled_once_it_answers(
         place.unrecalled.update(place.anchors)
         place.reach = Reach(0.02)
         monkeypatch.setattr(os, "stat", hangs)
-        for _ in range(2):
+        code = ""
+        while code != "inbox":  # a starved machine may be too slow for the other one
             with pytest.raises(PauseService, match="does not answer") as told:
                 await place.recall(journal)
-            assert told.value.code == "inbox"
+            code = told.value.code
+        place.reach = Reach()
         await place.demand_results()
         back.set()
         with pytest.raises(PauseService, match="is not there"):
             await place.require_inbox()
-        place.reach = Reach()
         await place.recall(journal)
         await place.require_inbox()
         journal.close()
