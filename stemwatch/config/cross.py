@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 from stemwatch.config.groups.presets import alike
+from stemwatch.config.paths import real
 from stemwatch.config.settings import Separation, Settings, Web
 from stemwatch.job import STEMS
 from stemwatch.loopback import is_loopback
@@ -13,9 +13,12 @@ from stemwatch.loopback import is_loopback
 Found = tuple[tuple[tuple[str, ...], ...], str]  # the keys that are concerned, the sentence
 
 
-def cross_faults(settings: Settings) -> Iterator[Found]:
-    """Each fault with the keys it depends on; the first of them is the one to name."""
-    yield from _overlaps(settings)
+def cross_faults(settings: Settings, patience: float) -> Iterator[Found]:
+    """Each fault with the keys it depends on; the first of them is the one to name.
+
+    `patience`: seconds for the folders' disks to answer.
+    """
+    yield from _overlaps(settings, patience)
     for at, separation in _separations(settings):
         yield from _mixes(at, separation)
         yield from _stem_file(at, separation)
@@ -55,19 +58,24 @@ def _listener(web: Web) -> Iterator[Found]:
         )
 
 
-def _overlaps(settings: Settings) -> Iterator[Found]:
+def _overlaps(settings: Settings, patience: float) -> Iterator[Found]:
     """A folder inside the inbox would be watched; one inside another mixes results and originals.
 
-    Symbolic links are followed: two names of one folder are one folder.
+    Symbolic links are followed: two names of one folder are one folder. A folder whose disk hangs
+    is compared by its name, since nobody else's commands and start may wait for it.
     """
     names = ("inbox", "outbox", "quarantine", "archive")
-    real = {
-        (*inbox.at, "folders", name): os.path.realpath(getattr(inbox.folders, name))
+    given: dict[tuple[str, ...], str] = {
+        (*inbox.at, "folders", name): getattr(inbox.folders, name)
         for inbox in settings.every_inbox
         for name in names
     }
-    for inner, path in (*real.items(), (("state_dir",), os.path.realpath(settings.state_dir))):
-        for outer, above in real.items():
+    followed = real([*given.values(), settings.state_dir], patience)
+    for inner, inner_name in (*given.items(), (("state_dir",), settings.state_dir)):
+        for outer, outer_name in given.items():
+            path, above = inner_name, outer_name
+            if path in followed and above in followed:
+                path, above = followed[path], followed[above]
             # Two folders that are the same are reported once.
             same = path == above and inner > outer
             if same or (path != above and path.startswith(above.rstrip("/") + "/")):

@@ -12,7 +12,7 @@ from stemwatch.config.cross import cross_faults
 from stemwatch.config.document import Document, Fault, Key, mend_hint, read
 from stemwatch.config.faults import dotted
 from stemwatch.config.inherit import Inherited, fill_up
-from stemwatch.config.paths import absolute, home_of, resolve
+from stemwatch.config.paths import PATIENCE, absolute, home_of, resolve
 from stemwatch.config.settings import BASES, Settings
 from stemwatch.config.values import read as read_values
 from stemwatch.errors import ConfigFault
@@ -87,26 +87,30 @@ def not_found(env: Env, cwd: str) -> ConfigFault:
     )
 
 
-def load(path: str, *, env: Env, local: bool = False) -> Settings:
+def load(path: str, *, env: Env, local: bool = False, patience: float = PATIENCE) -> Settings:
     """Settings of the file at `path`; `local` puts this machine in the API's place.
 
+    `patience`: seconds for the folders' disks to tell where symbolic links lead.
     Raises ConfigFault with one sentence for each fault, each with its file, line and key.
     """
-    found = load_partly(path, env=env, local=local)
+    found = load_partly(path, env=env, local=local, patience=patience)
     if found.fault is not None:
         raise found.fault
     return found.settings
 
 
-def load_partly(path: str | None, *, env: Env, local: bool = False) -> Reading:
+def load_partly(
+    path: str | None, *, env: Env, local: bool = False, patience: float = PATIENCE
+) -> Reading:
     """What can be read of the file at `path`; ConfigFault where that is nothing.
 
-    None: there is no file, and all of it is defaults.
+    None: there is no file, and all of it is defaults. `patience`: see `load`.
     """
-    if path is None:
-        return _build(Document(), None, env=env, local=local)
-    path = os.path.abspath(path)
-    return _build(read(path), path, env=env, local=local)
+    document = Document()
+    if path is not None:
+        path = os.path.abspath(path)
+        document = read(path)
+    return _build(document, path, env=env, local=local, patience=patience)
 
 
 def defaults(*, env: Env, local: bool = False) -> Settings:
@@ -117,7 +121,9 @@ def defaults(*, env: Env, local: bool = False) -> Settings:
     return found.settings
 
 
-def _build(document: Document, source: str | None, *, env: Env, local: bool) -> Reading:
+def _build(
+    document: Document, source: str | None, *, env: Env, local: bool, patience: float
+) -> Reading:
     raw, inherited = _prepare(document.data, local=local)
     settings, found = read_values(raw)
     # A fault in an inherited value is reported once, at the key that it comes from.
@@ -127,7 +133,7 @@ def _build(document: Document, source: str | None, *, env: Env, local: bool) -> 
     if raw.get("folders") and raw.get("inboxes"):
         faults.append(Fault(("folders",), _EITHER))
     faults += [*document.faults, *unresolved]
-    for keys, text in cross_faults(settings):
+    for keys, text in cross_faults(settings, patience):
         doubtful = any(bad[: len(key)] == key for bad in wrong for key in keys)
         if keys[0] not in inherited and not doubtful:
             faults.append(Fault(keys[0], text))

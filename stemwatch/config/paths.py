@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +14,7 @@ from stemwatch.config.document import Fault
 from stemwatch.config.settings import Folders, Settings, Web
 from stemwatch.config.web import FOR_EVERYBODY
 
+PATIENCE = 5.0  # seconds for the disks of all folders together
 _FOLDERS = ("inbox", "outbox", "quarantine", "archive")
 
 
@@ -72,6 +75,26 @@ def resolve(settings: Settings, *, env: Mapping[str, str]) -> tuple[Settings, li
         folders=settings.folders if inboxes else paths.folders((), settings.folders),
     )
     return made, paths.faults
+
+
+def real(paths: Iterable[str], seconds: float) -> dict[str, str]:
+    """Each path with its symbolic links followed, but for those whose disk hangs for `seconds`.
+
+    A call into a share whose server is gone can't be interrupted, so each has a thread of its own
+    that nobody waits for any longer.
+    """
+    found: dict[str, str] = {}
+
+    def look(path: str) -> None:
+        found[path] = os.path.realpath(path)
+
+    looks = [threading.Thread(target=look, args=(one,), daemon=True) for one in set(paths)]
+    end = time.monotonic() + seconds
+    for each in looks:
+        each.start()
+    for each in looks:
+        each.join(max(0.0, end - time.monotonic()))
+    return found.copy()  # the late ones still come in
 
 
 class _Paths:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 from dataclasses import dataclass, field
@@ -89,8 +88,11 @@ class Place:
     after_success: str = "keep"
     network: bool = False  # inodes may be invented there, so they are not compared
     anchors: dict[str, Anchor] = field(default_factory=dict)
-    unlisted: str | None = None  # a folder of the outbox that a start could not read
+    prepared: bool = True  # False: a start has yet to do its work in these folders
+    # Folders whose disk was not yet compared with an earlier run's: they count as away.
+    unrecalled: set[str] = field(default_factory=set)
     reach: Reach = field(default_factory=Reach)
+    _before: dict[str, str | None] = field(default_factory=dict)  # an earlier run's facts
 
     @property
     def roots(self) -> list[str]:
@@ -110,16 +112,14 @@ class Place:
             if holds:
                 await self.reach.ask(require_listing, self.inbox, times=_LONG_LISTING)
         except NoAnswer:
-            raise PauseService(
-                f"the inbox {self.inbox} does not answer.", code=Code.INBOX, hint=HUNG
-            ) from None
+            raise hangs(self.inbox, Code.INBOX) from None
         except OSError as fault:
             raise unlisted(self.inbox, fault) from fault
         if not holds:
             raise PauseService(f"the inbox {self.inbox} is not there.", code=Code.INBOX, hint=AWAY)
 
     async def demand_results(self) -> None:
-        """`require_results`, without waiting for a disk that hangs: that raises PauseService."""
+        """Raise PauseService(code="disk") unless the disks for results and originals are there."""
         await self.demand(self.require_root, *self._results())
 
     async def demand(self, look: Look, *paths: str) -> None:
@@ -127,14 +127,7 @@ class Place:
         try:
             await self.reach.ask(look, *paths)
         except NoAnswer as fault:
-            raise PauseService(
-                f"{fault.path} does not answer.", code=Code.DISK, hint=HUNG
-            ) from None
-
-    def require_results(self) -> None:
-        """Raise PauseService(code="disk") unless the disks for results and originals are there."""
-        for path in self._results():
-            self.require_root(path)
+            raise hangs(fault.path, Code.DISK) from None
 
     async def demand_outbox(self) -> None:
         """Raise PauseService(code="disk") unless the outbox's disk is mounted and answers."""
@@ -144,7 +137,7 @@ class Place:
         return [path for path in self.roots if path in self.anchors]
 
     def _holds(self, path: str) -> bool:
-        return self.anchors[path].holds()
+        return path not in self.unrecalled and self.anchors[path].holds()
 
     def require_root(self, path: str) -> None:
         """Raise PauseService(code="disk") unless the folder is there, on the disk that is known."""
@@ -157,15 +150,28 @@ class Place:
             )
 
     async def recall(self, journal: Journal) -> None:
-        """Compare the disks with those that an earlier run noted, and note them for the next."""
-        for path, anchor in self.anchors.items():
-            await asyncio.to_thread(anchor.holds)  # finds the disk; an unreadable one is awaited
-            fact = f"disk of {quote(path, errors=_RAW)}"
+        """Compare the disks with those that an earlier run noted, and note them for the next.
+
+        Raises PauseService (code "inbox" or "disk") at one that hangs. The inbox comes last, as
+        results don't need it.
+        """
+        for path in sorted(self.anchors, key=lambda path: path == self.inbox):
+            anchor, fact = self.anchors[path], f"disk of {quote(path, errors=_RAW)}"
             before = await journal.fact(fact)
-            if before is not None:
-                await asyncio.to_thread(anchor.recall, unquote(before, errors=_RAW))
+            self._before[path] = None if before is None else unquote(before, errors=_RAW)
+            try:
+                await self.reach.ask(self._recall, path)
+            except NoAnswer:
+                raise hangs(path, Code.INBOX if path == self.inbox else Code.DISK) from None
+            self.unrecalled.discard(path)
             if anchor.device is not None:
                 await journal.note(fact, quote(anchor.fact, errors=_RAW))
+
+    def _recall(self, path: str) -> None:
+        anchor, before = self.anchors[path], self._before[path]
+        anchor.holds()  # finds the disk; an unreadable one is awaited
+        if before is not None:
+            anchor.recall(before)
 
     def same(self, one: Identity | None, other: Identity) -> bool:
         """Whether two identities, seen at the same path, are of the same unchanged file.
@@ -188,6 +194,12 @@ def require_listing(folder: str) -> None:
     """
     with os.scandir(folder) as entries:
         next(entries, None)
+
+
+def hangs(path: str, code: str) -> PauseService:
+    """The pause for a folder whose disk does not answer."""
+    what = f"the inbox {path}" if code == Code.INBOX else path
+    return PauseService(f"{what} does not answer.", code=code, hint=HUNG)
 
 
 def unlisted(inbox: str, fault: OSError) -> PauseService:

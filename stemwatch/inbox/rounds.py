@@ -108,6 +108,7 @@ class Rounds:
 
     async def run(self) -> None:
         """Do one round after another until cancelled. Raises faults of our own."""
+        self._alive_at = self._clock()  # its disk may have been waited for since the start
         await self._watcher.start()
         try:
             while True:

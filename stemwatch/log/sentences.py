@@ -90,6 +90,7 @@ _SENTENCES: Mapping[str, Callable[[Event], str]] = {
     "job.unfiled": lambda e: f"{_song(e)} can't be moved from the inbox: {_why(e)}",
     "job.unanswered": lambda e: f"{_song(e)}: {_why(e)}",
     "job.taken_over": lambda e: f"{_song(e)}: {_why(e)}",
+    "service.waits": lambda e: f"The start waits: {_why(e)}",
     "service.started": _started,
     "service.paused": _paused,
     "service.resumed": _resumed,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
+from stemwatch.disks.patience import patiently
 from stemwatch.heard import Heard
 from stemwatch.job import AT_HAND, Identity, Job, JobState, Options, content_key
 from stemwatch.journal.journal import Journal
@@ -21,23 +22,28 @@ _SLICE = 64
 
 
 async def rebuild(
-    journal: Journal, outbox: str, *, require: Callable[[], None], inbox: str | None = None
+    journal: Journal,
+    outbox: str,
+    *,
+    require: Callable[[], Awaitable[None]],
+    inbox: str | None = None,
 ) -> int:
     """Add every unknown delivery in `outbox` to the journal; returns how many were added.
 
     It is done once in a journal's life, and again if it was killed in the middle. With several
     inboxes it is done once for each outbox, so that several services can be merged into one.
-    `require` is called before. Raises what it raises, and PauseService if the outbox can't be read.
+    `require` is awaited before, and while a slow disk is read. Raises what it raises, and
+    PauseService if the outbox can't be read.
     """
     done = _FACT if inbox is None else f"{_FACT} {quote(outbox, errors='surrogateescape')}"
     if await journal.fact(done) is not None:
         return 0
-    await asyncio.to_thread(require)
+    await require()
     found = sidecar.find(
         outbox, on_fault=lambda fault: log.warning("sidecar.unreadable", message=fault.message)
     )
     jobs: list[Job] = []
-    while slice_ := await asyncio.to_thread(lambda: list(islice(found, _SLICE))):
+    while slice_ := await patiently(require, lambda: list(islice(found, _SLICE))):
         jobs += [_job(folder, content, outbox, inbox) for folder, content in slice_]
     # `history` and the page show them as they were added. One without a time is of now.
     jobs.sort(key=lambda job: job.created_at or math.inf)

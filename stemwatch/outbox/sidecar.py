@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import math
@@ -16,7 +15,7 @@ from typing import Any
 from stemwatch.audio.results import Measures
 from stemwatch.codes import Code
 from stemwatch.disks import durable
-from stemwatch.errors import PauseService, Reject, RetryLater, StemwatchError
+from stemwatch.errors import Reject, StemwatchError
 from stemwatch.heard import Heard
 from stemwatch.job import Job
 from stemwatch.musical_keys import parse_key
@@ -203,22 +202,14 @@ def locate(folder: str) -> str | None:
     return os.path.join(folder, names[0]) if names else None
 
 
-class Unlisted(PauseService):
-    """A folder of the outbox can't be listed, so its deliveries are unknown."""
-
-    def __init__(self, folder: str, fault: PauseService) -> None:
-        super().__init__(fault.message, code=fault.code, hint=fault.hint)
-        self.folder = folder
-
-
 def find(
     outbox: str, *, on_fault: Callable[[StemwatchError], None] | None = None
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield every delivered folder below `outbox` with its sidecar, to rebuild a lost journal.
 
     Skips hidden folders and symbolic links. `on_fault` is called with the fault of each sidecar
-    that is not valid, or can't be read. Raises Unlisted for a folder that can't be listed, since
-    songs delivered there would be paid for again.
+    that is not valid, or can't be read. Raises PauseService for a folder that can't be listed,
+    since songs delivered there would be paid for again.
     """
     waiting = [outbox]
     while waiting:
@@ -233,26 +224,11 @@ def find(
                     on_fault(fault)
 
 
-def require_listed(folder: str) -> None:
-    """Raise Unlisted unless `folder` can be listed, or no longer exists."""
-    with contextlib.suppress(RetryLater), _listed(folder):
-        pass
-
-
-@contextlib.contextmanager
-def _listed(folder: str) -> Iterator[Iterator[os.DirEntry[str]]]:
-    try:
-        with durable.disk_faults(folder), os.scandir(folder) as entries:
-            yield entries
-    except PauseService as fault:
-        raise Unlisted(folder, fault) from fault
-
-
 def _entries(folder: str) -> tuple[list[str], list[str]]:
     """Visible subfolders and sidecars in `folder`."""
     folders: list[str] = []
     sidecars: list[str] = []
-    with _listed(folder) as entries:
+    with durable.disk_faults(folder), os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith(".") or entry.name == _OF_FSCK:
                 continue

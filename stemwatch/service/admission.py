@@ -133,7 +133,8 @@ class Front:
 
     async def require_online(self) -> None:
         await self._place.require_inbox()
-        if resumed(self._context, Code.INBOX, self.inbox.name):
+        # The page asks as well, also before the start's work there is done.
+        if self._place.prepared and resumed(self._context, Code.INBOX, self.inbox.name):
             self._context.bell.wake()
 
     def same(self, one: Identity | None, other: Identity) -> bool:

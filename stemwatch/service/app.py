@@ -11,18 +11,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 
 from stemwatch import __version__
-from stemwatch.config import Settings, try_folders
+from stemwatch.config import Settings
 from stemwatch.disks.doorbell import Doorbell
 from stemwatch.disks.lock import SERVICE, InstanceLock
-from stemwatch.disks.mounts import WatchMode, watch_mode
-from stemwatch.errors import ConfigFault, StemwatchError
+from stemwatch.errors import StemwatchError
 from stemwatch.journal.sorting import NOT_SERVED
 from stemwatch.log import configure, log
 from stemwatch.notices.service import noticing
-from stemwatch.operations.check import renames
 from stemwatch.service import orphans
 from stemwatch.service.hangup import Hangup
 from stemwatch.service.inboxes import AllServed, Served
+from stemwatch.service.opened_folders import Opened, opened
 from stemwatch.service.reload import Read, Reload, again
 from stemwatch.service.report import Report
 from stemwatch.service.systemd import Manager
@@ -62,20 +61,17 @@ async def run_service(
     # So many threads that calls which hang in a share leave some for everything else.
     threads = _THREADS * len(settings.every_inbox)
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(threads))
-    _open_folders(settings)
-    renames.warn(settings)
+    chosen = timing or Timing()
+    folders = await opened(settings, chosen, env)
     lock = InstanceLock(os.path.join(settings.state_dir, SERVICE))
     try:
-        every = settings.every_inbox
-        modes = {inbox.name: _mode(settings, inbox.folders.inbox) for inbox in every}
-        chosen = timing or Timing()
         places = {
-            inbox.name: place_of(inbox.folders, modes[inbox.name], chosen.disk_answer)
-            for inbox in every
+            inbox.name: place_of(inbox.folders, folders[inbox.name].mode, chosen.disk_answer)
+            for inbox in settings.every_inbox
         }
         with bound(settings.web) as listener:
             async with working_set(settings, key=key, places=places, timing=chosen) as context:
-                service = Service(settings, context, modes, env, read)
+                service = Service(settings, context, folders, env, read)
                 called = receiver_of(settings, context)
                 async with AsyncExitStack() as stack:
                     receive = called.receive if called else None
@@ -95,31 +91,6 @@ async def run_service(
         lock.release()
 
 
-def _open_folders(settings: Settings) -> None:
-    """Raise ConfigFault for folders that can't be used.
-
-    Of several inboxes, all with usable folders are served. One person's absent disk is reported and
-    waited for while the others' songs go on.
-    """
-    found = [try_folders(settings, below=inbox.key("")) for inbox in settings.every_inbox]
-    mine = try_folders(settings, below="state_dir") if settings.inboxes else []
-    faults = [*mine, *(fault for one in found for fault in one)]
-    if mine or all(found):
-        raise ConfigFault(*faults)
-    for fault in faults:
-        log.error("folders.faulty", message=fault, hint="The other inboxes are served meanwhile.")
-
-
-def _mode(settings: Settings, inbox: str) -> WatchMode:
-    try:
-        return watch_mode(settings.watch.mode, inbox)
-    except OSError as fault:
-        reason = (
-            f"{inbox} was not there at the start ({fault.strerror}): looked for at every rescan"
-        )
-        return WatchMode("poll", reason, network=True)  # nothing is known: be careful
-
-
 class Service:
     """One running service; the seam between the rounds through the inboxes and the pool."""
 
@@ -127,7 +98,7 @@ class Service:
         self,
         settings: Settings,
         context: Context,
-        modes: Mapping[str | None, WatchMode],
+        folders: Mapping[str | None, Opened],
         env: Mapping[str, str],
         read: Read | None = None,
     ) -> None:
@@ -138,8 +109,9 @@ class Service:
         self._pool = Pool(context)
         self.inboxes = AllServed(
             [
-                Served(inbox, settings.watch, context, modes[inbox.name])
+                Served(inbox, settings.watch, context, one.mode, one.require)
                 for inbox in settings.every_inbox
+                for one in (folders[inbox.name],)
             ]
         )
         vital = Vital(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import Any
 
@@ -12,6 +12,7 @@ from stemwatch.config import Inbox, Settings
 from stemwatch.config.groups import presets
 from stemwatch.config.settings import Watch
 from stemwatch.disks.mounts import WatchMode
+from stemwatch.disks.patience import patiently
 from stemwatch.errors import JournalFault, PauseService, StemwatchError
 from stemwatch.inbox.names import Filter
 from stemwatch.inbox.rounds import CAPACITY, Rounds
@@ -19,7 +20,6 @@ from stemwatch.inbox.settle import Settler, quiet_seconds
 from stemwatch.inbox.watcher import Watcher
 from stemwatch.job import Job, Options
 from stemwatch.operations.rebuild import rebuild
-from stemwatch.outbox.sidecar import Unlisted
 from stemwatch.service.admission import Front
 from stemwatch.service.upkeep import old_staging
 from stemwatch.service.upkeep.marking import Marking
@@ -33,15 +33,25 @@ _PATIENCE = 20  # quiet windows for which a file with missing bytes is waited fo
 class Served:
     """One inbox: from its folder into the journal."""
 
-    def __init__(self, inbox: Inbox, watch: Watch, context: Context, mode: WatchMode) -> None:
+    def __init__(
+        self,
+        inbox: Inbox,
+        watch: Watch,
+        context: Context,
+        mode: WatchMode,
+        opened: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """`opened` raises PauseService while the folders could not be opened yet."""
         self.name = inbox.name
         self.root = inbox.folders.inbox
-        self._outbox = inbox.folders.outbox
         self._context = context
         self._place = context.places[inbox.name]
         self._marking = Marking(self._place, inbox.outbox.markers)
         self._mode = mode
-        self._prepared = False
+        self._opened = opened
+        self._looking = False
+        self._place.prepared = False
+        self._place.unrecalled.update(self._place.anchors)
         self.watcher = Watcher(
             self.root,
             mode=mode.mode,
@@ -76,7 +86,7 @@ class Served:
     def take(self, inbox: Inbox, watch: Watch) -> None:
         """Apply a configuration that was read again, as far as it can change while running."""
         self._front.inbox = inbox
-        self._marking.take(inbox.outbox.markers, now=self._prepared)
+        self._marking.take(inbox.outbox.markers, now=self._place.prepared)
         quiet = quiet_seconds(watch.settle_seconds, network=self._mode.network)
         self._settler.repace(quiet, quiet * _PATIENCE)
         self.rounds.look_for(Filter(watch.extensions, watch.ignore), watch.rescan_seconds)
@@ -106,32 +116,34 @@ class Served:
         except JournalFault:
             raise
         except PauseService as fault:
-            self._place.unlisted = fault.folder if isinstance(fault, Unlisted) else None
             pause(self._context, fault, self.name)
         except StemwatchError as fault:
             held = PauseService(fault.message, code=Code.DISK, hint=fault.hint)
             pause(self._context, held, self.name)
 
     async def _prepare(self) -> None:
-        journal = self._context.journal
+        # Any of it may hang, and must not hold up the others' start.
+        journal, place = self._context.journal, self._place
+        if self._opened is not None:
+            await self._opened()
+        await place.recall(journal)
         if self.name is not None:
-            await self._place.demand_results()  # one that hangs must not hold up the others' start
-        await self._place.recall(journal)
+            await place.demand_results()
         # Without the outbox there is nothing to rebuild from: songs would be paid for again.
-        require = self._place.require_results
-        await rebuild(journal, self._outbox, require=require, inbox=self.name)
-        await old_staging.clear(self._context, self._outbox)
+        require = place.demand_results
+        await rebuild(journal, place.outbox, require=require, inbox=self.name)
+        await old_staging.clear(self._context, place)
         await self._marking.mark()
-        self._place.unlisted = None
-        self._prepared = True
+        place.prepared = True
 
     async def run(self) -> None:
         """Look through the inbox until cancelled."""
-        while not self._prepared:
+        while not self._place.prepared:
             self.rounds.under_way.set()  # the service's start must not wait for this disk
             await asyncio.sleep(self._context.timing.disk_recheck)
             await self.prepare()
         await self._make_preset_folders()
+        self._looking = True
         try:
             await self.rounds.run()
         finally:
@@ -142,17 +154,18 @@ class Served:
         inbox = self._front.inbox
         with suppress(StemwatchError, OSError):  # the first round reports what is wrong
             await self._front.require_online()
-            await asyncio.to_thread(presets.make_folders, self.root, inbox.presets)
+            online = self._front.require_online
+            await patiently(online, presets.make_folders, self.root, inbox.presets)
 
     def standstill(self) -> float:
         """Seconds since the last sign of progress; 0 while it waits for its disk."""
-        return self.rounds.standstill() if self._prepared else 0.0
+        return self.rounds.standstill() if self._looking else 0.0
 
     @property
     def away(self) -> bool:
         """Whether the inbox is away, or the disk of its results has not been there yet."""
         pauses = self._context.gate.pauses
-        return not self._prepared or any(
+        return not self._place.prepared or any(
             (p.code, p.inbox) == (Code.INBOX, self.name) for p in pauses
         )
 

@@ -104,7 +104,7 @@ class Context:
             self.elsewhere[inbox, outbox] = (
                 Place(outbox=outbox, anchors=anchor, reach=Reach(self.timing.disk_answer))
                 if place is None
-                else replace(place, outbox=outbox, anchors=place.anchors | anchor, unlisted=None)
+                else replace(place, outbox=outbox, anchors=place.anchors | anchor)
             )
         return self.elsewhere[inbox, outbox]
 

@@ -20,11 +20,11 @@ from stemwatch.workers.pacing.timing import Timing
 
 def main() -> int:
     factor, path = float(sys.argv[1]), sys.argv[2]
-    settings = config.load(path, env=os.environ)
-    key = load_key(settings, env=os.environ, cwd=os.getcwd())
-    log.configure(settings.log.level, settings.log.format, secrets=[key] if key else [])
     single = (argument.split("=") for argument in sys.argv[3:] if "=" in argument)
     timing = replace(Timing().scaled(factor), **{name: float(value) for name, value in single})
+    settings = config.load(path, env=os.environ, patience=timing.disk_answer)
+    key = load_key(settings, env=os.environ, cwd=os.getcwd())
+    log.configure(settings.log.level, settings.log.format, secrets=[key] if key else [])
     once = "--once" in sys.argv[3:]
     return asyncio.run(then_leave(run_service(settings, key=key, once=once, timing=timing)))
 

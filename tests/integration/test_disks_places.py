@@ -8,6 +8,7 @@ import os
 import threading
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,14 +69,14 @@ def test_what_one_run_saw_the_next_one_is_told(tmp_path: Path) -> None:
         journal = Journal(str(tmp_path / "journal.sqlite3"))
         first = Place(outbox=outbox, anchors={outbox: Anchor(outbox)})
         await first.recall(journal)
-        first.require_results()
+        await first.demand_results()
         seen = first.anchors[outbox]
         seen.device, seen.top = (seen.device or 0) + 1, outbox  # as if it were a disk of its own
         await journal.note(f"disk of {_quoted(outbox)}", _quoted(seen.fact))
         second = Place(outbox=outbox, anchors={outbox: Anchor(outbox)})
         await second.recall(journal)
         with pytest.raises(PauseService, match="is not mounted"):
-            second.require_results()
+            await second.demand_results()
         journal.close()
 
     asyncio.run(scenario())
@@ -103,6 +104,43 @@ def test_an_inbox_that_can_not_be_listed_is_no_empty_one(
         assert told.value.code == "inbox"
         await place.require_inbox()
 
+    asyncio.run(scenario())
+
+
+def test_a_disk_that_hangs_is_recalled_once_it_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until then it counts as away, and holds up neither the start nor the other folders."""
+    inbox, outbox = (str(tmp_path / name) for name in ("inbox", "outbox"))
+    back, status = threading.Event(), os.stat
+
+    def hangs(path: str, **more: Any) -> os.stat_result:
+        if path == inbox:
+            back.wait(30)
+        return status(path, **more)
+
+    async def scenario() -> None:
+        journal = Journal(str(tmp_path / "journal.sqlite3"))
+        place = Place(outbox, inbox, anchors={path: Anchor(path) for path in (inbox, outbox)})
+        place.unrecalled.update(place.anchors)
+        place.reach = Reach(0.02)
+        monkeypatch.setattr(os, "stat", hangs)
+        code = ""
+        while code != "inbox":  # a starved machine may be too slow for the other one
+            with pytest.raises(PauseService, match="does not answer") as told:
+                await place.recall(journal)
+            code = told.value.code
+        place.reach = Reach()
+        await place.demand_results()
+        back.set()
+        with pytest.raises(PauseService, match="is not there"):
+            await place.require_inbox()
+        await place.recall(journal)
+        await place.require_inbox()
+        journal.close()
+
+    os.mkdir(inbox)
+    os.mkdir(outbox)
     asyncio.run(scenario())
 
 

@@ -34,7 +34,7 @@ def test_only_what_is_old_and_of_no_open_job_is_cleared(tmp_path: Path) -> None:
                 (hidden / token / "vocals.wav").write_bytes(b"paid for")
                 if name != "young":
                     os.utime(hidden / token, (0, 0))
-            await old_staging.clear(ctx, outbox)
+            await old_staging.clear(ctx, ctx.places[None])
             return {names[path.name] for path in hidden.iterdir()}
 
     kept = asyncio.run(main())

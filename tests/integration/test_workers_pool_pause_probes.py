@@ -217,8 +217,8 @@ def test_an_outbox_that_can_not_be_read_stays_paused(
                 await probe(context, pause)
             assert changes == [True]
             shut.remove(str(locked))  # the other one is root's own, and nothing is delivered there
-            await probe(context, pause)
             await served.prepare()
+            await probe(context, pause)
             assert changes == [True, False]
             assert not served.away
 

@@ -14,7 +14,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from stemwatch.config import Settings
+from stemwatch.config import Inbox, Settings
 from stemwatch.config.folders import CHECK
 from stemwatch.log import log
 
@@ -44,19 +44,23 @@ class Trap:
 def traps(settings: Settings) -> Iterator[Trap]:
     """Yield the folder pairs between which originals can't be renamed. Leaves no file behind."""
     for each in settings.every_inbox:
-        folders = dict(each.folders.used())
-        inbox = folders["inbox"]
-        for name in ("archive", "quarantine"):
-            path = folders.get(name, inbox)
-            if path != inbox and _one_disk(inbox, path) and not _renames(inbox, path):
-                keys = each.key("folders", "inbox"), each.key("folders", name)
-                yield Trap(keys, (inbox, path))
+        yield from _traps(each)
 
 
-def warn(settings: Settings) -> None:
+def warn(inbox: Inbox) -> None:
     """Log each trap from inside the service: `check` may have been run outside of its mounts."""
-    for trap in traps(settings):
+    for trap in _traps(inbox):
         log.warning("folders.separate_mounts", message=f"{trap.sentence}.", hint=HINT)
+
+
+def _traps(each: Inbox) -> Iterator[Trap]:
+    folders = dict(each.folders.used())
+    inbox = folders["inbox"]
+    for name in ("archive", "quarantine"):
+        path = folders.get(name, inbox)
+        if path != inbox and _one_disk(inbox, path) and not _renames(inbox, path):
+            keys = each.key("folders", "inbox"), each.key("folders", name)
+            yield Trap(keys, (inbox, path))
 
 
 def _one_disk(one: str, two: str) -> bool:

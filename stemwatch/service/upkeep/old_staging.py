@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 from contextlib import suppress
 
 from stemwatch.disks import durable
+from stemwatch.disks.patience import patiently
+from stemwatch.disks.places import Place
 from stemwatch.job import JobState
 from stemwatch.outbox import staging
 from stemwatch.workers.context import Context
@@ -16,16 +17,17 @@ _OF_JOB = re.compile(r"(\d{1,15})-")
 _ENDED = frozenset({JobState.DONE, JobState.GONE})
 
 
-async def clear(ctx: Context, outbox: str) -> None:
-    """Delete the stagings of jobs that have ended, and that the server has forgotten too.
+async def clear(ctx: Context, place: Place) -> None:
+    """Delete the outbox's stagings of jobs that have ended, and that the server has forgotten too.
 
     Younger ones may be in use by a service with another journal. One of a job that has not ended
     stays however old it is, or seems to be by a wrong clock: where the disk was full for weeks, its
     stems are nowhere else. Raises PauseService.
     """
-    old = await asyncio.to_thread(_old, outbox, ctx.now() - ctx.timing.retention)
+    answers, outbox = place.demand_outbox, place.outbox
+    old = await patiently(answers, _old, outbox, ctx.now() - ctx.timing.retention)
     ended = [token for token in old if await _has_ended(ctx, token)]
-    await asyncio.to_thread(staging.clean, outbox, ended)
+    await patiently(answers, staging.clean, outbox, ended)
 
 
 def _old(outbox: str, before: float) -> list[str]:

@@ -12,7 +12,6 @@ from stemwatch.disks.places import Place
 from stemwatch.errors import PauseService, RetryLater, StemwatchError
 from stemwatch.job import JobState
 from stemwatch.log import log
-from stemwatch.outbox.sidecar import require_listed
 from stemwatch.workers.context import Context
 from stemwatch.workers.pacing.pause import Pause, outage
 from stemwatch.workers.pacing.rehearsal import demand_staging
@@ -67,7 +66,8 @@ async def _over(ctx: Context, pause: Pause) -> bool | None:
     if pause.rule.one_inbox:
         place = ctx.places.get(pause.inbox)
         # If the inbox is no longer configured, its next song meets the fault again, or not.
-        well = place is None or await _folders_are_well(ctx, pause, place)
+        # What a start has left to do there comes before the songs.
+        well = place is None or (place.prepared and await _folders_are_well(ctx, pause, place))
         if well:
             if pause.code == Code.ROOM:
                 ctx.space.ended(pause.inbox)
@@ -156,8 +156,6 @@ async def _folders_are_well(ctx: Context, pause: Pause, place: Place) -> bool:
     if pause.code == Code.DISK:
         await demand_staging(place)
         await own_trouble.rehearsal(ctx, place).of_place(place)
-        if place.unlisted is not None:  # writing does not show whether a folder can be listed
-            await place.demand(require_listed, place.unlisted)
         return True
     if pause.code == Code.ROOM:
         return await _has_room(ctx, pause.inbox)
