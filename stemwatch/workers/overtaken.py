@@ -19,7 +19,9 @@ class _Met:
     since: float  # when the first of its tries in a row failed
     last: float  # and the latest
     times: int = 0  # tries that were overtaken
+    by_songs: int = 0  # those of them that a call for another song overtook
     overtaken: bool = False  # another call was served since `last`
+    by_song: bool = False  # and one of them for a song
 
 
 class Overtaken:
@@ -40,7 +42,9 @@ class Overtaken:
         if job_id is not None:
             self._met.pop(job_id, None)
         for one in self._met.values():
-            one.overtaken = one.overtaken or (one.kind == kind and one.last <= began)
+            if one.kind == kind and one.last <= began:
+                one.overtaken = True
+                one.by_song = one.by_song or job_id is not None
 
     def failed(self, kind: str, code: str, job_id: int, now: float, *, counts: bool = True) -> int:
         """A try of this job failed. Returns its overtaken tries in a row; 0 if this one is none.
@@ -53,6 +57,8 @@ class Overtaken:
             return 0
         overtaken, before.overtaken, before.last = before.overtaken and counts, False, now
         before.times += overtaken
+        before.by_songs += overtaken and before.by_song
+        before.by_song = False
         return before.times if overtaken else 0
 
     def paused(self) -> None:
@@ -65,6 +71,14 @@ class Overtaken:
             for one in self._met.values():
                 if one.kind == SUBMIT:
                     one.times = 0
+
+    def by_songs(self, job_id: int) -> int:
+        """Those of the job's overtaken tries in a row that a call for another song overtook.
+
+        A server may answer every other question, and none about jobs.
+        """
+        met = self._met.get(job_id)
+        return 0 if met is None else met.by_songs
 
     def seconds(self, job_id: int, now: float) -> float:
         """Seconds since the first of the job's failed tries in a row; 0 where there is none."""

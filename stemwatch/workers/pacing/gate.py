@@ -24,6 +24,7 @@ from stemwatch.workers.pacing.pause import Pause, outage
 from stemwatch.workers.pacing.timing import Timing
 
 _IN_A_ROW = 5  # so many failures in a row begin a pause
+_IN_VAIN = 8  # tries of a pause for the storage, after which two songs are no sign of an outage
 
 
 class Gate:
@@ -43,6 +44,7 @@ class Gate:
         self._refusals = 0  # submissions in a row that found none, however other calls fare
         # The songs of the last downloads, where all of these failed.
         self.unfetched: deque[int] = deque(maxlen=_IN_A_ROW)
+        self._dead: set[int] = set()  # songs whose downloads fail for so long that they say nothing
         # By code, pauses whose end no accepted submission has confirmed yet: the tries that each
         # took, and when it ended. If such a pause begins again, its waits go on from there.
         self._unconfirmed: dict[str, tuple[int, float]] = {}
@@ -121,22 +123,32 @@ class Gate:
             return None
         return code if self.pause(outage(message, code, after)) else None
 
-    def storage_failed(self, job_id: int, message: str, after: float | None = None) -> bool:
-        """Count a download that found no working host; five in a row pause. True if that is new.
+    def storage_failed(self, job_id: int, message: str, after: float | None = None) -> bool | None:
+        """Count a download that found no working host; five in a row pause.
 
-        The pause holds submissions too: they would pay for stems that can't be fetched. It takes
-        two songs: while one song's stems alone fail, no other one would ever be there to end it.
+        True if that begins the pause, False if it ends it. The pause holds submissions too: they
+        would pay for stems that can't be fetched. It takes two songs: while one song's stems alone
+        fail, no other one would ever be there to end it. If two are all there is to try, that is
+        so for them, too: after long they are left to themselves.
         """
+        if job_id in self._dead:
+            return None
         self.unfetched.append(job_id)
-        few = len(self.unfetched) < _IN_A_ROW or len(set(self.unfetched)) < 2
-        if few and (Code.STORAGE, None) not in self._pauses:
-            return False
+        songs, pause = set(self.unfetched), self._pauses.get((Code.STORAGE, None))
+        if pause is None and (len(self.unfetched) < _IN_A_ROW or len(songs) < 2):
+            return None
+        if pause is not None and pause.attempts >= _IN_VAIN and len(songs) <= 2:
+            self._dead |= songs
+            self.unfetched.clear()
+            return not self.reopen(Code.STORAGE)
         hint = "Nothing to do: what is paid for is fetched once the storage answers again."
-        return self.pause(PauseService(message, code=Code.STORAGE, hint=hint, after=after))
+        new = self.pause(PauseService(message, code=Code.STORAGE, hint=hint, after=after))
+        return True if new else None
 
-    def storage_answered(self, began: float) -> bool:
+    def storage_answered(self, began: float, job_id: int | None = None) -> bool:
         """A download that began at `began` got an answer. True if that ended an outage."""
         self.unfetched.clear()
+        self._dead.discard(job_id or 0)
         return self._met_before(Code.STORAGE, began) and self.reopen(Code.STORAGE)
 
     def answered(self, began: float) -> bool:

@@ -60,11 +60,14 @@ class Hung:
     async def _ask(self, name: str, steps: list[_Step]) -> None:
         """Ask the disks of these steps, which are one inbox's, and note whether they hang."""
         ctx, lane, first = self._ctx, self._lanes[name], steps[0][1]
+        place = ctx.place_of(first)
         try:
-            await _require(ctx.place_of(first), name)
+            await _require(place, name)
         except PauseService as fault:
-            # To pause again would put off the next probe of the pause that is on.
-            if ctx.gate.since(fault.code, first.inbox) is None:
+            # To pause again would put off the next probe of the pause that is on. An outbox of an
+            # earlier configuration holds back nobody else.
+            configured = place is ctx.places.get(first.inbox)
+            if configured and ctx.gate.since(fault.code, first.inbox) is None:
                 pause(ctx, fault, first.inbox)
             hangs = True
         else:

@@ -138,10 +138,11 @@ async def _own_gap(ctx: Context, job: Job, fault: PauseService) -> float | None:
         # Pausing again for each song would put off the next probe of the pause that is on.
         if not (on and fault.code in (Code.DISK, Code.ROOM)):
             pause(ctx, fault, job.inbox)
-    if fault.code == Code.ROOM and not on:
-        ctx.space.wait_with(job)
-    elif fault.code == Code.ROOM and ctx.space.awaited(job.inbox) != job.id:
-        times = max(times, 2)  # it was to pass by the song that the pause waits with
+    if fault.code == Code.ROOM and ctx.space.awaited(job.inbox) != job.id:
+        if own or on:
+            times = max(times, 2)  # it was to pass by the song that the pause waits with
+        else:
+            ctx.space.wait_with(job)
     again = own or times > 1
     since = ctx.gate.since(fault.code, job.inbox)
     ctx.troubles.met[job.id] = Met(fault.code, job.state, since, times)

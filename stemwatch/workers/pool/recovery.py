@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 
 from stemwatch.codes import Code
 from stemwatch.errors import PauseService, Unconfirmed
@@ -45,7 +46,9 @@ async def _recall_disks(ctx: Context) -> None:
         if place is not ctx.places.get(inbox):
             with suppress(PauseService):  # missing, or it hangs: its songs will find out
                 await place.demand_outbox()
-                await place.recall(ctx.journal)
+                # Its disk alone: others of that place may hang.
+                old = replace(place, anchors={outbox: place.anchors[outbox]})
+                await old.recall(ctx.journal)
 
 
 async def _keep_room(ctx: Context) -> None:

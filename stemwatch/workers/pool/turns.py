@@ -228,7 +228,7 @@ class Pool:
             await self._fill(FETCH, lane.free)
         elif lane.taken == 0:
             # Were it the oldest each time, one song's dead stem would hold the pause for ever.
-            await self._fill(FETCH, 1, last=list(ctx.gate.unfetched)[-1:])
+            await self._fill(FETCH, 1, last=ctx.gate.unfetched)
             if lane.taken > 0:
                 for held in trial:
                     ctx.gate.tried(held)

@@ -72,7 +72,7 @@ async def _made(ctx: Context, job: Job, too_large: TooLarge | None) -> Made | No
         made = await ctx.preparing.take(job) or await make(ctx, job, chosen)
     except (Reject, RetryLater, PauseService) as fault:
         if chosen.needed or fault.code == Code.AUDIO_HELPER:  # no song goes without the helper
-            if fault.code == Code.ROOM:
+            if fault.code == Code.ROOM and ctx.gate.since(Code.ROOM, job.inbox) is None:
                 ctx.space.wait_with_upload(job, os.path.dirname(ctx.journal.path), chosen.most)
             raise
         log.warning("job.sent_as_it_is", **job.named, code=fault.code, message=fault.message)

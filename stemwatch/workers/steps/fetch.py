@@ -92,7 +92,9 @@ async def _addresses(ctx: Context, job: Job) -> RemoteJob:
             held.message, code=Code.HELD, counts=False, after=ctx.gate.seconds_left(held.code)
         )
     await ctx.requests.take()
+    began = ctx.clock()
     remote = await ctx.api.job(job.remote_id, stems=job.options.stems)
+    ctx.memory.overtaken.served(POLL, began, job.id)
     if remote.status is RemoteStatus.FAILED:
         raise Reject(
             f"the separation failed after all: {remote.error or 'no reason was given'}.",
@@ -134,7 +136,7 @@ async def _download(
     finally:
         with durable.disk_faults(staging.outbox):  # network shares report failed writes at close
             await asyncio.to_thread(os.close, fd)
-    _storage_answered(ctx, began)
+    _storage_answered(ctx, job, began)
     try:
         with durable.disk_faults(staging.outbox):  # an unreadable part is the disk's fault
             await ctx.audio.verify(part, expected=job.duration, format=job.options.format)
@@ -157,13 +159,15 @@ def _judge_storage(ctx: Context, job: Job, fault: RetryLater, began: float) -> N
         ctx.counters.rate_limited += 1
         fault.code, fault.counts = Code.STORAGE_BUSY, True
     if not fault.server_down:
-        _storage_answered(ctx, began)
+        _storage_answered(ctx, job, began)
         return
     fault.server_down = False
-    if ctx.gate.storage_failed(job.id, fault.message, fault.after):
+    if (paused := ctx.gate.storage_failed(job.id, fault.message, fault.after)) is True:
         log.warning("service.paused", reason=Code.STORAGE, message=fault.message)
+    elif paused is False:
+        log.info("service.resumed", reason=Code.STORAGE)
 
 
-def _storage_answered(ctx: Context, began: float) -> None:
-    if ctx.gate.storage_answered(began):
+def _storage_answered(ctx: Context, job: Job, began: float) -> None:
+    if ctx.gate.storage_answered(began, job.id):
         log.info("service.resumed", reason=Code.STORAGE)

@@ -14,7 +14,8 @@ from stemwatch.workers.steps import follow
 
 _CALLS = {JobState.QUEUED: SUBMIT, JobState.SEPARATING: POLL, JobState.SEPARATED: POLL}
 _TRIES = 5  # overtaken tries of a call that the server fails
-_REFUSALS = 3  # and of one that it refuses, as if the key were wrong
+_REFUSALS = 3  # and of one that it refuses, as if the key were wrong, while others' are answered
+_LONG = 300  # and while no others are asked for: about a day, since the song may hold the only slot
 _ASK = "Look in your dashboard, or ask the server's support. "
 _PAID = _ASK + "`stemwatch retry` asks for it again and pays nothing."
 _UNPAID = _ASK + "`stemwatch retry` submits it again; another format may help."
@@ -61,11 +62,12 @@ def _is_refusal(fault: PauseService, call: str) -> bool:
 
 
 def _of_refusal(ctx: Context, job: Job, fault: PauseService, call: str) -> StemwatchError:
-    times = ctx.memory.overtaken.failed(call, fault.code, job.id, ctx.clock())
+    overtaken = ctx.memory.overtaken
+    times = overtaken.failed(call, fault.code, job.id, ctx.clock())
     if times == 0:
         return fault
     words = "the server refuses this song alone"
-    if times >= _REFUSALS:
+    if overtaken.by_songs(job.id) >= _REFUSALS or times >= _LONG:
         return _reject(job, fault, fault.code, words, times)
     return RetryLater(
         f"{words}: {fault.message}",

@@ -64,11 +64,15 @@ async def is_its_own(ctx: Context, job: Job, code: str, times: int) -> bool:
     The first time the answer is no: a disk that begins to fail may still take the small file of a
     rehearsal, and stems that are paid for meanwhile would have nowhere to go.
     """
-    if code != Code.DISK:
+    if code not in (Code.DISK, Code.ROOM):
         return False
     place = ctx.place_of(job)
     # An outbox of an earlier configuration holds back nobody else.
-    if _trouble(ctx, job) is not None or place is not ctx.places.get(job.inbox):
+    if place is not ctx.places.get(job.inbox):
+        return True
+    if code == Code.ROOM:
+        return False
+    if _trouble(ctx, job) is not None:
         return True
     if times < 2:
         return False
