@@ -15,7 +15,8 @@ from stemwatch.errors import PauseService, RetryLater, StemwatchError
 from stemwatch.job import Job, JobState
 from stemwatch.workers.context import Context
 from stemwatch.workers.pool.outcome import conclude
-from tests.unit.test_workers_pool_outcome import Clock, a_job, in_context
+from tests.support.clocked import a_job, in_context
+from tests.support.waiting import Clock
 
 QUEUED, SEPARATING, QUARANTINED = JobState.QUEUED, JobState.SEPARATING, JobState.QUARANTINED
 PAID = (SEPARATING, JobState.SEPARATED)
@@ -191,6 +192,7 @@ def test_a_job_that_alone_is_refused_is_given_up_with_its_id(
             assert [pause.code for pause in ctx.gate.pauses] == [code]
             assert job.state is state
             ctx.memory.overtaken.served(POLL, clock.now)  # the probe
+            served(ctx, clock, POLL)
             ctx.gate.reopen(code)
             now = ctx.now()
             job = await met(ctx, clock, job, refused(code))
@@ -200,6 +202,28 @@ def test_a_job_that_alone_is_refused_is_given_up_with_its_id(
         assert (job.state, job.code, job.attempts) == (QUARANTINED, code, 3)
         assert (job.remote_id, job.http_status) == ("job_1", 403)
         assert "pays nothing" in (job.hint or "")
+
+    in_context(tmp_path, work)
+
+
+@pytest.mark.parametrize("state", PAID)
+def test_where_every_question_is_answered_but_those_about_jobs_none_is_given_up(
+    tmp_path: Path, state: JobState
+) -> None:
+    """All that is paid for would go to quarantine, each as the one that is refused alone.
+
+    After most of a day it does: it may be one job that holds the only slot.
+    """
+
+    async def work(ctx: Context, clock: Clock) -> None:
+        job, began, tries = await a_job(ctx, state), clock.now, 0
+        while job.state is state:
+            job = await met(ctx, clock, job, refused())
+            ctx.memory.overtaken.served(POLL, clock.now)  # the probe
+            ctx.gate.reopen(Code.AUTH)
+            tries += 1
+        assert clock.now - began > 12 * 3600
+        assert tries < 1000
 
     in_context(tmp_path, work)
 

@@ -181,7 +181,7 @@ def test_polls_that_are_answered_do_not_hide_failing_submissions(gate: Gate, clo
 def test_an_outage_of_the_storage_is_its_own(gate: Gate, clock: Clock) -> None:
     """Five downloads in a row pause fetching and paying; any answer of the storage ends it."""
     found = [gate.storage_failed(song % 2, "503") for song in range(5)]
-    assert found == [False, False, False, False, True]
+    assert found == [None, None, None, None, True]
     assert gate.closed(POLL) is None
     assert gate.storage_answered(clock.now - 1) is False  # of a download that had begun before
     assert gate.storage_answered(clock.now) is True
@@ -190,15 +190,40 @@ def test_an_outage_of_the_storage_is_its_own(gate: Gate, clock: Clock) -> None:
 
 def test_one_song_alone_is_no_outage_of_the_storage(gate: Gate, clock: Clock) -> None:
     """However often its stems fail; and a pause that others began is prolonged by it, too."""
-    assert [gate.storage_failed(1, "500") for _ in range(20)] == [False] * 20
+    assert [gate.storage_failed(1, "500") for _ in range(20)] == [None] * 20
     assert gate.closed(SUBMIT) is None
     assert gate.storage_failed(2, "500") is True
-    for _ in range(20):
-        clock.now += gate.seconds_left("storage")
-        (trial,) = gate.trial(FETCH)
-        gate.tried(trial)
-        assert gate.storage_failed(1, "500") is False
-    assert gate.pauses[0].attempts == 21
+    for _ in range(4):
+        in_vain(gate, clock, 1)
+    assert gate.pauses[0].attempts == 5
+
+
+def in_vain(gate: Gate, clock: Clock, song: int) -> bool | None:
+    """One trial of the pause for the storage, which fails: what `storage_failed` says."""
+    clock.now += gate.seconds_left("storage")
+    (trial,) = gate.trial(FETCH)
+    gate.tried(trial)
+    return gate.storage_failed(song, "500")
+
+
+def test_two_songs_that_are_all_there_is_to_try_are_no_outage_for_ever(
+    gate: Gate, clock: Clock
+) -> None:
+    """With submitting held nobody else would ever be there to end it; more songs are a sign."""
+    for song in (1, 2, 1, 2, 1):
+        begun = gate.storage_failed(song, "500")
+    assert begun is True
+    assert [in_vain(gate, clock, song) for song in (2, 1, 2, 1, 2, 1, 2)] == [None] * 7
+    assert in_vain(gate, clock, 1) is False
+    assert gate.closed(SUBMIT) is None
+    assert [gate.storage_failed(song, "500") for song in (1, 2) * 10] == [None] * 20
+    for song in (3, 3, 4, 5, 3):
+        begun = gate.storage_failed(song, "500")
+    assert begun is True
+    for song in (3, 4, 5) * 5:
+        assert in_vain(gate, clock, song) is None
+    assert gate.closed(SUBMIT) is not None
+    assert gate.storage_answered(clock.now, 1) is True
 
 
 @pytest.mark.parametrize("code", BY_TRIAL)

@@ -456,3 +456,33 @@ def test_a_song_that_was_to_pass_by_one_without_room_waits_by_itself(tmp_path: P
         assert now.not_before == 0.0
 
     in_context(tmp_path, work)
+
+
+def test_a_pause_for_an_upload_s_room_waits_for_that_disk(tmp_path: Path) -> None:
+    """Not for the outbox's, which is well: the pause would end, and the song begin it again."""
+
+    async def work(ctx: Context, _: Clock) -> None:
+        job = await a_job(ctx)
+        ctx.space.wait_with_upload(job, str(tmp_path), 1 << 60)
+        await conclude(ctx, job, PauseService("no room.", code="room"))
+        assert [pause.code for pause in ctx.gate.pauses] == ["room"]
+        assert not ctx.space.is_there(None)
+        assert ctx.space.passing(None) == 0
+
+    in_context(tmp_path, work)
+
+
+def test_an_earlier_outbox_without_room_holds_back_nobody_else(tmp_path: Path) -> None:
+    """Its disk is full: that is why another outbox is configured now."""
+
+    async def work(ctx: Context, _: Clock) -> None:
+        job = await a_job(ctx)
+        ctx.places[None] = Place(outbox=str(tmp_path / "new"))
+        await conclude(ctx, job, PauseService("no room.", code="room"))
+        assert ctx.gate.pauses == []
+        found = await ctx.journal.get(job.id)
+        assert found is not None
+        assert (found.state, found.code) == (JobState.QUEUED, "room")
+        assert found.not_before >= ctx.now() + ctx.timing.disk_recheck
+
+    in_context(tmp_path, work)

@@ -73,6 +73,7 @@ def _of_refusal(ctx: Context, job: Job, fault: PauseService, call: str) -> Stemw
         f"{words}: {fault.message}",
         code=fault.code,
         hint=fault.hint,
+        counts=False,
         after=ctx.timing.missing_gap,
         http_status=fault.http_status,
         request_id=fault.request_id,
