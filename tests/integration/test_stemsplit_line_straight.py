@@ -295,10 +295,10 @@ def test_a_download_is_not_copied_on_its_way(
         seen.came.append(piece := receive(self, most))
         return piece
 
-    def written(fd: int, chunks: Sequence[bytes]) -> None:
+    def written(fd: int, chunks: Sequence[memoryview]) -> int:
         trips.append(len(chunks))
-        seen.went.extend(chunks)
-        write(fd, chunks)
+        seen.went.extend(chunk.obj for chunk in chunks)
+        return write(fd, chunks)
 
     monkeypatch.setattr(SocketStream, "_receive", received)
     monkeypatch.setattr(download, "_write", written)

@@ -17,12 +17,12 @@ import pytest
 
 from stemwatch import config
 from stemwatch.config import Settings, Web
-from stemwatch.disks.mounts import WatchMode
 from stemwatch.disks.places import Place
 from stemwatch.errors import ConfigFault, JournalFault, PauseService
 from stemwatch.job import Job
 from stemwatch.journal.journal import Journal
 from stemwatch.service.app import Service
+from stemwatch.service.opened_folders import opened
 from stemwatch.web.connection_limits import MOST
 from stemwatch.web.health import POOL_PATIENCE
 from stemwatch.web.listening import bound, looked_at, url_of
@@ -87,7 +87,7 @@ class Listener:
             async with working_set(
                 settings, key=KEY, places={None: place}, timing=Timing()
             ) as context:
-                self.service = Service(settings, context, {None: WatchMode("poll", "", False)}, {})
+                self.service = Service(settings, context, await opened(settings, Timing(), {}), {})
                 health = self.service.health
                 async with serving(listener, health, receive=self.receiver, patience=PATIENCE):
                     self._ready.set()
@@ -293,7 +293,7 @@ def test_what_stands_still_is_named(tmp_path: Path) -> None:
         config.make_folders(settings)
         place = _place(settings)
         async with working_set(settings, key=KEY, places={None: place}, timing=Timing()) as context:
-            service = Service(settings, context, {None: WatchMode("inotify", "", False)}, {})
+            service = Service(settings, context, await opened(settings, Timing(), {}), {})
             health = service.health
             await health.rounds.prepare()
             rounds = asyncio.create_task(health.rounds.run())
@@ -331,7 +331,7 @@ def test_a_listener_that_can_t_start_stops_nothing(
         config.make_folders(settings)
         place, done = _place(settings), []
         async with working_set(settings, key=KEY, places={None: place}, timing=Timing()) as context:
-            health = Service(settings, context, {None: WatchMode("poll", "", False)}, {}).health
+            health = Service(settings, context, await opened(settings, Timing(), {}), {}).health
             with socket.socket(socket.AF_UNIX) as useless:
                 async with serving(useless, health):
                     done.append("worked")

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from stemwatch import config
-from stemwatch.disks.mounts import WatchMode
 from stemwatch.disks.places import Place
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.service.app import Service
+from stemwatch.service.opened_folders import opened
 from stemwatch.service.page_setup import backing_of
 from stemwatch.web.guard.callers import Caller
 from stemwatch.web.live.event_stream import Stream
@@ -57,7 +57,7 @@ def test_pings_come_while_nothing_happens_and_nobody_looks_afterwards(tmp_path: 
         folders = settings.folders
         place = Place(folders.outbox, folders.inbox, folders.quarantine, None)
         async with working_set(settings, key=KEY, places={None: place}, timing=Timing()) as context:
-            service = Service(settings, context, {None: WatchMode("poll", "", False)}, {})
+            service = Service(settings, context, await opened(settings, Timing(), {}), {})
             journal = ReadOnlyJournal(context.journal.path)
             faults: list[object] = []
             live = Live(backing_of(service), journal, lambda *fault: faults.append(fault))
