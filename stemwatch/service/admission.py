@@ -46,7 +46,7 @@ class Front:
         self._place = place
         self._intake = intake
         self._ahead = ahead
-        self._judged: set[str] = set()  # folders directly in the inbox, and songs there
+        self._judged: set[str] = set()  # folders directly in the inbox
         self._asked: dict[str, _Wish] = {}  # by the song's path
         self._asking = threading.Lock()
 
@@ -113,8 +113,8 @@ class Front:
 
     def _warn_of_a_near_miss(self, relpath: str) -> None:
         """Once for each folder: its songs are paid for with settings that nobody chose."""
-        folder = relpath.partition("/")[0]
-        if folder not in self._judged and len(self._judged) < _FOLDERS:
+        folder, inside, _ = relpath.partition("/")
+        if inside and folder not in self._judged and len(self._judged) < _FOLDERS:
             self._judged.add(folder)
             if (miss := near_miss(relpath, self.inbox.presets)) is not None:
                 log.warning("preset.near_miss", path=relpath, message=miss)

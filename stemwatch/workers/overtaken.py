@@ -70,7 +70,7 @@ class Overtaken:
         if sum(not one.overtaken for one in self._met.values()) > 1:
             for one in self._met.values():
                 if one.kind == SUBMIT:
-                    one.times = 0
+                    one.times = one.by_songs = 0
 
     def by_songs(self, job_id: int) -> int:
         """Those of the job's overtaken tries in a row that a call for another song overtook.

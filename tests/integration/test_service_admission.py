@@ -108,7 +108,7 @@ class Inbox:
 
 
 def with_inbox(root: Path, doing: Callable[[Inbox], Awaitable[None]]) -> None:
-    home = Home(root, NOWHERE, separation={"stems": 6})
+    home = Home(root, NOWHERE, separation={"stems": 6}, presets={"karaoke": {"stems": 2}})
 
     async def go() -> None:
         settings = config.load(str(home.config), env={})
@@ -219,3 +219,21 @@ def test_two_senders_of_that_name_at_once_keep_the_wish_of_the_one_that_landed(
         assert (await inbox.scan()).options == TWO
 
     with_inbox(tmp_path, doing)
+
+
+# -- folders that look like a preset's ---------------------------------------------------------
+
+
+def test_a_folder_that_is_nearly_a_presets_is_told_once_however_many_songs_came_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Songs directly in the inbox used up what is remembered of folders, and memory for years."""
+
+    async def doing(inbox: Inbox) -> None:
+        names = [f"{number}.wav" for number in range(4097)] + ["karoke/a.wav", "karoke/b.wav"]
+        for name in names:  # it is told before the song is looked at
+            with pytest.raises(FileNotFoundError):
+                await inbox.front.admit_now(name, TWO)
+
+    with_inbox(tmp_path, doing)
+    assert capsys.readouterr().err.count("preset.near_miss") == 1

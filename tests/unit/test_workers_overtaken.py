@@ -122,6 +122,23 @@ def test_an_outage_that_begins_again_and_again_is_waited_for(tmp_path: Path) -> 
     in_context(tmp_path, work)
 
 
+@pytest.mark.parametrize("code", [Code.AUTH, Code.ENDPOINT])
+def test_a_key_that_is_refused_again_and_again_is_waited_for(tmp_path: Path, code: Code) -> None:
+    """As above, with refusals: somebody changes the key and back, or a proxy comes and goes."""
+
+    async def work(ctx: Context, clock: Clock) -> None:
+        jobs = [await a_job(ctx) for _ in range(3)]
+        for _ in range(20):
+            for _ in range(2):
+                jobs = [await met(ctx, clock, job, refused(code)) for job in jobs]
+            assert [pause.code for pause in ctx.gate.pauses] == [code]
+            ctx.gate.reopen(code)
+            served(ctx, clock, SUBMIT)
+        assert [job.state for job in jobs] == [QUEUED] * 3
+
+    in_context(tmp_path, work)
+
+
 def test_a_song_that_is_served_once_begins_anew(tmp_path: Path) -> None:
     """So does one that meets another kind of fault."""
 
