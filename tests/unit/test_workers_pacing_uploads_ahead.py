@@ -80,6 +80,19 @@ def test_what_stands_still_does_not_hold_up_the_others() -> None:
     assert line.ahead.room()
 
 
+def test_a_stalled_upload_is_looked_at_once() -> None:
+    """An upload that stands still for minutes made the pool ask the journal 40 times a second."""
+    stalled, line = Line(), Timing().line
+    stalled.learns(job=45.0, size=10 * MB, seconds=10.0)
+    stalled.uploads(1, 10 * MB, whole=False)
+    stalled.now += line + 1.0
+    stalled.uploads(2, 10 * MB, whole=False)
+    assert not stalled.ahead.room()
+    assert stalled.ahead.next_room() == stalled.now + line
+    stalled.now += line
+    assert stalled.ahead.next_room() is None
+
+
 def test_small_songs_on_a_fast_line_go_up_together() -> None:
     line = Line()
     line.learns(job=45.0, size=MB, seconds=0.01)

@@ -95,8 +95,10 @@ class Ahead:
             return None
         if wait > 0.0:
             return now + wait
-        stalls = [run.moved for run in self._running.values() if run.whole is None]
-        return max(now, min(stalls) + self._timing.line) if stalls else None
+        counts = [run for run in self._running.values() if run.whole is None]
+        stalls = [run.moved + self._timing.line for run in counts]
+        # A stall that is counted already changes nothing: "now" would have the pool ask for ever.
+        return min((stall for stall in stalls if stall > now), default=None)
 
     def _wait(self, now: float) -> float | None:
         """Seconds until another upload is wanted if the line is free.
