@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from stemwatch.processes.apart import start
+
 # What the service was given for itself: its key, and its line to the service manager.
 _OURS = frozenset({"STEMSPLIT_API_KEY", "STEMWATCH_SERVE_KEY", "CREDENTIALS_DIRECTORY"})
 _OURS |= {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID"}
@@ -45,7 +47,7 @@ async def run(
     """Run `command` in `/` with `given` as its standard input, for `seconds` at most.
 
     Returns when it has ended and nobody holds its output any more: processes that it left in the
-    background share its time. Raises OSError where it can't be started.
+    background share its time. One that can't be started: see `apart.start`.
     """
     tail = _Tail()
     # A file, not a pipe: nobody has to read it, and nothing waits for that.
@@ -55,14 +57,8 @@ async def run(
         os.lseek(stdin, 0, os.SEEK_SET)
         output = await tail.open()
         try:
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=stdin,
-                stdout=output,
-                stderr=output,
-                env=env,
-                cwd="/",
-                start_new_session=True,
+            process = await start(
+                command, folder="/", stdin=stdin, stdout=output, stderr=output, env=env
             )
         finally:
             os.close(output)
@@ -96,7 +92,10 @@ async def _end(process: asyncio.subprocess.Process, tail: _Tail) -> None:
 
 def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
     with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)
+        try:
+            os.killpg(process.pid, number)
+        except ProcessLookupError:  # it has not begun, and has no group yet: a share hangs
+            process.send_signal(number)
 
 
 async def _over(process: asyncio.subprocess.Process) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 from stemwatch.codes import Code
 from stemwatch.errors import AlreadyRunning, ConfigFault, StemwatchError
 from stemwatch.extras import LOCAL
+from stemwatch.processes import apart
 from stemwatch.server.work.process import environment
 from stemwatch.tasks import Broken, kept_going, supervised
 
@@ -111,14 +112,8 @@ class LocalServer:
         # -P: a file named like a library in the user's current folder must not be imported.
         command = [sys.executable, "-P", "-m", "stemwatch.server", *self._arguments]
         command += ["--port", str(self._port), "--key-stdin", "--exit-with-stdin"]
-        child = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=PIPE,
-            env=environment(),
-            start_new_session=True,  # Ctrl-C is for us: we may still need it to finish
-        )
+        # Apart: Ctrl-C is for us, we may still need it to finish.
+        child = await apart.start(command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=environment())
         self._child = child
         said = self._keep(self._listen(child))
         try:
@@ -206,4 +201,7 @@ async def _end(child: Process) -> None:
         except TimeoutError:
             with contextlib.suppress(ProcessLookupError):
                 child.kill()
-    await child.wait()
+    # Not for ever: one that begins while a share hangs is not even ended by a kill.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(STOP_SECONDS):
+            await child.wait()

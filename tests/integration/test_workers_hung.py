@@ -78,9 +78,9 @@ class Case:
         self.context.bell.wake()
 
     async def start_helpers(self) -> None:
-        """Both, before the share hangs: a process starts by closing the files that are open there.
+        """Both, before the share hangs: a process begins by closing the files that are open there.
 
-        That close would hang as well, and the event loop with it.
+        One that began meanwhile would answer only when the share does.
         """
         song = str(make_song(self.home.root / "any.wav"))
         await asyncio.gather(*(self.context.audio.probe(song) for _ in range(2)))

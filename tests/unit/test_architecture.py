@@ -32,7 +32,7 @@ GROUND = frozenset(
         "musical_keys",
         "patterns",
     }
-    | {"private_file", "song_kinds", "tasks"}
+    | {"private_file", "processes", "song_kinds", "tasks"}
 )
 ROOMS: dict[str, frozenset[str]] = {
     "codes": frozenset(),
@@ -44,6 +44,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "musical_keys": frozenset(),
     "patterns": frozenset(),
     "private_file": frozenset({"errors"}),
+    "processes": frozenset(),
     "song_kinds": frozenset(),
     "tasks": frozenset(),
     "limits": frozenset({"codes", "errors"}),

@@ -9,9 +9,12 @@ import asyncio
 import json
 import os
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
+
+from stemwatch.processes.apart import start
 
 # -P: a file named json.py beside the songs must not be imported.
 _COMMAND = (sys.executable, "-P", "-m", "stemwatch.audio")
@@ -34,14 +37,13 @@ class Helper:
     async def start(cls) -> Helper:
         """OSError where there is no memory for one more, or no process."""
         return cls(
-            await asyncio.create_subprocess_exec(
-                *_COMMAND,
+            await start(  # apart: Ctrl-C is for the service, which drains
+                _COMMAND,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,
                 env=_environment(),
                 limit=_LONGEST_ANSWER,
-                start_new_session=True,  # Ctrl-C is for the service, which drains
             )
         )
 
@@ -62,12 +64,12 @@ class Helper:
         return self._cpu_seconds() - self._noted
 
     def _cpu_seconds(self) -> float:
+        # As clock_getcpuclockid(3) does. A read of /proc/PID/stat may wait for as long as the
+        # helper's start does, while a share hangs.
         try:
-            with open(f"/proc/{self.process.pid}/stat", "rb", buffering=0) as stat:
-                after_name = stat.read(4096).rpartition(b")")[2]
+            return time.clock_gettime(~self.process.pid << 3 | 2)
         except OSError:
             return 0.0
-        return sum(map(int, after_name.split()[11:13])) / os.sysconf("SC_CLK_TCK")
 
     async def end(self) -> None:
         """Wait until it is gone; not for ever: on a share that hangs not even a kill ends it."""

@@ -1,0 +1,1 @@
+"""Other programs: how they are started."""
