@@ -13,8 +13,11 @@ import pytest
 
 from stemwatch import config
 from stemwatch.config import Settings
+from stemwatch.disks.hanging import Reach
+from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.operations.check.everything import check
 from stemwatch.operations.check.finding import FAULT, Finding
+from stemwatch.operations.standing.not_taken import not_taken
 from stemwatch.operations.status import Document, standing
 from tests.faults.exports import SFTP_MOUNT, hung, why_no_shares
 from tests.support.commands import Home
@@ -91,6 +94,28 @@ def test_status_waits_for_several_disks_at_once(home: Home) -> None:
         wait_for(lambda: done, what="the document")
     (document,) = done
     assert [inbox["waits"]["fault"] for inbox in document["inboxes"]] == [None, None]
+
+
+def test_a_disk_that_still_hangs_costs_the_next_look_no_thread(home: Home) -> None:
+    """`status --watch` looks every few seconds, for days."""
+    disks = Reach(PATIENCE)
+
+    async def look(settings: Settings) -> Document:
+        journal = ReadOnlyJournal(str(home.database))
+        try:
+            return await not_taken(settings, settings.every_inbox[0], journal, time.time(), disks)
+        finally:
+            journal.close()
+
+    with hung(home.root / "people" / "dj", home.root / "there"):
+        first = begun(home, look)
+        wait_for(lambda: first, what="the document")
+        before = _looks()
+        second = begun(home, look)
+        wait_for(lambda: second, what="the next document")
+        assert _looks() == before
+    assert "did not answer" in first[0]["fault"]
+    assert first == second
 
 
 def _looks() -> set[threading.Thread]:
