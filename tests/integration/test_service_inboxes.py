@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 from structlog.testing import capture_logs
 
 from stemwatch import config
@@ -20,7 +22,10 @@ from stemwatch.service.upkeep import steady_clock, tidying
 from stemwatch.wiring.working_set import place_of, working_set
 from stemwatch.workers.context import Context
 from stemwatch.workers.pacing.timing import Timing
+from stemwatch.workers.pool import recovery
+from tests.faults.exports import SFTP_MOUNT, hung, why_no_shares
 from tests.support.commands import Home
+from tests.support.journal import new_job
 from tests.support.waiting import wait_for_async
 
 NAMES = ("inbox", "outbox", "quarantine", "archive")
@@ -115,3 +120,30 @@ def test_a_clock_that_leapt_is_told_once_for_all(tmp_path: Path) -> None:
     with capture_logs() as logs:
         asyncio.run(main())
     assert sum(line["event"] == "archive.waits" for line in logs) == 1
+
+
+@pytest.mark.skipif(why_no_shares(*SFTP_MOUNT) is not None, reason=str(why_no_shares(*SFTP_MOUNT)))
+def test_outboxes_that_are_configured_no_more_are_asked_at_once(tmp_path: Path) -> None:
+    """In turn, the first would have been given up before the second was asked."""
+    shared, there = tmp_path / "old", tmp_path / "there"
+    outboxes = [shared / "one", shared / "two"]
+
+    async def main() -> None:
+        async with served(tmp_path) as (context, _):
+            for number, path in enumerate(outboxes):
+                (there / path.name).mkdir(parents=True)
+                await context.journal.add(new_job(number, inbox=path.name, outbox=str(path)))
+            before = _looks()
+            with hung(shared, there) as share:
+                recovering = asyncio.create_task(recovery.recover(context))
+                await wait_for_async(lambda: len(_looks() - before) == 2)
+                share.thaw()
+                await recovering
+            for path in outboxes:
+                assert await context.journal.fact(f"disk of {path}") is not None
+
+    asyncio.run(main())
+
+
+def _looks() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "reach"}
