@@ -3,8 +3,8 @@
 import pytest
 
 from stemwatch.disks.mounts import WatchMode
+from stemwatch.operations.check.asked_folders import clock_finding, watch_finding
 from stemwatch.operations.check.finding import FAULT, OK, WARNING
-from stemwatch.operations.check.folders import clock_finding, watch_finding
 from stemwatch.operations.retrying import chosen, nearest
 from tests.support.commands import a_job
 

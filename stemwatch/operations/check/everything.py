@@ -12,7 +12,7 @@ from stemwatch.errors import JournalFault, PauseService, StemwatchError
 from stemwatch.extras import installed
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
-from stemwatch.operations.check import folders
+from stemwatch.operations.check import asked_folders
 from stemwatch.operations.check.api import reach
 from stemwatch.operations.check.finding import FAULT, OK, WARNING, Finding, counted
 from stemwatch.operations.check.notices import notices
@@ -38,11 +38,11 @@ async def check(
     address, and a default folder is not the user's. A folder whose disk gives no answer within
     `patience` seconds is told first, and the others are checked all the same.
     """
-    places, asked = _PLACES & doubtful, folders.Asked(settings, patience)
+    places, asked = _PLACES & doubtful, asked_folders.Asked(settings, patience)
     if places:
         found = [_left_out("folders, watching, room", places)]
     else:
-        found = await folders.usable(settings, asked)
+        found = await asked_folders.usable(settings, asked)
     found.append(await _audio())
     found.append(upload_finding(settings))
     if "api" in doubtful and not settings.local:
@@ -50,12 +50,12 @@ async def check(
     else:
         found += await reach(settings, env, cwd)
     if places:
-        found.append(await folders.clock(asked))
+        found.append(await asked_folders.clock(asked))
     else:
         outboxes = (inbox.folders.outbox for inbox in settings.every_inbox)
-        found.append(await folders.clock(asked, settings.state_dir, *outboxes))
-        found += await folders.watching(settings, asked)
-        found += await folders.room(settings, asked)
+        found.append(await asked_folders.clock(asked, settings.state_dir, *outboxes))
+        found += await asked_folders.watching(settings, asked)
+        found += await asked_folders.room(settings, asked)
     if told := {"notify", "hooks"} & doubtful:
         found.append(_left_out("notify, hooks", told))
     else:
