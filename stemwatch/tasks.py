@@ -7,7 +7,7 @@ silence, and its part of the work stands still for good.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -31,6 +31,17 @@ def supervise(future: asyncio.Future[T], broken: Broken) -> None:
             broken(fault)
 
     future.add_done_callback(ended)
+
+
+async def side_by_side(works: Iterable[Coroutine[Any, Any, None]], *, name: str) -> None:
+    """Run `works` at the same time until all have returned, or one raises: the others end then."""
+    tasks = [asyncio.create_task(work, name=name) for work in works]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def kept_going(work: Callable[[], Awaitable[None]], broken: Broken, *, pause: float) -> None:

@@ -38,6 +38,7 @@ would move a cursor, is escaped.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -170,6 +171,10 @@ async def _inboxes(
     if settings.inboxes:
         counts = await journal.counts_by_inbox()
     limits = budget_of(settings)
+    unseen = [inbox for inbox in settings.every_inbox if not seen.get(inbox.name)]
+    looks = (not_taken(settings, inbox, journal, now) for inbox in unseen)
+    # Side by side: each disk that hangs costs a person at a terminal seconds.
+    seen |= zip((inbox.name for inbox in unseen), await asyncio.gather(*looks), strict=True)
     return [
         {
             "name": inbox.name,
@@ -180,7 +185,7 @@ async def _inboxes(
                 **await spending(limits, journal, now, inbox.name),
                 "currency": settings.budget.currency,
             },
-            "waits": seen.get(inbox.name) or await not_taken(settings, inbox, journal, now),
+            "waits": seen[inbox.name],
         }
         for inbox in settings.every_inbox
     ]

@@ -23,6 +23,7 @@ from stemwatch.operations.rebuild import rebuild
 from stemwatch.service.admission import Front
 from stemwatch.service.upkeep import old_staging
 from stemwatch.service.upkeep.marking import Marking
+from stemwatch.tasks import side_by_side
 from stemwatch.wiring.working_set import intake_of
 from stemwatch.workers.context import Context
 from stemwatch.workers.pool.outcome import pause
@@ -193,18 +194,12 @@ class AllServed:
                 served.take(inbox, settings.watch)
 
     async def prepare(self) -> None:
-        for served in self.every:
-            await served.prepare()
+        """Prepare them side by side: each may wait for disks of its own."""
+        await side_by_side((served.prepare() for served in self.every), name="prepare")
 
     async def run(self) -> None:
         """Look through all of them until cancelled; raises what any of them meets."""
-        tasks = [asyncio.create_task(served.run(), name="rounds") for served in self.every]
-        try:
-            await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        await side_by_side((served.run() for served in self.every), name="rounds")
 
     def standstill(self) -> float:
         return max(served.standstill() for served in self.every)

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from stemwatch.codes import Code
+from stemwatch.config import Inbox
 from stemwatch.errors import StemwatchError
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.log import log
@@ -73,12 +74,16 @@ class Page:
             },
         )
         self.app = Shield(inner, Callers(backing.settings().web), access)
-        self._sweeping = supervised(self._sweep(), self._not_swept, name="page-sweep")
+        self._sweeping = [
+            supervised(self._sweep(inbox), self._not_swept, name="page-sweep")
+            for inbox in backing.settings().every_inbox
+        ]
 
     def close(self) -> None:
         """Whoever watches or waits is told that the service ends."""
         self._live.close()
-        self._sweeping.cancel()
+        for sweeping in self._sweeping:
+            sweeping.cancel()
 
     async def _failed(self, request: Request, fault: Exception) -> Response:
         # Where the parser has refused the rest of a request, our answer finds a closed door.
@@ -87,12 +92,11 @@ class Page:
         words = "Something went wrong here; the service's log says what."
         return Fault(500, Code.INTERNAL, words, headers=faults.CLOSE).response()
 
-    async def _sweep(self) -> None:
+    async def _sweep(self, inbox: Inbox) -> None:
         """What a kill left of uploads."""
-        for inbox in self._backing.settings().every_inbox:
-            await self._backing.doors[inbox.name].require_online()
-            if removed := await asyncio.to_thread(sweep, inbox.folders.inbox):
-                log.info("web.swept", inbox=inbox.name, files=removed)
+        await self._backing.doors[inbox.name].require_online()
+        if removed := await asyncio.to_thread(sweep, inbox.folders.inbox):
+            log.info("web.swept", inbox=inbox.name, files=removed)
 
     def _not_swept(self, fault: BaseException) -> None:
         if not isinstance(fault, StemwatchError) and isinstance(fault, Exception):

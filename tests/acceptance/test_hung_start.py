@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,9 +9,8 @@ import pytest
 from tests.acceptance.harness import KEY, SCALED, SEPARATE, Home, Service
 from tests.acceptance.shared import QUICK, Shared
 from tests.acceptance.songs import drop
-from tests.faults.exports import SFTP_MOUNT, SftpMount, why_no_shares
+from tests.faults.exports import SFTP_MOUNT, hung, why_no_shares
 from tests.support.scenario.server import ScenarioServer
-from tests.support.waiting import wait_for
 
 pytestmark = [
     SEPARATE,  # the folders are opened before anything is sent
@@ -25,24 +20,6 @@ pytestmark = [
 ]
 QUICKLY = ("disk_answer=0.3", "disk_recheck=0.2")
 WATCH = {**QUICK, "rescan_seconds": 0.3}
-
-
-@contextmanager
-def hung(path: Path, there: Path) -> Iterator[SftpMount]:
-    """`there` on `path`, whose server answers nothing; the kernel has forgotten what it said."""
-    there.mkdir(exist_ok=True)
-    share = SftpMount(path, there)
-    with share:
-        share.freeze()
-        wait_for(lambda: not _answers(path), timeout=10, what="a share that hangs")
-        yield share
-
-
-def _answers(path: Path) -> bool:
-    look = threading.Thread(target=lambda: os.path.lexists(path), daemon=True)
-    look.start()
-    look.join(0.1)
-    return not look.is_alive()
 
 
 @pytest.mark.parametrize(("name", "code"), [("inbox", "inbox"), ("outbox", "disk")])

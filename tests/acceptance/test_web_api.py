@@ -128,6 +128,17 @@ def test_what_a_kill_left_of_an_upload_is_swept(tmp_path: Path) -> None:
         page.delivered("First.wav")
 
 
+def test_an_inbox_that_is_away_keeps_no_other_from_being_swept(tmp_path: Path) -> None:
+    page = Page(tmp_path)
+    page.inboxes = {"dj": {}, "karaoke": {}}
+    with page:
+        left = tmp_path / "karaoke" / "inbox" / f"{HIDDEN}0123-4567"
+        left.write_bytes(b"half a song")
+        (tmp_path / "dj" / "inbox").rmdir()
+        page.http.get("/api/status")
+        wait_for(lambda: not left.exists())
+
+
 def _head(*lines: str) -> bytes:
     first = "PUT /api/inbox/default?path=broken.wav HTTP/1.1"
     return "\r\n".join((first, "Host: localhost", *lines, "", "")).encode()

@@ -14,7 +14,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -231,6 +232,24 @@ class SftpMount(_Mounted):
         trace: TracebackType | None,
     ) -> None:
         self._stop()
+
+
+@contextlib.contextmanager
+def hung(path: Path, there: Path) -> Iterator[SftpMount]:
+    """`there` on `path`, whose server answers nothing; the kernel has forgotten what it said."""
+    there.mkdir(exist_ok=True)
+    share = SftpMount(path, there)
+    with share:
+        share.freeze()
+        wait_for(lambda: not _answers(path), timeout=10, what="a share that hangs")
+        yield share
+
+
+def _answers(path: Path) -> bool:
+    look = threading.Thread(target=lambda: os.path.lexists(path), daemon=True)
+    look.start()
+    look.join(0.1)
+    return not look.is_alive()
 
 
 class SmbMount(_Mounted):

@@ -71,7 +71,7 @@ def test_what_is_no_trap_is_none(tmp_path: Path) -> None:
         "from stemwatch import config\n"
         "from stemwatch.operations.check import renames as moves\n"
         "settings = config.load('stemwatch.yaml', env=os.environ)\n"
-        "print(*(trap.keys[1] for trap in moves.traps(settings)))\n"
+        "print(*(trap.keys[1] for trap in moves.traps(settings.every_inbox[0])))\n"
     )
     disk = f"mount -t tmpfs none '{home.archive}'"
     read_only = f"{bound(home.inbox)}\nmount -o remount,bind,ro '{home.inbox}'"

@@ -14,7 +14,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from stemwatch.config import Inbox, Settings
+from stemwatch.config import Inbox
 from stemwatch.config.folders import CHECK
 from stemwatch.log import log
 
@@ -41,19 +41,14 @@ class Trap:
         )
 
 
-def traps(settings: Settings) -> Iterator[Trap]:
-    """Yield the folder pairs between which originals can't be renamed. Leaves no file behind."""
-    for each in settings.every_inbox:
-        yield from _traps(each)
-
-
 def warn(inbox: Inbox) -> None:
     """Log each trap from inside the service: `check` may have been run outside of its mounts."""
-    for trap in _traps(inbox):
+    for trap in traps(inbox):
         log.warning("folders.separate_mounts", message=f"{trap.sentence}.", hint=HINT)
 
 
-def _traps(each: Inbox) -> Iterator[Trap]:
+def traps(each: Inbox) -> Iterator[Trap]:
+    """Yield the folder pairs between which originals can't be renamed. Leaves no file behind."""
     folders = dict(each.folders.used())
     inbox = folders["inbox"]
     for name in ("archive", "quarantine"):

@@ -24,6 +24,7 @@ from stemwatch.disks.hanging import NoAnswer, Reach
 from stemwatch.disks.leases import is_written
 from stemwatch.disks.mounts import watch_mode
 from stemwatch.disks.opening import NotYet, open_regular
+from stemwatch.disks.places import require_listing
 from stemwatch.inbox import headers
 from stemwatch.inbox.names import Filter, holds_back
 from stemwatch.inbox.settle import quiet_seconds
@@ -54,6 +55,8 @@ REASONS = (
 # fmt: on
 
 PATIENCE = 3.0  # seconds that a disk may take, since a person waits at a terminal
+# Kept for `status --watch`: a disk that hangs must not take a thread for each look.
+_DISKS = Reach(PATIENCE)
 _ENTRIES = 20_000  # entries of folders that are scanned at most
 _OPENED = 200  # files whose header is read
 _LISTED = 500
@@ -81,10 +84,13 @@ class _Seen(NamedTuple):
     leases: bool  # whether the kernel knows who writes there
 
 
-async def not_taken(settings: Settings, inbox: Inbox, journal: Journal, now: float) -> Document:
+async def not_taken(
+    settings: Settings, inbox: Inbox, journal: Journal, now: float, disks: Reach = _DISKS
+) -> Document:
     """The document above for `inbox`."""
     root, reach = inbox.folders.inbox, Reach(PATIENCE)
     try:
+        await disks.ask(require_listing, root)
         (seen,) = await reach.ask(partial(_look, settings, now), root)
         unknown = await _unknown(journal, root, seen.files)
         (judged,) = await reach.ask(partial(_judged, unknown, seen, now), root)

@@ -6,8 +6,10 @@ from contextlib import suppress
 from dataclasses import replace
 
 from stemwatch.codes import Code
+from stemwatch.disks.places import Place
 from stemwatch.errors import PauseService, Unconfirmed
 from stemwatch.job import Job, JobState
+from stemwatch.tasks import side_by_side
 from stemwatch.workers.context import Context
 from stemwatch.workers.pool.outcome import pause, reject
 
@@ -41,14 +43,18 @@ async def _recall_disks(ctx: Context) -> None:
 
     One may be away now, and nothing may be put below its mount point.
     """
-    for inbox, outbox in await ctx.journal.inboxes() if ctx.owner is None else ():
-        place = ctx.place_at(inbox, outbox)
-        if place is not ctx.places.get(inbox):
-            with suppress(PauseService):  # missing, or it hangs: its songs will find out
-                await place.demand_outbox()
-                # Its disk alone: others of that place may hang.
-                old = replace(place, anchors={outbox: place.anchors[outbox]})
-                await old.recall(ctx.journal)
+    known = await ctx.journal.inboxes() if ctx.owner is None else ()
+    found = ((inbox, ctx.place_at(inbox, outbox)) for inbox, outbox in known)
+    old = [place for inbox, place in found if place is not ctx.places.get(inbox)]
+    await side_by_side((_recall_outbox(ctx, place) for place in old), name="recall")
+
+
+async def _recall_outbox(ctx: Context, place: Place) -> None:
+    with suppress(PauseService):  # missing, or it hangs: its songs will find out
+        await place.demand_outbox()
+        # Its disk alone: others of that place may hang.
+        alone = replace(place, anchors={place.outbox: place.anchors[place.outbox]})
+        await alone.recall(ctx.journal)
 
 
 async def _keep_room(ctx: Context) -> None:
