@@ -61,13 +61,19 @@ class Overtaken:
         before.by_song = False
         return before.times if overtaken else 0
 
-    def paused(self) -> None:
+    def with_this(self, kind: str, code: str, job_id: int) -> int:
+        """What `failed` is going to return for a try that failed just now."""
+        met = self._met.get(job_id)
+        same = met is not None and (met.kind, met.code) == (kind, code)
+        return met.times + 1 if same and met is not None and met.overtaken else 0
+
+    def paused(self, several: int = 2) -> None:
         """A pause for the server begins. An outage must not send waiting songs to quarantine.
 
-        If calls for several songs failed since one was served, all counts of submissions begin
+        If calls for `several` songs failed since one was served, all counts of submissions begin
         anew. The failures of one song alone don't show an outage.
         """
-        if sum(not one.overtaken for one in self._met.values()) > 1:
+        if sum(not one.overtaken for one in self._met.values()) >= several:
             for one in self._met.values():
                 if one.kind == SUBMIT:
                     one.times = one.by_songs = 0

@@ -36,14 +36,24 @@ def delivered(home: Home, *names: str) -> bool:
     return home.sidecars().keys() >= {*names}
 
 
+FAILURES = [
+    pytest.param("separate", 500, "server_error", id="separate: 500"),
+    pytest.param("presigned", 500, "server_error", id="presigned: 500"),
+    pytest.param("separate", 409, "busy", id="separate: 409"),
+    # A gateway's: the list of jobs is asked each time whether the song was taken.
+    pytest.param("presigned", 502, "server_error", id="presigned: 502"),
+]
+
+
+@pytest.mark.parametrize(("wire", "status", "code"), FAILURES)
 def test_a_song_that_the_server_fails_to_take_is_not_uploaded_for_ever(
-    tmp_path: Path, server: ScenarioServer
+    tmp_path: Path, server: ScenarioServer, status: int, code: str
 ) -> None:
-    """It answers 500 to this one and takes the others: after five such tries a person has to look.
+    """It answers so to this one and takes the others: after five such tries a person has to look.
 
     The whole file went again every minute, for years, and no warning named it.
     """
-    server.scenario(by_name={"bad.wav": {"post": ever(500)}})
+    server.scenario(by_name={"bad.wav": {"post": ever(status)}})
     home = Home(tmp_path, watch=QUICK, base_url=server.url)
 
     def tries() -> int:
@@ -55,7 +65,8 @@ def test_a_song_that_the_server_fails_to_take_is_not_uploaded_for_ever(
     def accepted(count: int) -> bool:
         return int(server.paid["total"]) == count
 
-    with home.scaled_service(SCALE, "retry_first=0.3", "retry_max=0.3"):
+    soon = ["retry_first=0.3", "retry_max=0.3", "confirm_again=0.1"]
+    with home.scaled_service(SCALE, *soon):
         drop(home.inbox / "bad.wav")
         good = 0
         while good < 20 and not home.reasons():
@@ -64,10 +75,40 @@ def test_a_song_that_the_server_fails_to_take_is_not_uploaded_for_ever(
             drop(home.inbox / f"good{good}.wav", good)
             wait_for(functools.partial(accepted, good))
         (reason,) = home.reasons().values()
-    assert (reason["code"], reason["http_status"], reason["attempts"]) == ("server_error", 500, 5)
+    told = None if status == 502 else status
+    assert (reason["code"], reason["http_status"], reason["attempts"]) == (code, told, 5)
     assert "while it took others" in reason["message"]
     assert tries() >= 6
     assert server.paid["total"] == good
+
+
+@SEPARATE  # a 429 is the same on both
+@pytest.mark.parametrize("route", ["post", "get"])
+def test_a_song_that_alone_gets_429_stops_nobody(
+    tmp_path: Path, server: ScenarioServer, route: str
+) -> None:
+    """To its submission, or to each poll: the others go on. It is never given up for that.
+
+    Being the oldest, it was the first after each pause, and held up everybody again.
+    """
+    server.scenario(by_name={"bad.wav": {route: ever(429)}})
+    home = Home(tmp_path, watch=QUICK, base_url=server.url)
+    with home.scaled_service(SCALE, "missing_gap=0.1", "rate_limited_max=0.05") as service:
+        drop(home.inbox / "bad.wav")
+        service.wait_for_event("service.paused")
+        more = itertools.count(1)
+
+        def waits_alone() -> bool:
+            number = next(more)
+            drop(home.inbox / f"good{number}.wav", number)
+            wait_for(lambda: delivered(home, f"good{number}"), timeout=20.0)
+            return any(event["code"] == "busy" for event in service.events("job.waits"))
+
+        wait_for(waits_alone, timeout=20.0)
+        server.scenario(by_name={"bad.wav": {}})
+        wait_for(lambda: delivered(home, "bad"))
+    assert home.reasons() == {}
+    assert server.paid["total"] == next(more)
 
 
 def test_a_job_that_the_server_refuses_to_tell_of_stops_nobody(

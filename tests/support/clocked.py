@@ -12,7 +12,7 @@ from stemwatch.disks.places import Place
 from stemwatch.job import Identity, Job, JobState, Options
 from stemwatch.journal.journal import Journal
 from stemwatch.stemsplit.calls import Calls
-from stemwatch.stemsplit.separate import SeparateApi
+from stemwatch.stemsplit.wires import SEPARATE, open_api
 from stemwatch.workers.context import Context
 from stemwatch.workers.pacing.budget import Budget
 from stemwatch.workers.pacing.gate import Gate
@@ -27,14 +27,16 @@ from tests.support.waiting import Clock
 NOW = 1_800_000_000.0
 
 
-def in_context(folder: Path, work: Callable[[Context, Clock], Awaitable[None]]) -> None:
+def in_context(
+    folder: Path, work: Callable[[Context, Clock], Awaitable[None]], wire: str = SEPARATE
+) -> None:
     """Run `work` with a real journal and everything else as the service has it."""
     clock = Clock(100.0)
     slots, polls = Slots(3, 60.0, clock), Polls(3.0, 0.5, 300.0, 30.0)
 
     async def run() -> None:
         journal = Journal(str(folder / "journal"), clock=lambda: NOW + clock.now)
-        api = SeparateApi(Calls("http://127.0.0.1:9/v1", None))
+        api = open_api(wire, Calls("http://127.0.0.1:9/v1", None))
         ctx = Context(
             journal=journal,
             api=api,

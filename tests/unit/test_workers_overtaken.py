@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from stemwatch.codes import POLL, SUBMIT, Code
-from stemwatch.errors import PauseService, RetryLater, StemwatchError
+from stemwatch.errors import PauseService, RetryLater, StemwatchError, Unconfirmed
 from stemwatch.job import Job, JobState
+from stemwatch.stemsplit.wires import PRESIGNED
 from stemwatch.workers.context import Context
-from stemwatch.workers.pool.outcome import conclude
+from stemwatch.workers.pool.outcome import conclude, hold_others
+from stemwatch.workers.steps.own_fault import not_taken, spared
 from tests.support.clocked import a_job, in_context
 from tests.support.waiting import Clock
 
@@ -26,6 +28,15 @@ OTHER = 99  # a song that is served
 def failing(status: int | None = 500, after: float | None = None) -> RetryLater:
     code = Code.UNREACHABLE if status is None else Code.SERVER_ERROR
     return RetryLater("no.", code=code, server_down=True, http_status=status, after=after)
+
+
+def busy(status: int) -> RetryLater:
+    return RetryLater("no.", code=Code.BUSY, http_status=status)
+
+
+def limited(after: float | None = None) -> RetryLater:
+    code = Code.RATE_LIMITED
+    return RetryLater("no.", code=code, counts=False, http_status=429, after=after)
 
 
 def refused(code: str = Code.AUTH) -> PauseService:
@@ -50,24 +61,143 @@ def served(ctx: Context, clock: Clock, kind: str) -> None:
     clock.now += 1.0
 
 
-def test_a_song_that_fails_while_others_are_taken_goes_to_quarantine(tmp_path: Path) -> None:
+@pytest.mark.parametrize("fault", [failing(), busy(409), busy(425)], ids=["500", "409", "425"])
+def test_a_song_that_fails_while_others_are_taken_goes_to_quarantine(
+    tmp_path: Path, fault: RetryLater
+) -> None:
     """Five tries, each after another song was taken; its first fault may be everybody's.
 
     Two songs of one odd album are no outage either.
     """
 
     async def work(ctx: Context, clock: Clock) -> None:
-        jobs = [await met(ctx, clock, await a_job(ctx), failing()) for _ in range(2)]
+        jobs = [await met(ctx, clock, await a_job(ctx), fault) for _ in range(2)]
         for _ in range(5):
             assert [job.state for job in jobs] == [QUEUED] * 2
             served(ctx, clock, SUBMIT)
-            jobs = [await met(ctx, clock, job, failing()) for job in jobs]
+            jobs = [await met(ctx, clock, job, fault) for job in jobs]
         for job in jobs:
-            assert (job.state, job.code, job.attempts) == (QUARANTINED, Code.SERVER_ERROR, 5)
-            assert job.http_status == 500
+            assert (job.state, job.code, job.attempts) == (QUARANTINED, fault.code, 5)
+            assert job.http_status == fault.http_status
         assert ctx.gate.closed(SUBMIT) is None
 
     in_context(tmp_path, work)
+
+
+async def limited_at_submission(ctx: Context, clock: Clock, job: Job) -> Job:
+    """As `submit` has it: whom the fault holds up is decided before anything is awaited."""
+    fault = spared(ctx, job, limited())
+    hold_others(ctx, job, fault)
+    assert isinstance(fault, StemwatchError)
+    return await met(ctx, clock, job, fault)
+
+
+def test_a_song_whose_submission_alone_gets_429_waits_alone(tmp_path: Path) -> None:
+    """It held up everybody: being the oldest, it was the first one after each pause.
+
+    The account's limit may look the same, if somebody else uses it: it is never given up.
+    """
+
+    async def work(ctx: Context, clock: Clock) -> None:
+        job = await a_job(ctx)
+        for times in range(40):
+            now = ctx.now()
+            job = await limited_at_submission(ctx, clock, job)
+            assert (ctx.gate.since(Code.RATE_LIMITED, None) is None) is (times > 4)
+            assert (job.not_before - now >= ctx.timing.missing_gap) is (times >= 4)
+            served(ctx, clock, SUBMIT)
+        assert (job.state, job.code, job.attempts) == (QUEUED, Code.BUSY, 0)
+        assert ctx.counters.rate_limited == 40
+
+    in_context(tmp_path, work)
+
+
+@pytest.mark.parametrize("state", PAID)
+@pytest.mark.parametrize("after", [None, 60.0])
+def test_a_job_whose_polls_alone_get_429_waits_alone(
+    tmp_path: Path, state: JobState, after: float | None
+) -> None:
+    """Each of them held all polls and submissions. It is paid for, and asked for until it is over.
+
+    Where it is the only one to be asked for, it lets songs be submitted in between.
+    """
+
+    async def work(ctx: Context, clock: Clock) -> None:
+        job = await a_job(ctx, state)
+        clock.now += 400.0  # late
+        for _ in range(9):
+            job = await met(ctx, clock, job, limited(after))
+        assert ctx.gate.since(Code.RATE_LIMITED, None) is not None
+        assert ctx.gate.closed(SUBMIT) is None  # its own wait, which is over, was longer
+        ctx.gate.reopen(Code.RATE_LIMITED)
+        for _ in range(5):
+            served(ctx, clock, POLL)
+            ctx.gate.reopen(Code.RATE_LIMITED)
+            now = ctx.now()
+            job = await met(ctx, clock, job, limited(after))
+            assert job.not_before - now >= ctx.timing.missing_gap
+        assert ctx.gate.pauses == []
+        assert (job.state, job.code, job.http_status) == (state, Code.BUSY, 429)
+        assert (ctx.polls.next_due() or clock.now) <= clock.now  # none is held
+        clock.now += ctx.timing.retention
+        served(ctx, clock, POLL)
+        job = await met(ctx, clock, job, limited(after))
+        assert (job.state, job.code, job.remote_id) == (QUARANTINED, Code.OVERDUE, "job_1")
+
+    in_context(tmp_path, work)
+
+
+def test_a_limit_that_everybody_meets_holds_everybody(tmp_path: Path) -> None:
+    """For weeks, if it must: nothing of it is given up, and no 429 adds to other failures."""
+
+    async def work(ctx: Context, clock: Clock) -> None:
+        job, queued = await a_job(ctx, SEPARATING), await a_job(ctx)
+        while clock.now < 2 * ctx.timing.retention:
+            job = await met(ctx, clock, job, limited(3600.0))
+            assert ctx.gate.since(Code.RATE_LIMITED, None) is not None
+            queued = await limited_at_submission(ctx, clock, queued)
+            clock.now += 10 * ctx.timing.retry_after_max
+        for _ in range(4):
+            queued = await met(ctx, clock, queued, failing())
+            served(ctx, clock, SUBMIT)
+            queued = await limited_at_submission(ctx, clock, queued)
+            served(ctx, clock, SUBMIT)
+        assert (job.state, queued.state) == (SEPARATING, QUEUED)
+
+    in_context(tmp_path, work)
+
+
+async def unanswered(ctx: Context, job: Job) -> Job:
+    """The song, queued again: the list has no job of a submission that got a gateway's 502."""
+    job = await ctx.journal.intend(job, idempotency_key="key", minutes=1.0, price=0.1, limits=[])
+    fault = Unconfirmed("no.", http_status=502)
+    hold_others(ctx, job, fault)
+    await conclude(ctx, job, fault)
+    found = await ctx.journal.get(job.id)
+    assert found is not None
+    return await ctx.journal.take_back(found, Code.NOT_LISTED)
+
+
+@pytest.mark.parametrize("songs", [1, 2, 3])
+def test_a_song_that_alone_is_never_answered_and_never_taken_is_given_up(
+    tmp_path: Path, songs: int
+) -> None:
+    """Each of its tries is a whole upload, and a pause for everybody. Three songs are an outage."""
+
+    async def work(ctx: Context, clock: Clock) -> None:
+        jobs = [await a_job(ctx) for _ in range(songs)]
+        for times in range(20):
+            jobs = [await unanswered(ctx, job) for job in jobs]
+            clock.now += 1.0
+            given_up = [not_taken(ctx, job) for job in jobs]
+            if songs == 3 or times < 5:
+                assert given_up == [None] * songs
+            else:
+                told = {(fault.code, fault.attempts) for fault in given_up if fault is not None}
+                assert told == {(Code.SERVER_ERROR, times)}
+            served(ctx, clock, SUBMIT)
+
+    in_context(tmp_path, work, wire=PRESIGNED)
 
 
 SAY_NOTHING: dict[str, Callable[[], StemwatchError]] = {

@@ -206,7 +206,8 @@ class Lanes:
             job = await ctx.journal.get(job_id) or job
         else:
             ctx.memory.unforeseen.passed(job_id, before.state)
-            ctx.memory.overtaken.forget(job_id)
+            if job.state is not JobState.QUEUED:  # that it was not taken is no success
+                ctx.memory.overtaken.forget(job_id)
             ctx.troubles.passed(job_id)
             if job.state is JobState.DELIVERED:
                 ctx.memory.delivered(job.content_key)

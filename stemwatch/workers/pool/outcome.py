@@ -20,11 +20,11 @@ from stemwatch.journal.transactions import ForbiddenTransition, Held
 from stemwatch.log import log
 from stemwatch.workers import orders
 from stemwatch.workers.context import Context
-from stemwatch.workers.pacing.backoff import full_jitter
 from stemwatch.workers.pacing.pause import outage
 from stemwatch.workers.pacing.troubles import Met
 from stemwatch.workers.pacing.unforeseen import REPORT, judged
 from stemwatch.workers.pool import unfiled
+from stemwatch.workers.pool.delays import wait_of
 from stemwatch.workers.steps import own_fault, own_trouble
 from stemwatch.workers.steps.finishing.new_tags import with_new_tags
 
@@ -244,12 +244,7 @@ async def _retry(ctx: Context, job: Job, fault: RetryLater) -> None:
     if _exhausted(fault, attempts):
         await reject(ctx, job, _given_up(job, fault, attempts))
         return
-    if counts or fault.after is not None:
-        delay = _delay(ctx, fault, attempts)
-    else:  # tries are not counted, but each wait is longer than the one before
-        delay = _delay(ctx, fault, own_trouble.times_met(ctx, job, fault.code))
-        if fault.rule.by_folder:
-            delay = await own_trouble.blocked_gap(ctx, job, fault, delay)
+    delay = await wait_of(ctx, job, fault, attempts if counts else None)
     await ctx.journal.amend(
         job,
         attempts=attempts,
@@ -263,18 +258,6 @@ async def _retry(ctx: Context, job: Job, fault: RetryLater) -> None:
     log.info(
         "job.waits", **job.named, code=fault.code, message=fault.message, seconds=round(delay, 1)
     )
-
-
-def _delay(ctx: Context, fault: RetryLater, attempts: int) -> float:
-    if fault.after is not None:
-        return min(fault.after, ctx.timing.retry_after_max)
-    if fault.code == Code.JOB_MISSING:
-        return ctx.timing.missing_gap
-    if fault.code == Code.URL_EXPIRED:
-        return 0.0  # asking again gives fresh URLs
-    if fault.code == Code.RATE_LIMITED:
-        return ctx.gate.seconds_left(Code.RATE_LIMITED)  # of the pause that this fault began
-    return full_jitter(attempts, ctx.timing.retry_first, ctx.timing.retry_max, ctx.rng)
 
 
 def _exhausted(fault: RetryLater, attempts: int) -> bool:

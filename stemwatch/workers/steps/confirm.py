@@ -2,7 +2,7 @@
 
 Where the API lists its jobs, the list is searched for the submission. If it is there, the job is
 adopted. If it is absent twice, some time apart since a request may still be under way, the song is
-submitted again.
+submitted again, unless that ends so each time while others are taken.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from stemwatch.job import Job
 from stemwatch.log import log
 from stemwatch.workers.context import Context
 from stemwatch.workers.progress import SEPARATING
+from stemwatch.workers.steps.own_fault import not_taken
 from stemwatch.workers.steps.submit import confirm
 
 NOT_LISTED = Code.NOT_LISTED
@@ -21,7 +22,8 @@ NOT_LISTED = Code.NOT_LISTED
 async def reconcile(ctx: Context, job: Job) -> Job:
     """Search the API's list once. Returns the job as `separating` or `queued`.
 
-    Raises RetryLater where a second search is needed, Unconfirmed where no search is possible.
+    Raises RetryLater where a second search is needed, Unconfirmed where no search is possible, and
+    Reject where this song alone is not taken, again and again.
     """
     if job.idempotency_key is None:
         raise Unconfirmed("the journal holds no key to look for it with.")
@@ -45,4 +47,7 @@ async def reconcile(ctx: Context, job: Job) -> Job:
             counts=False,
         )
     log.info("job.not_taken", **job.named)
+    if (fault := not_taken(ctx, job)) is not None:
+        await ctx.insist(lambda: ctx.journal.unbook(job))
+        raise fault
     return await ctx.insist(lambda: ctx.journal.take_back(job, NOT_LISTED))

@@ -30,6 +30,7 @@ from stemwatch.workers.pool.outcome import hold_others
 from stemwatch.workers.preparing.form import prepared
 from stemwatch.workers.preparing.original import looks, opened, unreadable
 from stemwatch.workers.progress import SEPARATING, UPLOAD
+from stemwatch.workers.steps.own_fault import spared
 
 
 async def submit(ctx: Context, job: Job, alike: Collection[Job]) -> Job:
@@ -44,7 +45,7 @@ async def submit(ctx: Context, job: Job, alike: Collection[Job]) -> Job:
         try:
             answer = await _send(attempt, fd)
         except BaseException as met:
-            fault = attempt.judged(met)
+            fault = spared(ctx, job, attempt.judged(met))
             await attempt.refused(fault)
             if fault is met:
                 raise
