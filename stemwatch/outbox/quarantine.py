@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from stemwatch.codes import Code
-from stemwatch.disks import durable
+from stemwatch.disks import durable, opening
 from stemwatch.errors import PauseService, Reject
 from stemwatch.job import Identity
 from stemwatch.outbox import mirroring, moving, naming
@@ -242,22 +242,22 @@ def reason_bytes(reason: Mapping[str, Any]) -> bytes:
 
 
 def _is_reason(path: str) -> bool:
-    try:
-        with open(path, "rb") as file:
-            found = json.loads(file.read(1 << 20))
-    except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(found, dict) and found.keys() >= set(_REASON)
+    return _read(path).keys() >= set(_REASON)
 
 
 def _is_own(path: str) -> bool:
     """Whether the reason file of `path` has exactly what we write, so that nobody edited it."""
+    return _read(path + REASON_SUFFIX).keys() - {"name"} == set(_REASON)
+
+
+def _read(note: str) -> dict[str, Any]:
+    """What a reason file says; empty where it is none. A FIFO of that name must not hang us."""
     try:
-        with open(path + REASON_SUFFIX, "rb") as file:
+        with open(opening.open_regular(note), "rb") as file:
             found = json.loads(file.read(1 << 20))
     except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(found, dict) and found.keys() - {"name"} == set(_REASON)
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _raise(fault: OSError) -> None:

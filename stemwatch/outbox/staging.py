@@ -23,7 +23,7 @@ from typing import Any
 
 from stemwatch.audio.results import Measures
 from stemwatch.codes import Code
-from stemwatch.disks import durable
+from stemwatch.disks import durable, opening
 from stemwatch.errors import PauseService
 from stemwatch.job import STEMS
 from stemwatch.outbox import naming, sidecar, waveform_file
@@ -244,7 +244,7 @@ def remove_staging(path: str) -> None:
 def _remove_beside(path: str) -> None:
     note = os.path.join(path, "beside")
     try:
-        with open(note, "rb") as file:
+        with open(opening.open_regular(note), "rb") as file:
             beside = os.fsdecode(file.read(4096))
     except OSError:
         return

@@ -415,6 +415,20 @@ def test_quarantined_files_of_one_name_keep_apart(
         assert json.loads(note.read_bytes())["message"] == f"fault {n} \ufffd"
 
 
+def test_what_only_has_a_reason_files_name_is_left_alone(inbox: Path, tmp_path: Path) -> None:
+    """Whoever opened this FIFO would wait for ever, and with it the tidying of this inbox."""
+    root = tmp_path / "quarantine"
+    root.mkdir()
+    os.mkfifo(root / "song.mp3.reason.json")
+    assert list(quarantine.stale_reasons(str(root))) == []
+    quarantine.remove_reason(str(root / "song.mp3"))
+    quarantine.remove_stale_reason(str(root / "song.mp3"))
+    path, identity = drop(inbox)
+    filed = isolate(path, identity, str(root), "song.mp3")
+    assert filed.path is not None
+    assert files(str(root)) >= {os.path.basename(filed.path), "song.mp3.reason.json"}
+
+
 def test_a_kill_between_reason_and_move_leaves_one_reason(inbox: Path, root: str) -> None:
     """An orphan is replaced; a person's own file of that name is not."""
     path, identity = drop(inbox)
