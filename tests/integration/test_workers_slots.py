@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stemwatch.codes import FETCH
-from stemwatch.job import Job, JobState
+from stemwatch.codes import FETCH, Code
+from stemwatch.errors import RetryLater
+from stemwatch.job import Job, JobState, Options
 from stemwatch.journal.claiming import ORDER
+from stemwatch.journal.journal import StaleJob
+from stemwatch.stemsplit.interface import Submitted, Upload
 from stemwatch.workers.pacing.timing import Timing
 from stemwatch.workers.pool.turns import Pool
+from stemwatch.workers.steps.submit import submit
 from tests.acceptance.harness import Home
 from tests.support.context import context_of
 from tests.support.journal import queued_song
 from tests.support.scenario.server import ScenarioServer
+from tests.support.telling_wire import Wire, opened
 from tests.support.waiting import wait_for_async
 
 SONGS = 12
@@ -116,5 +121,54 @@ def test_the_last_songs_are_downloaded_six_at_a_time(
                 assert len(server.requests("post")) == SONGS
                 await pool.stop(0.1)
                 await running
+
+    asyncio.run(scenario())
+
+
+class MovedOn(Wire):
+    """It refuses a submission, whose job another process has moved on meanwhile."""
+
+    def __init__(self, move: Callable[[], Awaitable[object]]) -> None:
+        super().__init__(RetryLater("no.", code=Code.BUSY))
+        self._move = move
+
+    async def submit(
+        self,
+        upload: Upload,
+        options: Options,
+        *,
+        idempotency_key: str,
+        before_last_bytes: Callable[[], Awaitable[None]],
+        on_sent: Callable[[int], None],
+    ) -> Submitted:
+        async def committed() -> None:
+            await before_last_bytes()
+            await self._move()
+
+        return await super().submit(
+            upload,
+            options,
+            idempotency_key=idempotency_key,
+            before_last_bytes=committed,
+            on_sent=on_sent,
+        )
+
+
+def test_a_refused_song_that_moved_on_gives_its_slot_back(tmp_path: Path) -> None:
+    """The journal can't be corrected then, and nobody else gives that slot back."""
+
+    async def scenario() -> None:
+        async with opened(tmp_path, Wire()) as ctx:
+            (queued,) = await ctx.journal.in_states([JobState.QUEUED])
+
+            async def move() -> Job:
+                (job,) = await ctx.journal.in_states([JobState.SUBMITTING])
+                assert ctx.slots.held == 1
+                return await ctx.journal.advance(job, JobState.QUARANTINED, code="refused")
+
+            ctx.api = MovedOn(move)
+            with pytest.raises(StaleJob):
+                await submit(ctx, queued, [])
+            assert ctx.slots.held == 0
 
     asyncio.run(scenario())

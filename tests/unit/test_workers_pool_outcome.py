@@ -212,7 +212,8 @@ def test_a_song_that_brings_a_pause_back_lets_the_others_go_first(
         for _ in range(3):  # one outage, however often it is met
             await conclude(ctx, job, fault)
             clock.now += 60.0
-        assert await ctx.journal.get(job.id) == job
+        held = code == "disk" or state is JobState.QUEUED  # the others wait beside that pause
+        assert (await ctx.journal.get(job.id) == job) is held
         for gap in gaps:
             ctx.gate.reopen(code)
             await conclude(ctx, job, fault)
@@ -223,6 +224,36 @@ def test_a_song_that_brings_a_pause_back_lets_the_others_go_first(
             assert found.not_before == ctx.now() + gap
             assert len(ctx.gate.pauses) == pauses
             clock.now += gap
+
+    in_context(tmp_path, work)
+
+
+@pytest.mark.parametrize("code", ["credit", "endpoint"])
+@pytest.mark.parametrize(("state", "noted"), [(S, None), (JobState.SUBMITTING, "unanswered")])
+def test_a_song_that_its_own_pause_lets_go_on_waits_as_long(
+    tmp_path: Path, state: JobState, noted: str | None, code: str
+) -> None:
+    """It was asked for again at once, and again: everybody's requests were used up.
+
+    Nor may one that never gets to the storage be the next to try a pause for that.
+    """
+
+    async def work(ctx: Context, clock: Clock) -> None:
+        job = await ctx.journal.amend(await a_job(ctx, state), code=noted)
+        ctx.gate.pause(PauseService("503", code="storage"))
+        for _ in range(2):  # one outage
+            await conclude(ctx, job, PauseService("no.", code=code))
+            found = await ctx.journal.get(job.id)
+            assert found is not None
+            assert (found.state, found.code) == (state, noted or code)
+            assert found.not_before - ctx.now() == pytest.approx(ctx.gate.seconds_left(code))
+            assert found.not_before - ctx.now() >= 15.0
+            clock.now += ctx.gate.seconds_left(code)
+        ctx.gate.reopen(code)
+        await conclude(ctx, job, PauseService("no.", code=code))
+        found = await ctx.journal.get(job.id)
+        assert found is not None
+        assert (found.code, found.not_before) == (noted or code, ctx.now() + 300.0)
 
     in_context(tmp_path, work)
 

@@ -44,7 +44,7 @@ class Gate:
         self._refusals = 0  # submissions in a row that found none, however other calls fare
         # The songs of the last downloads, where all of these failed.
         self.unfetched: deque[int] = deque(maxlen=_IN_A_ROW)
-        self._dead: set[int] = set()  # songs whose downloads fail for so long that they say nothing
+        self.dead: set[int] = set()  # songs whose downloads fail for so long that they say nothing
         # By code, pauses whose end no accepted submission has confirmed yet: the tries that each
         # took, and when it ended. If such a pause begins again, its waits go on from there.
         self._unconfirmed: dict[str, tuple[int, float]] = {}
@@ -131,14 +131,14 @@ class Gate:
         fail, no other one would ever be there to end it. If two are all there is to try, that is
         so for them, too: after long they are left to themselves.
         """
-        if job_id in self._dead:
+        if job_id in self.dead:
             return None
         self.unfetched.append(job_id)
         songs, pause = set(self.unfetched), self._pauses.get((Code.STORAGE, None))
         if pause is None and (len(self.unfetched) < _IN_A_ROW or len(songs) < 2):
             return None
         if pause is not None and pause.attempts >= _IN_VAIN and len(songs) <= 2:
-            self._dead |= songs
+            self.dead |= songs
             self.unfetched.clear()
             return not self.reopen(Code.STORAGE)
         hint = "Nothing to do: what is paid for is fetched once the storage answers again."
@@ -148,7 +148,7 @@ class Gate:
     def storage_answered(self, began: float, job_id: int | None = None) -> bool:
         """A download that began at `began` got an answer. True if that ended an outage."""
         self.unfetched.clear()
-        self._dead.discard(job_id or 0)
+        self.dead.discard(job_id or 0)
         return self._met_before(Code.STORAGE, began) and self.reopen(Code.STORAGE)
 
     def answered(self, began: float) -> bool:

@@ -26,6 +26,7 @@ def forget(ctx: Context, job_id: int) -> None:
     """Forget all that is kept in memory of a job that has ended."""
     ctx.troubles.forget(job_id)
     ctx.memory.forget(job_id)
+    ctx.gate.dead.discard(job_id)
     ctx.space.release(job_id)
 
 
@@ -52,4 +53,5 @@ class Forgetting:
 
     def _remembered(self) -> set[int]:
         ctx = self._ctx
-        return {*ctx.troubles.remembered(), *ctx.memory.remembered(), *ctx.space}
+        remembered = {*ctx.troubles.remembered(), *ctx.memory.remembered()}
+        return {*remembered, *ctx.gate.dead, *ctx.space}

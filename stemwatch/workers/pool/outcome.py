@@ -117,16 +117,18 @@ async def _hold(ctx: Context, job: Job, fault: PauseService) -> None:
     waits = ctx.timing.disk_recheck if gap is None else gap
     if job.id in ctx.polls:
         ctx.polls.postpone(job.id, ctx.clock(), waits)
-    if gap is not None and job.state in (JobState.QUEUED, JobState.SEPARATED):
+    if gap is not None and job.state in own_trouble.LANES:
         told = {"code": fault.code, "message": fault.message}
-        await ctx.journal.amend(job, not_before=ctx.now() + waits, hint=fault.hint, **told)
+        # The code of a submission in doubt says whether it was looked for before.
+        noted = {} if job.state is JobState.SUBMITTING else {**told, "hint": fault.hint}
+        await ctx.journal.amend(job, not_before=ctx.now() + waits, **noted)
         log.info("job.waits", **job.named, **told, seconds=round(waits, 1))
 
 
 async def _own_gap(ctx: Context, job: Job, fault: PauseService) -> float | None:
     """Pause everybody, unless only this song has to wait. Returns the seconds of its own wait.
 
-    None: it has no wait of its own. A song that met such a pause before waits by itself as well:
+    None: the pause holds it back. A song that met such a pause before waits by itself as well:
     being the oldest, it would go on first whenever the gate opens, and close it again.
     """
     times = own_trouble.pauses_met(ctx, job, fault.code)
@@ -143,10 +145,11 @@ async def _own_gap(ctx: Context, job: Job, fault: PauseService) -> float | None:
             times = max(times, 2)  # it was to pass by the song that the pause waits with
         else:
             ctx.space.wait_with(job)
-    again = own or times > 1
     since = ctx.gate.since(fault.code, job.inbox)
     ctx.troubles.met[job.id] = Met(fault.code, job.state, since, times)
-    return await own_trouble.own_gap(ctx, job, fault, times) if again else None
+    if own or times > 1:
+        return await own_trouble.own_gap(ctx, job, fault, times)
+    return own_trouble.gap_beside(ctx, job, fault)
 
 
 def pause(ctx: Context, fault: PauseService, inbox: str | None = None) -> None:
@@ -200,29 +203,21 @@ async def reject(ctx: Context, job: Job, fault: Reject) -> None:
 
     `job` is the job as it was before the attempt that failed.
     """
+    told = {"code": fault.code, "message": fault.message, "hint": fault.hint}
     quarantined = await ctx.journal.advance(
         job,
         JobState.QUARANTINED,
         fault.code,
-        code=fault.code,
-        message=fault.message,
-        hint=fault.hint,
         http_status=fault.http_status,
         request_id=fault.request_id or job.request_id,
         attempts=job.attempts + 1 if fault.attempts is None else fault.attempts,
         # `split` leaves the user's files where they are
         filed_to=job.path if job.origin == "split" else None,
+        **told,
     )
     ctx.slots.release(job.id)
     ctx.polls.done(job.id, ctx.clock(), learn=False)
-    log.error(
-        "job.quarantined",
-        **job.named,
-        code=fault.code,
-        message=fault.message,
-        hint=fault.hint,
-        id=quarantined.id,
-    )
+    log.error("job.quarantined", **job.named, **told, id=quarantined.id)
 
 
 async def _retry(ctx: Context, job: Job, fault: RetryLater) -> None:

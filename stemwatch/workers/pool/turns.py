@@ -10,9 +10,10 @@ import asyncio
 from collections.abc import Awaitable, Collection
 from contextlib import suppress
 
-from stemwatch.codes import CONFIRM, FETCH, FILE, POLL, SUBMIT, UNPACK
+from stemwatch.codes import CONFIRM, FETCH, FILE, POLL, SUBMIT, UNPACK, Code
 from stemwatch.errors import PauseService
 from stemwatch.job import Job
+from stemwatch.log import log
 from stemwatch.tasks import supervised
 from stemwatch.workers.context import Context
 from stemwatch.workers.pool.adopting import adopt
@@ -200,15 +201,17 @@ class Pool:
             if (looking := self._looks.get(folder)) is None or looking.done():
                 self._looks[folder] = supervised(look(self.ctx, folder), self._lanes.fail)
 
-    async def _fill(self, name: str, seats: int, last: Collection[int] = ()) -> None:
-        """Start the next songs of the lane; those in `last` only where there are no others."""
+    async def _fill(
+        self, name: str, seats: int, last: Collection[int] = (), but: Collection[int] = ()
+    ) -> None:
+        """Start the next songs of the lane: those in `last` after all others, none in `but`."""
         if seats <= 0 or not self._unseen.take(name):
             return
         lane = self._lanes[name]
         # A song in the lane SUBMIT may be `submitting` as well, and is not one to be confirmed.
         # `uploads` is read before and after: uploads begin while the journal answers.
         uploads = self._lanes[SUBMIT].tasks if name == CONFIRM else {}
-        busy, working = [*lane.tasks, *uploads], list(lane.jobs.values())
+        busy, working = [*lane.tasks, *uploads, *but], list(lane.jobs.values())
         found = await self._claims.next(name, seats, busy=[*busy, *last], working=working)
         if last and not found:
             found = await self._claims.next(name, seats, busy=busy, working=working)
@@ -228,12 +231,16 @@ class Pool:
             await self._fill(FETCH, lane.free)
         elif lane.taken == 0:
             # Were it the oldest each time, one song's dead stem would hold the pause for ever.
-            await self._fill(FETCH, 1, last=ctx.gate.unfetched)
+            # Dead songs end no pause, so one that only they are left to try is over.
+            dead = ctx.gate.dead
+            await self._fill(FETCH, 1, last=ctx.gate.unfetched, but=dead)
             if lane.taken > 0:
                 for held in trial:
                     ctx.gate.tried(held)
-            elif not await self._claims.left(FETCH):
-                ctx.gate.storage_answered(ctx.clock())  # no download is left that could try
+            left = lane.taken > 0 or await self._claims.left(FETCH, but=dead)
+            if not left and ctx.gate.storage_answered(ctx.clock()):  # no download could try
+                log.info("service.resumed", reason=Code.STORAGE)
+                self.wake()  # the lane SUBMIT was looked at before
 
     async def _fill_submit(self) -> None:
         """Start uploads for free slots, and ahead of slots that will be free; or a single trial."""

@@ -7,9 +7,9 @@ folder is well.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
-from stemwatch.codes import Code
+from stemwatch.codes import CONFIRM, FETCH, SUBMIT, Code
 from stemwatch.disks.places import Place
 from stemwatch.errors import PauseService, RetryLater, StemwatchError
 from stemwatch.job import TO_BE_FILED, Job, JobState
@@ -20,6 +20,12 @@ from stemwatch.workers.pacing.rehearsal import Rehearsal
 from stemwatch.workers.pacing.troubles import Met, Trouble
 from stemwatch.workers.steps.deliver import parent_of
 
+# The lanes whose songs the journal has wait, by the state of the song.
+LANES: Mapping[JobState, str] = {
+    JobState.QUEUED: SUBMIT,
+    JobState.SUBMITTING: CONFIRM,
+    JobState.SEPARATED: FETCH,
+}
 _PATIENT_TRIES = 20  # tries, about a quarter of an hour, after which the waits double
 # The codes of waits that end when a folder or disk is well again.
 _WAKES = tuple(code for code in Code if code.rule.by_folder)
@@ -95,6 +101,17 @@ async def own_gap(ctx: Context, job: Job, fault: PauseService, times: int) -> fl
     # A fault that no rehearsal shows may be over in a moment, but each try may cost a download.
     longest = min(timing.outage_max, timing.disk_recheck * (times - 1))
     return min(longest * 2.0 ** min(max(0, times - _PATIENT_TRIES), 9), timing.retry_after_max)
+
+
+def gap_beside(ctx: Context, job: Job, fault: PauseService) -> float | None:
+    """Seconds that the song waits beside a pause that leaves its lane open; None: it is held.
+
+    It would be tried again at once, and again, and use up the requests of everybody.
+    """
+    lane = LANES.get(job.state)
+    if lane is None or lane in fault.rule.holds:
+        return None
+    return max(ctx.timing.disk_recheck, ctx.gate.seconds_left(fault.code))
 
 
 async def watch(ctx: Context, job: Job) -> bool:

@@ -211,19 +211,26 @@ class _Attempt:
         hold_others(ctx, job, fault)
         if isinstance(fault, RetryLater) and fault.code in {Code.NO_SLOT, Code.NOT_WAITED}:
             ctx.ahead.expired(job.id, closed=fault.code == Code.NOT_WAITED)
-        if job.state is JobState.SUBMITTING:
-            took_nothing = isinstance(fault, RetryLater | PauseService) or not self._last_bytes
-            if took_nothing:
-                code = getattr(fault, "code", Code.STOPPED)
-                await ctx.insist(lambda: ctx.journal.take_back(job, code))
-            elif isinstance(fault, Reject) and not isinstance(fault, Unconfirmed):
-                await ctx.insist(lambda: ctx.journal.unbook(job))
-            # else: unconfirmed; it stays `submitting` until the pool or a person decides
-        if isinstance(fault, RetryLater) and fault.code == Code.RATE_LIMITED:
-            self._fewer_slots()  # before the slot is released: the next song would be refused too
-        ctx.slots.release(job.id)
+        try:
+            if job.state is JobState.SUBMITTING:
+                await self._correct(fault)
+        finally:  # the journal fails where another process has moved the job on
+            if isinstance(fault, RetryLater) and fault.code == Code.RATE_LIMITED:
+                self._fewer_slots()  # before the release: the next song would be refused too
+            ctx.slots.release(job.id)
         # The job stays in `committed` until the pool has concluded it. Otherwise a drain could
         # cancel a refusal before it is in the journal, and leave a `submitting` without need.
+
+    async def _correct(self, fault: BaseException) -> None:
+        """Have the journal say what the submission may have cost. Raises StaleJob."""
+        ctx, job = self.ctx, self.job
+        took_nothing = isinstance(fault, RetryLater | PauseService) or not self._last_bytes
+        if took_nothing:
+            code = getattr(fault, "code", Code.STOPPED)
+            await ctx.insist(lambda: ctx.journal.take_back(job, code))
+        elif isinstance(fault, Reject) and not isinstance(fault, Unconfirmed):
+            await ctx.insist(lambda: ctx.journal.unbook(job))
+        # else: unconfirmed; it stays `submitting` until the pool or a person decides
 
     def _fewer_slots(self) -> None:
         """Lower the number of slots, unless the 429 came to an upload ahead or to a storage."""

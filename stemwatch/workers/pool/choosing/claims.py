@@ -92,10 +92,10 @@ class Claims:
         self._turns[name] = turns
         return found[0] if found else None
 
-    async def left(self, name: str) -> bool:
-        """Whether there are jobs for the lane `name`, now or later, that nothing holds back."""
+    async def left(self, name: str, but: Collection[int] = ()) -> bool:
+        """Whether jobs other than `but` are left for the lane, now or later, that nothing holds."""
         ctx, at_hand = self._ctx, _AT_HAND.get(name)
-        but = ctx.troubles.waiting()
+        but = {*but, *ctx.troubles.waiting()}
         rooms: dict[int | None, list[str | None]] = {}
         for inbox in self._turns[name]:
             if ctx.gate.lets(name, inbox):
