@@ -136,3 +136,26 @@ def test_a_page_that_stays_open_holds_what_it_shows(tmp_path: Path) -> None:
             await running
 
     asyncio.run(watch())
+
+
+def test_a_page_is_told_all_anew_where_too_much_has_gone_at_once(tmp_path: Path) -> None:
+    """Else the songs whose removal is forgotten already would stay in it."""
+
+    async def watch() -> None:
+        async with lives(tmp_path) as (live, _):
+            reader = Reader()
+            stream = Stream(live, Pots(), "", lambda scope: True)
+            running = asyncio.create_task(stream(reader.scope, reader.receive, reader.send))
+            await wait_for_async(lambda: "snapshot" in reader.text)
+            states = [JobState.QUEUED] * MOST + [JobState.QUARANTINED] * MOST + [JobState.DONE] * 9
+            some = [new_job(id=number, state=state) for number, state in enumerate(states, 1)]
+            live._take(some)
+            live._wake()
+            await wait_for_async(lambda: len(shown(reader.text)) == len(some))
+            live._take(job.evolve(state=JobState.GONE) for job in some)
+            live._wake()
+            await wait_for_async(lambda: not shown(reader.text))
+            reader.left.set()
+            await running
+
+    asyncio.run(watch())

@@ -1,8 +1,8 @@
 """`GET /api/events`: server-sent events that carry the state, and the way to notice silence.
 
-`snapshot` comes first unless the browser has seen a version of this process; then `jobs` and
-`service` with what changed, at most four times a second; `ping` every 15 seconds; `bye` when the
-service ends.
+`snapshot` comes first unless the browser has seen a version of this process, and again where more
+has gone than is remembered; `jobs` and `service` with what changed, at most four times a second;
+`ping` every 15 seconds; `bye` when the service ends.
 """
 
 from __future__ import annotations
