@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
@@ -79,13 +80,19 @@ class Reach:
         elif asked.hangs:
             raise NoAnswer(asked.at)
         waiting = asyncio.wrap_future(asked.answer)
-        waiting.add_done_callback(_forget)
+        waiting.add_done_callback(partial(self._forget, asked))
         # `wait` does not cancel the call with its caller: other tasks may wait for it too.
         done, _ = await asyncio.wait({waiting}, timeout=self._patience * times)
         if not done:
             asked.hangs = True
             raise NoAnswer(asked.at)
         return waiting.result()
+
+    def _forget(self, asked: _Asked, answered: asyncio.Future[list[Any]]) -> None:
+        if self._asked.get((asked.look, asked.paths)) is asked:
+            del self._asked[asked.look, asked.paths]  # or each folder ever asked for would stay
+        if not answered.cancelled():
+            answered.exception()  # or asyncio warns of a fault whose caller was cancelled
 
 
 class _Looker:
@@ -100,8 +107,3 @@ class _Looker:
         while True:
             self.work.get().run()
             self._idle.append(self)
-
-
-def _forget(answered: asyncio.Future[list[Any]]) -> None:
-    if not answered.cancelled():
-        answered.exception()  # or asyncio warns of a fault whose caller was cancelled

@@ -32,6 +32,15 @@ ASKED: dict[str, Callable[[Journal], Awaitable[Any]]] = {
     "submit of another": lambda j: j.claim(
         (JobState.QUEUED,), now=1e17, latest=1e18, owner=None, limit=3, inboxes=["dj"]
     ),
+    "submit beside others": lambda j: j.claim(
+        (JobState.QUEUED,),
+        now=1e17,
+        latest=1e18,
+        owner=None,
+        limit=3,
+        busy=range(20),
+        busy_content=[f"other {number}" for number in range(20)],
+    ),
     "submit, not unpack": lambda j: j.claim(
         (JobState.QUEUED,), now=1e17, latest=1e18, owner=None, limit=3, at_hand=False
     ),

@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
+from stemwatch.errors import PauseService
 from stemwatch.job import Identity, Job, JobState
 from stemwatch.journal.journal import Journal
 from stemwatch.workers.context import Context
 from stemwatch.workers.pacing.timing import Timing
+from stemwatch.workers.pacing.troubles import Trouble
 from stemwatch.workers.pool.turns import Pool
 from tests.acceptance.harness import Home
 from tests.support.context import context_of
@@ -166,5 +168,22 @@ def test_a_song_at_the_remote_that_nobody_asks_for_yet_is_not_the_end(tmp_path: 
             await context.journal.add(_song(home, 1).evolve(state=JobState.SEPARATING))
             assert not await pool.idle()
             assert not await pool.stuck()
+
+    asyncio.run(scenario())
+
+
+def test_a_look_at_a_folder_is_forgotten_once_it_has_ended(tmp_path: Path) -> None:
+    """Folders refuse files now and then for years: a task of each of them would stay."""
+
+    async def scenario() -> None:
+        home = Home(tmp_path, "http://127.0.0.1:9/v1")
+        async with _working(home) as (context, pool):
+            place, fault = context.places[None], PauseService("no.", code="disk")
+            folder = str(home.outbox / "Artist")
+            context.troubles.folders[folder] = Trouble(place, place.outbox, fault, context.clock())
+            context.bell.wake()
+            await wait_for_async(lambda: not context.troubles.folders)
+            context.bell.wake()
+            await wait_for_async(lambda: not pool._looks)
 
     asyncio.run(scenario())

@@ -95,3 +95,20 @@ def test_what_a_look_raises_is_raised(disk: Disk) -> None:
                 await reach.ask(disk.fail, "/a")
 
     asyncio.run(scenario())
+
+
+def test_nothing_is_kept_of_what_was_answered(disk: Disk) -> None:
+    """Each folder that ever refused files is asked for: an entry for each of them would stay."""
+
+    async def scenario() -> None:
+        reach = Reach(patience=0.02)
+        with pytest.raises(NoAnswer):
+            await reach.ask(disk.look, "/hung")
+        assert len(reach._asked) == 1
+        with pytest.raises(OSError, match="/bad"):
+            await reach.ask(disk.fail, "/bad")
+        disk.back.set()
+        await asyncio.gather(*(reach.ask(disk.look, f"/{n % 3}") for n in range(9)))
+        await wait_for_async(lambda: not reach._asked)
+
+    asyncio.run(scenario())

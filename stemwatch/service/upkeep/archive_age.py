@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 
 from stemwatch.disks import durable
-from stemwatch.errors import PauseService, RetryLater
+from stemwatch.errors import JournalFault, PauseService, RetryLater
 from stemwatch.job import Identity, Job
 from stemwatch.journal.journal import StaleJob
 from stemwatch.journal.read_only import ReadOnlyJournal
@@ -39,8 +39,14 @@ async def delete_old(
     if (root := place.archive) is None:
         return
     await place.demand_results()
+    try:
+        reading = ReadOnlyJournal(ctx.journal.path)
+    except JournalFault as fault:
+        # Too many open files, for a moment. Its own connections tell whether the journal is well.
+        held.tell(os.path.dirname(ctx.journal.path), fault)
+        return
     before, after = now - days * DAY, 0
-    with closing(ReadOnlyJournal(ctx.journal.path)) as reading:
+    with closing(reading):
         while page := await reading.archived(before=before, after=after):
             after = page[-1].id
             for job in page:

@@ -10,11 +10,12 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
+from typing import NamedTuple
 
 from stemwatch.codes import Code
 from stemwatch.disks.places import Place
 from stemwatch.errors import PauseService, RetryLater
-from stemwatch.job import Job, JobState, may_be_paid, resume_state
+from stemwatch.job import Identity, Job, JobState, may_be_paid, resume_state
 from stemwatch.journal.journal import StaleJob
 from stemwatch.log import log
 from stemwatch.outbox import archiving, quarantine
@@ -22,6 +23,17 @@ from stemwatch.service.upkeep.held import Held
 from stemwatch.workers.context import Context
 
 _GONE = "Its file is gone."
+
+
+class _Entry(NamedTuple):
+    """What a look at its file needs of a job: a whole one takes 4 kB, and there may be thousands.
+
+    `identity` is given only for a file that was filed where it had been.
+    """
+
+    id: int
+    filed_to: str
+    identity: Identity | None
 
 
 async def strike(ctx: Context, inbox: str | None, held: Held) -> None:
@@ -33,18 +45,18 @@ async def strike(ctx: Context, inbox: str | None, held: Held) -> None:
     if place.quarantine is None or place.inbox is None:
         return
     await _require_disks(place)
-    entries = [job async for job in _entries(ctx) if job.inbox == inbox]
+    entries = [entry async for entry in _entries(ctx, inbox)]
     lost = await asyncio.to_thread(lambda: list(_lost(entries)))
-    filed = {job.filed_to for job in entries if job.filed_to}
+    filed = {entry.filed_to for entry in entries}
     stale = await asyncio.to_thread(_stale, place.quarantine, held)
     await _require_disks(place)  # it may have gone meanwhile, and then nothing of this is true
-    for job, sole in lost:
+    for entry, sole in lost:
         try:
-            await _end(ctx, job, sole=sole)
+            await _end(ctx, entry, sole=sole)
         except StaleJob:  # a person, or the inbox, was first
             pass
         except (PauseService, RetryLater) as fault:  # the other entries need not wait
-            held.tell(os.path.dirname(str(job.filed_to)), fault)
+            held.tell(os.path.dirname(entry.filed_to), fault)
     for path in stale:
         if path not in filed:
             try:
@@ -68,40 +80,46 @@ async def _require_disks(place: Place) -> None:
     await place.demand_results()
 
 
-async def _entries(ctx: Context) -> AsyncIterator[Job]:
+async def _entries(ctx: Context, inbox: str | None) -> AsyncIterator[_Entry]:
     after = 0
     while page := await ctx.journal.in_states((JobState.QUARANTINED,), after=after):
         for job in page:
             # One that is not moved yet is none; a `split` leaves files on disks we know nothing of.
-            if job.filed_to is not None and job.owner is None and job.origin != "split":
-                yield job
+            if job.filed_to is None or job.owner is not None or job.origin == "split":
+                continue
+            if job.inbox == inbox:
+                at_home = job.filed_to == job.path
+                yield _Entry(job.id, job.filed_to, job.identity if at_home else None)
         after = page[-1].id
 
 
-def _lost(entries: Sequence[Job]) -> Iterator[tuple[Job, bool]]:
+def _lost(entries: Sequence[_Entry]) -> Iterator[tuple[_Entry, bool]]:
     """Each entry without a file, and whether it is the only one with this path."""
-    newest = {job.filed_to: job.id for job in entries}
-    for job in entries:
-        sole = newest[job.filed_to] == job.id
+    newest = {entry.filed_to: entry.id for entry in entries}
+    for entry in entries:
+        sole = newest[entry.filed_to] == entry.id
         with suppress(PauseService, RetryLater, OSError):  # it can't be told: the entry stays
-            if not sole or _is_gone(job):
-                yield job, sole
+            if not sole or _is_gone(entry):
+                yield entry, sole
 
 
-def _is_gone(job: Job) -> bool:
+def _is_gone(entry: _Entry) -> bool:
     """Whether the file is certainly not where it was filed. Raises OSError if nobody can tell."""
-    if not job.filed_to:
+    if not entry.filed_to:
         return True  # it was gone already when it came to be filed
     try:
-        found = os.lstat(job.filed_to)
+        found = os.lstat(entry.filed_to)
     except (FileNotFoundError, NotADirectoryError):
         return True
     # In the inbox, another song may have its name by now; in the quarantine, that is its owner's.
-    stays = (found.st_size, found.st_mtime_ns) == (job.identity.size, job.identity.mtime_ns)
-    return job.filed_to == job.path and not stays
+    was = entry.identity
+    return was is not None and (found.st_size, found.st_mtime_ns) != (was.size, was.mtime_ns)
 
 
-async def _end(ctx: Context, job: Job, *, sole: bool) -> None:
+async def _end(ctx: Context, entry: _Entry, *, sole: bool) -> None:
+    job = await ctx.journal.get(entry.id)
+    if job is None or (job.state, job.filed_to) != (JobState.QUARANTINED, entry.filed_to):
+        return  # a person, or the inbox, was first
     if may_be_paid(job):
         await _tell_paid(ctx, job)
         return

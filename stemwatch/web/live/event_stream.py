@@ -1,8 +1,8 @@
 """`GET /api/events`: server-sent events that carry the state, and the way to notice silence.
 
-`snapshot` comes first unless the browser has seen a version of this process; then `jobs` and
-`service` with what changed, at most four times a second; `ping` every 15 seconds; `bye` when the
-service ends.
+`snapshot` comes first unless the browser has seen a version of this process, and again where more
+has gone than is remembered; `jobs` and `service` with what changed, at most four times a second;
+`ping` every 15 seconds; `bye` when the service ends.
 """
 
 from __future__ import annotations
@@ -102,12 +102,14 @@ class Stream:
         seen = self._seen()
         if seen is None:
             seen = live.version
-            yield f"retry: {_RETRY}\n".encode() + _event(live, "snapshot", live.snapshot(), seen)
+            yield f"retry: {_RETRY}\n".encode() + _whole(live)
         while not live.closing:
             if seen == live.version and not await self._news():
                 yield b"event: ping\ndata: {}\n\n"  # a comment would never reach a script
                 continue
-            news = _news(live, seen, live.version)
+            # Below the floor, what is gone is not known any more.
+            whole = seen < live.floor
+            news = _whole(live) if whole else _news(live, seen, live.version)
             seen = live.version
             if news:
                 yield news
@@ -128,6 +130,10 @@ class Stream:
             return None
         seen = int(version)
         return seen if self._live.floor <= seen <= self._live.version else None
+
+
+def _whole(live: Live) -> bytes:
+    return _event(live, "snapshot", live.snapshot(), live.version)
 
 
 @lru_cache(maxsize=2)

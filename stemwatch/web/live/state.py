@@ -153,15 +153,21 @@ class Live:
         while rows := await journal.history_after(self._read, MOST):
             self._read = rows[-1][0]
             self._take((await journal.by_ids({row[1] for row in rows})).values())
+            self._trim()
         if self._read != before:
             self._counts = await journal.active()
-            self._trim()
+            under_way = sum(self._counts.get(state, 0) for state in ACTIVE)
+            shown = sum(job.state in ACTIVE for job in self._jobs.values())
+            if shown < min(under_way, MOST) / 2:  # those behind them have come to the front
+                self._take(await self._first(ACTIVE))
+                self._trim()
 
     async def _look_slowly(self) -> None:
         """What changes without a new state: why songs wait, and what was spent."""
         journal = self._journal
         self._take(await journal.waiting(self._context.now(), 100))
         self._take(await journal.unfiled(100))
+        self._trim()
         self._reckoned = await self._backing.reckon(journal)
 
     def _take(self, jobs: Iterable[Job]) -> None:
@@ -207,11 +213,24 @@ class Live:
             self.floor = self._gone.pop(next(iter(self._gone)))
 
     def _trim(self) -> None:
-        """The oldest that are delivered are in the history."""
-        ended = sorted(job.id for job in self._jobs.values() if job.state in HAS_STEMS)
-        for job_id in ended[:-_ENDED]:
-            if self._jobs[job_id].state is JobState.DONE:
-                self._drop(job_id)
+        """Let go of the songs beyond `MOST`: a page may stay open for months.
+
+        Of those under way it is the last in line, of those in quarantine the oldest, which a page
+        shows last. The oldest that are delivered are in the history.
+        """
+        jobs = self._jobs.values()
+        ended = sorted(job.id for job in jobs if job.state in HAS_STEMS)
+        lost = [one for one in ended[:-_ENDED] if self._jobs[one].state is JobState.DONE]
+        way = [job for job in jobs if job.state in ACTIVE]
+        if len(way) > MOST:
+            lost += [job.id for job in sorted(way, key=self._rank)[MOST:]]
+        bad = sorted(job.id for job in jobs if job.state is JobState.QUARANTINED)
+        for job_id in lost + bad[:-MOST]:
+            self._drop(job_id)
+
+    def _rank(self, job: Job) -> tuple[bool, bool, int]:
+        in_line = job.state is JobState.QUEUED and job.not_before == 0.0 and job.first_at is None
+        return job.id not in self._context.progress.running, in_line, job.id
 
     def _wake(self) -> None:
         self._changed.set()

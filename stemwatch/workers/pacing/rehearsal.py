@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import zlib
 from contextlib import suppress
+from dataclasses import dataclass
 
 from stemwatch.disks import durable
 from stemwatch.disks.places import Place
@@ -31,7 +32,6 @@ class Rehearsal:
     def __init__(self, journal: str, outbox: str) -> None:
         """`journal` is the path of the journal, which is unique to this service."""
         told = os.fsencode(journal) + b"\0" + os.fsencode(outbox)
-        self._root_of: dict[str, str] = {}  # folders that are not roots themselves
         self._name = f".stemwatch-probe-{zlib.crc32(told):08x}"
 
     async def of_place(self, place: Place) -> None:
@@ -47,25 +47,33 @@ class Rehearsal:
         Makes the folder if it is missing, so call it only for one that a song goes into.
         """
         await place.demand(place.require_root, root)
-        self._root_of[folder] = root
-        await place.demand(self._folder, folder)
+        await place.demand(_Below(root, self._name), folder)
 
     def _root(self, root: str) -> None:
         durable.require_root(root)
         hidden = os.path.join(root, staging.HIDDEN)
         for folder in (root, hidden) if os.path.lexists(hidden) else (root,):
-            self._try(folder)
+            _try(folder, self._name)
 
-    def _folder(self, folder: str) -> None:
-        with durable.disk_faults(folder):
-            durable.make_dirs(folder, root=self._root_of[folder])
-        self._try(folder)
 
-    def _try(self, folder: str) -> None:
-        path = os.path.join(folder, self._name)
+@dataclass(frozen=True, slots=True)
+class _Below:
+    """Rehearses in folders below `root`; equal to another one, so that callers share its calls."""
+
+    root: str
+    name: str
+
+    def __call__(self, folder: str) -> None:
         with durable.disk_faults(folder):
-            try:
-                durable.write_file(path, b"\0" * 4096, replace=True)
-            finally:
-                with suppress(FileNotFoundError, NotADirectoryError):
-                    os.unlink(path)
+            durable.make_dirs(folder, root=self.root)
+        _try(folder, self.name)
+
+
+def _try(folder: str, name: str) -> None:
+    path = os.path.join(folder, name)
+    with durable.disk_faults(folder):
+        try:
+            durable.write_file(path, b"\0" * 4096, replace=True)
+        finally:
+            with suppress(FileNotFoundError, NotADirectoryError):
+                os.unlink(path)

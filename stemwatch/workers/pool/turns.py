@@ -197,8 +197,9 @@ class Pool:
             under_way = self._probes.get(due.inbox)
             if under_way is None or under_way.done():
                 self._probes[due.inbox] = supervised(probe(self.ctx, due), self._lanes.fail)
+        self._looks = {folder: one for folder, one in self._looks.items() if not one.done()}
         for folder in self.ctx.troubles.due(self.ctx.clock()):
-            if (looking := self._looks.get(folder)) is None or looking.done():
+            if folder not in self._looks:
                 self._looks[folder] = supervised(look(self.ctx, folder), self._lanes.fail)
 
     async def _fill(
