@@ -1,8 +1,8 @@
 """The acceptance suite holds on both wires: each test that has a server runs on each.
 
-What happens before the first request is the same on both: those modules run on the second wire only
-with STEMWATCH_WIRES=all (`STEMWATCH_WIRES=all ./quickstart test tests/acceptance`), as CI's six
-minutes are few.
+What happens before the first request is the same on both, and so is what the harness marks EITHER:
+those modules and tests run on the second wire only with STEMWATCH_WIRES=all
+(`STEMWATCH_WIRES=all ./quickstart test tests/acceptance`), as CI's six minutes are few.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.acceptance.harness import KEY
+from tests.acceptance.harness import ALL_WIRES, KEY, WIRES
 from tests.support import clustered
 from tests.support.scenario import server as scenario
 
@@ -25,7 +25,6 @@ if clustered.VARIABLE in os.environ:  # before the tests import it
         scenario_cluster.end()
 
 
-WIRES = ("separate", "presigned")
 BEFORE_THE_WIRE = {"test_arrival", "test_bad_input", "test_budget", "test_duplicates"}
 
 
@@ -35,7 +34,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if any("wire" in str(mark.args[0]) for mark in metafunc.definition.iter_markers("parametrize")):
         return  # the test says itself which wire it is about
     module = metafunc.module.__name__.rpartition(".")[2]
-    short = module in BEFORE_THE_WIRE and os.environ.get("STEMWATCH_WIRES") != "all"
+    short = module in BEFORE_THE_WIRE and not ALL_WIRES
     metafunc.parametrize("wire", WIRES[:1] if short else WIRES, scope="module")
 
 

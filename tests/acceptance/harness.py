@@ -21,6 +21,10 @@ import yaml
 from tests.support import sidecars, warm
 from tests.support.waiting import wait_for
 
+WIRES = ("separate", "presigned")
+ALL_WIRES = os.environ.get("STEMWATCH_WIRES") == "all"
+# Tests of what is the same on each wire: before its first request, after its last, on our side.
+EITHER = pytest.mark.parametrize("wire", WIRES if ALL_WIRES else WIRES[:1])
 # Tests of what only one wire can meet, such as an answer that nobody can ask for again.
 SEPARATE = pytest.mark.parametrize("wire", ["separate"])
 PRESIGNED = pytest.mark.parametrize("wire", ["presigned"])

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.acceptance.harness import KEY, Home, Service
+from tests.acceptance.harness import EITHER, KEY, Home, Service
 from tests.support.scenario.caller import make_song
 from tests.support.scenario.server import ScenarioServer
 from tests.support.waiting import wait_for
@@ -129,6 +129,7 @@ def test_polls_and_downloads_stop_at_once(
     assert server.paid["total"] == 1
 
 
+@EITHER
 @BOTH
 def test_once_is_not_done_when_it_is_stopped(
     home: Home, server: ScenarioServer, number: int
@@ -149,6 +150,7 @@ def test_once_is_not_done_when_it_is_stopped(
     assert (left["waiting"], "before all of the inbox" in left["message"]) == (0, True)
 
 
+@EITHER
 def test_what_is_found_behind_the_last_song_does_not_spoil_once(
     home: Home, server: ScenarioServer
 ) -> None:
@@ -185,6 +187,7 @@ def test_a_second_signal_stops_now(home: Home, server: ScenarioServer) -> None:
     assert len(server.requests("post")) == 1
 
 
+@EITHER
 def test_what_is_dropped_while_stopped_is_found_at_the_next_start(home: Home) -> None:
     """Stop, drop, start."""
     with home.service():

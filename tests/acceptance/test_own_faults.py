@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.harness import KEY, SEPARATE, Home, Service
+from tests.acceptance.harness import EITHER, KEY, SEPARATE, Home, Service
 from tests.acceptance.songs import drop, encode
 from tests.support.audio_samples import with_endless_vendor
 from tests.support.broken import INTAKE, STEP, TAGS_CRASH, TYPE_ERROR, Broken
@@ -78,6 +78,7 @@ def test_one_song_that_meets_a_fault_of_ours_holds_up_nobody(tmp_path: Path, hom
     assert "report" in home.reasons()["odd.wav"]["hint"]
 
 
+@EITHER
 @pytest.mark.parametrize("kind", ["they crash", "they want all memory"])
 def test_what_is_paid_for_is_delivered_whatever_its_tags_do(
     tmp_path: Path, home: Home, server: ScenarioServer, kind: str

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.harness import KEY, PRESIGNED, SEPARATE, Home, Service
+from tests.acceptance.harness import EITHER, KEY, PRESIGNED, SEPARATE, Home, Service
 from tests.acceptance.songs import drop
 from tests.faults.disks import Tmpfs, why_no_mounts
 from tests.support.clustered import scripted
@@ -541,6 +541,7 @@ def small_disk(folder: Path, megabytes: int = 16) -> Tmpfs:
     return Tmpfs(folder, megabytes)
 
 
+@EITHER
 def test_a_full_outbox_submits_nothing_until_there_is_room(
     tmp_path: Path, server: ScenarioServer
 ) -> None:
@@ -607,6 +608,7 @@ def test_once_ends_when_only_a_song_without_room_is_left(
     assert server.paid["total"] == 4
 
 
+@EITHER
 @scripted
 @pytest.mark.parametrize("which", ["outbox", "archive"])
 def test_nothing_is_put_below_the_mount_point_of_an_absent_disk(

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.acceptance.harness import KEY, LOOKED_FOR_SOON, SCALED, SEPARATE, STEMWATCH, Home
+from tests.acceptance.harness import EITHER, KEY, LOOKED_FOR_SOON, SCALED, SEPARATE, STEMWATCH, Home
 from tests.acceptance.songs import drop
 from tests.faults.disks import Tmpfs, why_no_mounts
 from tests.support import warm
@@ -169,6 +169,7 @@ def test_a_kill_while_downloading_keeps_the_stems_that_are_whole(
     assert (stem.stat().st_ino, stem.stat().st_mtime_ns) == kept["vocals.wav"]
 
 
+@EITHER
 @pytest.mark.skipif(shutil.which("strace") is None, reason="stops at a system call by strace")
 @pytest.mark.parametrize(
     ("renamed", "state"), [("outbox/song", "separated"), ("inbox/song.wav", "delivered")]
@@ -188,6 +189,7 @@ def test_a_kill_between_publishing_and_filing_ends_in_one_delivery(
     assert all(folder in home.sidecars() for folder in shown)
 
 
+@EITHER
 def test_a_kill_after_the_rename_before_the_journal_finds_its_own_folder(
     home: Home, server: ScenarioServer
 ) -> None:
@@ -249,6 +251,7 @@ def test_many_kills_in_a_row_pay_and_deliver_each_song_once(
 # -- a journal that is lost, damaged or somebody else's -------------------------------------
 
 
+@EITHER
 def test_a_lost_journal_is_made_again_from_the_sidecars(home: Home, server: ScenarioServer) -> None:
     """What was delivered before is reused when it is dropped again, under any name, unpaid."""
     make_song(home.inbox / "song.wav", seconds=5)
@@ -279,6 +282,7 @@ def test_a_delivery_with_a_sidecar_of_the_first_schema_is_reused(
     assert server.requests("post") == []
 
 
+@EITHER
 @pytest.mark.parametrize(
     ("damage", "words"),
     [("garbage", "can't be opened"), ("newer", "newer"), ("foreign", "not a stemwatch journal")],
@@ -309,6 +313,7 @@ def test_a_journal_that_can_not_be_used_stops_the_service_and_stays_as_it_is(
     assert server.log == []
 
 
+@EITHER
 def test_a_full_journal_disk_pauses_and_ends_by_itself(
     tmp_path: Path, server: ScenarioServer
 ) -> None:
@@ -352,6 +357,7 @@ def test_a_quarantined_file_moved_back_by_hand_resumes_where_it_was_paid(
     assert (home.archive / "song.wav").is_file()
 
 
+@EITHER
 def test_an_original_taken_away_once_it_is_paid_for_is_delivered_all_the_same(
     home: Home, server: ScenarioServer
 ) -> None:
@@ -409,6 +415,7 @@ def test_an_unconfirmed_file_moved_back_by_hand_is_submitted_with_its_old_key(
 # -- one at a time, and the end of --once ---------------------------------------------------
 
 
+@EITHER
 def test_a_second_service_on_the_same_state_is_refused(home: Home) -> None:
     """Exit 75 with the other's pid; the first one goes on."""
     with home.service() as service:
@@ -437,6 +444,7 @@ def test_once_says_by_its_exit_code_how_it_went(
     assert (home.root / where / "song.wav").is_file()
 
 
+@EITHER
 def test_a_reboot_that_numbers_the_disks_anew_changes_nothing(
     home: Home, server: ScenarioServer
 ) -> None:
@@ -454,6 +462,7 @@ def test_a_reboot_that_numbers_the_disks_anew_changes_nothing(
     assert list(home.sidecars()) == ["kept"]
 
 
+@EITHER
 def test_once_does_not_wait_for_an_inbox_whose_disk_is_away(
     home: Home, server: ScenarioServer
 ) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from stemwatch import __version__
 from stemwatch.outbox.measuring import measure
-from tests.acceptance.harness import KEY, Home
+from tests.acceptance.harness import EITHER, KEY, Home
 from tests.acceptance.songs import drop, encode
 from tests.support.clustered import scripted
 from tests.support.scenario.server import ScenarioServer
@@ -119,6 +119,7 @@ def test_stems_and_formats_go_as_text_fields_and_come_back_as_asked(
         assert [stem["file"] for stem in sidecar["stems"]] == labels
 
 
+@EITHER
 def test_a_preset_makes_its_mix_and_other_folders_do_not(
     tmp_path: Path, server: ScenarioServer
 ) -> None:
@@ -244,6 +245,7 @@ def _tagged_mp3(path: Path) -> None:
     tags.save(path)
 
 
+@EITHER
 @scripted
 def test_tags_and_cover_are_copied_with_tempo_and_key(
     tmp_path: Path, server: ScenarioServer
@@ -299,6 +301,7 @@ def test_what_the_api_is_sent(tmp_path: Path, server: ScenarioServer) -> None:
     assert hashlib.sha256(archived).hexdigest() == hashes["one.flac"]
 
 
+@EITHER
 @pytest.mark.parametrize("how", ["delete", "keep"])  # the archive: test_arrival.py
 def test_the_original_is_filed_as_configured(
     tmp_path: Path, server: ScenarioServer, how: str
@@ -349,6 +352,7 @@ ODD = [
 SEEN = [name for name in ODD if name != b".hidden.wav"]
 
 
+@EITHER
 def test_odd_names_are_delivered_and_archived_byte_for_byte(
     tmp_path: Path, server: ScenarioServer
 ) -> None:
@@ -378,6 +382,7 @@ def test_odd_names_are_delivered_and_archived_byte_for_byte(
     assert left == [b".hidden.wav"]
 
 
+@EITHER
 def test_what_is_no_song_is_ignored_and_untouched(tmp_path: Path, server: ScenarioServer) -> None:
     """Links, FIFOs, folders with a song's name, hidden, temporary and junk files stay as they are.
 

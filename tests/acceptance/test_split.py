@@ -22,7 +22,7 @@ from stemwatch.operations import owners
 from stemwatch.operations.split import Order, Report, run_split
 from stemwatch.workers.context import Context
 from stemwatch.workers.pacing.timing import Timing
-from tests.acceptance.harness import KEY, SEPARATE, STEMWATCH, Home
+from tests.acceptance.harness import EITHER, KEY, SEPARATE, STEMWATCH, Home
 from tests.acceptance.songs import drop
 from tests.support import warm
 from tests.support.scenario.server import ScenarioServer
@@ -115,6 +115,7 @@ def test_a_song_in_quarantine_is_one_however_often_it_is_tried(
     assert server.paid["total"] == 1
 
 
+@EITHER
 def test_its_own_results_are_no_songs(home: Home, server: ScenarioServer) -> None:
     """`split .` pays once: its stems, copied ones too, and what the service made are left out.
 
@@ -138,6 +139,7 @@ def test_its_own_results_are_no_songs(home: Home, server: ScenarioServer) -> Non
     assert server.paid["total"] == 3
 
 
+@EITHER
 def test_results_that_can_go_nowhere_are_told_before_anything_is_paid(
     home: Home, server: ScenarioServer
 ) -> None:
@@ -157,6 +159,7 @@ def test_results_that_can_go_nowhere_are_told_before_anything_is_paid(
     assert server.requests("post") == []
 
 
+@EITHER
 def test_a_preview_does_not_stand_in_for_what_is_paid_for(
     home: Home, server: ScenarioServer
 ) -> None:
@@ -168,6 +171,7 @@ def test_a_preview_does_not_stand_in_for_what_is_paid_for(
     assert (len(home.sidecars()), server.paid["total"]) == (2, 1)
 
 
+@EITHER
 def test_a_folder_without_songs_is_told(home: Home) -> None:
     """Exit 1, as `estimate` does: nothing was delivered, and a script must not take it for done."""
     (home.root / "songs").mkdir()
@@ -224,6 +228,7 @@ def test_a_service_goes_on_with_what_an_interrupted_split_has_paid(
     assert len(home.rows("SELECT * FROM spend")) == 1
 
 
+@EITHER
 def test_a_song_that_the_service_is_separating_is_waited_for(
     home: Home, server: ScenarioServer
 ) -> None:
@@ -241,6 +246,7 @@ def test_a_song_that_the_service_is_separating_is_waited_for(
     assert server.paid["total"] == 1
 
 
+@EITHER
 def test_what_was_delivered_while_files_were_still_taken_in_is_not_missed(
     home: Home, server: ScenarioServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,6 +271,7 @@ def test_what_was_delivered_while_files_were_still_taken_in_is_not_missed(
     assert server.paid["total"] == 1
 
 
+@EITHER
 def test_a_song_of_a_service_that_is_stopped_is_not_waited_for(
     home: Home, server: ScenarioServer
 ) -> None:

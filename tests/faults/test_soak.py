@@ -9,7 +9,7 @@ from tests.faults.soak import soak
 
 def test_faults_and_kills_leave_every_content_paid_once_and_nothing_stuck(tmp_path: Path) -> None:
     """Random faults and kills: paid = unique contents, 0 stuck, and nothing held that grows."""
-    figures = soak(tmp_path, seconds=6.0, seed=7)
+    figures = soak(tmp_path, seconds=4.0, seed=7)
     assert figures.broken == []
     assert figures.kills
     assert figures.paid

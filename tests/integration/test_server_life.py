@@ -29,7 +29,7 @@ def gone(processes: list[psutil.Process]) -> bool:
 
 def test_answers_stay_quick_while_it_computes(tmp_path: Path) -> None:
     """With every seat busy, an answer takes less than 50 ms at the median; workers are nice."""
-    with Server(tmp_path / "data", "--jobs", "2", engine="gated") as server:
+    with Server(tmp_path / "data", "--jobs", "2", engine="busy") as server:
         jobs = [server.submit().json()["job_id"] for _ in range(3)]
         busy = server.started(2)
         times = []

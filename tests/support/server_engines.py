@@ -63,14 +63,34 @@ def copy(source: str, out_dir: str, *, stems: int, format: str, progress: Progre
 
 
 def gated(source: str, out_dir: str, *, stems: int, format: str, progress: Progress) -> Separation:
-    """Computes (busily) until the gate is open."""
+    """Does nothing until the gate is open."""
+    return _once_open(source, out_dir, stems, format, progress, lambda: time.sleep(0.05))
+
+
+def busy(source: str, out_dir: str, *, stems: int, format: str, progress: Progress) -> Separation:
+    """Computes until the gate is open."""
+
+    def compute() -> None:
+        deadline = time.monotonic() + 0.05
+        while time.monotonic() < deadline:
+            pass
+
+    return _once_open(source, out_dir, stems, format, progress, compute)
+
+
+def _once_open(
+    source: str,
+    out_dir: str,
+    stems: int,
+    format: str,
+    progress: Progress,
+    wait: Callable[[], None],
+) -> Separation:
     room = Path(os.environ["LOCAL_ENGINE_ROOM"])
     (room / f"started-{os.getpid()}").touch()
     progress(0.25)
     while not (room / "open").exists():
-        deadline = time.monotonic() + 0.05
-        while time.monotonic() < deadline:
-            pass
+        wait()
     return copy(source, out_dir, stems=stems, format=format, progress=progress)
 
 
