@@ -244,14 +244,15 @@ def resume_state(job: Job) -> JobState:
 def resumed_fields(job: Job) -> dict[str, object]:
     """The fields that a retry resets, with their values.
 
-    The idempotency key stays only for an unconfirmed submission, which it repeats.
+    The idempotency key stays where the server may have taken a submission after all, or may take it
+    yet: the next one repeats it.
     """
-    unconfirmed = job.code == Code.SUBMISSION_UNCONFIRMED
+    doubtful = job.code in (Code.SUBMISSION_UNCONFIRMED, Code.SERVER_ERROR)
     anew = resume_state(job) is JobState.QUEUED
     fields: dict[str, object] = {"filed_to": None, "attempts": 0, "not_before": 0.0, **CLEARED}
     if anew:
         fields |= {"remote_id": None, "request_id": None, "completed_at": None}
-        fields["idempotency_key"] = job.idempotency_key if unconfirmed else None
+        fields["idempotency_key"] = job.idempotency_key if doubtful else None
     return fields
 
 

@@ -58,7 +58,7 @@ def in_context(
         try:
             await work(ctx, clock)
         finally:
-            await api.aclose()
+            await ctx.api.aclose()
             journal.close()
 
     asyncio.run(run())

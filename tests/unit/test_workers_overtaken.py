@@ -7,17 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from stemwatch.codes import POLL, SUBMIT, Code
 from stemwatch.errors import PauseService, RetryLater, StemwatchError, Unconfirmed
-from stemwatch.job import Job, JobState
-from stemwatch.stemsplit.wires import PRESIGNED
+from stemwatch.job import Job, JobState, resumed_fields
+from stemwatch.stemsplit.calls import Calls
+from stemwatch.stemsplit.wires import PRESIGNED, SEPARATE, open_api
 from stemwatch.workers.context import Context
 from stemwatch.workers.pool.outcome import conclude, hold_others
+from stemwatch.workers.pool.pause_probes import probe
 from stemwatch.workers.steps.own_fault import not_taken, spared
 from tests.support.clocked import a_job, in_context
+from tests.support.scenario.server import ScenarioServer
 from tests.support.waiting import Clock
 
 QUEUED, SEPARATING, QUARANTINED = JobState.QUEUED, JobState.SEPARATING, JobState.QUARANTINED
@@ -200,6 +204,27 @@ def test_a_song_that_alone_is_never_answered_and_never_taken_is_given_up(
     in_context(tmp_path, work, wire=PRESIGNED)
 
 
+def test_a_song_that_was_given_up_without_an_answer_is_submitted_as_the_same(
+    tmp_path: Path,
+) -> None:
+    """Its last submission may be taken after all, late: another key would pay for it twice."""
+
+    async def work(ctx: Context, clock: Clock) -> None:
+        job = await a_job(ctx)
+        for _ in range(6):
+            job = await unanswered(ctx, job)
+            clock.now += 1.0
+            served(ctx, clock, SUBMIT)
+        fault = not_taken(ctx, job)
+        assert fault is not None
+        await conclude(ctx, job, fault)
+        given_up = await ctx.journal.get(job.id)
+        assert given_up is not None and given_up.state is QUARANTINED
+        assert resumed_fields(given_up)["idempotency_key"] == "key"
+
+    in_context(tmp_path, work, wire=PRESIGNED)
+
+
 SAY_NOTHING: dict[str, Callable[[], StemwatchError]] = {
     "no answer: it may be the line's": lambda: failing(None),
     "a time to come back": lambda: failing(503, after=10.0),
@@ -252,19 +277,53 @@ def test_an_outage_that_begins_again_and_again_is_waited_for(tmp_path: Path) -> 
     in_context(tmp_path, work)
 
 
-@pytest.mark.parametrize("code", [Code.AUTH, Code.ENDPOINT])
+REFUSED: dict[str, dict[str, Any]] = {
+    Code.AUTH: {"status": 401, "times": "ever"},
+    Code.ENDPOINT: {"redirect": "{origin}/", "status": 308, "times": "ever"},
+}
+
+
+@pytest.mark.parametrize("code", REFUSED)
 def test_a_key_that_is_refused_again_and_again_is_waited_for(tmp_path: Path, code: Code) -> None:
-    """As above, with refusals: somebody changes the key and back, or a proxy comes and goes."""
+    """As above, with refusals: somebody changes the key and back, or a proxy comes and goes.
+
+    The free question is refused as well, which tells it from songs that are refused alone.
+    """
 
     async def work(ctx: Context, clock: Clock) -> None:
-        jobs = [await a_job(ctx) for _ in range(3)]
-        for _ in range(20):
-            for _ in range(2):
-                jobs = [await met(ctx, clock, job, refused(code)) for job in jobs]
-            assert [pause.code for pause in ctx.gate.pauses] == [code]
-            ctx.gate.reopen(code)
+        with ScenarioServer(wire=SEPARATE) as server:
+            server.scenario(get=[REFUSED[code]])
+            await ctx.api.aclose()
+            ctx.api = open_api(SEPARATE, Calls(server.url, None))
+            jobs = [await a_job(ctx) for _ in range(3)]
+            for _ in range(5):
+                for _ in range(2):
+                    jobs = [await met(ctx, clock, job, refused(code)) for job in jobs]
+                (pause,) = ctx.gate.pauses
+                await probe(ctx, pause)
+                assert [pause.code for pause in ctx.gate.pauses] == [code]
+                ctx.gate.reopen(code)
+                served(ctx, clock, SUBMIT)
+            assert [job.state for job in jobs] == [QUEUED] * 3
+
+    in_context(tmp_path, work)
+
+
+@pytest.mark.parametrize("code", REFUSED)
+def test_an_album_whose_submissions_alone_are_refused_goes_to_quarantine(
+    tmp_path: Path, code: Code
+) -> None:
+    """The free question is answered each time: four songs with an odd name are no outage."""
+
+    async def work(ctx: Context, clock: Clock) -> None:
+        jobs = [await a_job(ctx) for _ in range(4)]
+        for _ in range(4):
+            assert [job.state for job in jobs] == [QUEUED] * 4
+            for at, job in enumerate(jobs):
+                jobs[at] = await met(ctx, clock, job, refused(code))
+                ctx.gate.reopen(code)  # the probe
             served(ctx, clock, SUBMIT)
-        assert [job.state for job in jobs] == [QUEUED] * 3
+        assert [job.state for job in jobs] == [QUARANTINED] * 4
 
     in_context(tmp_path, work)
 

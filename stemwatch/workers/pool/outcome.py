@@ -163,7 +163,7 @@ def pause(ctx: Context, fault: PauseService, inbox: str | None = None) -> None:
             "service.paused", reason=fault.code, message=fault.message, hint=fault.hint, **whose
         )
         ctx.progress.changed.set()  # while idle, status.json is written only now and then
-        if fault.rule.again is Again.OUTAGE or fault.rule.asked:  # it may be everybody's
+        if fault.rule.again is Again.OUTAGE:
             ctx.memory.overtaken.paused()
         if fault.code == Code.CREDIT:
             ctx.credit.turned()

@@ -50,6 +50,8 @@ def _told(ctx: Context, pause: Pause, fault: StemwatchError) -> None:
     """The question was refused or got no answer, which may begin another pause."""
     ctx.counters.rate_limited += fault.code == Code.RATE_LIMITED
     ctx.gate.in_vain(pause, getattr(fault, "after", None))
+    if pause.rule.asked and fault.code == pause.code:
+        ctx.memory.overtaken.paused(1)  # it is everybody's: no song's own refusals
     if isinstance(fault, PauseService) and fault.code != pause.code:
         if pause.code == Code.SERVER:  # the server answers again, if only to refuse the key
             resumed(ctx, Code.SERVER)

@@ -47,7 +47,7 @@ async def reconcile(ctx: Context, job: Job) -> Job:
             counts=False,
         )
     log.info("job.not_taken", **job.named)
+    queued = await ctx.insist(lambda: ctx.journal.take_back(job, NOT_LISTED))
     if (fault := not_taken(ctx, job)) is not None:
-        await ctx.insist(lambda: ctx.journal.unbook(job))
         raise fault
-    return await ctx.insist(lambda: ctx.journal.take_back(job, NOT_LISTED))
+    return queued
