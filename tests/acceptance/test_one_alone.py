@@ -164,7 +164,8 @@ def test_a_job_whose_polls_fail_for_ever_is_told_and_given_up_like_one_that_neve
         wait_for(lambda: any(event["name"] == "bad.wav" for event in late("job.late")))
         drop(home.inbox / "next.wav", 2)
         wait_for(lambda: delivered(home, "next"), what=f"the slot of bad.wav in\n{service.text()}")
-        wait_for(home.reasons)  # the slot is free before the file is moved
+        # A slot is free before the file is moved; the other song is given up as well.
+        wait_for(lambda: "bad.wav" in home.reasons())
         reason = home.reasons()["bad.wav"]
         bad = server.paid["jobs"][0]
     assert (reason["code"], reason["http_status"]) == ("overdue", 500)

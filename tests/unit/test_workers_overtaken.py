@@ -219,7 +219,8 @@ def test_a_song_that_was_given_up_without_an_answer_is_submitted_as_the_same(
         assert fault is not None
         await conclude(ctx, job, fault)
         given_up = await ctx.journal.get(job.id)
-        assert given_up is not None and given_up.state is QUARANTINED
+        assert given_up is not None
+        assert given_up.state is QUARANTINED
         assert resumed_fields(given_up)["idempotency_key"] == "key"
 
     in_context(tmp_path, work, wire=PRESIGNED)
