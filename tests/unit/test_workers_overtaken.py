@@ -321,6 +321,7 @@ def test_an_album_whose_submissions_alone_are_refused_goes_to_quarantine(
         for _ in range(4):
             assert [job.state for job in jobs] == [QUEUED] * 4
             for at, job in enumerate(jobs):
+                hold_others(ctx, job, refused(code))
                 jobs[at] = await met(ctx, clock, job, refused(code))
                 ctx.gate.reopen(code)  # the probe
             served(ctx, clock, SUBMIT)
