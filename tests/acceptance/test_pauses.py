@@ -186,6 +186,22 @@ def test_once_waits_for_what_is_paid_for_although_credit_is_out(
     assert server.paid["total"] == 1
 
 
+@EITHER
+def test_once_ends_with_a_separated_song_that_a_wrong_key_keeps_from_its_stems(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """After a restart the addresses of its stems are asked for anew: the key holds it back."""
+    server.scenario(download=[{"hang": "head", "times": "ever"}])
+    home = Home(tmp_path, watch=QUICK, base_url=server.url)
+    with home.service() as service:
+        drop(home.inbox / "paid.wav", 0)
+        wait_for(lambda: server.requests("download"))
+        service.kill()
+    ended = home.command("run", "--once", key="sk-wrong-0123456789abcdef", timeout=30)
+    assert ended.returncode == 1, ended.stderr
+    assert home.journal_count("separated") == 1
+
+
 def test_a_storage_that_asks_for_time_holds_up_its_own_songs_only(
     tmp_path: Path, server: ScenarioServer
 ) -> None:

@@ -37,9 +37,11 @@ class Remaining:
         under_way = len(ctx.polls) > 0 or await self._claims.any_left([JobState.SEPARATING])
         if under_way and not ctx.gate.closed(POLL):
             return False  # paid jobs go on, whatever holds the others back
-        # A job may be between its last poll and its download.
+        # A job may be between its last poll and its download. One whose download could begin
+        # without a question about it would be busy.
         for name in (CONFIRM, FETCH, FILE, UNPACK):
-            if await self._claims.left(name):
+            asks = name == FETCH and ctx.gate.closed(POLL)
+            if not asks and await self._claims.left(name):
                 return False
         held = [p for p in ctx.gate.pauses if p.code != Code.RATE_LIMITED]
         of_all = [p for p in held if p.inbox is None and not p.rule.by_size]
