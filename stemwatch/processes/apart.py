@@ -3,8 +3,8 @@
 While a share hangs, the close of a file on it hangs too. A new process closes what it inherits, and
 `subprocess` holds all of our threads until it has done so. With `posix_spawn` it does not: that
 returns before the kernel closes what is to be closed at an exec, as all of Python's files are. It
-is used only where no session, no folder and no close by hand is asked for. So `becoming` does
-these, in the new process.
+is used only where no session, no folder and no close by hand is asked for, so `becoming` does
+these, in the new process; and not with musl, where a start waits for the share as before.
 """
 
 from __future__ import annotations

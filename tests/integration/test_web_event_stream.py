@@ -138,6 +138,30 @@ def test_a_page_that_stays_open_holds_what_it_shows(tmp_path: Path) -> None:
     asyncio.run(watch())
 
 
+def test_of_very_many_songs_a_page_has_the_ones_that_a_person_looks_for(tmp_path: Path) -> None:
+    """The first in line, the newest in quarantine, and whatever is at work; then those behind."""
+
+    async def watch() -> None:
+        async with lives(tmp_path) as (live, context):
+            journal = context.journal
+            some = [new_job(number) for number in range(MOST + 20)]
+            some += [new_job(5000, state=JobState.QUARANTINED)] * (MOST + 20)
+            jobs = await asyncio.gather(*(journal.add(job) for job in some))
+            ids = [job.id for job in jobs]
+            line, bad = ids[: MOST + 20], ids[MOST + 20 :]
+            with live.watched():
+                await live.ready()
+                assert {*bad[20:]} == live._jobs.keys() - {*line}
+                assert {*line[:MOST]} <= live._jobs.keys()
+                context.progress.stage(line[-1], "song.wav", "upload", 1000.0)
+                await wait_for_async(lambda: live._shown.get(line[-1], {}).get("stage") == "upload")
+                gone = jobs[MOST + 40 :]
+                await asyncio.gather(*(journal.advance(job, JobState.GONE) for job in gone))
+                await wait_for_async(lambda: {*bad[:20]} == live._jobs.keys() - {*line})
+
+    asyncio.run(watch())
+
+
 def test_a_page_is_told_all_anew_where_too_much_has_gone_at_once(tmp_path: Path) -> None:
     """Else the songs whose removal is forgotten already would stay in it."""
 

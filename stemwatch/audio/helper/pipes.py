@@ -37,7 +37,7 @@ class Helper:
     async def start(cls) -> Helper:
         """OSError where there is no memory for one more, or no process."""
         return cls(
-            await start(  # apart: Ctrl-C is for the service, which drains
+            await start(  # apart: once it is at work, Ctrl-C is for the service, which drains
                 _COMMAND,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,

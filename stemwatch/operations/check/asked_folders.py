@@ -12,6 +12,7 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -20,7 +21,7 @@ from stemwatch.config import Inbox, Settings, folder_faults
 from stemwatch.config.folders import CHECK
 from stemwatch.disks.hanging import PATIENCE, NoAnswer, Reach
 from stemwatch.disks.mounts import WatchMode, watch_mode
-from stemwatch.disks.places import HUNG
+from stemwatch.disks.places import HUNG, require_listing
 from stemwatch.disks.space import needed_bytes
 from stemwatch.errors import PauseService
 from stemwatch.inbox.names import Filter
@@ -74,10 +75,12 @@ class Asked:
 
 async def usable(settings: Settings, asked: Asked) -> list[Finding]:
     """Whether the folders can be written to. Those that are missing are not made."""
-    await asked.each(os.path.exists, *asked.keys)  # side by side: a share may have all of them
+    # Side by side: a share may have all of them. `stat` and the like may be answered from memory.
+    await asked.each(_disk, *asked.keys)
+    await asked.each(_listing, *asked.keys, times=_LONG)
     faults: dict[str, list[Finding]] = {}
     for path, key in asked.keys.items():  # in turn: they would disturb each other in one parent
-        faults |= await asked.each(partial(_faults, settings, key), path)
+        faults |= await asked.each(partial(_faults, settings, key), path, times=_LONG)
     found = [fault for those in faults.values() for fault in those]
     well = {path for path, those in faults.items() if not those}
     for inbox in settings.every_inbox:
@@ -88,9 +91,19 @@ async def usable(settings: Settings, asked: Asked) -> list[Finding]:
             used.append(settings.state_dir)
         told = f"{inbox.key('folders')}: written, renamed and deleted in {', '.join(used)}"
         found.append(Finding(OK, told))
-        traps = await asked.each(partial(_traps, inbox), inbox.folders.inbox)
+        traps = await asked.each(partial(_traps, inbox), inbox.folders.inbox, times=_LONG)
         found += [trap for those in traps.values() for trap in those]
     return found
+
+
+def _disk(folder: str) -> None:
+    with suppress(OSError):  # what is wrong is asked for later; here, whether anybody answers
+        os.statvfs(folder)
+
+
+def _listing(folder: str) -> None:
+    with suppress(OSError):
+        require_listing(folder)
 
 
 def _faults(settings: Settings, key: str, path: str) -> list[Finding]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Collection, Iterable, Iterator
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 from stemwatch.job import ACTIVE, Job, JobState
@@ -82,10 +83,6 @@ class Live:
         self.closing = True
         self._wake()
 
-    def job(self, job_id: int) -> Job | None:
-        """As it was last seen; None: it is not among those that are shown."""
-        return self._jobs.get(job_id)
-
     def snapshot(self) -> Document:
         """All of it."""
         return {"jobs": list(self._shown.values()), "service": self.service}
@@ -121,6 +118,9 @@ class Live:
         if ticks % round(_SLOW / TICK) == 0:
             await self._look_slowly()
         self._changes = changes
+        # An upload may begin behind the first in line, and has no entry in the history.
+        if unseen := self._context.progress.running.keys() - self._jobs.keys():
+            self._take((await self._journal.by_ids(unseen)).values())
         self._take_running()
         self._take_service()
 
@@ -129,7 +129,7 @@ class Live:
         journal = self._journal
         self._read = await journal.last_history()
         jobs = await self._first(ACTIVE)
-        jobs += await self._first((JobState.QUARANTINED,))
+        jobs += await self._last((JobState.QUARANTINED,))
         jobs += await journal.with_stems(limit=_ENDED)
         there = {job.id for job in jobs}
         for job_id in [one for one in self._shown if one not in there]:
@@ -147,6 +147,13 @@ class Live:
             found += page
         return found
 
+    async def _last(self, states: Collection[JobState]) -> list[Job]:
+        """The newest `MOST` of the jobs in `states`."""
+        found: deque[Job] = deque(maxlen=MOST)
+        while page := await self._journal.in_states(states, after=found[-1].id if found else 0):
+            found += page
+        return list(found)
+
     async def _catch_up(self) -> None:
         """The jobs that came into another state since the last look."""
         before, journal = self._read, self._journal
@@ -156,11 +163,20 @@ class Live:
             self._trim()
         if self._read != before:
             self._counts = await journal.active()
-            under_way = sum(self._counts.get(state, 0) for state in ACTIVE)
-            shown = sum(job.state in ACTIVE for job in self._jobs.values())
-            if shown < min(under_way, MOST) / 2:  # those behind them have come to the front
-                self._take(await self._first(ACTIVE))
-                self._trim()
+            await self._refill(ACTIVE, self._first)
+            await self._refill((JobState.QUARANTINED,), self._last)
+
+    async def _refill(
+        self,
+        states: Collection[JobState],
+        read: Callable[[Collection[JobState]], Awaitable[list[Job]]],
+    ) -> None:
+        """Take those that were beyond `MOST` once half of the others have gone."""
+        there = sum(self._counts.get(state, 0) for state in states)
+        shown = sum(job.state in states for job in self._jobs.values())
+        if shown < min(there, MOST) / 2:
+            self._take(await read(states))
+            self._trim()
 
     async def _look_slowly(self) -> None:
         """What changes without a new state: why songs wait, and what was spent."""
