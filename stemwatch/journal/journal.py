@@ -22,7 +22,7 @@ from stemwatch.journal.writer import Later, Writer
 __all__ = ["AlreadyPaid", "Journal", "Limit", "OverBudget", "StaleJob"]
 
 T = TypeVar("T")
-_PAGE = 500  # jobs that a look at states gives at a time
+_PAGE = 100  # jobs that a look at states gives at a time: each takes 4 kB meanwhile
 
 
 class Journal:

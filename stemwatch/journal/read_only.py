@@ -20,7 +20,7 @@ from stemwatch.journal.schema import UNDER_WAY
 from stemwatch.journal.transactions import marks, padded
 
 T = TypeVar("T")
-_PAGE = 500  # jobs of a long list that are read at a time
+_PAGE = 100  # jobs of a long list that are read at a time, of 4 kB each
 
 
 class ReadOnlyJournal(Journal):

@@ -47,10 +47,13 @@ def _lives(state_dir: str, owner: str) -> bool:
 
 async def take_over(ctx: Context, lost: set[str]) -> None:
     """Take over the jobs of these owners; a job that somebody takes up just now stays theirs."""
-    for dead in await ctx.journal.in_states(_UNDER_WAY):
-        if dead.owner in lost:
-            with suppress(StaleJob):
-                await _take_over(ctx, dead)
+    last = 0
+    while page := await ctx.journal.in_states(_UNDER_WAY, after=last):
+        last = page[-1].id
+        for dead in page:
+            if dead.owner in lost:
+                with suppress(StaleJob):
+                    await _take_over(ctx, dead)
     ctx.bell.wake()
 
 

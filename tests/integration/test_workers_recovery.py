@@ -40,6 +40,19 @@ def test_what_a_person_may_have_mended_is_tried_at_once(tmp_path: Path, state: J
     asyncio.run(scenario())
 
 
+def test_every_submission_without_an_answer_is_told_of(tmp_path: Path) -> None:
+    """Also where a look at the journal gives fewer at a time; none may be submitted again."""
+
+    async def scenario() -> None:
+        async with context_of(Home(tmp_path, "http://127.0.0.1:9/v1")) as context:
+            some = [new_job(number, state=JobState.SUBMITTING) for number in range(101)]
+            await asyncio.gather(*(context.journal.add(job) for job in some))
+            await Pool(context).recover()
+            assert (await context.journal.counts())["quarantined"] == 101
+
+    asyncio.run(scenario())
+
+
 def test_the_room_of_what_is_to_be_fetched_is_kept_from_the_start_on(tmp_path: Path) -> None:
     """Else songs are paid for whose stems find the disk full of those that were paid before."""
 

@@ -35,7 +35,12 @@ async def recover(ctx: Context) -> None:
 
 async def mine(ctx: Context, state: JobState) -> list[Job]:
     """The jobs in this state that this service, or this `split`, owns."""
-    return [job for job in await ctx.journal.in_states((state,)) if job.owner == ctx.owner]
+    found: list[Job] = []
+    last = 0
+    while page := await ctx.journal.in_states((state,), after=last):
+        found += [job for job in page if job.owner == ctx.owner]
+        last = page[-1].id
+    return found
 
 
 async def _recall_disks(ctx: Context) -> None:
