@@ -28,6 +28,16 @@ class Form:
     head: bytes = b""
     audio: IO[bytes] | None = None
 
+    def keep(self, piece: bytes) -> None:
+        """Add to the file that is to be probed; a WAV needs none."""
+        if self.head[:4] != b"RIFF" and piece:
+            self.audio = self.audio or tempfile.TemporaryFile()  # noqa: SIM115
+            self.audio.write(piece)
+
+    def close(self) -> None:
+        if self.audio is not None:
+            self.audio.close()
+
     def duration(self, default: float) -> float:
         """Seconds of audio, from the file itself where that can be told."""
         if self.head[:4] == b"RIFF":
@@ -39,12 +49,23 @@ class Form:
 
 async def parse_form(chunks: AsyncIterator[bytes], content_type: str, *, keep: bool) -> Form:
     """Read a form; `keep` stores audio that is not WAV in a temporary file, to be probed."""
+    form = Form()
+    try:
+        await _parse(form, chunks, content_type, keep=keep)
+    except BaseException:  # the client went away: nobody else closes it
+        form.close()
+        raise
+    return form
+
+
+async def _parse(
+    form: Form, chunks: AsyncIterator[bytes], content_type: str, *, keep: bool
+) -> None:
     match = re.search(r'boundary="?([^";]+)', content_type)
     if match is None:
         raise FormError("no boundary")
     delimiter = b"\r\n--" + match[1].encode()
     source = aiter(chunks)
-    form = Form()
     digest = hashlib.sha256()
     data = b"\r\n"  # so that the first boundary looks like every other
     part: dict[str, str] | None = None
@@ -60,9 +81,8 @@ async def parse_form(chunks: AsyncIterator[bytes], content_type: str, *, keep: b
         digest.update(piece)
         form.head = (form.head + piece)[:_HEAD] if len(form.head) < _HEAD else form.head
         form.size += len(piece)
-        if keep and form.head[:4] != b"RIFF" and piece:
-            form.audio = form.audio or tempfile.TemporaryFile()  # noqa: SIM115
-            form.audio.write(piece)
+        if keep:
+            form.keep(piece)
 
     while True:
         at = data.find(delimiter)
@@ -86,7 +106,6 @@ async def parse_form(chunks: AsyncIterator[bytes], content_type: str, *, keep: b
     async for _ in source:  # the last line end
         pass
     form.sha256 = digest.hexdigest()
-    return form
 
 
 async def _more(source: AsyncIterator[bytes]) -> bytes:

@@ -6,7 +6,6 @@ import hashlib
 import itertools
 import json
 import re
-import tempfile
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -58,9 +57,8 @@ class Uploads:
             digest.update(chunk)
             form.head = (form.head + chunk)[:4096] if len(form.head) < 4096 else form.head
             form.size += len(chunk)
-            if keep and form.head[:4] != b"RIFF":
-                form.audio = form.audio or tempfile.TemporaryFile()  # noqa: SIM115
-                form.audio.write(chunk)
+            if keep:
+                form.keep(chunk)
         form.sha256 = digest.hexdigest()
         self.kept[key] = form
         return Answer(200, b"")

@@ -250,8 +250,7 @@ class Routes:
         if self.settings.honour_idempotency and key:
             for job in self.ledger.jobs.values():
                 if job.idempotency_key == key:
-                    if form.audio is not None:
-                        form.audio.close()
+                    form.close()
                     return job
         now = time.time()
         with self._lock:
@@ -274,8 +273,7 @@ class Routes:
             )
             job.error = plan.get("error", job.error)
             self.ledger.accept(job, self.settings.concurrency)
-        if form.audio is not None:
-            form.audio.close()
+        form.close()
         return job
 
     def _get(self, request: Request) -> Answer:
