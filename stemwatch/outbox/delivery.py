@@ -115,8 +115,8 @@ def find_published(
     suffixed = f"{song} [{sha256[:8]}"
     if not os.path.isdir(parent):
         return None
-    with durable.disk_faults(parent):
-        names = sorted(n for n in os.listdir(parent) if n == song or n.startswith(suffixed))
+    with durable.disk_faults(parent), os.scandir(parent) as entries:  # there may be very many
+        names = sorted(e.name for e in entries if e.name == song or e.name.startswith(suffixed))
     for name in names:
         folder = os.path.join(parent, name)
         try:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import os
+import tracemalloc
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -133,3 +135,16 @@ def test_room_is_asked_for_every_file() -> None:
     assert stems >= 4 * 240 * 384_000
     assert mixed == stems * 5 // 4
     assert space.needed_bytes(240.0, Options(stems=2, format="mp3")) < stems / 10
+
+
+def test_a_free_name_is_told_without_a_list_of_the_outbox(tmp_path: Path) -> None:
+    """Each song asks, several at once: with 15,000 songs there that took megabytes each time."""
+    for number in range(2000):
+        (tmp_path / f"song {number}").touch()
+    assert naming.taken(str(tmp_path), "SONG 1999")
+    tracemalloc.start()
+    try:
+        assert not naming.taken(str(tmp_path), "another")
+        assert tracemalloc.get_traced_memory()[1] < 20_000  # a list takes 140,000
+    finally:
+        tracemalloc.stop()
