@@ -53,13 +53,15 @@ def test_different_songs_of_one_name_get_folders_of_their_own(
     with home.service() as service:
         service.wait_for_event("job.done")
         before = stem_hashes(home, "song")
-        second = drop(home.inbox / "song.wav", 2).read_bytes()
+        second = wav_bytes(2, seconds=SECONDS)
+        drop(home.inbox / "song.wav", 2)
         service.wait_for_event("job.done", count=2)
-        others = {
-            name: encode(home.inbox / name, n) for n, name in enumerate(("song.mp3", "s.ogg"))
-        }
-        others["SONG.flac"] = encode(home.inbox / "SONG.flac", 9)
-        datas = {name: path.read_bytes() for name, path in others.items()}
+        # Read before the service may take them.
+        made = [encode(tmp_path / "made" / n, i) for i, n in enumerate(("song.mp3", "s.ogg"))]
+        made.append(encode(tmp_path / "made" / "SONG.flac", 9))
+        datas = {path.name: path.read_bytes() for path in made}
+        for path in made:
+            path.rename(home.inbox / path.name)
         service.wait_for_event("job.done", count=5)
     expected = {
         "song": first,

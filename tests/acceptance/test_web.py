@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.acceptance.harness import KEY, Home, Service
-from tests.acceptance.songs import drop
+from tests.acceptance.songs import drop, wav_bytes
 from tests.support.ports import free_port
 from tests.support.scenario.server import ScenarioServer
 from tests.support.scenario.stems import wav_header
@@ -71,7 +71,8 @@ def test_what_is_measured_is_what_happened(tmp_path: Path) -> None:
         )
         with home.scaled_service(0.05) as service:
             server.scenario(post=[{"status": 429, "headers": {"Retry-After": "0"}}])
-            song = drop(home.inbox / "secret name.wav", seconds=6.0).stat().st_size
+            song = len(wav_bytes(seconds=6.0))  # the service may have taken the file by then
+            drop(home.inbox / "secret name.wav", seconds=6.0)
             service.wait_for_event("job.done")
             (home.inbox / "no song.wav").write_text("not audio at all " * 100)
             wait_for(lambda: home.reasons())
