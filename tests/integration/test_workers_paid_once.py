@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from stemwatch.job import Job, JobState, Options
-from stemwatch.stemsplit.interface import Submitted, Upload
+from stemwatch.job import Job, JobState
+from stemwatch.stemsplit.interface import Submitted
 from stemwatch.workers.context import Context
 from stemwatch.workers.pool.turns import Pool
 from tests.support.telling_wire import Wire, opened
@@ -25,27 +25,13 @@ class Overtaken(Wire):
         super().__init__()
         self._ctx, self._split, self._end = ctx, split, end
 
-    async def submit(
-        self,
-        upload: Upload,
-        options: Options,
-        *,
-        idempotency_key: str,
-        before_last_bytes: Callable[[], Awaitable[None]],
-        on_sent: Callable[[int], None],
-    ) -> Submitted:
+    async def submit(self, *song: Any, **given: Any) -> Submitted:
         if self.begun == 0:
             job = await self._ctx.journal.intend(
                 self._split, idempotency_key="split", minutes=1.0, price=0.1, limits=[]
             )
             await self._end(job)
-        return await super().submit(
-            upload,
-            options,
-            idempotency_key=idempotency_key,
-            before_last_bytes=before_last_bytes,
-            on_sent=on_sent,
-        )
+        return await super().submit(*song, **given)
 
 
 async def overtaken(

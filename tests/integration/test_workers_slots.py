@@ -11,10 +11,10 @@ import pytest
 
 from stemwatch.codes import FETCH, Code
 from stemwatch.errors import RetryLater
-from stemwatch.job import Job, JobState, Options
+from stemwatch.job import Job, JobState
 from stemwatch.journal.claiming import ORDER
 from stemwatch.journal.journal import StaleJob
-from stemwatch.stemsplit.interface import Submitted, Upload
+from stemwatch.stemsplit.interface import Submitted
 from stemwatch.workers.pacing.timing import Timing
 from stemwatch.workers.pool.turns import Pool
 from stemwatch.workers.steps.submit import submit
@@ -133,25 +133,13 @@ class MovedOn(Wire):
         self._move = move
 
     async def submit(
-        self,
-        upload: Upload,
-        options: Options,
-        *,
-        idempotency_key: str,
-        before_last_bytes: Callable[[], Awaitable[None]],
-        on_sent: Callable[[int], None],
+        self, *song: Any, before_last_bytes: Callable[[], Awaitable[None]], **given: Any
     ) -> Submitted:
         async def committed() -> None:
             await before_last_bytes()
             await self._move()
 
-        return await super().submit(
-            upload,
-            options,
-            idempotency_key=idempotency_key,
-            before_last_bytes=committed,
-            on_sent=on_sent,
-        )
+        return await super().submit(*song, before_last_bytes=committed, **given)
 
 
 def test_a_refused_song_that_moved_on_gives_its_slot_back(tmp_path: Path) -> None:

@@ -59,9 +59,10 @@ def spared(ctx: Context, job: Job, fault: BaseException) -> BaseException:
 
 
 def not_taken(ctx: Context, job: Job) -> Reject | None:
-    """What to do about a submission that got no clear answer, and certainly was not taken.
+    """What to do about a submission that got no clear answer, and is in no list of jobs.
 
     None: submit it again. Its earlier submissions were not taken either, or it would not be here.
+    This one may be taken yet, late: whoever submits it again repeats its idempotency key.
     """
     times = ctx.memory.overtaken.by_songs(job.id)
     if times < _TRIES:
