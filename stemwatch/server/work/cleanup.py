@@ -6,9 +6,10 @@ A job that has expired is kept without its stems, for as long again as the stems
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from stemwatch.server.work.job_files import Files
 from stemwatch.server.work.records import Records, Unavailable
@@ -16,6 +17,7 @@ from stemwatch.server.work.records import Records, Unavailable
 EVERY = 300.0  # seconds between two rounds
 RETRY = 5.0  # seconds between two looks at a disk that is short
 GRACE = 600.0  # seconds in which even a full disk doesn't cost a client its new results
+QUIET = 3600.0  # seconds without such a loss, after which the next one is told of again
 
 
 @dataclass(slots=True)
@@ -23,7 +25,7 @@ class Cleanup:
     """`keep`: seconds that results are kept; `min_free`: bytes of the disk that stay free.
 
     `report` takes a line for the log; `waiting`: how many jobs wait for room on the disk;
-    `retry`: seconds between two looks at it meanwhile.
+    `retry`: seconds between two looks at it meanwhile; `clock`: seconds that never go back.
     """
 
     files: Files
@@ -34,6 +36,8 @@ class Cleanup:
     remove_uploads: Callable[[], None] = lambda: None  # those that no job was made of
     retry: float = RETRY
     waiting: int = 0
+    clock: Callable[[], float] = time.monotonic
+    _early: float = field(default=-math.inf, init=False)  # when results last went early
 
     async def run(self) -> None:
         """Remove old results and uploads at intervals, until cancelled."""
@@ -67,9 +71,11 @@ class Cleanup:
         """Whether `needed` bytes more leave `min_free`, after giving up the oldest results."""
         if await self._free() >= self.min_free + needed:
             return True
-        for record in await self.records.ended_before(time.time() - min(GRACE, self.keep)):
+        grace = min(GRACE, self.keep)
+        for record in await self.records.ended_before(time.time() - grace):
             if not record.files:
                 continue  # a job without stems frees next to nothing
+            self._tell_early(grace)
             await self.records.remove(record)
             if await self._free() >= self.min_free + needed:
                 return True
@@ -84,6 +90,15 @@ class Cleanup:
             elif record.state == "completed":
                 await self.records.expire(record)
         await asyncio.to_thread(self.remove_uploads)
+
+    def _tell_early(self, grace: float) -> None:
+        """Once while it lasts: a disk that stays short costs results at each upload."""
+        last, self._early = self._early, self.clock()
+        if self._early - last > QUIET:
+            self.report(
+                f"{self.files.root} has no room: results older than {grace / 60:.0f} minutes are "
+                "given up before their time, the oldest first"
+            )
 
     async def _free(self) -> int:
         return await asyncio.to_thread(self.files.free)
