@@ -1,8 +1,8 @@
-"""The queue as state: each job has the version of its last change, and whoever watches gets those
-above its own.
+"""The queue as state, of which whoever watches gets what changed since the version they have.
 
-It is looked at while somebody watches, four times a second, and never otherwise. What changed
-meanwhile is found by comparing, so that a browser that comes back gets the difference.
+Each job has the version of its last change. The queue is looked at while somebody watches, four
+times a second, and never otherwise. What changed meanwhile is found by comparing, so that a browser
+that comes back gets the difference.
 """
 
 from __future__ import annotations
