@@ -7,9 +7,8 @@ service may be running meanwhile: whichever of the two is second finds that the 
 from __future__ import annotations
 
 import asyncio
-import difflib
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -27,7 +26,6 @@ from stemwatch.job import (
     resumed_fields,
 )
 from stemwatch.journal.journal import AlreadyPaid, Journal, StaleJob
-from stemwatch.log import printable
 from stemwatch.outbox import quarantine
 
 _LOOKS = 25  # looks at a job that the service is moving into the quarantine
@@ -69,20 +67,6 @@ class Retried:
     job: Job
     path: str
     words: str
-
-
-def chosen(jobs: Sequence[Job], word: str, cwd: str) -> list[Job]:
-    """The jobs that `word` names: by id, else by name, path below the inbox, or whole path."""
-    if word.isdecimal() and (found := [job for job in jobs if job.id == int(word)]):
-        return found
-    path = os.path.normpath(os.path.join(cwd, word))
-    return [job for job in jobs if word in _names(job) or path in (job.filed_to, job.path)]
-
-
-def nearest(jobs: Sequence[Job], word: str) -> list[str]:
-    """Up to three names of `jobs` that are similar to `word`, the most similar first."""
-    names = {printable(job.name): None for job in jobs}
-    return difflib.get_close_matches(printable(os.path.basename(word)), names, n=3, cutoff=0.6)
 
 
 async def bring_back(
@@ -283,11 +267,6 @@ def _vanished(job: Job, path: str) -> Vanished:
 def _admitted(job: Job) -> bool:
     """Whether the file was hashed and its length is known, so that it can be submitted."""
     return bool(job.sha256) and job.duration is not None
-
-
-def _names(job: Job) -> set[str]:
-    filed = {os.path.basename(job.filed_to)} if job.filed_to else set()
-    return {job.name, job.relpath, printable(job.name), printable(job.relpath)} | filed
 
 
 def _inside(path: str, folder: str) -> bool:

@@ -5,7 +5,7 @@ import pytest
 from stemwatch.disks.mounts import WatchMode
 from stemwatch.operations.check.asked_folders import clock_finding, watch_finding
 from stemwatch.operations.check.finding import FAULT, OK, WARNING
-from stemwatch.operations.retrying import chosen, nearest
+from stemwatch.operations.named_songs import chosen, nearest
 from tests.support.commands import a_job
 
 NOW = 1_800_000_000.0

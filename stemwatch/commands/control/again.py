@@ -18,7 +18,7 @@ from stemwatch.journal.journal import Journal
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
 from stemwatch.operations.ended.doing_again import Anew, do_again, planned
-from stemwatch.operations.retrying import chosen
+from stemwatch.operations.named_songs import chosen
 from stemwatch.operations.status import as_it_runs, service
 from stemwatch.ui import text
 
