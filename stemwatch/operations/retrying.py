@@ -26,6 +26,7 @@ from stemwatch.job import (
     resumed_fields,
 )
 from stemwatch.journal.journal import AlreadyPaid, Journal, StaleJob
+from stemwatch.operations.mounted_folders import Disks
 from stemwatch.outbox import quarantine
 
 _LOOKS = 25  # looks at a job that the service is moving into the quarantine
@@ -72,7 +73,8 @@ class Retried:
 async def bring_back(
     journal: Journal,
     job: Job,
-    inbox: str,
+    inbox: Inbox,
+    disks: Disks,
     *,
     running: bool,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -81,7 +83,7 @@ async def bring_back(
 
     `running`: a service runs and may be moving the file right now. If it can't move the file, it is
     asked to put the job back to work itself. May be called again after a kill. Raises Vanished,
-    NotNow, or what `outbox.quarantine.restore` raises.
+    NotNow, or what `disks.require` and `outbox.quarantine.restore` raise.
     """
     try:
         job = await once_filed(journal, job, sleep if running else None)
@@ -92,8 +94,12 @@ async def bring_back(
     if job.state is not JobState.QUARANTINED:
         return await _taken_up(journal, job, job.path)
     await _require_alone(journal, job)
+    root = inbox.folders.inbox
+    if job.origin != "split":
+        left = job.filed_to and not inside(job.filed_to, root)
+        await disks.require(inbox, *([inbox.folders.quarantine] if left else []))
     try:
-        return await _with_file(journal, job, inbox)
+        return await _with_file(journal, job, root)
     except Vanished:
         if resume_state(job) is JobState.QUEUED:
             raise
@@ -101,7 +107,7 @@ async def bring_back(
 
 
 async def _with_file(journal: Journal, job: Job, inbox: str) -> Retried:
-    if job.origin == "split" or job.filed_to is None or _inside(job.filed_to, inbox):
+    if job.origin == "split" or job.filed_to is None or inside(job.filed_to, inbox):
         path, relpath = in_place(job), job.relpath  # it never left its folder
     else:
         path = await _restored(job, job.filed_to, inbox)
@@ -136,8 +142,8 @@ async def _without_file(journal: Journal, job: Job) -> Retried:
     return Retried(moved, job.path, f"goes on as {moved.state}, without its original")
 
 
-def inbox_of(settings: Settings, job: Job) -> str:
-    """The inbox folder to which the job's file goes back.
+def inbox_of(settings: Settings, job: Job) -> Inbox:
+    """The inbox to which the job's file goes back.
 
     Raises NotNow if its inbox is no longer configured.
     """
@@ -149,7 +155,7 @@ def inbox_of(settings: Settings, job: Job) -> str:
             f"{job.name}: its inbox {job.inbox or ''} is not in the configuration any more.",
             hint=f"Move {job.filed_to or job.path} into another inbox; it goes on there.",
         )
-    return found.folders.inbox
+    return found
 
 
 def whose(settings: Settings, job: Job) -> Inbox | None:
@@ -269,5 +275,6 @@ def _admitted(job: Job) -> bool:
     return bool(job.sha256) and job.duration is not None
 
 
-def _inside(path: str, folder: str) -> bool:
+def inside(path: str, folder: str) -> bool:
+    """Whether `path` lies below `folder`."""
     return path.startswith(folder.rstrip("/") + "/")
