@@ -105,8 +105,10 @@ def test_without_an_archive_it_stays(tmp_path: Path) -> None:
     home.config.write_text(text)
 
     async def keep(journal: Journal, settings: Settings, job: Job) -> None:
-        with pytest.raises(NotNow, match="has no archive"):
+        with pytest.raises(NotNow, match="has no archive") as told:
             await put_aside(journal, job, settings, Disks(journal), running=False)
+        assert told.value.hint.startswith(f"Move {job.path} out of the inbox")
+        assert "discard" not in told.value.hint  # which is for songs in quarantine
         assert (await journal.get(job.id) or job).state is JobState.QUEUED
 
     run(home, song(home.inbox), keep)

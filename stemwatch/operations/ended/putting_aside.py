@@ -129,11 +129,7 @@ async def _filed(
 ) -> str | None:
     inbox = whose(settings, job)
     if not delete and (inbox is None or inbox.folders.after_success != "archive"):
-        raise NotNow(
-            f"{job.name} has no archive to go to.",
-            hint=f"Move {path} away yourself, or `stemwatch discard --delete {job.id}`; "
-            "`folders.after_success: archive` gives it an archive.",
-        )
+        raise NotNow(f"{job.name} has no archive to go to.", hint=_by_hand(job, path))
     filed = await asyncio.to_thread(
         archiving.file_original,
         path,
@@ -146,6 +142,14 @@ async def _filed(
     if filed.outcome in ("kept", "changed"):
         raise NotNow(filed.message or f"{path} can't be moved.", hint="Move it away yourself.")
     return filed.path
+
+
+def _by_hand(job: Job, path: str) -> str:
+    if job.state is JobState.QUEUED:  # `discard` is for songs in quarantine
+        way = f"Move {path} out of the inbox before it is submitted: then it costs nothing."
+    else:
+        way = f"Move {path} away yourself, or `stemwatch discard --delete {job.id}`."
+    return f"{way} `folders.after_success: archive` gives such songs an archive."
 
 
 def _too_late(job: Job) -> NotNow:
