@@ -19,7 +19,8 @@ from stemwatch.journal.journal import Journal
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
 from stemwatch.operations import retrying
-from stemwatch.operations.ended.forgetting import forget, forget_lost
+from stemwatch.operations.ended.forgetting import forget_lost
+from stemwatch.operations.mounted_folders import Disks
 from stemwatch.operations.retrying import Vanished, bring_back
 from stemwatch.operations.status import listed, quarantined, service
 from stemwatch.ui import status_lists, text
@@ -90,7 +91,8 @@ async def _bring_back(
     if going is None:
         return USAGE
     running, _ = service(settings.state_dir)
-    results = [await _one(journal, job, settings, running=running) for job in going]
+    disks = Disks(journal)
+    results = [await _one(journal, job, settings, disks, running=running) for job in going]
     theirs = [done for job, done in zip(going, results, strict=True) if job.origin != "split"]
     if any(theirs) and not running:
         text.say("The service is not running: they go on when `stemwatch run` is started.")
@@ -102,19 +104,26 @@ async def _forget(
 ) -> int:
     """Remove entries without a file from the list; returns the exit code. No file is touched."""
     running, _ = service(settings.state_dir)
-    struck = kept = unsure = 0
-    for job in picked:
-        try:
-            path = await forget_lost(journal, job, settings, running=running)
-        except StemwatchError as fault:
-            unsure += 1
-            text.say(f"{job.id} {job.name}: kept. {fault}", err=True)
-            continue
-        struck, kept = struck + (path is None), kept + (path is not None)
-        told = "struck from the list." if path is None else f"kept, its file is there: {path}"
-        text.say(f"{job.id} {job.name}: {told}")
-    text.say(f"Struck: {struck}, kept: {kept + unsure}.")
+    disks = Disks(journal)
+    found = [await _strike(journal, job, settings, disks, running=running) for job in picked]
+    struck, unsure = found.count(True), found.count(None)
+    kept = len(found) - struck
+    text.say(f"Struck: {struck}, kept: {kept}.")
     return FAILED if unsure or (named and kept) else 0
+
+
+async def _strike(
+    journal: Journal, job: Job, settings: Settings, disks: Disks, *, running: bool
+) -> bool | None:
+    """Strike one entry and print that; False: its file is there, None: nobody can tell."""
+    try:
+        path = await forget_lost(journal, job, settings, disks, running=running)
+    except StemwatchError as fault:
+        text.say(f"{job.id} {job.name}: kept. {fault}", err=True)
+        return None
+    told = "struck from the list." if path is None else f"kept, its file is there: {path}"
+    text.say(f"{job.id} {job.name}: {told}")
+    return path is None
 
 
 def _list(jobs: Sequence[Job]) -> int:
@@ -135,17 +144,17 @@ def _charged_again(job: Job) -> str | None:
     )
 
 
-async def _one(journal: Journal, job: Job, settings: Settings, *, running: bool) -> bool:
+async def _one(
+    journal: Journal, job: Job, settings: Settings, disks: Disks, *, running: bool
+) -> bool:
     """Retry one job and print the result; False if it stays in quarantine."""
     try:
         inbox = retrying.inbox_of(settings, job)
-        done = await bring_back(journal, job, inbox, running=running)
+        done = await bring_back(journal, job, inbox, disks, running=running)
     except Vanished as fault:
         text.say(f"{job.id} {fault.message}", err=True)
         if text.can_ask() and click.confirm("Strike it from the list?"):
-            await forget(journal, job)
-            text.say(f"{job.id} {job.name}: struck from the list.")
-            return True
+            return bool(await _strike(journal, job, settings, disks, running=running))
         text.say(f"  {fault.hint}", err=True)
         return False
     except StemwatchError as fault:

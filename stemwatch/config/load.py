@@ -46,7 +46,8 @@ class Reading:
 
     `settings` have defaults where a key is faulty; `fault` tells of all of them, None: there are
     none. What is in `doubtful` sections is not what the file means, and must not be acted on.
-    `lines` (from 1) are those of the file's own keys.
+    `lines` (from 1) are those of the file's own keys, but for a `state_dir` of null: then the
+    environment decides.
     """
 
     settings: Settings
@@ -137,8 +138,11 @@ def _build(
         doubtful = any(bad[: len(key)] == key for bad in wrong for key in keys)
         if keys[0] not in inherited and not doubtful:
             faults.append(Fault(keys[0], text))
+    lines = dict(document.lines)
+    if document.data.get("state_dir") is None:
+        lines.pop(("state_dir",), None)
     if not faults:
-        return Reading(settings, None, frozenset(), document.lines)
+        return Reading(settings, None, frozenset(), lines)
     told = ConfigFault(
         *_sentences(faults, document, source), hint=mend_hint(source) if source else ""
     )
@@ -146,7 +150,7 @@ def _build(
     if None in sections:  # no mapping at all
         raise told
     known = frozenset(section for section in sections if section)
-    return Reading(settings, told, known, document.lines)
+    return Reading(settings, told, known, lines)
 
 
 def _prepare(data: dict[str, Any], *, local: bool) -> tuple[dict[str, Any], Inherited]:

@@ -20,6 +20,7 @@ from stemwatch.journal.journal import Journal
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
 from stemwatch.operations.ended.putting_aside import given_up, put_aside
+from stemwatch.operations.mounted_folders import Disks
 from stemwatch.operations.status import quarantined, service
 from stemwatch.ui import text
 
@@ -91,7 +92,8 @@ async def _discard(settings: Settings, wish: _Wish) -> int:
     running, _ = service(settings.state_dir)
     journal = Journal(path)
     try:
-        done = [await _one(journal, job, settings, wish, running=running) for job in going]
+        disks = Disks(journal)
+        done = [await _one(journal, job, settings, disks, wish, running=running) for job in going]
     finally:
         journal.close()
     return 0 if all(done) else FAILED
@@ -116,11 +118,11 @@ def _agreed(jobs: Sequence[Job], wish: _Wish) -> list[Job] | None:
 
 
 async def _one(
-    journal: Journal, job: Job, settings: Settings, wish: _Wish, *, running: bool
+    journal: Journal, job: Job, settings: Settings, disks: Disks, wish: _Wish, *, running: bool
 ) -> bool:
     """Discard one job and print what became of its file; False if it stays in quarantine."""
     try:
-        aside = await put_aside(journal, job, settings, running=running, delete=wish.delete)
+        aside = await put_aside(journal, job, settings, disks, running=running, delete=wish.delete)
     except StemwatchError as fault:
         text.say(f"{job.id} {fault}", err=True)
         return False

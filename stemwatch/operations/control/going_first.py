@@ -10,7 +10,7 @@ from stemwatch.config import Settings
 from stemwatch.disks.doorbell import ring
 from stemwatch.job import Job, JobState
 from stemwatch.journal.journal import Journal
-from stemwatch.operations.retrying import chosen, nearest
+from stemwatch.operations.named_songs import chosen, nearest
 
 
 @dataclass(slots=True)

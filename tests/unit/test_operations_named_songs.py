@@ -2,7 +2,7 @@
 
 import pytest
 
-from stemwatch.operations.retrying import chosen, nearest
+from stemwatch.operations.named_songs import chosen, nearest
 from tests.support.commands import a_job
 
 JOBS = [
