@@ -430,8 +430,8 @@ def test_root_is_told_that_the_service_is_somebody_else_s(tmp_path: Path) -> Non
     os.chown(home.state, 54321, 54321)
     told = home.run("check")
     assert told.returncode == 0, told.stdout
-    assert "! account: root looks, " in told.stdout
-    assert "whose account is uid 54321" in told.stdout
+    assert "! account: nothing is closed to root; " in told.stdout
+    assert "account, uid 54321, may" in told.stdout
     assert f"  `chgrp 54321 {home.config} && chmod 640 {home.config}`, or " in told.stdout
 
 

@@ -23,9 +23,10 @@ def looked_as(uid: int, owner: Account | None) -> Iterator[Finding]:
     if uid == 0 and owner is not None and owner[0] != 0:
         yield Finding(
             WARNING,
-            f"account: root looks, who may read and write everything; what the service may, whose "
-            f"account is {_name(owner[0])} as state_dir is, was not tried",
-            "Run it as that account: docs/systemd.md has the command.",
+            "account: nothing is closed to root; whether the service's own account, "
+            f"{_name(owner[0])}, may do the same was not tried",
+            "Run it as that account, the owner of state_dir, as docs/systemd.md does (in a "
+            "container: `docker exec -u`).",
         )
 
 
