@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from stemwatch.config.cross import cross_faults
@@ -13,28 +13,15 @@ from stemwatch.config.document import Document, Fault, Key, mend_hint, read
 from stemwatch.config.faults import dotted
 from stemwatch.config.inherit import Inherited, fill_up
 from stemwatch.config.paths import PATIENCE, absolute, home_of, resolve
-from stemwatch.config.settings import BASES, Settings
+from stemwatch.config.settings import BASES, Named, Settings
 from stemwatch.config.values import read as read_values
 from stemwatch.errors import ConfigFault
 
 Env = Mapping[str, str]
-# Sections: a heading whose keys are all commented out means "the defaults".
-_SECTIONS = (
-    "folders",
-    "watch",
-    "separation",
-    "presets",
-    "outbox",
-    "inboxes",
-    "prepare",
-    "schedule",
-    "api",
-    "budget",
-    "web",
-    "notify",
-    "hooks",
-    "log",
-)
+# A heading whose keys are all commented out means "the defaults".
+_SECTIONS = [
+    one.name for one in fields(Settings) if isinstance(one.metadata.get("shape"), type | Named)
+]
 _EITHER = (
     "can't stand beside inboxes, which have folders of their own; move it to inboxes.NAME.folders"
 )
