@@ -14,7 +14,8 @@ from stemwatch.commands.common import config_option, settings_or_defaults
 from stemwatch.commands.control.picking import FAILED, USAGE, agreed, pick
 from stemwatch.config import Settings
 from stemwatch.errors import StemwatchError
-from stemwatch.job import Job
+from stemwatch.job import Job, JobState
+from stemwatch.journal.every import every
 from stemwatch.journal.journal import Journal
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
@@ -22,7 +23,7 @@ from stemwatch.operations import retrying
 from stemwatch.operations.ended.forgetting import forget_lost
 from stemwatch.operations.mounted_folders import Disks
 from stemwatch.operations.retrying import Vanished, bring_back
-from stemwatch.operations.status import listed, quarantined, service
+from stemwatch.operations.status import listed, service
 from stemwatch.ui import status_lists, text
 
 
@@ -58,7 +59,7 @@ async def _retry(
     path = os.path.join(settings.state_dir, JOURNAL)
     reading = ReadOnlyJournal(path)
     try:
-        jobs = [job async for job in quarantined(reading)]
+        jobs = [job async for job in every(reading, (JobState.QUARANTINED,))]
         if not jobs and not names:
             text.say("Nothing is in quarantine.")
             return 0

@@ -15,13 +15,14 @@ from stemwatch.commands.common import config_option, settings_or_defaults
 from stemwatch.commands.control.picking import FAILED, USAGE, agreed, pick
 from stemwatch.config import Settings
 from stemwatch.errors import StemwatchError
-from stemwatch.job import Job
+from stemwatch.job import Job, JobState
+from stemwatch.journal.every import every
 from stemwatch.journal.journal import Journal
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
 from stemwatch.operations.ended.putting_aside import given_up, put_aside
 from stemwatch.operations.mounted_folders import Disks
-from stemwatch.operations.status import quarantined, service
+from stemwatch.operations.status import service
 from stemwatch.ui import text
 
 
@@ -77,7 +78,8 @@ async def _discard(settings: Settings, wish: _Wish) -> int:
     path = os.path.join(settings.state_dir, JOURNAL)
     reading = ReadOnlyJournal(path)
     try:
-        jobs = [job async for job in quarantined(reading) if wish.code in (None, job.code)]
+        every_one = every(reading, (JobState.QUARANTINED,))
+        jobs = [job async for job in every_one if wish.code in (None, job.code)]
         picked, fault = await pick(reading, jobs, wish.names)
     finally:
         reading.close()

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 from stemwatch.job import ACTIVE, Job, JobState
+from stemwatch.journal.every import every
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.tasks import supervised
 from stemwatch.web.backing import Backing, Broken, Document
@@ -150,8 +151,8 @@ class Live:
     async def _last(self, states: Collection[JobState]) -> list[Job]:
         """The newest `MOST` of the jobs in `states`."""
         found: deque[Job] = deque(maxlen=MOST)
-        while page := await self._journal.in_states(states, after=found[-1].id if found else 0):
-            found += page
+        async for job in every(self._journal, states):
+            found.append(job)
         return list(found)
 
     async def _catch_up(self) -> None:
