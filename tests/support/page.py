@@ -87,6 +87,7 @@ class Page:
         self.budget: dict[str, Any] = {}
         self.api: dict[str, Any] = {}
         self.inboxes: dict[str, Any] = {}  # several of them: their folders lie below their names
+        self.command: list[str] = []  # in the place of `stemwatch run -c`
         self.home: Home
         self.service: Service
 
@@ -103,7 +104,11 @@ class Page:
         self.home = Home(self._root, self.server.url, web=web, **more)
         if self.inboxes:
             self._several()
-        self.service = self._stack.enter_context(self.home.service())
+        self.service = self._stack.enter_context(
+            Service(self.home, [*self.command, str(self.home.config)], KEY)
+            if self.command
+            else self.home.service()
+        )
         headers = {"Authorization": f"Bearer {PASSWORD}"} if self._password else {}
         hooks = {"response": [_checked]}
         self.http = self._stack.enter_context(
