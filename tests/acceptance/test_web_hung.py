@@ -13,7 +13,7 @@ import pytest
 from stemwatch.receiving.streaming import FLUSH
 from stemwatch.web.api.landing import HIDDEN
 from tests.faults.exports import SFTP_MOUNT, SftpMount, why_no_shares
-from tests.support.page import Page
+from tests.support.page import Page, remove_vocals, upload
 from tests.support.waiting import wait_for
 
 # The service as it is, but a minute of a disk that takes nothing is a second.
@@ -29,7 +29,7 @@ def test_an_upload_whose_share_hangs_holds_nobody_up(tmp_path: Path) -> None:
     there = tmp_path / "there"
     there.mkdir()
     page = Page(tmp_path)
-    page.command = [sys.executable, "-c", _IMPATIENT, "1"]
+    page.command = lambda config: [sys.executable, "-c", _IMPATIENT, "1", str(config)]
 
     def hidden() -> list[Path]:
         return list(there.glob(f"{HIDDEN}*"))
@@ -55,3 +55,21 @@ def test_an_upload_whose_share_hangs_holds_nobody_up(tmp_path: Path) -> None:
             share.thaw()
         wait_for(lambda: not hidden())
         assert page.service.stop() == 0
+
+
+def test_no_call_to_a_share_is_made_on_the_loop(tmp_path: Path) -> None:
+    """Any of them may hang. What of a song is sent, read, heard, drawn and mixed is in threads."""
+    notes, folders = tmp_path / "notes", [str(tmp_path / name) for name in ("inbox", "outbox")]
+    noting = [sys.executable, "-m", "tests.acceptance.on_the_loop"]
+    page = Page(tmp_path)
+    page.command = lambda config: [*noting, str(config), str(notes), *folders]
+    with page:
+        upload(page, "Party/Song.wav", 1)
+        song = page.delivered("Song.wav")["id"]
+        (page.home.outbox / "Party" / "Song" / ".stemwatch-waveforms").unlink()
+        for path in ("", "/stems/vocals", "/stems/vocals/preview/0", "/zip", "/peaks"):
+            assert page.http.get(f"/api/songs/{song}{path}").status_code == 200
+        mix = {"gains": {"vocals": 1.0}, "format": "wav"}
+        assert page.http.post(f"/api/songs/{song}/mix", json=mix).status_code == 200
+        assert remove_vocals(page, 2).status_code == 200
+    assert not notes.exists(), notes.read_text()

@@ -18,9 +18,8 @@ from contextlib import (
 from stemwatch.config import Settings
 from stemwatch.disks import durable
 from stemwatch.inbox.names import Filter
-from stemwatch.log import log
-from stemwatch.tasks import supervise
 from stemwatch.web.api.api_faults import CLOSE, Fault
+from stemwatch.web.api.files import let_go
 
 HIDDEN = ".stemwatch-upload-"  # no scan looks at names with a dot before them
 _OURS = f"{HIDDEN}{secrets.token_hex(4)}-"  # of this process: no other one writes there
@@ -125,13 +124,8 @@ async def landing(root: str, folder: str) -> AsyncIterator[Landing]:
         with _faults(root):
             yield place
     finally:
-        clearing = asyncio.get_running_loop().run_in_executor(None, place.clear)
-        supervise(clearing, _not_cleared)
+        clearing = let_go(place.clear)  # what a fault leaves there, the page's next start sweeps
     await asyncio.wait((clearing,))
-
-
-def _not_cleared(fault: BaseException) -> None:
-    log.warning("web.not_cleared", message=str(fault))  # the page's next start sweeps it
 
 
 @contextmanager
