@@ -29,8 +29,8 @@ class Form:
 async def receive(chunks: AsyncIterator[bytes], content_type: str, path: str) -> Form:
     """Write the field `audio` to `path`, synced, and return the rest of the form.
 
-    Refused: 408 when nothing comes for a minute, 413, 415 for a body that is no multipart, 422 for
-    one that is malformed or ends before its closing boundary. OSError from the disk passes
+    Refused: 408 and 503 as `to_disk` does, 413, 415 for a body that is no multipart, 422 for one
+    that is malformed or ends before its closing boundary. OSError from the disk passes
     through, and so does whatever the stream raises when the client is gone.
     """
     boundary = _boundary(content_type)

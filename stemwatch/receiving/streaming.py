@@ -6,7 +6,7 @@ import asyncio
 import io
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from stemwatch.receiving.refusal import Refused
 from stemwatch.tasks import supervise
@@ -36,16 +36,19 @@ def too_large() -> Refused:
 async def to_disk(pieces: AsyncIterator[bytes | bytearray], path: str) -> int:
     """Write all that comes to `path`, synced; returns the number of bytes.
 
-    Refused with 408 when nothing comes for a minute. OSError from the disk passes through, and so
-    does whatever the pieces raise.
+    Refused with 408 when nothing comes for a minute, with 503 when the disk takes nothing for one.
+    OSError from the disk passes through, and so does whatever the pieces raise. After a fault the
+    file is closed as soon as the disk lets go of it, and nobody waits for that.
     """
-    try:
-        with open(path, "wb", buffering=0) as file:  # noqa: ASYNC230 (opens only, threads write)
-            with _block_size() as block:
-                size = await _copy(pieces, _Blocks(file, block))
-            await asyncio.to_thread(os.fsync, file.fileno())
-    except TimeoutError:
-        raise Refused(408, "Nothing came for a minute.") from None
+    file = await asyncio.to_thread(io.FileIO, path, "wb")
+    with _block_size() as block:
+        blocks = _Blocks(file, block)
+        try:
+            size = await _copy(pieces, blocks)
+        except BaseException:
+            blocks.give_up()
+            raise
+    await asyncio.to_thread(_close_synced, file)
     return size
 
 
@@ -65,12 +68,18 @@ async def _copy(pieces: AsyncIterator[bytes | bytearray], blocks: _Blocks) -> in
     try:
         async with asyncio.timeout(STALL) as stall:
             async for piece in pieces:
+                stall.reschedule(loop.time() + STALL)  # the disk gets its own minute
                 size += len(piece)
                 await blocks.write(piece)
                 stall.reschedule(loop.time() + STALL)
-        await blocks.finish()
-    finally:
-        blocks.forget()
+            await blocks.finish()
+    except TimeoutError:
+        if not stall.expired():  # the disk's own: ETIMEDOUT
+            raise
+        if blocks.waiting:
+            words, later = "The disk took nothing for a minute.", {"Retry-After": "60"}
+            raise Refused(503, words, later) from None
+        raise Refused(408, "Nothing came for a minute.") from None
     return size
 
 
@@ -87,6 +96,7 @@ class _Blocks:
         self._block, self._other = bytearray(size), bytearray(size)
         self._filled = 0
         self._writing: asyncio.Future[None] | None = None
+        self.waiting = False  # for the disk, not for who sends
 
     async def write(self, piece: bytes | bytearray) -> None:
         """Take these bytes; raises the OSError of those before."""
@@ -104,28 +114,45 @@ class _Blocks:
         await self._begin()
         await self._written()
 
-    def forget(self) -> None:
-        """Await nothing any more: a disk that hangs must not keep a request that has failed."""
-        if self._writing is not None:
-            self._writing.cancel()
+    def give_up(self) -> None:
+        """Have the file closed, and wait for nothing: on a share that hangs, `close` hangs as well.
+
+        It is not closed beside a write, which would go on with what has the descriptor next.
+        """
+        if self._writing is None:
+            self._close()
+        else:
+            self._writing.add_done_callback(self._close)
+
+    def _close(self, _: object = None) -> None:
+        with suppress(RuntimeError):  # the process ends, and closes it
+            closing = asyncio.get_running_loop().run_in_executor(None, self._file.close)
+            supervise(closing, _is_told_already)
 
     async def _begin(self) -> None:
         await self._written()
         block = memoryview(self._block)[: self._filled]
         loop = asyncio.get_running_loop()
         writing = loop.run_in_executor(None, _write_all, self._file, block)
-        supervise(writing, _is_raised_by_the_next)
+        supervise(writing, _is_told_already)
         self._writing = writing
         self._block, self._other, self._filled = self._other, self._block, 0
 
     async def _written(self) -> None:
         if self._writing is not None:
-            await self._writing
-            self._writing = None
+            self.waiting = True
+            await asyncio.wait((self._writing,))  # not cancelled with us: its end is the file's
+            self._writing.result()
+            self._writing, self.waiting = None, False
 
 
-def _is_raised_by_the_next(fault: BaseException) -> None:
-    """Who writes on meets it; a request that has failed before has its own fault to tell."""
+def _is_told_already(fault: BaseException) -> None:
+    """By the next write; or the request has failed before, and tells its own fault."""
+
+
+def _close_synced(file: io.FileIO) -> None:
+    with file:
+        os.fsync(file.fileno())
 
 
 def _write_all(file: io.FileIO, rest: memoryview) -> None:

@@ -15,7 +15,7 @@ import pytest
 from tests.acceptance.harness import KEY, Home
 from tests.acceptance.songs import wav_bytes
 from tests.support.page import PASSWORD, Page, Stream
-from tests.support.waiting import wait_for
+from tests.support.waiting import NO_TLS, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +133,20 @@ def test_a_stream_ends_with_its_session(page: Page) -> None:
         page.http.put("/api/inbox/default?path=unheard.wav", content=song)
         assert "unheard" not in "".join(lines)  # it ends
     page.delivered("unheard.wav")
+
+
+def test_a_password_may_have_any_letters(tmp_path: Path) -> None:
+    """As a Bearer token: curl sends a terminal's UTF-8, a browser's `fetch` Latin-1."""
+    secret = tmp_path / "secret"
+    secret.write_text("Übung, voilà\n", encoding="utf-8")
+    secret.chmod(0o600)
+    page = Page(tmp_path)
+    page.web["password_file"] = str(secret)
+    with page:
+        for encoding in ("utf-8", "latin-1"):
+            bearer = {b"Authorization": "Bearer Übung, voilà".encode(encoding)}
+            answer = httpx.get(f"{page.url}/api/state", headers=bearer, verify=NO_TLS)
+            assert answer.status_code == 200, encoding
 
 
 def test_over_https_the_cookie_never_goes_in_clear(page: Page) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 from collections.abc import Iterator
 from pathlib import Path
@@ -164,6 +165,7 @@ def test_a_pause_is_shown_with_what_mends_it(tmp_path: Path, context: BrowserCon
     """And the page of a service that has done nothing yet says what to do."""
     with Page(tmp_path) as page:
         tab = context.new_page()
+        tab.clock.install()
         tab.goto(page.url)
         expect(tab.locator("#queue-empty")).to_contain_text("Drop a song")
         expect(tab.locator("#songs-empty")).to_contain_text("Nothing here yet")
@@ -171,10 +173,25 @@ def test_a_pause_is_shown_with_what_mends_it(tmp_path: Path, context: BrowserCon
         upload(page, "Paused.wav", 31)
         expect(tab.locator(".pause strong")).to_have_text("Paused: ")
         expect(tab.locator(".pause").first).to_contain_text("StemSplit")
-        tab.get_by_role("button", name="Cancel Paused.wav").click()
-        tab.get_by_role("button", name="Cancel it").click()
+        _goes_on_counting(page, tab)
+        for name in ("Paused.wav", "Also.wav"):
+            tab.get_by_role("button", name=f"Cancel {name}").click()
+            tab.get_by_role("button", name="Cancel it").click()
         expect(tab.locator("#queue-empty")).to_be_visible()
         assert (page.home.archive / "Paused.wav").exists()
+
+
+def _goes_on_counting(page: Page, tab: Tab) -> None:
+    """With the next news, and beside the words of the alert: they are not read out again."""
+    again = tab.locator(".pause .again")
+    expect(again).to_contain_text("Tried again in")
+    expect(again).to_have_attribute("aria-live", "off")
+    before = again.text_content() or ""
+    tab.evaluate("document.querySelector('.pause').kept = true")
+    tab.clock.fast_forward(120_000)
+    upload(page, "Also.wav", 32)
+    expect(again).not_to_have_text(before)
+    assert tab.evaluate("document.querySelector('.pause').kept") is True
 
 
 def test_a_person_pauses_chooses_what_goes_first_and_resumes(
@@ -289,12 +306,20 @@ def test_a_service_that_was_killed_and_is_back(tmp_path: Path, context: BrowserC
         tab = context.new_page()
         tab.goto(page.url)
         expect(tab.locator("#link-text")).to_have_text("live")
+        upload(page, "Before.wav", 59)
+        song = tab.locator("#songs button", has_text="Before")
+        song.click()
+        expect(tab.get_by_role("button", name="Play")).to_be_focused()
+        assert "#" in tab.url
+        tab.get_by_role("button", name="Close Before").click()
         page.service.kill()
         expect(tab.locator("#link-text")).to_contain_text("last news")
         with page.home.service():
             expect(tab.locator("#link-text")).to_have_text("live")
             upload(page, "After.wav", 60)
             expect(tab.locator("#songs")).to_contain_text("After")
+            expect(song).to_have_attribute("aria-expanded", "false")  # closed, it stays so
+            assert "#" not in tab.url
 
 
 def test_log_in_stay_and_log_out(tmp_path: Path, context: BrowserContext) -> None:
@@ -322,6 +347,37 @@ def test_log_in_stay_and_log_out(tmp_path: Path, context: BrowserContext) -> Non
         expect(tab.locator("#songs")).to_contain_text("Kept")
         tab.get_by_role("button", name="Log out").click()
         expect(tab.locator("#login")).to_be_visible()
+
+
+# As a browser hands out a folder that was dropped. (Chromium passes over a link that leads nowhere,
+# and what only root may read it reads here.)
+_DROP = """(content) => {
+  const bytes = Uint8Array.from(atob(content), (one) => one.charCodeAt(0));
+  const refused = (words) => new DOMException(words, 'NotReadableError');
+  const file = (name, read) => ({name, isFile: true, isDirectory: false, file: read});
+  const folder = (name, readEntries) =>
+    ({name, isFile: false, isDirectory: true, createReader: () => ({readEntries})});
+  const parts = [
+    [file('Gone.wav', (ok, no) => no(refused('no such file'))),
+     file('notes.txt', (ok, no) => no(refused('no such file'))),
+     folder('Locked', (ok, no) => no(refused('not yours')))],
+    [file('Heard.wav', (ok) => ok(new File([bytes], 'Heard.wav')))],
+    [],
+  ];
+  const entry = folder('Mixed', (ok) => ok(parts.shift()));
+  const event = new Event('drop');
+  event.dataTransfer = {items: [{webkitGetAsEntry: () => entry}]};
+  dispatchEvent(event);
+}"""
+
+
+def test_what_can_t_be_read_is_told_and_the_others_are_sent(page: Page, tab: Tab) -> None:
+    tab.evaluate(_DROP, base64.b64encode(wav_bytes(91, seconds=SECONDS)).decode())
+    expect(tab.locator("#sending li")).to_have_text(
+        ["Mixed/Gone.wav can't be read: no such file", "Mixed/Locked can't be read: not yours"]
+    )
+    expect(tab.locator("#say")).to_contain_text("1 sent, 2 were not taken.")
+    assert page.delivered("Heard.wav")["folder"] == "Mixed"
 
 
 def test_a_folder_of_250_songs_is_dropped(tmp_path: Path, context: BrowserContext) -> None:

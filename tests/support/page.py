@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
 from importlib.resources import files
@@ -87,6 +87,8 @@ class Page:
         self.budget: dict[str, Any] = {}
         self.api: dict[str, Any] = {}
         self.inboxes: dict[str, Any] = {}  # several of them: their folders lie below their names
+        # What starts the service with this configuration; None: `stemwatch run`.
+        self.command: Callable[[Path], list[str]] | None = None
         self.home: Home
         self.service: Service
 
@@ -103,7 +105,11 @@ class Page:
         self.home = Home(self._root, self.server.url, web=web, **more)
         if self.inboxes:
             self._several()
-        self.service = self._stack.enter_context(self.home.service())
+        self.service = self._stack.enter_context(
+            Service(self.home, self.command(self.home.config), KEY)
+            if self.command
+            else self.home.service()
+        )
         headers = {"Authorization": f"Bearer {PASSWORD}"} if self._password else {}
         hooks = {"response": [_checked]}
         self.http = self._stack.enter_context(

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import io
 import os
 import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stemwatch.receiving import streaming
+from stemwatch.receiving.refusal import Refused
 from stemwatch.receiving.streaming import CROWD, FLUSH, SMALL, to_disk
 
 
@@ -81,3 +86,60 @@ def test_two_hundred_uploads_take_little_memory(tmp_path: Path) -> None:
 
     blocks = 2 * (CROWD * FLUSH + (200 - CROWD) * SMALL)
     assert asyncio.run(receive()) <= blocks + 10_000_000 < 80_000_000
+
+
+async def two_blocks() -> AsyncIterator[bytes]:
+    """And nothing more: the first one is being written, the second waits for it."""
+    yield bytes(FLUSH)
+    yield bytes(FLUSH)
+    await asyncio.sleep(60)
+
+
+async def nothing() -> AsyncIterator[bytes]:
+    yield b"half"
+    await asyncio.sleep(60)
+
+
+def open_for_writing(path: str) -> int:
+    """How many descriptors of ours lead there and can be written to."""
+    found = 0
+    for fd in os.listdir("/proc/self/fd"):
+        with suppress(OSError):
+            if os.readlink(f"/proc/self/fd/{fd}") == path:
+                flags = Path(f"/proc/self/fdinfo/{fd}").read_text().split("flags:")[1].split()[0]
+                found += int(flags, 8) & os.O_ACCMODE == os.O_WRONLY
+    return found
+
+
+def test_who_stalls_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sender, or the disk: its file is closed when it lets go of it, never beside a write."""
+    monkeypatch.setattr(streaming, "STALL", 0.2)
+    path = str(tmp_path / "song")
+    os.mkfifo(path)  # it takes 64 KiB and then hangs, as a share does
+    end = io.FileIO(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+
+    async def receive() -> None:
+        with pytest.raises(Refused, match="408: Nothing came for a minute"):
+            await to_disk(nothing(), str(tmp_path / "other"))
+        with end:
+            with pytest.raises(Refused, match="503: The disk took nothing for a minute"):
+                await to_disk(two_blocks(), path)
+            assert open_for_writing(path) == 1
+            while open_for_writing(path):
+                end.read(FLUSH)
+                await asyncio.sleep(0)
+
+    asyncio.run(receive())
+
+
+def test_a_disk_whose_server_timed_out_is_no_slow_sender(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ETIMEDOUT is a TimeoutError, too."""
+
+    def timed_out(_: int) -> None:
+        raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
+
+    monkeypatch.setattr(os, "fsync", timed_out)
+    with pytest.raises(OSError, match="timed out"):
+        asyncio.run(to_disk(pieces(b"song", 4), str(tmp_path / "song")))

@@ -16,7 +16,13 @@ from stemwatch.receiving.refusal import Refused
 
 FRESH = {"Cache-Control": "no-store"}
 CLOSE = {"Connection": "close"}  # what is left of a refused body is not read
-_CODES = {404: "not_found", 405: "method_not_allowed", 408: Code.TOO_SLOW, 413: Code.TOO_LARGE}
+_CODES = {
+    404: "not_found",
+    405: "method_not_allowed",
+    408: Code.TOO_SLOW,
+    413: Code.TOO_LARGE,
+    503: Code.DISK,
+}
 
 
 class Fault(Exception):
@@ -74,7 +80,7 @@ async def http_fault(_: Request, fault: Exception) -> Response:
     if isinstance(fault, Refused) and status == 422:
         status, code = 400, Code.TRUNCATED if "ends before" in fault.detail else "bad_form"
     words = fault.detail or HTTPStatus(status).phrase
-    headers = {**(fault.headers or {}), **(CLOSE if status in (400, 408, 413, 415) else {})}
+    headers = {**(fault.headers or {}), **(CLOSE if status in (400, 408, 413, 415, 503) else {})}
     return Fault(status, code, words, headers=headers).response()
 
 

@@ -28,9 +28,7 @@ class Controls:
     async def retry(self, request: Request) -> Response:
         """202; 409 `may_be_charged` for what may be charged again, unless `{"yes": true}`."""
         sure = (await body_of(request)).get("yes") is True
-        job = await self._journal.get(request.path_params["id"])
-        if job is None or job.state is not JobState.QUARANTINED:
-            raise Fault(404, Code.NOT_IN_QUARANTINE, "There is no such song in quarantine.")
+        job = await self._in_quarantine(request)
         if job.code == Code.SUBMISSION_UNCONFIRMED and not sure:
             words = "It may have been charged already, and could be charged again."
             hint = 'Look in your StemSplit dashboard first; then send {"yes": true}.'
@@ -40,9 +38,7 @@ class Controls:
     async def discard(self, request: Request) -> Response:
         """202; 409 `paid` for one whose stems may be paid for, unless `{"yes": true}`."""
         sure = (await body_of(request)).get("yes") is True
-        job = await self._journal.get(request.path_params["id"])
-        if job is None or job.state is not JobState.QUARANTINED:
-            raise Fault(404, Code.NOT_IN_QUARANTINE, "There is no such song in quarantine.")
+        job = await self._in_quarantine(request)
         if may_be_paid(job) and not sure:
             words = "Its stems may be paid for, and are given up with it."
             raise Fault(409, "paid", words, 'A retry may fetch them. Else send {"yes": true}.')
@@ -82,6 +78,13 @@ class Controls:
         await self._backing.resume()
         told = {"words": "songs are submitted again", "until": None}
         return JSONResponse(told, status_code=202, headers=FRESH)
+
+    async def _in_quarantine(self, request: Request) -> Job:
+        """The job of the URL. Raises Fault 404."""
+        job = await self._journal.get(request.path_params["id"])
+        if job is None or job.state is not JobState.QUARANTINED:
+            raise Fault(404, Code.NOT_IN_QUARANTINE, "There is no such song in quarantine.")
+        return job
 
     async def _discarded(self, job: Job) -> Response:
         moved, words = await self._backing.discard(job)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+from collections.abc import Callable
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
+from stemwatch.log import log
 from stemwatch.media_types import media_type
+from stemwatch.tasks import supervise
 
 BLOCK = 256 * 1024  # bytes read at a time
 _IN_1980, _IN_2107 = 315_619_200, 4_354_732_800  # Unix seconds, in any time zone
@@ -21,6 +24,20 @@ def attachment(name: str) -> str:
     """`Content-Disposition` for a download under this name, whatever characters it has."""
     plain = re.sub(r"[^ !#-\[\]-~]", "_", name).replace("%", "_")
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def let_go(end: Callable[..., None], *args: Any) -> asyncio.Future[None]:
+    """Call what closes files, in a thread; whoever can wait for it may.
+
+    On a share that hangs, `close` hangs as well.
+    """
+    ending = asyncio.get_running_loop().run_in_executor(None, end, *args)
+    supervise(ending, _not_closed)
+    return ending
+
+
+def _not_closed(fault: BaseException) -> None:
+    log.warning("web.not_closed", message=str(fault))  # nothing is lost: it is over, or read only
 
 
 class FileAnswer:
@@ -37,10 +54,10 @@ class FileAnswer:
         try:
             await self._answer(scope, send)
         finally:
-            os.close(self._fd)
+            let_go(os.close, self._fd)
 
     async def _answer(self, scope: Any, send: Any) -> None:
-        found = os.fstat(self._fd)
+        found = await asyncio.to_thread(os.fstat, self._fd)
         etag = f'"{found.st_mtime_ns:x}-{found.st_size:x}-{found.st_ino:x}"'
         asked = {name: value.decode("latin-1") for name, value in scope["headers"]}
         headers = {

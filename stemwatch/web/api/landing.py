@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import (
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 
 from stemwatch.config import Settings
 from stemwatch.disks import durable
 from stemwatch.inbox.names import Filter
 from stemwatch.web.api.api_faults import CLOSE, Fault
+from stemwatch.web.api.files import let_go
 
 HIDDEN = ".stemwatch-upload-"  # no scan looks at names with a dot before them
 _OURS = f"{HIDDEN}{secrets.token_hex(4)}-"  # of this process: no other one writes there
@@ -103,16 +111,27 @@ class Landing:
         os.close(self._fd)
 
 
-@contextmanager
-def landing(root: str, folder: str) -> Iterator[Landing]:
+@asynccontextmanager
+async def landing(root: str, folder: str) -> AsyncIterator[Landing]:
     """For a file below `folder` of the inbox `root`; folders that are missing are made.
 
-    Raises Fault 409 where a file or a link is in the way; what durable.disk_faults does.
+    Raises Fault 409 where a file or a link is in the way; what durable.disk_faults does. After a
+    fault nobody waits until it is cleared: that may have been a share that hangs.
     """
     with durable.disk_faults(root):
-        place = Landing(_opened(root, folder), folder)
+        place = Landing(await asyncio.to_thread(_opened, root, folder), folder)
     try:
-        yield place
+        with _faults(root):
+            yield place
+    finally:
+        clearing = let_go(place.clear)  # what a fault leaves there, the page's next start sweeps
+    await asyncio.wait((clearing,))
+
+
+@contextmanager
+def _faults(root: str) -> Iterator[None]:
+    try:
+        yield
     except OSError as fault:
         if fault.errno in (errno.ENOSPC, errno.EDQUOT):
             words = "The inbox's disk is full."
@@ -122,8 +141,6 @@ def landing(root: str, folder: str) -> Iterator[Landing]:
             raise Fault(400, "bad_path", words, "Choose a shorter one.", headers=CLOSE) from fault
         with durable.disk_faults(root):
             raise
-    finally:
-        place.clear()
 
 
 def _opened(root: str, folder: str) -> int:

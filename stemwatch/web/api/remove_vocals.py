@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
@@ -73,15 +73,16 @@ class RemoveVocals:
         root = inbox.folders.inbox
         size = int(request.headers.get("content-length", "0"))
         await asyncio.to_thread(require_room, root, size)
-        with ExitStack() as stack:
-            place = await asyncio.to_thread(stack.enter_context, landing(root, ""))
+        async with AsyncExitStack() as stack:
+            place = await stack.enter_async_context(landing(root, ""))
             kind = request.headers.get("content-type", "")
             form = await receive(request.stream(), kind, place.path)
             if form.filename is None:
                 raise _missing()
             name = checked_path(_plain(form.filename), self._backing.settings())
             try:
-                await self._context.audio.probe(os.path.realpath(place.path))
+                path = await asyncio.to_thread(os.path.realpath, place.path)
+                await self._context.audio.probe(path)
             except Reject as fault:
                 raise Fault(400, fault.code, fault.message, fault.hint) from fault
             # From here on it is a song like any other, whether or not the caller waits.
@@ -90,9 +91,9 @@ class RemoveVocals:
             return await asyncio.shield(supervised(landed, self._failed))
 
     async def _landed(
-        self, stack: ExitStack, place: Landing, name: str, options: Options, door: Door
+        self, stack: AsyncExitStack, place: Landing, name: str, options: Options, door: Door
     ) -> Job:
-        with stack:
+        async with stack:
             path = await asyncio.to_thread(place.land, name, lambda at: door.asking(at, options))
         try:
             return await door.admit(path, options)

@@ -21,7 +21,7 @@ from stemwatch.outbox import staging, waveform_file
 from stemwatch.outbox.sidecar import StemFile
 from stemwatch.web.api.api_faults import FRESH, Fault
 from stemwatch.web.api.delivered import Result, opened, pcm_of
-from stemwatch.web.api.files import FileAnswer
+from stemwatch.web.api.files import FileAnswer, let_go
 from stemwatch.web.api.login import body_of
 from stemwatch.web.api.zipped import ZipAnswer
 from stemwatch.web.backing import Backing, Document
@@ -95,7 +95,7 @@ class Songs:
         """For each stem, in the song's order, 1,000 pairs of int8: the lowest, the highest."""
         job = await self._job(request)
         async with _paths(job) as (result, paths):
-            found = os.fstat(result.fd)
+            found = await asyncio.to_thread(os.fstat, result.fd)
             key = (found.st_dev, found.st_ino, found.st_mtime_ns)
             if (kept := self._peaks.get(key)) is None:
                 kept = await self._drawn(result, paths)
@@ -107,13 +107,16 @@ class Songs:
 
     async def _drawn(self, result: Result, paths: Mapping[str, str]) -> bytes:
         """As measured at the delivery; what has changed since, or was delivered earlier, anew."""
-        ready = await asyncio.to_thread(waveform_file.read, result.fd)
-        parts = []
-        for stem in result.stems:
-            path = paths[stem.id]
-            drawn = ready.get(stem.id) if _size(path) == stem.bytes else None
-            parts.append(drawn or await self._asked(path))
-        return b"".join(parts)
+
+        def kept() -> list[bytes | None]:
+            ready = waveform_file.read(result.fd)
+            return [
+                ready.get(stem.id) if _size(paths[stem.id]) == stem.bytes else None
+                for stem in result.stems
+            ]
+
+        drawn = zip(result.stems, await asyncio.to_thread(kept), strict=True)
+        return b"".join([one or await self._asked(paths[stem.id]) for stem, one in drawn])
 
     async def _asked(self, path: str) -> bytes:
         try:
@@ -151,7 +154,7 @@ class Songs:
             try:
                 out = os.path.join(folder, f"mix.{format}")
                 await self._audio.mix(list(inputs), out, format, list(inputs.values()))
-                fd = os.open(out, os.O_RDONLY | os.O_CLOEXEC)
+                fd = await asyncio.to_thread(os.open, out, os.O_RDONLY | os.O_CLOEXEC)
             finally:
                 await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         name = _shown(os.path.basename(job.delivered_to or "Mix"))
@@ -181,16 +184,19 @@ def _song(job: Job) -> Document:
 @asynccontextmanager
 async def _paths(job: Job) -> AsyncIterator[tuple[Result, dict[str, str]]]:
     """The open song, and the paths of its stems for the audio helper, another process."""
-    with ExitStack() as stack:
+    stack = ExitStack()
 
-        def found() -> tuple[Result, dict[str, str]]:
-            result = stack.enter_context(opened(job))
-            held = _all_open(result, result.stems)
-            for _, fd in held:
-                stack.callback(os.close, fd)
-            return result, {stem.id: _path(job, stem, fd) for stem, fd in held}
+    def found() -> tuple[Result, dict[str, str]]:
+        result = stack.enter_context(opened(job))
+        held = _all_open(result, result.stems)
+        for _, fd in held:
+            stack.callback(os.close, fd)
+        return result, {stem.id: _path(job, stem, fd) for stem, fd in held}
 
+    try:
         yield await asyncio.to_thread(found)
+    finally:
+        let_go(stack.close)
 
 
 def _size(path: str) -> int | None:

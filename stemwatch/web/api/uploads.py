@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import ExitStack
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -47,8 +46,7 @@ class Uploads:
         root = inbox.folders.inbox
         await asyncio.to_thread(require_room, root, size)
         folder, _, name = path.rpartition("/")
-        with ExitStack() as stack:
-            place = await asyncio.to_thread(stack.enter_context, landing(root, folder))
+        async with landing(root, folder) as place:
             got = await to_disk(request.stream(), place.path)
             if got != size:
                 raise Fault(400, Code.TRUNCATED, f"{got} of {size} bytes came.", headers=CLOSE)

@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from stemwatch.web.api.files import BLOCK, attachment, changed_at
+from stemwatch.web.api.files import BLOCK, attachment, changed_at, let_go
 
 _CLASSIC = 0xFFFF_FFFF - (1 << 20)  # bytes that an archive without ZIP64 may have
 # What surrounds an entry's bytes: its header, its sizes after it, its line in the directory.
@@ -30,7 +30,7 @@ class ZipAnswer:
                 (b"cache-control", b"no-store"),
                 (b"content-disposition", attachment(self._name).encode("latin-1")),
             ]
-            length = length_of([(name, os.fstat(fd).st_size) for name, fd in self._files])
+            length = await asyncio.to_thread(_length, self._files)
             if length is not None:
                 headers.append((b"content-length", str(length).encode()))
             await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -42,8 +42,16 @@ class ZipAnswer:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
         finally:
-            for _, fd in self._files:
-                os.close(fd)
+            let_go(_close, self._files)
+
+
+def _length(files: Sequence[tuple[str, int]]) -> int | None:
+    return length_of([(name, os.fstat(fd).st_size) for name, fd in files])
+
+
+def _close(files: Sequence[tuple[str, int]]) -> None:
+    for _, fd in files:
+        os.close(fd)
 
 
 def length_of(files: Sequence[tuple[str, int]]) -> int | None:

@@ -69,9 +69,10 @@ class Access:
     async def bears(self, scope: Any, caller: Caller) -> bool:
         """Whether the password came as a Bearer token. Raises TooOften."""
         kind, _, given = _header(scope, b"authorization").partition(" ")
-        if self.password is None or kind.lower() != "bearer" or not given.strip():
+        token = _as_sent(given.strip(" \t"))
+        if self.password is None or kind.lower() != "bearer" or not token:
             return False
-        return await self.password.right_token(given.strip(), caller.address)
+        return await self.password.right_token(token, caller.address)
 
 
 class Shield:
@@ -134,6 +135,14 @@ def _is_open(path: str) -> bool:
 
 def _header(scope: Any, wanted: bytes) -> str:
     return next((v.decode("latin-1") for name, v in scope["headers"] if name == wanted), "")
+
+
+def _as_sent(value: str) -> str:
+    """The text that was meant: curl sends a terminal's UTF-8, a browser's `fetch` Latin-1."""
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return value
 
 
 def _unknown_host(host: str) -> Fault:

@@ -28,19 +28,29 @@ function troubles(service) {
 /** What a person or the clock holds back: nothing is wrong, and nothing is tried. */
 const ORDERED = {on_hold: 'On hold', off_hours: 'Waiting'};
 
+let tries = []; // of the pauses shown: where it stands, and the time as the service says it
+
 function pauses(list) {
   holding.know(list.some((one) => one.code === 'on_hold'));
-  const shown = list.map((one) => {
-    const next = Math.max(0, (Date.parse(one.next_try) - Date.now()) / 1000);
-    const again = next > 1 && !ORDERED[one.code] ? ` Tried again in ${span(next)}.` : '';
-    const className = ORDERED[one.code] ? 'pause held' : 'pause';
-    return el('p', {className}, el('strong', {textContent: `${one.word || ORDERED[one.code] || 'Paused'}${one.inbox ? ` (${one.inbox})` : ''}: `}),
-      `${one.message} ${one.hint}${again}`);
-  });
   const now = JSON.stringify(list.map((one) => [one.code, one.inbox, one.message]));
   if ($('pauses').dataset.now !== now) {
     $('pauses').dataset.now = now;
-    $('pauses').replaceChildren(...shown);
+    $('pauses').replaceChildren(...list.map((one) => {
+      const className = ORDERED[one.code] ? 'pause held' : 'pause';
+      return el('p', {className}, el('strong', {textContent: `${one.word || ORDERED[one.code] || 'Paused'}${one.inbox ? ` (${one.inbox})` : ''}: `}),
+        `${one.message} ${one.hint}`, el('span', {className: 'again', 'aria-live': 'off'}));
+    }));
+  }
+  const places = $('pauses').querySelectorAll('.again');
+  tries = list.map((one, n) => [places[n], ORDERED[one.code] ? '' : one.next_try]);
+  countDown();
+}
+
+/** Beside the words of the alert: with each change of theirs it would be read out again. */
+function countDown() {
+  for (const [place, time] of tries) {
+    const left = (Date.parse(time) - Date.now()) / 1000;
+    setText(place, left > 1 ? ` Tried again in ${span(left)}.` : '');
   }
 }
 
@@ -114,5 +124,6 @@ again = listen({
   },
   jobs: ({jobs, gone}) => { if (queue.change(jobs, gone)) songsChanged(); },
   service: take,
+  ping: countDown,
   login,
 });

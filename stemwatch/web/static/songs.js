@@ -57,7 +57,10 @@ async function toggle(song) {
   if (opened !== null) mark(opened, false);
   opened = null;
   $('player').replaceChildren();
-  if (again) return;
+  if (again) {
+    history.replaceState(null, '', location.pathname + location.search); // or news would open it again
+    return;
+  }
   opened = song.id;
   mark(song.id, true);
   history.replaceState(null, '', `#${song.id}`);

@@ -44,37 +44,43 @@ function isSong(name) {
   return !name.startsWith('.') && (service?.extensions || []).includes(ending);
 }
 
-/** All files below a dropped entry; a folder hands out a hundred names at a call. */
-async function walk(entry, found, path = '') {
-  if (entry.isFile) {
-    const file = await new Promise((ok, no) => entry.file(ok, no));
-    found.push([path + file.name, file]);
-    return;
-  }
-  const reader = entry.createReader();
-  for (;;) {
-    const part = await new Promise((ok, no) => reader.readEntries(ok, no));
-    if (!part.length) return;
-    for (const one of part) await walk(one, found, `${path}${entry.name}/`);
+/** All files below a dropped entry, and words on each that can't be read: the others are sent. */
+async function walk(entry, found, missed, path = '') {
+  try {
+    if (entry.isFile) {
+      const file = await new Promise((ok, no) => entry.file(ok, no));
+      found.push([path + file.name, file]);
+      return;
+    }
+    const reader = entry.createReader();
+    for (;;) { // it hands out a hundred names at a call
+      const part = await new Promise((ok, no) => reader.readEntries(ok, no));
+      if (!part.length) return;
+      for (const one of part) await walk(one, found, missed, `${path}${entry.name}/`);
+    }
+  } catch (fault) {
+    if (entry.isDirectory || isSong(entry.name)) missed.push(`${path}${entry.name} can't be read: ${fault.message}`);
   }
 }
 
-function add(found) {
+function add(found, missed = []) {
   const songs = found.filter(([path]) => isSong(path.split('/').pop()));
-  if (!songs.length) {
+  if (!songs.length && !missed.length) {
     const known = (service?.extensions || []).join(', ');
     say(`No songs among these. Songs are ${known}.`);
     notes([`No songs among these. Songs are ${known}.`]);
     return;
   }
   if (!waiting.length && !under.size) { done = all = bytes = sent = 0; failed.length = 0; }
+  failed.push(...missed.map((words) => ({words})));
   const preset = $('preset').value, inbox = $('inbox').value || 'default';
   for (const [path, file] of songs) {
     waiting.push({path: preset ? `${preset}/${path}` : path, inbox, file, tries: 0, sent: 0});
     all += 1;
     bytes += file.size;
   }
-  say(`${songs.length === 1 ? 'One song is' : `${songs.length} songs are`} being sent.`);
+  const sending = `${songs.length === 1 ? 'One song is' : `${songs.length} songs are`} being sent.`;
+  say([...(songs.length ? [sending] : []), ...missed].join(' '));
   pump();
 }
 
@@ -173,7 +179,8 @@ bar.setAttribute('aria-label', 'Songs sent');
 function draw() {
   const busy = under.size + waiting.length > 0;
   if (busy) {
-    setText(text, `Sending ${Math.min(done + failed.length + 1, all)} of ${all}`);
+    const over = done + failed.filter((one) => one.song && !one.fine).length;
+    setText(text, `Sending ${Math.min(over + 1, all)} of ${all}`);
     bar.value = bytes ? Math.min(1, sent / bytes) : 0;
   }
   notes([]);
@@ -183,7 +190,7 @@ function draw() {
 function notes(more) {
   const rows = failed.map((one) => {
     one.li ||= el('li', {className: 'job'}, el('span', {className: one.fine ? 'dim' : '', textContent: one.words}),
-      ...(one.fine ? [] : [el('button', {type: 'button', className: 'quiet', textContent: 'Try again', onclick: () => retry(one)})]));
+      ...(one.fine || !one.song ? [] : [el('button', {type: 'button', className: 'quiet', textContent: 'Try again', onclick: () => retry(one)})]));
     return one.li;
   });
   show(list, [...rows, ...more.map((words) => el('li', {textContent: words}))]);
@@ -221,9 +228,9 @@ addEventListener('drop', async (event) => {
   document.body.classList.remove('over');
   // The list is emptied when this event is over: first all entries, then what is in them.
   const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
-  const found = [];
-  for (const entry of entries) await walk(entry, found);
-  add(found);
+  const found = [], missed = [];
+  for (const entry of entries) await walk(entry, found, missed);
+  add(found, missed);
 });
 addEventListener('beforeunload', (event) => {
   if (under.size + waiting.length) event.preventDefault();
