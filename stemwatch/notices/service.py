@@ -221,7 +221,7 @@ class Notices:
         if await waiting(1) and not await waiting(1, left.minutes * 60.0):
             self._told_until[inbox] = left.until
             if inbox is None:
-                count = f"{(await ctx.journal.counts())[JobState.QUEUED]}"
+                count = f"{(await ctx.journal.active())[JobState.QUEUED]}"
             else:
                 held = await waiting(_MANY)
                 count = f"{held}" if held < _MANY else f"{_MANY} or more"
