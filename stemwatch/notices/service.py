@@ -42,7 +42,7 @@ async def noticing(settings: Settings, ctx: Context, env: Mapping[str, str]) -> 
         return
     notices = Notices(settings, ctx, urls, env)
     ctx.bell.at_the_end(notices.job_ended)
-    ctx.gate.on_change = notices.pause_changed
+    ctx.gate.on_change.append(notices.pause_changed)
     tasks = [
         supervised(kept_going(work, _failed, pause=_AFTER_ERROR), _failed, name=name)
         for name, work in (("notices", notices.run), ("hooks", notices.hooks.run))
