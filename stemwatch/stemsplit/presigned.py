@@ -119,7 +119,7 @@ class PresignedApi:
         Returns None only if every job submitted after `since` (Unix seconds) was looked at. Raises
         RetryLater or PauseService where the list can't be read that far.
         """
-        token, offset = token_of(idempotency_key), 0
+        token, offset, hidden = token_of(idempotency_key), 0, False
         for _ in range(_PAGES):
             answer = await self._calls.get("/jobs", limit=_PAGE, offset=offset)
             if answer.status != 200:
@@ -128,9 +128,12 @@ class PresignedApi:
             for remote_id, name in page.names:
                 if token in name:
                     return Submitted(remote_id, answer.request_id)
+            hidden |= page.may_hide(since)
             if page.last or page.all_before(since):
+                if hidden:
+                    raise bad_answer(answer, "a list with a job that has no name")
                 return None
-            offset += len(page.names)
+            offset += len(page.times)
             await self._calls.permit()
         raise bad_answer(answer, f"a list of more than {_PAGES * _PAGE} jobs")
 
