@@ -73,15 +73,12 @@ def parse_detail(answer: Answer, remote_id: str, *, stems: int) -> RemoteJob:
     done = status is RemoteStatus.COMPLETED
     heard = data.get("audioMetadata")
     heard = heard if isinstance(heard, dict) else {}
-    given = data.get("input")
     return RemoteJob(
-        id=remote_id,
         status=status,
         stems=stem_urls(answer, _addresses(data.get("outputs")), stems) if done else {},
         bpm=positive(heard.get("bpm")),
         key=text(answer, heard.get("key")),
         heard=Heard.of({ours: heard.get(theirs) for theirs, ours in _HEARD.items()}),
-        duration=positive(given.get("durationSeconds")) if isinstance(given, dict) else None,
         error=error(answer, data.get("errorMessage")) if status is RemoteStatus.FAILED else None,
         progress=progress(data.get("progress"), whole=100.0),
         engine=text(answer, data.get("engine")),

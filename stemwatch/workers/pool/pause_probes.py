@@ -129,10 +129,10 @@ async def _has_credit(ctx: Context, pause: Pause) -> bool | None:
     balance = await _answer(ctx, pause, ctx.api.balance, ctx.api.is_here)
     if balance is None:
         return None
-    ctx.credit.heard(balance.seconds, ctx.now())
+    ctx.credit.heard(balance, ctx.now())
     if await _waits(ctx, None):
-        return await _waits(ctx, balance.seconds)
-    return balance.seconds > 0
+        return await _waits(ctx, balance)
+    return balance > 0
 
 
 async def _waits(ctx: Context, longest: float | None) -> bool:
