@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from typing import Any, TypeVar
 
 from stemwatch.job import ACTIVE, Identity, Job, JobState
-from stemwatch.journal import claiming, inheriting, rows, schema, sorting, transactions
+from stemwatch.journal import claiming, counting, inheriting, rows, schema, sorting, transactions
 from stemwatch.journal.claiming import LATER, OPEN, among
 from stemwatch.journal.reader import Reader
 from stemwatch.journal.transactions import AlreadyPaid, Limit, OverBudget, StaleJob, marks, padded
@@ -246,9 +246,8 @@ class Journal:
     async def with_content(self, key: str, states: Iterable[JobState]) -> list[Job]:
         """Jobs of this content in one of `states`, newest first."""
         wanted = tuple(states)
-        return await self._select(
-            f"content_key = ? AND state IN ({marks(wanted)}) ORDER BY id DESC", (key, *wanted)
-        )
+        where = f"content_key = ? AND state IN ({marks(wanted)}) ORDER BY id DESC"
+        return await self._select(where, (key, *wanted))
 
     async def in_states(self, states: Collection[JobState], *, after: int = 0) -> list[Job]:
         """A page of the jobs in `states` by id, those after `after`."""
@@ -257,16 +256,17 @@ class Journal:
             (*states, after, _PAGE),
         )
 
-    async def counts(self, *, own: bool = False) -> dict[str, int]:
-        """How many jobs are in each state; `own`: the service's only, not those of a `split`."""
-        which = "WHERE owner IS NULL" if own else ""
-        found = await self._all(f"SELECT state, count(*) FROM jobs {which} GROUP BY state", ())
-        return {str(state): 0 for state in JobState} | {row[0]: row[1] for row in found}
+    async def counts(self) -> dict[str, int]:
+        """How many jobs are in each state; it reads all that there ever were: see `active`."""
+        return await self._read(counting.all_states)
+
+    async def active(self, *, own: bool = False) -> dict[str, int]:
+        """How many jobs are in each state that is not final; `own`: not those of a `split`."""
+        return await self._read(counting.active(own=own))
 
     async def changed_since(self, state: JobState, since: float) -> int:
         """How many of the service's jobs came into `state` after the wall-clock time `since`."""
-        sql = "SELECT count(*) FROM jobs WHERE state = ? AND updated_at >= ? AND owner IS NULL"
-        return int((await self._all(sql, (state, since)))[0][0])
+        return await self._read(counting.changed_since(state, since))
 
     async def spent(self, since: float, inbox: str | None = None) -> tuple[float, float]:
         """Minutes and price booked since the wall-clock time `since`, of one inbox or of all."""

@@ -33,6 +33,7 @@ MIGRATIONS: Sequence[Migration] = (
     lambda db: _add_first(db),
     lambda db: _add_at_hand(db),
     lambda db: db.execute("ALTER TABLE jobs ADD COLUMN heard TEXT"),  # JSON of heard.Heard
+    lambda db: _add_done(db),
 )
 
 
@@ -70,6 +71,11 @@ def _add_at_hand(db: sqlite3.Connection) -> None:
     db.execute(
         "CREATE INDEX jobs_at_hand ON jobs (id) WHERE state = 'queued' AND engine = 'stem-file'"
     )
+
+
+def _add_done(db: sqlite3.Connection) -> None:
+    """What was done today is counted without a look at all that was done in years."""
+    db.execute("CREATE INDEX jobs_done ON jobs (updated_at) WHERE state = 'done'")
 
 
 def _lighten(db: sqlite3.Connection) -> None:

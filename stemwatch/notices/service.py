@@ -42,7 +42,7 @@ async def noticing(settings: Settings, ctx: Context, env: Mapping[str, str]) -> 
         return
     notices = Notices(settings, ctx, urls, env)
     ctx.bell.at_the_end(notices.job_ended)
-    ctx.gate.on_change = notices.pause_changed
+    ctx.gate.on_change.append(notices.pause_changed)
     tasks = [
         supervised(kept_going(work, _failed, pause=_AFTER_ERROR), _failed, name=name)
         for name, work in (("notices", notices.run), ("hooks", notices.hooks.run))
@@ -221,7 +221,7 @@ class Notices:
         if await waiting(1) and not await waiting(1, left.minutes * 60.0):
             self._told_until[inbox] = left.until
             if inbox is None:
-                count = f"{(await ctx.journal.counts())[JobState.QUEUED]}"
+                count = f"{(await ctx.journal.active())[JobState.QUEUED]}"
             else:
                 held = await waiting(_MANY)
                 count = f"{held}" if held < _MANY else f"{_MANY} or more"

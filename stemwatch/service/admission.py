@@ -19,7 +19,7 @@ from stemwatch.job import Identity, Job, Options
 from stemwatch.log import log
 from stemwatch.workers.context import Context
 from stemwatch.workers.pacing.unforeseen import as_pause
-from stemwatch.workers.pool.outcome import pause, resumed
+from stemwatch.workers.pool.outcome import pause
 
 _FOLDERS = 4096  # that are remembered, and as many wishes
 
@@ -134,7 +134,7 @@ class Front:
     async def require_online(self) -> None:
         await self._place.require_inbox()
         # The page asks as well, also before the start's work there is done.
-        if self._place.prepared and resumed(self._context, Code.INBOX, self.inbox.name):
+        if self._place.prepared and self._context.gate.reopen(Code.INBOX, self.inbox.name):
             self._context.bell.wake()
 
     def same(self, one: Identity | None, other: Identity) -> bool:

@@ -102,7 +102,7 @@ class Manager:
         self._next_count = now + min(_COUNT_EVERY, 2 * context.timing.status_every)
         with suppress(StemwatchError):  # reported elsewhere, and louder
             done = await context.journal.changed_since(JobState.DONE, state[-1])
-            line = status_line(await context.journal.counts(), done, self._reasons())
+            line = status_line(await context.journal.active(), done, self._reasons())
             self._told = state
             self._say(line)
         return state == self._told

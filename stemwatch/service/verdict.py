@@ -23,7 +23,7 @@ async def verdict(context: Context, inboxes: AllServed, *, since: float, looked:
     `since`: the start, Unix seconds; `looked`: whether all files found came into the journal.
     """
     unfiled = await _tell_unfiled(context)
-    counts = await context.journal.counts(own=True)
+    counts = await context.journal.active(own=True)
     waiting, unreadable = sum(counts[state] for state in _LEFT), len(inboxes.unreadable)
     # Files that can't be examined stay in the inbox, and are in no count of the journal.
     blind = any(held.code == Code.AUDIO_HELPER for held in context.gate.pauses)

@@ -105,7 +105,16 @@ def _failed(fault: BaseException) -> None:
 
 async def _register(ctx: Context, secrets: Secrets, url: str) -> None:
     attempt = 0
-    while not await _told(ctx, secrets, url, first=attempt == 0):
+    while True:
+        try:
+            await _tell(ctx, secrets, url)
+            break
+        except StemwatchError as fault:
+            never = isinstance(fault, PauseService) and fault.code == Code.ENDPOINT
+            if attempt == 0 or never:
+                log.warning("webhook.unregistered", message=fault.message, hint=fault.hint)
+            if never:
+                return
         attempt += 1
         wait = full_jitter(attempt, ctx.timing.account_first, ctx.timing.account_max, ctx.rng)
         await asyncio.sleep(wait)
@@ -119,16 +128,9 @@ async def _register(ctx: Context, secrets: Secrets, url: str) -> None:
         )
 
 
-async def _told(ctx: Context, secrets: Secrets, url: str, *, first: bool) -> bool:
-    """Try once to register. True if there is no more to be done."""
-    try:
-        await ctx.requests.take()
-        made = await ctx.api.register_webhook(url, known=secrets.known(url))
-        if made is not None and made.secret is not None:
-            await asyncio.to_thread(secrets.keep, url, made.secret)
-        return True
-    except StemwatchError as fault:
-        never = isinstance(fault, PauseService) and fault.code == Code.ENDPOINT
-        if first or never:
-            log.warning("webhook.unregistered", message=fault.message, hint=fault.hint)
-        return never
+async def _tell(ctx: Context, secrets: Secrets, url: str) -> None:
+    """Try once to register. Raises what the API says against it."""
+    await ctx.requests.take()
+    secret = await ctx.api.register_webhook(url, known=secrets.known(url))
+    if secret is not None:
+        await asyncio.to_thread(secrets.keep, url, secret)

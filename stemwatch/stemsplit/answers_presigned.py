@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,15 +73,12 @@ def parse_detail(answer: Answer, remote_id: str, *, stems: int) -> RemoteJob:
     done = status is RemoteStatus.COMPLETED
     heard = data.get("audioMetadata")
     heard = heard if isinstance(heard, dict) else {}
-    given = data.get("input")
     return RemoteJob(
-        id=remote_id,
         status=status,
         stems=stem_urls(answer, _addresses(data.get("outputs")), stems) if done else {},
         bpm=positive(heard.get("bpm")),
         key=text(answer, heard.get("key")),
         heard=Heard.of({ours: heard.get(theirs) for theirs, ours in _HEARD.items()}),
-        duration=positive(given.get("durationSeconds")) if isinstance(given, dict) else None,
         error=error(answer, data.get("errorMessage")) if status is RemoteStatus.FAILED else None,
         progress=progress(data.get("progress"), whole=100.0),
         engine=text(answer, data.get("engine")),
@@ -93,11 +91,20 @@ def parse_detail(answer: Answer, remote_id: str, *, stems: int) -> RemoteJob:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of `GET /jobs`: (id, file name) and Unix time of each job, and is it the last."""
+    """One page of `GET /jobs`: (id, file name) and Unix time of each job, and is it the last.
+
+    A job without an id or a file name, as another program may have made it, is in `times` only;
+    `unnamed` is the latest time of such a job.
+    """
 
     names: list[tuple[str, str]]
     times: list[float]
     last: bool
+    unnamed: float = -math.inf
+
+    def may_hide(self, since: float) -> bool:
+        """Whether a job without a name may be one that was submitted at `since`."""
+        return self.unnamed >= since - _CLOCKS
 
     def all_before(self, since: float) -> bool:
         """Whether all jobs on later pages are older than `since`; only a sorted list can tell."""
@@ -106,23 +113,25 @@ class Page:
 
 
 def parse_page(answer: Answer) -> Page:
-    """Parse a 200 to `GET /jobs`; raises RetryLater if a job has no id or no file name."""
+    """Parse a 200 to `GET /jobs`; raises RetryLater if it is not a list of jobs."""
     data = answer.json() or {}
     items, pages = data.get("jobs"), data.get("pagination")
-    if not isinstance(items, list):
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise bad_answer(answer, "not a list of jobs")
     names: list[tuple[str, str]] = []
     times: list[float] = []
+    unnamed = -math.inf
     for item in items:
-        given = item.get("input") if isinstance(item, dict) else None
+        given = item.get("input")
         name = given.get("fileName") if isinstance(given, dict) else None
-        remote_id = usable_id(item.get("id")) if isinstance(item, dict) else None
+        remote_id = usable_id(item.get("id"))
+        times.append(unix_seconds(item.get("createdAt")) or math.inf)
         if remote_id is None or not isinstance(name, str):
-            raise bad_answer(answer, "a list with a job that has no name")
-        names.append((remote_id, name))
-        times.append(unix_seconds(item.get("createdAt")) or float("inf"))
+            unnamed = max(unnamed, times[-1])
+        else:
+            names.append((remote_id, name))
     more = pages.get("hasMore") if isinstance(pages, dict) else None
-    return Page(names, times, last=not names or more is False)
+    return Page(names, times, last=not items or more is False, unnamed=unnamed)
 
 
 def webhooks_at(answer: Answer, url: str) -> list[str]:

@@ -19,13 +19,11 @@ def parse_job(answer: Answer, remote_id: str, *, stems: int) -> RemoteJob:
     status = _ENDED.get(word, RemoteStatus.RUNNING)
     done = status is RemoteStatus.COMPLETED
     return RemoteJob(
-        id=remote_id,
         status=status,
         stems=stem_urls(answer, data.get("stems"), stems) if done else {},
         bpm=positive(data.get("bpm")),
         key=text(answer, data.get("key")),
         heard=Heard.of({**data, "tempo_confidence": data.get("bpm_confidence")}),
-        duration=positive(data.get("duration_seconds")),
         error=error(answer, data.get("error")) if status is RemoteStatus.FAILED else None,
         progress=progress(data.get("progress")),
         engine=text(answer, data.get("engine")),

@@ -42,20 +42,6 @@ class Submitted:
 
 
 @dataclass(frozen=True, slots=True)
-class Balance:
-    """The credit that is left, in seconds of audio."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Registered:
-    """A webhook that was just made; `secret` where the API gave one (it is told only once)."""
-
-    secret: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class WebhookEvent:
     """A verified callback: the job that it is about, and whether that job has ended."""
 
@@ -88,18 +74,16 @@ class RemoteJob:
     """One poll's answer, checked: every field is safe to store, show and act on.
 
     `stems`: known stem name -> URL; empty until completed, then complete. `bpm` is finite and
-    positive, `key` printable text as the API gave it, `duration` in seconds of audio, `progress`
-    between 0 and 1. `heard`, `engine`, the name and digest of its `model`, and the `device` that it
-    computes on are sent by our own server only; None stands for StemSplit.
+    positive, `key` printable text as the API gave it, `progress` between 0 and 1. `heard`,
+    `engine`, the name and digest of its `model`, and the `device` that it computes on are sent by
+    our own server only; None stands for StemSplit.
     """
 
-    id: str
     status: RemoteStatus
     stems: Mapping[str, str] = field(default_factory=dict)
     bpm: float | None = None
     key: str | None = None
     heard: Heard | None = None
-    duration: float | None = None
     error: str | None = None
     progress: float | None = None
     engine: str | None = None
@@ -149,8 +133,11 @@ class SeparationApi(Protocol):
     async def job(self, remote_id: str, *, stems: int) -> RemoteJob:
         """Poll a job of `stems` stems once; raises Reject, RetryLater or PauseService."""
 
-    async def balance(self) -> Balance | None:
-        """The credit that is left; None where the API can't say. Raises as `job` does."""
+    async def balance(self) -> float | None:
+        """Seconds of audio that the credit is good for; None where the API can't say.
+
+        Raises as `job` does.
+        """
 
     async def check_key(self) -> None:
         """Return if the API is there and takes the key; raises PauseService or RetryLater.
@@ -179,10 +166,11 @@ class SeparationApi(Protocol):
         received so far. Raises Reject, RetryLater or PauseService.
         """
 
-    async def register_webhook(self, url: str, *, known: bool) -> Registered | None:
-        """Register `url` to be called when a job ends; None if an earlier registration stands.
+    async def register_webhook(self, url: str, *, known: bool) -> str | None:
+        """Register `url` to be called when a job ends. Returns the secret, which is told only once.
 
-        `known`: we hold the secret of an earlier registration. Raises as `job` does.
+        None if the API gave none, or an earlier registration stands. `known`: we hold its secret.
+        Raises as `job` does.
         """
 
     def parse_webhook(

@@ -19,17 +19,16 @@ from stemwatch.job import Options
 from stemwatch.limits import Limits
 from stemwatch.media_types import media_type
 from stemwatch.stemsplit import answers_presigned, signatures
-from stemwatch.stemsplit.answers import accepted, bad_answer, get_fault, post_fault, put_fault
-from stemwatch.stemsplit.calls import Calls
-from stemwatch.stemsplit.interface import (
-    Balance,
-    Registered,
-    RemoteJob,
-    Submitted,
-    TooLarge,
-    Upload,
-    WebhookEvent,
+from stemwatch.stemsplit.answers import (
+    Answer,
+    accepted,
+    bad_answer,
+    get_fault,
+    post_fault,
+    put_fault,
 )
+from stemwatch.stemsplit.calls import Calls
+from stemwatch.stemsplit.interface import RemoteJob, Submitted, TooLarge, Upload, WebhookEvent
 from stemwatch.stemsplit.kept_uploads import KEPT, KeptUploads
 from stemwatch.stemsplit.line.body import FileBody, JsonBody, plain_name
 from stemwatch.stemsplit.line.standstill import Patience
@@ -119,7 +118,7 @@ class PresignedApi:
         Returns None only if every job submitted after `since` (Unix seconds) was looked at. Raises
         RetryLater or PauseService where the list can't be read that far.
         """
-        token, offset = token_of(idempotency_key), 0
+        token, offset, hidden = token_of(idempotency_key), 0, False
         for _ in range(_PAGES):
             answer = await self._calls.get("/jobs", limit=_PAGE, offset=offset)
             if answer.status != 200:
@@ -128,9 +127,12 @@ class PresignedApi:
             for remote_id, name in page.names:
                 if token in name:
                     return Submitted(remote_id, answer.request_id)
+            hidden |= page.may_hide(since)
             if page.last or page.all_before(since):
+                if hidden:
+                    raise bad_answer(answer, "a list with a job that has no name")
                 return None
-            offset += len(page.names)
+            offset += len(page.times)
             await self._calls.permit()
         raise bad_answer(answer, f"a list of more than {_PAGES * _PAGE} jobs")
 
@@ -141,39 +143,28 @@ class PresignedApi:
             raise get_fault(answer)
         return answers_presigned.parse_detail(answer, remote_id, stems=stems)
 
-    async def balance(self) -> Balance | None:
+    async def balance(self) -> float | None:
         """GET /balance."""
-        answer = await self._calls.get("/balance")
-        if 300 <= answer.status < 400 or answer.status in {404, 405}:
-            raise post_fault(answer, body_sent=False)  # the address is wrong
-        if answer.status != 200:
-            raise get_fault(answer)
+        answer = await self._ask("/balance")
         seconds = answers_presigned.seconds((answer.json() or {}).get("balanceSeconds"))
         if seconds is None:
             raise bad_answer(answer, "not a balance")
-        return Balance(seconds)
+        return seconds
 
     async def check_key(self) -> None:
         await self.balance()
 
     async def is_here(self) -> bool:
         """GET /jobs: the list is at the very path that jobs are submitted to."""
-        answer = await self._calls.get("/jobs", limit=1)
-        if 300 <= answer.status < 400 or answer.status in {404, 405}:
-            raise post_fault(answer, body_sent=False)
-        if answer.status != 200:
-            raise get_fault(answer)
-        answers_presigned.parse_page(answer)
+        answers_presigned.parse_page(await self._ask("/jobs", limit=1))
         return True
 
-    async def register_webhook(self, url: str, *, known: bool) -> Registered | None:
+    async def register_webhook(self, url: str, *, known: bool) -> str | None:
         """Register `url` once. A registration whose secret is not `known` (any more) is replaced.
 
         The API tells a secret only once. Returns None if the registration stands.
         """
-        answer = await self._calls.get("/webhooks")
-        if answer.status != 200:
-            raise get_fault(answer)
+        answer = await self._ask("/webhooks")
         for hook_id in answers_presigned.webhooks_at(answer, url):
             if known:
                 return None
@@ -199,6 +190,15 @@ class PresignedApi:
         inner: Any = data.get("data")
         inner = inner if isinstance(inner, dict) else {}
         return signatures.event(inner.get("jobId"), inner.get("status") or data.get("event"))
+
+    async def _ask(self, path: str, **query: int) -> Answer:
+        """The 200 to a GET that is about no job. Raises the fault of any other answer."""
+        answer = await self._calls.get(path, **query)
+        if 300 <= answer.status < 400 or answer.status in {404, 405}:
+            raise post_fault(answer, body_sent=False)  # the address is wrong
+        if answer.status != 200:
+            raise get_fault(answer)
+        return answer
 
     # -- the upload ------------------------------------------------------------------------
 

@@ -14,14 +14,7 @@ from stemwatch.stemsplit import signatures
 from stemwatch.stemsplit.answers import accepted, get_fault, post_fault
 from stemwatch.stemsplit.answers_separate import parse_job
 from stemwatch.stemsplit.calls import Calls
-from stemwatch.stemsplit.interface import (
-    Balance,
-    Registered,
-    RemoteJob,
-    Submitted,
-    Upload,
-    WebhookEvent,
-)
+from stemwatch.stemsplit.interface import RemoteJob, Submitted, Upload, WebhookEvent
 from stemwatch.stemsplit.line.multipart import MultipartBody
 from stemwatch.stemsplit.line.standstill import Patience
 
@@ -94,7 +87,7 @@ class SeparateApi:
             raise get_fault(answer)
         return parse_job(answer, remote_id, stems=stems)
 
-    async def balance(self) -> Balance | None:
+    async def balance(self) -> float | None:
         return None  # no such call is documented
 
     async def check_key(self) -> None:
@@ -118,8 +111,8 @@ class SeparateApi:
         await self._calls.permit()
         return (await self._calls.get("/separate")).status == HTTPStatus.METHOD_NOT_ALLOWED
 
-    async def register_webhook(self, url: str, *, known: bool) -> Registered | None:
-        """POST /webhooks unless the secret is `known`; returns what the API gave, or None.
+    async def register_webhook(self, url: str, *, known: bool) -> str | None:
+        """POST /webhooks unless the secret is `known`; returns the secret that the API gave.
 
         This API can't list its webhooks, so each start would register one more. From then on each
         job names `url` as well. It does not before, as nobody could verify those calls.

@@ -16,7 +16,7 @@ from typing import Any
 from stemwatch.codes import Code
 from stemwatch.errors import StemwatchError
 from stemwatch.stemsplit.answers import Answer, post_fault, usable_id
-from stemwatch.stemsplit.interface import Registered, WebhookEvent
+from stemwatch.stemsplit.interface import WebhookEvent
 
 TOLERANCE = 300.0  # seconds between the signed time and our clock, either way
 TIMESTAMPED, BODY = "timestamped", "body"  # what is signed: "{t}.{body}", or the body alone
@@ -94,14 +94,14 @@ def event(remote_id: Any, status: Any) -> WebhookEvent:
     return WebhookEvent(named, ended=word in {"completed", "failed", "expired"} | _EVENTS)
 
 
-def registered(answer: Answer) -> Registered:
-    """Read the answer to `POST /webhooks`; raises the fault that a refusal means."""
+def registered(answer: Answer) -> str | None:
+    """The secret in the answer to `POST /webhooks`, if any; raises the fault of a refusal."""
     data = answer.json() if 200 <= answer.status < 300 else None
     if data is None:
         raise post_fault(answer, body_sent=False)
     secret = data.get("secret", data.get("signing_secret"))
     usable = isinstance(secret, str) and 8 <= len(secret) <= 500 and secret.isprintable()
-    return Registered(secret if usable else None)
+    return secret if usable else None
 
 
 def _stripe(header: str) -> tuple[int, list[str]]:

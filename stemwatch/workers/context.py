@@ -27,6 +27,7 @@ from stemwatch.workers.pacing.budget import Budget
 from stemwatch.workers.pacing.credit import Credit
 from stemwatch.workers.pacing.gate import Gate
 from stemwatch.workers.pacing.hours import Hours
+from stemwatch.workers.pacing.pause import Pause
 from stemwatch.workers.pacing.polls import Polls
 from stemwatch.workers.pacing.request_budget import RequestBudget
 from stemwatch.workers.pacing.slots import Slots
@@ -77,6 +78,20 @@ class Context:
     # By inbox and outbox: of songs whose outbox is not configured any more.
     elsewhere: dict[tuple[str | None, str], Place] = field(default_factory=dict)
     critical: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.gate.on_change.append(self.tell)
+
+    def tell(self, pause: Pause, begins: bool) -> None:
+        """Log that a pause begins or ends. The one place for both: each passes the gate."""
+        whose = {} if pause.inbox is None else {"inbox": pause.inbox}
+        if begins:
+            write = log.info if pause.rule.ordered else log.warning
+            told = {"message": pause.message, "hint": pause.hint, **whose}
+            write("service.paused", reason=pause.code, **told)
+        else:
+            log.info("service.resumed", reason=pause.code, **whose)
+        self.progress.changed.set()  # while idle, status.json is written only now and then
 
     @property
     def largest(self) -> int:
@@ -137,13 +152,7 @@ class Context:
                 try:
                     return await commit()
                 except PauseService as fault:
-                    if self.gate.pause(fault):
-                        log.warning(
-                            "service.paused",
-                            reason=fault.code,
-                            message=fault.message,
-                            hint=fault.hint,
-                        )
+                    self.gate.pause(fault)
                     await asyncio.sleep(self.timing.retry_first)
 
         return await self.unbroken(again())

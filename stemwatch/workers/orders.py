@@ -68,17 +68,13 @@ def _hold(
     before = next((p for p in ctx.gate.pauses if p.key == (code, inbox)), None)
     if before is not None and before.message == message:
         return
-    clock, whose = ctx.clock(), {} if inbox is None else {"inbox": inbox}
+    clock = ctx.clock()
     since = clock if before is None else before.since
-    ctx.gate.order(
-        Pause(code, message, hint, since, clock + until - ctx.now(), inbox=inbox, met=clock)
-    )
-    log.info("service.paused", reason=code, message=message, hint=hint, **whose)
-    ctx.progress.changed.set()  # while idle, status.json is written only now and then
+    pause = Pause(code, message, hint, since, clock + until - ctx.now(), inbox=inbox, met=clock)
+    if not ctx.gate.order(pause):
+        ctx.tell(pause, begins=True)
 
 
 def _let_go(ctx: Context, code: Code, inbox: str | None) -> None:
     if ctx.gate.reopen(code, inbox):
-        log.info("service.resumed", reason=code, **({"inbox": inbox} if inbox is not None else {}))
-        ctx.progress.changed.set()
         ctx.bell.wake()

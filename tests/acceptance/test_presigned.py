@@ -69,9 +69,10 @@ def test_a_list_that_can_not_be_read_leaves_it_to_a_person(
     tmp_path: Path, server: ScenarioServer
 ) -> None:
     """Neither found nor certainly absent: never submitted again by itself."""
+    unnamed = {"jobs": [{"id": "job_9"}], "pagination": {"hasMore": False}}
     server.scenario(
         post=[{"reset": "end", "accept": True}],
-        get=[{"body": {"jobs": [{"id": "job_9"}]}, "status": 200, "times": "ever"}],
+        get=[{"body": unnamed, "status": 200, "times": "ever"}],
     )
     home = Home(tmp_path, server.url)
     with home.scaled_service(QUICK) as service:
@@ -81,6 +82,18 @@ def test_a_list_that_can_not_be_read_leaves_it_to_a_person(
     (reason,) = home.reasons().values()
     assert reason["code"] == "submission_unconfirmed"
     assert len(server.requests("post")) == 1
+
+
+def test_a_job_without_a_name_does_not_hide_ours(tmp_path: Path, server: ScenarioServer) -> None:
+    """Another program made it, and the list names no file: ours beside it is found all the same."""
+    server.scenario(post=[{"reset": "end", "accept": True}])
+    server.crowd(1, named=False)
+    home = Home(tmp_path, server.url)
+    with home.scaled_service(QUICK) as service:
+        drop(home.inbox / "song.wav")
+        service.wait_for_event("job.done")
+        assert len(service.events("job.found")) == 1
+    assert len(server.requests("post")) == server.paid["total"] == 1
 
 
 def test_the_list_is_read_to_its_end(tmp_path: Path, server: ScenarioServer) -> None:

@@ -18,6 +18,7 @@ import pytest
 from tests.acceptance.harness import KEY, Home
 from tests.acceptance.songs import drop
 from tests.support.clustered import server_or_cluster
+from tests.support.scenario.server import ScenarioServer
 from tests.support.server import Server
 
 pytestmark = pytest.mark.xdist_group("webhooks")  # they share a server
@@ -33,15 +34,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-@pytest.fixture
-def home(tmp_path: Path, server: Server, wire: str) -> Home:
-    base = f"http://127.0.0.1:{server.port}" + ("/api/v1" if wire == "presigned" else "/v1")
+def listening() -> dict[str, str]:
+    """The configuration's `web`: a door at a free port."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
     listener = f"127.0.0.1:{port}"
-    web = {"listen": listener, "public_url": f"http://{listener}"}
-    return Home(tmp_path, base, web=web, api={"poll_interval": NEVER})
+    return {"listen": listener, "public_url": f"http://{listener}"}
+
+
+@pytest.fixture
+def home(tmp_path: Path, server: Server, wire: str) -> Home:
+    base = f"http://127.0.0.1:{server.port}" + ("/api/v1" if wire == "presigned" else "/v1")
+    return Home(tmp_path, base, web=listening(), api={"poll_interval": NEVER})
 
 
 def door(home: Home) -> str:
@@ -84,6 +89,19 @@ def test_the_secret_is_kept_and_the_registration_made_once(home: Home, server: S
     base = f"http://127.0.0.1:{server.port}/api/v1/webhooks"
     listed = httpx.get(base, headers={"Authorization": f"Bearer {KEY}"}).json()["webhooks"]
     assert [hook["url"] for hook in listed].count(door(home)) <= 1
+
+
+def test_an_api_without_webhooks_is_told_of_once(tmp_path: Path, wire: str) -> None:
+    """Refused for good: nothing says afterwards that they are registered, and polls go on."""
+    with ScenarioServer(wire=wire, key=KEY, job_seconds=0.1) as api:
+        home = Home(tmp_path, api.url, web=listening())
+        with home.service() as service:
+            told = service.wait_for_event("webhook.unregistered")
+            assert told["message"].startswith("The API has no such endpoint")
+            drop(home.inbox / "song.wav")
+            service.wait_for_event("job.done")
+    named = [event["event"] for event in service.events() if "webhook" in event["event"]]
+    assert named == ["webhook.unregistered"]
 
 
 def test_what_is_not_signed_changes_nothing(home: Home, wire: str) -> None:

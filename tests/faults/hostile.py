@@ -307,7 +307,7 @@ class Client:
             await self._ends("B list", api.find_submission("1", since=1.8e9))
         elif on_b and number % 5 == 2:
             balance = await self._ends("B balance", api.balance())
-            if balance is not None and not 0 <= balance.seconds < float("inf"):
+            if balance is not None and not 0 <= balance < float("inf"):
                 self.figures.fault(f"case {number}: {balance}")
         job = await self._ends(f"{wire}GET", api.job(f"case-{number}", stems=2))
         if job is not None:

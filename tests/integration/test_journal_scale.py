@@ -15,7 +15,14 @@ import pytest
 from stemwatch.job import JobState
 from stemwatch.journal import schema, transactions
 from stemwatch.journal.journal import Journal
+from stemwatch.journal.read_only import ReadOnlyJournal
+from stemwatch.service.systemd import Manager
+from stemwatch.service.watchdog import Vital
+from stemwatch.workers.context import Context
+from stemwatch.workers.pool.turns import Pool
+from tests.support.clocked import in_context
 from tests.support.journal import new_job
+from tests.support.waiting import Clock
 
 ROWS = 5000
 STEPS = 1000  # of SQLite's virtual machine; a look at every row takes more than ROWS of them
@@ -99,5 +106,61 @@ def test_a_transition_builds_no_table_and_writes_few_indexes(tmp_path: Path) -> 
         steps = [row["opcode"] for sql in asked for row in db.execute(f"EXPLAIN {sql}")]
     assert len(asked) == 2  # an UPDATE and a history row
     assert "OpenEphemeral" not in steps
-    # to claim, due, of its inbox, paid once, at hand; and the history by job
-    assert steps.count("IdxInsert") == 6
+    # to claim, due, of its inbox, paid once, at hand, done; and the history by job
+    assert steps.count("IdxInsert") == 7
+
+
+def planned(journal: Journal, asked: list[str]) -> list[str]:
+    """SQLite's plan for each of these questions, line by line."""
+    with closing(schema.connect(journal.path)) as db:
+        return [row["detail"] for sql in asked for row in db.execute(f"EXPLAIN QUERY PLAN {sql}")]
+
+
+def reads_all(plan: str) -> bool:
+    """Whether it walks through what is done, or sorts what it has found."""
+    return "TEMP B-TREE" in plan or (plan.startswith("SCAN jobs") and "jobs_to_claim" not in plan)
+
+
+class Rounds:
+    def standstill(self) -> float:
+        return 0.0
+
+
+def test_a_tick_of_the_status_line_reads_nothing_that_is_long_done(tmp_path: Path) -> None:
+    """It comes every two seconds, on the one thread that finds the pool its next songs."""
+
+    async def tick(ctx: Context, _: Clock) -> None:
+        vital = Vital(
+            Rounds(), ctx.journal, Pool(ctx), rescan=lambda: 60.0, longest_call=lambda: 600.0
+        )
+        manager = Manager(ctx, vital, {"NOTIFY_SOCKET": str(tmp_path / "nobody")})
+        asked: list[str] = []
+        ctx.journal._reader.connection.set_trace_callback(asked.append)
+        assert await manager.tick(under_way=True)
+        ctx.journal._reader.connection.set_trace_callback(None)
+        plans = planned(ctx.journal, asked)
+        assert len(plans) == 2
+        assert [plan for plan in plans if reads_all(plan)] == []
+
+    in_context(tmp_path, tick)
+
+
+NOW_AND_THEN: dict[str, Callable[[ReadOnlyJournal], Awaitable[Any]]] = {
+    "the verdict's count": lambda j: j.active(own=True),
+    "quarantined since": lambda j: j.changed_since(JobState.QUARANTINED, 5.0),
+    "held by the budget": lambda j: j.held_by_budget(60.0, "dj"),
+    "archived": lambda j: j.archived(before=5.0, after=100),
+}
+
+
+@pytest.mark.parametrize("name", NOW_AND_THEN)
+def test_what_is_asked_now_and_then_has_its_index_too(tmp_path: Path, name: str) -> None:
+    path = str(tmp_path / "journal")
+    schema.prepare(path)
+    asked: list[str] = []
+    with closing(ReadOnlyJournal(path)) as journal:
+        journal._reader.connection.set_trace_callback(asked.append)
+        asyncio.run(NOW_AND_THEN[name](journal))
+        journal._reader.connection.set_trace_callback(None)
+        assert [plan for plan in planned(journal, asked) if reads_all(plan)] == []
+        assert asked

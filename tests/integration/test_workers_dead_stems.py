@@ -30,7 +30,7 @@ class Fetched(Wire):
 
     async def job(self, remote_id: str, *, stems: int) -> RemoteJob:
         urls = dict.fromkeys(STEMS[stems], f"http://127.0.0.1:9/{remote_id}")
-        return RemoteJob(remote_id, RemoteStatus.COMPLETED, urls)
+        return RemoteJob(RemoteStatus.COMPLETED, urls)
 
     async def download(self, url: str, *_: object, **__: object) -> int:
         self.asked.append(os.path.basename(url))

@@ -208,7 +208,7 @@ def test_an_outbox_that_can_not_be_read_stays_paused(
         timing = replace(Timing(), disk_recheck=0.0)
         async with context_of(home, timing=timing, place=place) as context:
             changes: list[bool] = []
-            context.gate.on_change = lambda pause, begins: changes.append(begins)
+            context.gate.on_change.append(lambda pause, begins: changes.append(begins))
             served = Served(inbox, settings.watch, context, mode)
             for _ in range(3):
                 await served.prepare()

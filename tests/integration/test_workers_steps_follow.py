@@ -24,7 +24,7 @@ class _Running(Wire):
     """A remote whose jobs never end."""
 
     async def job(self, remote_id: str, *, stems: int) -> RemoteJob:  # noqa: ARG002
-        return RemoteJob(remote_id, RemoteStatus.RUNNING)
+        return RemoteJob(RemoteStatus.RUNNING)
 
 
 async def _submitted(ctx: Context) -> Job:

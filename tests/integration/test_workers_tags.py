@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
+from typing import Any
 
 import mutagen.flac
 import pytest
 
 from stemwatch.audio.helper.client import AudioHelper
 from stemwatch.disks.places import Anchor, Place
-from stemwatch.errors import RetryLater
+from stemwatch.errors import PauseService, RetryLater
 from stemwatch.job import Options
 from stemwatch.outbox.staging import Staging
 from stemwatch.workers.steps import deliver
@@ -40,6 +41,49 @@ def test_a_share_that_is_away_is_not_asked_for_tags(tmp_path: Path) -> None:
 
     asyncio.run(scenario())
     assert mutagen.flac.FLAC(staging.part("vocals"))["TITLE"] == ["song (Vocals)"]
+
+
+class Unmounting(AudioHelper):
+    """A real helper; `folder` goes away while it waits for a disk."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(timeout=0.3)
+        self.folder: Path | None = folder
+
+    async def tag(self, *args: Any, **options: Any) -> list[str]:
+        if self.folder is not None:
+            self.folder.rename(self.folder.with_name("away"))
+            self.folder = None
+        return await super().tag(*args, **options)
+
+
+@pytest.mark.parametrize(("name", "code"), [("inbox", "untagged"), ("outbox", "disk")])
+def test_a_disk_that_hangs_under_the_tags_is_no_fault_of_the_song(
+    tmp_path: Path, name: str, code: str
+) -> None:
+    """It is tried again with its tags: without them its stems would stay untagged for good."""
+    home = Home(tmp_path, "http://127.0.0.1:9/v1")
+    home.outbox.mkdir(exist_ok=True)
+    inbox, outbox, path = os.fspath(home.inbox), os.fspath(home.outbox), tmp_path / "song.flac"
+    os.mkfifo(path)  # whoever opens it hangs
+    anchors = {folder: Anchor(folder) for folder in (inbox, outbox)}
+    assert all(anchor.holds() for anchor in anchors.values())
+    place = Place(outbox=outbox, inbox=inbox, anchors=anchors)
+    job = new_job(path=f"{path}", relpath="song.flac", outbox=outbox, options=Options(2, "flac"))
+    staging = Staging(outbox, "1-x", "flac")
+    write(Path(staging.part("vocals")), format="flac")
+    folder = {"inbox": home.inbox, "outbox": home.outbox}[name]
+
+    async def scenario() -> None:
+        async with context_of(home, place=place) as ctx, asyncio.timeout(20):
+            ctx.audio = impatient = Unmounting(folder)
+            with pytest.raises((RetryLater, PauseService)) as raised:
+                await deliver.tag(ctx, job, staging, "vocals")
+            await impatient.close()
+            assert raised.value.code == code
+            assert ctx.memory.untagged == set()
+
+    asyncio.run(scenario())
 
 
 def test_tags_that_take_for_ever_are_left_out(tmp_path: Path) -> None:

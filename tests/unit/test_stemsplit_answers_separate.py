@@ -34,12 +34,10 @@ def parse(data: Any, stems: int = 2) -> RemoteJob:
 def test_the_tutorials_answer() -> None:
     """The documented payload, field by field."""
     assert parse(DONE) == RemoteJob(
-        id="j1",
         status=RemoteStatus.COMPLETED,
         stems={"vocals": "https://s.test/v", "instrumental": "https://s.test/i"},
         bpm=124.0,
         key="C# minor",
-        duration=218.5,
     )
 
 

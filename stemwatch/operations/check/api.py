@@ -16,7 +16,6 @@ from stemwatch.operations.check.finding import FAULT, OK, WARNING, Finding
 from stemwatch.operations.credit_words import LITTLE, minutes
 from stemwatch.stemsplit.calls import Calls
 from stemwatch.stemsplit.detect import siblings, wire_at
-from stemwatch.stemsplit.interface import Balance
 from stemwatch.stemsplit.line.transport import place
 from stemwatch.stemsplit.wires import open_api
 
@@ -144,17 +143,17 @@ def _keyless(base: str, spoken: str | None) -> Finding:
     return Finding(WARNING, told, "There is no usable key to ask with.")
 
 
-def _reached(base: str, spoken: str | None, balance: Balance | None) -> Finding:
+def _reached(base: str, spoken: str | None, credit: float | None) -> Finding:
     if spoken is None:
         return Finding(
             WARNING,
             f"API: {_shown(base)} takes the key, but does not tell which wire it speaks",
             "If submissions fail, check api.base_url and api.wire.",
         )
-    if balance is None:
+    if credit is None:
         return Finding(OK, "API: reachable, and it takes the key")
-    told = f"API: reachable, takes the key, {minutes(balance.seconds)} of credit left"
-    if balance.seconds < LITTLE:
+    told = f"API: reachable, takes the key, {minutes(credit)} of credit left"
+    if credit < LITTLE:
         return Finding(WARNING, told, "Songs wait in the inbox until there is more.")
     return Finding(OK, told)
 

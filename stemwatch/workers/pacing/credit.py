@@ -83,5 +83,5 @@ async def _ask(ctx: Context) -> bool:
         return False
     if found is None:
         return False
-    ctx.credit.heard(found.seconds, ctx.now())
+    ctx.credit.heard(found, ctx.now())
     return True

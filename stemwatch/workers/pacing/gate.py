@@ -37,8 +37,8 @@ class Gate:
         self._clock = clock
         self._rng = rng or random.Random()
         self._pauses: dict[tuple[str, str | None], Pause] = {}
-        # Called with each pause, and True when it begins or False when it ends.
-        self.on_change: Callable[[Pause, bool], None] = lambda pause, begins: None
+        # Each is called with every pause, and True when it begins or False when it ends.
+        self.on_change: list[Callable[[Pause, bool], None]] = []
         self.on_trial: int | None = None  # the job that is submitted to see if a pause is over
         self._failures = 0  # requests in a row that found no working server
         self._refusals = 0  # submissions in a row that found none, however other calls fare
@@ -81,7 +81,7 @@ class Gate:
             fault.code, fault.message, fault.hint, since, until, attempts, of, met=now
         )
         if before is None:
-            self.on_change(self._pauses[fault.code, of], True)
+            self._changed(self._pauses[fault.code, of], True)
         return before is None
 
     def order(self, pause: Pause) -> bool:
@@ -89,7 +89,7 @@ class Gate:
         before = self._pauses.get(pause.key)
         self._pauses[pause.key] = pause
         if before is None:
-            self.on_change(pause, True)
+            self._changed(pause, True)
         return before is None
 
     def reopen(self, code: str, inbox: str | None = None) -> bool:
@@ -101,13 +101,15 @@ class Gate:
             self._failures = 0
         if ended.rule.on_trust:
             self._unconfirmed[code] = ended.attempts, self._clock()
-        self.on_change(ended, False)
+        self._changed(ended, False)
         return True
 
-    def server_failed(
-        self, message: str, *, submitting: bool, after: float | None = None
-    ) -> str | None:
-        """Count a request that found no working server. Returns the code of a pause that begins.
+    def _changed(self, pause: Pause, begins: bool) -> None:
+        for told in self.on_change:
+            told(pause, begins)
+
+    def server_failed(self, message: str, *, submitting: bool, after: float | None = None) -> bool:
+        """Count a request that found no working server. True if that begins a pause.
 
         Five in a row begin one. Submissions are counted apart as well: a server may answer polls
         and fail every submission, and then each good poll would reset a common count and the whole
@@ -120,30 +122,30 @@ class Gate:
         elif self._refusals >= _IN_A_ROW:
             code = Code.SERVER_ERROR
         else:
-            return None
-        return code if self.pause(outage(message, code, after)) else None
+            return False
+        return self.pause(outage(message, code, after))
 
-    def storage_failed(self, job_id: int, message: str, after: float | None = None) -> bool | None:
+    def storage_failed(self, job_id: int, message: str, after: float | None = None) -> None:
         """Count a download that found no working host; five in a row pause.
 
-        True if that begins the pause, False if it ends it. The pause holds submissions too: they
-        would pay for stems that can't be fetched. It takes two songs: while one song's stems alone
-        fail, no other one would ever be there to end it. If two are all there is to try, that is
-        so for them, too: after long they are left to themselves.
+        The pause holds submissions too: they would pay for stems that can't be fetched. It takes
+        two songs: while one song's stems alone fail, no other one would ever be there to end it. If
+        two are all there is to try, that is so for them, too: after long they are left to
+        themselves.
         """
         if job_id in self.dead:
-            return None
+            return
         self.unfetched.append(job_id)
         songs, pause = set(self.unfetched), self._pauses.get((Code.STORAGE, None))
         if pause is None and (len(self.unfetched) < _IN_A_ROW or len(songs) < 2):
-            return None
+            return
         if pause is not None and pause.attempts >= _IN_VAIN and len(songs) <= 2:
             self.dead |= songs
             self.unfetched.clear()
-            return not self.reopen(Code.STORAGE)
+            self.reopen(Code.STORAGE)
+            return
         hint = "Nothing to do: what is paid for is fetched once the storage answers again."
-        new = self.pause(PauseService(message, code=Code.STORAGE, hint=hint, after=after))
-        return True if new else None
+        self.pause(PauseService(message, code=Code.STORAGE, hint=hint, after=after))
 
     def storage_answered(self, began: float, job_id: int | None = None) -> bool:
         """A download that began at `began` got an answer. True if that ended an outage."""
@@ -151,26 +153,27 @@ class Gate:
         self.dead.discard(job_id or 0)
         return self._met_before(Code.STORAGE, began) and self.reopen(Code.STORAGE)
 
-    def answered(self, began: float) -> bool:
-        """A request that began at `began` got a sensible answer. True if that ended an outage."""
+    def answered(self, began: float) -> None:
+        """A request that began at `began` got a sensible answer, which ends an outage."""
         self._failures = 0
-        return self._met_before(Code.SERVER, began) and self.reopen(Code.SERVER)
+        if self._met_before(Code.SERVER, began):
+            self.reopen(Code.SERVER)
 
-    def accepted(self, began: float) -> list[str]:
-        """A submission that began at `began` was accepted. Returns the codes of the ended pauses.
+    def accepted(self, began: float) -> None:
+        """A submission that began at `began` was accepted, which ends pauses.
 
         A pause that another song met after `began` stays: the server had admitted this submission
         before, so its success says nothing of what came later.
         """
         self._failures = self._refusals = 0
         met = [code for code in Code if code.rule.proven and self._met_before(code, began)]
-        ended: list[str] = [code for code in met if self.reopen(code)]
+        for code in met:
+            self.reopen(code)
         self._unconfirmed = {
             code: (tries, at)
             for code, (tries, at) in self._unconfirmed.items()
-            if at > began and code not in ended
+            if at > began and code not in met
         }
-        return ended
 
     def _met_before(self, code: str, began: float) -> bool:
         pause = self._pauses.get((code, None))

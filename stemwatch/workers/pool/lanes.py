@@ -10,11 +10,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from stemwatch.codes import FILE, POLL, SUBMIT, Code
+from stemwatch.codes import FILE, POLL, SUBMIT
 from stemwatch.errors import PauseService, RetryLater, StemwatchError, Unconfirmed
 from stemwatch.job import Job, JobState
 from stemwatch.journal.journal import StaleJob
-from stemwatch.log import log
 from stemwatch.tasks import supervised
 from stemwatch.workers.context import Context
 from stemwatch.workers.pool.choosing.lanes_to_ask import LanesToAsk
@@ -196,7 +195,7 @@ class Lanes:
             job = await self._lanes[name].step(ctx, job)
         except Exception as fault:
             if name in (SUBMIT, POLL) and _answered(fault):
-                self._server_answered(began)
+                ctx.gate.answered(began)
             try:
                 await conclude(ctx, job, fault)
             except StaleJob:
@@ -212,7 +211,7 @@ class Lanes:
             if job.state is JobState.DELIVERED:
                 ctx.memory.delivered(job.content_key)
             if name in (SUBMIT, POLL):
-                self._server_answered(began)
+                ctx.gate.answered(began)
         if job.state not in (JobState.SEPARATING, JobState.SEPARATED):
             ctx.progress.end(job_id)
             ctx.space.release(job_id)
@@ -223,10 +222,6 @@ class Lanes:
         if before.unfiled is None and (ended or job.unfiled is not None):
             ctx.bell.ended(job)
         return job
-
-    def _server_answered(self, began: float) -> None:
-        if self._ctx.gate.answered(began):
-            log.info("service.resumed", reason=Code.SERVER)
 
 
 def _answered(fault: Exception) -> bool:

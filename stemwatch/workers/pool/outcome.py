@@ -153,16 +153,11 @@ async def _own_gap(ctx: Context, job: Job, fault: PauseService) -> float | None:
 
 
 def pause(ctx: Context, fault: PauseService, inbox: str | None = None) -> None:
-    """Begin the pause for this fault, and log it once.
+    """Begin the pause for this fault.
 
     `inbox` is the inbox whose song or folders met the fault.
     """
     if ctx.gate.pause(fault, inbox):
-        whose = {"inbox": inbox} if inbox is not None and fault.rule.one_inbox else {}
-        log.warning(
-            "service.paused", reason=fault.code, message=fault.message, hint=fault.hint, **whose
-        )
-        ctx.progress.changed.set()  # while idle, status.json is written only now and then
         if fault.rule.again is Again.OUTAGE:
             ctx.memory.overtaken.paused()
         if fault.code == Code.CREDIT:
@@ -181,21 +176,13 @@ def hold_others(ctx: Context, job: Job, fault: BaseException) -> None:
         # sent before the server answers a question, and then one by one until it accepts a song.
         pause(ctx, outage(fault.message, Code.SERVER_ERROR))
     elif isinstance(fault, RetryLater) and fault.code == Code.RATE_LIMITED:
-        _give_time(ctx, fault)
+        give_time(ctx, fault.message, fault.after)
 
 
-def _give_time(ctx: Context, fault: RetryLater) -> None:
+def give_time(ctx: Context, message: str, after: float | None) -> None:
+    """Begin the pause for a 429. `after`: its Retry-After, in seconds."""
     hint = "Lower api.max_concurrent to your plan's parallel jobs if this goes on."
-    pause(ctx, PauseService(fault.message, code=Code.RATE_LIMITED, hint=hint, after=fault.after))
-
-
-def resumed(ctx: Context, code: str, inbox: str | None = None) -> bool:
-    """End the pause, whose cause is gone, and log it once. False if there was no such pause."""
-    if not ctx.gate.reopen(code, inbox):
-        return False
-    log.info("service.resumed", reason=code, **({"inbox": inbox} if inbox is not None else {}))
-    ctx.progress.changed.set()
-    return True
+    pause(ctx, PauseService(message, code=Code.RATE_LIMITED, hint=hint, after=after))
 
 
 async def reject(ctx: Context, job: Job, fault: Reject) -> None:
@@ -223,14 +210,12 @@ async def reject(ctx: Context, job: Job, fault: Reject) -> None:
 async def _retry(ctx: Context, job: Job, fault: RetryLater) -> None:
     if fault.code == Code.RATE_LIMITED:
         ctx.counters.rate_limited += 1
-        _give_time(ctx, fault)
+        give_time(ctx, fault.message, fault.after)
         if job.state is JobState.SEPARATING:  # the polls were too many: hold all of them
             ctx.polls.hold(ctx.clock() + ctx.gate.seconds_left(Code.RATE_LIMITED))
     if fault.server_down:
         submitting = job.state is JobState.QUEUED
-        code = ctx.gate.server_failed(fault.message, submitting=submitting, after=fault.after)
-        if code is not None:
-            log.warning("service.paused", reason=code, message=fault.message)
+        if ctx.gate.server_failed(fault.message, submitting=submitting, after=fault.after):
             ctx.memory.overtaken.paused()
     # What is waited for without end uses up no tries of a fault that has few: one 404 behind an
     # outage would be the end of a paid job.

@@ -16,7 +16,6 @@ from stemwatch.workers.context import Context
 from stemwatch.workers.pacing.pause import Pause, outage
 from stemwatch.workers.pacing.rehearsal import demand_staging
 from stemwatch.workers.pool.outcome import pause as hold
-from stemwatch.workers.pool.outcome import resumed
 from stemwatch.workers.steps import own_trouble
 
 T = TypeVar("T")
@@ -40,7 +39,7 @@ async def probe(ctx: Context, pause: Pause) -> None:
         if over is None:
             ctx.gate.clear(pause)
         elif over:
-            resumed(ctx, pause.code, pause.inbox)
+            ctx.gate.reopen(pause.code, pause.inbox)
         else:
             ctx.gate.in_vain(pause)
     ctx.bell.wake()
@@ -54,7 +53,7 @@ def _told(ctx: Context, pause: Pause, fault: StemwatchError) -> None:
         ctx.memory.overtaken.paused(1)  # it is everybody's: no song's own refusals
     if isinstance(fault, PauseService) and fault.code != pause.code:
         if pause.code == Code.SERVER:  # the server answers again, if only to refuse the key
-            resumed(ctx, Code.SERVER)
+            ctx.gate.reopen(Code.SERVER)
         hold(ctx, fault)
     elif isinstance(fault, RetryLater) and pause.rule.trial == SUBMIT:
         if fault.code == Code.BAD_ANSWER:  # answers may stay unreadable: let a song try
@@ -130,10 +129,10 @@ async def _has_credit(ctx: Context, pause: Pause) -> bool | None:
     balance = await _answer(ctx, pause, ctx.api.balance, ctx.api.is_here)
     if balance is None:
         return None
-    ctx.credit.heard(balance.seconds, ctx.now())
+    ctx.credit.heard(balance, ctx.now())
     if await _waits(ctx, None):
-        return await _waits(ctx, balance.seconds)
-    return balance.seconds > 0
+        return await _waits(ctx, balance)
+    return balance > 0
 
 
 async def _waits(ctx: Context, longest: float | None) -> bool:

@@ -12,7 +12,7 @@ from stemwatch.job import Job, JobState
 from stemwatch.journal.every import every
 from stemwatch.tasks import side_by_side
 from stemwatch.workers.context import Context
-from stemwatch.workers.pool.outcome import pause, reject
+from stemwatch.workers.pool.outcome import give_time, reject
 
 
 async def recover(ctx: Context) -> None:
@@ -74,5 +74,5 @@ async def _keep_waiting(ctx: Context) -> None:
     waits = {state: min(until - ctx.now(), longest) for state, until in asked.items()}
     if (wait := max(waits.values(), default=0.0)) > 0:
         message = "the server asked for time (429) before stemwatch was started again."
-        pause(ctx, PauseService(message, code=Code.RATE_LIMITED, after=wait))
+        give_time(ctx, message, wait)
     ctx.polls.hold(ctx.clock() + waits.get(JobState.SEPARATING, 0.0))

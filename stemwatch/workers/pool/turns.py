@@ -10,10 +10,9 @@ import asyncio
 from collections.abc import Awaitable, Collection
 from contextlib import suppress
 
-from stemwatch.codes import CONFIRM, FETCH, FILE, POLL, SUBMIT, UNPACK, Code
+from stemwatch.codes import CONFIRM, FETCH, FILE, POLL, SUBMIT, UNPACK
 from stemwatch.errors import PauseService
 from stemwatch.job import Job
-from stemwatch.log import log
 from stemwatch.tasks import supervised
 from stemwatch.workers.context import Context
 from stemwatch.workers.pool.adopting import adopt
@@ -240,7 +239,6 @@ class Pool:
                     ctx.gate.tried(held)
             left = lane.taken > 0 or await self._claims.left(FETCH, but=dead)
             if not left and ctx.gate.storage_answered(ctx.clock()):  # no download could try
-                log.info("service.resumed", reason=Code.STORAGE)
                 self.wake()  # the lane SUBMIT was looked at before
 
     async def _fill_submit(self) -> None:

@@ -91,7 +91,8 @@ async def tag_part(
     Tags are a courtesy and never hold up a delivery, nor does an original that was taken away: a
     disk fault raised here is the outbox's. An original on a share that is away is not opened, since
     the helper would hang with the share. Tags that crash or hang the helper may leave a stem half
-    written: raises RetryLater, and the next try leaves the song's stems untagged.
+    written: raises RetryLater, and the next try leaves the song's stems untagged. A disk that hangs
+    is no fault of theirs: PauseService for the outbox, RetryLater for the inbox.
     """
     if job.id in ctx.memory.untagged:
         if afresh:
@@ -110,8 +111,11 @@ async def tag_part(
             notes = await ctx.audio.tag(
                 source, {part: own}, format, job.bpm, key, **how, afresh=afresh
             )
-        except (Reject, TimeoutError) as fault:
-            raise _without_tags(ctx, job, stem, fault) from fault
+        except TimeoutError as fault:  # it waited for a disk; a busy helper is a Reject
+            await _require_disks(ctx, job, stem, source)
+            raise _without_tags(ctx, job, stem, "it takes too long.") from fault
+        except Reject as fault:
+            raise _without_tags(ctx, job, stem, fault.message) from fault
     for note in notes:
         log.info("job.tags", **job.named, stem=stem, note=note)
 
@@ -123,10 +127,25 @@ def _told_of(job: Job, stem: str) -> StemTag:
     return StemTag(title, naming.stem_label(stem), every.index(stem) + 1)
 
 
-def _without_tags(ctx: Context, job: Job, stem: str, fault: Exception) -> RetryLater:
+async def _require_disks(ctx: Context, job: Job, stem: str, source: str) -> None:
+    """Raise the fault of a disk that the tags waited for, if it does not answer now either.
+
+    `source`: the song that was read; empty: none.
+    """
+    place = ctx.place_of(job)
+    await place.demand_outbox()
+    try:
+        if source:
+            await place.require_inbox()
+    except PauseService as away:
+        note = f"the tags waited for a disk: {away.message} The stem is fetched again."
+        log.warning("job.tags", **job.named, stem=stem, note=note)
+        raise RetryLater(note, code=Code.UNTAGGED, counts=False, after=0.0) from away
+
+
+def _without_tags(ctx: Context, job: Job, stem: str, why: str) -> RetryLater:
     """The fault for tags that crashed the helper or took it too long; notes the job as untagged."""
     ctx.memory.untagged.add(job.id)
-    why = fault.message if isinstance(fault, Reject) else "it takes too long."
     note = f"the tags cost the helper its life: {why} The stem is fetched again, without them."
     log.warning("job.tags", **job.named, stem=stem, note=note)
     return RetryLater(note, code=Code.UNTAGGED, counts=False, after=0.0)

@@ -10,7 +10,6 @@ from stemwatch.codes import POLL, Code
 from stemwatch.disks import durable, space
 from stemwatch.errors import Reject, RetryLater
 from stemwatch.job import CLEARED, STEMS, Job, Options
-from stemwatch.log import log
 from stemwatch.outbox.staging import HIDDEN, Staging, remove_staging
 from stemwatch.stemsplit.interface import RemoteJob, RemoteStatus
 from stemwatch.workers.context import Context
@@ -136,7 +135,7 @@ async def _download(
     finally:
         with durable.disk_faults(staging.outbox):  # network shares report failed writes at close
             await asyncio.to_thread(os.close, fd)
-    _storage_answered(ctx, job, began)
+    ctx.gate.storage_answered(began, job.id)
     try:
         with durable.disk_faults(staging.outbox):  # an unreadable part is the disk's fault
             await ctx.audio.verify(part, expected=job.duration, format=job.options.format)
@@ -159,15 +158,7 @@ def _judge_storage(ctx: Context, job: Job, fault: RetryLater, began: float) -> N
         ctx.counters.rate_limited += 1
         fault.code, fault.counts = Code.STORAGE_BUSY, True
     if not fault.server_down:
-        _storage_answered(ctx, job, began)
+        ctx.gate.storage_answered(began, job.id)
         return
     fault.server_down = False
-    if (paused := ctx.gate.storage_failed(job.id, fault.message, fault.after)) is True:
-        log.warning("service.paused", reason=Code.STORAGE, message=fault.message)
-    elif paused is False:
-        log.info("service.resumed", reason=Code.STORAGE)
-
-
-def _storage_answered(ctx: Context, job: Job, began: float) -> None:
-    if ctx.gate.storage_answered(began, job.id):
-        log.info("service.resumed", reason=Code.STORAGE)
+    ctx.gate.storage_failed(job.id, fault.message, fault.after)

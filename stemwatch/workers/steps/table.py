@@ -35,8 +35,7 @@ async def _submit_or_reuse(ctx: Context, job: Job) -> Job:
         await _demand_budget(ctx, job)
     began = ctx.clock()
     separating = await submit(ctx, job, alike)
-    for code in ctx.gate.accepted(began):
-        log.info("service.resumed", reason=code)
+    ctx.gate.accepted(began)
     return separating
 
 

@@ -156,11 +156,12 @@ def listed(jobs: list[Job], query: dict[str, str], now: float) -> Answer:
 
 
 def _common(job: Job, status: str) -> dict[str, Any]:
+    given = {"fileName": job.file_name, "durationSeconds": round(job.duration)}
     return {
         "id": job.id,
         "status": status,
         "createdAt": moment(job.accepted),
-        "input": {"fileName": job.file_name, "durationSeconds": round(job.duration)},
+        "input": given if job.file_name else {},  # such as of a song that a link named
         "options": {"outputFormat": job.format.upper()},
     }
 

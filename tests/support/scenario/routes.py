@@ -86,7 +86,7 @@ class Routes:
                 elif name not in {*ROUTES, "jobs", "by_name"}:
                     raise ValueError(f"no such setting or route: {name}")
 
-    def crowd(self, count: int) -> None:
+    def crowd(self, count: int, named: bool) -> None:
         now = time.time()
         self._others = [
             Job(
@@ -100,7 +100,7 @@ class Routes:
                 starts=now,
                 ends=now,
                 idempotency_key=None,
-                file_name=f"theirs {number}.mp3",
+                file_name=f"theirs {number}.mp3" if named else "",
             )
             for number in range(count)
         ]

@@ -83,9 +83,9 @@ class ScenarioServer:
         """Steps for `post`, `get`, `download`; plans for `jobs`; any setting by its name."""
         self.routes.change(changes)
 
-    def crowd(self, count: int) -> None:
+    def crowd(self, count: int, *, named: bool = True) -> None:
         """So many younger jobs of somebody else's, as wire B lists them; nobody pays for them."""
-        self.routes.crowd(count)
+        self.routes.crowd(count, named)
 
     def start(self) -> ScenarioServer:
         self._thread.start()
