@@ -29,8 +29,17 @@ def memory() -> int | None:
     for group in _groups():
         with suppress(OSError, ValueError):
             limit = int((group / "memory.max").read_text())
-            found.append(max(0, limit - int((group / "memory.current").read_text())))
+            taken = int((group / "memory.current").read_text()) - _cached(group)
+            found.append(max(0, limit - taken))
     return min(found, default=None)
+
+
+def _cached(group: Path) -> int:
+    """Bytes of files that a group holds in memory until somebody needs it."""
+    with suppress(OSError, StopIteration):
+        lines = (group / "memory.stat").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("inactive_file ")).split()[1])
+    return 0
 
 
 def _groups() -> list[Path]:
