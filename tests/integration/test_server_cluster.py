@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from shutil import rmtree
 
 import httpx
 import psutil
@@ -344,6 +345,19 @@ def test_a_file_that_kills_its_engine_twice_fails(cluster: Cluster) -> None:
         assert len(set(ids)) == 2  # two ends are two deliveries
     again = cluster.run("queue", "retry", job, check=False)
     assert (again.returncode, "queue dead" in again.stderr) == (1, True)
+
+
+def test_songs_whose_files_are_gone_hold_up_nobody(cluster: Cluster) -> None:
+    """Somebody tidied up the folder: two such songs kept a seat busy for good."""
+    front = cluster.front()
+    *gone, there = (front.submit().json()["job_id"] for _ in range(3))
+    for job in gone:
+        rmtree(cluster.data / "jobs" / job)
+    cluster.worker()
+    assert front.ended(there)["status"] == "completed"
+    told = [front.ended(job)["error"] for job in gone]
+    assert told == ["Its file is not there any more; send it again."] * 2
+    assert cluster.ask("select count(*) from procrastinate_jobs") == 0
 
 
 def test_one_key_at_two_front_ends_at_once_is_one_job(cluster: Cluster) -> None:

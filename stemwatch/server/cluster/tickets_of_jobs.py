@@ -53,14 +53,19 @@ class Tickets:
         except exceptions.ConnectorException as fault:
             raise _away(fault) from fault
 
-    async def take(self, stems: Sequence[int], worker: int) -> tuple[int, str] | None:
-        """The next job for `worker` and its song; None: none waits. Raises Unavailable."""
+    async def take(self, stems: Sequence[int], worker: int) -> tuple[int, str, int] | None:
+        """The next job for `worker`, its song, and how often it was put back; None: none waits.
+
+        Raises Unavailable.
+        """
         queues = [queue_for(one) for one in stems]
         try:
             job = await self._app.job_manager.fetch_job(queues=queues, worker_id=worker)
         except exceptions.ConnectorException as fault:
             raise _away(fault) from fault
-        return None if job is None or job.id is None else (job.id, str(job.task_kwargs["song"]))
+        if job is None or job.id is None:
+            return None
+        return job.id, str(job.task_kwargs["song"]), job.attempts
 
 
 def _away(fault: exceptions.ConnectorException) -> Unavailable:

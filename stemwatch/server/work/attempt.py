@@ -66,7 +66,7 @@ class Attempts:
                 return await self._crashed(record, str(fault))
             if fault.kind != "rejected" and not await self.trial.passes():
                 return True
-            await self._fail(record, str(fault))
+            await self.fail(record, str(fault))
             return False
         self.report(f"{record.id} {record.name!r} done in {time.monotonic() - started:.1f} s")
         return False
@@ -106,13 +106,14 @@ class Attempts:
         if record.crashes >= MAX_CRASHES:
             if not await self.trial.passes():
                 return True
-            await self._fail(record, message)
+            await self.fail(record, message)
             return False
         await self.records.save(record)
         self.report(f"{record.id} {record.name!r} is tried once more: {message}")
         return True
 
-    async def _fail(self, record: Record, message: str) -> None:
+    async def fail(self, record: Record, message: str) -> None:
+        """End a job that can't be done, and tell of it."""
         failed = self._ended(record, state="failed", error=message)
         if await self.records.fail(failed):
             self.tell(failed)
