@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 
 from stemwatch.server.work.job_files import Files
 from stemwatch.server.work.records import Records, Unavailable
@@ -16,6 +16,7 @@ from stemwatch.server.work.records import Records, Unavailable
 EVERY = 300.0  # seconds between two rounds
 RETRY = 5.0  # seconds between two looks at a disk that is short
 GRACE = 600.0  # seconds in which even a full disk doesn't cost a client its new results
+MOST_TOLD = 10  # jobs that stay; where a whole disk is away, all do
 
 
 @dataclass(slots=True)
@@ -34,6 +35,7 @@ class Cleanup:
     remove_uploads: Callable[[], None] = lambda: None  # those that no job was made of
     retry: float = RETRY
     waiting: int = 0
+    _stay: set[str] = field(default_factory=set)  # jobs that could not be removed
 
     async def run(self) -> None:
         """Remove old results and uploads at intervals, until cancelled."""
@@ -69,9 +71,11 @@ class Cleanup:
             return True
         for record in await self.records.ended_before(time.time() - min(GRACE, self.keep)):
             if not record.files:
-                continue  # a job without stems frees next to nothing
-            await self.records.remove(record)
-            if await self._free() >= self.min_free + needed:
+                # It has no stems. In a cluster its upload may still lie there, and is kept: a
+                # person may have it tried again.
+                continue
+            gone = await self.tried(record.id, self.records.remove(record))
+            if gone and await self._free() >= self.min_free + needed:
                 return True
         return False
 
@@ -80,10 +84,22 @@ class Cleanup:
         now = time.time()
         for record in await self.records.ended_before(now - self.keep):
             if record.finished_at is not None and now - record.finished_at > 2 * self.keep:
-                await self.records.remove(record)
+                await self.tried(record.id, self.records.remove(record))
             elif record.state == "completed":
-                await self.records.expire(record)
+                await self.tried(record.id, self.records.expire(record))
         await asyncio.to_thread(self.remove_uploads)
+
+    async def tried(self, job_id: str, removal: Awaitable[None]) -> bool:
+        """Whether it could be removed; one that stays is told of once, and holds up no other."""
+        try:
+            await removal
+        except OSError as fault:
+            if job_id not in self._stay and len(self._stay) < MOST_TOLD:
+                self.report(f"{job_id} can't be removed: {fault}")
+            self._stay.add(job_id)
+            return False
+        self._stay.discard(job_id)
+        return True
 
     async def _free(self) -> int:
         return await asyncio.to_thread(self.files.free)
