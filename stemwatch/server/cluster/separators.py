@@ -151,7 +151,7 @@ class Crew:
                         worker = None
                 wait: float | None = pace.pause
                 try:
-                    await self._attempts.room()
+                    await self._attempts.room_for(held.song)
                     if worker is None or not worker.alive:
                         worker = await Worker.start(self._offer.placed)
                     wait = await self._work(worker, held)

@@ -46,12 +46,14 @@ class Cleanup:
                 self.report(f"old results stay: {fault}")
             await asyncio.sleep(min(EVERY, max(self.keep / 4, 0.2)))
 
-    async def wait_for_room(self) -> None:
+    async def wait_for_room(self, needed: int = 0) -> None:
         """Return once the disk has `min_free` bytes, making room where that can be done.
 
+        Old results are given up for `needed` bytes more, but those are not waited for: they are
+        an estimate.
         Of the jobs that wait so, the first one is reported, and that there is room again.
         """
-        if await self.has_room(0):
+        if await self.has_room(needed) or await self.has_room(0):
             return
         self.waiting += 1
         if self.waiting == 1:

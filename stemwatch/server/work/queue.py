@@ -134,7 +134,7 @@ class Queue:
                 job_id = self._waiting.pop(0).job_id
                 self._progress[job_id] = 0.0
                 try:
-                    await self._attempts.room()
+                    await self._attempts.room_for(job_id)
                     if worker is None or not worker.alive:
                         worker = await Worker.start(self._offer.placed)
                     disturbed = await self._work(worker, job_id)
