@@ -376,8 +376,10 @@ def test_bad_starts_say_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     unusable = run_main("--data-dir", str(tmp_path / "file"))
     unknown = run_main(*other, "--engine", "spektral")
-    expected = [(1, "Can't listen"), (75, "Another"), (78, "can't be used"), (78, "'spectral'")]
-    found = [taken, twice, unusable, unknown]
+    keys = run_main(*other, "--keys-file", str(tmp_path / "file"), STEMWATCH_SERVE_KEY="k")
+    expected = [(1, "Can't listen"), (75, "Another"), (78, "can't be used"), (78, "'spectral'"),
+                (78, "$STEMWATCH_SERVE_KEY and --keys-file")]  # fmt: skip
+    found = [taken, twice, unusable, unknown, keys]
     assert [one.returncode for one in found] == [code for code, _ in expected]
     for one, (_, words) in zip(found, expected, strict=True):
         assert words in one.stderr
