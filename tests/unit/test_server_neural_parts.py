@@ -263,6 +263,26 @@ def test_a_containers_share_of_the_machine_is_what_counts(
     assert machine.cores() == cores
 
 
+def test_a_container_s_share_counts_on_an_older_kernel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Control groups of version 1, as on many a NAS; without a limit they say -1 and 2 ** 63."""
+    monkeypatch.setattr(machine, "_GROUPS", tmp_path)
+    cores = machine.cores()
+    for name, text in (
+        ("cpu/cpu.cfs_quota_us", "150000"),
+        ("cpu/cpu.cfs_period_us", "100000"),
+        ("memory/memory.limit_in_bytes", "5000000"),
+        ("memory/memory.usage_in_bytes", "4000000"),
+        ("memory/memory.stat", "inactive_file 1\ntotal_inactive_file 500000\n"),
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert (machine.cores(), machine.memory()) == (1, 1_500_000)
+    (tmp_path / "cpu/cpu.cfs_quota_us").write_text("-1")
+    assert machine.cores() == cores
+
+
 def test_an_offer_says_what_it_can_not_make() -> None:
     """A number that no model is for, and one whose model could be brought."""
     model = Installed("htdemucs", "/m", "ab" * 32, True, 1)
