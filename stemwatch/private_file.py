@@ -6,6 +6,8 @@ Imports nothing heavy: a worker reads its queue's URL by it, and has no configur
 from __future__ import annotations
 
 import codecs
+import errno
+import grp
 import os
 import shlex
 import stat
@@ -24,17 +26,20 @@ def read_secret(path: str, named: str, *, private: bool = True) -> str:
         # A FIFO in this place would block the start for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            mode = os.fstat(descriptor).st_mode
-            if not stat.S_ISREG(mode):
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
                 raise ConfigFault(f"{named}{path} is not a regular file.")
             if private:
-                refuse_public(path, mode, named)
+                refuse_public(path, status, named)
             raw = os.read(descriptor, _MAX_BYTES)
         finally:
             os.close(descriptor)
     except OSError as error:
         who = f"uid {os.geteuid()}, gid {os.getegid()}"
-        raise ConfigFault(f"{named}{path} can't be read by {who}: {error.strerror}.") from None
+        raise ConfigFault(
+            f"{named}{path} can't be read by {who}: {error.strerror}.",
+            hint=opening(path) if error.errno == errno.EACCES else "",
+        ) from None
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise ConfigFault(
             f"{named}{path} is written in UTF-16.",
@@ -43,11 +48,40 @@ def read_secret(path: str, named: str, *, private: bool = True) -> str:
     return raw.decode("utf-8-sig", "replace")  # Notepad puts a mark before the first word
 
 
-def refuse_public(path: str, mode: int, named: str) -> None:
-    """Raise ConfigFault for a file of this mode that every account may read or write."""
-    if mode & (stat.S_IROTH | stat.S_IWOTH):
+def refuse_public(path: str, status: os.stat_result, named: str) -> None:
+    """Raise ConfigFault for a file of this status that every account may read or write."""
+    if status.st_mode & (stat.S_IROTH | stat.S_IWOTH):
         raise ConfigFault(
             f"{named}{path} can be read or written by every account of this machine "
-            f"(mode {stat.S_IMODE(mode):04o}).",
-            hint=f"`chmod 600 {shlex.quote(path)}` mends it.",
+            f"(mode {stat.S_IMODE(status.st_mode):04o}).",
+            hint=f"{closing(path, status.st_uid)} mends it.",
         )
+
+
+def closing(path: str, owner: int, reader: tuple[int, int] | None = None) -> str:
+    """What keeps all other accounts off a file of the uid `owner`, and still lets `reader` in.
+
+    `reader` is a uid and its gid, None: this account. A file in /etc is often root's: with mode 600
+    a service of another account could not start any more, so it reads that file as its group.
+    """
+    uid, gid = reader or (os.geteuid(), os.getegid())
+    if uid == 0:
+        other = "or, for a service of another account, `chgrp` to its group and `chmod 640`"
+        return f"`chmod 600 {shlex.quote(path)}` ({other})"
+    return f"`chmod 600 {shlex.quote(path)}`" if uid == owner else f"`{_for_group(path, gid)}`"
+
+
+def opening(path: str) -> str:
+    """The hint for a file that is closed to this account."""
+    return (
+        f"`{_for_group(path, os.getegid())}`, as root, lets this account's group read it. The "
+        "folders above it must be open to that group, too."
+    )
+
+
+def _for_group(path: str, gid: int) -> str:
+    try:
+        group = grp.getgrgid(gid).gr_name
+    except KeyError:
+        group = str(gid)
+    return f"chgrp {group} {shlex.quote(path)} && chmod 640 {shlex.quote(path)}"

@@ -14,14 +14,16 @@ from stemwatch.commands.common import config_option, settings_or_defaults
 from stemwatch.commands.control.picking import FAILED, USAGE, agreed, pick
 from stemwatch.config import Settings
 from stemwatch.errors import StemwatchError
-from stemwatch.job import Job
+from stemwatch.job import Job, JobState
+from stemwatch.journal.every import every
 from stemwatch.journal.journal import Journal
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
 from stemwatch.operations import retrying
-from stemwatch.operations.ended.forgetting import forget, forget_lost
+from stemwatch.operations.ended.forgetting import forget_lost
+from stemwatch.operations.mounted_folders import Disks
 from stemwatch.operations.retrying import Vanished, bring_back
-from stemwatch.operations.status import listed, quarantined, service
+from stemwatch.operations.status import listed, service
 from stemwatch.ui import status_lists, text
 
 
@@ -57,7 +59,7 @@ async def _retry(
     path = os.path.join(settings.state_dir, JOURNAL)
     reading = ReadOnlyJournal(path)
     try:
-        jobs = [job async for job in quarantined(reading)]
+        jobs = [job async for job in every(reading, (JobState.QUARANTINED,))]
         if not jobs and not names:
             text.say("Nothing is in quarantine.")
             return 0
@@ -90,7 +92,8 @@ async def _bring_back(
     if going is None:
         return USAGE
     running, _ = service(settings.state_dir)
-    results = [await _one(journal, job, settings, running=running) for job in going]
+    disks = Disks(journal)
+    results = [await _one(journal, job, settings, disks, running=running) for job in going]
     theirs = [done for job, done in zip(going, results, strict=True) if job.origin != "split"]
     if any(theirs) and not running:
         text.say("The service is not running: they go on when `stemwatch run` is started.")
@@ -102,19 +105,26 @@ async def _forget(
 ) -> int:
     """Remove entries without a file from the list; returns the exit code. No file is touched."""
     running, _ = service(settings.state_dir)
-    struck = kept = unsure = 0
-    for job in picked:
-        try:
-            path = await forget_lost(journal, job, settings, running=running)
-        except StemwatchError as fault:
-            unsure += 1
-            text.say(f"{job.id} {job.name}: kept. {fault}", err=True)
-            continue
-        struck, kept = struck + (path is None), kept + (path is not None)
-        told = "struck from the list." if path is None else f"kept, its file is there: {path}"
-        text.say(f"{job.id} {job.name}: {told}")
-    text.say(f"Struck: {struck}, kept: {kept + unsure}.")
+    disks = Disks(journal)
+    found = [await _strike(journal, job, settings, disks, running=running) for job in picked]
+    struck, unsure = found.count(True), found.count(None)
+    kept = len(found) - struck
+    text.say(f"Struck: {struck}, kept: {kept}.")
     return FAILED if unsure or (named and kept) else 0
+
+
+async def _strike(
+    journal: Journal, job: Job, settings: Settings, disks: Disks, *, running: bool
+) -> bool | None:
+    """Strike one entry and print that; False: its file is there, None: nobody can tell."""
+    try:
+        path = await forget_lost(journal, job, settings, disks, running=running)
+    except StemwatchError as fault:
+        text.say(f"{job.id} {job.name}: kept. {fault}", err=True)
+        return None
+    told = "struck from the list." if path is None else f"kept, its file is there: {path}"
+    text.say(f"{job.id} {job.name}: {told}")
+    return path is None
 
 
 def _list(jobs: Sequence[Job]) -> int:
@@ -135,17 +145,17 @@ def _charged_again(job: Job) -> str | None:
     )
 
 
-async def _one(journal: Journal, job: Job, settings: Settings, *, running: bool) -> bool:
+async def _one(
+    journal: Journal, job: Job, settings: Settings, disks: Disks, *, running: bool
+) -> bool:
     """Retry one job and print the result; False if it stays in quarantine."""
     try:
         inbox = retrying.inbox_of(settings, job)
-        done = await bring_back(journal, job, inbox, running=running)
+        done = await bring_back(journal, job, inbox, disks, running=running)
     except Vanished as fault:
         text.say(f"{job.id} {fault.message}", err=True)
         if text.can_ask() and click.confirm("Strike it from the list?"):
-            await forget(journal, job)
-            text.say(f"{job.id} {job.name}: struck from the list.")
-            return True
+            return bool(await _strike(journal, job, settings, disks, running=running))
         text.say(f"  {fault.hint}", err=True)
         return False
     except StemwatchError as fault:

@@ -76,6 +76,6 @@ def _from_dotenv(path: str) -> str | None:
         else:
             value = value.partition(" #")[0].strip()
         if value:
-            refuse_public(path, os.stat(path).st_mode, "")
+            refuse_public(path, os.stat(path), "")
             return value
     return None

@@ -8,7 +8,6 @@ from stemwatch.config.groups.presets import alike
 from stemwatch.config.paths import real
 from stemwatch.config.settings import Separation, Settings, Web
 from stemwatch.job import STEMS
-from stemwatch.loopback import is_loopback
 
 Found = tuple[tuple[tuple[str, ...], ...], str]  # the keys that are concerned, the sentence
 
@@ -47,10 +46,7 @@ def _listener(web: Web) -> Iterator[Found]:
             if getattr(web, name):
                 yield (("web", name), listen), "needs web.listen: nothing would answer there"
         return
-    if not web.page or web.password_file is not None:
-        return
-    key = next((name for name in ("trusted_proxies", "hosts") if getattr(web, name)), "listen")
-    if key != "listen" or not is_loopback(web.address[0]):
+    if web.page and web.password_file is None and (key := web.opened_by) is not None:
         yield (
             (("web", "page"), ("web", "password_file"), ("web", key)),
             f"others reach it, as web.{key} says, and could hear, add and spend: name a file with "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any
 import yaml
 
 from stemwatch.errors import ConfigFault
+from stemwatch.private_file import opening
 
 MAX_BYTES = 1 << 20
 Key = tuple[str | int, ...]
@@ -58,10 +60,10 @@ def read(path: str) -> Document:
         with open(path, "rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise ConfigFault(
-            f"{path}: can't be read by uid {os.geteuid()}, gid {os.getegid()}: {error.strerror}.",
-            hint="`stemwatch init PATH` writes a commented configuration.",
-        ) from None
+        told = f"{path}: can't be read by uid {os.geteuid()}, gid {os.getegid()}: {error.strerror}."
+        write = "`stemwatch init PATH` writes a commented configuration."
+        hint = opening(path) if error.errno == errno.EACCES else write
+        raise ConfigFault(told, hint=hint) from None
     mend = mend_hint(path)
     if len(raw) > MAX_BYTES:
         raise ConfigFault(f"{path}: is larger than {MAX_BYTES} bytes; this is no configuration.")

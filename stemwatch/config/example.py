@@ -38,8 +38,9 @@ def write_example(path: str, folders: str | None = None) -> None:
 
 def _below(parent: str, text: str) -> str:
     def moved(match: re.Match[str]) -> str:
-        path = os.path.join(parent, match[1])
+        path = os.path.join(parent, match["name"])
         plain = re.fullmatch(r"[\w./-]+", path, re.ASCII)
-        return path if plain else "'" + path.replace("'", "''") + "'"  # as YAML quotes
+        return match["key"] + (path if plain else "'" + path.replace("'", "''") + "'")  # YAML's way
 
-    return re.sub(r"~/stemwatch/(\w+)", moved, text)
+    # Only values: the comments tell of the defaults, which stay what they are.
+    return re.sub(r"(?m)^(?P<key> *\w+: )~/stemwatch/(?P<name>\w+)$", moved, text)

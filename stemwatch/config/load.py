@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from stemwatch.config.cross import cross_faults
@@ -13,28 +13,15 @@ from stemwatch.config.document import Document, Fault, Key, mend_hint, read
 from stemwatch.config.faults import dotted
 from stemwatch.config.inherit import Inherited, fill_up
 from stemwatch.config.paths import PATIENCE, absolute, home_of, resolve
-from stemwatch.config.settings import BASES, Settings
+from stemwatch.config.settings import BASES, Named, Settings
 from stemwatch.config.values import read as read_values
 from stemwatch.errors import ConfigFault
 
 Env = Mapping[str, str]
-# Sections: a heading whose keys are all commented out means "the defaults".
-_SECTIONS = (
-    "folders",
-    "watch",
-    "separation",
-    "presets",
-    "outbox",
-    "inboxes",
-    "prepare",
-    "schedule",
-    "api",
-    "budget",
-    "web",
-    "notify",
-    "hooks",
-    "log",
-)
+# A heading whose keys are all commented out means "the defaults".
+_SECTIONS = [
+    one.name for one in fields(Settings) if isinstance(one.metadata.get("shape"), type | Named)
+]
 _EITHER = (
     "can't stand beside inboxes, which have folders of their own; move it to inboxes.NAME.folders"
 )
@@ -46,7 +33,8 @@ class Reading:
 
     `settings` have defaults where a key is faulty; `fault` tells of all of them, None: there are
     none. What is in `doubtful` sections is not what the file means, and must not be acted on.
-    `lines` (from 1) are those of the file's own keys.
+    `lines` (from 1) are those of the file's own keys, but for a `state_dir` of null: then the
+    environment decides.
     """
 
     settings: Settings
@@ -137,8 +125,11 @@ def _build(
         doubtful = any(bad[: len(key)] == key for bad in wrong for key in keys)
         if keys[0] not in inherited and not doubtful:
             faults.append(Fault(keys[0], text))
+    lines = dict(document.lines)
+    if document.data.get("state_dir") is None:
+        lines.pop(("state_dir",), None)
     if not faults:
-        return Reading(settings, None, frozenset(), document.lines)
+        return Reading(settings, None, frozenset(), lines)
     told = ConfigFault(
         *_sentences(faults, document, source), hint=mend_hint(source) if source else ""
     )
@@ -146,7 +137,7 @@ def _build(
     if None in sections:  # no mapping at all
         raise told
     known = frozenset(section for section in sections if section)
-    return Reading(settings, told, known, document.lines)
+    return Reading(settings, told, known, lines)
 
 
 def _prepare(data: dict[str, Any], *, local: bool) -> tuple[dict[str, Any], Inherited]:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from stemwatch.config import checks, notify_keys
 from stemwatch.config.checks import Check, flag, maybe, number, one_of, whole
@@ -22,6 +23,7 @@ from stemwatch.config.web import (
     host_port,
 )
 from stemwatch.job import STEM_FILES, Options
+from stemwatch.loopback import is_loopback
 from stemwatch.song_kinds import ALL
 
 # The address of each wire at StemSplit: the default of api.base_url follows api.wire.
@@ -198,6 +200,21 @@ class Web:
     def address(self) -> tuple[str, int] | None:
         """Host and port to listen on."""
         return None if self.listen is None else host_port(self.listen)
+
+    @property
+    def opened_by(self) -> str | None:
+        """The key by which others than this machine reach the listener; None: they don't.
+
+        A public URL is a proxy's, and its callers are the internet.
+        """
+        public = urlsplit(self.public_url or "").hostname
+        opens = {
+            "trusted_proxies": bool(self.trusted_proxies),
+            "hosts": bool(self.hosts),
+            "public_url": public is not None and not is_loopback(public),
+            "listen": self.address is not None and not is_loopback(self.address[0]),
+        }
+        return next((name for name, does in opens.items() if does), None)
 
     @property
     def secret_file(self) -> str | None:

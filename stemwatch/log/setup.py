@@ -1,4 +1,4 @@
-"""Logging: one dotted event with named fields for each outcome; no key and no signed URL, ever.
+"""Sets the log up: what a line holds, where it goes, and which secrets are cut out of it.
 
     from stemwatch.log import log
     log.info("job.delivered", name="song.mp3", seconds=41.2, bpm=124.0)

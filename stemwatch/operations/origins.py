@@ -35,7 +35,7 @@ def in_force(reading: Reading, env: Env) -> Iterator[Value]:
         if at[0] == _UNUSED and reading.settings.inboxes:
             continue
         line = reading.lines.get(at)
-        by = None if line is not None else _by(at, value, default, reading.lines, env)
+        by = None if line is not None else _by(at, value, default, reading, env)
         yield Value(dotted(at), _plain(at, value), line, by)
 
 
@@ -56,14 +56,15 @@ def _leaves(settings: Any, defaults: Any, above: Key) -> Iterator[tuple[Key, Any
             yield at, value, default
 
 
-def _by(at: Key, value: Any, default: Any, lines: Mapping[Key, int], env: Env) -> str:
+def _by(at: Key, value: Any, default: Any, reading: Reading, env: Env) -> str:
     """What decides the value of a key that has no line of its own."""
+    lines = reading.lines
     if at == ("state_dir",):
         return _state_dir(env)
     if at == ("api", "base_url") and ("api", "wire") in lines:
         return "api.wire"
     for source in _inherited(at, lines):
-        if source in lines:
+        if source in lines and _at(reading.settings, source) == value:
             return dotted(source)
     # A value from a merge key (<<) has no line of its own. Folders are left out, since a default
     # path is made absolute and so differs from its default as well.
@@ -86,8 +87,14 @@ def _inherited(at: Key, lines: Mapping[Key, int]) -> Iterator[Key]:
         elif own:
             yield (*own, "separation", inside[2])
         yield ("separation", inside[2])
-    elif inside[:1] == ("separation",) and own:
+    elif own and inside[:1] in (("separation",), ("outbox",), ("schedule",)):
         yield inside
+
+
+def _at(settings: Any, key: Key) -> Any:
+    for name in key:
+        settings = settings[name] if isinstance(settings, Mapping) else getattr(settings, str(name))
+    return settings
 
 
 def _plain(at: Key, value: Any) -> Any:

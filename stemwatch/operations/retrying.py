@@ -7,9 +7,8 @@ service may be running meanwhile: whichever of the two is second finds that the 
 from __future__ import annotations
 
 import asyncio
-import difflib
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -27,7 +26,7 @@ from stemwatch.job import (
     resumed_fields,
 )
 from stemwatch.journal.journal import AlreadyPaid, Journal, StaleJob
-from stemwatch.log import printable
+from stemwatch.operations.mounted_folders import Disks
 from stemwatch.outbox import quarantine
 
 _LOOKS = 25  # looks at a job that the service is moving into the quarantine
@@ -71,24 +70,11 @@ class Retried:
     words: str
 
 
-def chosen(jobs: Sequence[Job], word: str, cwd: str) -> list[Job]:
-    """The jobs that `word` names: by id, else by name, path below the inbox, or whole path."""
-    if word.isdecimal() and (found := [job for job in jobs if job.id == int(word)]):
-        return found
-    path = os.path.normpath(os.path.join(cwd, word))
-    return [job for job in jobs if word in _names(job) or path in (job.filed_to, job.path)]
-
-
-def nearest(jobs: Sequence[Job], word: str) -> list[str]:
-    """Up to three names of `jobs` that are similar to `word`, the most similar first."""
-    names = {printable(job.name): None for job in jobs}
-    return difflib.get_close_matches(printable(os.path.basename(word)), names, n=3, cutoff=0.6)
-
-
 async def bring_back(
     journal: Journal,
     job: Job,
-    inbox: str,
+    inbox: Inbox,
+    disks: Disks,
     *,
     running: bool,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -97,7 +83,7 @@ async def bring_back(
 
     `running`: a service runs and may be moving the file right now. If it can't move the file, it is
     asked to put the job back to work itself. May be called again after a kill. Raises Vanished,
-    NotNow, or what `outbox.quarantine.restore` raises.
+    NotNow, or what `disks.require` and `outbox.quarantine.restore` raise.
     """
     try:
         job = await once_filed(journal, job, sleep if running else None)
@@ -108,8 +94,12 @@ async def bring_back(
     if job.state is not JobState.QUARANTINED:
         return await _taken_up(journal, job, job.path)
     await _require_alone(journal, job)
+    root = inbox.folders.inbox
+    if job.origin != "split":
+        left = job.filed_to and not inside(job.filed_to, root)
+        await disks.require(inbox, *([inbox.folders.quarantine] if left else []))
     try:
-        return await _with_file(journal, job, inbox)
+        return await _with_file(journal, job, root)
     except Vanished:
         if resume_state(job) is JobState.QUEUED:
             raise
@@ -117,7 +107,7 @@ async def bring_back(
 
 
 async def _with_file(journal: Journal, job: Job, inbox: str) -> Retried:
-    if job.origin == "split" or job.filed_to is None or _inside(job.filed_to, inbox):
+    if job.origin == "split" or job.filed_to is None or inside(job.filed_to, inbox):
         path, relpath = in_place(job), job.relpath  # it never left its folder
     else:
         path = await _restored(job, job.filed_to, inbox)
@@ -152,8 +142,8 @@ async def _without_file(journal: Journal, job: Job) -> Retried:
     return Retried(moved, job.path, f"goes on as {moved.state}, without its original")
 
 
-def inbox_of(settings: Settings, job: Job) -> str:
-    """The inbox folder to which the job's file goes back.
+def inbox_of(settings: Settings, job: Job) -> Inbox:
+    """The inbox to which the job's file goes back.
 
     Raises NotNow if its inbox is no longer configured.
     """
@@ -165,7 +155,7 @@ def inbox_of(settings: Settings, job: Job) -> str:
             f"{job.name}: its inbox {job.inbox or ''} is not in the configuration any more.",
             hint=f"Move {job.filed_to or job.path} into another inbox; it goes on there.",
         )
-    return found.folders.inbox
+    return found
 
 
 def whose(settings: Settings, job: Job) -> Inbox | None:
@@ -285,10 +275,6 @@ def _admitted(job: Job) -> bool:
     return bool(job.sha256) and job.duration is not None
 
 
-def _names(job: Job) -> set[str]:
-    filed = {os.path.basename(job.filed_to)} if job.filed_to else set()
-    return {job.name, job.relpath, printable(job.name), printable(job.relpath)} | filed
-
-
-def _inside(path: str, folder: str) -> bool:
+def inside(path: str, folder: str) -> bool:
+    """Whether `path` lies below `folder`."""
     return path.startswith(folder.rstrip("/") + "/")

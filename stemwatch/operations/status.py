@@ -41,7 +41,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -51,7 +51,7 @@ from stemwatch.disks import lock
 from stemwatch.errors import StemwatchError
 from stemwatch.job import Job, JobState
 from stemwatch.journal import pausing
-from stemwatch.journal.journal import Journal
+from stemwatch.journal.every import every
 from stemwatch.journal.past import Ended
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
@@ -148,15 +148,6 @@ def service(state_dir: str) -> tuple[bool, dict[str, Any] | None]:
     return running, snapshot
 
 
-async def quarantined(journal: Journal) -> AsyncIterator[Job]:
-    """Yield every job in quarantine, oldest first, reading a page at a time."""
-    after = 0
-    while page := await journal.in_states((JobState.QUARANTINED,), after=after):
-        for job in page:
-            yield job
-        after = page[-1].id
-
-
 async def _inboxes(
     settings: Settings,
     journal: ReadOnlyJournal,
@@ -227,7 +218,7 @@ def _closed_hours(settings: Settings, now: float) -> Iterator[Mapping[str, Any]]
 
 async def _newest(journal: ReadOnlyJournal) -> list[Job]:
     """All jobs in quarantine, newest first, since people look for the last ones."""
-    jobs = [job async for job in quarantined(journal)]
+    jobs = [job async for job in every(journal, (JobState.QUARANTINED,))]
     return sorted(jobs, key=lambda job: (job.updated_at, job.id), reverse=True)
 
 

@@ -19,6 +19,12 @@ CONFIG = "/etc/stemwatch/config.yaml"
 KEY = "/etc/stemwatch/api-key"
 FOLDERS = "/srv/stemwatch"
 STATE = "/var/lib/stemwatch"  # what StateDirectory= of the unit becomes
+# A unit of the moment with the account, the state folder and the key of the unit: root would pass
+# where the service can't read or write. The mode is the unit's too, since systemd sets it.
+_CHECKS = (
+    "sudo systemd-run -qPG -p User=stemwatch -p StateDirectory=stemwatch "
+    f"-p StateDirectoryMode=0750 -p LoadCredential=api-key:{KEY}"
+)
 _EXTRAS = ("local", "web", "notify")
 _TMPFILES = "tmpfiles.d/stemwatch.conf"
 # The unit's ProtectHome= and PrivateTmp= hide these folders: no program in them can be started.
@@ -76,9 +82,10 @@ def for_system(machine: Machine) -> Iterator[str]:
     yield "sudo systemctl daemon-reload"
     yield "sudo systemctl enable --now stemwatch"
     yield "systemctl status stemwatch"
-    yield "# And at any time, what it does and what waits:"
+    yield "# And at any time, what it does and what waits; then, what is not right, as it sees it:"
     asks = f"sudo -u stemwatch env STATE_DIRECTORY={STATE} {shlex.quote(program)}"
     yield f"#   {asks} status -c {CONFIG}"
+    yield f"#   {_CHECKS} {shlex.quote(program)} check -c {CONFIG}"
 
 
 def for_user(machine: Machine, home: str) -> Iterator[str]:

@@ -1,5 +1,6 @@
-"""A script, run by `apart.start` alone: leaves the session, lets go of what it inherited, and
-becomes the program. Imports nothing but what takes no time.
+"""A script, run by `apart.start` alone: leaves the session and becomes the program.
+
+Before that it lets go of what it inherited. It imports nothing but what takes no time.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from contextlib import suppress
 from stemwatch.disks import lock
 from stemwatch.errors import JournalFault, StemwatchError, Unconfirmed
 from stemwatch.job import Job, JobState
+from stemwatch.journal.every import every
 from stemwatch.journal.journal import StaleJob
 from stemwatch.log import log
 from stemwatch.workers.context import Context
@@ -47,13 +48,10 @@ def _lives(state_dir: str, owner: str) -> bool:
 
 async def take_over(ctx: Context, lost: set[str]) -> None:
     """Take over the jobs of these owners; a job that somebody takes up just now stays theirs."""
-    last = 0
-    while page := await ctx.journal.in_states(_UNDER_WAY, after=last):
-        last = page[-1].id
-        for dead in page:
-            if dead.owner in lost:
-                with suppress(StaleJob):
-                    await _take_over(ctx, dead)
+    async for dead in every(ctx.journal, _UNDER_WAY):
+        if dead.owner in lost:
+            with suppress(StaleJob):
+                await _take_over(ctx, dead)
     ctx.bell.wake()
 
 

@@ -11,6 +11,7 @@ from stemwatch.journal.pausing import Order
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.operations.control.holding import end_of
 from stemwatch.operations.ended.putting_aside import put_aside
+from stemwatch.operations.mounted_folders import Disks
 from stemwatch.operations.retrying import bring_back, inbox_of
 from stemwatch.operations.standing.time_left import PAST, audio_left, pace
 from stemwatch.web.backing import Backing
@@ -51,6 +52,11 @@ class _Controls:
     def __init__(self, service: Service) -> None:
         self._service = service
 
+    @property
+    def _disks(self) -> Disks:
+        context = self._service.context
+        return Disks(context.journal, context.places)
+
     async def reckon(self, journal: ReadOnlyJournal) -> dict[str, Any]:
         settings, context = self._service.settings, self._service.context
         money = await spending(budget_of(settings), journal, context.now())
@@ -61,14 +67,15 @@ class _Controls:
 
     async def retry(self, job: Job) -> tuple[Job, str]:
         context = self._service.context
-        folder = inbox_of(self._service.settings, job)
-        retried = await bring_back(context.journal, job, folder, running=True)
+        inbox = inbox_of(self._service.settings, job)
+        retried = await bring_back(context.journal, job, inbox, self._disks, running=True)
         context.bell.wake()
         return retried.job, retried.words
 
     async def discard(self, job: Job) -> tuple[Job, str]:
         context = self._service.context
-        aside = await put_aside(context.journal, job, self._service.settings, running=True)
+        settings = self._service.settings
+        aside = await put_aside(context.journal, job, settings, self._disks, running=True)
         context.bell.wake()
         told = "its original is in the archive" if aside.path else "its original was gone already"
         return aside.job, told

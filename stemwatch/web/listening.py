@@ -54,9 +54,7 @@ def _page(web: Web) -> str:
     if web.secret_file is not None:
         password_of(web)
         return "the page asks for the password of web.password_file"
-    address = (web.address or ("",))[0]
-    alone = is_loopback(address) and not (web.hosts or web.trusted_proxies)
-    who = "everybody on this machine" if alone else "everybody"
+    who = "everybody on this machine" if web.opened_by is None else "everybody"
     return f"the page is open to {who}"
 
 

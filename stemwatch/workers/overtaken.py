@@ -19,6 +19,7 @@ class _Met:
     since: float  # when the first of its tries in a row failed
     last: float  # and the latest
     times: int = 0  # tries that were overtaken
+    uncounted: int = 0  # the same of faults that may say nothing of the song
     by_songs: int = 0  # those of them that a call for another song overtook
     overtaken: bool = False  # another call was served since `last`
     by_song: bool = False  # and one of them for a song
@@ -49,17 +50,21 @@ class Overtaken:
     def failed(self, kind: str, code: str, job_id: int, now: float, *, counts: bool = True) -> int:
         """A try of this job failed. Returns its overtaken tries in a row; 0 if this one is none.
 
-        Faults of another `code` are counted anew. `counts` is False for a fault that says nothing.
+        Faults of another `code` are counted anew. `counts` is False for a fault that may say
+        nothing of the song; those are counted apart.
         """
         before = self._met.get(job_id)
         if before is None or (before.kind, before.code) != (kind, code):
             self._met[job_id] = _Met(kind, code, now, now)
             return 0
-        overtaken, before.overtaken, before.last = before.overtaken and counts, False, now
-        before.times += overtaken
-        before.by_songs += overtaken and before.by_song
-        before.by_song = False
-        return before.times if overtaken else 0
+        overtaken, by_song = before.overtaken, before.by_song
+        before.overtaken, before.by_song, before.last = False, False, now
+        if counts:
+            before.times += overtaken
+            before.by_songs += overtaken and by_song
+        else:
+            before.uncounted += overtaken
+        return (before.times if counts else before.uncounted) if overtaken else 0
 
     def with_this(self, kind: str, code: str, job_id: int) -> int:
         """What `failed` is going to return for a try that failed just now."""
@@ -76,7 +81,7 @@ class Overtaken:
         if sum(not one.overtaken for one in self._met.values()) >= several:
             for one in self._met.values():
                 if one.kind == SUBMIT:
-                    one.times = one.by_songs = 0
+                    one.times = one.by_songs = one.uncounted = 0
 
     def by_songs(self, job_id: int) -> int:
         """Those of the job's overtaken tries in a row that a call for another song overtook.

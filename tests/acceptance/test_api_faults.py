@@ -1,4 +1,4 @@
-"""What the API answers wrongly, call by call: every fault ends as facts/failures.md says.
+"""What the API answers wrongly, call by call: every fault ends as docs/troubleshooting.md says.
 
 Songs of one test go through one service at once. Faults of a submission are handed out in the
 order in which songs arrive; those of polls and downloads belong to the song they are named after.

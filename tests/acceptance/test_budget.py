@@ -104,10 +104,8 @@ def test_once_names_the_limit_that_holds_songs_back(tmp_path: Path, server: Scen
 
 def test_many_songs_at_once_never_exceed_the_limit(tmp_path: Path, server: ScenarioServer) -> None:
     """Intents are refused by the journal's own transaction, however many uploads run together."""
-    home = Home(tmp_path, watch=QUICK, base_url=server.url, budget={"minutes_per_day": 17.5 / 60})
-    home.configure(
-        server.url, watch=QUICK, budget={"minutes_per_day": 17.5 / 60}, api={"max_concurrent": 8}
-    )
+    limit = {"minutes_per_day": 17.5 / 60}
+    home = Home(tmp_path, server.url, watch=QUICK, budget=limit, api={"max_concurrent": 8})
     with home.service() as service:
         for number in range(8):
             drop(home.inbox / f"song{number}.wav", number, seconds=5)

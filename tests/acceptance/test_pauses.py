@@ -547,6 +547,28 @@ def test_one_song_s_dead_stems_hold_up_nobody_else(tmp_path: Path, server: Scena
     assert home.reasons() == {}
 
 
+@SEPARATE
+@pytest.mark.parametrize(
+    "fault", [{"status": 503, "headers": {"Retry-After": "0"}}, {"status": 500}]
+)
+def test_once_ends_with_a_song_whose_stems_alone_can_t_be_had(
+    tmp_path: Path, server: ScenarioServer, fault: dict[str, Any]
+) -> None:
+    """One song begins no pause, and was asked for without end. It is kept for the next run."""
+    server.scenario(by_name={"bad.wav": {"download": [{**fault, "times": "ever"}]}})
+    home = Home(tmp_path, watch=QUICK, base_url=server.url)
+    for number, name in enumerate(["bad.wav", "song.wav"]):
+        drop(home.inbox / name, number)
+    with home.scaled_service(SCALE, "--once") as service:
+        assert service.process.wait(60) == 1
+        assert len(service.events("service.unfinished")) == 1
+    assert home.sidecars().keys() == {"song"}
+    assert (server.paid["total"], home.reasons()) == (2, {})
+    server.scenario(by_name={"bad.wav": {}})
+    assert home.command("run", "--once").returncode == 0
+    assert server.paid["total"] == 2
+
+
 # -- the disk -------------------------------------------------------------------------------
 
 

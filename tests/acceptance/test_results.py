@@ -28,7 +28,7 @@ STEMS = {
     6: ["vocals", "drums", "bass", "other", "guitar", "piano"],
 }
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
-# DESIGN.md's sidecar; `reused_from` is named below it, `gain_db` is outputs.md's recorded gain.
+# The sidecar, as docs/sidecar.md has it.
 KEYS = {
     "schema": str,
     "bpm": float,

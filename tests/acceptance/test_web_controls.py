@@ -95,6 +95,12 @@ def test_a_song_is_cancelled_until_it_is_submitted(tmp_path: Path) -> None:
         assert archived == [unwanted["name"]]
         assert page.home.waiting() == [f"Party/{other['name']}"]
         assert page.home.journal_count("queued") == 1
+        away = page.home.inbox.rename(tmp_path / "away")
+        unclear = page.http.post(f"/api/jobs/{other['id']}/cancel")
+        # It is not gone: back with its share it would be a new song, and paid for.
+        assert (unclear.status_code, unclear.json()["code"]) == (503, "inbox")
+        assert page.home.journal_count("queued") == 1
+        away.rename(page.home.inbox)
     assert page.server.paid["total"] == 1
 
 

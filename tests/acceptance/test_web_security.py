@@ -220,6 +220,11 @@ def test_a_session_outlives_a_restart_but_no_other_password(tmp_path: Path) -> N
         ({"listen": "0.0.0.0:0"}, 0o600, "web.password_file"),
         ({"listen": "127.0.0.1:0", "hosts": ["nas"]}, 0o600, "web.password_file"),
         ({"listen": "127.0.0.1:0", "trusted_proxies": ["127.0.0.1"]}, 0o600, "web.password_file"),
+        (
+            {"listen": "127.0.0.1:0", "public_url": "https://music.example.org"},
+            0o600,
+            "as web.public_url says",
+        ),
         ({"listen": None}, 0o600, "needs web.listen"),
         ({"listen": "127.0.0.1:0", "password_file": "missing"}, 0o600, "can't be read"),
         ({"listen": "127.0.0.1:0", "password_file": "secret"}, 0o644, "chmod 600"),

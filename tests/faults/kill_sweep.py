@@ -1,7 +1,7 @@
 """The service is killed at its file-system and network system calls, one run for each of them.
 
-    python -m tests.faults.kill_sweep --points 560                 SIGKILL, the whole sweep
-    python -m tests.faults.kill_sweep --points 120 --signal TERM   the same with SIGTERM
+    python -m tests.faults.kill_sweep --points 400                 SIGKILL, the whole sweep
+    python -m tests.faults.kill_sweep --points 60 --signal TERM    the same with SIGTERM
 
 A run without a fault shows which system calls each thread makes, and how often: that many points
 there are. strace then sends the signal at the n-th such call of any thread (SIGKILL before the call

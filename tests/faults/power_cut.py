@@ -1,6 +1,6 @@
 """Power cuts: the service's whole home on an ext4 whose power is cut at random moments.
 
-    python -m tests.faults.power_cut --size 100        (root)
+    python -m tests.faults.power_cut --size 104        (root)
 
 After every cut, on the disk as it came back: every file that a visible sidecar names is what it
 says; every song is in exactly one place; every remote id that the service had acted upon, and
@@ -372,7 +372,7 @@ def _flush(folder: Path) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--size", type=int, default=100, help="power cuts (default 100)")
+    parser.add_argument("--size", type=int, default=104, help="power cuts (default 104)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--careless", action="store_true", help="to see that cuts show faults")
     parser.add_argument("--progress", type=Path, help="a file that holds the figures so far")

@@ -1,6 +1,6 @@
 """Songs dropped without end, at a server that misbehaves, into a service that is killed.
 
-    python -m tests.faults.soak --minutes 10          (hours: --minutes 240; about 100 kB a song)
+    python -m tests.faults.soak --minutes 30          (hours: --minutes 240; about 100 kB a song)
     python -m tests.faults.soak --minutes 0.25        as CI runs it
 
 Half of the time one service lives through the server's faults, in the environment that the shipped

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from tests.faults import all as everything
 from tests.faults import result
-from tests.faults.all import ROOT, Sweep, table
+from tests.faults.all import ROOT, SWEEPS, Sweep, table
 from tests.faults.result import Result
 
 HELD = Result("nothing lost", "200 kills", "0 lost", [], "python -m tests.faults.kill_sweep")
@@ -79,3 +80,16 @@ def test_a_command_is_told_as_it_is_typed() -> None:
     """Without the interpreter's path and the file that only `all` reads."""
     argv = ["/x/python3.11", "-m", "tests.faults.soak", "--minutes", "30", "--json", "a b.json"]
     assert result.command_of(argv) == "python -m tests.faults.soak --minutes 30"
+
+
+@pytest.mark.parametrize("sweep", SWEEPS, ids=[sweep.name for sweep in SWEEPS])
+def test_the_full_size_of_a_sweep_is_the_same_everywhere(sweep: Sweep) -> None:
+    """What `all` runs is what its own text, its test and the page of the promises call whole."""
+    module = sweep.full.split()[0]
+    command = f"python -m tests.faults.{sweep.full}"
+    own = (ROOT / f"tests/faults/{module}.py").read_text("utf-8").splitlines()
+    assert any(line.strip().startswith(command) for line in own)
+    assert f"`{command}`" in (ROOT / "docs/promises.md").read_text("utf-8")
+    (first, *_) = (ROOT / f"tests/faults/test_{module}.py").read_text("utf-8").splitlines()
+    (whole,) = re.findall(r"`python -m tests\.faults\.([^`]+)`", first)
+    assert whole in {one.full for one in SWEEPS}

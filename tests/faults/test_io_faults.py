@@ -1,4 +1,4 @@
-"""Disks that fail, a sample: `python -m tests.faults.io_faults` is the whole table."""
+"""Disks that fail, a sample: `python -m tests.faults.io_faults --size all` is the whole table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A few of the sweep's points: `python -m tests.faults.kill_sweep --points 560` runs them all."""
+"""A few of the sweep's points: `python -m tests.faults.kill_sweep --points 400` is all of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Power cuts, a few: `python -m tests.faults.power_cut --size 100` is the whole sweep."""
+"""Power cuts, a few: `python -m tests.faults.power_cut --size 104` is the whole sweep."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A short soak: `python -m tests.faults.soak --minutes 10` (or 240) is the real one."""
+"""A short soak: `python -m tests.faults.soak --minutes 30` is the whole one."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from stemwatch.operations.check.account import looked_as
 from tests.support.broken import TYPE_ERROR, Broken, no_library
 from tests.support.commands import COMMAND, Home, a_job, environment, run
 from tests.support.scenario.server import ScenarioServer
@@ -278,8 +279,12 @@ def test_the_printed_lines_say_how_to_do_without_a_key_and_how_to_look(tmp_path:
     program = next(line.split()[1] for line in lines.splitlines() if " init --folders " in line)
     look = f"STATE_DIRECTORY=/var/lib/stemwatch {program} status -c /etc/stemwatch/config.yaml\n"
     assert f"sudo -u stemwatch env {look}" in lines
+    sees = f"/etc/stemwatch/api-key {program} check -c /etc/stemwatch/config.yaml\n"
+    (check,) = (line for line in lines.splitlines(keepends=True) if line.endswith(sees))
     page = Path(__file__).parents[2].joinpath("docs/systemd.md").read_text("utf-8")
     assert f"sudo -u stemwatch env {look.replace(program, '/opt/stemwatch/bin/stemwatch')}" in page
+    installed = check.replace(program, "/opt/stemwatch/bin/stemwatch").removeprefix("#   ")
+    assert f"\n{installed}" in page
 
 
 def test_serve_answers_with_its_key_and_stops_on_sigterm(tmp_path: Path) -> None:
@@ -415,3 +420,23 @@ def test_an_open_or_odd_file_of_addresses_is_a_fault(tmp_path: Path) -> None:
     assert told.returncode == 78
     assert f"notify.urls_file: {tmp_path}/urls:1 is no URL." in told.stdout
     assert "canary" not in told.stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives the state folder to another account")
+def test_root_is_told_that_the_service_is_somebody_else_s(tmp_path: Path) -> None:
+    """Nothing that is closed to the service is closed to root; and advice is for the service."""
+    home = Home(tmp_path, f"{LOCAL}notify: {{urls: ['json://127.0.0.1:9']}}")
+    home.config.chmod(0o644)
+    os.chown(home.state, 54321, 54321)
+    told = home.run("check")
+    assert told.returncode == 0, told.stdout
+    assert "! account: nothing is closed to root; " in told.stdout
+    assert "account, uid 54321, may" in told.stdout
+    assert f"  `chgrp 54321 {home.config} && chmod 640 {home.config}`, or " in told.stdout
+
+
+def test_only_root_is_told_so() -> None:
+    """Who is not root is refused like the service; and a service may be root's own."""
+    assert [*looked_as(7, (8, 8)), *looked_as(0, (0, 0)), *looked_as(0, None)] == []
+    (told,) = looked_as(0, (8, 8))
+    assert told.level == "warning"

@@ -20,13 +20,16 @@ presets: {karaoke: {format: mp3}}
 api: {wire: presigned}
 notify: {urls: ["tgram://123456:canary-token/chat"]}
 hooks: {delivered: [/bin/true, canary-argument]}
+state_dir: null
 """
 INBOXES = """\
-separation: {stems: 4}
-presets: {karaoke: {format: mp3}}
+separation: {stems: 4, stem_file: alac}
+presets: {karaoke: {format: mp3}, duo: {stems: 2}}
 inboxes:
   dj: {folders: {inbox: dj}}
   me: {separation: {format: flac}, presets: {karaoke: {}}}
+outbox: {name: "{title}"}
+schedule: {submit: "22:00-07:00"}
 """
 
 
@@ -70,6 +73,10 @@ def test_what_an_inbox_takes_over_is_told_by_its_key(home: Path) -> None:
     assert found["inboxes.dj.presets.karaoke.format"]["by"] == "presets.karaoke.format"
     assert found["inboxes.me.presets.karaoke.format"]["by"] == "inboxes.me.separation.format"
     assert found["inboxes.me.presets.karaoke.stems"]["by"] == "separation.stems"
+    assert found["inboxes.dj.outbox.name"]["by"] == "outbox.name"
+    assert found["inboxes.me.schedule.submit"]["by"] == "schedule.submit"
+    assert found["inboxes.dj.presets.duo.stem_file"]["by"] == "default"  # none for two stems
+    assert found["inboxes.dj.presets.karaoke.stem_file"]["by"] == "separation.stem_file"
 
 
 def test_no_secret_is_told(home: Path) -> None:

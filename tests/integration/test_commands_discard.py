@@ -118,6 +118,18 @@ def test_a_disk_that_is_away_ends_nothing(home: Home) -> None:
     assert home.job(job.id).state is JobState.QUARANTINED
 
 
+def test_nothing_is_put_below_the_mount_point_of_an_archive(home: Home) -> None:
+    """It would be hidden once that disk is back. What is deleted needs no archive."""
+    job = rejected(home, "a.mp3")
+    home.mount_away(home.archive)
+    told = home.run("discard", "a.mp3")
+    assert (told.returncode, "is not mounted" in told.stderr) == (1, True)
+    assert files(home.archive) == []
+    assert files(home.quarantine) == ["a.mp3", "a.mp3.reason.json"]
+    assert home.job(job.id).state is JobState.QUARANTINED
+    assert home.run("discard", "--delete", "a.mp3").returncode == 0
+
+
 @pytest.mark.parametrize("filed", [True, False])
 def test_a_file_that_never_left_the_inbox_is_not_taken_in_again(home: Home, filed: bool) -> None:
     """It is archived from there: left in the inbox, it would be a new song, and may be paid for."""

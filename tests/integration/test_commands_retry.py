@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 
+from stemwatch import config
 from stemwatch.job import JobState
 from stemwatch.journal.journal import Journal
+from stemwatch.operations.mounted_folders import Disks
 from stemwatch.operations.retrying import NotNow, bring_back
 from stemwatch.outbox.quarantine import reason_bytes
 from tests.support.commands import Home
@@ -204,20 +205,32 @@ def test_a_disk_that_is_away_makes_nothing_forgotten(home: Home) -> None:
     assert missing.returncode == 1
     assert "the folder is missing" in missing.stderr
     home.quarantine.mkdir()
-
-    async def note() -> None:
-        journal = Journal(os.fspath(home.database))
-        await journal.note(f"disk of {quote(os.fspath(home.quarantine))}", f"1 {home.quarantine}")
-        journal.close()
-
-    asyncio.run(note())
+    home.mount_away(home.quarantine)
     hidden = home.run("retry", "--forget", "--all")
     assert hidden.returncode == 1
     assert "is not mounted" in hidden.stderr
+    told = home.run("retry", "a.mp3")
+    assert (told.returncode, "is not mounted" in told.stderr) == (1, True)
+    assert "--forget" not in told.stderr  # it is not said to be gone
     assert home.job(job.id).state is JobState.QUARANTINED
     home.quarantine.rmdir()
     away.rename(home.quarantine)
     assert home.run("retry", "a.mp3").returncode == 0
+
+
+def test_nothing_is_put_below_the_mount_point_of_an_inbox(home: Home) -> None:
+    """Its share is away: the song would be hidden once that is back, and off the list."""
+    job = home.quarantined("a.mp3")
+    reason = home.quarantine / "a.mp3.reason.json"
+    reason.write_bytes(reason_bytes({"code": "bad_stem"}))
+    home.mount_away(home.inbox)
+    told = home.run("retry", "--all")
+    assert (told.returncode, told.stdout) == (1, "")
+    assert f"the inbox {home.inbox} is not there" in told.stderr
+    assert list(home.inbox.iterdir()) == []
+    assert (home.quarantine / "a.mp3").read_bytes() == b"song"
+    assert reason.exists()
+    assert home.job(job.id).state is JobState.QUARANTINED
 
 
 def test_forget_leaves_a_split_song_where_it_is(home: Home) -> None:
@@ -291,6 +304,7 @@ def test_a_file_that_the_service_is_just_moving_is_waited_for(home: Home, moved:
     job = home.quarantined("a.mp3")
     filed_to = job.filed_to
     moving = home.journal(job.evolve(filed_to=None, content_key="x"))[0]
+    settings = config.load(os.fspath(home.config), env={"HOME": os.fspath(home.root)})
 
     async def retry() -> JobState:
         journal = Journal(os.fspath(home.database))
@@ -302,8 +316,8 @@ def test_a_file_that_the_service_is_just_moving_is_waited_for(home: Home, moved:
                 await journal.amend(current, filed_to=filed_to)
 
         try:
-            inbox = os.fspath(home.inbox)
-            done = await bring_back(journal, moving, inbox, running=True, sleep=sleep)
+            inbox, disks = settings.every_inbox[0], Disks(journal)
+            done = await bring_back(journal, moving, inbox, disks, running=True, sleep=sleep)
         finally:
             journal.close()
         return done.job.state

@@ -176,3 +176,12 @@ def test_init_writes_once(tmp_path: Path) -> None:
     assert path.read_text() == "mine"
     with pytest.raises(ConfigFault, match="can't be written: Not a directory"):
         write_example(str(path / "below"))
+
+
+def test_init_puts_the_folders_elsewhere_and_leaves_the_comments(tmp_path: Path) -> None:
+    """What they tell of the defaults holds for every file."""
+    path = tmp_path / "config.yaml"
+    write_example(str(path), "/srv/music")
+    lines = zip(path.read_text("utf-8").splitlines(), example_text().splitlines(), strict=True)
+    names = ("inbox", "outbox", "quarantine", "archive")
+    assert [new for new, old in lines if new != old] == [f"  {n}: /srv/music/{n}" for n in names]

@@ -150,7 +150,8 @@ def test_a_cancelled_run_leaves_nothing(script: Any, tmp_path: Path) -> None:
         await asyncio.gather(task, return_exceptions=True)
 
     asyncio.run(go())
-    assert left(tmp_path) == []
+    # On a busy machine a process that was killed may take a moment to die.
+    wait_for(lambda: left(tmp_path) == [], what="the end of the hook")
 
 
 def test_a_hook_gets_the_reason_and_none_of_our_secrets(script: Any, tmp_path: Path) -> None:

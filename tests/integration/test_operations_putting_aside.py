@@ -15,6 +15,7 @@ from stemwatch.config import Settings
 from stemwatch.job import Identity, Job, JobState
 from stemwatch.journal.journal import Journal
 from stemwatch.operations.ended.putting_aside import put_aside
+from stemwatch.operations.mounted_folders import Disks
 from stemwatch.operations.retrying import NotNow
 from tests.support.commands import Home, a_job
 
@@ -51,7 +52,7 @@ def test_a_killed_call_is_done_again(tmp_path: Path) -> None:
 
     async def twice(journal: Journal, settings: Settings, job: Job) -> None:
         os.rename(held, home.archive / "Song.wav")
-        aside = await put_aside(journal, job, settings, running=False)
+        aside = await put_aside(journal, job, settings, Disks(journal), running=False)
         assert (aside.job.state, aside.path) == (JobState.GONE, str(home.archive / "Song.wav"))
 
     was = {"path": os.fspath(home.inbox / "Song.wav"), "filed_to": os.fspath(held)}
@@ -64,7 +65,7 @@ def test_what_is_there_in_the_archive_is_never_replaced(tmp_path: Path) -> None:
     (home.archive / "Song.wav").write_bytes(b"another song")
 
     async def aside(journal: Journal, settings: Settings, job: Job) -> None:
-        found = await put_aside(journal, job, settings, running=False)
+        found = await put_aside(journal, job, settings, Disks(journal), running=False)
         assert found.path is not None
         assert Path(found.path).read_bytes() == b"a song"
 
@@ -79,7 +80,7 @@ def test_the_service_may_be_there_first(tmp_path: Path) -> None:
 
     async def ended(journal: Journal, settings: Settings, job: Job) -> None:
         await journal.advance(job, JobState.GONE, "taken back")
-        aside = await put_aside(journal, job, settings, running=True)
+        aside = await put_aside(journal, job, settings, Disks(journal), running=True)
         assert aside.job.state is JobState.GONE
 
     run(home, song(home.inbox), ended)
@@ -87,7 +88,7 @@ def test_the_service_may_be_there_first(tmp_path: Path) -> None:
     async def submitted(journal: Journal, settings: Settings, job: Job) -> None:
         await journal.advance(job, JobState.SUBMITTING)
         with pytest.raises(NotNow, match="is submitting by now"):
-            await put_aside(journal, job, settings, running=True)
+            await put_aside(journal, job, settings, Disks(journal), running=True)
 
     other = home.inbox / "Other.wav"
     other.write_bytes(b"another song")
@@ -104,8 +105,10 @@ def test_without_an_archive_it_stays(tmp_path: Path) -> None:
     home.config.write_text(text)
 
     async def keep(journal: Journal, settings: Settings, job: Job) -> None:
-        with pytest.raises(NotNow, match="has no archive"):
-            await put_aside(journal, job, settings, running=False)
+        with pytest.raises(NotNow, match="has no archive") as told:
+            await put_aside(journal, job, settings, Disks(journal), running=False)
+        assert told.value.hint.startswith(f"Move {job.path} out of the inbox")
+        assert "discard" not in told.value.hint  # which is for songs in quarantine
         assert (await journal.get(job.id) or job).state is JobState.QUEUED
 
     run(home, song(home.inbox), keep)

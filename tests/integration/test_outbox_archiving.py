@@ -366,7 +366,7 @@ def test_a_missing_archive_pauses(inbox: Path, tmp_path: Path) -> None:
 
 
 def test_a_quarantined_file_has_its_reason_beside_it(inbox: Path, root: str) -> None:
-    """All keys of DESIGN.md, times in RFC 3339, and asking again changes nothing."""
+    """All keys of docs/sidecar.md, times in RFC 3339, and asking again changes nothing."""
     path, identity = drop(inbox, "sub/song.mp3")
     filed = isolate(path, identity, root, "sub/song.mp3")
     assert filed == Filed("quarantined", os.path.join(root, "sub/song.mp3"))

@@ -96,7 +96,7 @@ def visible(outbox: str) -> set[str]:
 
 
 def test_a_song_appears_with_its_stems_and_sidecar(outbox: str) -> None:
-    """The tree of DESIGN.md, in a mirrored subfolder, with nothing left in the staging."""
+    """The tree that README.md shows, in a mirrored subfolder, with nothing left in the staging."""
     folder = deliver(outbox, "Jazz/70s")
     assert folder == os.path.join(outbox, "Jazz/70s/song")
     files = {"song (Vocals).wav", "song (Instrumental).wav", "song.stemwatch.json"}

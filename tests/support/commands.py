@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from stemwatch.job import Identity, Job, JobState, Options, content_key
 from stemwatch.journal.journal import Journal
@@ -71,6 +72,18 @@ class Home:
             return found
 
         return asyncio.run(read())
+
+    def mount_away(self, folder: Path) -> None:
+        """As if an earlier run had seen a disk at this folder: while it is empty, that is away."""
+
+        async def note() -> None:
+            journal = Journal(os.fspath(self.database))
+            try:
+                await journal.note(f"disk of {quote(os.fspath(folder))}", f"1 {folder}")
+            finally:
+                journal.close()
+
+        asyncio.run(note())
 
     def quarantined(self, name: str, *, content: bytes = b"song", **changes: Any) -> Job:
         """A quarantined song, journaled, its file in the quarantine folder."""

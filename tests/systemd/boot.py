@@ -76,6 +76,24 @@ def set_up(booted: Booted) -> None:
     assert machine.show(UNIT, "NRestarts") == "0", machine.log(UNIT)
 
 
+def the_printed_check_looks_as_the_service(booted: Booted) -> None:
+    """A configuration that is root's alone stops the service: it is told, and how to mend it."""
+    machine = booted.machine
+    if machine.run("systemctl", "is-active", "dbus.socket", check=False).returncode:
+        return  # systemd-run waits for its unit over D-Bus, which a small tree may lack
+    lines = machine.run("/opt/stemwatch/bin/stemwatch", "init", "--systemd").stdout
+    (command,) = re.findall(r"#   sudo (systemd-run .* check .*)", lines)
+    config = machine.root / "etc/stemwatch/config.yaml"
+    config.chmod(0o600)
+    told = machine.run("sh", "-c", command, check=False)
+    assert told.returncode == 78, told
+    machine.run("sh", "-euc", re.findall("`(chgrp .*?)`", told.stdout)[0])
+    told = machine.run("sh", "-c", command)
+    assert "key: found in /run/credentials/" in told.stdout
+    assert (machine.root / STATE).stat().st_mode & 0o777 == 0o750  # as the unit has it
+    assert config.stat().st_mode & 0o777 == 0o640  # and as it is read again at the next reload
+
+
 def songs_go_through(booted: Booted) -> None:
     """One to the outbox, its original to the archive, a broken one to quarantine; in one line."""
     inbox = booted.folders / "inbox"
@@ -193,6 +211,7 @@ def an_instance_of_the_template_runs_beside_it(booted: Booted) -> None:
 
 STEPS: tuple[Callable[[Booted], None], ...] = (
     set_up,
+    the_printed_check_looks_as_the_service,
     songs_go_through,
     the_key_is_nobody_elses,
     a_reload_is_taken_over,

@@ -103,7 +103,7 @@ def debian(cache: Path, root: Path) -> list[str]:
     return []
 
 
-_FOR_BOOT = "systemd,systemd-sysv,procps,python3,python3-venv,ca-certificates"
+_FOR_BOOT = "systemd,systemd-sysv,dbus,procps,python3,python3-venv,ca-certificates"
 
 
 def debian_tree(cache: Path, packages: str = _FOR_BOOT) -> Path:

@@ -48,7 +48,8 @@ def test_the_base_url_follows_the_wire(tmp_path: Path, env: dict[str, str]) -> N
 def test_an_empty_file_is_all_defaults(tmp_path: Path, env: dict[str, str]) -> None:
     """Nothing, a comment, and headings without keys mean the defaults."""
     expected = defaults(env=env)
-    for text in ("", "# nothing\n", "folders:\nwatch:\nstate_dir:\npresets:\nlog: {}\n"):
+    headings = "".join(f"{key}:\n" for key in vars(Settings()) if key != "source")
+    for text in ("", "# nothing\n", headings, "log: {}\n"):
         assert load(write(tmp_path, text), env=env) == expected
 
 

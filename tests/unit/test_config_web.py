@@ -5,9 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from stemwatch.config import Web, load
 from stemwatch.config.checks import Wrong
 from stemwatch.config.web import (
     checked_hosts,
@@ -17,6 +19,8 @@ from stemwatch.config.web import (
     host_port,
 )
 from stemwatch.loopback import is_loopback
+from stemwatch.web.listening import looked_at
+from tests.support.configured import write
 
 
 @pytest.mark.parametrize(
@@ -136,3 +140,31 @@ def test_what_is_no_proxy(value: str) -> None:
     with pytest.raises(Wrong) as wrong:
         checked_proxies([value])
     assert "such as 127.0.0.1" in wrong.value.faults[0].text
+
+
+@pytest.mark.parametrize(
+    ("more", "key"),
+    [
+        ({}, None),
+        ({"public_url": "http://127.0.0.1:8080"}, None),
+        ({"public_url": "https://LOCALHOST:8443/stems"}, None),
+        ({"public_url": "http://[::1]:8080"}, None),
+        ({"public_url": "https://music.example.org"}, "public_url"),
+        ({"hosts": ("nas",)}, "hosts"),
+        ({"trusted_proxies": ("127.0.0.1/32",)}, "trusted_proxies"),
+        ({"listen": "0.0.0.0:8080"}, "listen"),
+    ],
+)
+def test_what_opens_the_listener_to_others(more: dict[str, Any], key: str | None) -> None:
+    """Whoever calls a public URL reaches the page through its proxy; `check` says who is let in."""
+    given: dict[str, Any] = {"listen": "127.0.0.1:8080", "page": True, "password_file": "none"}
+    web = Web(**given | more)
+    assert web.opened_by == key
+    who = "everybody on this machine" if key is None else "everybody"
+    assert (looked_at(web, running=True) or "").endswith(f"; the page is open to {who}")
+
+
+def test_webhooks_alone_need_no_password(tmp_path: Path) -> None:
+    """Their calls are signed, and a page that is off is nobody's."""
+    text = "web: {listen: '127.0.0.1:8080', public_url: 'https://music.example.org'}"
+    assert load(write(tmp_path, text), env={"HOME": "/h"}).web.opened_by == "public_url"

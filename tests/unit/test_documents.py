@@ -1,4 +1,4 @@
-"""README and docs/: links lead somewhere, and every key of the configuration stands there once."""
+"""README, docs/ and what names them: links lead somewhere, and every key stands there once."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ PAGES = sorted(
 )
 _CODE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
+_PAGE = re.compile(r"(?:[\w-]+/)*[\w-]+\.md\b")
 
 
 def _anchors(page: Path) -> set[str]:
@@ -56,6 +57,19 @@ def test_every_path_that_contributing_names_is_there() -> None:
         if not found and "NAME" not in name:
             missing.append(name)
     assert missing == []
+
+
+def test_every_page_that_the_code_names_is_there() -> None:
+    """In a docstring, a comment or a message: a table that nobody has proves nothing."""
+    missing = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for folder in ("stemwatch", "tests")
+        for path in (ROOT / folder).rglob("*.py")
+        for name in _PAGE.findall(path.read_text("utf-8"))
+        if name != "table.md"  # what `tests.faults.all` writes
+        if not (ROOT / name).exists() and not (ROOT / "docs" / name).exists()
+    }
+    assert missing == set()
 
 
 def test_every_page_is_reached_from_the_readme() -> None:

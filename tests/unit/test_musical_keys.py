@@ -1,4 +1,4 @@
-"""Musical keys against the Camelot table of facts/outputs.md."""
+"""Musical keys against the Camelot wheel, and Open Key beside it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def test_camelot_and_open_key_follow_the_table(number: int) -> None:
     assert (major["camelot"], major["open_key"]) == (f"{number}B", f"{opened}d")
 
 
-def test_the_designs_example() -> None:
-    """ "C# minor" as DESIGN.md shows it."""
+def test_the_example_of_the_sidecar_s_page() -> None:
+    """ "C# minor" as docs/sidecar.md shows it."""
     assert parse_key("C# minor") == {
         "raw": "C# minor",
         "tonic": "C#",

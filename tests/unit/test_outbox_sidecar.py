@@ -1,4 +1,4 @@
-"""The sidecar: DESIGN.md's shape out, nothing but that shape in."""
+"""The sidecar: the shape that docs/sidecar.md tells out, nothing but that shape in."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def built(**changes: Any) -> dict[str, Any]:
 
 
 def test_every_key_is_there_and_what_is_unknown_is_null() -> None:
-    """The shape of DESIGN.md, with explicit nulls."""
+    """The shape of docs/sidecar.md, with explicit nulls."""
     assert built() == {
         "schema": "stemwatch.sidecar/2",
         "bpm": None,

@@ -1,4 +1,4 @@
-"""`status` as a screen shows it, and a live view that never hides the newest."""
+"""What `status` says and why, on screens of each size; a live view never hides the newest."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from stemwatch.operations.status import listed
 from stemwatch.outbox.sidecar import rfc3339
 from stemwatch.ui import standing as view
 from stemwatch.ui import waits
+from tests.support.commands import a_job
 from tests.support.screens import assert_screen
-from tests.support.standing import NOTHING_WAITS, Document, document, inbox
+from tests.support.standing import NOTHING_WAITS, Document, budget, document, inbox
 
 NOW = 1_800_000_000.0
 pytestmark = pytest.mark.usefixtures("greenwich")
@@ -133,3 +135,64 @@ def test_another_configuration_than_the_service_s_is_told() -> None:
         line.plain for line in view.lines(document(configuration=None), NOW, view.Room())
     )
     assert none.startswith("Configuration: none was found, so the defaults")
+
+
+def shown(found: Document) -> str:
+    out = io.StringIO()
+    console = Console(file=out, markup=False, width=400)
+    for line in view.lines(found, 0.0, view.Room(width=100)):
+        console.print(line, soft_wrap=True)
+    return out.getvalue()
+
+
+def test_the_view_says_why_nothing_goes_on_and_what_mends_it() -> None:
+    """A pause has its reason, its hint and its next try; a budget its end and its key."""
+    pause = {
+        "code": "auth",
+        "message": "The key was refused.",
+        "hint": "Renew it.",
+        "inbox": None,
+        "next_try": "1970-01-01T00:01:00Z",
+    }
+    holding = {"files": 2, "until": "1970-01-02T00:00:00Z", "key": "budget.minutes_per_day"}
+    told = shown(document(pauses=[pause], budget=budget(holding=holding)))
+    assert "Paused (auth): The key was refused. Next try" in told
+    assert "(in 1 min)" in told
+    assert "Renew it." in told
+    assert "2 files wait until" in told
+    assert "the limit is budget.minutes_per_day" in told
+    assert "1.50 of 10 min today (0.15 EUR), 1.50 min this month (0.15 EUR)" in told
+
+
+def test_the_credit_is_shown_with_the_moment_it_was_told() -> None:
+    """Rounded down; nothing where the API can't say."""
+    credit = {"seconds": 3257.9, "at": "1970-01-01T00:00:00Z"}
+    found = document(credit=credit)
+    assert "Credit: 54.2 minutes left (" in shown(found)
+    assert "Credit: any number of minutes left" in shown(
+        document(credit={**credit, "seconds": 1e9})
+    )
+    assert "Credit" not in shown(document())
+
+
+def test_the_view_tells_what_each_of_several_inboxes_does() -> None:
+    """Its songs, its minutes and what holds only it; a single one is what all the rest tells of."""
+    queue = {**document()["queue"], "done": 4}
+    found = document(inboxes=[inbox("dj", queue=queue)])
+    found["pauses"] = [
+        {"code": "disk", "message": "No disk.", "hint": "", "inbox": "dj", "next_try": None}
+    ]
+    told = shown(found)
+    assert "Inbox dj: 3 queued; 4 done" in told
+    assert "Paused (disk, dj): No disk." in told
+    assert told.count("1.50 of 10 min today (0.15 EUR)") == 2
+    alone = shown(document())
+    assert "Inbox dj" not in alone
+    assert "Inbox: nothing waits to be taken" in alone
+
+
+def test_the_view_names_the_command_for_each_quarantined_song() -> None:
+    """What may be charged again is said to be so."""
+    one = listed(a_job("a.mp3", id=4, code="submission_unconfirmed", message="no answer."))
+    told = shown(document(quarantined=[one]))
+    assert "stemwatch retry 4  # it may be charged again" in told

@@ -236,14 +236,44 @@ SAY_NOTHING: dict[str, Callable[[], StemwatchError]] = {
 def test_what_is_no_songs_fault_is_waited_for(
     tmp_path: Path, fault: Callable[[], StemwatchError]
 ) -> None:
-    """However many others are taken meanwhile."""
+    """However many others are taken meanwhile. Each try costs an upload, so its waits grow.
+
+    The whole song was sent every minute, for good, where a proxy cut its upload off each time.
+    """
 
     async def work(ctx: Context, clock: Clock) -> None:
-        job = await a_job(ctx)
+        job, waits = await a_job(ctx), []
         for _ in range(20):
+            now = ctx.now()
+            job = await met(ctx, clock, job, fault())
+            waits.append(job.not_before - now)
+            assert ctx.gate.closed(SUBMIT) is None
+            served(ctx, clock, SUBMIT)
+        assert (job.state, job.attempts) == (QUEUED, 0)
+        assert max(waits[:5]) <= ctx.timing.retry_max
+        assert waits[5:11] == [200.0, 400.0, 800.0, 1600.0, 3200.0, 3600.0]
+        assert waits[-1] == ctx.timing.retry_after_max
+
+    in_context(tmp_path, work)
+
+
+@pytest.mark.parametrize("fault", SAY_NOTHING.values(), ids=SAY_NOTHING)
+def test_an_outage_has_the_waits_of_such_a_song_begin_anew(
+    tmp_path: Path, fault: Callable[[], StemwatchError]
+) -> None:
+    """They must not be long after each outage of a service that runs for years."""
+
+    async def work(ctx: Context, clock: Clock) -> None:
+        job, other = await a_job(ctx), await a_job(ctx)
+        for _ in range(7):
             job = await met(ctx, clock, job, fault())
             served(ctx, clock, SUBMIT)
-        assert job.state is QUEUED
+        while ctx.gate.closed(SUBMIT) is None:  # everybody's outage
+            job, other = [await met(ctx, clock, one, failing(None)) for one in (job, other)]
+        served(ctx, clock, SUBMIT)
+        now = ctx.now()
+        job = await met(ctx, clock, job, fault())
+        assert job.not_before - now <= ctx.timing.retry_max
 
     in_context(tmp_path, work)
 

@@ -1,4 +1,4 @@
-"""What a fault means for its job: the table of facts/failures.md, on a clock of the test's own."""
+"""What a fault means for its job: docs/troubleshooting.md, on a clock of the test's own."""
 
 from __future__ import annotations
 

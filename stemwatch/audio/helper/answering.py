@@ -1,6 +1,6 @@
-"""The helper process: JSON requests in, a line each; for each an empty line when it is taken and a
-JSON line when it is done; until stdin ends.
+"""The helper process: reads JSON requests, a line each, and answers them until stdin ends.
 
+For each request it writes an empty line when it is taken, and a JSON line when it is done.
 A decoder that crashes on a damaged file, or wants all memory, takes this process with it and not
 the service.
 """

@@ -18,7 +18,8 @@ from stemwatch.journal.journal import Journal
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
 from stemwatch.operations.ended.doing_again import Anew, do_again, planned
-from stemwatch.operations.retrying import chosen
+from stemwatch.operations.mounted_folders import Disks
+from stemwatch.operations.named_songs import chosen
 from stemwatch.operations.status import as_it_runs, service
 from stemwatch.ui import text
 
@@ -65,7 +66,8 @@ async def _again(settings: Settings, names: Sequence[str], *, yes: bool) -> int:
         return USAGE
     journal = Journal(path)
     try:
-        done = [await _one(journal, plans[job.id]) for job in going]
+        disks = Disks(journal)
+        done = [await _one(journal, plans[job.id], disks) for job in going]
     finally:
         journal.close()
     if any(done) and not running:
@@ -124,10 +126,10 @@ def _shown(options: Options) -> str:
     return f"{options.stems} stems in {options.format}"
 
 
-async def _one(journal: Journal, plan: Anew) -> bool:
+async def _one(journal: Journal, plan: Anew, disks: Disks) -> bool:
     """Do one song again and print what happens; False if it can't be."""
     try:
-        done = await do_again(journal, plan, time.time())
+        done = await do_again(journal, plan, disks, time.time())
     except StemwatchError as fault:
         text.say(f"{plan.before.id} {fault}", err=True)
         return False

@@ -15,12 +15,14 @@ from stemwatch.commands.common import config_option, settings_or_defaults
 from stemwatch.commands.control.picking import FAILED, USAGE, agreed, pick
 from stemwatch.config import Settings
 from stemwatch.errors import StemwatchError
-from stemwatch.job import Job
+from stemwatch.job import Job, JobState
+from stemwatch.journal.every import every
 from stemwatch.journal.journal import Journal
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
 from stemwatch.operations.ended.putting_aside import given_up, put_aside
-from stemwatch.operations.status import quarantined, service
+from stemwatch.operations.mounted_folders import Disks
+from stemwatch.operations.status import service
 from stemwatch.ui import text
 
 
@@ -76,7 +78,8 @@ async def _discard(settings: Settings, wish: _Wish) -> int:
     path = os.path.join(settings.state_dir, JOURNAL)
     reading = ReadOnlyJournal(path)
     try:
-        jobs = [job async for job in quarantined(reading) if wish.code in (None, job.code)]
+        every_one = every(reading, (JobState.QUARANTINED,))
+        jobs = [job async for job in every_one if wish.code in (None, job.code)]
         picked, fault = await pick(reading, jobs, wish.names)
     finally:
         reading.close()
@@ -91,7 +94,8 @@ async def _discard(settings: Settings, wish: _Wish) -> int:
     running, _ = service(settings.state_dir)
     journal = Journal(path)
     try:
-        done = [await _one(journal, job, settings, wish, running=running) for job in going]
+        disks = Disks(journal)
+        done = [await _one(journal, job, settings, disks, wish, running=running) for job in going]
     finally:
         journal.close()
     return 0 if all(done) else FAILED
@@ -116,11 +120,11 @@ def _agreed(jobs: Sequence[Job], wish: _Wish) -> list[Job] | None:
 
 
 async def _one(
-    journal: Journal, job: Job, settings: Settings, wish: _Wish, *, running: bool
+    journal: Journal, job: Job, settings: Settings, disks: Disks, wish: _Wish, *, running: bool
 ) -> bool:
     """Discard one job and print what became of its file; False if it stays in quarantine."""
     try:
-        aside = await put_aside(journal, job, settings, running=running, delete=wish.delete)
+        aside = await put_aside(journal, job, settings, disks, running=running, delete=wish.delete)
     except StemwatchError as fault:
         text.say(f"{job.id} {fault}", err=True)
         return False

@@ -24,10 +24,10 @@ _FAILED, _USAGE = 1, 2
 def command(names: tuple[str, ...], config_file: str | None) -> int:
     """Submit these waiting songs next, in this order.
 
-    NAME is a file's name or its path below the inbox; ID is what this command lists
-    where a name means several. What is being uploaded already goes on, and the song named last goes
-    before those named earlier. Works whether the service runs or not. Exits 1 if a song does not
-    wait, 2 if a name means several; then nothing is changed.
+    NAME is a file's name or its path below the inbox; ID is what this command lists where a name
+    means several. What is being uploaded already goes on. Called again, the songs named then go
+    before those of the earlier call. Works whether the service runs or not. Exits 1 if a song does
+    not wait, 2 if a name means several; then nothing is changed.
     """
     return asyncio.run(_first(settings_or_defaults(config_file), names))
 

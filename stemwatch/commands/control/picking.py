@@ -10,7 +10,7 @@ import click
 
 from stemwatch.job import Job
 from stemwatch.journal.read_only import ReadOnlyJournal
-from stemwatch.operations.retrying import chosen, nearest
+from stemwatch.operations.named_songs import chosen, nearest
 from stemwatch.ui import text
 
 FAILED, USAGE = 1, 2

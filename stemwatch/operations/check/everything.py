@@ -12,7 +12,7 @@ from stemwatch.errors import JournalFault, PauseService, StemwatchError
 from stemwatch.extras import installed
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
-from stemwatch.operations.check import asked_folders
+from stemwatch.operations.check import account, asked_folders
 from stemwatch.operations.check.api import reach
 from stemwatch.operations.check.finding import FAULT, OK, WARNING, Finding, counted
 from stemwatch.operations.check.notices import notices
@@ -43,7 +43,8 @@ async def check(
         found = [_left_out("folders, watching, room", places)]
     else:
         found = await asked_folders.usable(settings, asked)
-    found.append(await _audio())
+    owner = None if "state_dir" in doubtful else await account.of_service(settings, asked)
+    found = [*account.looked_as(os.geteuid(), owner), *found, await _audio()]
     found.append(upload_finding(settings))
     if "api" in doubtful and not settings.local:
         found.append(_left_out("key, API", {"api"}))
@@ -59,7 +60,7 @@ async def check(
     if told := {"notify", "hooks"} & doubtful:
         found.append(_left_out("notify, hooks", told))
     else:
-        found += await notices(settings, env, test=notify)
+        found += await notices(settings, env, owner, test=notify)
     if "state_dir" not in doubtful and await asked.each(os.path.exists, settings.state_dir):
         found.append(await _journal(settings))
         found += _service(settings, web="web" not in doubtful)

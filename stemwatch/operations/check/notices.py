@@ -11,7 +11,9 @@ from stemwatch.errors import ConfigFault
 from stemwatch.extras import NOTIFY
 from stemwatch.notices.addresses import addresses
 from stemwatch.notices.sender import SENT, Message, send
+from stemwatch.operations.check.account import Account
 from stemwatch.operations.check.finding import FAULT, OK, WARNING, Finding
+from stemwatch.private_file import closing
 
 SECONDS = 60.0
 _TITLE = "stemwatch: a test"
@@ -19,12 +21,19 @@ _BODY = "This is what `stemwatch check --notify` sends. Notices reach you here."
 _MEND = "Its form is at https://github.com/caronc/apprise/wiki; or take it out."
 
 
-async def notices(settings: Settings, env: Mapping[str, str], *, test: bool) -> list[Finding]:
-    """Findings about `notify` and `hooks`; empty if neither is used. `test` sends a message."""
-    return [*await _addresses(settings, env, test=test), *_hooks(settings, env)]
+async def notices(
+    settings: Settings, env: Mapping[str, str], reader: Account | None = None, *, test: bool
+) -> list[Finding]:
+    """Findings about `notify` and `hooks`; empty if neither is used. `test` sends a message.
+
+    `reader` is the service's account; None: the one that looks.
+    """
+    return [*await _addresses(settings, env, reader, test=test), *_hooks(settings, env)]
 
 
-async def _addresses(settings: Settings, env: Mapping[str, str], *, test: bool) -> list[Finding]:
+async def _addresses(
+    settings: Settings, env: Mapping[str, str], reader: Account | None, *, test: bool
+) -> list[Finding]:
     try:
         urls = addresses(settings)
         if not urls:
@@ -34,7 +43,7 @@ async def _addresses(settings: Settings, env: Mapping[str, str], *, test: bool) 
         return [Finding(FAULT, " ".join(fault.faults), fault.hint)]
     messages = [Message(url, _TITLE, _BODY if test else None) for url in urls.values()]
     outcomes = await send(messages, env=env, seconds=SECONDS)
-    found = [*_open_file(settings)]
+    found = [*_open_file(settings, reader)]
     for name, outcome in zip(urls, outcomes, strict=True):
         if outcome.kind != SENT:
             found.append(Finding(FAULT, f"{name}: {outcome.why}", _MEND))
@@ -46,14 +55,18 @@ async def _addresses(settings: Settings, env: Mapping[str, str], *, test: bool) 
     return found
 
 
-def _open_file(settings: Settings) -> Iterator[Finding]:
+def _open_file(settings: Settings, reader: Account | None) -> Iterator[Finding]:
     """A warning if the file with the URLs, which hold passwords, can be read by every account."""
     source = settings.source
-    if settings.notify.urls and source is not None and os.stat(source).st_mode & 0o004:
+    if not settings.notify.urls or source is None:
+        return
+    status = os.stat(source)
+    if status.st_mode & 0o004:
         yield Finding(
             WARNING,
             f"notify.urls: {source} can be read by every account, and such URLs hold passwords",
-            f"`chmod o-r {source}`, or notify.urls_file with the URLs in a file of its own.",
+            f"{closing(source, status.st_uid, reader)}, or notify.urls_file with the URLs in a "
+            "file of its own.",
         )
 
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from stemwatch.config import Settings
 from stemwatch.disks.doorbell import ring
 from stemwatch.job import Job, JobState
+from stemwatch.journal.every import every
 from stemwatch.journal.journal import Journal
-from stemwatch.operations.retrying import chosen, nearest
+from stemwatch.operations.named_songs import chosen, nearest
 
 
 @dataclass(slots=True)
@@ -45,12 +46,7 @@ async def put_first(journal: Journal, settings: Settings, jobs: Sequence[Job]) -
 
 
 async def _waiting(journal: Journal) -> list[Job]:
-    jobs: list[Job] = []
-    after = 0
-    while page := await journal.in_states((JobState.QUEUED,), after=after):
-        jobs += [job for job in page if job.owner is None]
-        after = page[-1].id
-    return jobs
+    return [job async for job in every(journal, (JobState.QUEUED,)) if job.owner is None]
 
 
 async def _why_not(journal: Journal, waiting: Sequence[Job], name: str) -> str:

@@ -24,8 +24,8 @@ from stemwatch.job import (
     options_at_hand,
 )
 from stemwatch.journal.journal import AlreadyPaid, Journal, StaleJob
-from stemwatch.operations.ended.forgetting import require_disks
-from stemwatch.operations.retrying import NotNow, Retried, Vanished, whose
+from stemwatch.operations.mounted_folders import Disks
+from stemwatch.operations.retrying import NotNow, Retried, Vanished, inside, whose
 from stemwatch.outbox import quarantine
 
 _HOLD = 300.0  # seconds for which the new job waits for its file: a large one is copied
@@ -60,14 +60,16 @@ def planned(job: Job, settings: Settings) -> Anew:
     return Anew(job, inbox, options, content_key(job.content, options, **where))
 
 
-async def do_again(journal: Journal, plan: Anew, now: float) -> Retried:
+async def do_again(journal: Journal, plan: Anew, disks: Disks, now: float) -> Retried:
     """Put the original back into the inbox, with a job that is paid anew. May be repeated.
 
-    `now` is in Unix seconds. Raises Vanished, NotNow, or what `outbox.quarantine.restore` raises.
+    `now` is in Unix seconds. Raises Vanished, NotNow, or what `disks.require` and
+    `outbox.quarantine.restore` raise.
     """
+    await _require_disks(plan, disks)
     job = await _held(journal, plan, now)
     if job is None:
-        await _require_original(journal, plan)
+        await _require_original(plan)
         job = await _journaled(journal, plan, now)
     path = await _in_the_inbox(plan)
     try:
@@ -80,6 +82,12 @@ async def do_again(journal: Journal, plan: Anew, now: float) -> Retried:
             fault
         )
     return Retried(moved, path, "is unpacked anew" if moved.at_hand else "is separated anew")
+
+
+async def _require_disks(plan: Anew, disks: Disks) -> None:
+    folders, filed_to = plan.inbox.folders, plan.before.filed_to
+    archived = filed_to and inside(filed_to, folders.archive)
+    await disks.require(plan.inbox, *([folders.archive] if archived else []))
 
 
 async def _held(journal: Journal, plan: Anew, now: float) -> Job | None:
@@ -104,13 +112,12 @@ async def _held(journal: Journal, plan: Anew, now: float) -> Job | None:
     )
 
 
-async def _require_original(journal: Journal, plan: Anew) -> None:
+async def _require_original(plan: Anew) -> None:
     """Raise Vanished or NotNow unless the original is where it was left, with its content."""
     job, path = plan.before, plan.before.filed_to or plan.before.path
     try:
         found = await asyncio.to_thread(durable.sha256_of, path)
     except (FileNotFoundError, NotADirectoryError) as fault:
-        await require_disks(journal, plan.inbox)
         raise _vanished(job, path) from fault
     except OSError:
         with durable.disk_faults(path):

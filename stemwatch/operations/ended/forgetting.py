@@ -6,47 +6,43 @@ import asyncio
 import os
 
 from stemwatch.config import Inbox, Settings
-from stemwatch.disks import durable
-from stemwatch.disks.places import Anchor, Place
 from stemwatch.job import Job, JobState
 from stemwatch.journal.journal import Journal
+from stemwatch.operations.mounted_folders import Disks
 from stemwatch.operations.retrying import NotNow, Vanished, in_place, once_filed, whose
 from stemwatch.outbox import quarantine
 
 
-async def forget(journal: Journal, job: Job, note: str = "forgotten: its file is gone") -> None:
-    """End a quarantined job whose file is gone, and remove its reason file. Its history stays.
-
-    The reason file goes first: after a kill between the two, the entry is still there to be struck.
-    Raises StaleJob, or what `quarantine.remove_reason` does.
-    """
-    if job.filed_to and job.filed_to != job.path:
-        await asyncio.to_thread(quarantine.remove_reason, job.filed_to)
-    await journal.advance(job, JobState.GONE, note)
-
-
 async def forget_lost(
-    journal: Journal, job: Job, settings: Settings, *, running: bool
+    journal: Journal, job: Job, settings: Settings, disks: Disks, *, running: bool
 ) -> str | None:
     """Remove this quarantined job from the list if its file is gone; else return the file's path.
 
-    Raises NotNow or PauseService where nobody can tell: a disk that is away proves nothing.
+    Its history stays. Raises NotNow or PauseService where nobody can tell: a disk that is away
+    proves nothing. Raises StaleJob, or what `quarantine.remove_reason` does.
     """
     job = await once_filed(journal, job, asyncio.sleep if running else None)
     if job.state is not JobState.QUARANTINED:
         raise NotNow(f"{job.name} is {job.state} by now.", hint="`stemwatch status` shows it.")
-    path = await _where(journal, job, whose(settings, job))
+    path = await _where(job, whose(settings, job), disks)
     if path is None:
-        await forget(journal, job)
+        await _forget(journal, job)
     return path
 
 
-async def _where(journal: Journal, job: Job, inbox: Inbox | None) -> str | None:
+async def _forget(journal: Journal, job: Job) -> None:
+    """End the job. The reason file goes first: a kill between the two leaves an entry to strike."""
+    if job.filed_to and job.filed_to != job.path:
+        await asyncio.to_thread(quarantine.remove_reason, job.filed_to)
+    await journal.advance(job, JobState.GONE, "forgotten: its file is gone")
+
+
+async def _where(job: Job, inbox: Inbox | None, disks: Disks) -> str | None:
     if job.origin == "split":
         return _still_there(job)  # its file never left its folder, which is no inbox
     if inbox is None:
         raise _unknown(job)
-    await require_disks(journal, inbox)
+    await disks.require(inbox, inbox.folders.quarantine)
     if job.filed_to is None or job.filed_to == job.path:
         return _still_there(job)
     root = inbox.folders.inbox
@@ -60,25 +56,6 @@ def _still_there(job: Job) -> str | None:
         return in_place(job)
     except Vanished:
         return None
-
-
-async def require_disks(journal: Journal, inbox: Inbox) -> None:
-    """Raise PauseService unless the disks of inbox and quarantine are mounted.
-
-    A folder without its mount seems empty; the disks that the service noted show the difference.
-    """
-    folders = inbox.folders
-    for path in (folders.quarantine, folders.inbox):
-        durable.require_root(path)
-    place = Place(
-        outbox=folders.outbox,
-        inbox=folders.inbox,
-        quarantine=folders.quarantine,
-        anchors={path: Anchor(path) for path in (folders.quarantine, folders.inbox)},
-    )
-    await place.recall(journal)
-    await place.require_inbox()
-    await place.demand_results()
 
 
 def _unknown(job: Job) -> NotNow:

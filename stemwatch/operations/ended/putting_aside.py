@@ -15,7 +15,7 @@ from stemwatch.codes import Code
 from stemwatch.config import Settings
 from stemwatch.job import Identity, Job, JobState, may_be_paid, resume_state
 from stemwatch.journal.journal import Journal, StaleJob
-from stemwatch.operations.ended.forgetting import require_disks
+from stemwatch.operations.mounted_folders import Disks
 from stemwatch.operations.retrying import NotNow, Vanished, in_place, once_filed, whose
 from stemwatch.outbox import archiving, quarantine
 
@@ -45,7 +45,13 @@ def given_up(job: Job) -> str | None:
 
 
 async def put_aside(
-    journal: Journal, job: Job, settings: Settings, *, running: bool, delete: bool = False
+    journal: Journal,
+    job: Job,
+    settings: Settings,
+    disks: Disks,
+    *,
+    running: bool,
+    delete: bool = False,
 ) -> Aside:
     """End a job that is queued or in quarantine; its original is archived, or deleted.
 
@@ -54,9 +60,11 @@ async def put_aside(
     """
     if job.state is JobState.QUARANTINED:
         job = await once_filed(journal, job, asyncio.sleep if running else None)
+        await _require_disks(disks, job, settings, delete=delete)
         return await _quarantined(journal, job, settings, delete=delete)
     if job.state is not JobState.QUEUED or job.owner is not None:
         raise _too_late(job)
+    await _require_disks(disks, job, settings, delete=delete)
     path = await _filed(job, job.path, job.identity, settings, delete=delete)
     try:
         return Aside(await journal.advance(job, JobState.GONE, _NOTE, filed_to=path or ""), path)
@@ -72,13 +80,12 @@ async def _quarantined(journal: Journal, job: Job, settings: Settings, *, delete
     if job.origin == "split":
         path = job.path  # in a folder of the user's own, where it stays
     elif not path or path == job.path:
-        path = await _left_in_the_inbox(journal, job, settings, delete=delete)
+        path = await _left_in_the_inbox(job, settings, delete=delete)
     else:
         here = path
         try:
             identity = Identity.of(await asyncio.to_thread(os.lstat, here))
         except (FileNotFoundError, NotADirectoryError):
-            await _require_disks(journal, job, settings)
             identity = job.identity  # moved by a call that was killed, or by a person
         path = await _filed(job, here, identity, settings, delete=delete)
         await asyncio.to_thread(quarantine.remove_reason, here)
@@ -91,15 +98,21 @@ async def _quarantined(journal: Journal, job: Job, settings: Settings, *, delete
         raise NotNow(f"{job.name} changed meanwhile.", hint="Look at it again.") from fault
 
 
-async def _require_disks(journal: Journal, job: Job, settings: Settings) -> None:
-    """Raise PauseService where the file may be missing only because its disk is away."""
-    if (inbox := whose(settings, job)) is not None:
-        await require_disks(journal, inbox)
+async def _require_disks(disks: Disks, job: Job, settings: Settings, *, delete: bool) -> None:
+    """Raise PauseService unless the disks are there that its file is on and goes to."""
+    inbox = whose(settings, job)
+    if job.origin == "split" or inbox is None:
+        return  # nobody knows its disk
+    folders = inbox.folders
+    paths: list[str] = []
+    if job.filed_to and job.filed_to != job.path:
+        paths.append(folders.quarantine)
+    if folders.after_success == "archive" and not delete:
+        paths.append(folders.archive)
+    await disks.require(inbox, *paths)
 
 
-async def _left_in_the_inbox(
-    journal: Journal, job: Job, settings: Settings, *, delete: bool
-) -> str | None:
+async def _left_in_the_inbox(job: Job, settings: Settings, *, delete: bool) -> str | None:
     """File an original that never reached the quarantine; left there, it would be taken in again.
 
     Returns None where it is gone, or another song has its name by now.
@@ -107,7 +120,6 @@ async def _left_in_the_inbox(
     try:
         here = await asyncio.to_thread(in_place, job)
     except Vanished:
-        await _require_disks(journal, job, settings)
         return None
     return await _filed(job, here, Identity.of(os.lstat(here)), settings, delete=delete)
 
@@ -117,11 +129,7 @@ async def _filed(
 ) -> str | None:
     inbox = whose(settings, job)
     if not delete and (inbox is None or inbox.folders.after_success != "archive"):
-        raise NotNow(
-            f"{job.name} has no archive to go to.",
-            hint=f"Move {path} away yourself, or `stemwatch discard --delete {job.id}`; "
-            "`folders.after_success: archive` gives it an archive.",
-        )
+        raise NotNow(f"{job.name} has no archive to go to.", hint=_by_hand(job, path))
     filed = await asyncio.to_thread(
         archiving.file_original,
         path,
@@ -134,6 +142,14 @@ async def _filed(
     if filed.outcome in ("kept", "changed"):
         raise NotNow(filed.message or f"{path} can't be moved.", hint="Move it away yourself.")
     return filed.path
+
+
+def _by_hand(job: Job, path: str) -> str:
+    if job.state is JobState.QUEUED:  # `discard` is for songs in quarantine
+        way = f"Move {path} out of the inbox before it is submitted: then it costs nothing."
+    else:
+        way = f"Move {path} away yourself, or `stemwatch discard --delete {job.id}`."
+    return f"{way} `folders.after_success: archive` gives such songs an archive."
 
 
 def _too_late(job: Job) -> NotNow:

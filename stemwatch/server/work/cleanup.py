@@ -6,6 +6,7 @@ A job that has expired is kept without its stems, for as long again as the stems
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ EVERY = 300.0  # seconds between two rounds
 RETRY = 5.0  # seconds between two looks at a disk that is short
 GRACE = 600.0  # seconds in which even a full disk doesn't cost a client its new results
 MOST_TOLD = 10  # jobs that stay; where a whole disk is away, all do
+QUIET = 3600.0  # seconds without such a loss, after which the next one is told of again
 
 
 @dataclass(slots=True)
@@ -24,7 +26,7 @@ class Cleanup:
     """`keep`: seconds that results are kept; `min_free`: bytes of the disk that stay free.
 
     `report` takes a line for the log; `waiting`: how many jobs wait for room on the disk;
-    `retry`: seconds between two looks at it meanwhile.
+    `retry`: seconds between two looks at it meanwhile; `clock`: seconds that never go back.
     """
 
     files: Files
@@ -36,6 +38,8 @@ class Cleanup:
     retry: float = RETRY
     waiting: int = 0
     _stay: set[str] = field(default_factory=set)  # jobs that could not be removed
+    clock: Callable[[], float] = time.monotonic
+    _early: float = field(default=-math.inf, init=False)  # when results last went early
 
     async def run(self) -> None:
         """Remove old results and uploads at intervals, until cancelled."""
@@ -71,12 +75,15 @@ class Cleanup:
         """Whether `needed` bytes more leave `min_free`, after giving up the oldest results."""
         if await self._free() >= self.min_free + needed:
             return True
-        for record in await self.records.ended_before(time.time() - min(GRACE, self.keep)):
+        grace = min(GRACE, self.keep)
+        for record in await self.records.ended_before(time.time() - grace):
             if not record.files:
                 # It has no stems. In a cluster its upload may still lie there, and is kept: a
                 # person may have it tried again.
                 continue
             gone = await self.tried(record.id, self.records.remove(record))
+            if gone:
+                self._tell_early(grace)
             if gone and await self._free() >= self.min_free + needed:
                 return True
         return False
@@ -102,6 +109,15 @@ class Cleanup:
             return False
         self._stay.discard(job_id)
         return True
+
+    def _tell_early(self, grace: float) -> None:
+        """Once while it lasts: a disk that stays short costs results at each upload."""
+        last, self._early = self._early, self.clock()
+        if self._early - last > QUIET:
+            self.report(
+                f"{self.files.root} has no room: results older than {grace / 60:.0f} minutes are "
+                "given up before their time, the oldest first"
+            )
 
     async def _free(self) -> int:
         return await asyncio.to_thread(self.files.free)

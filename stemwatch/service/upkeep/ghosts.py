@@ -16,6 +16,7 @@ from stemwatch.codes import Code
 from stemwatch.disks.places import Place
 from stemwatch.errors import PauseService, RetryLater
 from stemwatch.job import Identity, Job, JobState, may_be_paid, resume_state
+from stemwatch.journal.every import every
 from stemwatch.journal.journal import StaleJob
 from stemwatch.log import log
 from stemwatch.outbox import archiving, quarantine
@@ -81,16 +82,13 @@ async def _require_disks(place: Place) -> None:
 
 
 async def _entries(ctx: Context, inbox: str | None) -> AsyncIterator[_Entry]:
-    after = 0
-    while page := await ctx.journal.in_states((JobState.QUARANTINED,), after=after):
-        for job in page:
-            # One that is not moved yet is none; a `split` leaves files on disks we know nothing of.
-            if job.filed_to is None or job.owner is not None or job.origin == "split":
-                continue
-            if job.inbox == inbox:
-                at_home = job.filed_to == job.path
-                yield _Entry(job.id, job.filed_to, job.identity if at_home else None)
-        after = page[-1].id
+    async for job in every(ctx.journal, (JobState.QUARANTINED,)):
+        # One that is not moved yet is none; a `split` leaves files on disks we know nothing of.
+        if job.filed_to is None or job.owner is not None or job.origin == "split":
+            continue
+        if job.inbox == inbox:
+            at_home = job.filed_to == job.path
+            yield _Entry(job.id, job.filed_to, job.identity if at_home else None)
 
 
 def _lost(entries: Sequence[_Entry]) -> Iterator[tuple[_Entry, bool]]:

@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, Response
 from stemwatch.codes import Code
 from stemwatch.errors import StemwatchError
 from stemwatch.job import Job, JobState, may_be_paid
+from stemwatch.journal.every import every
 from stemwatch.log import redacted
 from stemwatch.outbox.sidecar import rfc3339
 from stemwatch.web.api.api_faults import FRESH, Fault
@@ -89,17 +90,15 @@ class Controls:
 
     async def retry_all(self, _: Request) -> Response:
         """202 `{retried, left}`: all but what may be charged again, or can't go on."""
-        retried, left, after = [], [], 0
-        while page := await self._journal.in_states((JobState.QUARANTINED,), after=after):
-            after = page[-1].id
-            for job in page:
-                if job.code == Code.SUBMISSION_UNCONFIRMED:
-                    left.append(_left(job, CHARGED, "It may be charged again.", job.hint or ""))
-                    continue
-                try:
-                    retried.append(await self._retried(job))
-                except StemwatchError as fault:
-                    left.append(_left(job, fault.code, fault.message, fault.hint))
+        retried, left = [], []
+        async for job in every(self._journal, (JobState.QUARANTINED,)):
+            if job.code == Code.SUBMISSION_UNCONFIRMED:
+                left.append(_left(job, CHARGED, "It may be charged again.", job.hint or ""))
+                continue
+            try:
+                retried.append(await self._retried(job))
+            except StemwatchError as fault:
+                left.append(_left(job, fault.code, fault.message, fault.hint))
         return JSONResponse({"retried": retried, "left": left}, status_code=202, headers=FRESH)
 
     async def _retried(self, job: Job) -> Document:

@@ -1,8 +1,8 @@
-"""The queue as state: each job has the version of its last change, and whoever watches gets those
-above its own.
+"""The queue as state, of which whoever watches gets what changed since the version they have.
 
-It is looked at while somebody watches, four times a second, and never otherwise. What changed
-meanwhile is found by comparing, so that a browser that comes back gets the difference.
+Each job has the version of its last change. The queue is looked at while somebody watches, four
+times a second, and never otherwise. What changed meanwhile is found by comparing, so that a browser
+that comes back gets the difference.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 from stemwatch.job import ACTIVE, Job, JobState
+from stemwatch.journal.every import every
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.tasks import supervised
 from stemwatch.web.backing import Backing, Broken, Document
@@ -150,8 +151,8 @@ class Live:
     async def _last(self, states: Collection[JobState]) -> list[Job]:
         """The newest `MOST` of the jobs in `states`."""
         found: deque[Job] = deque(maxlen=MOST)
-        while page := await self._journal.in_states(states, after=found[-1].id if found else 0):
-            found += page
+        async for job in every(self._journal, states):
+            found.append(job)
         return list(found)
 
     async def _catch_up(self) -> None:

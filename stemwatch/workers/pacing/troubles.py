@@ -46,7 +46,7 @@ class Troubles:
         self.met: dict[int, Met] = {}  # by job
         self.folders: dict[str, Trouble] = {}
         self.rehearsals: dict[str, Rehearsal] = {}  # by outbox
-        # Jobs that wait alone for a disk, for longer each time, and why.
+        # Jobs that wait alone, for longer each time, and why. `run --once` does not wait for them.
         self.alone: dict[int, str] = {}
 
     def at(self, folder: str) -> Trouble | None:

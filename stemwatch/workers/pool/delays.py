@@ -10,6 +10,10 @@ from stemwatch.workers.pacing.backoff import full_jitter
 from stemwatch.workers.steps import own_trouble
 
 _IN_A_ROW = 5  # 429s to one song, after which the others come before it
+# Faults of a server that one song may meet for ever, and how many in a row are waited for by
+# `run --once`: about five minutes.
+_SERVERS = {Code.UNREACHABLE, Code.NETWORK, Code.SERVER_ERROR, Code.BUSY, Code.STORAGE_BUSY}
+_IN_VAIN = 10
 
 
 async def wait_of(ctx: Context, job: Job, fault: RetryLater, attempts: int | None) -> float:
@@ -19,12 +23,18 @@ async def wait_of(ctx: Context, job: Job, fault: RetryLater, attempts: int | Non
     """
     if fault.code == Code.RATE_LIMITED:
         return _behind_others(ctx, job, fault)
-    if attempts is None and fault.after is None:  # each wait is longer than the one before
-        delay = _delay(ctx, fault, own_trouble.times_met(ctx, job, fault.code))
-        if fault.rule.by_folder:
-            return await own_trouble.blocked_gap(ctx, job, fault, delay)
-        return delay
-    return _delay(ctx, fault, attempts or 0)
+    if attempts is not None:
+        return _delay(ctx, fault, attempts)
+    of_server = fault.code in _SERVERS
+    if fault.after is not None and not of_server:
+        return _delay(ctx, fault, 0)
+    times = own_trouble.times_met(ctx, job, fault.code)
+    delay = _delay(ctx, fault, times)  # longer each time
+    if of_server and times >= _IN_VAIN:
+        ctx.troubles.alone[job.id] = str(fault)
+    if fault.rule.by_folder:
+        return await own_trouble.blocked_gap(ctx, job, fault, delay)
+    return delay
 
 
 def _behind_others(ctx: Context, job: Job, fault: RetryLater) -> float:

@@ -9,6 +9,7 @@ from stemwatch.codes import Code
 from stemwatch.disks.places import Place
 from stemwatch.errors import PauseService, Unconfirmed
 from stemwatch.job import Job, JobState
+from stemwatch.journal.every import every
 from stemwatch.tasks import side_by_side
 from stemwatch.workers.context import Context
 from stemwatch.workers.pool.outcome import pause, reject
@@ -35,12 +36,7 @@ async def recover(ctx: Context) -> None:
 
 async def mine(ctx: Context, state: JobState) -> list[Job]:
     """The jobs in this state that this service, or this `split`, owns."""
-    found: list[Job] = []
-    last = 0
-    while page := await ctx.journal.in_states((state,), after=last):
-        found += [job for job in page if job.owner == ctx.owner]
-        last = page[-1].id
-    return found
+    return [job async for job in every(ctx.journal, (state,)) if job.owner == ctx.owner]
 
 
 async def _recall_disks(ctx: Context) -> None:
@@ -66,12 +62,8 @@ async def _keep_room(ctx: Context) -> None:
     """Reserve disk space for all stems to be fetched, before another song is paid for."""
     for place in ctx.places.values():
         ctx.space.know({path: anchor.device for path, anchor in place.anchors.items()})
-    last = 0
-    while page := await ctx.journal.in_states((JobState.SEPARATED,), after=last):
-        for job in page:
-            if job.owner == ctx.owner:
-                ctx.space.reserve(job)
-        last = page[-1].id
+    for job in await mine(ctx, JobState.SEPARATED):
+        ctx.space.reserve(job)
 
 
 async def _keep_waiting(ctx: Context) -> None:

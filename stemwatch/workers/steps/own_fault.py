@@ -25,6 +25,7 @@ _ASK = "Look in your dashboard, or ask the server's support. "
 _PAID = _ASK + "`stemwatch retry` asks for it again and pays nothing."
 _UNPAID = _ASK + "`stemwatch retry` submits it again; another format may help."
 _NO_TIME = "the server has no time for this song alone"
+_BROKEN_OFF = "the upload of this song alone breaks off"
 
 
 def judged(ctx: Context, job: Job, fault: StemwatchError) -> StemwatchError:
@@ -75,13 +76,17 @@ def _of_failure(ctx: Context, job: Job, fault: RetryLater, call: str) -> Stemwat
     overtaken, now = ctx.memory.overtaken, ctx.clock()
     limit = fault.http_status == HTTPStatus.TOO_MANY_REQUESTS or fault.code == Code.RATE_LIMITED
     # Without an answer an upload may have broken off on a poor line. A server that names a time has
-    # too much to do.
+    # too much to do. Such a song is never given up, but each of its tries may cost an upload.
     counts = call == POLL or limit or (fault.http_status is not None and fault.after is None)
     # The account's limit must add nothing to what sends a song to quarantine.
     code = Code.RATE_LIMITED if limit and call == SUBMIT else Code.SERVER
     times = overtaken.failed(call, code, job.id, now, counts=counts)
     if times < _TRIES or code == Code.RATE_LIMITED:  # `spared` has judged that one
         return fault
+    if not counts:
+        wait = ctx.timing.missing_gap * 2.0 ** min(times - _TRIES, 9)
+        words = _BROKEN_OFF if fault.http_status is None else _NO_TIME
+        return _alone(ctx, fault, fault.code, words, wait)
     if call == SUBMIT:
         words = f"the server failed for this song {times} times, while it took others"
         return _reject(job, fault, fault.code, words, times)
@@ -109,7 +114,13 @@ def _of_refusal(ctx: Context, job: Job, fault: PauseService, call: str) -> Stemw
     return _alone(ctx, fault, fault.code, words)
 
 
-def _alone(ctx: Context, fault: RetryLater | PauseService, code: str, words: str) -> RetryLater:
+def _alone(
+    ctx: Context,
+    fault: RetryLater | PauseService,
+    code: str,
+    words: str,
+    wait: float = 0.0,
+) -> RetryLater:
     """A wait of this song that holds up nobody, and is long since each try may cost an upload."""
     ctx.counters.rate_limited += fault.code == Code.RATE_LIMITED
     return RetryLater(
@@ -117,7 +128,7 @@ def _alone(ctx: Context, fault: RetryLater | PauseService, code: str, words: str
         code=code,
         hint=fault.hint,
         counts=False,
-        after=max(fault.after or 0.0, ctx.timing.missing_gap),
+        after=max(fault.after or 0.0, ctx.timing.missing_gap, wait),
         http_status=fault.http_status,
         request_id=fault.request_id,
     )

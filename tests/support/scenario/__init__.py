@@ -1,4 +1,4 @@
-"""A separation API that misbehaves on demand: wire A on loopback, for every test of the team.
+"""A separation API that misbehaves on demand: both of its wires, on loopback.
 
     from tests.support.scenario.server import ScenarioServer
 

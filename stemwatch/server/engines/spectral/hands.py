@@ -1,5 +1,6 @@
-"""Threads that share the work on a block: what numpy and scipy do without Python's lock, side by
-side. With one thread everything is done in turn, where its result is asked for.
+"""Threads that share the work on a block: what numpy and scipy do without Python's lock.
+
+With one thread everything is done in turn, where its result is asked for.
 """
 
 from __future__ import annotations
