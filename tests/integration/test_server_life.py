@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import httpx
@@ -138,6 +139,19 @@ def test_a_kill_while_separating_loses_nothing(tmp_path: Path) -> None:
         assert len(list((data / "jobs").iterdir())) == 3
         names = sorted(path.name for path in (data / "jobs" / jobs[0]).iterdir())
         assert names == ["job.json", "stems"]
+
+
+def test_a_job_whose_folder_is_deleted_is_forgotten(tmp_path: Path) -> None:
+    """It was tried each second for good; to its client it is as gone as after a restart."""
+    with Server(tmp_path / "data", "--jobs", "1", engine="gated") as server:
+        first, gone, last = (server.submit().json()["job_id"] for _ in range(3))
+        server.started()
+        rmtree(tmp_path / "data" / "jobs" / gone)
+        server.open_gate()
+        assert server.ended(last)["status"] == "completed"
+        path = f"/jobs/{gone}"
+        wait_for(lambda: server.http.get(path).status_code == 404, what="the end of the other")
+        assert server.job(first)["status"] == "completed"
 
 
 def test_a_signal_ends_it_soon(tmp_path: Path) -> None:

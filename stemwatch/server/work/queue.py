@@ -156,6 +156,10 @@ class Queue:
         record = await self._records.get(job_id)
         if record is None or record.state != "processing":
             return False
+        if await asyncio.to_thread(self._records.lost, record):
+            await self._records.remove(record)
+            self._attempts.report(f"{job_id} {record.name!r} is forgotten: its folder was deleted")
+            return False
 
         def progress(fraction: float) -> None:
             self._progress[job_id] = fraction
