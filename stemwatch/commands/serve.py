@@ -66,7 +66,7 @@ def _base(_context: click.Context, _option: click.Parameter, given: str | None) 
 @click.option("--public-url", metavar="URL", callback=_base,
               help="Base of the URLs handed out, behind a proxy.")  # fmt: skip
 @click.option("--credits", type=click.IntRange(0), metavar="SECONDS",
-              help="Audio taken before 402, of jobs still kept.  [default: no limit]")  # fmt: skip
+              help="Audio within twice --keep-hours, then 402.  [default: no limit]")  # fmt: skip
 @click.option("--rate-limit", type=click.IntRange(1), metavar="N",
               help="Requests a minute at /api/v1.  [default: no limit]")  # fmt: skip
 @click.option("--webhook-secret-file", metavar="FILE", help="Signs calls to a job's webhook_url.")

@@ -10,7 +10,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from stemwatch.codes import Code
-from stemwatch.errors import StemwatchError
+from stemwatch.errors import ConfigFault, StemwatchError
 from stemwatch.extras import LOCAL
 from stemwatch.loopback import is_loopback
 from stemwatch.server.listening_socket import base_url, listen, urls_elsewhere
@@ -43,6 +43,11 @@ def run(options: Options) -> int:
     taken) and StemwatchError `listen` (address taken; exit code 1).
     """
     LOCAL.require()
+    if options.key is not None and options.keys_file is not None:
+        raise ConfigFault(
+            "$STEMWATCH_SERVE_KEY and --keys-file are both given.",
+            hint="Unset the variable: its key would open nothing.",
+        )
     offer = None if options.queue_url is not None else asyncio.run(prepare(options, _say))
     with listen(options.host, options.port) as listener:
         if options.key is None and options.keys_file is None and not is_loopback(options.host):

@@ -15,7 +15,7 @@ def load_secret(path: str) -> bytes:
     It is kept so that URLs handed out before a restart stay good after it.
     Of several servers that start at once on one folder, the first one's is taken by all.
     """
-    if (known := _read(path)) is not None:
+    if (known := read_secret(path)) is not None:
         return known
     part = f"{path}.{secrets.token_hex(4)}"
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -24,7 +24,7 @@ def load_secret(path: str) -> bytes:
             file.write(secrets.token_bytes(SECRET_BYTES))
             file.flush()
             os.fsync(descriptor)
-        if os.path.lexists(path) and _read(path) is None:
+        if os.path.lexists(path) and read_secret(path) is None:
             os.unlink(path)  # half of one
         try:
             os.link(part, path)
@@ -35,12 +35,13 @@ def load_secret(path: str) -> bytes:
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(part)
-    found = _read(path)
+    found = read_secret(path)
     assert found is not None
     return found
 
 
-def _read(path: str) -> bytes | None:
+def read_secret(path: str) -> bytes | None:
+    """The secret that is there; None where there is none, or half of one. Raises OSError."""
     try:
         with open(path, "rb") as file:
             secret = file.read()

@@ -27,7 +27,7 @@ START_SECONDS = 60.0  # a cold NAS with a slow disk
 STOP_SECONDS = 5.0
 BACKOFF = (0.2, 30.0)  # seconds: the first wait before a restart, and the longest
 STEADY = 60.0  # seconds of life after which a child's death starts the waits anew
-_READY = re.compile(rb"stemwatch serve: (http://\S+:(\d+)/v1) ")
+_READY = re.compile(rb"stemwatch serve: (http://\S+:(\d+)/v1) engine \S+ jobs (\d+)")
 
 
 class LocalServer:
@@ -50,6 +50,7 @@ class LocalServer:
     ) -> None:
         self._data_dir = data_dir
         self.key = secrets.token_urlsafe(32)
+        self.seats = 0  # how many songs it separates at once, from its start on
         self._arguments = ["--data-dir", data_dir, "--engine", engine, *options]
         if jobs is not None:
             self._arguments += ["--jobs", str(jobs)]
@@ -130,6 +131,7 @@ class LocalServer:
             await said
             raise self._fault(child.returncode)
         self._base_url, self._port = ready[1].decode(), int(ready[2])
+        self.seats = int(ready[3])
 
     async def _handshake(self, child: Process) -> re.Match[bytes] | None:
         """Hand over the key, out of sight of `ps`; wait for the line that says where it listens."""

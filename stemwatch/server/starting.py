@@ -34,8 +34,10 @@ async def prepare(options: Options, say: Callable[[str], None]) -> Offer:
             raise ConfigFault(
                 f"The engine {engine.name!r} runs on the CPU only.", hint="Leave --device out."
             )
-        seats = options.jobs or max(1, machine.cores() - 1)
-        threads = max(1, machine.cores() // seats) if engine.threaded else 1
+        cores = machine.cores()
+        usual = max(1, cores - 1)
+        seats = seats_for(engine, options.jobs, machine.memory(), say, usual=usual)
+        threads = max(1, cores // seats) if engine.threaded else 1
         placed = Placed(engine.place, {"threads": threads} if engine.threaded else {})
         return Offer(engine, placed, seats, threads=threads)
     if not options.device.startswith("cuda"):  # a GPU has a runtime of its own
@@ -70,17 +72,22 @@ def _models(engine: Engine, folder: str) -> dict[int, Installed]:
 
 
 def seats_for(
-    engine: Engine, wanted: int | None, memory: int | None, say: Callable[[str], None]
+    engine: Engine,
+    wanted: int | None,
+    memory: int | None,
+    say: Callable[[str], None],
+    *,
+    usual: int = 1,
 ) -> int:
-    """One, with all cores, unless more are wanted; as many as there is memory for."""
-    seats = wanted or 1
+    """`usual`, unless another number is wanted; at most as many as there is `memory` for."""
+    seats = wanted or usual
     if memory is None or seats * engine.memory <= memory:
         return seats
     fit = max(1, memory // engine.memory)
     if fit < seats or wanted is None:
         say(
-            f"warning: a seat of {engine.name!r} takes {engine.memory / 1e9:.1f} GB and "
-            f"{memory / 1e9:.1f} GB are free: {fit} at once."
+            f"warning: a seat of {engine.name!r} takes {engine.memory / 1e9:.2g} GB and "
+            f"{memory / 1e9:.3g} GB are free: {fit} at once."
         )
     return fit
 

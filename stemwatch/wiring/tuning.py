@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,8 +18,9 @@ from stemwatch.workers.pacing.hours import Hours
 class Tuning:
     """The pace of a run.
 
-    `at_once` is the number of songs separated at a time, `interval` the seconds between two polls
-    of a job, `per_minute` the number of requests.
+    `at_once` is the number of songs separated at a time, where this machine does not separate:
+    there its server says. `interval` is the seconds between two polls of a job, `per_minute` the
+    number of requests.
     """
 
     at_once: int
@@ -35,7 +35,7 @@ def tuning(settings: Settings) -> Tuning:
     """The pace that `settings` ask for. Where this machine separates, no quota and price apply."""
     api, local = settings.api, settings.local
     return Tuning(
-        at_once=max(1, (os.cpu_count() or 2) - 1) if local else api.max_concurrent,
+        at_once=api.max_concurrent,
         interval=min(api.poll_interval, 0.5) if local else api.poll_interval,
         per_minute=6000 if local else api.requests_per_minute,
         budget=budget_of(settings),
@@ -61,7 +61,8 @@ def retune(context: Context, settings: Settings) -> None:
     context.preparing.upload = settings.prepare.upload
     context.preparing.low_bitrate = settings.prepare.low_bitrate
     context.hours = chosen.hours
-    context.slots.resize(chosen.at_once)
+    if not context.local:  # else the server goes on with the seats of its start
+        context.slots.resize(chosen.at_once)
     context.requests.resize(chosen.per_minute)
     context.polls.repace(chosen.interval, timing.poll_min, deadline, timing.late_poll)
     context.bell.wake()

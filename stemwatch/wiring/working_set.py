@@ -47,7 +47,8 @@ async def working_set(
 ) -> AsyncIterator[Context]:
     """Yield a `Context` with an open journal, API and audio helper; close them at the end.
 
-    `jobs` overrides how many songs are separated at once. Raises StemwatchError.
+    `jobs` overrides how many songs are separated at once; on this machine, at most as many as there
+    is memory for. Raises StemwatchError.
     """
     os.makedirs(settings.state_dir, mode=0o700, exist_ok=True)
     async with AsyncExitStack() as stack:
@@ -60,9 +61,10 @@ async def working_set(
         stack.push_async_callback(api.close)
         if settings.local:
             folder = os.path.join(settings.state_dir, _server_dir(owner))
-            server = LocalServer(folder, jobs=at_once, on_restart=api.moved, broken=_local_broken)
+            server = LocalServer(folder, jobs=jobs, on_restart=api.moved, broken=_local_broken)
             base_url, key = await server.start()
             stack.push_async_callback(server.stop)
+            at_once = server.seats
             api.open(base_url, key)
         else:
             api.open(settings.api.base_url, key)

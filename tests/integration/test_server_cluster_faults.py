@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 import time
@@ -20,10 +21,10 @@ from stemwatch.server.cluster import queue_desk
 from stemwatch.server.cluster.database import Database, one
 from stemwatch.server.cluster.pg_board import PgBoard
 from stemwatch.server.cluster.pg_records import PgRecords
-from stemwatch.server.cluster.pg_webhooks import Teller
-from stemwatch.server.cluster.shared_folder import same_folder
+from stemwatch.server.cluster.pg_webhooks import OF_ONE, PgSubscriptions, Teller
+from stemwatch.server.cluster.shared_folder import is_shared, same_folder
 from stemwatch.server.cluster.sweeper import sweep
-from stemwatch.server.cluster.tickets_of_jobs import Tickets
+from stemwatch.server.cluster.tickets_of_jobs import Tickets, beside
 from stemwatch.server.work.cleanup import Cleanup
 from stemwatch.server.work.job_files import Files
 from stemwatch.server.work.record import Record, dumps
@@ -304,6 +305,54 @@ def test_a_call_does_not_forget_the_next_end_s_webhook(url: str, tmp_path: Path)
     assert asyncio.run(told()) == 1
 
 
+def test_a_receiver_that_is_silent_holds_up_no_other(url: str, tmp_path: Path) -> None:
+    """It had all the lanes, for ten seconds each time; others were told minutes later."""
+    silent: list[asyncio.StreamWriter] = []
+    told = asyncio.Event()
+
+    async def say_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        silent.append(writer)
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        told.set()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async def main() -> None:
+        async with opened(url, tmp_path) as parts:
+            hooks = PgSubscriptions(parts.database, secret=False)
+            servers = []
+            for owner, answer, songs in (("ann", say_nothing, 20), ("bob", take, 1)):
+                server = await asyncio.start_server(answer, "127.0.0.1", 0)
+                servers.append(server)
+                port = server.sockets[0].getsockname()[1]
+                await hooks.subscribe(owner, "separate", f"http://127.0.0.1:{port}/")
+                for _ in range(songs):
+                    song = await parts.records.add(parts.song(owner=owner))
+                    failed = song.evolve(state="failed", error="no", finished_at=time.time())
+                    assert await parts.records.fail(failed)
+            teller = Teller(
+                parts.database,
+                payloads={"separate": lambda record: {"job_id": record.id}},
+                secret=None,
+                report=print,
+                broken=print,
+            )
+            teller.start()
+            async with asyncio.timeout(20):
+                await told.wait()
+            assert len(silent) <= OF_ONE
+            await teller.stop()
+            for server in servers:
+                server.close()
+            for writer in silent:
+                writer.close()
+
+    asyncio.run(main())
+
+
 def test_two_front_ends_are_as_one(tmp_path: Path, postgres: Postgres) -> None:
     """Of requests that are the same, at once; and of names that no database can hold."""
     with Cluster(tmp_path, postgres) as cluster, ThreadPoolExecutor(8) as pool:
@@ -399,3 +448,41 @@ def test_a_wrong_first_folder_is_forgotten(url: str, tmp_path: Path) -> None:
         asyncio.run(start("right"))
     queue_desk.on(url, "here", lambda one: queue_desk.make_tables(one, new_folder=True))
     asyncio.run(start("right"))
+
+
+def test_a_folder_that_is_not_mounted_is_known_from_an_empty_one(url: str, tmp_path: Path) -> None:
+    """No song is given up for a share that is away, though a start in its place left a secret."""
+
+    async def main() -> None:
+        async with opened(url, tmp_path) as parts:
+            await same_folder(parts.database, parts.files)
+            secret = tmp_path / "secret"
+            assert await is_shared(parts.database, parts.files)
+            secret.rename(tmp_path / "mounted")
+            assert not await is_shared(parts.database, parts.files)
+            with pytest.raises(ConfigFault):
+                await same_folder(parts.database, parts.files)
+            assert secret.exists()
+            assert not await is_shared(parts.database, parts.files)
+            (tmp_path / "mounted").rename(secret)
+            assert await is_shared(parts.database, parts.files)
+
+    asyncio.run(main())
+
+
+def test_only_queues_with_the_same_workers_say_whose_turn_it_is(url: str, tmp_path: Path) -> None:
+    """A queue that waits for a worker of its own would let new keys pass all others elsewhere."""
+
+    async def main() -> None:
+        async with opened(url, tmp_path) as parts, await parts.database.connect() as connection:
+            assert set(await beside(connection, 2)) == {"songs-2", "songs-4", "songs-6"}
+            for stems in ([2, 4], [2, 4, 6]):
+                await parts.run(
+                    "with made as (insert into procrastinate_workers default values returning id)"
+                    " insert into stemwatch_worker select id, 'one', 60, %s from made",
+                    json.dumps({"stems": stems}),
+                )
+            assert set(await beside(connection, 4)) == {"songs-2", "songs-4"}
+            assert set(await beside(connection, 6)) == {"songs-2", "songs-4", "songs-6"}
+
+    asyncio.run(main())

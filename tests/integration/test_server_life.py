@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import httpx
@@ -138,6 +139,19 @@ def test_a_kill_while_separating_loses_nothing(tmp_path: Path) -> None:
         assert len(list((data / "jobs").iterdir())) == 3
         names = sorted(path.name for path in (data / "jobs" / jobs[0]).iterdir())
         assert names == ["job.json", "stems"]
+
+
+def test_a_job_whose_folder_is_deleted_is_forgotten(tmp_path: Path) -> None:
+    """It was tried each second for good; to its client it is as gone as after a restart."""
+    with Server(tmp_path / "data", "--jobs", "1", engine="gated") as server:
+        first, gone, last = (server.submit().json()["job_id"] for _ in range(3))
+        server.started()
+        rmtree(tmp_path / "data" / "jobs" / gone)
+        server.open_gate()
+        assert server.ended(last)["status"] == "completed"
+        path = f"/jobs/{gone}"
+        wait_for(lambda: server.http.get(path).status_code == 404, what="the end of the other")
+        assert server.job(first)["status"] == "completed"
 
 
 def test_a_signal_ends_it_soon(tmp_path: Path) -> None:
@@ -376,8 +390,10 @@ def test_bad_starts_say_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     unusable = run_main("--data-dir", str(tmp_path / "file"))
     unknown = run_main(*other, "--engine", "spektral")
-    expected = [(1, "Can't listen"), (75, "Another"), (78, "can't be used"), (78, "'spectral'")]
-    found = [taken, twice, unusable, unknown]
+    keys = run_main(*other, "--keys-file", str(tmp_path / "file"), STEMWATCH_SERVE_KEY="k")
+    expected = [(1, "Can't listen"), (75, "Another"), (78, "can't be used"), (78, "'spectral'"),
+                (78, "$STEMWATCH_SERVE_KEY and --keys-file")]  # fmt: skip
+    found = [taken, twice, unusable, unknown, keys]
     assert [one.returncode for one in found] == [code for code, _ in expected]
     for one, (_, words) in zip(found, expected, strict=True):
         assert words in one.stderr

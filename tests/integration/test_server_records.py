@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +17,15 @@ from stemwatch.errors import AlreadyRunning
 from stemwatch.server.cluster.database import Database
 from stemwatch.server.cluster.pg_records import PgRecords, orphans
 from stemwatch.server.cluster.tickets_of_jobs import Tickets
+from stemwatch.server.engines import ENGINES, Placed
+from stemwatch.server.offer import Offer
+from stemwatch.server.work.attempt import Attempts
 from stemwatch.server.work.cleanup import Cleanup
 from stemwatch.server.work.job_files import NOTE, Files
 from stemwatch.server.work.json_records import JsonRecords
 from stemwatch.server.work.record import Record, input_name
 from stemwatch.server.work.records import NotEnough, Records
+from stemwatch.server.work.trial import Trial
 from tests.support.postgres import Postgres, needs_postgres
 
 pytestmark = pytest.mark.xdist_group("cluster")  # they share a database server
@@ -267,6 +273,55 @@ def test_a_wait_for_room_is_told_once(kept: Kept) -> None:
         "there is room again",
     ]
     assert short.waiting == 0
+
+
+def test_a_job_that_can_not_be_changed_holds_up_no_other(kept: Kept) -> None:
+    """Somebody deleted its folder, or took its rights: the rest is cleaned all the same."""
+    now = time.time()
+    stuck, old = kept.completed(now - 15.0), kept.completed(now - 14.0)
+    shutil.rmtree(kept.files.folder(stuck.id))
+    lines: list[str] = []
+    cleanup = Cleanup(kept.files, kept.records, 10.0, 0, lines.append)
+    for _ in range(2):
+        kept.run(cleanup.remove_old())
+    left = kept.get(old)
+    assert left is not None
+    assert left.state == "expired"
+    assert len(lines) == (1 if isinstance(kept.records, JsonRecords) else 0)
+    assert all(stuck.id in line for line in lines)
+
+
+def test_one_that_stays_is_passed_over_for_room(kept: Kept) -> None:
+    """A file lies in the way of the oldest: the next one is given up."""
+    stuck, old = kept.completed(100.0), kept.completed(101.0)
+    Path(kept.files.incoming(stuck.id)).write_bytes(b"in the way")
+    lines: list[str] = []
+    short = Cleanup(kept.files, kept.records, 1e9, 1 << 60, lines.append)
+    assert not kept.run(short.has_room(0))
+    assert kept.get(old) is None
+    assert [line.partition(":")[0] for line in lines if "removed" in line] == [
+        f"{stuck.id} can't be removed"
+    ]
+
+
+def test_a_larger_result_costs_old_ones_before_it_is_made(kept: Kept) -> None:
+    """It is estimated by the song's length; where that is too much, it is tried all the same."""
+    old, new = kept.completed(100.0), kept.completed(1e12)
+    song = kept.add(duration=1e9, stems=4, format="flac")
+    asked: list[int] = []
+    cleanup = Cleanup(kept.files, kept.records, 1e9, 0, print)
+
+    async def room(needed: int) -> None:
+        asked.append(needed)
+        await cleanup.wait_for_room(needed)
+
+    offer = Offer(ENGINES["spectral"], Placed("m:f"), 1)
+    trial = Trial(None, kept.files, print)
+    attempts = Attempts(files=kept.files, records=kept.records, offer=offer, trial=trial,
+                        report=print, room=room)  # fmt: skip
+    kept.run(attempts.room_for(song.id))
+    assert asked == [4 * 176_400 * 10**9]
+    assert [kept.get(one) is not None for one in (old, new, song)] == [False, True, True]
 
 
 def test_a_short_disk_gives_up_the_oldest(kept: Kept) -> None:

@@ -12,8 +12,13 @@ import httpx
 import psutil
 import pytest
 
+from stemwatch import config
 from stemwatch.errors import AlreadyRunning, ConfigFault, StemwatchError
 from stemwatch.server.spawn import LocalServer
+from stemwatch.wiring.tuning import retune
+from stemwatch.wiring.working_set import working_set
+from stemwatch.workers.pacing.timing import Timing
+from tests.acceptance.harness import Home
 from tests.support.server import ROOT, Server
 from tests.support.waiting import wait_for_async
 
@@ -65,6 +70,19 @@ def test_it_comes_back_on_the_same_port(tmp_path: Path) -> None:
             last = psutil.Process(server.pid)
             assert known(server, "job_1") is None
         assert not last.is_running()
+
+    asyncio.run(main())
+
+
+def test_a_run_sends_as_many_songs_as_its_server_has_seats(tmp_path: Path) -> None:
+    """Once it counted the cores for itself, whatever memory there was; at a reload, too."""
+
+    async def main() -> None:
+        settings = config.load(str(Home(tmp_path, "local").config), env={})
+        async with working_set(settings, key=None, places={}, timing=Timing(), jobs=2) as context:
+            before = context.slots.most
+            retune(context, settings)
+            assert context.slots.most == before
 
     asyncio.run(main())
 

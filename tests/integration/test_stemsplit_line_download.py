@@ -176,6 +176,16 @@ def test_redirects_and_urls_are_checked_at_each_hop(
     assert caught.value.code == "forbidden_url"
 
 
+def test_a_server_that_does_not_know_of_its_proxy_is_named(
+    server: ScenarioServer, tmp_path: Path
+) -> None:
+    """The proxy ends TLS on another machine: all stems' addresses are plain http, and refused."""
+    with pytest.raises(Reject) as caught:
+        fetch(server, "http://api.test:8443/x", tmp_path / "a", base="https://api.test:8443/v1")
+    assert caught.value.code == "forbidden_url"
+    assert "`--public-url https://api.test:8443`" in caught.value.hint
+
+
 @pytest.mark.parametrize(
     "addresses", [["127.0.0.1"], ["93.184.215.14", "10.0.0.1"], ["fe80::1%lo"], ["64:ff9b::1"]]
 )

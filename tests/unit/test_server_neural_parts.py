@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import types
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,7 +24,8 @@ from stemwatch.server.engines.neural.segments import Level, separated
 from stemwatch.server.engines.neural.weights import Weights
 from stemwatch.server.engines.spectral.stft import Array
 from stemwatch.server.offer import Offer
-from stemwatch.server.starting import seats_for
+from stemwatch.server.options import Options
+from stemwatch.server.starting import prepare, seats_for
 
 SEGMENT = 8000
 
@@ -215,6 +217,33 @@ def test_seats_follow_the_memory() -> None:
     assert "1.1 GB" in told[0]
 
 
+def test_the_built_in_engine_s_seats_follow_the_memory_too() -> None:
+    """One for each core but one: in a container of 1 GB, seven were killed one after another."""
+    engine, told = ENGINES["spectral"], list[str]()
+    assert seats_for(engine, None, 16_000_000_000, told.append, usual=7) == 7
+    assert seats_for(engine, None, None, told.append, usual=7) == 7
+    assert told == []
+    assert seats_for(engine, None, 1_800_000_000, told.append, usual=7) == 3
+    assert seats_for(engine, 7, 1_800_000_000, told.append, usual=1) == 3
+    assert seats_for(engine, None, 100_000_000, told.append, usual=7) == 1
+    assert "takes 0.5 GB and 1.8 GB are free: 3 at once" in told[0]
+
+
+def test_a_server_opens_no_more_seats_than_its_container_has_memory_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever --jobs says; an engine of somebody's own takes nobody knows what."""
+    monkeypatch.setattr(machine, "_GROUPS", tmp_path)
+    (tmp_path / "memory.max").write_text("1000000000")
+    (tmp_path / "memory.current").write_text("100000000")
+
+    def seats(engine: str) -> int:
+        options = Options(data_dir=str(tmp_path), engine=engine, jobs=7)
+        return asyncio.run(prepare(options, lambda _: None)).seats
+
+    assert [seats("spectral"), seats("my.engine:run")] == [1, 7]
+
+
 def test_a_containers_share_of_the_machine_is_what_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,8 +256,30 @@ def test_a_containers_share_of_the_machine_is_what_counts(
     (tmp_path / "memory.max").write_text("5000000")
     (tmp_path / "memory.current").write_text("4000000")
     assert (machine.cores(), machine.memory()) == (1, 1_000_000)
+    (tmp_path / "memory.stat").write_text("anon 1\nactive_file 5\ninactive_file 500000\n")
+    assert machine.memory() == 1_500_000  # files that are kept only until somebody needs it
     (tmp_path / "cpu.max").write_text("max 100000")
     (tmp_path / "memory.max").write_text("max")
+    assert machine.cores() == cores
+
+
+def test_a_container_s_share_counts_on_an_older_kernel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Control groups of version 1, as on many a NAS; without a limit they say -1 and 2 ** 63."""
+    monkeypatch.setattr(machine, "_GROUPS", tmp_path)
+    cores = machine.cores()
+    for name, text in (
+        ("cpu/cpu.cfs_quota_us", "150000"),
+        ("cpu/cpu.cfs_period_us", "100000"),
+        ("memory/memory.limit_in_bytes", "5000000"),
+        ("memory/memory.usage_in_bytes", "4000000"),
+        ("memory/memory.stat", "inactive_file 1\ntotal_inactive_file 500000\n"),
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert (machine.cores(), machine.memory()) == (1, 1_500_000)
+    (tmp_path / "cpu/cpu.cfs_quota_us").write_text("-1")
     assert machine.cores() == cores
 
 

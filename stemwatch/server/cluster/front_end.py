@@ -131,17 +131,21 @@ async def _clean(
             async with database.alone(CLEANING) as mine:
                 if mine:
                     await cleanup.remove_old()
-                    await _forget_orphans(records, files)
+                    await _forget_orphans(cleanup, records, files)
         except (OSError, Unavailable) as fault:
             report(f"old results stay: {fault}")
         await asyncio.sleep(min(EVERY, max(cleanup.keep / 4, 0.2)))
 
 
-async def _forget_orphans(records: PgRecords, files: Files) -> None:
+async def _forget_orphans(cleanup: Cleanup, records: PgRecords, files: Files) -> None:
     """Delete what submissions that were cut off left: no row is about it, and it is old."""
     left = [one for one in await asyncio.to_thread(orphans, files, LEFT) if JOB_ID.fullmatch(one)]
     for at in range(0, len(left), 1000):
         for job_id in await records.unknown(left[at : at + 1000]):
-            await asyncio.to_thread(files.set_aside, job_id)
-            await asyncio.to_thread(files.discard, job_id)
+            await cleanup.tried(job_id, asyncio.to_thread(_forget, files, job_id))
     await asyncio.to_thread(files.forget_instances, LEFT)
+
+
+def _forget(files: Files, job_id: str) -> None:
+    files.set_aside(job_id)
+    files.discard(job_id)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from stemwatch.server.cluster.database import Connection, Database, one
+from stemwatch.server.cluster.tickets_of_jobs import beside
 from stemwatch.server.work.record import Record, loads
 from stemwatch.server.work.records import Load, Standing, Unavailable
 
@@ -32,13 +33,14 @@ select worker.name, worker.told
  where entry.last_heartbeat > now() - make_interval(secs => worker.stall) order by worker.id
 """
 _STANDING = """
-select song.progress, job.status, job.queue_name, job.priority, job.id
+select song.progress, job.status, job.priority, job.id
   from stemwatch_song song join procrastinate_jobs job on job.id = song.job where song.id = %s
 """
 _BEFORE = """
 select count(*) from (
     select 1 from procrastinate_jobs
-     where status = 'todo' and queue_name = %s and (priority > %s or (priority = %s and id < %s))
+     where status = 'todo' and queue_name = any(%s)
+       and (priority > %s or (priority = %s and id < %s))
      limit %s) before
 """
 _STATES = {
@@ -92,7 +94,7 @@ class PgBoard:
         if record.state != "processing":
             return Standing()
         async with self._database.transaction() as connection:
-            return await _standing(connection, record.id)
+            return await _standing(connection, record)
 
     async def page(
         self, owner: str, status: str | None, limit: int, offset: int
@@ -156,14 +158,15 @@ async def load(connection: Connection) -> Load:
     )
 
 
-async def _standing(connection: Connection, job_id: str) -> Standing:
-    row = await one(connection, _STANDING, job_id)
+async def _standing(connection: Connection, record: Record) -> Standing:
+    row = await one(connection, _STANDING, record.id)
     if row is None:
         return Standing()
-    progress, status, queue, priority, number = row
+    progress, status, priority, number = row
     if status == "doing":
         return Standing(progress=progress)
-    before = await one(connection, _BEFORE, queue, priority, priority, number, FARTHEST)
+    queues = await beside(connection, record.stems)
+    before = await one(connection, _BEFORE, queues, priority, priority, number, FARTHEST)
     assert before is not None
     return Standing(True, 0.0, before[0])
 

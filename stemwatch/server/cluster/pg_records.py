@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import time
 from collections.abc import Awaitable, Callable
@@ -267,7 +268,7 @@ async def end(connection: Connection, record: Record, worker: int | None = None)
     cursor = await connection.execute(
         "select registration from stemwatch_webhook where owner = %s", (record.owner,)
     )
-    targets = owed_to(record, [row[0] for row in await cursor.fetchall()])
+    targets = owed_to(record, [json.loads(row[0]) for row in await cursor.fetchall()])
     for target in targets:
         await connection.execute(
             "insert into stemwatch_owed (song, target) values (%s, %s)"

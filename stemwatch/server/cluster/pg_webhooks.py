@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from typing import Any
 
 from stemwatch.server.cluster.database import Connection, Database, one
 from stemwatch.server.cluster.tickets_of_jobs import OWED
@@ -31,16 +32,21 @@ from stemwatch.server.work.record import Record, loads
 from stemwatch.server.work.records import Unavailable
 from stemwatch.tasks import supervised
 
-LANES = 8  # calls at once: a slow receiver must not hold up the others
+LANES = 8  # calls at once
+OF_ONE = 2  # of them to one receiver: one that does not answer must not hold up the others
 LEASE = BUDGET + 10.0  # seconds
 REGISTERING = 0x57E3  # the class of the locks of who registers
 LOOK = 5.0  # seconds between two looks when nobody tells of something owed
 
+# A receiver by its key and its registration's id: a key's jobs' own URLs count as one.
 _TAKE = """
 update stemwatch_owed set calls = calls + 1, due_at = now() + make_interval(secs => %s)
- where (song, target) = (select song, target from stemwatch_owed where due_at <= now()
-                          order by due_at limit 1 for update skip locked)
-returning song, target, calls, due_at
+ where (song, target) = (select owed.song, owed.target
+                           from stemwatch_owed owed join stemwatch_song song on song.id = owed.song
+                          where due_at <= now() and song.owner || ' ' || target <> all(%s)
+                          order by due_at limit 1 for update of owed skip locked)
+returning song, target, calls, due_at,
+          (select owner from stemwatch_song where id = song) || ' ' || target
 """
 
 
@@ -109,6 +115,8 @@ class Teller:
         self._report = report
         self._broken = broken
         self._calls = Calls(time.time)
+        self._calling: list[str] = []  # the receiver of each call under way
+        self._taking = asyncio.Lock()
         self._news = [asyncio.Event() for _ in range(LANES)]
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -138,15 +146,30 @@ class Teller:
 
     async def _tell_one(self) -> bool:
         """Make one call that is due; False where none is."""
-        async with self._database.transaction() as connection:
-            taken = await one(connection, _TAKE, LEASE)
+        async with self._taking:  # one after another: each must see whom the others call
+            taken = await self._take()
             if taken is None:
                 return False
-            song, target_id, calls, lease = taken
+            song, target_id, calls, lease, receiver = taken
+            self._calling.append(receiver)
+        try:
+            await self._tell(song, target_id, calls, lease)
+        finally:
+            self._calling.remove(receiver)
+        return True
+
+    async def _take(self) -> tuple[Any, ...] | None:
+        """A song, whom to tell, the number of this call, its lease, the receiver; None: none."""
+        held = {one for one in self._calling if self._calling.count(one) >= OF_ONE}
+        async with self._database.transaction() as connection:
+            return await one(connection, _TAKE, LEASE, list(held))
+
+    async def _tell(self, song: str, target_id: str, calls: int, lease: datetime) -> None:
+        async with self._database.transaction() as connection:
             record, target = await self._owed(connection, song, target_id)
         if record is None or record.state == "expired" or target is None:
             await self._forget(song, target_id, lease)  # nobody is to be told any more
-            return True
+            return
         payload = self._payloads[target.wire](record)
         error = await self._calls.call(target, payload, delivery(record, target_id))
         await self._note(target_id, error)
@@ -162,7 +185,6 @@ class Teller:
                     (WAITS[calls - 1], song, target_id, lease),
                 )
             asyncio.get_running_loop().call_later(WAITS[calls - 1], self._wake)
-        return True
 
     async def _owed(
         self, connection: Connection, song: str, target_id: str

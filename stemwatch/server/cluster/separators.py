@@ -12,6 +12,7 @@ from typing import Any
 from stemwatch.server.cluster.database import Connection, Database
 from stemwatch.server.cluster.enlisted import Enlisted
 from stemwatch.server.cluster.pg_records import PgRecords
+from stemwatch.server.cluster.shared_folder import is_shared
 from stemwatch.server.cluster.tickets_of_jobs import CHANNEL, Tickets, put_back, strike
 from stemwatch.server.offer import Offer
 from stemwatch.server.work.attempt import Attempts
@@ -23,6 +24,7 @@ from stemwatch.tasks import supervised
 LOOK = 5.0  # seconds between two looks at the queue when nobody tells of a new job
 SHOW = 1.0  # seconds between two notes of the progress: a poll sees it within two
 GIVING_BACK = 5.0  # seconds
+LONGEST = 60.0  # seconds that a job waits for its file or for a disk, until it is tried again
 
 
 @dataclass(slots=True)
@@ -31,6 +33,7 @@ class _Held:
 
     job: int
     song: str
+    put_back: int = 0  # so often before
     progress: float = 0.0
     shown: float = 0.0
     folder: str | None = None
@@ -148,7 +151,7 @@ class Crew:
                         worker = None
                 wait: float | None = pace.pause
                 try:
-                    await self._attempts.room()
+                    await self._attempts.room_for(held.song)
                     if worker is None or not worker.alive:
                         worker = await Worker.start(self._offer.placed)
                     wait = await self._work(worker, held)
@@ -156,6 +159,8 @@ class Crew:
                 except (OSError, Unavailable) as fault:
                     self._report(f"{held.song} waits: {fault}")
                     await asyncio.sleep(pace.pause)
+                    # Longer each time: newer songs, which may have their file, come in between.
+                    wait = min(pace.pause * 2.0 ** min(held.put_back, 10), LONGEST)
                 await self._settle(held, wait)
                 if trial.why is not None:
                     await _end(worker)  # the libraries that it has loaded may be broken
@@ -174,8 +179,11 @@ class Crew:
         if await self._records.recover(record):
             return None
         if not await asyncio.to_thread(self._there, record):
-            raise FileNotFoundError(f"its file is not there: is the data directory the shared one? "
-                                    f"({self._attempts.files.root})")  # fmt: skip
+            await self._require_folder()
+            # Else the folder came back between the two looks.
+            if not await asyncio.to_thread(self._there, record):
+                await self._attempts.fail(record, "Its file is not there any more; send it again.")
+                return None
 
         def progress(fraction: float) -> None:
             held.progress = fraction
@@ -184,7 +192,18 @@ class Crew:
         return self._attempts.pace.pause if again else None
 
     def _there(self, record: Record) -> bool:
-        return os.path.exists(self._attempts.files.input_path(record))
+        """Whether its file is; raises OSError where the folder doesn't say."""
+        try:
+            os.stat(self._attempts.files.input_path(record))
+        except FileNotFoundError:
+            return False
+        return True
+
+    async def _require_folder(self) -> None:
+        files = self._attempts.files
+        if not await is_shared(self._database, files):
+            raise FileNotFoundError(f"its file is not there, nor is the folder of all machines: is "
+                                    f"it mounted? ({files.root})")  # fmt: skip
 
     async def _settle(self, held: _Held, wait: float | None) -> None:
         """Take the job off the queue, or give it back; the record's end may have done so."""

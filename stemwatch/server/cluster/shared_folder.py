@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import socket
@@ -9,7 +10,7 @@ from hashlib import sha256
 
 from stemwatch.errors import ConfigFault
 from stemwatch.server.cluster.database import Database, one
-from stemwatch.server.secret_file import load_secret
+from stemwatch.server.secret_file import load_secret, read_secret
 from stemwatch.server.work.folder_lock import hold
 from stemwatch.server.work.job_files import Files
 
@@ -24,6 +25,17 @@ def open_files(data_dir: str) -> Files:
     hold(files.root, shared=True)
     files.open()
     return files
+
+
+async def is_shared(database: Database, files: Files) -> bool:
+    """Whether the shared folder is there now, not an empty one where it was mounted.
+
+    Raises OSError where it does not answer, and Unavailable.
+    """
+    secret = await asyncio.to_thread(read_secret, os.path.join(files.root, "secret"))
+    async with database.transaction() as connection:
+        known = await one(connection, "select folder from stemwatch_cluster")
+    return secret is not None and known == (sha256(secret).hexdigest(),)
 
 
 async def same_folder(database: Database, files: Files) -> None:

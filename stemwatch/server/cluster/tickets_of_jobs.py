@@ -6,12 +6,14 @@ a worker that was taken as gone would finish, or put back, what another one runs
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Sequence
 
 import procrastinate
 from procrastinate import exceptions
 
+from stemwatch.job import STEMS
 from stemwatch.server.cluster.database import Connection, Database, one
 from stemwatch.server.work.records import Unavailable
 
@@ -51,14 +53,19 @@ class Tickets:
         except exceptions.ConnectorException as fault:
             raise _away(fault) from fault
 
-    async def take(self, stems: Sequence[int], worker: int) -> tuple[int, str] | None:
-        """The next job for `worker` and its song; None: none waits. Raises Unavailable."""
+    async def take(self, stems: Sequence[int], worker: int) -> tuple[int, str, int] | None:
+        """The next job for `worker`, its song, and how often it was put back; None: none waits.
+
+        Raises Unavailable.
+        """
         queues = [queue_for(one) for one in stems]
         try:
             job = await self._app.job_manager.fetch_job(queues=queues, worker_id=worker)
         except exceptions.ConnectorException as fault:
             raise _away(fault) from fault
-        return None if job is None or job.id is None else (job.id, str(job.task_kwargs["song"]))
+        if job is None or job.id is None:
+            return None
+        return job.id, str(job.task_kwargs["song"]), job.attempts
 
 
 def _away(fault: exceptions.ConnectorException) -> Unavailable:
@@ -66,16 +73,34 @@ def _away(fault: exceptions.ConnectorException) -> Unavailable:
     return Unavailable(f"The queue's database does not answer: {cause[0] if cause else 'no word'}")
 
 
+async def beside(connection: Connection, stems: int) -> list[str]:
+    """The queues from which each worker that makes so many stems takes, whichever turn is next.
+
+    Where there is no such worker: all, as if one came that makes all.
+    """
+    cursor = await connection.execute("select told from stemwatch_worker")
+    made = [set(json.loads(row[0])["stems"]) for row in await cursor.fetchall()]
+    able = [one for one in made if stems in one] or [set(STEMS)]
+    return [queue_for(one) for one in set.intersection(*able)]
+
+
 async def serving(connection: Connection, stems: int) -> int:
-    """The turn of who is next; where nobody waits, the one after all that were."""
-    found = await one(
-        connection,
-        "select -priority from procrastinate_jobs where status = 'todo' and queue_name = %s"
-        " order by priority desc limit 1",
-        queue_for(stems),
-    )
-    if found is None:
-        found = await one(connection, "select coalesce(max(turn), 0) + 1 from stemwatch_owner")
+    """The turn of who is next; where nobody waits, the one after all that were.
+
+    A queue that is empty says nothing of that: its workers take other songs meanwhile, and a key
+    that began behind all of them would stay behind.
+    """
+    every = [queue_for(one) for one in STEMS]
+    for queues in (await beside(connection, stems), every):
+        found = await one(
+            connection,
+            "select -priority from procrastinate_jobs"
+            " where status = 'todo' and queue_name = any(%s) order by priority desc limit 1",
+            queues,
+        )
+        if found is not None:
+            return int(found[0])
+    found = await one(connection, "select coalesce(max(turn), 0) + 1 from stemwatch_owner")
     assert found is not None
     return int(found[0])
 

@@ -42,7 +42,7 @@ ENGINES: Mapping[str, Engine] = MappingProxyType(
     {
         one.name: one
         for one in (
-            Engine("spectral", _SPECTRAL),
+            Engine("spectral", _SPECTRAL, memory=500_000_000),  # six stems as mp3, four threads
             Engine("spleeter", _SPLEETER, dict.fromkeys(STEMS, "spleeter"), 800_000_000),
             Engine(
                 "htdemucs",

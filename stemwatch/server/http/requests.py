@@ -34,7 +34,7 @@ class Shown(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The parts of one server. `offer`: what it separates with; `signs`: for which URLs.
+    """The parts of one server. `offer`: what it separates with.
 
     `busy`: how many jobs wait or run, as far as a limit of jobs needs it.
     """

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
 
 from stemwatch.server.webhooks.hook_calls import WAITS, Calls, Payload, Target, delivery
-from stemwatch.server.webhooks.owing import ITS_OWN
+from stemwatch.server.webhooks.owing import ITS_OWN, owed_to
 from stemwatch.server.webhooks.registrations import Registrations
 from stemwatch.server.work.json_records import JsonRecords
 from stemwatch.server.work.record import Record
@@ -51,13 +52,8 @@ class Callbacks:
 
     def due(self, record: Record) -> tuple[str, ...]:
         """The ids of the webhooks to tell of this job's end, for its record's `untold`."""
-        event = f"job.{record.state}"
-        mine = [one for one in self._registrations.all() if one.owner == record.owner]
-        due = [one.id for one in mine if event in one.events]
-        own = record.webhook_url
-        if own is not None and all((one.url, one.wire) != (own, "separate") for one in mine):
-            due.append(ITS_OWN)
-        return tuple(due)
+        mine = (one for one in self._registrations.all() if one.owner == record.owner)
+        return tuple(owed_to(record, map(asdict, mine)))
 
     def put(self, record: Record) -> None:
         """Start to tell every webhook in the record's `untold`."""

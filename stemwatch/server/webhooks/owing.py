@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from stemwatch.server.work.record import Record
@@ -11,9 +10,9 @@ from stemwatch.server.work.record import Record
 ITS_OWN = "webhook_url"  # the target that a job brought along
 
 
-def owed_to(record: Record, registrations: Iterable[str]) -> list[str]:
-    """The ids of the targets; `registrations` as JSON, the owner's."""
-    known: list[dict[str, Any]] = [json.loads(one) for one in registrations]
+def owed_to(record: Record, registrations: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The ids of the targets; `registrations`: the fields of the owner's."""
+    known = list(registrations)
     event = f"job.{record.state}"
     targets = [one["id"] for one in known if event in one["events"]]
     own = record.webhook_url

@@ -6,6 +6,7 @@ The same for a server that has its own queue and for a worker of a cluster.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from stemwatch.server.work.trial import Trial
 
 MAX_CRASHES = 2  # after a worker's death a job is tried once more; then the file is to blame
 AGAIN = frozenset({"memory", "disk"})  # kinds of errors that may pass
+PLAIN = 176_400  # bytes that a second of a stem takes: 16 bits, stereo, 44.1 kHz; flac takes less
+MP3 = 40_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +47,18 @@ class Attempts:
     offer: Offer
     trial: Trial
     report: Callable[[str], None]
-    room: Callable[[], Awaitable[None]]  # waits until the disk has room for results
+    room: Callable[[int], Awaitable[None]]  # waits for room on the disk, for so many bytes
     owed: Callable[[Record], tuple[str, ...]] = lambda _: ()
     tell: Callable[[Record], None] = lambda _: None
     working: Callable[[str, str], None] = lambda *_: None  # told of a job's id and work folder
     pace: Pace = Pace()
     unused: float = 0.0
+
+    async def room_for(self, job_id: str) -> None:
+        """Wait until the disk has room for this job's stems."""
+        if (record := await self.records.get(job_id)) is not None:
+            second = record.stems * (MP3 if record.format == "mp3" else PLAIN)
+            await self.room(math.ceil((record.duration or 0.0) * second))
 
     async def make(self, worker: Worker, record: Record, progress: Callable[[float], None]) -> bool:
         """Do one job. Returns True when it is to be tried again later."""
@@ -66,7 +75,7 @@ class Attempts:
                 return await self._crashed(record, str(fault))
             if fault.kind != "rejected" and not await self.trial.passes():
                 return True
-            await self._fail(record, str(fault))
+            await self.fail(record, str(fault))
             return False
         self.report(f"{record.id} {record.name!r} done in {time.monotonic() - started:.1f} s")
         return False
@@ -106,13 +115,14 @@ class Attempts:
         if record.crashes >= MAX_CRASHES:
             if not await self.trial.passes():
                 return True
-            await self._fail(record, message)
+            await self.fail(record, message)
             return False
         await self.records.save(record)
         self.report(f"{record.id} {record.name!r} is tried once more: {message}")
         return True
 
-    async def _fail(self, record: Record, message: str) -> None:
+    async def fail(self, record: Record, message: str) -> None:
+        """End a job that can't be done, and tell of it."""
         failed = self._ended(record, state="failed", error=message)
         if await self.records.fail(failed):
             self.tell(failed)

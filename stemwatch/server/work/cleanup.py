@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from stemwatch.server.work.job_files import Files
@@ -17,6 +17,7 @@ from stemwatch.server.work.records import Records, Unavailable
 EVERY = 300.0  # seconds between two rounds
 RETRY = 5.0  # seconds between two looks at a disk that is short
 GRACE = 600.0  # seconds in which even a full disk doesn't cost a client its new results
+MOST_TOLD = 10  # jobs that stay; where a whole disk is away, all do
 QUIET = 3600.0  # seconds without such a loss, after which the next one is told of again
 
 
@@ -36,6 +37,7 @@ class Cleanup:
     remove_uploads: Callable[[], None] = lambda: None  # those that no job was made of
     retry: float = RETRY
     waiting: int = 0
+    _stay: set[str] = field(default_factory=set)  # jobs that could not be removed
     clock: Callable[[], float] = time.monotonic
     _early: float = field(default=-math.inf, init=False)  # when results last went early
 
@@ -48,12 +50,14 @@ class Cleanup:
                 self.report(f"old results stay: {fault}")
             await asyncio.sleep(min(EVERY, max(self.keep / 4, 0.2)))
 
-    async def wait_for_room(self) -> None:
+    async def wait_for_room(self, needed: int = 0) -> None:
         """Return once the disk has `min_free` bytes, making room where that can be done.
 
+        Old results are given up for `needed` bytes more, but those are not waited for: they are
+        an estimate.
         Of the jobs that wait so, the first one is reported, and that there is room again.
         """
-        if await self.has_room(0):
+        if await self.has_room(needed) or await self.has_room(0):
             return
         self.waiting += 1
         if self.waiting == 1:
@@ -74,10 +78,13 @@ class Cleanup:
         grace = min(GRACE, self.keep)
         for record in await self.records.ended_before(time.time() - grace):
             if not record.files:
-                continue  # a job without stems frees next to nothing
-            self._tell_early(grace)
-            await self.records.remove(record)
-            if await self._free() >= self.min_free + needed:
+                # It has no stems. In a cluster its upload may still lie there, and is kept: a
+                # person may have it tried again.
+                continue
+            gone = await self.tried(record.id, self.records.remove(record))
+            if gone:
+                self._tell_early(grace)
+            if gone and await self._free() >= self.min_free + needed:
                 return True
         return False
 
@@ -86,10 +93,22 @@ class Cleanup:
         now = time.time()
         for record in await self.records.ended_before(now - self.keep):
             if record.finished_at is not None and now - record.finished_at > 2 * self.keep:
-                await self.records.remove(record)
+                await self.tried(record.id, self.records.remove(record))
             elif record.state == "completed":
-                await self.records.expire(record)
+                await self.tried(record.id, self.records.expire(record))
         await asyncio.to_thread(self.remove_uploads)
+
+    async def tried(self, job_id: str, removal: Awaitable[None]) -> bool:
+        """Whether it could be removed; one that stays is told of once, and holds up no other."""
+        try:
+            await removal
+        except OSError as fault:
+            if job_id not in self._stay and len(self._stay) < MOST_TOLD:
+                self.report(f"{job_id} can't be removed: {fault}")
+            self._stay.add(job_id)
+            return False
+        self._stay.discard(job_id)
+        return True
 
     def _tell_early(self, grace: float) -> None:
         """Once while it lasts: a disk that stays short costs results at each upload."""

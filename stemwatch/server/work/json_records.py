@@ -40,6 +40,18 @@ class JsonRecords:
     def close(self) -> None:
         os.close(self._lock)
 
+    def lost(self, record: Record) -> bool:
+        """Whether somebody deleted a job's folder, in a data directory that is there.
+
+        Raises OSError where it isn't, or doesn't answer. It blocks.
+        """
+        lock = os.stat(os.path.join(self.files.root, "lock"))
+        try:
+            os.stat(self.files.folder(record.id))
+        except FileNotFoundError:
+            return os.path.samestat(lock, os.fstat(self._lock))  # else another disk is there
+        return False
+
     def all(self) -> list[Record]:
         """Every job, oldest first."""
         return sorted(self._records.values(), key=lambda record: (record.created_at, record.id))

@@ -134,7 +134,7 @@ class Queue:
                 job_id = self._waiting.pop(0).job_id
                 self._progress[job_id] = 0.0
                 try:
-                    await self._attempts.room()
+                    await self._attempts.room_for(job_id)
                     if worker is None or not worker.alive:
                         worker = await Worker.start(self._offer.placed)
                     disturbed = await self._work(worker, job_id)
@@ -155,6 +155,10 @@ class Queue:
     async def _work(self, worker: Worker, job_id: str) -> bool:
         record = await self._records.get(job_id)
         if record is None or record.state != "processing":
+            return False
+        if await asyncio.to_thread(self._records.lost, record):
+            await self._records.remove(record)
+            self._attempts.report(f"{job_id} {record.name!r} is forgotten: its folder was deleted")
             return False
 
         def progress(fraction: float) -> None:

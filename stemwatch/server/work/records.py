@@ -53,7 +53,7 @@ class Records(Protocol):
         ...
 
     async def fail(self, record: Record) -> bool:
-        """Record a failure, and delete the input; False as of `complete`."""
+        """Record a failure; the input goes with the job, if not at once. False as of `complete`."""
         ...
 
     async def ended_before(self, moment: float) -> Sequence[Record]:

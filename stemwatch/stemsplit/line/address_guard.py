@@ -144,11 +144,16 @@ async def _connect(address: str, port: int) -> SocketStream:
     return SocketStream(sock)
 
 
-def forbidden(why: str) -> Reject:
-    """The Reject for a stem's URL that must not be fetched."""
+_ALLOWED = (
+    "Stems are fetched over https from public addresses only, or from the API's own host "
+    "where that is a private one (api.base_url); then `stemwatch retry`."
+)
+
+
+def forbidden(why: str, hint: str = _ALLOWED) -> Reject:
+    """The Reject for a stem's URL that must not be fetched; `hint` says what mends it."""
     return Reject(
         f"The stem's download address was refused: {why}",
         code=Code.FORBIDDEN_URL,
-        hint="Stems are fetched over https from public addresses only, or from the API's own host "
-        "where that is a private one (api.base_url); then `stemwatch retry`.",
+        hint=hint,
     )

@@ -48,10 +48,21 @@ class Trust:
             raise forbidden("it names no host, or an impossible port.")
         if parsed.userinfo:
             raise forbidden("it carries a user name or a password.")
-        own = self.plain_http and _ascii_host(parsed) == self.host
-        if parsed.scheme != "https" and not (parsed.scheme == "http" and own):
+        own = parsed.scheme == "http" and _ascii_host(parsed) == self.host
+        if own and not self.plain_http:
+            raise forbidden(f"{place(parsed)} is not https.", _behind_a_proxy(parsed))
+        if parsed.scheme != "https" and not own:
             raise forbidden(f"{place(parsed)} is not https.")
         return parsed.copy_with(fragment=None) if parsed.fragment else parsed
+
+
+def _behind_a_proxy(url: httpx.URL) -> str:
+    """What mends a server that is asked over https, and hands out its own URLs as plain http."""
+    origin = f"https://{url.netloc.decode('ascii')}"
+    return (
+        "Its own server was asked over https. If that is a `stemwatch serve` behind a proxy, give "
+        f"it `--public-url {origin}`; then `stemwatch retry`."
+    )
 
 
 def _ascii_host(url: httpx.URL) -> str:
