@@ -108,12 +108,13 @@ async def bring_back(
 
 async def _with_file(journal: Journal, job: Job, inbox: str) -> Retried:
     if job.origin == "split" or job.filed_to is None or inside(job.filed_to, inbox):
-        path, relpath = in_place(job), job.relpath  # it never left its folder
+        # It never left its folder.
+        path, relpath = await asyncio.to_thread(in_place, job), job.relpath
     else:
         path = await _restored(job, job.filed_to, inbox)
         relpath = os.path.relpath(path, inbox)
     try:
-        identity = Identity.of(os.lstat(path))
+        identity = Identity.of(await asyncio.to_thread(os.lstat, path))
         if not _admitted(job):
             # It was refused before its length was known: the intake has to read it again.
             moved = await journal.advance(job, JobState.GONE, "retried: looked at again")

@@ -58,7 +58,10 @@ def test_an_upload_whose_share_hangs_holds_nobody_up(tmp_path: Path) -> None:
 
 
 def test_no_call_to_a_share_is_made_on_the_loop(tmp_path: Path) -> None:
-    """Any of them may hang. What of a song is sent, read, heard, drawn and mixed is in threads."""
+    """Any of them may hang. What of a song is sent, read, heard, drawn and mixed is in threads.
+
+    So is what the page's buttons do with songs in quarantine, and with one that waits.
+    """
     notes, folders = tmp_path / "notes", [str(tmp_path / name) for name in ("inbox", "outbox")]
     noting = [sys.executable, "-m", "tests.acceptance.on_the_loop"]
     page = Page(tmp_path)
@@ -72,4 +75,16 @@ def test_no_call_to_a_share_is_made_on_the_loop(tmp_path: Path) -> None:
         mix = {"gains": {"vocals": 1.0}, "format": "wav"}
         assert page.http.post(f"/api/songs/{song}/mix", json=mix).status_code == 200
         assert remove_vocals(page, 2).status_code == 200
+        for name in ("Again", "Unwanted"):
+            (page.home.inbox / f"{name}.wav").write_text(name * 99)
+        wait_for(lambda: len(page.home.reasons()) == 2)
+        held = {one["name"]: one["id"] for one in page.http.get("/api/state").json()["jobs"]}
+        for name, what in (("Again", "retry"), ("Unwanted", "discard")):
+            answer = page.http.post(f"/api/quarantine/{held[f'{name}.wav']}/{what}")
+            assert answer.status_code == 202, answer.text
+        assert page.http.post("/api/pause", json={}).status_code == 202
+        upload(page, "Waits.wav", 3)
+        wait_for(lambda: page.home.journal_count("queued") == 1)
+        waits = page.home.rows("SELECT id FROM jobs WHERE state = 'queued'")[0][0]
+        assert page.http.post(f"/api/jobs/{waits}/cancel").status_code == 202
     assert not notes.exists(), notes.read_text()

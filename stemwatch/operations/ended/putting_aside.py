@@ -121,7 +121,8 @@ async def _left_in_the_inbox(job: Job, settings: Settings, *, delete: bool) -> s
         here = await asyncio.to_thread(in_place, job)
     except Vanished:
         return None
-    return await _filed(job, here, Identity.of(os.lstat(here)), settings, delete=delete)
+    identity = Identity.of(await asyncio.to_thread(os.lstat, here))
+    return await _filed(job, here, identity, settings, delete=delete)
 
 
 async def _filed(
