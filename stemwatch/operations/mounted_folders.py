@@ -6,12 +6,22 @@ the disk is back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from stemwatch.config import Inbox
 from stemwatch.disks.hanging import Reach
-from stemwatch.disks.places import Anchor, Place
+from stemwatch.disks.places import AWAY, HUNG, Anchor, Place
+from stemwatch.errors import PauseService
 from stemwatch.journal.journal import Journal
+
+_BY_ITSELF = "; work goes on by itself."
+_AGAIN = ", then give the command again."
+_HINTS = {  # of a command, in place of a service's
+    AWAY: f"Mount it{_AGAIN} If the folder is meant to be where it is now, put any file into it "
+    "first.",
+    HUNG: f"Look at that disk or at the server of that network mount{_AGAIN}",
+}
 
 
 class Disks:
@@ -32,12 +42,34 @@ class Disks:
 
         Its code is "inbox" or "disk".
         """
-        place = self._known.get(inbox.name) or await self._recalled(inbox, others)
-        await place.require_inbox()
-        await place.demand(place.require_root, *others)
+        with self._own_hints():
+            place = await self._place(inbox, (inbox.folders.inbox, *others))
+            await place.require_inbox()
+            await place.demand(place.require_root, *others)
 
-    async def _recalled(self, inbox: Inbox, others: tuple[str, ...]) -> Place:
-        paths = (inbox.folders.inbox, *others)
+    async def require_alone(self, inbox: Inbox, *folders: str) -> None:
+        """Raise PauseService(code="disk") unless these folders of an inbox are on their disks.
+
+        The inbox itself is not asked for.
+        """
+        with self._own_hints():
+            place = await self._place(inbox, folders)
+            await place.demand(place.require_root, *folders)
+
+    @contextmanager
+    def _own_hints(self) -> Iterator[None]:
+        """A place's hints are for a service, which goes on by itself; a command is given again."""
+        try:
+            yield
+        except PauseService as fault:
+            if not self._known:
+                fault.hint = _HINTS.get(fault.hint) or fault.hint.replace(_BY_ITSELF, _AGAIN)
+            raise
+
+    async def _place(self, inbox: Inbox, paths: tuple[str, ...]) -> Place:
+        return self._known.get(inbox.name) or await self._recalled(inbox, paths)
+
+    async def _recalled(self, inbox: Inbox, paths: tuple[str, ...]) -> Place:
         if paths not in self._own:
             self._own[paths] = Place(
                 outbox=inbox.folders.outbox,

@@ -209,6 +209,8 @@ def test_a_disk_that_is_away_makes_nothing_forgotten(home: Home) -> None:
     hidden = home.run("retry", "--forget", "--all")
     assert hidden.returncode == 1
     assert "is not mounted" in hidden.stderr
+    assert "Mount it, then give the command again." in hidden.stderr
+    assert "by itself" not in hidden.stderr
     told = home.run("retry", "a.mp3")
     assert (told.returncode, "is not mounted" in told.stderr) == (1, True)
     assert "--forget" not in told.stderr  # it is not said to be gone

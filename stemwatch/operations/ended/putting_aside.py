@@ -16,7 +16,7 @@ from stemwatch.config import Settings
 from stemwatch.job import Identity, Job, JobState, may_be_paid, resume_state
 from stemwatch.journal.journal import Journal, StaleJob
 from stemwatch.operations.mounted_folders import Disks
-from stemwatch.operations.retrying import NotNow, Vanished, in_place, once_filed, whose
+from stemwatch.operations.retrying import NotNow, Vanished, in_place, inside, once_filed, whose
 from stemwatch.outbox import archiving, quarantine
 
 _NOTE = "put aside"
@@ -58,13 +58,19 @@ async def put_aside(
     `running`: a service may be moving its file right now. Raises NotNow where it is submitted by
     now, or its original has no archive to go to; PauseService or RetryLater for the disks.
     """
-    if job.state is JobState.QUARANTINED:
+    was = job.state
+    if was is JobState.QUARANTINED:
         job = await once_filed(journal, job, asyncio.sleep if running else None)
-        await _require_disks(disks, job, settings, delete=delete)
-        return await _quarantined(journal, job, settings, delete=delete)
-    if job.state is not JobState.QUEUED or job.owner is not None:
-        raise _too_late(job)
     await _require_disks(disks, job, settings, delete=delete)
+    job = await journal.get(job.id) or job  # a slow disk takes a minute: it may be submitted by now
+    if job.state is JobState.GONE:
+        return Aside(job, None)
+    if job.state is not was:
+        raise _too_late(job)
+    if was is JobState.QUARANTINED:
+        return await _quarantined(journal, job, settings, disks, delete=delete)
+    if was is not JobState.QUEUED or job.owner is not None:
+        raise _too_late(job)
     path = await _filed(job, job.path, job.identity, settings, delete=delete)
     try:
         return Aside(await journal.advance(job, JobState.GONE, _NOTE, filed_to=path or ""), path)
@@ -75,7 +81,9 @@ async def put_aside(
         return Aside(now, path)
 
 
-async def _quarantined(journal: Journal, job: Job, settings: Settings, *, delete: bool) -> Aside:
+async def _quarantined(
+    journal: Journal, job: Job, settings: Settings, disks: Disks, *, delete: bool
+) -> Aside:
     path = job.filed_to
     if job.origin == "split":
         path = job.path  # in a folder of the user's own, where it stays
@@ -87,6 +95,8 @@ async def _quarantined(journal: Journal, job: Job, settings: Settings, *, delete
             identity = Identity.of(await asyncio.to_thread(os.lstat, here))
         except (FileNotFoundError, NotADirectoryError):
             identity = job.identity  # moved by a call that was killed, or by a person
+            if (inbox := whose(settings, job)) is not None:
+                await disks.require(inbox)  # back in the inbox, perhaps
         path = await _filed(job, here, identity, settings, delete=delete)
         await asyncio.to_thread(quarantine.remove_reason, here)
     try:
@@ -99,17 +109,22 @@ async def _quarantined(journal: Journal, job: Job, settings: Settings, *, delete
 
 
 async def _require_disks(disks: Disks, job: Job, settings: Settings, *, delete: bool) -> None:
-    """Raise PauseService unless the disks are there that its file is on and goes to."""
+    """Raise PauseService unless the disks are there that its file is on and goes to.
+
+    A file in quarantine is put aside without its inbox, whose share may be away for good.
+    """
     inbox = whose(settings, job)
     if job.origin == "split" or inbox is None:
         return  # nobody knows its disk
     folders = inbox.folders
-    paths: list[str] = []
-    if job.filed_to and job.filed_to != job.path:
-        paths.append(folders.quarantine)
+    away = job.filed_to if job.filed_to != job.path else None
+    paths = [folders.quarantine] if away else []
     if folders.after_success == "archive" and not delete:
         paths.append(folders.archive)
-    await disks.require(inbox, *paths)
+    if away and not inside(away, folders.inbox):
+        await disks.require_alone(inbox, *paths)
+    else:
+        await disks.require(inbox, *paths)
 
 
 async def _left_in_the_inbox(job: Job, settings: Settings, *, delete: bool) -> str | None:
@@ -154,6 +169,8 @@ def _by_hand(job: Job, path: str) -> str:
 
 
 def _too_late(job: Job) -> NotNow:
+    if job.state is JobState.QUARANTINED:
+        return NotNow(f"{job.name} is in quarantine by now.", hint="Decide about it there.")
     return NotNow(
         f"{job.name} is {job.state} by now: it may be charged, and goes on.",
         hint="Its stems are delivered as usual.",
