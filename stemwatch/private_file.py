@@ -72,7 +72,18 @@ def closing(path: str, owner: int, reader: tuple[int, int] | None = None) -> str
 
 
 def opening(path: str) -> str:
-    """The hint for a file that is closed to this account."""
+    """The hint for a file that is closed to this account.
+
+    Never to take it from the group that may read it: that is the service's, as a rule.
+    """
+    account = "run this as the account that it is for, such as the service's (`sudo -u ACCOUNT`)"
+    try:
+        status = os.stat(path)
+    except OSError:
+        return f"A folder above it is closed to this account: {account}."
+    taken = status.st_mode & stat.S_IRGRP and status.st_gid != 0  # root's group is nobody's choice
+    if taken and status.st_gid not in (os.getegid(), *os.getgroups()):
+        return f"Its group, {_group(status.st_gid)}, may read it: {account}."
     return (
         f"`{_for_group(path, os.getegid())}`, as root, lets this account's group read it. The "
         "folders above it must be open to that group, too."
@@ -80,8 +91,11 @@ def opening(path: str) -> str:
 
 
 def _for_group(path: str, gid: int) -> str:
+    return f"chgrp {_group(gid)} {shlex.quote(path)} && chmod 640 {shlex.quote(path)}"
+
+
+def _group(gid: int) -> str:
     try:
-        group = grp.getgrgid(gid).gr_name
+        return grp.getgrgid(gid).gr_name
     except KeyError:
-        group = str(gid)
-    return f"chgrp {group} {shlex.quote(path)} && chmod 640 {shlex.quote(path)}"
+        return str(gid)

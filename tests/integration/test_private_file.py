@@ -64,6 +64,21 @@ def test_who_does_what_is_told_has_a_service_that_starts(config: Path) -> None:
     assert config.stat().st_mode & 0o007 == 0
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another account to be refused")
+def test_who_does_what_is_told_takes_no_file_from_a_service(config: Path) -> None:
+    """It is another group's already, or nobody can tell: no command is told that changes it."""
+    os.chown(config, 0, 54321)
+    config.chmod(0o640)
+    told = refused(config)
+    assert told.startswith("Its group, 54321, may read it: run this as the account")
+    config.parent.chmod(0o750)
+    assert refused(config).startswith("A folder above it is closed to this account: run this as")
+    config.parent.chmod(0o755)
+    os.chown(config, 0, 0)  # root's group is no service's
+    obey(refused(config))
+    assert refused(config) == ""
+
+
 def test_who_owns_the_file_keeps_it_to_himself() -> None:
     assert closing("/a b", 7, (7, 8)) == "`chmod 600 '/a b'`"
 
