@@ -435,6 +435,16 @@ def test_root_is_told_that_the_service_is_somebody_else_s(tmp_path: Path) -> Non
     assert f"  `chgrp 54321 {home.config} && chmod 640 {home.config}`, or " in told.stdout
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives the inbox to another account")
+def test_root_without_the_service_s_environment_is_told_so_too(tmp_path: Path) -> None:
+    """By plain `sudo`, state_dir is root's own; the inbox is the service's. Or all is root's."""
+    home = Home(tmp_path, LOCAL)
+    os.chown(home.inbox, 54321, 54321)
+    assert "account, uid 54321, may" in home.run("check").stdout
+    home.journal()  # a service of root's with a user's inbox, such as in a container
+    assert "account:" not in home.run("check").stdout
+
+
 def test_only_root_is_told_so() -> None:
     """Who is not root is refused like the service; and a service may be root's own."""
     assert [*looked_as(7, (8, 8)), *looked_as(0, (0, 0)), *looked_as(0, None)] == []

@@ -43,7 +43,7 @@ async def check(
         found = [_left_out("folders, watching, room", places)]
     else:
         found = await asked_folders.usable(settings, asked)
-    owner = None if "state_dir" in doubtful else await account.of_service(settings, asked)
+    owner = await account.of_service(settings, asked, doubtful)
     found = [*account.looked_as(os.geteuid(), owner), *found, await _audio()]
     found.append(upload_finding(settings))
     if "api" in doubtful and not settings.local:
