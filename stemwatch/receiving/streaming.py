@@ -36,9 +36,10 @@ def too_large() -> Refused:
 async def to_disk(pieces: AsyncIterator[bytes | bytearray], path: str) -> int:
     """Write all that comes to `path`, synced; returns the number of bytes.
 
-    Refused with 408 when nothing comes for a minute, with 503 when the disk takes nothing for one.
-    OSError from the disk passes through, and so does whatever the pieces raise. After a fault the
-    file is closed as soon as the disk lets go of it, and nobody waits for that.
+    Refused with 408 when nothing comes for a minute, with 503 when a write takes a minute; syncing
+    and closing take what they take. OSError from the disk passes through, and so does whatever the
+    pieces raise. After a fault the file is closed as soon as the disk lets go of it, and nobody
+    waits for that.
     """
     file = await asyncio.to_thread(io.FileIO, path, "wb")
     with _block_size() as block:
