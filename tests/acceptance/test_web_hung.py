@@ -62,7 +62,8 @@ def test_no_call_to_a_share_is_made_on_the_loop(tmp_path: Path) -> None:
 
     So is what the page's buttons do with songs in quarantine, and with one that waits.
     """
-    notes, folders = tmp_path / "notes", [str(tmp_path / name) for name in ("inbox", "outbox")]
+    names = ("inbox", "outbox", "quarantine", "archive")
+    notes, folders = tmp_path / "notes", [str(tmp_path / name) for name in names]
     noting = [sys.executable, "-m", "tests.acceptance.on_the_loop"]
     page = Page(tmp_path)
     page.command = lambda config: [*noting, str(config), str(notes), *folders]
