@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import pytest
 from tests.acceptance.harness import EITHER, KEY, SEPARATE, Home, Service
 from tests.acceptance.songs import drop, encode
 from tests.support.audio_samples import with_endless_vendor
-from tests.support.broken import INTAKE, STEP, TAGS_CRASH, TYPE_ERROR, Broken
+from tests.support.broken import INTAKE, MIX_CRASH, STEP, TAGS_CRASH, TYPE_ERROR, Broken
 from tests.support.scenario.server import ScenarioServer
 from tests.support.waiting import wait_for
 
@@ -99,6 +100,32 @@ def test_what_is_paid_for_is_delivered_whatever_its_tags_do(
     (found,) = home.sidecars().values()
     assert [stem["id"] for stem in found["stems"]] == ["vocals", "instrumental", "both"]
     assert "job.tags" in told.stdout + told.stderr
+    assert len(server.requests("post")) == 1
+    assert home.reasons() == {}
+
+
+@SEPARATE
+def test_a_mix_that_can_not_be_made_costs_itself_only(
+    tmp_path: Path, home: Home, server: ScenarioServer
+) -> None:
+    """Paid stems were withheld for good: each `retry` mixed them once more. A later drop does."""
+    broken = Broken(tmp_path)
+    home.extra_env |= broken.env
+    broken.by(MIX_CRASH)
+    home.configure(
+        server.url, watch=QUICK, separation={"mixes": {"both": ["vocals", "instrumental"]}}
+    )
+    for name in ("song", "again"):
+        drop(home.inbox / f"{name}.wav")
+        told = home.command("run", "-c", str(home.config), "--once")
+        assert told.returncode == 0, told.stdout + told.stderr
+        if name == "song":
+            assert re.search(r"job\.mix\W.*delivered without it", told.stdout + told.stderr)
+            broken.mend()
+    mixes = {
+        name: [stem["id"] for stem in one["stems"]][2:] for name, one in home.sidecars().items()
+    }
+    assert mixes == {"song": [], "again": ["both"]}
     assert len(server.requests("post")) == 1
     assert home.reasons() == {}
 

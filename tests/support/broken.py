@@ -61,6 +61,16 @@ def fail(*_):
     os.kill(os.getpid(), signal.SIGSEGV)
 measures.measure = fail
 """
+# A mix of several stems that ends the process; the self-test mixes one alone.
+MIX_CRASH = """
+import os, signal
+import stemwatch.audio.mix as mixing
+def fail(inputs, *given):
+    if len(inputs) > 1:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return real(inputs, *given)
+real, mixing.mix = mixing.mix, fail
+"""
 # A step of the service, for the songs whose names hold `{of}`.
 STEP = """
 # in the service

@@ -53,15 +53,23 @@ async def published(ctx: Context, job: Job) -> str | None:
 async def add_mixes(ctx: Context, job: Job, staging: Staging) -> None:
     """Make the configured mixes that are not staged yet from the staged stems.
 
-    Raises PauseService for a fault of the disk.
+    One that can't be made is told and left out, as a stem file is: the stems are paid for. Raises
+    PauseService for a fault of the disk, and what `tag_part` does.
     """
     have = {stem.id for stem in staging.stems}
     for mix, sources in job.options.mixes.items():
         if mix in have:
             continue
         inputs = [staging.file_of(source) for source in sources]
-        with durable.disk_faults(staging.outbox):
-            made = await ctx.audio.mix(inputs, staging.part(mix), job.options.format)
+        part, tell = staging.part(mix), ctx.progress.touch
+        try:
+            with durable.disk_faults(staging.outbox):
+                made = await ctx.audio.mix(inputs, part, job.options.format, tell=tell)
+        except (Reject, RetryLater) as fault:  # or a disk that takes no file of this size
+            note = f"The song is delivered without it: {fault.message}"
+            log.warning("job.mix", **job.named, mix=mix, note=note)
+            await asyncio.to_thread(staging.drop_part, mix)
+            continue
         await tag(ctx, job, staging, mix)
         await asyncio.to_thread(
             staging.commit_part, mix, derived_from=sources, gain_db=made.gain_db
