@@ -13,7 +13,15 @@ import pytest
 from tests.acceptance.harness import EITHER, KEY, SEPARATE, Home, Service
 from tests.acceptance.songs import drop, encode
 from tests.support.audio_samples import with_endless_vendor
-from tests.support.broken import INTAKE, MIX_CRASH, STEP, TAGS_CRASH, TYPE_ERROR, Broken
+from tests.support.broken import (
+    INTAKE,
+    MIX_CRASH,
+    NO_DESCRIPTOR,
+    STEP,
+    TAGS_CRASH,
+    TYPE_ERROR,
+    Broken,
+)
 from tests.support.scenario.server import ScenarioServer
 from tests.support.waiting import wait_for
 
@@ -205,3 +213,22 @@ def test_a_fault_while_songs_are_taken_in_pauses_and_is_not_met_at_every_round(
     with service(home, "--once") as running:
         assert running.process.wait(timeout=60) == 0, running.text()
     assert (home.reasons(), len(server.requests("post"))) == ({}, 1)
+
+
+@SEPARATE
+def test_a_sidecar_that_can_not_be_opened_for_a_moment_is_waited_for(
+    tmp_path: Path, home: Home, server: ScenarioServer
+) -> None:
+    """It counted as damaged, and the song was paid for again."""
+    broken = Broken(tmp_path)
+    home.extra_env |= broken.env
+    broken.by(NO_DESCRIPTOR)
+    with service(home) as running:
+        for count, name in enumerate(["song", "again"], 1):
+            drop(home.inbox / f"{name}.wav")
+            running.wait_for_event("job.done", count=count)
+        (waits,) = running.events("job.waits")
+        assert waits["code"] == "outbox_blocked"
+        assert running.events("job.not_reused") == []
+    assert home.sidecars()["again"]["reused_from"] == "song"
+    assert len(server.requests("post")) == 1
