@@ -27,16 +27,23 @@ from stemwatch.workers.steps.finishing import own_tags, result_names
 Received = Callable[[int], None]
 
 
-def parent_of(job: Job) -> str:
-    """The outbox folder that mirrors the song's place in the inbox."""
-    return os.path.join(job.outbox, naming.mirror(job.relpath)).rstrip("/")
+def parent_of(ctx: Context, job: Job) -> str:
+    """The outbox folder that mirrors the song's place in the inbox, by names that fit its disk."""
+    limit = ctx.place_of(job).longest_name
+    return os.path.join(job.outbox, naming.mirror(job.relpath, limit=limit)).rstrip("/")
+
+
+async def _parent(ctx: Context, job: Job) -> str:
+    """`parent_of`, after a question to the disk: the place of a `split` was not asked yet."""
+    await asyncio.to_thread(ctx.place_of(job).learn_names)
+    return parent_of(ctx, job)
 
 
 async def published(ctx: Context, job: Job) -> str | None:
     """The folder that this same job published before a crash, or None."""
     folder = await asyncio.to_thread(
         delivery.find_published,
-        parent_of(job),
+        await _parent(ctx, job),
         result_names.song_of(ctx, job),
         job.sha256,
         audio_sha256=job.audio_sha256,
@@ -173,7 +180,7 @@ async def publish(
     folder = await asyncio.to_thread(
         delivery.publish,
         staging,
-        parent_of(job),
+        await _parent(ctx, job),
         result_names.song_of(ctx, told),
         job.sha256,
         describe,
