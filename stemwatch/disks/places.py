@@ -89,7 +89,7 @@ class Place:
     network: bool = False  # inodes may be invented there, so they are not compared
     anchors: dict[str, Anchor] = field(default_factory=dict)
     prepared: bool = True  # False: a start has yet to do its work in these folders
-    longest_name: int = 255  # bytes of a name in the outbox, as its disk told last
+    longest_name: int | None = None  # bytes, in the outbox, as its disk told last
     # Folders whose disk was not yet compared with an earlier run's: they count as away.
     unrecalled: set[str] = field(default_factory=set)
     reach: Reach = field(default_factory=Reach)
@@ -149,7 +149,7 @@ class Place:
                 code=Code.DISK,
                 hint=AWAY,
             )
-        if path == self.outbox:
+        if path == self.outbox and self.longest_name is None:
             self.learn_names()
 
     def learn_names(self) -> None:

@@ -29,7 +29,7 @@ Received = Callable[[int], None]
 
 def parent_of(ctx: Context, job: Job) -> str:
     """The outbox folder that mirrors the song's place in the inbox, by names that fit its disk."""
-    limit = ctx.place_of(job).longest_name
+    limit = ctx.place_of(job).longest_name or naming.LIMIT
     return os.path.join(job.outbox, naming.mirror(job.relpath, limit=limit)).rstrip("/")
 
 
