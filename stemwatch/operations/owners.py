@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from stemwatch.codes import Code, rule_of
 from stemwatch.disks import lock
@@ -22,7 +24,8 @@ from stemwatch.job import (
     resume_state,
     resumed_fields,
 )
-from stemwatch.outbox import delivery, earlier
+from stemwatch.outbox import delivery, earlier, sidecar
+from stemwatch.outbox.staged_stem_file import of_sidecar
 from stemwatch.workers.context import Context
 
 
@@ -103,14 +106,28 @@ def _options(job: Job, candidate: Candidate) -> Options:
 
 
 def _has_all(job: Job, options: Options) -> bool:
-    """Whether the delivered folder is still there, unchanged, with every file of `options`."""
+    """Whether the delivered folder is still there, unchanged, with every file of `options`.
+
+    What was asked for and could not be made is not missed: each run would deliver once more.
+    """
     if job.delivered_to is None:
         return False
     try:
         found = delivery.verify_folder(job.delivered_to)
-        return earlier.has_all(job.delivered_to, found, options)
+        return earlier.has_all(job.delivered_to, found, _makeable(job, options, found))
     except StemwatchError:
         return False
+
+
+def _makeable(job: Job, options: Options, found: Mapping[str, Any]) -> Options:
+    """`options` without the mixes and the stem file that `job` could not make."""
+    made = {stem.id for stem in sidecar.stem_files(dict(found))}
+    asked = job.options.mixes.items()
+    mixes = {n: of for n, of in options.mixes.items() if n in made or (n, of) not in asked}
+    stem_file = options.stem_file
+    if stem_file == job.options.stem_file and of_sidecar(found) is None:
+        stem_file = None
+    return replace(options, mixes=mixes, stem_file=stem_file)
 
 
 class Others:

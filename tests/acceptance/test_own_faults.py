@@ -134,6 +134,13 @@ def test_a_mix_that_can_not_be_made_costs_itself_only(
         name: [stem["id"] for stem in one["stems"]][2:] for name, one in home.sidecars().items()
     }
     assert mixes == {"song": [], "again": ["both"]}
+    broken.by(MIX_CRASH)
+    song = str(home.inbox / "split.wav")
+    drop(Path(song))
+    for _ in range(2):  # the second run finds the first one's folder, although it lacks the mix
+        told = home.command("split", song, "-c", str(home.config), "-o", str(tmp_path / "out"))
+        assert told.returncode == 0, told.stdout + told.stderr
+    assert [path.name for path in (tmp_path / "out").glob("[!.]*")] == ["split"]
     assert len(server.requests("post")) == 1
     assert home.reasons() == {}
 

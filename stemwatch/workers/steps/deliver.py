@@ -6,6 +6,7 @@ The stem file is `add_stem_file`'s.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -61,7 +62,8 @@ async def add_mixes(ctx: Context, job: Job, staging: Staging) -> None:
     """Make the configured mixes that are not staged yet from the staged stems.
 
     One that can't be made is told and left out, as a stem file is: the stems are paid for. Raises
-    PauseService for a fault of the disk, and what `tag_part` does.
+    PauseService for a fault of the disk, RetryLater for one that may pass, and what `tag_part`
+    does.
     """
     have = {stem.id for stem in staging.stems}
     for mix, sources in job.options.mixes.items():
@@ -73,6 +75,8 @@ async def add_mixes(ctx: Context, job: Job, staging: Staging) -> None:
             with durable.disk_faults(staging.outbox):
                 made = await ctx.audio.mix(inputs, part, job.options.format, tell=tell)
         except (Reject, RetryLater) as fault:  # or a disk that takes no file of this size
+            if may_pass(job, fault):
+                raise
             note = f"The song is delivered without it: {fault.message}"
             log.warning("job.mix", **job.named, mix=mix, note=note)
             await asyncio.to_thread(staging.drop_part, mix)
@@ -81,6 +85,15 @@ async def add_mixes(ctx: Context, job: Job, staging: Staging) -> None:
         await asyncio.to_thread(
             staging.commit_part, mix, derived_from=sources, gain_db=made.gain_db
         )
+
+
+def may_pass(job: Job, fault: Reject | RetryLater) -> bool:
+    """Whether the fault may be over at one of the tries that the job has left."""
+    if not isinstance(fault, RetryLater) or not fault.counts:
+        return False
+    cause = fault.__cause__
+    for_good = isinstance(cause, OSError) and cause.errno == errno.EFBIG  # too large for FAT
+    return not for_good and job.attempts + 1 < fault.rule.tries
 
 
 async def tag(ctx: Context, job: Job, staging: Staging, stem: str, *, afresh: bool = False) -> None:
