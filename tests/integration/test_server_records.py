@@ -310,8 +310,8 @@ def test_one_that_stays_is_passed_over_for_room(kept: Kept) -> None:
 
 
 def test_a_larger_result_costs_old_ones_before_it_is_made(kept: Kept) -> None:
-    """It is estimated by the song's length; where that is too much, it is tried all the same."""
-    old, new = kept.completed(100.0), kept.completed(1e12)
+    """By the songs' lengths: none where all would not make room. It is tried all the same."""
+    old, new = kept.completed(100.0, duration=1.0), kept.completed(1e12)
     song = kept.add(duration=1e9, stems=4, format="flac")
     asked: list[int] = []
     cleanup = Cleanup(kept.files, kept.records, 1e9, 0, print)
@@ -326,7 +326,11 @@ def test_a_larger_result_costs_old_ones_before_it_is_made(kept: Kept) -> None:
                         report=print, room=room)  # fmt: skip
     kept.run(attempts.room_for(song.id))
     assert asked == [4 * 176_400 * 10**9]
-    assert [kept.get(one) is not None for one in (old, new, song)] == [False, True, True]
+    assert kept.get(old) == old
+    long = kept.completed(101.0, duration=4e9)
+    kept.run(attempts.room_for(song.id))
+    left = [kept.get(one) is not None for one in (old, long, new, song)]
+    assert left == [False, False, True, True]
 
 
 def test_a_short_disk_gives_up_the_oldest(kept: Kept) -> None:
