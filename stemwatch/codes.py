@@ -207,11 +207,11 @@ class Code(StrEnum):
     OVERDUE = "overdue", _SONG
     MISSING_STEM = "missing_stem", _SONG
     FORBIDDEN_URL = "forbidden_url", _SONG
-    DELIVERY_DAMAGED = "delivery_damaged", _SONG
-    SIDECAR = "sidecar", _SONG
     MIX_MISMATCH = "mix_mismatch", _SONG
 
     # No song is shown with these.
+    DELIVERY_DAMAGED = "delivery_damaged", _ELSE
+    SIDECAR = "sidecar", _ELSE
     GONE = "gone", _ELSE
     CHANGED = "changed", _ELSE
     RETRY = "retry", _ELSE

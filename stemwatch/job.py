@@ -87,6 +87,11 @@ class Identity(NamedTuple):
     def of(cls, stat: stat_result) -> Identity:
         return cls(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
 
+    @property
+    def unseen(self) -> bool:
+        """Whether it is of no file: its job was read back from a sidecar."""
+        return (self.device, self.inode) == (0, 0)
+
 
 WANTED_BACK = "wanted_back"  # the code of an `Unfiled` whose song `retry` asked for
 

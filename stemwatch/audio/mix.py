@@ -146,5 +146,5 @@ def _mismatch(what: str) -> Reject:
     return Reject(
         f"A mix can't be made: {what}.",
         code=Code.MIX_MISMATCH,
-        hint="Take `mixes` out of the settings, and `stemwatch retry`.",
+        hint="Stems are summed as they are, and never resampled.",
     )

@@ -118,8 +118,9 @@ def free_bytes(path: str) -> int:
 def name_max(path: str) -> int:
     """The longest file name in `path` in bytes: 255, or less, such as 143 in encrypted folders."""
     try:
-        return min(255, os.pathconf(path, "PC_NAME_MAX"))
-    except (OSError, ValueError):
+        # Not `os.pathconf`, which asks the same: on a share that hangs it stops all our threads.
+        return min(255, os.statvfs(path).f_namemax or 255)
+    except OSError:
         return 255
 
 

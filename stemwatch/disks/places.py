@@ -89,6 +89,7 @@ class Place:
     network: bool = False  # inodes may be invented there, so they are not compared
     anchors: dict[str, Anchor] = field(default_factory=dict)
     prepared: bool = True  # False: a start has yet to do its work in these folders
+    longest_name: int | None = None  # bytes, in the outbox, as its disk told last
     # Folders whose disk was not yet compared with an earlier run's: they count as away.
     unrecalled: set[str] = field(default_factory=set)
     reach: Reach = field(default_factory=Reach)
@@ -148,6 +149,12 @@ class Place:
                 code=Code.DISK,
                 hint=AWAY,
             )
+        if path == self.outbox and self.longest_name is None:
+            self.learn_names()
+
+    def learn_names(self) -> None:
+        """Ask the outbox's disk, which is there: encrypted folders take no more than 143 bytes."""
+        self.longest_name = durable.name_max(self.outbox)
 
     async def recall(self, journal: Journal) -> None:
         """Compare the disks with those that an earlier run noted, and note them for the next.

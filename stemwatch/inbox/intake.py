@@ -13,7 +13,7 @@ from stemwatch.codes import Code
 from stemwatch.errors import Reject
 from stemwatch.inbox.headers import Lack
 from stemwatch.inbox.reading import FileReader, Reading, Same
-from stemwatch.inbox.taking.kin import is_kept, is_same, is_still_here, may_be_there, undecided
+from stemwatch.inbox.taking.kin import covers, is_kept, is_still_here, may_be_there, undecided
 from stemwatch.job import (
     AT_HAND,
     Identity,
@@ -163,7 +163,7 @@ class Intake:
         for other in at_path:
             if other.owner != job.owner:
                 continue
-            if self._keeps() and is_kept(other) and is_same(other, job):
+            if self._keeps() and is_kept(other) and covers(other, job):
                 # Touched, or restored from a backup: its delivery is not repeated.
                 told = {"identity": job.identity, "updated_at": other.updated_at}
                 return await self._journal.amend(other, **told)

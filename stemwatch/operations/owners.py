@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from stemwatch.codes import Code, rule_of
 from stemwatch.disks import lock
@@ -22,22 +24,25 @@ from stemwatch.job import (
     resume_state,
     resumed_fields,
 )
-from stemwatch.outbox import delivery
+from stemwatch.outbox import delivery, earlier, sidecar
+from stemwatch.outbox.staged_stem_file import of_sidecar
 from stemwatch.workers.context import Context
 
 
 async def taken_up(context: Context, state_dir: str, candidate: Candidate) -> Job | None:
     """The job of an earlier `split` of the same file into the same folder, taken over; or None.
 
-    The earlier run was interrupted or has finished. Raises Reject where a person has to decide
-    first, because the song may be paid for already.
+    The earlier run was interrupted, or has delivered all that is asked for now. Raises Reject where
+    a person has to decide first, because the song may be paid for already.
     """
     journal, owner = context.journal, context.owner
     for job in reversed((await journal.at_paths([candidate.path])).get(candidate.path, [])):
         if not _is_same(job, candidate, local=context.local):
             continue
-        if job.state in IN_OUTBOX and await asyncio.to_thread(_is_whole, job):
-            return job
+        if job.state in IN_OUTBOX:
+            if await asyncio.to_thread(_has_all, job, _options(job, candidate)):
+                return job
+            continue  # delivered once more, from such of its stems as are there
         if job.owner is not None and lock.is_held(lock.of_owner(state_dir, job.owner)):
             continue  # another `split` works on it: this one waits for its stems
         if job.state is JobState.SUBMITTING or job.code == Code.SUBMISSION_UNCONFIRMED:
@@ -100,15 +105,29 @@ def _options(job: Job, candidate: Candidate) -> Options:
     return options_at_hand(candidate.options) if job.at_hand else candidate.options
 
 
-def _is_whole(job: Job) -> bool:
-    """Whether the delivered folder is still there and unchanged."""
+def _has_all(job: Job, options: Options) -> bool:
+    """Whether the delivered folder is still there, unchanged, with every file of `options`.
+
+    What was asked for and could not be made is not missed: each run would deliver once more.
+    """
     if job.delivered_to is None:
         return False
     try:
-        delivery.verify_folder(job.delivered_to)
+        found = delivery.verify_folder(job.delivered_to)
+        return earlier.has_all(job.delivered_to, found, _makeable(job, options, found))
     except StemwatchError:
         return False
-    return True
+
+
+def _makeable(job: Job, options: Options, found: Mapping[str, Any]) -> Options:
+    """`options` without the mixes and the stem file that `job` could not make."""
+    made = {stem.id for stem in sidecar.stem_files(dict(found))}
+    asked = job.options.mixes.items()
+    mixes = {n: of for n, of in options.mixes.items() if n in made or (n, of) not in asked}
+    stem_file = options.stem_file
+    if stem_file == job.options.stem_file and of_sidecar(found) is None:
+        stem_file = None
+    return replace(options, mixes=mixes, stem_file=stem_file)
 
 
 class Others:

@@ -16,6 +16,7 @@ from stemwatch.job import AT_HAND, Identity, Job, JobState, Options, content_key
 from stemwatch.journal.journal import Journal
 from stemwatch.log import log
 from stemwatch.outbox import sidecar
+from stemwatch.outbox.staged_stem_file import of_sidecar
 
 _FACT = "rebuilt"
 _SLICE = 64
@@ -27,11 +28,13 @@ async def rebuild(
     *,
     require: Callable[[], Awaitable[None]],
     inbox: str | None = None,
+    kept_in: str | None = None,
 ) -> int:
     """Add every unknown delivery in `outbox` to the journal; returns how many were added.
 
     It is done once in a journal's life, and again if it was killed in the middle. With several
     inboxes it is done once for each outbox, so that several services can be merged into one.
+    `kept_in` is the inbox in which originals stay: they are known there, and not delivered again.
     `require` is awaited before, and while a slow disk is read. Raises what it raises, and
     PauseService if the outbox can't be read.
     """
@@ -44,7 +47,7 @@ async def rebuild(
     )
     jobs: list[Job] = []
     while slice_ := await patiently(require, lambda: list(islice(found, _SLICE))):
-        jobs += [_job(folder, content, outbox, inbox) for folder, content in slice_]
+        jobs += [_job(*one, outbox, inbox, kept_in) for one in slice_]
     # `history` and the page show them as they were added. One without a time is of now.
     jobs.sort(key=lambda job: job.created_at or math.inf)
     added = 0
@@ -69,9 +72,11 @@ async def _is_known(journal: Journal, job: Job) -> bool:
     return any(other.delivered_to == job.delivered_to for other in earlier)
 
 
-def _job(folder: str, content: dict[str, Any], outbox: str, inbox: str | None) -> Job:
+def _job(
+    folder: str, content: dict[str, Any], outbox: str, inbox: str | None, kept_in: str | None
+) -> Job:
     source, separation = content["source"], content["separation"]
-    options = Options(stems=separation["stems"], format=separation["format"])
+    options = _options(content)
     # Stems of the built-in engine are a preview: they must not be reused as paid stems.
     local = separation.get("engine") == "spectral"
     key = content.get("key") or {}
@@ -80,7 +85,7 @@ def _job(folder: str, content: dict[str, Any], outbox: str, inbox: str | None) -
     return Job(
         id=0,
         state=JobState.DONE,
-        path=os.path.join(folder, "?"),  # where the original went is not in the sidecar
+        path=_path(folder, source["relpath"], kept_in),
         relpath=source["relpath"],
         identity=Identity(0, 0, size if isinstance(size, int) else 0, 0),
         sha256=source["sha256"],
@@ -109,3 +114,19 @@ def _job(folder: str, content: dict[str, Any], outbox: str, inbox: str | None) -
         delivered_to=folder,
         created_at=sidecar.unix(content.get("created_at")) or 0.0,
     )
+
+
+def _path(folder: str, relpath: str, kept_in: str | None) -> str:
+    """Where the original stays; where it went otherwise is not in the sidecar."""
+    below = [part for part in relpath.split("/") if part not in ("", ".", "..")]
+    if kept_in is None or not below or "\0" in relpath:
+        return os.path.join(folder, "?")
+    return os.path.join(kept_in, *below)
+
+
+def _options(content: dict[str, Any]) -> Options:
+    stems = sidecar.stem_files(content)
+    mixes = {stem.id: stem.derived_from for stem in stems if stem.derived_from is not None}
+    stem_file, separation = of_sidecar(content), content["separation"]
+    codec = None if stem_file is None else stem_file.codec
+    return Options(separation["stems"], separation["format"], mixes, codec)

@@ -45,6 +45,22 @@ def usable(earlier: Mapping[str, Any], options: Options) -> list[StemFile] | Non
     return found
 
 
+def has_all(folder: str, found: Mapping[str, Any], options: Options) -> bool:
+    """Whether the delivery in `folder`, whose sidecar is `found`, has all that `options` ask for.
+
+    What the stem file holds is not looked at: DJ programs write into it. Raises Unreadable.
+    """
+    files = usable(found, options)
+    if files is None or len(files) < len(STEMS[options.stems]) + len(options.mixes):
+        return False
+    if options.stem_file is None:
+        return True
+    one = of_sidecar(found)
+    if one is None or one.codec != options.stem_file:
+        return False
+    return _is_file(os.path.join(folder, one.file))
+
+
 def copy_stem_file(folder: str, codec: str, staging: Staging) -> bool:
     """Copy the stem file of the delivery in `folder` to where it is staged, not committed yet.
 

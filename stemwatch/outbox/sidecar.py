@@ -25,6 +25,19 @@ from stemwatch.outbox.untrusted import SCHEMA, fault_of
 
 LIMIT = 1 << 20  # bytes; a usual sidecar has one or two kilobytes
 _UNKNOWN = Measures()
+# What says that there is no sidecar, or none of ours. All else, such as no free descriptor, is over
+# one day, and the stems beside it must not be paid for again meanwhile.
+_NONE = frozenset(
+    {
+        errno.ENOENT,  # it was removed
+        errno.ENOTDIR,  # its folder was, and a file has that name
+        errno.EISDIR,  # a folder has its name
+        errno.ELOOP,  # a link, which is not followed
+        errno.ENXIO,  # a socket
+        errno.EINVAL,  # a pipe or a device: `_bytes_of`
+        errno.EFBIG,  # too long to be one: `_bytes_of`
+    }
+)
 _OF_FSCK = "lost+found"  # a folder of root's at the top of most disks: nothing is delivered there
 
 
@@ -164,21 +177,21 @@ def write(path: str, sidecar: dict[str, Any]) -> None:
 def read(path: str) -> dict[str, Any]:
     """Read and check a sidecar, which a user or another program may have written.
 
-    Raises Reject(code="sidecar") with the reason if it is not valid, Unreadable if this account may
-    not read it, PauseService(code="disk") if the disk is unreachable.
+    Raises Reject(code="sidecar") with the reason if it is not valid or not there, Unreadable if it
+    can't be read now, PauseService(code="disk") if the disk is unreachable.
     """
     try:
         sidecar = json.loads(_bytes_of(path), parse_constant=_no_constant)
         json.dumps(sidecar, ensure_ascii=False).encode()  # "\\ud800" is JSON, but no text
     except (ValueError, RecursionError) as fault:  # UnicodeDecodeError is a ValueError
         raise _invalid(path, "is no JSON document") from fault
-    except PermissionError as fault:
-        raise Unreadable(path, fault) from fault
     except OSError as fault:
+        if fault.errno in _NONE:
+            raise _invalid(path, f"can't be read: {fault.strerror}") from fault
         if fault.errno in durable.UNREACHABLE:  # the disk is at fault, not this file
             with durable.disk_faults(path):
                 raise
-        raise _invalid(path, f"can't be read: {fault.strerror}") from fault
+        raise Unreadable(path, fault) from fault
     wrong = fault_of(sidecar)
     if wrong:
         raise _invalid(path, wrong)
@@ -187,9 +200,10 @@ def read(path: str) -> dict[str, Any]:
 
 
 def locate(folder: str) -> str | None:
-    """Path of the sidecar in `folder`, even if a person renamed the folder; None: there is none.
+    """Path of the sidecar in `folder`, whatever it is called; None: there is none, or no folder.
 
-    Raises Unreadable if the folder can't be listed, PauseService(code="disk") if its disk is away.
+    A folder that a person renamed is not there by its old path: only `find` finds it. Raises
+    Unreadable if the folder can't be listed, PauseService(code="disk") if its disk is away.
     """
     own = os.path.join(folder, os.path.basename(folder) + SIDECAR_SUFFIX)
     if os.path.lexists(own):
@@ -208,8 +222,8 @@ def find(
     """Yield every delivered folder below `outbox` with its sidecar, to rebuild a lost journal.
 
     Skips hidden folders and symbolic links. `on_fault` is called with the fault of each sidecar
-    that is not valid, or can't be read. Raises PauseService for a folder that can't be listed,
-    since songs delivered there would be paid for again.
+    that is not valid, or may not be read. Raises PauseService for a folder that can't be listed,
+    and Unreadable for a sidecar that can be read later: its song would be paid for again.
     """
     waiting = [outbox]
     while waiting:
@@ -220,6 +234,8 @@ def find(
             try:
                 yield folder, read(path)
             except (Reject, Unreadable) as fault:
+                if isinstance(fault, Unreadable) and not fault.refused:
+                    raise  # a fault of the moment
                 if on_fault is not None:
                     on_fault(fault)
 

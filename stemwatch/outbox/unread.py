@@ -26,6 +26,7 @@ class Unreadable(RetryLater):
             "of the outbox, they are separated, and paid for, anew.",
             counts=False,
         )
+        self.refused = isinstance(fault, PermissionError)  # until its owner lets us read it
 
 
 @contextlib.contextmanager

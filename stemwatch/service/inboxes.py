@@ -132,7 +132,8 @@ class Served:
             await place.demand_results()
         # Without the outbox there is nothing to rebuild from: songs would be paid for again.
         require = place.demand_results
-        await rebuild(journal, place.outbox, require=require, inbox=self.name)
+        kept_in = place.inbox if place.after_success == "keep" else None
+        await rebuild(journal, place.outbox, require=require, inbox=self.name, kept_in=kept_in)
         await old_staging.clear(self._context, place)
         await self._marking.mark()
         place.prepared = True

@@ -12,10 +12,9 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from stemwatch.codes import Code
 from stemwatch.config import Settings
 from stemwatch.disks import durable
-from stemwatch.errors import ConfigFault, PauseService, StemwatchError
+from stemwatch.errors import ConfigFault, StemwatchError
 from stemwatch.log import hide, log
 from stemwatch.private_file import read_secret
 from stemwatch.tasks import kept_going, supervised
@@ -110,11 +109,9 @@ async def _register(ctx: Context, secrets: Secrets, url: str) -> None:
             await _tell(ctx, secrets, url)
             break
         except StemwatchError as fault:
-            never = isinstance(fault, PauseService) and fault.code == Code.ENDPOINT
-            if attempt == 0 or never:
+            # An API without webhooks is asked on, too: a 404 may have been a gateway's.
+            if attempt == 0:
                 log.warning("webhook.unregistered", message=fault.message, hint=fault.hint)
-            if never:
-                return
         attempt += 1
         wait = full_jitter(attempt, ctx.timing.account_first, ctx.timing.account_max, ctx.rng)
         await asyncio.sleep(wait)

@@ -229,6 +229,9 @@ def test_the_earlier_folder_gone_or_altered_means_separating_again(
         for number, ruin in enumerate(ruins):
             drop(home.inbox / ruin.__name__ / "again.wav", number)
         service.wait_for_event("job.done", count=2 * len(ruins))
+        told = [event["folder"] for event in service.events("job.not_reused")]
+    folders = [str(home.outbox / ruin.__name__ / "song") for ruin in ruins if ruined]
+    assert sorted(told) == sorted(folders)
     again = {ruin.__name__: home.sidecars()[f"{ruin.__name__}/again"] for ruin in ruins}
     for name, sidecar in again.items():
         assert sidecar["reused_from"] == (None if ruined else f"{name}/song")

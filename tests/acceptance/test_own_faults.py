@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,15 @@ import pytest
 from tests.acceptance.harness import EITHER, KEY, SEPARATE, Home, Service
 from tests.acceptance.songs import drop, encode
 from tests.support.audio_samples import with_endless_vendor
-from tests.support.broken import INTAKE, STEP, TAGS_CRASH, TYPE_ERROR, Broken
+from tests.support.broken import (
+    INTAKE,
+    MIX_CRASH,
+    NO_DESCRIPTOR,
+    STEP,
+    TAGS_CRASH,
+    TYPE_ERROR,
+    Broken,
+)
 from tests.support.scenario.server import ScenarioServer
 from tests.support.waiting import wait_for
 
@@ -103,6 +112,39 @@ def test_what_is_paid_for_is_delivered_whatever_its_tags_do(
     assert home.reasons() == {}
 
 
+@SEPARATE
+def test_a_mix_that_can_not_be_made_costs_itself_only(
+    tmp_path: Path, home: Home, server: ScenarioServer
+) -> None:
+    """Paid stems were withheld for good: each `retry` mixed them once more. A later drop does."""
+    broken = Broken(tmp_path)
+    home.extra_env |= broken.env
+    broken.by(MIX_CRASH)
+    home.configure(
+        server.url, watch=QUICK, separation={"mixes": {"both": ["vocals", "instrumental"]}}
+    )
+    for name in ("song", "again"):
+        drop(home.inbox / f"{name}.wav")
+        told = home.command("run", "-c", str(home.config), "--once")
+        assert told.returncode == 0, told.stdout + told.stderr
+        if name == "song":
+            assert re.search(r"job\.mix\W.*delivered without it", told.stdout + told.stderr)
+            broken.mend()
+    mixes = {
+        name: [stem["id"] for stem in one["stems"]][2:] for name, one in home.sidecars().items()
+    }
+    assert mixes == {"song": [], "again": ["both"]}
+    broken.by(MIX_CRASH)
+    song = str(home.inbox / "split.wav")
+    drop(Path(song))
+    for _ in range(2):  # the second run finds the first one's folder, although it lacks the mix
+        told = home.command("split", song, "-c", str(home.config), "-o", str(tmp_path / "out"))
+        assert told.returncode == 0, told.stdout + told.stderr
+    assert [path.name for path in (tmp_path / "out").glob("[!.]*")] == ["split"]
+    assert len(server.requests("post")) == 1
+    assert home.reasons() == {}
+
+
 @contextmanager
 def service(home: Home, *options: str) -> Iterator[Service]:
     """The service in a Python of its own: it runs what breaks it at its very start."""
@@ -178,3 +220,22 @@ def test_a_fault_while_songs_are_taken_in_pauses_and_is_not_met_at_every_round(
     with service(home, "--once") as running:
         assert running.process.wait(timeout=60) == 0, running.text()
     assert (home.reasons(), len(server.requests("post"))) == ({}, 1)
+
+
+@SEPARATE
+def test_a_sidecar_that_can_not_be_opened_for_a_moment_is_waited_for(
+    tmp_path: Path, home: Home, server: ScenarioServer
+) -> None:
+    """It counted as damaged, and the song was paid for again."""
+    broken = Broken(tmp_path)
+    home.extra_env |= broken.env
+    broken.by(NO_DESCRIPTOR)
+    with service(home) as running:
+        for count, name in enumerate(["song", "again"], 1):
+            drop(home.inbox / f"{name}.wav")
+            running.wait_for_event("job.done", count=count)
+        (waits,) = running.events("job.waits")
+        assert waits["code"] == "outbox_blocked"
+        assert running.events("job.not_reused") == []
+    assert home.sidecars()["again"]["reused_from"] == "song"
+    assert len(server.requests("post")) == 1

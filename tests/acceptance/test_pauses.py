@@ -549,13 +549,18 @@ def test_one_song_s_dead_stems_hold_up_nobody_else(tmp_path: Path, server: Scena
 
 @SEPARATE
 @pytest.mark.parametrize(
-    "fault", [{"status": 503, "headers": {"Retry-After": "0"}}, {"status": 500}]
+    ("call", "fault"),
+    [
+        ("download", {"status": 503, "headers": {"Retry-After": "0"}}),
+        ("download", {"status": 500}),
+        ("get", {"status": 500}),
+    ],
 )
 def test_once_ends_with_a_song_whose_stems_alone_can_t_be_had(
-    tmp_path: Path, server: ScenarioServer, fault: dict[str, Any]
+    tmp_path: Path, server: ScenarioServer, call: str, fault: dict[str, Any]
 ) -> None:
     """One song begins no pause, and was asked for without end. It is kept for the next run."""
-    server.scenario(by_name={"bad.wav": {"download": [{**fault, "times": "ever"}]}})
+    server.scenario(by_name={"bad.wav": {call: [{**fault, "times": "ever"}]}})
     home = Home(tmp_path, watch=QUICK, base_url=server.url)
     for number, name in enumerate(["bad.wav", "song.wav"]):
         drop(home.inbox / name, number)

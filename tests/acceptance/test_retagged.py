@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -72,6 +73,47 @@ def test_kept_songs_that_were_touched_or_restored_are_known(
     assert home.rows("SELECT id, state, updated_at FROM jobs ORDER BY id") == before
     assert sorted(home.sidecars()) == ["restored", "touched"]
     assert server.paid["total"] == 2
+
+
+def test_a_kept_song_that_is_touched_gets_what_is_asked_for_by_now(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """A stem file and a mix of the stems that are there: it passed for known, and got neither."""
+    four: dict[str, object] = {"stems": 4}
+    asked = {"stem_file": "aac"}, {"mixes": {"low": ["drums", "bass"]}}
+    home = Home(tmp_path, server.url, folders=KEPT, separation=four)
+    song = drop(home.inbox / "song.wav")
+    with home.service() as service:
+        service.wait_for_event("job.done")
+        for count, more in enumerate(asked, 1):
+            home.configure(server.url, folders=KEPT, separation=four | more)
+            service.signal(signal.SIGHUP)
+            service.wait_for_event("config.reloaded", count=count)
+            os.utime(song)
+            service.wait_for_event("job.done", count=count + 1)
+    made = home.sidecars()
+    assert made.pop("song")["stem_file"] is None
+    found = sorted((one["stem_file"] is None, len(one["stems"])) for one in made.values())
+    assert found == [(False, 4), (True, 5)]
+    assert server.paid["total"] == 1
+
+
+def test_a_lost_journal_knows_the_songs_that_are_kept(
+    tmp_path: Path, server: ScenarioServer
+) -> None:
+    """The whole library was delivered a second time, beside the first."""
+    made = {"stems": 4, "stem_file": "aac", "mixes": {"low": ["drums", "bass"]}}
+    home = Home(tmp_path, server.url, folders=KEPT, separation=made)
+    song = drop(home.inbox / "album" / "song.wav")
+    once(home)
+    shutil.rmtree(home.state)
+    home.configure(server.url, folders=KEPT, separation=made | {"stem_file": "alac"})
+    once(home)  # nobody touched it: what is asked for by now does not matter
+    home.configure(server.url, folders=KEPT, separation=made)
+    os.utime(song)
+    once(home)  # it has all of that: its sidecar said so
+    assert list(home.sidecars()) == ["album/song"]
+    assert server.paid["total"] == 1
 
 
 def test_a_kept_song_with_a_new_tag_is_reused(tmp_path: Path, server: ScenarioServer) -> None:

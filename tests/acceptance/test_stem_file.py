@@ -52,7 +52,7 @@ def test_it_is_delivered_after_a_kill_and_with_reused_stems(
 
 @SEPARATE
 def test_split_makes_one_where_it_is_asked_to(tmp_path: Path, server: ScenarioServer) -> None:
-    """Not of two stems: nothing is paid for then."""
+    """Not of two stems: nothing is paid for then. Asked for later, it is made of the same stems."""
     home = Home(tmp_path, server.url)
     drop(home.root / "song.wav", 1)
     asked = ["split", "song.wav", "-o", "out", "-c", str(home.config), "--stem-file", "aac"]
@@ -60,6 +60,17 @@ def test_split_makes_one_where_it_is_asked_to(tmp_path: Path, server: ScenarioSe
     assert refused.returncode == 2
     assert "--stems 4 or --stems 6" in refused.stderr
     assert server.paid["total"] == 0
-    done = home.command(*asked, "--stems", "4")
-    assert done.returncode == 0, done.stderr
-    assert len(track_boxes(home.root / "out" / "song" / "song.stem.m4a")) == 5
+
+    def folders(*command: str) -> int:
+        """So many are there after it."""
+        done = home.command(*command, "--stems", "4")
+        assert done.returncode == 0, done.stderr
+        return len(list((home.root / "out").glob("song*")))
+
+    assert folders(*asked[:-2]) == 1
+    assert folders(*asked) == folders(*asked) == 2
+    (made,) = (home.root / "out").glob("*/*.stem.m4a")
+    assert len(track_boxes(made)) == 5
+    made.unlink()
+    assert folders(*asked) == 3
+    assert server.paid["total"] == 1

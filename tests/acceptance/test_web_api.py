@@ -307,11 +307,15 @@ def test_what_is_no_longer_there_is_gone(page: Page, tmp_path: Path) -> None:
     base = f"/api/songs/{song['id']}"
     (folder / "Moved (Vocals).wav").unlink()
     (folder / "Moved (Vocals).wav").symlink_to("/etc/hostname")
-    assert page.http.get(f"{base}/stems/vocals").status_code == 410
+    gone = page.http.get(f"{base}/stems/vocals")
+    assert gone.status_code == 410
+    anew = "dropped again, the song is paid for anew."
+    assert gone.json()["hint"] == f"Put it back as Moved (Vocals).wav; {anew}"
     os.rename(folder, tmp_path / "elsewhere")
     folder.symlink_to(tmp_path / "elsewhere")
     for path in ("", "/stems/instrumental", "/zip", "/peaks", "/stems/instrumental/preview/0"):
-        assert page.http.get(base + path).status_code == 410
+        gone = page.http.get(base + path)
+        assert (gone.status_code, gone.json()["hint"]) == (410, f"Put it back as Moved; {anew}")
     folder.unlink()
     for path in ("/api/songs/999999", f"{base}/stems/..%2f..%2fx", "/api/songs/1/stems/none"):
         assert page.http.get(path).status_code in (404, 410)

@@ -92,7 +92,7 @@ def test_the_secret_is_kept_and_the_registration_made_once(home: Home, server: S
 
 
 def test_an_api_without_webhooks_is_told_of_once(tmp_path: Path, wire: str) -> None:
-    """Refused for good: nothing says afterwards that they are registered, and polls go on."""
+    """Nothing says afterwards that they are registered, and polls go on."""
     with ScenarioServer(wire=wire, key=KEY, job_seconds=0.1) as api:
         home = Home(tmp_path, api.url, web=listening())
         with home.service() as service:

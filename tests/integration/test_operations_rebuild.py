@@ -65,3 +65,35 @@ def test_its_history_is_in_the_order_in_which_songs_were_finished(tmp_path: Path
         assert [job.id for job in page] == [one.job.id for one in listed]
 
     asyncio.run(main())
+
+
+def test_an_original_that_stays_is_known_where_it_is(tmp_path: Path) -> None:
+    """With what was made of it; a sidecar that somebody bent leads nowhere out of the inbox."""
+    outbox = tmp_path / "outbox"
+    deliver(outbox)
+    bent = {"song 37": "/etc/shadow", "song 74": "../../x.mp3", "song 11": "..", "song 48": "a\0b"}
+    for name in SONGS:
+        path = outbox / name / f"{name}.stemwatch.json"
+        told = json.loads(path.read_text())
+        told["source"]["relpath"] = bent.get(name, f"Live/{name}.mp3")
+        told["stems"].append({**told["stems"][0], "id": "low", "derived_from": ["drums", "bass"]})
+        told["stem_file"] = {**told["stems"][0], "codec": "alac"}
+        path.write_text(json.dumps(told))
+
+    async def main() -> None:
+        journal = Journal(str(tmp_path / "journal"), clock=lambda: NOW)
+        await rebuild(journal, str(outbox), require=there, kept_in="/inbox")
+        journal.close()
+        reading = ReadOnlyJournal(str(tmp_path / "journal"))
+        jobs = [one.job for one in await reading.ended(DELIVERED, limit=1000)]
+        reading.close()
+        paths = {Path(job.delivered_to or "").name: job.path for job in jobs}
+        assert [paths.pop(name) for name in bent] == [
+            *("/inbox/etc/shadow", "/inbox/x.mp3"),
+            *(str(outbox / name / "?") for name in ("song 11", "song 48")),
+        ]
+        assert paths == {name: f"/inbox/Live/{name}.mp3" for name in paths}
+        made = Options(2, "wav", {"low": ("drums", "bass")}, "alac")
+        assert {repr(job.options) for job in jobs} == {repr(made)}
+
+    asyncio.run(main())

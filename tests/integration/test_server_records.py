@@ -292,21 +292,26 @@ def test_a_job_that_can_not_be_changed_holds_up_no_other(kept: Kept) -> None:
 
 
 def test_one_that_stays_is_passed_over_for_room(kept: Kept) -> None:
-    """A file lies in the way of the oldest: the next one is given up."""
-    stuck, old = kept.completed(100.0), kept.completed(101.0)
-    Path(kept.files.incoming(stuck.id)).write_bytes(b"in the way")
+    """A file lies in the way of the oldest: the next one is given up, and it once that has gone."""
+    stuck, old = (kept.completed(at, credits=7) for at in (100.0, 101.0))
+    (obstacle := Path(kept.files.incoming(stuck.id))).write_bytes(b"in the way")
     lines: list[str] = []
     short = Cleanup(kept.files, kept.records, 1e9, 1 << 60, lines.append)
     assert not kept.run(short.has_room(0))
-    assert kept.get(old) is None
+    assert (kept.get(stuck), kept.get(old)) == (stuck, None)
+    assert kept.run(kept.records.spent("")) == 7
     assert [line.partition(":")[0] for line in lines if "removed" in line] == [
         f"{stuck.id} can't be removed"
     ]
+    obstacle.unlink()
+    assert not kept.run(short.has_room(0))
+    assert (kept.get(stuck), kept.run(kept.records.spent(""))) == (None, 0)
+    assert os.listdir(kept.files.jobs) == []
 
 
 def test_a_larger_result_costs_old_ones_before_it_is_made(kept: Kept) -> None:
-    """It is estimated by the song's length; where that is too much, it is tried all the same."""
-    old, new = kept.completed(100.0), kept.completed(1e12)
+    """By the songs' lengths: none where all would not make room. It is tried all the same."""
+    old, new = kept.completed(100.0, duration=1.0), kept.completed(1e12)
     song = kept.add(duration=1e9, stems=4, format="flac")
     asked: list[int] = []
     cleanup = Cleanup(kept.files, kept.records, 1e9, 0, print)
@@ -321,7 +326,11 @@ def test_a_larger_result_costs_old_ones_before_it_is_made(kept: Kept) -> None:
                         report=print, room=room)  # fmt: skip
     kept.run(attempts.room_for(song.id))
     assert asked == [4 * 176_400 * 10**9]
-    assert [kept.get(one) is not None for one in (old, new, song)] == [False, True, True]
+    assert kept.get(old) == old
+    long = kept.completed(101.0, duration=4e9)
+    kept.run(attempts.room_for(song.id))
+    left = [kept.get(one) is not None for one in (old, long, new, song)]
+    assert left == [False, False, True, True]
 
 
 def test_a_short_disk_gives_up_the_oldest(kept: Kept) -> None:

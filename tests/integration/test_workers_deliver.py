@@ -39,3 +39,47 @@ def test_what_went_below_a_mount_point_is_not_told_as_delivered(tmp_path: Path) 
             assert await ctx.journal.with_content(job.content_key, [JobState.DELIVERED]) == []
 
     asyncio.run(scenario())
+
+
+class _Names:
+    """An encrypted folder's answer."""
+
+    f_namemax = 143
+
+    def __init__(self, found: os.statvfs_result) -> None:
+        self.f_bavail, self.f_frsize = found.f_bavail, found.f_frsize
+
+
+def test_a_long_folder_is_cut_for_a_disk_of_short_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An encrypted outbox refused it, five times, and paid stems went to quarantine for good.
+
+    What looks for a folder that a crash hid, or for one that takes files again, finds the same.
+    """
+    real = os.statvfs
+    monkeypatch.setattr(os, "statvfs", lambda path: _Names(real(path)))
+    home = Home(tmp_path, "http://127.0.0.1:9/v1")
+    home.outbox.mkdir()
+    outbox, below = os.fspath(home.outbox), f"Live/{'ä' * 100}"
+    staging = Staging(outbox, "1-x", "wav")
+    write(Path(staging.part("vocals")), format="wav")
+    staging.commit_part("vocals")
+
+    async def scenario() -> None:
+        async with context_of(home) as ctx, asyncio.timeout(20):
+            path = f"{home.inbox}/{below}/song.wav"
+            told = {"path": path, "relpath": f"{below}/song.wav", "outbox": outbox}
+            job = await ctx.journal.add(new_job(**told, state=JobState.SEPARATED))
+            done = await deliver.publish(ctx, job, staging, cost_minutes=1.0)
+            folder = os.path.dirname(done.delivered_to or "")
+            assert os.path.basename(os.path.dirname(folder)) == "Live"
+            assert len(os.path.basename(folder).encode()) <= 143
+            assert deliver.parent_of(ctx, job) == folder
+        started = Place(outbox=outbox, anchors={outbox: Anchor(outbox)})
+        async with context_of(home, place=started) as ctx, asyncio.timeout(20):
+            await started.demand_results()  # as before each step
+            assert deliver.parent_of(ctx, job) == folder
+            assert await deliver.published(ctx, job.evolve(content_key="another")) is not None
+
+    asyncio.run(scenario())

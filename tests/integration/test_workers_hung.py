@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -178,3 +181,34 @@ def test_an_upload_whose_share_hangs_gives_its_slot_back(
             await paid(server, 3)
 
     asyncio.run(scenario())
+
+
+_ASKED = """
+import sys, threading, time
+from stemwatch.disks import durable
+begun = threading.Event()
+def ask():
+    begun.set()
+    durable.name_max(sys.argv[1])
+threading.Thread(target=ask).start()
+begun.wait()
+for _ in range(50):
+    time.sleep(0.001)
+print("goes on", flush=True)
+"""
+
+
+def test_a_question_about_names_stops_its_own_thread_only(tmp_path: Path) -> None:
+    """Python's `os.pathconf` stopped them all: the whole service hung with one person's share."""
+    for name in ("share", "there"):
+        (tmp_path / name).mkdir()
+    with SftpMount(tmp_path / "share", tmp_path / "there") as share:
+        share.freeze()
+        asked = [sys.executable, "-c", _ASKED, str(tmp_path / "share")]
+        with subprocess.Popen(asked, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            try:
+                assert select.select([process.stdout], [], [], TIMEOUT)[0]
+            finally:
+                share.thaw()  # until then not even a kill ends it
+            assert process.stdout.read() == b"goes on\n"

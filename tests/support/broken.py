@@ -61,6 +61,27 @@ def fail(*_):
     os.kill(os.getpid(), signal.SIGSEGV)
 measures.measure = fail
 """
+# A mix of several stems that ends the process; the self-test mixes one alone.
+MIX_CRASH = """
+import os, signal
+import stemwatch.audio.mix as mixing
+def fail(inputs, *given):
+    if len(inputs) > 1:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return real(inputs, *given)
+real, mixing.mix = mixing.mix, fail
+"""
+# The first sidecar that the service opens: no descriptor is free at that moment.
+NO_DESCRIPTOR = """
+# in the service
+import errno, os
+def fail(path, *given, **named):
+    if str(path).endswith(".stemwatch.json") and not failed:
+        failed.append(path)
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), path)
+    return real(path, *given, **named)
+failed, real, os.open = [], os.open, fail
+"""
 # A step of the service, for the songs whose names hold `{of}`.
 STEP = """
 # in the service

@@ -53,6 +53,32 @@ def test_what_stops_growing_is_given_up(tmp_path: Path) -> None:
         waited(tmp_path / "out.m4a", 7)
 
 
+def test_what_is_written_once_more_grows_again(tmp_path: Path) -> None:
+    """A mix that would clip: its second pass is shorter than the first one for long."""
+    path, told, seen = tmp_path / "out.wav", 0, asyncio.Event()
+
+    def tell() -> None:
+        nonlocal told
+        told += 1
+        seen.set()
+
+    async def answer() -> str:
+        path.write_bytes(bytes(10_000))
+        await seen.wait()
+        path.write_bytes(b"")
+        while told < 6:  # looks: longer than the patience
+            with path.open("ab") as file:
+                file.write(b"x")
+            await asyncio.sleep(0.01)
+        return "made"
+
+    async def scenario() -> str:
+        async with asyncio.timeout(PATIENCE) as limit:
+            return str(await Growth(os.fspath(path), tell).answered(answer(), limit, PATIENCE))
+
+    assert asyncio.run(scenario()) == "made"
+
+
 def test_a_fault_is_raised(tmp_path: Path) -> None:
     async def scenario() -> None:
         async def answer() -> None:

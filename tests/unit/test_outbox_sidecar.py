@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from stemwatch.errors import Reject
 from stemwatch.job import Identity, Job, JobState, Options
 from stemwatch.outbox import sidecar
 from stemwatch.outbox.sidecar import StemFile
+from stemwatch.outbox.unread import Unreadable
 from tests.support.sidecars import OLD
 
 SHA = "ab" * 32
@@ -243,6 +247,29 @@ def test_a_fifo_or_a_link_of_that_name_neither_blocks_nor_is_followed(tmp_path: 
     for name in ("fifo", "link", "missing", "."):
         with pytest.raises(Reject):
             sidecar.read(str(tmp_path / name))
+
+
+def test_what_can_not_be_opened_for_a_moment_is_there(tmp_path: Path) -> None:
+    """No descriptor is free: it counted as damaged, and its song was paid for again.
+
+    A journal that is made again must not lack it: that is done once.
+    """
+    for name in ("S", "T"):
+        sidecar.write(path := str(tmp_path / f"{name}.stemwatch.json"), built())
+    every = sidecar.find(str(tmp_path))
+    next(every)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)  # the lowest one
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+    try:
+        with pytest.raises(Unreadable, match=re.escape(os.strerror(errno.EMFILE))):
+            sidecar.read(path)
+        with pytest.raises(Unreadable):
+            next(every)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert len(list(sidecar.find(str(tmp_path)))) == 2
 
 
 def test_a_lost_journal_finds_every_delivery(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ class AudioHelper:
         self._helpers, self._timeout = Helpers(idle), timeout
         self._groups = Groups(self._probe_group)
         self._testing = asyncio.Lock()
-        self._stem_files = asyncio.Lock()
+        self._long = asyncio.Lock()
         self._tests = 0  # so far
         self._works = False  # a helper has answered well, or passed its test
         self._fault = ""  # why the last test failed; "" while helpers may be asked
@@ -114,22 +114,31 @@ class AudioHelper:
         out: str,
         format: str,
         factors: Sequence[float] | None = None,
+        *,
+        tell: Callable[[], None] | None = None,
     ) -> MixResult:
-        """See `audio.mix.mix`: writes the sum of `inputs` to `out`. OSError on a full disk."""
+        """See `audio.mix.mix`: writes the sum of `inputs` to `out`. OSError on a full disk.
+
+        `tell`: it may take for as long as `out` grows, in turn with stem files (see `stem_file`).
+        Without it somebody waits, and the time is the usual one.
+        """
         given: dict[str, Any] = {"inputs": list(inputs), "out": out, "format": format}
         given["factors"] = None if factors is None else list(factors)
-        return MixResult(**await self._ask(out, op="mix", **given))
+        if tell is None:
+            return MixResult(**await self._ask(out, op="mix", **given))
+        async with self._long:
+            return MixResult(**await self._ask(out, grows=Growth(out, tell), op="mix", **given))
 
     async def stem_file(
         self, stems: Mapping[str, str], out: str, codec: str, *, tell: Callable[[], None]
     ) -> None:
         """See `audio.stem_file.making.make`: writes `out` from `stems`, for as long as it grows.
 
-        `tell` is called meanwhile. One at a time: of a long song it takes minutes, and the other
-        helper stays free for what is short.
+        `tell` is called meanwhile. One at a time, mixes with `tell` among them: of a long song it
+        takes minutes, and the other helper stays free for what is short.
         """
         given = {"stems": dict(stems), "out": out, "codec": codec}
-        async with self._stem_files:
+        async with self._long:
             await self._ask(out, grows=Growth(out, tell), op="stem_file", **given)
 
     async def prepare(self, source: str, target: str) -> Prepared:

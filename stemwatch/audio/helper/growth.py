@@ -11,7 +11,11 @@ _LOOK = 5.0  # seconds between two looks at the file
 
 
 class Growth(NamedTuple):
-    """The file that a request writes, and what is called each time that it has grown."""
+    """The file that a request writes, and what is called each time that it has grown.
+
+    It has grown where it is larger than at the look before: a mix that would clip is written once
+    more, from its beginning.
+    """
 
     path: str
     tell: Callable[[], None]
@@ -24,18 +28,19 @@ class Growth(NamedTuple):
         answering = asyncio.create_task(answer)
         try:
             while not (await asyncio.wait({answering}, timeout=min(_LOOK, patience / 4)))[0]:
-                found = await asyncio.to_thread(_size, self.path)  # its disk may hang
+                found = await asyncio.to_thread(_size, self.path, size)  # its disk may hang
                 if found > size:
-                    size = found
                     limit.reschedule(loop.time() + patience)
                     self.tell()
+                size = found
             return await answering
         finally:
             answering.cancel()
 
 
-def _size(path: str) -> int:
+def _size(path: str, before: int) -> int:
+    """In bytes; as `before` where the disk does not tell."""
     try:
         return os.stat(path).st_size
     except OSError:
-        return 0
+        return before

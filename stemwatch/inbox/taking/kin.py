@@ -35,9 +35,18 @@ def is_kept(job: Job) -> bool:
     return job.state is JobState.DONE and job.origin == "inbox" and job.filed_to is None
 
 
-def is_same(one: Job, other: Job) -> bool:
-    """Whether both are of the same bytes, tags included, and of the same options."""
-    return (one.sha256, one.content_key) == (other.sha256, other.content_key)
+def covers(kept: Job, now: Job) -> bool:
+    """Whether `kept` was made of the same bytes, tags included, and with all that `now` asks for.
+
+    One that was read back from its sidecar covers its file whatever is asked for by now: nobody has
+    seen that file since, and it need not have been touched.
+    """
+    if (kept.sha256, kept.content_key) != (now.sha256, now.content_key):
+        return False
+    made, asked = kept.options, now.options
+    has_mixes = asked.mixes.items() <= made.mixes.items()
+    has_stem_file = asked.stem_file in (None, made.stem_file)
+    return kept.identity.unseen or (has_mixes and has_stem_file)
 
 
 def undecided(quarantined: list[Job]) -> Reject | None:

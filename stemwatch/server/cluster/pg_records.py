@@ -140,10 +140,12 @@ class PgRecords:
             )
             if gone is None:
                 return
+            # Before the commit: where the folder can't be moved, the job stays. And before the
+            # owner's row is locked: a slow disk holds up none of his submissions.
+            await asyncio.to_thread(self._files.set_aside, record.id)
             await connection.execute(
                 "update stemwatch_owner set spent = spent - %s where name = %s", (gone[1], gone[0])
             )
-        await asyncio.to_thread(self._files.set_aside, record.id)
         await asyncio.to_thread(self._files.discard, record.id)
 
     async def spent(self, owner: str) -> int:

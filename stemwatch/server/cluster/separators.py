@@ -25,6 +25,7 @@ LOOK = 5.0  # seconds between two looks at the queue when nobody tells of a new 
 SHOW = 1.0  # seconds between two notes of the progress: a poll sees it within two
 GIVING_BACK = 5.0  # seconds
 LONGEST = 60.0  # seconds that a job waits for its file or for a disk, until it is tried again
+SURE = 3  # times put back: a file that is not there then was deleted
 
 
 @dataclass(slots=True)
@@ -178,18 +179,27 @@ class Crew:
             return None
         if await self._records.recover(record):
             return None
-        if not await asyncio.to_thread(self._there, record):
-            await self._require_folder()
-            # Else the folder came back between the two looks.
-            if not await asyncio.to_thread(self._there, record):
-                await self._attempts.fail(record, "Its file is not there any more; send it again.")
-                return None
+        if await self._deleted(held, record):
+            await self._attempts.fail(record, "Its file is not there any more; send it again.")
+            return None
 
         def progress(fraction: float) -> None:
             held.progress = fraction
 
         again = await self._attempts.make(worker, record, progress)
         return self._attempts.pace.pause if again else None
+
+    async def _deleted(self, held: _Held, record: Record) -> bool:
+        """Whether its file was; raises OSError where it is not there, and that may pass."""
+        if await asyncio.to_thread(self._there, record):
+            return False
+        await self._require_folder()
+        # The folder may have come back between the two looks.
+        if await asyncio.to_thread(self._there, record):
+            return False
+        if held.put_back < SURE:
+            raise FileNotFoundError("its file is not there")
+        return True
 
     def _there(self, record: Record) -> bool:
         """Whether its file is; raises OSError where the folder doesn't say."""

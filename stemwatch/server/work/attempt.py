@@ -6,7 +6,6 @@ The same for a server that has its own queue and for a worker of a cluster.
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -21,8 +20,6 @@ from stemwatch.server.work.trial import Trial
 
 MAX_CRASHES = 2  # after a worker's death a job is tried once more; then the file is to blame
 AGAIN = frozenset({"memory", "disk"})  # kinds of errors that may pass
-PLAIN = 176_400  # bytes that a second of a stem takes: 16 bits, stereo, 44.1 kHz; flac takes less
-MP3 = 40_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +54,7 @@ class Attempts:
     async def room_for(self, job_id: str) -> None:
         """Wait until the disk has room for this job's stems."""
         if (record := await self.records.get(job_id)) is not None:
-            second = record.stems * (MP3 if record.format == "mp3" else PLAIN)
-            await self.room(math.ceil((record.duration or 0.0) * second))
+            await self.room(record.room())
 
     async def make(self, worker: Worker, record: Record, progress: Callable[[float], None]) -> bool:
         """Do one job. Returns True when it is to be tried again later."""

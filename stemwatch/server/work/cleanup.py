@@ -72,15 +72,21 @@ class Cleanup:
             self.report("there is room again: jobs go on")
 
     async def has_room(self, needed: int) -> bool:
-        """Whether `needed` bytes more leave `min_free`, after giving up the oldest results."""
-        if await self._free() >= self.min_free + needed:
+        """Whether `needed` bytes more leave `min_free`, after giving up the oldest results.
+
+        None is given up for more than all of them make room for, by an estimate.
+        """
+        free = await self._free()
+        if free >= self.min_free + needed:
             return True
         grace = min(GRACE, self.keep)
-        for record in await self.records.ended_before(time.time() - grace):
-            if not record.files:
-                # It has no stems. In a cluster its upload may still lie there, and is kept: a
-                # person may have it tried again.
-                continue
+        ended = await self.records.ended_before(time.time() - grace)
+        # Others have no stems. In a cluster an upload may still lie there, and is kept: a person
+        # may have it tried again.
+        old = [one for one in ended if one.files]
+        if needed and free + sum(one.room() for one in old) < self.min_free + needed:
+            return False
+        for record in old:
             gone = await self.tried(record.id, self.records.remove(record))
             if gone:
                 self._tell_early(grace)

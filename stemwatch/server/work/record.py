@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 _EXTENSION = re.compile(r"[a-z0-9]{1,8}")
+PLAIN = 176_400  # bytes that a second of a stem takes: 16 bits, stereo, 44.1 kHz; flac takes less
+MP3 = 40_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,11 @@ class Record:
 
     def evolve(self, **changes: Any) -> Record:
         return replace(self, **changes)
+
+    def room(self) -> int:
+        """Bytes that its stems take or will take, by the song's length; 0 where that is unknown."""
+        second = (len(self.files) or self.stems) * (MP3 if self.format == "mp3" else PLAIN)
+        return math.ceil((self.duration or 0.0) * second)
 
 
 def dumps(record: Record) -> str:

@@ -65,7 +65,7 @@ class Records(Protocol):
         ...
 
     async def remove(self, record: Record) -> None:
-        """Delete a whole job; its owner has its credits back."""
+        """Delete a whole job; its owner has its credits back. After an OSError it stays."""
         ...
 
     async def spent(self, owner: str) -> int:

@@ -12,8 +12,9 @@ from typing import Any, BinaryIO
 
 from stemwatch.codes import Code
 from stemwatch.errors import Reject
-from stemwatch.job import Job
+from stemwatch.job import Job, may_be_paid
 from stemwatch.outbox import sidecar
+from stemwatch.outbox.naming import SIDECAR_SUFFIX, readable
 from stemwatch.outbox.sidecar import StemFile
 from stemwatch.outbox.unread import Unreadable
 from stemwatch.web.api.api_faults import Fault
@@ -25,9 +26,13 @@ _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """An open folder: `fd`, valid inside `opened`, and what its sidecar says."""
+    """An open folder: `fd`, valid inside `opened`, and what its sidecar says.
+
+    `paid`: its own stems may have cost something.
+    """
 
     fd: int
+    paid: bool
     sidecar: dict[str, Any]
     stems: list[StemFile]
 
@@ -53,50 +58,61 @@ class Result:
         try:
             fd = os.open(name, _FILE, dir_fd=self.fd)
         except OSError as fault:
-            raise _gone(f"{name} is no longer in its folder.") from fault
+            raise self._gone(f"{name} is no longer in its folder.", name) from fault
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
-            raise _gone(f"{name} is no file any more.")
+            raise self._gone(f"{name} is no file any more.", name)
         return fd
+
+    def _gone(self, words: str, name: str) -> Fault:
+        made_here = all(one.file != name or one.derived_from for one in self.stems)
+        return _gone(words, name, paid=self.paid and not made_here)
 
 
 @contextmanager
 def opened(job: Job) -> Iterator[Result]:
     """The folder of a delivered job. Raises Fault 410 where it is not what was delivered."""
-    fd = _open_folder(job)
+    fd, paid = _open_folder(job), may_be_paid(job)
+    name = os.path.basename(job.delivered_to or "") + SIDECAR_SUFFIX
     try:
         # Through the descriptor: a link that takes the folder's name meanwhile changes nothing.
         try:
             path = sidecar.locate(f"/proc/self/fd/{fd}")
             if path is None:
-                raise _gone("The song's folder has no sidecar any more.")
+                raise _gone("The song's folder has no sidecar any more.", name, paid=paid)
             found = sidecar.read(path)
         except (Reject, Unreadable) as fault:
-            raise _gone("The song's sidecar can't be read any more.") from fault
-        yield Result(fd, found, sidecar.stem_files(found))
+            words = "The song's sidecar can't be read any more."
+            raise _gone(words, name, paid=paid) from fault
+        yield Result(fd, paid, found, sidecar.stem_files(found))
     finally:
         os.close(fd)
 
 
 def _open_folder(job: Job) -> int:
-    below = os.path.relpath(job.delivered_to or "/", job.outbox).split("/")
+    name = os.path.relpath(job.delivered_to or "/", job.outbox)
+    below, paid = name.split("/"), may_be_paid(job)
     if job.delivered_to is None or ".." in below:
-        raise _gone("The song's folder is not in its outbox.")
+        name = os.path.basename(name)
+        raise _gone("The song's folder is not in its outbox.", name, paid=paid)
     try:
         fd = os.open(job.outbox, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        for name in below:
+        for part in below:
             try:
-                inner = os.open(name, _FOLDER, dir_fd=fd)
+                inner = os.open(part, _FOLDER, dir_fd=fd)
             finally:
                 os.close(fd)
             fd = inner
     except OSError as fault:
-        raise _gone("The song's folder is no longer where it was delivered.") from fault
+        words = "The song's folder is no longer where it was delivered."
+        raise _gone(words, name, paid=paid) from fault
     return fd
 
 
-def _gone(words: str) -> Fault:
-    return Fault(410, Code.GONE, words, "It was moved, renamed or removed; drop the song again.")
+def _gone(words: str, name: str, *, paid: bool) -> Fault:
+    """`name` is what was moved, renamed or removed."""
+    again = "; dropped again, the song is paid for anew." if paid else ", or drop the song again."
+    return Fault(410, Code.GONE, words, f"Put it back as {readable(name)}{again}")
 
 
 def pcm_of(fd: int) -> dict[str, Any] | None:

@@ -46,8 +46,10 @@ class Troubles:
         self.met: dict[int, Met] = {}  # by job
         self.folders: dict[str, Trouble] = {}
         self.rehearsals: dict[str, Rehearsal] = {}  # by outbox
-        # Jobs that wait alone, for longer each time, and why. `run --once` does not wait for them.
+        # Jobs that wait alone for a disk, for longer each time, and why.
         self.alone: dict[int, str] = {}
+        # Jobs that a server failed many times in a row, and why. `run --once` ends without them.
+        self.in_vain: dict[int, str] = {}
 
     def at(self, folder: str) -> Trouble | None:
         """The trouble of `folder` or of the nearest folder above it, or None."""
@@ -76,11 +78,11 @@ class Troubles:
     def reasons(self) -> list[str]:
         """What a person has to mend, each fault once."""
         faults = [str(trouble.fault) for trouble in self.folders.values()]
-        return list(dict.fromkeys([*faults, *self.alone.values()]))
+        return list(dict.fromkeys([*faults, *self.alone.values(), *self.in_vain.values()]))
 
     def remembered(self) -> set[int]:
         """Ids of the jobs that anything is remembered of."""
-        return {*self.met, *self.waiting()}
+        return {*self.met, *self.in_vain, *self.waiting()}
 
     def tries(self, job_id: int) -> None:
         """A step of the job begins, so the job no longer waits."""
@@ -91,8 +93,9 @@ class Troubles:
     def passed(self, job_id: int) -> None:
         """A step of the job succeeded, so the fault that it met before is over."""
         self.met.pop(job_id, None)
+        self.in_vain.pop(job_id, None)
 
     def forget(self, job_id: int) -> None:
         """The job has come to its end."""
         self.tries(job_id)
-        self.met.pop(job_id, None)
+        self.passed(job_id)

@@ -21,6 +21,7 @@ async def wait_of(ctx: Context, job: Job, fault: RetryLater, attempts: int | Non
 
     Has a folder watched that has to be cleared first.
     """
+    ctx.troubles.in_vain.pop(job.id, None)
     if fault.code == Code.RATE_LIMITED:
         return _behind_others(ctx, job, fault)
     if attempts is not None:
@@ -31,7 +32,7 @@ async def wait_of(ctx: Context, job: Job, fault: RetryLater, attempts: int | Non
     times = own_trouble.times_met(ctx, job, fault.code)
     delay = _delay(ctx, fault, times)  # longer each time
     if of_server and times >= _IN_VAIN:
-        ctx.troubles.alone[job.id] = str(fault)
+        ctx.troubles.in_vain[job.id] = str(fault)
     if fault.rule.by_folder:
         return await own_trouble.blocked_gap(ctx, job, fault, delay)
     return delay

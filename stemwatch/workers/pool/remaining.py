@@ -30,18 +30,20 @@ class Remaining:
 
     async def only_what_waits(self) -> bool:
         """Whether all remaining work waits for a person (key, credit, space) or for another day."""
-        ctx, ended = self._ctx, self._lanes.ended
+        ctx, ended, vain = self._ctx, self._lanes.ended, self._ctx.troubles.in_vain
         if self._lanes.busy:
             return False
         # A remote job may be in the journal whose polls are not scheduled yet.
-        under_way = len(ctx.polls) > 0 or await self._claims.any_left([JobState.SEPARATING])
+        under_way = bool({*ctx.polls} - vain.keys()) or await self._claims.any_left(
+            [JobState.SEPARATING], but=vain
+        )
         if under_way and not ctx.gate.closed(POLL):
             return False  # paid jobs go on, whatever holds the others back
         # A job may be between its last poll and its download. One whose download could begin
         # without a question about it would be busy.
         for name in (CONFIRM, FETCH, FILE, UNPACK):
             asks = name == FETCH and ctx.gate.closed(POLL)
-            if not asks and await self._claims.left(name):
+            if not asks and await self._claims.left(name, but=vain):
                 return False
         held = [p for p in ctx.gate.pauses if p.code != Code.RATE_LIMITED]
         of_all = [p for p in held if p.inbox is None and not p.rule.by_size]
@@ -51,9 +53,9 @@ class Remaining:
                 patient = not await self._try_decides()
             return patient and self._same_since(ended)
         budgeted = ctx.budget.limited and not ctx.local
-        if under_way or not (held or budgeted or ctx.troubles.waiting()):
+        if under_way or not (held or budgeted or vain or ctx.troubles.waiting()):
             return False
-        return not await self._claims.affordable_left() and self._same_since(ended)
+        return not await self._claims.affordable_left(vain) and self._same_since(ended)
 
     async def _try_decides(self) -> bool:
         """Whether the next try after a fault of ours shows that one song alone is at fault.

@@ -6,6 +6,7 @@ The stem file is `add_stem_file`'s.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -27,16 +28,23 @@ from stemwatch.workers.steps.finishing import own_tags, result_names
 Received = Callable[[int], None]
 
 
-def parent_of(job: Job) -> str:
-    """The outbox folder that mirrors the song's place in the inbox."""
-    return os.path.join(job.outbox, naming.mirror(job.relpath)).rstrip("/")
+def parent_of(ctx: Context, job: Job) -> str:
+    """The outbox folder that mirrors the song's place in the inbox, by names that fit its disk."""
+    limit = ctx.place_of(job).longest_name or naming.LIMIT
+    return os.path.join(job.outbox, naming.mirror(job.relpath, limit=limit)).rstrip("/")
+
+
+async def _parent(ctx: Context, job: Job) -> str:
+    """`parent_of`, after a question to the disk: the place of a `split` was not asked yet."""
+    await asyncio.to_thread(ctx.place_of(job).learn_names)
+    return parent_of(ctx, job)
 
 
 async def published(ctx: Context, job: Job) -> str | None:
     """The folder that this same job published before a crash, or None."""
     folder = await asyncio.to_thread(
         delivery.find_published,
-        parent_of(job),
+        await _parent(ctx, job),
         result_names.song_of(ctx, job),
         job.sha256,
         audio_sha256=job.audio_sha256,
@@ -53,19 +61,39 @@ async def published(ctx: Context, job: Job) -> str | None:
 async def add_mixes(ctx: Context, job: Job, staging: Staging) -> None:
     """Make the configured mixes that are not staged yet from the staged stems.
 
-    Raises PauseService for a fault of the disk.
+    One that can't be made is told and left out, as a stem file is: the stems are paid for. Raises
+    PauseService for a fault of the disk, RetryLater for one that may pass, and what `tag_part`
+    does.
     """
     have = {stem.id for stem in staging.stems}
     for mix, sources in job.options.mixes.items():
         if mix in have:
             continue
         inputs = [staging.file_of(source) for source in sources]
-        with durable.disk_faults(staging.outbox):
-            made = await ctx.audio.mix(inputs, staging.part(mix), job.options.format)
+        part, tell = staging.part(mix), ctx.progress.touch
+        try:
+            with durable.disk_faults(staging.outbox):
+                made = await ctx.audio.mix(inputs, part, job.options.format, tell=tell)
+        except (Reject, RetryLater) as fault:  # or a disk that takes no file of this size
+            if may_pass(job, fault):
+                raise
+            note = f"The song is delivered without it: {fault.message}"
+            log.warning("job.mix", **job.named, mix=mix, note=note)
+            await asyncio.to_thread(staging.drop_part, mix)
+            continue
         await tag(ctx, job, staging, mix)
         await asyncio.to_thread(
             staging.commit_part, mix, derived_from=sources, gain_db=made.gain_db
         )
+
+
+def may_pass(job: Job, fault: Reject | RetryLater) -> bool:
+    """Whether the fault may be over at one of the tries that the job has left."""
+    if not isinstance(fault, RetryLater) or not fault.counts:
+        return False
+    cause = fault.__cause__
+    for_good = isinstance(cause, OSError) and cause.errno == errno.EFBIG  # too large for FAT
+    return not for_good and job.attempts + 1 < fault.rule.tries
 
 
 async def tag(ctx: Context, job: Job, staging: Staging, stem: str, *, afresh: bool = False) -> None:
@@ -184,7 +212,7 @@ async def publish(
     folder = await asyncio.to_thread(
         delivery.publish,
         staging,
-        parent_of(job),
+        await _parent(ctx, job),
         result_names.song_of(ctx, told),
         job.sha256,
         describe,

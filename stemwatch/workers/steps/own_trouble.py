@@ -234,5 +234,5 @@ def _target(ctx: Context, job: Job) -> tuple[str, str] | None:
     elif job.state is JobState.QUARANTINED:
         root = place.quarantine
     else:
-        return job.outbox, parent_of(job)
+        return job.outbox, parent_of(ctx, job)
     return None if root is None else (root, mirrored(root, job.relpath).folder)

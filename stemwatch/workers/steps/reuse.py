@@ -10,6 +10,7 @@ from stemwatch.codes import Code
 from stemwatch.errors import PauseService, Reject, RetryLater
 from stemwatch.inbox.taking.kin import undecided
 from stemwatch.job import IN_OUTBOX, Job, JobState
+from stemwatch.log import log
 from stemwatch.outbox import earlier as earlier_stems
 from stemwatch.outbox import sidecar
 from stemwatch.outbox.sidecar import StemFile
@@ -62,7 +63,9 @@ async def reuse(ctx: Context, job: Job, alike: Sequence[Job]) -> Job | None:
         except Unreadable as fault:
             unread = unread or fault
             continue
-        if staging is None:
+        if isinstance(staging, str):
+            note = f"Its earlier stems are not used: {staging}"
+            log.info("job.not_reused", **job.named, folder=earlier.delivered_to, note=note)
             continue
         source = os.path.relpath(earlier.delivered_to, job.outbox)
         await add_all(ctx, job.evolve(**told), staging)
@@ -77,7 +80,7 @@ async def reuse(ctx: Context, job: Job, alike: Sequence[Job]) -> Job | None:
     return None
 
 
-async def _staged(ctx: Context, job: Job, earlier: Job, folder: str) -> Staging | None:
+async def _staged(ctx: Context, job: Job, earlier: Job, folder: str) -> Staging | str:
     """`_tagged_copy`, after a check that the disk is there if the folder is in another outbox.
 
     Stems on a disk that is away are not gone, and are not paid for again: raises RetryLater. It
@@ -102,11 +105,11 @@ async def _staged(ctx: Context, job: Job, earlier: Job, folder: str) -> Staging 
         ) from fault
 
 
-async def _tagged_copy(ctx: Context, job: Job, folder: str) -> Staging | None:
-    """A staging with the stems of the earlier `folder`, tagged anew; None if it is not whole."""
+async def _tagged_copy(ctx: Context, job: Job, folder: str) -> Staging | str:
+    """A staging with the stems of the earlier `folder`, tagged anew; or why it is not whole."""
     stems = await asyncio.to_thread(_stems_of, folder, job)
-    if stems is None:
-        return None
+    if isinstance(stems, str):
+        return stems
     token = f"{job.id}-{job.content[:12]}-reuse"
     staging = await asyncio.to_thread(Staging, job.outbox, token, job.options.format)
     for stem in stems:
@@ -118,7 +121,7 @@ async def _tagged_copy(ctx: Context, job: Job, folder: str) -> Staging | None:
             await asyncio.to_thread(commit, stem.id, derived_from=recipe, gain_db=gain)
         elif stem.derived_from is None:
             await asyncio.to_thread(staging.remove)
-            return None
+            return f"{stem.file} is gone, or sounds otherwise."
     await add_stem_file.copy(ctx, job, staging, folder)
     return staging
 
@@ -133,13 +136,13 @@ async def _copied(folder: str, stem: StemFile, staging: Staging) -> bool:
         raise
 
 
-def _stems_of(folder: str, job: Job) -> list[StemFile] | None:
-    """The files of the earlier `folder` that the job asks for; None: it has no such stems."""
+def _stems_of(folder: str, job: Job) -> list[StemFile] | str:
+    """The files of the earlier `folder` that the job asks for; or why there are none."""
     path = sidecar.locate(folder)
     if path is None:
-        return None
+        return "the folder, or its sidecar, is gone."
     try:
         found = sidecar.read(path)
-    except Reject:
-        return None
-    return earlier_stems.usable(found, job.options)
+    except Reject as fault:
+        return fault.message
+    return earlier_stems.usable(found, job.options) or "its sidecar lacks some of them."

@@ -92,7 +92,8 @@ class _Unpacking:
         part = self._staging.part(stem)
         with durable.disk_faults(self._staging.outbox):
             inputs = list(tracks.values())
-            made = await self._ctx.audio.mix(inputs, part, self._job.options.format)
+            format, tell = self._job.options.format, self._ctx.progress.touch
+            made = await self._ctx.audio.mix(inputs, part, format, tell=tell)
             for path in inputs:
                 await asyncio.to_thread(os.unlink, path)
         await self._commit(stem, made.gain_db)

@@ -137,8 +137,8 @@ class Claims:
             )
         )
 
-    async def affordable_left(self) -> bool:
-        """Whether any job remains that no inbox's own pause and no budget holds back."""
+    async def affordable_left(self, but: Collection[int]) -> bool:
+        """Whether any job not in `but` remains that no inbox's own pause and no budget holds."""
         ctx = self._ctx
         for inbox in self._turns[SUBMIT]:
             if any(pause.inbox is not None for pause in ctx.gate.bars(SUBMIT, inbox)):
@@ -146,9 +146,9 @@ class Claims:
             if ctx.space.outdated(inbox):
                 return True
             longest = await self._affordable(inbox, ())
-            but = ctx.troubles.waiting() | ctx.memory.too_dear(longest)
+            held = {*but, *ctx.troubles.waiting(), *ctx.memory.too_dear(longest)}
             most = passing(ctx, SUBMIT, inbox)
-            if await self.any_left(ALL, self._only(inbox), longest, but, most=most):
+            if await self.any_left(ALL, self._only(inbox), longest, held, most=most):
                 return True
         return False
 

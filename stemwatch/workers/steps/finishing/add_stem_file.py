@@ -22,7 +22,8 @@ from stemwatch.workers.steps import deliver
 async def add(ctx: Context, job: Job, staging: Staging) -> None:
     """Make the stem file that the job's options ask for, unless it is staged already.
 
-    Raises PauseService for a fault of the disk, and what `deliver.tag_part` does.
+    Raises PauseService for a fault of the disk, RetryLater for one that may pass, and what
+    `deliver.tag_part` does.
     """
     codec = job.options.stem_file
     if codec is None or await asyncio.to_thread(staging.stem_file.recover, codec):
@@ -34,6 +35,8 @@ async def add(ctx: Context, job: Job, staging: Staging) -> None:
             # Told as progress: of a set of hours it takes longer than the watchdog has patience.
             await ctx.audio.stem_file(stems, part, codec, tell=ctx.progress.touch)
     except (Reject, RetryLater) as fault:  # or a disk that takes no file of this size
+        if deliver.may_pass(job, fault):
+            raise
         note = f"The song is delivered without its stem file: {fault.message}"
         log.warning("job.stem_file", **job.named, note=note)
         await asyncio.to_thread(staging.stem_file.drop_part, codec)
