@@ -40,9 +40,11 @@ def drop(
 
 
 def encode(path: Path, seed: int = 1, *, seconds: float = SECONDS) -> Path:
-    """A song that really is of the format its extension names (in any case)."""
+    """A song that really is of the format its extension names (in any case). It appears whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    return write(path, tone(seconds, seed=seed), format=path.suffix[1:].lower())
+    part = path.with_name(f".writing {path.name}")
+    write(part, tone(seconds, seed=seed), format=path.suffix[1:].lower())
+    return part.rename(path)
 
 
 def loud_wav(number: int = 0, *, seconds: float = 12.0) -> bytes:

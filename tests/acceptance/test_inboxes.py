@@ -313,10 +313,12 @@ def test_an_inbox_that_is_taken_out_pays_for_nothing_more(
     """Its budget went with it: all that waited there was submitted at the next start."""
     shared = Shared(tmp_path, server, dj={"budget": {"minutes_per_day": 5.5 / 60}})
     dj, karaoke = shared.dj, shared.karaoke
-    server.scenario(jobs=[{"seconds": 1.0}])
+    songs = [f"dj{number}.wav" for number in range(3)]
+    runs = {"get": [{"merge": {"status": "processing"}, "times": "ever"}]}
+    server.scenario(by_name=dict.fromkeys(songs, runs))
     with shared.home.service() as service:
-        for number in range(3):
-            drop(dj.inbox / f"dj{number}.wav", number)
+        for number, name in enumerate(songs):
+            drop(dj.inbox / name, number)
         (dj.inbox / "broken.wav").write_bytes(b"no song at all" * 99)
         service.wait_for_event("job.queued", count=3)
         wait_for(lambda: server.paid["total"] == 1)
@@ -327,6 +329,7 @@ def test_an_inbox_that_is_taken_out_pays_for_nothing_more(
         drop(karaoke.inbox / "one.wav", 7)
         wait_for(lambda: list(karaoke.sidecars()) == ["one"])
         assert server.paid["total"] == 2  # until the restart its budget is in force
+    server.scenario(by_name={name: {"get": []} for name in songs})
     with shared.home.service() as service:
         assert {event["inbox"] for event in service.events("job.gone")} == {"dj"}
         drop(karaoke.inbox / "two.wav", 8)

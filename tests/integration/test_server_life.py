@@ -298,7 +298,7 @@ def test_jobs_that_wait_for_room_are_told_of(tmp_path: Path) -> None:
     assert line.startswith("stemwatch serve: jobs wait for room: less than 1000000000.0 GB is free")
     with Server(tmp_path / "data") as server:
         assert [server.ended(one)["status"] for one in jobs] == ["completed", "completed"]
-        assert said(server, "ok") == 0
+        wait_for(lambda: said(server, "ok") == 0, what="the end of both seats' work")
 
 
 def said(server: Server, word: str) -> int | None:

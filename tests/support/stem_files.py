@@ -43,13 +43,15 @@ def write(
 ) -> Path:
     """The stems (int16, or 24 bits on the left of int32; shape (n, channels)) behind their sum.
 
-    `told`: the atom, or None. `codecs`: of the mix and of each stem.
+    `told`: the atom, or None. `codecs`: of the mix and of each stem. The file appears whole, since
+    a service may be watching.
     """
     longest = max(map(len, stems))
     mix = np.zeros((longest, 2), stems[0].dtype)
     for stem in stems:
         mix[: len(stem)] += stem  # one channel is added to both
-    with av.open(str(path), "w", format="ipod") as box:
+    part = path.with_name(f".writing {path.name}")
+    with av.open(str(part), "w", format="ipod") as box:
         tracks = [
             _track(box, codec, rate, samples)
             for codec, samples in zip(codecs, [mix, *stems], strict=False)
@@ -62,12 +64,12 @@ def write(
         for track in tracks:
             box.mux(track.encode(None))
     if tags is not None:
-        file: Any = mutagen.mp4.MP4(str(path))
+        file: Any = mutagen.mp4.MP4(str(part))
         file.update(tags)
         file.save()
     if told is not None:
-        _insert(path, told)
-    return path
+        _insert(part, told)
+    return part.rename(path)
 
 
 def stretch(song: Path, samples: int) -> None:
