@@ -1,10 +1,10 @@
 """Starts a program apart from us: in a session of its own and without our descriptors.
 
 While a share hangs, the close of a file on it hangs too. A new process closes what it inherits, and
-`subprocess` holds all of our threads until it has done so. With `posix_spawn` it does not: that
-returns before the kernel closes what is to be closed at an exec, as all of Python's files are. It
-is used only where no session, no folder and no close by hand is asked for, so `becoming` does
-these, in the new process; and not with musl, where a start waits for the share as before.
+until then `subprocess` holds the thread that starts it, which is the loop's. `posix_spawn` returns
+before the kernel closes what is to be closed at an exec, as all of Python's files are. It is used
+only where no session, no folder and no close by hand is asked for, so `becoming` does these, in the
+new process; and not with musl, where a start waits for the share as before.
 """
 
 from __future__ import annotations
