@@ -5,7 +5,7 @@
     ├── AlreadyRunning   another instance holds this state directory: exit 75
     ├── JournalFault     the journal can't be read or written: stop, and say how to mend it
     ├── Reject           this one file needs a person: quarantine it with the reason
-    │   └── Unconfirmed  ... and it may have been charged: never submitted again by itself
+    │   └── Unconfirmed  ... and it may be charged: the API is asked for it, or a person
     ├── RetryLater       this one job is tried again, a little later
     ├── PauseService     nothing more is submitted until this is mended; the inbox is untouched
     └── TakenBack        the file is gone or was replaced: this job ends, and nothing has failed

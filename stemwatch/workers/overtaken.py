@@ -18,9 +18,9 @@ class _Met:
     code: str
     since: float  # when the first of its tries in a row failed
     last: float  # and the latest
-    times: int = 0  # tries that were overtaken
+    times: int = 0  # tries that were overtaken, of faults that count
     uncounted: int = 0  # the same of faults that may say nothing of the song
-    by_songs: int = 0  # those of them that a call for another song overtook
+    by_songs: int = 0  # those of `times` that a call for another song overtook
     overtaken: bool = False  # another call was served since `last`
     by_song: bool = False  # and one of them for a song
 

@@ -53,9 +53,8 @@ class Cleanup:
     async def wait_for_room(self, needed: int = 0) -> None:
         """Return once the disk has `min_free` bytes, making room where that can be done.
 
-        Old results are given up for `needed` bytes more, but those are not waited for: they are
-        an estimate.
-        Of the jobs that wait so, the first one is reported, and that there is room again.
+        Old results are given up for `needed` bytes more, but those are not waited for: they are an
+        estimate. Of the jobs that wait so, the first one is reported, and that there is room again.
         """
         if await self.has_room(needed) or await self.has_room(0):
             return
