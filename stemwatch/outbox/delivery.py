@@ -162,7 +162,7 @@ def verify_folder(folder: str) -> dict[str, Any]:
     if path is None:
         raise _damaged(folder, "has no sidecar")
     found = sidecar.read(path)
-    for stem in sidecar.stem_files(found):
+    for stem in sidecar.result_files(found):
         file = os.path.join(folder, stem.file)
         try:
             have = measure(file)

@@ -42,8 +42,11 @@ _OF_FSCK = "lost+found"  # a folder of root's at the top of most disks: nothing 
 
 
 @dataclass(frozen=True, slots=True)
-class StemFile:
-    """One file of the result. `derived_from` and `gain_db` are set for mixes only."""
+class ResultFile:
+    """The file of one stem or mix. `derived_from` and `gain_db` are set for mixes only.
+
+    The stem file, which holds all stems, is none of these: see `staged_stem_file`.
+    """
 
     id: str
     file: str  # name inside the song's folder
@@ -74,7 +77,7 @@ def unix(text: object) -> float | None:
 
 def build(
     job: Job,
-    stems: Sequence[StemFile],
+    stems: Sequence[ResultFile],
     *,
     bpm: float | None,
     key: str | None,
@@ -137,7 +140,7 @@ def _uploaded(job: Job) -> dict[str, Any] | None:
     return {"codec": job.uploaded_codec, "bytes": job.uploaded_bytes}
 
 
-def _stem(stem: StemFile) -> dict[str, Any]:
+def _stem(stem: ResultFile) -> dict[str, Any]:
     return {
         "id": readable(stem.id),
         "file": stem.file,
@@ -152,10 +155,10 @@ def _stem(stem: StemFile) -> dict[str, Any]:
     }
 
 
-def stem_files(sidecar: dict[str, Any]) -> list[StemFile]:
+def result_files(sidecar: dict[str, Any]) -> list[ResultFile]:
     """The `stems` of a sidecar that `read` returned."""
     return [
-        StemFile(
+        ResultFile(
             id=stem["id"],
             file=stem["file"],
             sha256=stem["sha256"],

@@ -22,7 +22,7 @@ from stemwatch.disks import durable
 from stemwatch.errors import PauseService, Reject, RetryLater
 from stemwatch.job import Identity, Job, JobState, Options
 from stemwatch.outbox import delivery, earlier, naming, sidecar, staging
-from stemwatch.outbox.sidecar import StemFile
+from stemwatch.outbox.sidecar import ResultFile
 from stemwatch.outbox.staging import Staging
 
 SHA = "1a2b3c4d" + "0" * 56
@@ -73,7 +73,7 @@ def a_job(remote_id: str | None = "job_1", relpath: str = "song.mp3") -> Job:
     )
 
 
-def describe(job: Job, now: float = NOW) -> Callable[[Sequence[StemFile]], dict[str, Any]]:
+def describe(job: Job, now: float = NOW) -> Callable[[Sequence[ResultFile]], dict[str, Any]]:
     return lambda stems: sidecar.build(job, stems, bpm=124.0, key="Gm", version="0", now=now)
 
 
@@ -153,7 +153,7 @@ def test_a_name_taken_at_the_last_moment_is_left_alone(outbox: str) -> None:
     """Between the choice of the name and the rename, somebody else may take it."""
     made = staged(outbox)
 
-    def meddle(stems: Sequence[StemFile]) -> dict[str, Any]:
+    def meddle(stems: Sequence[ResultFile]) -> dict[str, Any]:
         if stems[0].file == "song (Vocals).wav":
             os.mkdir(os.path.join(outbox, "Song"))
         return describe(a_job())(stems)
@@ -318,7 +318,7 @@ def test_what_may_not_be_read_is_not_taken_for_gone(tmp_path: Path, outbox: str)
                 continue
             try:
                 folder = os.path.join(outbox, name)
-                vocals = sidecar.stem_files(sidecar.read(sidecar.locate(folder)))[0]
+                vocals = sidecar.result_files(sidecar.read(sidecar.locate(folder)))[0]
                 earlier.copy(folder, vocals, Staging(mine, "1", "wav"))
             except Unreadable as fault:
                 print(os.path.relpath(fault.message, outbox))
@@ -415,7 +415,7 @@ def test_a_full_disk_pauses_and_what_was_staged_stays(tiny: str) -> None:
 def test_what_could_not_be_shown_is_staged_as_before(outbox: str) -> None:
     """The next try takes up every stem: fetched again each time, they would fill the line."""
 
-    def ill(_: Sequence[StemFile]) -> dict[str, Any]:
+    def ill(_: Sequence[ResultFile]) -> dict[str, Any]:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     made = staged(outbox)
@@ -511,7 +511,7 @@ def earlier_delivery(outbox: str) -> str:
     return delivery.publish(made, outbox, "song", SHA, describe(a_job()))
 
 
-def staged_again(folder: str, new: Staging, options: Options) -> list[StemFile] | None:
+def staged_again(folder: str, new: Staging, options: Options) -> list[ResultFile] | None:
     """What the earlier `folder` gives for `options`, committed in `new`; None: it is not whole."""
     stems = earlier.usable(sidecar.read(sidecar.locate(folder) or ""), options)
     for stem in stems or ():

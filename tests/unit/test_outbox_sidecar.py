@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from stemwatch.errors import Reject
 from stemwatch.job import Identity, Job, JobState, Options
 from stemwatch.outbox import sidecar
-from stemwatch.outbox.sidecar import StemFile
+from stemwatch.outbox.sidecar import ResultFile
 from stemwatch.outbox.unread import Unreadable
 from tests.support.sidecars import OLD
 
 SHA = "ab" * 32
 STEMS = [
-    StemFile("vocals", "song (Vocals).wav", SHA, 10),
-    StemFile("karaoke", "song (Karaoke).wav", SHA, 10, ("drums", "bass"), -1.5),
+    ResultFile("vocals", "song (Vocals).wav", SHA, 10),
+    ResultFile("karaoke", "song (Karaoke).wav", SHA, 10, ("drums", "bass"), -1.5),
 ]
 
 
@@ -133,7 +133,7 @@ def test_it_comes_back_as_it_was_written(tmp_path: Path) -> None:
     sidecar.write(path, content)
     found = sidecar.read(path)
     assert found == content
-    assert sidecar.stem_files(found) == STEMS
+    assert sidecar.result_files(found) == STEMS
     assert found["source"]["name"] == "so\ufffdng.mp3"
     assert found["bpm"] is None
     assert found["key"]["camelot"] == "12A"
@@ -146,7 +146,7 @@ def test_one_of_the_first_schema_is_read() -> None:
     """What was delivered before stems were measured is history, and is reused."""
     found = sidecar.read(str(OLD))
     assert found["schema"] == "stemwatch.sidecar/1"
-    assert [stem.id for stem in sidecar.stem_files(found)] == ["vocals", "instrumental"]
+    assert [stem.id for stem in sidecar.result_files(found)] == ["vocals", "instrumental"]
 
 
 def bent(*path: str | int, value: Any) -> bytes:
@@ -235,7 +235,7 @@ def test_any_value_anywhere_is_read_or_refused(
         found = sidecar.read(str(path))
     except Reject:
         return
-    for stem in sidecar.stem_files(found):
+    for stem in sidecar.result_files(found):
         assert "/" not in stem.file
     sidecar.unix(found.get("created_at"))
 

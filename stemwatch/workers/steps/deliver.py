@@ -20,7 +20,7 @@ from stemwatch.job import CLEARED, IN_OUTBOX, STEMS, Job, JobState
 from stemwatch.log import log
 from stemwatch.musical_keys import parse_key, tag_key
 from stemwatch.outbox import delivery, naming, sidecar
-from stemwatch.outbox.sidecar import StemFile
+from stemwatch.outbox.sidecar import ResultFile
 from stemwatch.outbox.staging import Staging
 from stemwatch.workers.context import Context
 from stemwatch.workers.steps.finishing import own_tags, result_names
@@ -150,7 +150,7 @@ async def tag_part(
 
 def _told_of(job: Job, stem: str) -> StemTag:
     """What a stem says of itself, as its place among all of the song's stems and mixes."""
-    title = naming.stem_file(naming.song_name(job.name), stem, "x").removesuffix(".x")
+    title = naming.name_of_stem(naming.song_name(job.name), stem, "x").removesuffix(".x")
     every = [*STEMS[job.options.stems], *job.options.mixes]
     return StemTag(title, naming.stem_label(stem), every.index(stem) + 1)
 
@@ -195,7 +195,7 @@ async def publish(
     told = job.evolve(**changes)
     own = await own_tags.tempo_and_key(ctx, told)
 
-    def describe(stems: Sequence[StemFile]) -> dict[str, Any]:
+    def describe(stems: Sequence[ResultFile]) -> dict[str, Any]:
         return sidecar.build(
             told,
             stems,

@@ -13,7 +13,7 @@ from stemwatch.job import IN_OUTBOX, Job, JobState
 from stemwatch.log import log
 from stemwatch.outbox import earlier as earlier_stems
 from stemwatch.outbox import sidecar
-from stemwatch.outbox.sidecar import StemFile
+from stemwatch.outbox.sidecar import ResultFile
 from stemwatch.outbox.staging import Staging
 from stemwatch.outbox.unread import Unreadable
 from stemwatch.workers.context import Context
@@ -126,7 +126,7 @@ async def _tagged_copy(ctx: Context, job: Job, folder: str) -> Staging | str:
     return staging
 
 
-async def _copied(folder: str, stem: StemFile, staging: Staging) -> bool:
+async def _copied(folder: str, stem: ResultFile, staging: Staging) -> bool:
     try:
         return await asyncio.to_thread(earlier_stems.copy, folder, stem, staging)
     except Unreadable:
@@ -136,7 +136,7 @@ async def _copied(folder: str, stem: StemFile, staging: Staging) -> bool:
         raise
 
 
-def _stems_of(folder: str, job: Job) -> list[StemFile] | str:
+def _stems_of(folder: str, job: Job) -> list[ResultFile] | str:
     """The files of the earlier `folder` that the job asks for; or why there are none."""
     path = sidecar.locate(folder)
     if path is None:
