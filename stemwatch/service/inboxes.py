@@ -26,7 +26,7 @@ from stemwatch.service.upkeep.marking import Marking
 from stemwatch.tasks import side_by_side
 from stemwatch.wiring.working_set import intake_of
 from stemwatch.workers.context import Context
-from stemwatch.workers.pool.outcome import pause
+from stemwatch.workers.holding_back import pause
 
 _PATIENCE = 20  # quiet windows for which a file with missing bytes is waited for
 
