@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from stemwatch.job import ACTIVE, AT_HAND, JobState, Options
 from stemwatch.journal.rows import ALL, decode_options, decode_path
-from stemwatch.journal.schema import UNDER_WAY
+from stemwatch.journal.schema import IS_UNDER_WAY
 from stemwatch.journal.transactions import padded
 
 ORDER = (*ACTIVE, JobState.QUARANTINED)
@@ -23,7 +23,7 @@ _ENDED = frozenset({JobState.DONE, JobState.GONE})
 # A queued job whose content is under way waits for those stems instead of paying for them again.
 _NOT_UNDER_WAY = (
     " AND NOT EXISTS (SELECT 1 FROM jobs s WHERE s.content_key = jobs.content_key"
-    f" AND {UNDER_WAY})"  # of `s`, the inner one
+    f" AND {IS_UNDER_WAY})"  # of `s`, the inner one
 )
 # A limit on what may still be paid for does not hold back what was paid for before and is used
 # again.
@@ -146,7 +146,7 @@ def _asked(fits: Fits) -> Callable[[str, float | None, int | None, str | None], 
 # Of an owner's queued jobs: whether there are any, and who separates the contents that they have.
 _WAITS = f"SELECT 1 FROM jobs WHERE state = 'queued' AND owner IS ?{OPEN} LIMIT 1"
 _AWAITED = (
-    f"SELECT s.owner, min(s.path) FROM jobs s WHERE {UNDER_WAY} AND s.owner IS NOT ?1"
+    f"SELECT s.owner, min(s.path) FROM jobs s WHERE {IS_UNDER_WAY} AND s.owner IS NOT ?1"
     " AND EXISTS (SELECT 1 FROM jobs q WHERE q.content_key = s.content_key"
     " AND q.state = 'queued' AND q.owner IS ?1) GROUP BY s.owner"
 )

@@ -237,7 +237,7 @@ class Journal:
 
         The former oldest first, the latter newest first.
         """
-        at_path, key_of = rows.encode_paths([path])[0], (key, JobState.QUARANTINED)
+        at_path, key_of = rows.encode_path(path), (key, JobState.QUARANTINED)
         where = "path = ? OR (content_key = ? AND state = ?) ORDER BY id"
         jobs = await self._select(where, (at_path, *key_of))
         held = [job for job in reversed(jobs) if (job.content_key, job.state) == key_of]

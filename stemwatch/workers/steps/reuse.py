@@ -23,12 +23,10 @@ from stemwatch.workers.steps.finishing import add_stem_file
 from stemwatch.workers.steps.finishing.additions import add_all
 from stemwatch.workers.steps.finishing.result_names import with_tags
 
-QUARANTINED = JobState.QUARANTINED
-
 
 async def ended(ctx: Context, job: Job) -> list[Job]:
     """The jobs with the same content that were delivered, or are in quarantine."""
-    return await ctx.journal.with_content(job.content_key, (*IN_OUTBOX, QUARANTINED))
+    return await ctx.journal.with_content(job.content_key, (*IN_OUTBOX, JobState.QUARANTINED))
 
 
 _TOLD = (
@@ -48,7 +46,7 @@ async def reuse(ctx: Context, job: Job, alike: Sequence[Job]) -> Job | None:
     """
     unread: Unreadable | None = None
     for earlier in () if job.anew else alike:
-        if earlier.state is QUARANTINED or earlier.delivered_to is None:
+        if earlier.state is JobState.QUARANTINED or earlier.delivered_to is None:
             continue
         job = await with_tags(ctx, job)
         told = {name: getattr(earlier, name) for name in _TOLD}
@@ -75,7 +73,8 @@ async def reuse(ctx: Context, job: Job, alike: Sequence[Job]) -> Job | None:
     if unread is not None:
         raise unread
     # This song may have waited for one that then went to quarantine, unknown to the intake.
-    if (held := undecided([other for other in alike if other.state is QUARANTINED])) is not None:
+    quarantined = [other for other in alike if other.state is JobState.QUARANTINED]
+    if (held := undecided(quarantined)) is not None:
         raise held
     return None
 
