@@ -116,11 +116,6 @@ class Staging:
             os.replace(part, self._place(stem_id))
         return self._note(stem_id, derived_from, gain_db)
 
-    def drop_part(self, stem_id: str) -> None:
-        """Remove what could not be finished, whose space other files may need."""
-        with contextlib.suppress(OSError):
-            os.unlink(self.part(stem_id))
-
     def recover(self, stem_id: str) -> ResultFile | None:
         """The stem, if it was committed under this token before a crash or a retry; or None."""
         if not os.path.isfile(self._place(stem_id)):
@@ -230,6 +225,12 @@ class Staging:
         self._places[stem_id] = place
         self._stems[stem_id] = stem
         return stem
+
+
+def drop(part: str) -> None:
+    """Remove a part that could not be finished, whose space other files may need."""
+    with contextlib.suppress(OSError):
+        os.unlink(part)
 
 
 def clean(outbox: str, tokens: Sequence[str]) -> None:

@@ -21,7 +21,7 @@ from stemwatch.log import log
 from stemwatch.musical_keys import parse_key, tag_key
 from stemwatch.outbox import delivery, naming, sidecar
 from stemwatch.outbox.sidecar import ResultFile
-from stemwatch.outbox.staging import Staging
+from stemwatch.outbox.staging import Staging, drop
 from stemwatch.workers.context import Context
 from stemwatch.workers.steps.finishing import own_tags, result_names
 
@@ -79,7 +79,7 @@ async def add_mixes(ctx: Context, job: Job, staging: Staging) -> None:
                 raise
             note = f"The song is delivered without it: {fault.message}"
             log.warning("job.mix", **job.named, mix=mix, note=note)
-            await asyncio.to_thread(staging.drop_part, mix)
+            await asyncio.to_thread(drop, part)
             continue
         await tag(ctx, job, staging, mix)
         await asyncio.to_thread(
