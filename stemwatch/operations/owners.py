@@ -12,7 +12,7 @@ from stemwatch.codes import Code, rule_of
 from stemwatch.disks import lock
 from stemwatch.errors import Reject, StemwatchError
 from stemwatch.inbox.intake import Candidate
-from stemwatch.inbox.taking.kin import undecided
+from stemwatch.inbox.taking.known_jobs import undecided
 from stemwatch.job import (
     ACTIVE,
     IN_OUTBOX,

@@ -89,7 +89,7 @@ class Served:
         self._front.inbox = inbox
         self._marking.take(inbox.outbox.markers, now=self._place.prepared)
         quiet = quiet_seconds(watch.settle_seconds, network=self._mode.network)
-        self._settler.repace(quiet, quiet * _PATIENCE)
+        self._settler.set_pace(quiet, quiet * _PATIENCE)
         self.rounds.look_for(Filter(watch.extensions, watch.ignore), watch.rescan_seconds)
 
     # -- the way in for what comes over HTTP: see `web.backing.Door` -------------------------

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from stemwatch.codes import Code
 from stemwatch.errors import PauseService, Reject, RetryLater
-from stemwatch.inbox.taking.kin import undecided
+from stemwatch.inbox.taking.known_jobs import undecided
 from stemwatch.job import IN_OUTBOX, Job, JobState
 from stemwatch.log import log
 from stemwatch.outbox import earlier as earlier_stems
