@@ -79,8 +79,6 @@ def build(
     job: Job,
     stems: Sequence[ResultFile],
     *,
-    bpm: float | None,
-    key: str | None,
     own: Mapping[str, Any] | None = None,
     version: str,
     now: float,
@@ -90,15 +88,14 @@ def build(
 ) -> dict[str, Any]:
     """The sidecar's content, with every key; unknown values are null.
 
-    `key` is the musical key as the API gave it, `own` what the song's tags say (`bpm`, and `key` as
-    `parse_own_key` gives it), `now` in Unix seconds. `reused_from` is the earlier folder, relative
-    to the outbox; `cost_minutes` are the minutes paid for this delivery; `stem_file` is as
-    `staged_stem_file` describes it.
+    `own` is what the song's tags say (`bpm`, and `key` as `parse_own_key` gives it), `now` is in
+    Unix seconds. `reused_from` is the earlier folder, relative to the outbox; `cost_minutes` are
+    the minutes paid for this delivery; `stem_file` is as `staged_stem_file` describes it.
     """
     return {
         "schema": SCHEMA,
-        "bpm": _finite(bpm),
-        "key": parse_key(None if key is None else readable(key)),
+        "bpm": _finite(job.bpm),
+        "key": parse_key(None if job.key is None else readable(job.key)),
         "own": {"bpm": None, "key": None} if own is None else dict(own),
         **(job.heard or Heard())._asdict(),
         "duration_seconds": _finite(job.duration),

@@ -39,7 +39,7 @@ def deliver(outbox: Path) -> None:
             options=Options(),
             outbox=str(outbox),
         )
-        told = sidecar.build(job, STEMS, bpm=None, key=None, version="0.1.0", now=at)
+        told = sidecar.build(job, STEMS, version="0.1.0", now=at)
         (outbox / name / f"{name}.stemwatch.json").write_text(json.dumps(told))
 
 

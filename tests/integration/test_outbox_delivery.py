@@ -70,11 +70,13 @@ def a_job(remote_id: str | None = "job_1", relpath: str = "song.mp3") -> Job:
         options=Options(),
         outbox="/outbox",
         remote_id=remote_id,
+        bpm=124.0,
+        key="Gm",
     )
 
 
 def describe(job: Job, now: float = NOW) -> Callable[[Sequence[ResultFile]], dict[str, Any]]:
-    return lambda stems: sidecar.build(job, stems, bpm=124.0, key="Gm", version="0", now=now)
+    return lambda stems: sidecar.build(job, stems, version="0", now=now)
 
 
 def staged(outbox: str, job: str = "1", **content: bytes) -> Staging:
@@ -268,27 +270,15 @@ def test_a_delivery_is_found_after_a_kill_before_the_commit(outbox: str) -> None
     folder = deliver(outbox)
 
     def find(**changes: Any) -> str | None:
-        asked: dict[str, Any] = {"remote_id": "job_1", "relpath": "song.mp3", "since": NOW}
-        asked |= {"audio_sha256": None}
-        return delivery.find_published(outbox, "song", SHA, **asked | changes)
+        job = a_job().evolve(created_at=NOW).evolve(**changes)
+        return delivery.find_published(outbox, "song", job)
 
     assert find() == folder
     assert find(remote_id=None) == folder
     assert find(remote_id="job_2") is None
     assert find(relpath="sub/song.mp3") is None
-    assert find(since=NOW + 5) is None
-    assert (
-        delivery.find_published(
-            outbox + "/none",
-            "song",
-            SHA,
-            audio_sha256=None,
-            remote_id=None,
-            relpath="song.mp3",
-            since=0,
-        )
-        is None
-    )
+    assert find(created_at=NOW + 5) is None
+    assert delivery.find_published(outbox + "/none", "song", a_job()) is None
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user to be refused")
@@ -308,6 +298,7 @@ def test_what_may_not_be_read_is_not_taken_for_gone(tmp_path: Path, outbox: str)
             parent.chmod(0o755)
     code = """
         import os, sys
+        from stemwatch.job import Identity, Job, JobState, Options
         from stemwatch.outbox import delivery, earlier, sidecar
         from stemwatch.outbox.staging import Staging
         from stemwatch.outbox.unread import Unreadable
@@ -324,9 +315,10 @@ def test_what_may_not_be_read_is_not_taken_for_gone(tmp_path: Path, outbox: str)
                 print(os.path.relpath(fault.message, outbox))
                 assert (fault.code, fault.counts) == ("outbox_blocked", False)
                 assert "uid 65534" in fault.hint
+        song = "/inbox/song.mp3", "song.mp3", Identity(1, 2, 3, 4), sha256, "k"
+        job = Job(1, JobState.SEPARATED, *song, Options(), outbox)
         for name in ("folder", "entered", "sidecar"):
-            told = {"audio_sha256": None, "remote_id": None, "relpath": "song.mp3", "since": 0.0}
-            assert delivery.find_published(outbox, name, sha256, **told) is None
+            assert delivery.find_published(outbox, name, job) is None
     """
     command = [sys.executable, "-c", textwrap.dedent(code), outbox, str(tmp_path / "mine"), SHA]
     run = subprocess.run(command, capture_output=True, text=True)

@@ -44,9 +44,7 @@ def job(**changes: Any) -> Job:
 
 
 def built(**changes: Any) -> dict[str, Any]:
-    return sidecar.build(
-        job(**changes), STEMS, bpm=None, key=None, version="0.1.0", now=1767225600.9
-    )
+    return sidecar.build(job(**changes), STEMS, version="0.1.0", now=1767225600.9)
 
 
 def test_every_key_is_there_and_what_is_unknown_is_null() -> None:
@@ -121,10 +119,14 @@ def test_it_comes_back_as_it_was_written(tmp_path: Path) -> None:
     """Non-UTF-8 names are replaced, so that the file is valid UTF-8, and NaN becomes null."""
     path = str(tmp_path / "song.stemwatch.json")
     content = sidecar.build(
-        job(relpath="s\udcff/so\udcfeng.mp3", duration=1.5, submitted_at=0.0),
+        job(
+            relpath="s\udcff/so\udcfeng.mp3",
+            duration=1.5,
+            submitted_at=0.0,
+            bpm=float("nan"),
+            key="C# minor",
+        ),
         STEMS,
-        bpm=float("nan"),
-        key="C# minor",
         version="0.1.0",
         now=0.0,
         reused_from="Other\udcff",

@@ -46,11 +46,7 @@ async def published(ctx: Context, job: Job) -> str | None:
         delivery.find_published,
         await _parent(ctx, job),
         result_names.song_of(ctx, job),
-        job.sha256,
-        audio_sha256=job.audio_sha256,
-        remote_id=job.remote_id,
-        relpath=job.relpath,
-        since=job.created_at,
+        job,
     )
     if folder is None:
         return None
@@ -199,8 +195,6 @@ async def publish(
         return sidecar.build(
             told,
             stems,
-            bpm=told.bpm,
-            key=told.key,
             own=own,
             version=__version__,
             now=ctx.now(),
