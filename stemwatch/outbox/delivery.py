@@ -13,6 +13,7 @@ from typing import Any
 
 from stemwatch.codes import Code
 from stemwatch.disks import durable
+from stemwatch.disks.renaming import rename_noreplace
 from stemwatch.errors import Reject, RetryLater, StemwatchError
 from stemwatch.job import Job
 from stemwatch.outbox import naming, sidecar
@@ -76,7 +77,7 @@ def _rename(folder: str, target: str) -> bool:
         if naming.taken(parent, name):
             return False
         try:
-            durable.rename_noreplace(folder, target)
+            rename_noreplace(folder, target)
         except FileExistsError:
             return False
     durable.fsync_path(parent)

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from stemwatch.disks import durable
+from stemwatch.disks import durable, renaming
 from stemwatch.errors import PauseService, Reject, RetryLater
 from stemwatch.job import Identity, Job, JobState, Options
 from stemwatch.outbox import delivery, earlier, naming, sidecar, staging
@@ -235,7 +235,7 @@ def test_where_no_rename_can_show_it_a_song_waits(
 ) -> None:
     """Some union mounts rename no folder at all: told as the fault of the disk, not of the song."""
     made = staged(outbox)
-    monkeypatch.setattr(durable, "_renameat2", lambda: lambda source, target: errno.EXDEV)
+    monkeypatch.setattr(renaming, "_renameat2", lambda: lambda source, target: errno.EXDEV)
     with pytest.raises(PauseService, match="Mount it"):
         delivery.publish(made, outbox, "song", SHA, describe(a_job()))
     again = Staging(outbox, made.token, "wav")
@@ -466,7 +466,7 @@ def test_a_file_in_the_place_of_a_folder_is_named(outbox: str) -> None:
 @pytest.mark.parametrize("supported", [True, False])
 def test_a_rename_never_replaces(tmp_path: Path, kind: str, supported: bool) -> None:
     """With the kernel's flag, and without it on file systems that don't know it."""
-    rename = durable.rename_noreplace if supported else durable._rename_without_flag
+    rename = renaming.rename_noreplace if supported else renaming._rename_without_flag
     source, target = tmp_path / "source", tmp_path / "target"
     for path in (source, target):
         if kind == "file":
