@@ -202,8 +202,8 @@ def _rename_away(source: str, target: str) -> None:
         raise NotMoved("gone", source, f"{source} is no longer there.") from fault
     except OSError as fault:
         folder = os.path.dirname(target)
-        own = os.path.dirname(source) == folder or os.access(folder, os.W_OK | os.X_OK)
-        if own and fault.errno in _REFUSED:  # it is the source that can't leave
+        takes = os.path.dirname(source) == folder or os.access(folder, os.W_OK | os.X_OK)
+        if takes and fault.errno in _REFUSED:  # so the source can't leave its own
             raise NotMoved("kept", source, f"{source} can't be moved: {fault.strerror}.") from fault
         raise
 
