@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from stemwatch.job import ACTIVE, AT_HAND, JobState, Options
 from stemwatch.journal.rows import ALL, decode_options, decode_path
 from stemwatch.journal.schema import IS_UNDER_WAY
-from stemwatch.journal.transactions import padded
+from stemwatch.journal.transactions import marks, padded
 
 ORDER = (*ACTIVE, JobState.QUARANTINED)
 # SQLite uses a partial index only for a query that repeats the index's own condition: bound states
@@ -160,5 +160,31 @@ def awaited(
     def work(db: sqlite3.Connection) -> list[tuple[str | None, str]] | None:
         theirs = [(o, decode_path(p)) for o, p in db.execute(_AWAITED, (owner,))]
         return theirs if theirs or db.execute(_WAITS, (owner,)).fetchone() else None
+
+    return work
+
+
+def next_due(
+    states: Collection[JobState], owner: str | None, now: float
+) -> Callable[[sqlite3.Connection], float | None]:
+    """The earliest `not_before` after `now` (Unix seconds) of the jobs in `states`."""
+    sql = (
+        f"SELECT min(not_before) FROM jobs WHERE owner IS ? AND not_before > ?{LATER}"
+        f" AND state IN ({marks(states)}){among(states)}"
+    )
+    return lambda db: db.execute(sql, (owner, now, *states)).fetchone()[0]
+
+
+def held_until(
+    code: str, owner: str | None
+) -> Callable[[sqlite3.Connection], dict[JobState, float]]:
+    """The latest `not_before` (Unix seconds) of the jobs that wait because of `code`, by state."""
+    sql = (
+        "SELECT state, max(not_before) FROM jobs WHERE code = ? AND owner IS ?"
+        f" AND state IN ({marks(ACTIVE)}){OPEN} GROUP BY state"
+    )
+
+    def work(db: sqlite3.Connection) -> dict[JobState, float]:
+        return {JobState(row[0]): float(row[1]) for row in db.execute(sql, (code, owner, *ACTIVE))}
 
     return work
