@@ -61,6 +61,7 @@ TRANSITIONS: Mapping[JobState, frozenset[JobState]] = MappingProxyType(
 )
 # The furthest state first: finishing paid songs comes before paying for others.
 ACTIVE = (_S.DELIVERED, _S.SEPARATED, _S.SEPARATING, _S.SUBMITTING, _S.QUEUED)
+UNDER_WAY = (_S.SUBMITTING, _S.SEPARATING, _S.SEPARATED)  # its content is not sent again meanwhile
 IN_OUTBOX = (_S.DELIVERED, _S.DONE)
 TO_BE_FILED = (_S.DELIVERED, _S.QUARANTINED)  # only the original remains to be moved
 MAY_BE_CHARGED = frozenset({_S.SUBMITTING, _S.SEPARATING, _S.SEPARATED, _S.DELIVERED, _S.DONE})
@@ -212,6 +213,11 @@ class Job:
     def at_hand(self) -> bool:
         """Whether its file has its stems already, so that they are unpacked and nothing is paid."""
         return self.engine == AT_HAND
+
+    @property
+    def admitted(self) -> bool:
+        """Whether the file was hashed and its length is known, so that it can be submitted."""
+        return bool(self.sha256) and self.duration is not None
 
     @property
     def name(self) -> str:

@@ -157,7 +157,7 @@ async def _verified(job: Job, folder: str) -> dict[str, Any]:
     found = await asyncio.to_thread(delivery.verify_folder, folder)
     audio = AudioHelper()
     try:
-        for stem in sidecar.stem_files(found):
+        for stem in sidecar.result_files(found):
             path = os.path.join(folder, stem.file)
             await audio.verify(path, job.duration, job.options.format)
     finally:

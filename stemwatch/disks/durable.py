@@ -1,4 +1,4 @@
-"""Durable writes: fsync, renames that replace nothing, disk errors turned into our faults.
+"""Durable writes, and disk errors turned into our faults.
 
 Measured on ext4: a rename without an fsync before it lost the file in every power cut.
 """
@@ -8,25 +8,17 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import functools
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from stemwatch.codes import Code
 from stemwatch.disks.hashing import sha256
+from stemwatch.disks.renaming import rename_noreplace
 from stemwatch.errors import PauseService, RetryLater
 
-_RENAME_NOREPLACE = 1
-_AT_FDCWD = -100
-# Errors of an old kernel, a network file system or a sandbox that does not know renameat2's flag.
-_UNSUPPORTED = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
 _LOOKS = 5  # tries to make a folder whose parent another process removes at the same time
-_NO_LINKS = {errno.EPERM, errno.EMLINK, errno.EACCES}
-# Errors of `link` on a share mounted by a program such as rclone. A failing disk gives EIO too, but
-# there the next call fails as well.
-_NO_CLAIMS = {errno.EIO, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 # Errors of a disk or share that fails or is away, whatever the file.
 UNREACHABLE = frozenset(
     {
@@ -164,72 +156,6 @@ def make_dirs(path: str, *, root: str, flush: bool = True) -> None:
             if flush:
                 fsync_path(os.path.dirname(path) or ".")
             return
-
-
-def rename_noreplace(source: str, target: str) -> None:
-    """Rename `source`, or raise FileExistsError: an existing `target` is never replaced.
-
-    Raises OSError with EXDEV if the two are on different mounts.
-    """
-    call = _renameat2()
-    failed = call(source, target) if call else errno.ENOSYS
-    if failed in _UNSUPPORTED:
-        _rename_without_flag(source, target)
-    elif failed:
-        raise OSError(failed, os.strerror(failed), source, None, target)
-
-
-def _rename_without_flag(source: str, target: str) -> None:
-    if os.path.lexists(target):
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
-    if stat.S_ISDIR(os.lstat(source).st_mode):
-        # rename(2) of a directory itself refuses to replace a file, or a folder that is not empty.
-        try:
-            os.rename(source, target)
-        except OSError as fault:
-            if fault.errno in (errno.ENOTEMPTY, errno.ENOTDIR):
-                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from fault
-            raise
-        return
-    try:
-        os.link(source, target, follow_symlinks=False)
-    except OSError as fault:
-        if fault.errno in _NO_CLAIMS:
-            # No claim here: such a share uploads the empty file seconds later, over the song that
-            # has its name by then. Only the instant since `lexists` above is unprotected.
-            os.rename(source, target)
-            return
-        if fault.errno not in _NO_LINKS:
-            raise
-        # No hard links (FAT, some shares): claim the name with an empty file, then replace that.
-        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
-        try:
-            os.rename(source, target)
-        except OSError:
-            os.unlink(target)
-            raise
-    else:
-        os.unlink(source)
-
-
-@functools.cache
-def _renameat2() -> Callable[[str, str], int] | None:
-    try:
-        import ctypes
-
-        call = ctypes.CDLL(None, use_errno=True).renameat2
-    except (ImportError, AttributeError, OSError, MemoryError):  # musl, or a sandbox without ffi
-        return None
-    call.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint]
-
-    def rename(source: str, target: str) -> int:
-        """Returns 0 or the errno."""
-        pair = os.fsencode(source), os.fsencode(target)
-        if call(_AT_FDCWD, pair[0], _AT_FDCWD, pair[1], _RENAME_NOREPLACE) == 0:
-            return 0
-        return ctypes.get_errno()
-
-    return rename
 
 
 def write_file(path: str, data: bytes, *, replace: bool = False, mode: int = 0o666) -> None:

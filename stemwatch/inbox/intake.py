@@ -13,7 +13,13 @@ from stemwatch.codes import Code
 from stemwatch.errors import Reject
 from stemwatch.inbox.headers import Lack
 from stemwatch.inbox.reading import FileReader, Reading, Same
-from stemwatch.inbox.taking.kin import covers, is_kept, is_still_here, may_be_there, undecided
+from stemwatch.inbox.taking.known_jobs import (
+    covers,
+    is_kept,
+    is_still_here,
+    may_be_there,
+    undecided,
+)
 from stemwatch.job import (
     AT_HAND,
     Identity,

@@ -69,13 +69,13 @@ class Settler:
         self._samples = samples
         self._capacity = capacity
         self._compare_inode = compare_inode
-        self.repace(quiet, patience)
+        self.set_pace(quiet, patience)
         self._tracked: dict[str, _Tracked] = {}
         self._heap: list[tuple[float, str]] = []
         self._alike: dict[str, dict[str, None]] = {}  # paths by path without extension
         self._busy: dict[str, None] = {}  # in the order in which they became busy
 
-    def repace(self, quiet: float, patience: float) -> None:
+    def set_pace(self, quiet: float, patience: float) -> None:
         """Use other times, in seconds, from each file's next sample on."""
         self._quiet = quiet
         self._patience = patience

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from stemwatch.job import ACTIVE, AT_HAND, JobState, Options
 from stemwatch.journal.rows import ALL, decode_options, decode_path
-from stemwatch.journal.schema import UNDER_WAY
-from stemwatch.journal.transactions import padded
+from stemwatch.journal.schema import IS_UNDER_WAY
+from stemwatch.journal.transactions import marks, padded
 
 ORDER = (*ACTIVE, JobState.QUARANTINED)
 # SQLite uses a partial index only for a query that repeats the index's own condition: bound states
@@ -23,7 +23,7 @@ _ENDED = frozenset({JobState.DONE, JobState.GONE})
 # A queued job whose content is under way waits for those stems instead of paying for them again.
 _NOT_UNDER_WAY = (
     " AND NOT EXISTS (SELECT 1 FROM jobs s WHERE s.content_key = jobs.content_key"
-    f" AND {UNDER_WAY})"  # of `s`, the inner one
+    f" AND {IS_UNDER_WAY})"  # of `s`, the inner one
 )
 # A limit on what may still be paid for does not hold back what was paid for before and is used
 # again.
@@ -146,7 +146,7 @@ def _asked(fits: Fits) -> Callable[[str, float | None, int | None, str | None], 
 # Of an owner's queued jobs: whether there are any, and who separates the contents that they have.
 _WAITS = f"SELECT 1 FROM jobs WHERE state = 'queued' AND owner IS ?{OPEN} LIMIT 1"
 _AWAITED = (
-    f"SELECT s.owner, min(s.path) FROM jobs s WHERE {UNDER_WAY} AND s.owner IS NOT ?1"
+    f"SELECT s.owner, min(s.path) FROM jobs s WHERE {IS_UNDER_WAY} AND s.owner IS NOT ?1"
     " AND EXISTS (SELECT 1 FROM jobs q WHERE q.content_key = s.content_key"
     " AND q.state = 'queued' AND q.owner IS ?1) GROUP BY s.owner"
 )
@@ -160,5 +160,31 @@ def awaited(
     def work(db: sqlite3.Connection) -> list[tuple[str | None, str]] | None:
         theirs = [(o, decode_path(p)) for o, p in db.execute(_AWAITED, (owner,))]
         return theirs if theirs or db.execute(_WAITS, (owner,)).fetchone() else None
+
+    return work
+
+
+def next_due(
+    states: Collection[JobState], owner: str | None, now: float
+) -> Callable[[sqlite3.Connection], float | None]:
+    """The earliest `not_before` after `now` (Unix seconds) of the jobs in `states`."""
+    sql = (
+        f"SELECT min(not_before) FROM jobs WHERE owner IS ? AND not_before > ?{LATER}"
+        f" AND state IN ({marks(states)}){among(states)}"
+    )
+    return lambda db: db.execute(sql, (owner, now, *states)).fetchone()[0]
+
+
+def held_until(
+    code: str, owner: str | None
+) -> Callable[[sqlite3.Connection], dict[JobState, float]]:
+    """The latest `not_before` (Unix seconds) of the jobs that wait because of `code`, by state."""
+    sql = (
+        "SELECT state, max(not_before) FROM jobs WHERE code = ? AND owner IS ?"
+        f" AND state IN ({marks(ACTIVE)}){OPEN} GROUP BY state"
+    )
+
+    def work(db: sqlite3.Connection) -> dict[JobState, float]:
+        return {JobState(row[0]): float(row[1]) for row in db.execute(sql, (code, owner, *ACTIVE))}
 
     return work

@@ -12,9 +12,9 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from stemwatch.job import ACTIVE, Identity, Job, JobState
+from stemwatch.job import Identity, Job, JobState
 from stemwatch.journal import claiming, counting, inheriting, rows, schema, sorting, transactions
-from stemwatch.journal.claiming import LATER, OPEN, among
+from stemwatch.journal.claiming import OPEN, among
 from stemwatch.journal.reader import Reader
 from stemwatch.journal.transactions import AlreadyPaid, Limit, OverBudget, StaleJob, marks, padded
 from stemwatch.journal.writer import Later, Writer
@@ -195,21 +195,11 @@ class Journal:
         self, states: Collection[JobState], owner: str | None, now: float
     ) -> float | None:
         """The earliest `not_before` after `now` (Unix seconds) of the jobs in `states`."""
-        row = await self._one(
-            f"SELECT min(not_before) FROM jobs WHERE owner IS ? AND not_before > ?{LATER}"
-            f" AND state IN ({marks(states)}){among(states)}",
-            (owner, now, *states),
-        )
-        return None if row is None else row[0]
+        return await self._read(claiming.next_due(states, owner, now))
 
     async def held_until(self, code: str, owner: str | None) -> dict[JobState, float]:
         """The latest `not_before` (Unix seconds) of the jobs that wait because of `code`."""
-        found = await self._all(
-            "SELECT state, max(not_before) FROM jobs WHERE code = ? AND owner IS ?"
-            f" AND state IN ({marks(ACTIVE)}){OPEN} GROUP BY state",
-            (code, owner, *ACTIVE),
-        )
-        return {JobState(row[0]): float(row[1]) for row in found}
+        return await self._read(claiming.held_until(code, owner))
 
     async def at_paths(self, paths: Sequence[str]) -> dict[str, list[Job]]:
         """The jobs that were journaled at these paths, newest last."""
@@ -237,7 +227,7 @@ class Journal:
 
         The former oldest first, the latter newest first.
         """
-        at_path, key_of = rows.encode_paths([path])[0], (key, JobState.QUARANTINED)
+        at_path, key_of = rows.encode_path(path), (key, JobState.QUARANTINED)
         where = "path = ? OR (content_key = ? AND state = ?) ORDER BY id"
         jobs = await self._select(where, (at_path, *key_of))
         held = [job for job in reversed(jobs) if (job.content_key, job.state) == key_of]

@@ -16,7 +16,7 @@ from stemwatch.journal.claiming import LATER, OPEN
 from stemwatch.journal.journal import Journal
 from stemwatch.journal.past import Ended
 from stemwatch.journal.reader import Reader
-from stemwatch.journal.schema import UNDER_WAY
+from stemwatch.journal.schema import IS_UNDER_WAY
 from stemwatch.journal.transactions import marks, padded
 
 T = TypeVar("T")
@@ -95,7 +95,8 @@ class ReadOnlyJournal(Journal):
         The latter as songs and seconds of audio. Those of a `split` are left out.
         """
         started = await self._all(
-            f"SELECT id, coalesce(duration, 0) FROM jobs WHERE owner IS NULL AND {UNDER_WAY}{OPEN}",
+            "SELECT id, coalesce(duration, 0) FROM jobs"
+            f" WHERE owner IS NULL AND {IS_UNDER_WAY}{OPEN}",
             (),
         )
         queued = await self._one(
@@ -150,7 +151,7 @@ class ReadOnlyJournal(Journal):
             "SELECT 1 FROM jobs WHERE content_key >= ? AND content_key < ? AND filed_to = ?"
             " AND id <> ? AND updated_at >= ? LIMIT 1"
         )
-        filed_to = rows.encode({"filed_to": job.filed_to})["filed_to"]
+        filed_to = job.filed_to and rows.encode_path(job.filed_to)
         for content in {job.content, job.sha256}:  # an older stemwatch knew the bytes only
             keys = f"{content}:", f"{content};"  # of all options
             if await self._one(sql, (*keys, filed_to, job.id, since)) is not None:

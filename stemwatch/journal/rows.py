@@ -35,8 +35,12 @@ def encode(values: Mapping[str, Any]) -> dict[str, Any]:
     return encoded
 
 
+def encode_path(path: str) -> bytes:
+    return os.fsencode(path)
+
+
 def encode_paths(paths: Iterable[str]) -> list[bytes]:
-    return [os.fsencode(path) for path in paths]
+    return [encode_path(path) for path in paths]
 
 
 def text(words: str) -> str:
@@ -66,7 +70,7 @@ def _encode_options(options: Options) -> str:
 
 
 _IN_COLUMN: Mapping[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(_PATHS, os.fsencode),
+    **dict.fromkeys(_PATHS, encode_path),
     **dict.fromkeys(_TEXTS, text),
     "identity": _encode_identity,
     "unfiled": _encode_unfiled,

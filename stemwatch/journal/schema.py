@@ -16,7 +16,7 @@ BUSY_SECONDS = 30.0  # `split` and the service share the journal; a commit takes
 
 # Jobs whose content can't be submitted again. SQLite uses the index `paid_once` only for a query
 # that holds this very text.
-UNDER_WAY = "(state = 'submitting' OR state = 'separating' OR state = 'separated')"
+IS_UNDER_WAY = "(state = 'submitting' OR state = 'separating' OR state = 'separated')"
 
 Migration = Callable[[sqlite3.Connection], object]
 # MIGRATIONS[n] takes the database from version n+1 to n+2; version 1 is schema.sql.
@@ -82,7 +82,7 @@ def _lighten(db: sqlite3.Connection) -> None:
     """Replace three indexes: a transition costs half as much, and the pool's queries no more."""
     # SQLite builds a table for each longer IN list, at each row that is written.
     db.execute("DROP INDEX paid_once")
-    db.execute(f"CREATE UNIQUE INDEX paid_once ON jobs (content_key) WHERE {UNDER_WAY}")
+    db.execute(f"CREATE UNIQUE INDEX paid_once ON jobs (content_key) WHERE {IS_UNDER_WAY}")
     # A song has few copies, so the index needs no state. A change of state then doesn't rewrite it.
     db.execute("DROP INDEX jobs_by_content")
     db.execute("CREATE INDEX jobs_by_content ON jobs (content_key)")

@@ -24,7 +24,7 @@ def sort_in(db: sqlite3.Connection, outboxes: Mapping[str, str | None], at: floa
     waited in an inbox that is no longer there.
     """
     for outbox, inbox in outboxes.items():
-        values = rows.encode({"outbox": outbox})["outbox"], inbox
+        values = rows.encode_path(outbox), inbox
         moved = "UPDATE jobs SET inbox = ?2 WHERE outbox = ?1 AND inbox IS NOT ?2"
         db.execute(moved + _OWN, values)
     if None not in outboxes.values():

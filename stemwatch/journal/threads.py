@@ -29,7 +29,7 @@ class ConnectionThread(ABC):
 
     def __init__(self, connection: sqlite3.Connection, name: str) -> None:
         self.connection = connection
-        self._inbox: queue.SimpleQueue[Asked | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Asked | None] = queue.SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -43,13 +43,13 @@ class ConnectionThread(ABC):
         if self._closed:  # nobody would ever answer: a task that is left over must not hang
             future.set_exception(JournalFault("the journal is closed already."))
         else:
-            self._inbox.put((work, future))
+            self._queue.put((work, future))
         return future
 
     def close(self) -> None:
         """Finish what is queued, then close the connection."""
         self._closed = True
-        self._inbox.put(None)
+        self._queue.put(None)
         self._thread.join()
         self.connection.close()
 
@@ -61,14 +61,14 @@ class ConnectionThread(ABC):
         open_for_work = True
         while open_for_work:
             group: list[Asked] = []
-            item = self._inbox.get()
+            item = self._queue.get()
             while item is not None:
                 if not item[1].cancelled():
                     group.append(item)
                 if len(group) == GROUP:
                     break
                 try:
-                    item = self._inbox.get_nowait()
+                    item = self._queue.get_nowait()
                 except queue.Empty:
                     break
             else:

@@ -99,8 +99,7 @@ def add_new(db: sqlite3.Connection, job: Job, by_bytes: str, at: float) -> Job |
         told = job.content_key, job.audio_sha256, by_bytes
         db.execute(_RECOGNIZE, told)
     sql = "SELECT 1 FROM jobs WHERE path = ? OR (content_key = ? AND state = 'quarantined') LIMIT 1"
-    path = rows.encode({"path": job.path})["path"]
-    akin = db.execute(sql, (path, job.content_key)).fetchone()
+    akin = db.execute(sql, (rows.encode_path(job.path), job.content_key)).fetchone()
     return add(db, job, at) if akin is None else None
 
 

@@ -12,7 +12,7 @@ from stemwatch.codes import Code, rule_of
 from stemwatch.disks import lock
 from stemwatch.errors import Reject, StemwatchError
 from stemwatch.inbox.intake import Candidate
-from stemwatch.inbox.taking.kin import undecided
+from stemwatch.inbox.taking.known_jobs import undecided
 from stemwatch.job import (
     ACTIVE,
     IN_OUTBOX,
@@ -121,7 +121,7 @@ def _has_all(job: Job, options: Options) -> bool:
 
 def _makeable(job: Job, options: Options, found: Mapping[str, Any]) -> Options:
     """`options` without the mixes and the stem file that `job` could not make."""
-    made = {stem.id for stem in sidecar.stem_files(dict(found))}
+    made = {stem.id for stem in sidecar.result_files(dict(found))}
     asked = job.options.mixes.items()
     mixes = {n: of for n, of in options.mixes.items() if n in made or (n, of) not in asked}
     stem_file = options.stem_file

@@ -125,7 +125,7 @@ def _path(folder: str, relpath: str, kept_in: str | None) -> str:
 
 
 def _options(content: dict[str, Any]) -> Options:
-    stems = sidecar.stem_files(content)
+    stems = sidecar.result_files(content)
     mixes = {stem.id: stem.derived_from for stem in stems if stem.derived_from is not None}
     stem_file, separation = of_sidecar(content), content["separation"]
     codec = None if stem_file is None else stem_file.codec

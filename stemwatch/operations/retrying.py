@@ -17,6 +17,7 @@ from stemwatch.config import Inbox, Settings
 from stemwatch.disks import durable
 from stemwatch.errors import Reject, StemwatchError
 from stemwatch.job import (
+    UNDER_WAY,
     WANTED_BACK,
     Identity,
     Job,
@@ -31,7 +32,6 @@ from stemwatch.outbox import quarantine
 
 _LOOKS = 25  # looks at a job that the service is moving into the quarantine
 _PAUSE = 0.2  # seconds between two looks
-_UNDER_WAY = (JobState.SUBMITTING, JobState.SEPARATING, JobState.SEPARATED)
 
 
 class Vanished(StemwatchError):
@@ -115,7 +115,7 @@ async def _with_file(journal: Journal, job: Job, inbox: str) -> Retried:
         relpath = os.path.relpath(path, inbox)
     try:
         identity = Identity.of(await asyncio.to_thread(os.lstat, path))
-        if not _admitted(job):
+        if not job.admitted:
             # It was refused before its length was known: the intake has to read it again.
             moved = await journal.advance(job, JobState.GONE, "retried: looked at again")
             return Retried(moved, path, "is looked at again")
@@ -210,7 +210,7 @@ async def _asked_back(journal: Journal, job: Job, sleep: Callable[[float], Await
 
 async def _require_alone(journal: Journal, job: Job) -> None:
     if resume_state(job) is not JobState.QUEUED and await journal.with_content(
-        job.content_key, _UNDER_WAY
+        job.content_key, UNDER_WAY
     ):
         raise _under_way(job)
 
@@ -269,11 +269,6 @@ def _vanished(job: Job, path: str) -> Vanished:
         f"{job.name} is gone: {path} is no longer there.",
         hint=f"Put it back there, or strike it from the list: `stemwatch retry --forget {job.id}`.",
     )
-
-
-def _admitted(job: Job) -> bool:
-    """Whether the file was hashed and its length is known, so that it can be submitted."""
-    return bool(job.sha256) and job.duration is not None
 
 
 def inside(path: str, folder: str) -> bool:

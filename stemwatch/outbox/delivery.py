@@ -13,7 +13,9 @@ from typing import Any
 
 from stemwatch.codes import Code
 from stemwatch.disks import durable
+from stemwatch.disks.renaming import rename_noreplace
 from stemwatch.errors import Reject, RetryLater, StemwatchError
+from stemwatch.job import Job
 from stemwatch.outbox import naming, sidecar
 from stemwatch.outbox.measuring import measure
 from stemwatch.outbox.naming import StemNames
@@ -75,7 +77,7 @@ def _rename(folder: str, target: str) -> bool:
         if naming.taken(parent, name):
             return False
         try:
-            durable.rename_noreplace(folder, target)
+            rename_noreplace(folder, target)
         except FileExistsError:
             return False
     durable.fsync_path(parent)
@@ -94,25 +96,16 @@ def _make_parent(outbox: str, parent: str) -> None:
         ) from fault
 
 
-def find_published(
-    parent: str,
-    song: str,
-    sha256: str,
-    *,
-    audio_sha256: str | None,
-    remote_id: str | None,
-    relpath: str,
-    since: float,
-) -> str | None:
-    """The folder that this job published before a crash, or None.
+def find_published(parent: str, song: str, job: Job) -> str | None:
+    """The folder that `job` published as `song` in `parent` before a crash, or None.
 
     The crash came between the rename and the journal's commit, so the staging is gone. The folder
     is this job's if content, path and remote id (where there is one) are the same, and it was made
-    at `since` or later (Unix seconds, when the job was added to the journal). Call it before
-    `publish` for a job that may have been published already. Raises PauseService(code="disk").
+    after the job was added to the journal. Call it before `publish` for a job that may have been
+    published already. Raises PauseService(code="disk").
     """
     song = naming.fit_song(song, limit=durable.name_max(parent))
-    suffixed = f"{song} [{sha256[:8]}"
+    suffixed = f"{song} [{job.sha256[:8]}"
     if not os.path.isdir(parent):
         return None
     with durable.disk_faults(parent), os.scandir(parent) as entries:  # there may be very many
@@ -124,30 +117,24 @@ def find_published(
             found = sidecar.read(path) if path else None
         except (Reject, Unreadable):
             continue  # a person's folder, or a damaged one: not taken for the job's
-        if found and _is_of(found, sha256, audio_sha256, remote_id, relpath, since):
+        if found and _is_of(found, job):
             with durable.disk_faults(parent):
                 durable.fsync_path(parent)  # the kill may have come before this flush
             return folder
     return None
 
 
-def _is_of(
-    found: dict[str, Any],
-    sha256: str,
-    audio_sha256: str | None,
-    remote_id: str | None,
-    relpath: str,
-    since: float,
-) -> bool:
+def _is_of(found: dict[str, Any], job: Job) -> bool:
     made, source = sidecar.unix(found.get("created_at")), found["source"]
     # The song may have got new tags since.
-    retagged = audio_sha256 is not None and source.get("audio_sha256") == audio_sha256
+    sound = job.audio_sha256
+    retagged = sound is not None and source.get("audio_sha256") == sound
     return (
-        (source["sha256"] == sha256 or retagged)
-        and source["relpath"] == naming.readable(relpath)
-        and (remote_id is None or found["separation"].get("job_id") == remote_id)
+        (source["sha256"] == job.sha256 or retagged)
+        and source["relpath"] == naming.readable(job.relpath)
+        and (job.remote_id is None or found["separation"].get("job_id") == job.remote_id)
         and made is not None
-        and made >= since - 1  # the sidecar's times are whole seconds
+        and made >= job.created_at - 1  # the sidecar's times are whole seconds
     )
 
 
@@ -162,7 +149,7 @@ def verify_folder(folder: str) -> dict[str, Any]:
     if path is None:
         raise _damaged(folder, "has no sidecar")
     found = sidecar.read(path)
-    for stem in sidecar.stem_files(found):
+    for stem in sidecar.result_files(found):
         file = os.path.join(folder, stem.file)
         try:
             have = measure(file)

@@ -18,7 +18,7 @@ from stemwatch.errors import Reject
 from stemwatch.job import STEMS, Options
 from stemwatch.outbox import sidecar
 from stemwatch.outbox.measuring import Measured, measure
-from stemwatch.outbox.sidecar import StemFile
+from stemwatch.outbox.sidecar import ResultFile
 from stemwatch.outbox.staged_stem_file import of_sidecar
 from stemwatch.outbox.staging import Staging
 from stemwatch.outbox.unread import Unreadable, unreadable
@@ -27,15 +27,15 @@ _BLOCK = 256 * 1024  # bytes
 _FICLONE = 0x40049409  # ioctl of btrfs, XFS and others: a copy that shares its blocks
 
 
-def usable(earlier: Mapping[str, Any], options: Options) -> list[StemFile] | None:
+def usable(earlier: Mapping[str, Any], options: Options) -> list[ResultFile] | None:
     """The files of the delivery whose sidecar is `earlier` that `options` ask for.
 
     Every stem, and mixes of the same recipe; other mixes have to be made. None: a stem is missing.
     """
-    by_id = {stem.id: stem for stem in sidecar.stem_files(dict(earlier))}
+    by_id = {stem.id: stem for stem in sidecar.result_files(dict(earlier))}
     wanted: list[tuple[str, tuple[str, ...] | None]] = [(i, None) for i in STEMS[options.stems]]
     wanted += [(name, tuple(sources)) for name, sources in options.mixes.items()]
-    found: list[StemFile] = []
+    found: list[ResultFile] = []
     for stem_id, recipe in wanted:
         stem = by_id.get(stem_id)
         if stem is not None and stem.derived_from == recipe:
@@ -79,7 +79,7 @@ def copy_stem_file(folder: str, codec: str, staging: Staging) -> bool:
         return False
 
 
-def copy(folder: str, stem: StemFile, staging: Staging) -> bool:
+def copy(folder: str, stem: ResultFile, staging: Staging) -> bool:
     """Copy a file of the delivery in `folder` to where its stem is staged, not committed yet.
 
     Tags that somebody wrote into it don't count, and the copy has them. Returns False, with nothing

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from stemwatch.disks import durable
+from stemwatch.disks.renaming import rename_noreplace
 from stemwatch.job import Identity
 from stemwatch.outbox import naming
 
@@ -144,7 +145,7 @@ def _show(source: str, target: str, identity: Identity, sha256: str | None) -> b
             raise
         part = _copy(source, identity, os.path.dirname(target), sha256)
         try:
-            durable.rename_noreplace(part, target)
+            rename_noreplace(part, target)
         except BaseException:  # such as a name that this file system refuses
             with contextlib.suppress(OSError):
                 os.unlink(part)
@@ -192,7 +193,7 @@ def _rename_away(source: str, target: str) -> None:
     destination.
     """
     try:
-        durable.rename_noreplace(source, target)
+        rename_noreplace(source, target)
     except FileExistsError:
         raise
     except FileNotFoundError as fault:
@@ -200,10 +201,9 @@ def _rename_away(source: str, target: str) -> None:
             raise
         raise NotMoved("gone", source, f"{source} is no longer there.") from fault
     except OSError as fault:
-        writable = os.access(os.path.dirname(target), os.W_OK | os.X_OK)
-        if fault.errno in _REFUSED and writable:
-            raise NotMoved("kept", source, f"{source} can't be moved: {fault.strerror}.") from fault
-        if os.path.dirname(source) == os.path.dirname(target) and fault.errno in _REFUSED:
+        folder = os.path.dirname(target)
+        takes = os.path.dirname(source) == folder or os.access(folder, os.W_OK | os.X_OK)
+        if takes and fault.errno in _REFUSED:  # so the source can't leave its own
             raise NotMoved("kept", source, f"{source} can't be moved: {fault.strerror}.") from fault
         raise
 
@@ -219,7 +219,7 @@ def _put_back(path: str, home: str) -> None:
     folder, name = os.path.split(home)
     for candidate in naming.file_candidates(name, hashlib.sha256(os.fsencode(path)).hexdigest()):
         with contextlib.suppress(FileExistsError):
-            durable.rename_noreplace(path, os.path.join(folder, candidate))
+            rename_noreplace(path, os.path.join(folder, candidate))
             break
     durable.fsync_path(folder)
 

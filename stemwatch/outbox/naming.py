@@ -78,7 +78,7 @@ def mirror(relpath: str, *, limit: int = LIMIT) -> str:
     return "/".join(_cut(component(p), limit) for p in parts if p not in ("", "."))
 
 
-def stem_file(song: str, stem_id: str, ext: str, *, limit: int = LIMIT) -> str:
+def name_of_stem(song: str, stem_id: str, ext: str, *, limit: int = LIMIT) -> str:
     """`song (Vocals).wav` for the stem or mix `stem_id`. A mix's id is any text of the user."""
     room = limit - _length(song) - len(f" ().{ext}")
     return f"{song} ({_cut(stem_label(stem_id), max(room, 12))}).{ext}"
@@ -90,17 +90,17 @@ def stem_label(stem_id: str) -> str:
     return " ".join(w[:1].upper() + w[1:].lower() for w in words.split())
 
 
-def _stem_file(song: str, stem_id: str, ext: str, by: StemNames, limit: int) -> str:
-    """`stem_file` by a pattern; by the default one where a fact is missing or it gets too long."""
+def _stem_name(song: str, stem_id: str, ext: str, by: StemNames, limit: int) -> str:
+    """`name_of_stem` by a pattern, or the usual one where a fact is missing or it gets too long."""
     values = {**by.facts, "song": song, "stem": stem_label(stem_id)}
     given = None if by.pattern == patterns.STEM_NAME else patterns.fill(by.pattern, values)
     name = None if given is None else f"{component(given)}.{ext}"
     if name is None or _length(name) > limit:
-        return stem_file(song, stem_id, ext, limit=limit)
+        return name_of_stem(song, stem_id, ext, limit=limit)
     return name
 
 
-def stem_files(
+def names_of_stems(
     song: str,
     stem_ids: Sequence[str],
     ext: str,
@@ -112,10 +112,10 @@ def stem_files(
     names: list[str] = []
     seen: set[str] = set()
     for stem_id in stem_ids:
-        name = _stem_file(song, stem_id, ext, by, limit)
+        name = _stem_name(song, stem_id, ext, by, limit)
         if fold(name) in seen:  # such as the mixes "no drums" and "No Drums"
             other = f"{stem_id[:3]} {_short_hash(stem_id)}"
-            name = _stem_file(song, other, ext, by, limit)
+            name = _stem_name(song, other, ext, by, limit)
         seen.add(fold(name))
         names.append(name)
     return names

@@ -42,8 +42,11 @@ _OF_FSCK = "lost+found"  # a folder of root's at the top of most disks: nothing 
 
 
 @dataclass(frozen=True, slots=True)
-class StemFile:
-    """One file of the result. `derived_from` and `gain_db` are set for mixes only."""
+class ResultFile:
+    """The file of one stem or mix. `derived_from` and `gain_db` are set for mixes only.
+
+    The stem file, which holds all stems, is none of these: see `staged_stem_file`.
+    """
 
     id: str
     file: str  # name inside the song's folder
@@ -74,10 +77,8 @@ def unix(text: object) -> float | None:
 
 def build(
     job: Job,
-    stems: Sequence[StemFile],
+    stems: Sequence[ResultFile],
     *,
-    bpm: float | None,
-    key: str | None,
     own: Mapping[str, Any] | None = None,
     version: str,
     now: float,
@@ -87,15 +88,14 @@ def build(
 ) -> dict[str, Any]:
     """The sidecar's content, with every key; unknown values are null.
 
-    `key` is the musical key as the API gave it, `own` what the song's tags say (`bpm`, and `key` as
-    `parse_own_key` gives it), `now` in Unix seconds. `reused_from` is the earlier folder, relative
-    to the outbox; `cost_minutes` are the minutes paid for this delivery; `stem_file` is as
-    `staged_stem_file` describes it.
+    `own` is what the song's tags say (`bpm`, and `key` as `parse_own_key` gives it), `now` is in
+    Unix seconds. `reused_from` is the earlier folder, relative to the outbox; `cost_minutes` are
+    the minutes paid for this delivery; `stem_file` is as `staged_stem_file` describes it.
     """
     return {
         "schema": SCHEMA,
-        "bpm": _finite(bpm),
-        "key": parse_key(None if key is None else readable(key)),
+        "bpm": _finite(job.bpm),
+        "key": parse_key(None if job.key is None else readable(job.key)),
         "own": {"bpm": None, "key": None} if own is None else dict(own),
         **(job.heard or Heard())._asdict(),
         "duration_seconds": _finite(job.duration),
@@ -137,7 +137,7 @@ def _uploaded(job: Job) -> dict[str, Any] | None:
     return {"codec": job.uploaded_codec, "bytes": job.uploaded_bytes}
 
 
-def _stem(stem: StemFile) -> dict[str, Any]:
+def _stem(stem: ResultFile) -> dict[str, Any]:
     return {
         "id": readable(stem.id),
         "file": stem.file,
@@ -152,10 +152,10 @@ def _stem(stem: StemFile) -> dict[str, Any]:
     }
 
 
-def stem_files(sidecar: dict[str, Any]) -> list[StemFile]:
+def result_files(sidecar: dict[str, Any]) -> list[ResultFile]:
     """The `stems` of a sidecar that `read` returned."""
     return [
-        StemFile(
+        ResultFile(
             id=stem["id"],
             file=stem["file"],
             sha256=stem["sha256"],

@@ -66,11 +66,6 @@ class StagedStemFile:
             self._note(codec)
         return self._found is not None
 
-    def drop_part(self, codec: str) -> None:
-        """Remove what could not be finished, whose space the stems may need."""
-        with contextlib.suppress(OSError):
-            os.unlink(self.part(codec))
-
     def arrange(self, folder: str, song: str) -> None:
         """Move it into `folder`, under the song's name; again if that was taken. Raises OSError."""
         if self._found is not None:

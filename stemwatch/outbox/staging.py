@@ -29,7 +29,7 @@ from stemwatch.job import STEMS
 from stemwatch.outbox import naming, sidecar, waveform_file
 from stemwatch.outbox.measuring import measure
 from stemwatch.outbox.naming import StemNames
-from stemwatch.outbox.sidecar import StemFile
+from stemwatch.outbox.sidecar import ResultFile
 from stemwatch.outbox.staged_stem_file import StagedStemFile
 
 HIDDEN = ".stemwatch"
@@ -37,7 +37,7 @@ BESIDE = ".stemwatch-beside"  # not HIDDEN, which may be a mount of its own as w
 _TOKEN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 _USUAL = StemNames()
 _KNOWN = tuple(dict.fromkeys((*STEMS[2], *STEMS[6])))
-Describe = Callable[[Sequence[StemFile]], dict[str, Any]]
+Describe = Callable[[Sequence[ResultFile]], dict[str, Any]]
 
 
 def require(outbox: str) -> None:
@@ -78,7 +78,7 @@ class Staging:
         self.path = os.path.join(outbox, HIDDEN, token)
         self.folder = os.path.join(self.path, "song")
         self._places: dict[str, str] = {}  # id -> where its file is now
-        self._stems: dict[str, StemFile] = {}
+        self._stems: dict[str, ResultFile] = {}
         self.stem_file = StagedStemFile(self.path, outbox)
         require(outbox)
         with durable.disk_faults(outbox):
@@ -93,7 +93,7 @@ class Staging:
                     os.unlink(os.path.join(self.path, name))
 
     @property
-    def stems(self) -> list[StemFile]:
+    def stems(self) -> list[ResultFile]:
         """The committed files: the API's stems in its order, then mixes in the order of commits."""
         order = {stem_id: n for n, stem_id in enumerate(_KNOWN)}
         return sorted(self._stems.values(), key=lambda stem: order.get(stem.id, len(order)))
@@ -108,7 +108,7 @@ class Staging:
         *,
         derived_from: Sequence[str] | None = None,
         gain_db: float | None = None,
-    ) -> StemFile:
+    ) -> ResultFile:
         """Flush, hash and keep the part, which is whole and verified."""
         part = self.part(stem_id)
         with durable.disk_faults(self.outbox):
@@ -116,12 +116,7 @@ class Staging:
             os.replace(part, self._place(stem_id))
         return self._note(stem_id, derived_from, gain_db)
 
-    def drop_part(self, stem_id: str) -> None:
-        """Remove what could not be finished, whose space other files may need."""
-        with contextlib.suppress(OSError):
-            os.unlink(self.part(stem_id))
-
-    def recover(self, stem_id: str) -> StemFile | None:
+    def recover(self, stem_id: str) -> ResultFile | None:
         """The stem, if it was committed under this token before a crash or a retry; or None."""
         if not os.path.isfile(self._place(stem_id)):
             return None
@@ -141,7 +136,7 @@ class Staging:
         It may be called again with another name if `song` was taken. Nothing is copied.
         """
         limit = durable.name_max(self.folder if os.path.isdir(self.folder) else self.path)
-        files = naming.stem_files(song, list(self._stems), self.ext, by=by, limit=limit)
+        files = naming.names_of_stems(song, list(self._stems), self.ext, by=by, limit=limit)
         with durable.disk_faults(self.outbox):
             # The sidecar's write flushes it later.
             durable.make_dirs(self.folder, root=self.outbox, flush=False)
@@ -218,18 +213,24 @@ class Staging:
         stem_id: str,
         derived_from: Sequence[str] | None = None,
         gain_db: float | None = None,
-    ) -> StemFile:
+    ) -> ResultFile:
         place = self._place(stem_id)
         with durable.disk_faults(self.outbox):
             found = measure(place)
         sources = None if derived_from is None else tuple(derived_from)
         name = os.path.basename(place)
-        stem = StemFile(
+        stem = ResultFile(
             stem_id, name, found.sha256, found.bytes, sources, gain_db, found.audio_sha256
         )
         self._places[stem_id] = place
         self._stems[stem_id] = stem
         return stem
+
+
+def drop(part: str) -> None:
+    """Remove a part that could not be finished, whose space other files may need."""
+    with contextlib.suppress(OSError):
+        os.unlink(part)
 
 
 def clean(outbox: str, tokens: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""A result that is there and can't be read is never taken for one that is gone, and paid anew."""
+"""`Unreadable`: a delivered result is there but can't be read; it is waited for, not paid anew."""
 
 from __future__ import annotations
 

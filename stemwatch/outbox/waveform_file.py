@@ -15,7 +15,7 @@ import stat
 from collections.abc import Sequence
 
 from stemwatch.outbox.naming import readable
-from stemwatch.outbox.sidecar import StemFile
+from stemwatch.outbox.sidecar import ResultFile
 
 NAME = ".stemwatch-waveforms"
 COLUMNS = 1000
@@ -24,7 +24,7 @@ _LIMIT = 1 << 20  # bytes; six stems and a mix take 20 kB
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-def write(folder: str, stems: Sequence[StemFile]) -> None:
+def write(folder: str, stems: Sequence[ResultFile]) -> None:
     """Write what was measured into a folder that is not published yet; nothing: no file.
 
     Not flushed: what a power cut leaves of it is odd, and the page decodes the stems then.

@@ -18,8 +18,8 @@ from stemwatch.inbox.scan import Found
 from stemwatch.job import Identity, Job, Options
 from stemwatch.log import log
 from stemwatch.workers.context import Context
+from stemwatch.workers.holding_back import pause
 from stemwatch.workers.pacing.unforeseen import as_pause
-from stemwatch.workers.pool.outcome import pause
 
 _FOLDERS = 4096  # that are remembered, and as many wishes
 

@@ -34,9 +34,8 @@ from stemwatch.web.listening import bound
 from stemwatch.web.server import serving
 from stemwatch.wiring.tuning import retune
 from stemwatch.wiring.working_set import place_of, working_set
-from stemwatch.workers import orders
+from stemwatch.workers import asking_credit, orders
 from stemwatch.workers.context import Context
-from stemwatch.workers.pacing import credit
 from stemwatch.workers.pacing.timing import Timing
 from stemwatch.workers.pool.turns import Pool
 
@@ -146,7 +145,7 @@ class Service:
             asyncio.create_task(self._pool.run(), name="pool"),
             asyncio.create_task(self.inboxes.run(), name="rounds"),
             asyncio.create_task(self._report.run(), name="report"),
-            asyncio.create_task(credit.keep(self.context), name="credit"),
+            asyncio.create_task(asking_credit.keep(self.context), name="credit"),
             asyncio.create_task(orders.keep(self.context, self._doorbell.wait), name="orders"),
             asyncio.create_task(
                 orphans.keep(self.context, self.settings.state_dir), name="orphans"

@@ -26,7 +26,7 @@ from stemwatch.service.upkeep.marking import Marking
 from stemwatch.tasks import side_by_side
 from stemwatch.wiring.working_set import intake_of
 from stemwatch.workers.context import Context
-from stemwatch.workers.pool.outcome import pause
+from stemwatch.workers.holding_back import pause
 
 _PATIENCE = 20  # quiet windows for which a file with missing bytes is waited for
 
@@ -89,7 +89,7 @@ class Served:
         self._front.inbox = inbox
         self._marking.take(inbox.outbox.markers, now=self._place.prepared)
         quiet = quiet_seconds(watch.settle_seconds, network=self._mode.network)
-        self._settler.repace(quiet, quiet * _PATIENCE)
+        self._settler.set_pace(quiet, quiet * _PATIENCE)
         self.rounds.look_for(Filter(watch.extensions, watch.ignore), watch.rescan_seconds)
 
     # -- the way in for what comes over HTTP: see `web.backing.Door` -------------------------

@@ -7,14 +7,12 @@ from contextlib import suppress
 
 from stemwatch.disks import lock
 from stemwatch.errors import JournalFault, StemwatchError, Unconfirmed
-from stemwatch.job import Job, JobState
+from stemwatch.job import UNDER_WAY, Job, JobState
 from stemwatch.journal.every import every
 from stemwatch.journal.journal import StaleJob
 from stemwatch.log import log
 from stemwatch.workers.context import Context
 from stemwatch.workers.pool.outcome import reject
-
-_UNDER_WAY = (JobState.SUBMITTING, JobState.SEPARATING, JobState.SEPARATED)
 
 
 async def keep(ctx: Context, state_dir: str) -> None:
@@ -48,7 +46,7 @@ def _lives(state_dir: str, owner: str) -> bool:
 
 async def take_over(ctx: Context, lost: set[str]) -> None:
     """Take over the jobs of these owners; a job that somebody takes up just now stays theirs."""
-    async for dead in every(ctx.journal, _UNDER_WAY):
+    async for dead in every(ctx.journal, UNDER_WAY):
         if dead.owner in lost:
             with suppress(StaleJob):
                 await _take_over(ctx, dead)

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from stemwatch.errors import StemwatchError
-from stemwatch.job import JobState
+from stemwatch.job import UNDER_WAY, JobState
 from stemwatch.log import log, redacted
 from stemwatch.operations.check.finding import counted
 from stemwatch.service import sd_notify
@@ -26,12 +26,11 @@ _COUNT_EVERY = 2.0  # seconds between two questions to the journal for the statu
 _EXTENSION = 20.0  # seconds that a start or a stop asks for at a time
 _EXTEND_EVERY = 5.0
 _LONGEST_START = 1800.0  # to rebuild a lost journal from ten thousand sidecars on a slow disk
-_WORKING = (JobState.SUBMITTING, JobState.SEPARATING, JobState.SEPARATED)
 
 
 def status_line(counts: Mapping[str, int], done_today: int, reasons: list[str]) -> str:
     """Such as "3 separating, 12 waiting, 41 done today"; then why work is held, if it is."""
-    working = sum(counts[state] for state in _WORKING)
+    working = sum(counts[state] for state in UNDER_WAY)
     line = f"{working} separating, {counts[JobState.QUEUED]} waiting, {done_today} done today"
     if held := counts[JobState.QUARANTINED]:
         line += f", {held} in quarantine"

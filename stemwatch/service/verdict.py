@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from stemwatch.codes import Code
-from stemwatch.job import JobState
+from stemwatch.job import UNDER_WAY, JobState
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.log import log
 from stemwatch.operations.check.finding import counted
@@ -14,7 +14,7 @@ from stemwatch.workers.context import Context
 
 UNFINISHED, QUARANTINED = 1, 3
 _NAMED = 100  # songs, one by one; `status` lists as many
-_LEFT = (JobState.QUEUED, JobState.SUBMITTING, JobState.SEPARATING, JobState.SEPARATED)
+_LEFT = (JobState.QUEUED, *UNDER_WAY)
 
 
 async def verdict(context: Context, inboxes: AllServed, *, since: float, looked: bool) -> int:

@@ -64,5 +64,5 @@ def retune(context: Context, settings: Settings) -> None:
     if not context.local:  # else the server goes on with the seats of its start
         context.slots.resize(chosen.at_once)
     context.requests.resize(chosen.per_minute)
-    context.polls.repace(chosen.interval, timing.poll_min, deadline, timing.late_poll)
+    context.polls.set_pace(chosen.interval, timing.poll_min, deadline, timing.late_poll)
     context.bell.wake()

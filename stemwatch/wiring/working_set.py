@@ -24,6 +24,7 @@ from stemwatch.stemsplit.interface import SeparationApi
 from stemwatch.stemsplit.wires import open_api
 from stemwatch.wiring.tuning import Tuning, tuning
 from stemwatch.workers.context import Context
+from stemwatch.workers.one_ahead import Preparing
 from stemwatch.workers.pacing.gate import Gate
 from stemwatch.workers.pacing.polls import Polls
 from stemwatch.workers.pacing.request_budget import RequestBudget
@@ -31,7 +32,6 @@ from stemwatch.workers.pacing.slots import Slots
 from stemwatch.workers.pacing.timing import Timing
 from stemwatch.workers.pacing.uploads_ahead import Ahead
 from stemwatch.workers.preparing import scratch
-from stemwatch.workers.preparing.one_ahead import Preparing
 from stemwatch.workers.progress import Progress
 
 

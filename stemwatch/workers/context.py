@@ -1,4 +1,4 @@
-"""`Context`, which every step of a job is given: journal, API, folders, pacing."""
+"""`Context`, which every `Step` of a job is given: journal, API, folders, pacing."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from stemwatch.tasks import supervise
 from stemwatch.workers.bell import Bell
 from stemwatch.workers.counters import Counters
 from stemwatch.workers.memory import Memory
+from stemwatch.workers.one_ahead import Preparing
 from stemwatch.workers.pacing.budget import Budget
 from stemwatch.workers.pacing.credit import Credit
 from stemwatch.workers.pacing.gate import Gate
@@ -34,7 +35,6 @@ from stemwatch.workers.pacing.slots import Slots
 from stemwatch.workers.pacing.timing import Timing
 from stemwatch.workers.pacing.troubles import Troubles
 from stemwatch.workers.pacing.uploads_ahead import Ahead
-from stemwatch.workers.preparing.one_ahead import Preparing
 from stemwatch.workers.progress import Progress
 
 T = TypeVar("T")
@@ -156,6 +156,9 @@ class Context:
                     await asyncio.sleep(self.timing.retry_first)
 
         return await self.unbroken(again())
+
+
+Step = Callable[[Context, Job], Awaitable[Job]]  # of one job; see `steps/table.py`
 
 
 def _unawaited(fault: BaseException) -> None:

@@ -53,8 +53,8 @@ class Overtaken:
         Faults of another `code` are counted anew. `counts` is False for a fault that may say
         nothing of the song; those are counted apart.
         """
-        before = self._met.get(job_id)
-        if before is None or (before.kind, before.code) != (kind, code):
+        before = self._same(kind, code, job_id)
+        if before is None:
             self._met[job_id] = _Met(kind, code, now, now)
             return 0
         overtaken, by_song = before.overtaken, before.by_song
@@ -68,9 +68,13 @@ class Overtaken:
 
     def with_this(self, kind: str, code: str, job_id: int) -> int:
         """What `failed` is going to return for a try that failed just now."""
+        before = self._same(kind, code, job_id)
+        return before.times + 1 if before is not None and before.overtaken else 0
+
+    def _same(self, kind: str, code: str, job_id: int) -> _Met | None:
+        """What is known of the job, if its last fault was this one."""
         met = self._met.get(job_id)
-        same = met is not None and (met.kind, met.code) == (kind, code)
-        return met.times + 1 if same and met is not None and met.overtaken else 0
+        return met if met is not None and (met.kind, met.code) == (kind, code) else None
 
     def paused(self, several: int = 2) -> None:
         """A pause for the server begins. An outage must not send waiting songs to quarantine.

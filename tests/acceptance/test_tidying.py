@@ -48,7 +48,7 @@ def alter(home: Home, sql: str, *values: object) -> None:
 
 
 def watched_clock(home: Home, first: float, last: float) -> None:
-    """It leapt at `first`, and showed `last` when somebody looked, as the journal knows it."""
+    """It jumped at `first`, and showed `last` when somebody looked, as the journal knows it."""
     sql = "INSERT OR REPLACE INTO meta VALUES ('steady clock', ?)"
     alter(home, sql, f"{first:.0f} {last:.0f}")
 
@@ -149,7 +149,7 @@ def test_old_originals_are_deleted_where_that_is_asked_for(
     assert home.rows("SELECT count(*) FROM jobs WHERE state = 'done'") == [(7,)]
 
 
-def test_a_clock_that_has_leapt_deletes_nothing_for_a_day(
+def test_a_clock_that_has_jumped_deletes_nothing_for_a_day(
     tmp_path: Path, server: ScenarioServer
 ) -> None:
     """A start with a date far ahead, before NTP has set it, emptied the archive in a minute."""
@@ -157,7 +157,7 @@ def test_a_clock_that_has_leapt_deletes_nothing_for_a_day(
     drop(home.inbox / "song.wav")
     assert once(home) == 0
     now = time.time()
-    before = now - 400 * DAY  # so far has the clock leapt, as the journal sees it
+    before = now - 400 * DAY  # so far has the clock jumped, as the journal sees it
     alter(home, "UPDATE jobs SET updated_at = ?, created_at = ?", before, before)
     alter(home, "UPDATE history SET at = ?", before)
     watched_clock(home, before - 9 * DAY, before)

@@ -13,7 +13,7 @@ from types import TracebackType
 from stemwatch.errors import StemwatchError
 from stemwatch.outbox.delivery import verify_folder
 from stemwatch.outbox.quarantine import REASON_SUFFIX
-from stemwatch.outbox.sidecar import stem_files
+from stemwatch.outbox.sidecar import result_files
 from stemwatch.outbox.staged_stem_file import of_sidecar
 
 # What the service writes beside songs for an instant, and a kill may leave: not an original's copy.
@@ -72,7 +72,7 @@ class Observer:
         except (StemwatchError, OSError) as fault:
             self.partial.add(f"{name}: {fault}")
             return
-        named = {stem.file for stem in stem_files(sidecar)}
+        named = {stem.file for stem in result_files(sidecar)}
         if (one := of_sidecar(sidecar)) is not None:
             named.add(one.file)
             if one.file in there and sha256(Path(entry.path, one.file)) != one.sha256:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stemwatch import config
 from stemwatch.job import Identity
+from stemwatch.operations.status import standing
 from tests.acceptance.songs import wav_bytes
 from tests.support.commands import Home, a_job
 from tests.support.waiting import wait_for
@@ -130,3 +134,15 @@ def test_a_folder_that_is_nearly_a_presets_is_told(home: Home) -> None:
     assert reasons(home) == {"karoke/a.wav": "near_miss", "KARAOKE/b.wav": "next"}
     told = home.run("status", "--verbose").stdout
     assert "  karoke/a.wav: its folder 'karoke' is no preset (is 'karaoke' meant?)" in told
+
+
+def test_looks_at_an_inbox_share_a_thread(home: Home) -> None:
+    """`status --watch` looks every few seconds, for days: each look left a thread behind."""
+    put(home.inbox / "song.wav")
+    settings = config.load(str(home.config), env={})
+    before = threading.active_count()
+    for _ in range(20):
+        (inbox,) = asyncio.run(standing(settings, time.time()))["inboxes"]
+        assert inbox["waits"]["count"] == 1
+    # Two, where a look begins before the thread of the look before is idle again.
+    assert threading.active_count() - before < 10

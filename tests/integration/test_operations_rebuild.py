@@ -11,12 +11,12 @@ from stemwatch.journal.journal import Journal
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.operations.rebuild import rebuild
 from stemwatch.outbox import sidecar
-from stemwatch.outbox.sidecar import StemFile
+from stemwatch.outbox.sidecar import ResultFile
 
 DELIVERED = JobState.DELIVERED
 NOW = 1_800_000_000.0
 DAY = 86_400.0
-STEMS = [StemFile("vocals", "song (Vocals).wav", "ab" * 32, 10)]
+STEMS = [ResultFile("vocals", "song (Vocals).wav", "ab" * 32, 10)]
 # Folders are read in an order of their own, which is neither of these.
 SONGS = {f"song {n * 37 % 100:02}": NOW - n * DAY for n in range(1, 100)}
 
@@ -39,7 +39,7 @@ def deliver(outbox: Path) -> None:
             options=Options(),
             outbox=str(outbox),
         )
-        told = sidecar.build(job, STEMS, bpm=None, key=None, version="0.1.0", now=at)
+        told = sidecar.build(job, STEMS, version="0.1.0", now=at)
         (outbox / name / f"{name}.stemwatch.json").write_text(json.dumps(told))
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from stemwatch.disks import durable
+from stemwatch.disks.renaming import rename_noreplace
 from stemwatch.errors import PauseService, Reject, RetryLater
 from stemwatch.job import Identity
 from stemwatch.outbox import moving, naming, quarantine
@@ -225,7 +226,7 @@ def test_a_kill_between_copy_and_unlink_is_finished(inbox: Path, root: str) -> N
     assert files(root) == {os.path.basename(part)}
     again = moving._copy(path, identity, root, SHA)  # killed while copying, started again
     assert again == part
-    durable.rename_noreplace(part, os.path.join(root, "song.mp3"))
+    rename_noreplace(part, os.path.join(root, "song.mp3"))
     assert archive(path, identity, root) == Filed("archived", os.path.join(root, "song.mp3"))
     assert (files(inbox), files(root)) == (set(), {"song.mp3"})
 

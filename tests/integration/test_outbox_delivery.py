@@ -18,11 +18,11 @@ from typing import Any
 
 import pytest
 
-from stemwatch.disks import durable
+from stemwatch.disks import durable, renaming
 from stemwatch.errors import PauseService, Reject, RetryLater
 from stemwatch.job import Identity, Job, JobState, Options
 from stemwatch.outbox import delivery, earlier, naming, sidecar, staging
-from stemwatch.outbox.sidecar import StemFile
+from stemwatch.outbox.sidecar import ResultFile
 from stemwatch.outbox.staging import Staging
 
 SHA = "1a2b3c4d" + "0" * 56
@@ -70,11 +70,13 @@ def a_job(remote_id: str | None = "job_1", relpath: str = "song.mp3") -> Job:
         options=Options(),
         outbox="/outbox",
         remote_id=remote_id,
+        bpm=124.0,
+        key="Gm",
     )
 
 
-def describe(job: Job, now: float = NOW) -> Callable[[Sequence[StemFile]], dict[str, Any]]:
-    return lambda stems: sidecar.build(job, stems, bpm=124.0, key="Gm", version="0", now=now)
+def describe(job: Job, now: float = NOW) -> Callable[[Sequence[ResultFile]], dict[str, Any]]:
+    return lambda stems: sidecar.build(job, stems, version="0", now=now)
 
 
 def staged(outbox: str, job: str = "1", **content: bytes) -> Staging:
@@ -153,7 +155,7 @@ def test_a_name_taken_at_the_last_moment_is_left_alone(outbox: str) -> None:
     """Between the choice of the name and the rename, somebody else may take it."""
     made = staged(outbox)
 
-    def meddle(stems: Sequence[StemFile]) -> dict[str, Any]:
+    def meddle(stems: Sequence[ResultFile]) -> dict[str, Any]:
         if stems[0].file == "song (Vocals).wav":
             os.mkdir(os.path.join(outbox, "Song"))
         return describe(a_job())(stems)
@@ -233,7 +235,7 @@ def test_where_no_rename_can_show_it_a_song_waits(
 ) -> None:
     """Some union mounts rename no folder at all: told as the fault of the disk, not of the song."""
     made = staged(outbox)
-    monkeypatch.setattr(durable, "_renameat2", lambda: lambda source, target: errno.EXDEV)
+    monkeypatch.setattr(renaming, "_renameat2", lambda: lambda source, target: errno.EXDEV)
     with pytest.raises(PauseService, match="Mount it"):
         delivery.publish(made, outbox, "song", SHA, describe(a_job()))
     again = Staging(outbox, made.token, "wav")
@@ -268,27 +270,15 @@ def test_a_delivery_is_found_after_a_kill_before_the_commit(outbox: str) -> None
     folder = deliver(outbox)
 
     def find(**changes: Any) -> str | None:
-        asked: dict[str, Any] = {"remote_id": "job_1", "relpath": "song.mp3", "since": NOW}
-        asked |= {"audio_sha256": None}
-        return delivery.find_published(outbox, "song", SHA, **asked | changes)
+        job = a_job().evolve(created_at=NOW).evolve(**changes)
+        return delivery.find_published(outbox, "song", job)
 
     assert find() == folder
     assert find(remote_id=None) == folder
     assert find(remote_id="job_2") is None
     assert find(relpath="sub/song.mp3") is None
-    assert find(since=NOW + 5) is None
-    assert (
-        delivery.find_published(
-            outbox + "/none",
-            "song",
-            SHA,
-            audio_sha256=None,
-            remote_id=None,
-            relpath="song.mp3",
-            since=0,
-        )
-        is None
-    )
+    assert find(created_at=NOW + 5) is None
+    assert delivery.find_published(outbox + "/none", "song", a_job()) is None
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user to be refused")
@@ -308,6 +298,7 @@ def test_what_may_not_be_read_is_not_taken_for_gone(tmp_path: Path, outbox: str)
             parent.chmod(0o755)
     code = """
         import os, sys
+        from stemwatch.job import Identity, Job, JobState, Options
         from stemwatch.outbox import delivery, earlier, sidecar
         from stemwatch.outbox.staging import Staging
         from stemwatch.outbox.unread import Unreadable
@@ -318,15 +309,16 @@ def test_what_may_not_be_read_is_not_taken_for_gone(tmp_path: Path, outbox: str)
                 continue
             try:
                 folder = os.path.join(outbox, name)
-                vocals = sidecar.stem_files(sidecar.read(sidecar.locate(folder)))[0]
+                vocals = sidecar.result_files(sidecar.read(sidecar.locate(folder)))[0]
                 earlier.copy(folder, vocals, Staging(mine, "1", "wav"))
             except Unreadable as fault:
                 print(os.path.relpath(fault.message, outbox))
                 assert (fault.code, fault.counts) == ("outbox_blocked", False)
                 assert "uid 65534" in fault.hint
+        song = "/inbox/song.mp3", "song.mp3", Identity(1, 2, 3, 4), sha256, "k"
+        job = Job(1, JobState.SEPARATED, *song, Options(), outbox)
         for name in ("folder", "entered", "sidecar"):
-            told = {"audio_sha256": None, "remote_id": None, "relpath": "song.mp3", "since": 0.0}
-            assert delivery.find_published(outbox, name, sha256, **told) is None
+            assert delivery.find_published(outbox, name, job) is None
     """
     command = [sys.executable, "-c", textwrap.dedent(code), outbox, str(tmp_path / "mine"), SHA]
     run = subprocess.run(command, capture_output=True, text=True)
@@ -415,7 +407,7 @@ def test_a_full_disk_pauses_and_what_was_staged_stays(tiny: str) -> None:
 def test_what_could_not_be_shown_is_staged_as_before(outbox: str) -> None:
     """The next try takes up every stem: fetched again each time, they would fill the line."""
 
-    def ill(_: Sequence[StemFile]) -> dict[str, Any]:
+    def ill(_: Sequence[ResultFile]) -> dict[str, Any]:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     made = staged(outbox)
@@ -474,7 +466,7 @@ def test_a_file_in_the_place_of_a_folder_is_named(outbox: str) -> None:
 @pytest.mark.parametrize("supported", [True, False])
 def test_a_rename_never_replaces(tmp_path: Path, kind: str, supported: bool) -> None:
     """With the kernel's flag, and without it on file systems that don't know it."""
-    rename = durable.rename_noreplace if supported else durable._rename_without_flag
+    rename = renaming.rename_noreplace if supported else renaming._rename_without_flag
     source, target = tmp_path / "source", tmp_path / "target"
     for path in (source, target):
         if kind == "file":
@@ -511,7 +503,7 @@ def earlier_delivery(outbox: str) -> str:
     return delivery.publish(made, outbox, "song", SHA, describe(a_job()))
 
 
-def staged_again(folder: str, new: Staging, options: Options) -> list[StemFile] | None:
+def staged_again(folder: str, new: Staging, options: Options) -> list[ResultFile] | None:
     """What the earlier `folder` gives for `options`, committed in `new`; None: it is not whole."""
     stems = earlier.usable(sidecar.read(sidecar.locate(folder) or ""), options)
     for stem in stems or ():

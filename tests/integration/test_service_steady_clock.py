@@ -1,4 +1,4 @@
-"""A wall clock that has leapt decides nothing for a day, over restarts too."""
+"""A wall clock that has jumped decides nothing for a day, over restarts too."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.context import context_of
 
 NOW = 1_800_000_000.0
 HOUR = 3600.0
-HOURS = [NOW + n * HOUR for n in range(25)]  # a day without a leap
+HOURS = [NOW + n * HOUR for n in range(25)]  # a day without a jump
 FAR = NOW + 73 * 365 * DAY  # 2099
 LAST = HOURS[-1]
 
@@ -39,11 +39,11 @@ def test_it_is_believed_at_first(tmp_path: Path) -> None:
     assert watched(tmp_path, HOURS) == ([True] * 25, 0)
 
 
-@pytest.mark.parametrize("leap", [FAR, LAST + 31 * DAY, LAST - 99 * DAY])
-def test_after_a_leap_a_day_has_to_pass(tmp_path: Path, leap: float) -> None:
+@pytest.mark.parametrize("jump", [FAR, LAST + 31 * DAY, LAST - 99 * DAY])
+def test_after_a_leap_a_day_has_to_pass(tmp_path: Path, jump: float) -> None:
     """Over a restart in the middle of it, too."""
     assert watched(tmp_path, HOURS)[0][-1]
-    hours = [leap + n * HOUR for n in range(25)]
+    hours = [jump + n * HOUR for n in range(25)]
     assert watched(tmp_path, hours[:12]) == ([False] * 12, 1)
     assert watched(tmp_path, hours[12:]) == ([False] * 12 + [True], 0)
 

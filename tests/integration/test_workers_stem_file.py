@@ -76,8 +76,7 @@ async def delivered(ctx: Context, job: Job, staging: Staging) -> Path:
 def _describe(job: Job, staging: Staging) -> Callable[[Any], dict[str, Any]]:
     def describe(stems: Any) -> dict[str, Any]:
         one = staging.stem_file.told()
-        told = {"bpm": job.bpm, "key": job.key, "version": "0", "now": 0.0}
-        return sidecar.build(job, stems, stem_file=one, **told)
+        return sidecar.build(job, stems, stem_file=one, version="0", now=0.0)
 
     return describe
 

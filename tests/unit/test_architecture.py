@@ -139,6 +139,23 @@ def test_there_is_no_way_round_in_a_circle() -> None:
     graph: dict[str, set[str]] = {}
     for path in _modules():
         graph.setdefault(_room(path), set()).update(_inside(path))
+    _demand_no_circle(graph)
+
+
+def test_within_workers_there_is_none_either() -> None:
+    """`pool -> steps -> context -> pacing`: a step knows no lane, and a pause no song's step."""
+    top, graph = ROOT / "workers", dict[str, set[str]]()
+    for path in top.rglob("*.py"):
+        part = path.relative_to(top).parts[0].removesuffix(".py")
+        names = (name.split(".") for name in _imported(path))
+        others = {name[2] for name in names if name[:2] == ["stemwatch", "workers"]}
+        graph.setdefault(part, set()).update(others - {part})
+    assert "context" in graph["steps"]
+    assert "steps" in graph["pool"]
+    _demand_no_circle(graph)
+
+
+def _demand_no_circle(graph: dict[str, set[str]]) -> None:
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as fault:

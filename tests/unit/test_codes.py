@@ -35,7 +35,7 @@ OTHER_WORDS: dict[str, tuple[str, ...]] = {
     "inbox": (
         "config/",
         "inbox/intake.py",
-        "inbox/taking/kin.py",
+        "inbox/taking/known_jobs.py",
         "job.py",
         "log/sentences.py",
         "notices/",

@@ -62,7 +62,7 @@ def test_every_song_fits_with_every_suffix(filename: str) -> None:
     assert not set(song) & set('<>:"/\\|?*\0\n')
     assert unicodedata.is_normalized("NFC", song)
     for folder in itertools.islice(naming.candidates(song, SHA), 0, 101, 50):
-        files = naming.stem_files(folder, ("instrumental", "vocals"), "flac")
+        files = naming.names_of_stems(folder, ("instrumental", "vocals"), "flac")
         assert all(len(n.encode()) <= 255 for n in (folder, naming.sidecar_file(folder), *files))
 
 
@@ -70,7 +70,7 @@ def test_every_song_fits_with_every_suffix(filename: str) -> None:
 def test_a_mix_named_by_the_user_is_one_plain_file(mix: str) -> None:
     """No mix name leaves the folder or grows too long, whatever its characters."""
     song = naming.song_name("x" * 300 + ".mp3")
-    name = naming.stem_file(next(naming.candidates(song, SHA)), mix, "wav")
+    name = naming.name_of_stem(next(naming.candidates(song, SHA)), mix, "wav")
     assert "/" not in name
     assert name.endswith(").wav")
     assert len(name.encode()) <= 255
@@ -85,13 +85,13 @@ def test_long_names_that_differ_at_the_end_stay_different() -> None:
 def test_an_encrypted_folder_with_shorter_names_is_served() -> None:
     """143 bytes is what encrypted shares of some NAS allow."""
     song = naming.fit_song(naming.song_name("é" * 200 + ".mp3"), limit=143)
-    files = naming.stem_files(f"{song} [1a2b3c4d-99]", ["instrumental"], "flac", limit=143)
+    files = naming.names_of_stems(f"{song} [1a2b3c4d-99]", ["instrumental"], "flac", limit=143)
     assert max(len(n.encode()) for n in [*files, naming.sidecar_file(song)]) <= 143
 
 
 def test_stems_and_mixes_are_title_cased_and_never_share_a_file() -> None:
     """Two mixes whose names differ in case only get two files."""
-    files = naming.stem_files("song", ["vocals", "no_drums", "No Drums", "a/b"], "wav")
+    files = naming.names_of_stems("song", ["vocals", "no_drums", "No Drums", "a/b"], "wav")
     assert files[0] == "song (Vocals).wav"
     assert files[1] == "song (No Drums).wav"
     assert files[3] == "song (A B).wav"

@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from stemwatch.errors import Reject
 from stemwatch.job import Identity, Job, JobState, Options
 from stemwatch.outbox import sidecar
-from stemwatch.outbox.sidecar import StemFile
+from stemwatch.outbox.sidecar import ResultFile
 from stemwatch.outbox.unread import Unreadable
 from tests.support.sidecars import OLD
 
 SHA = "ab" * 32
 STEMS = [
-    StemFile("vocals", "song (Vocals).wav", SHA, 10),
-    StemFile("karaoke", "song (Karaoke).wav", SHA, 10, ("drums", "bass"), -1.5),
+    ResultFile("vocals", "song (Vocals).wav", SHA, 10),
+    ResultFile("karaoke", "song (Karaoke).wav", SHA, 10, ("drums", "bass"), -1.5),
 ]
 
 
@@ -44,9 +44,7 @@ def job(**changes: Any) -> Job:
 
 
 def built(**changes: Any) -> dict[str, Any]:
-    return sidecar.build(
-        job(**changes), STEMS, bpm=None, key=None, version="0.1.0", now=1767225600.9
-    )
+    return sidecar.build(job(**changes), STEMS, version="0.1.0", now=1767225600.9)
 
 
 def test_every_key_is_there_and_what_is_unknown_is_null() -> None:
@@ -121,10 +119,14 @@ def test_it_comes_back_as_it_was_written(tmp_path: Path) -> None:
     """Non-UTF-8 names are replaced, so that the file is valid UTF-8, and NaN becomes null."""
     path = str(tmp_path / "song.stemwatch.json")
     content = sidecar.build(
-        job(relpath="s\udcff/so\udcfeng.mp3", duration=1.5, submitted_at=0.0),
+        job(
+            relpath="s\udcff/so\udcfeng.mp3",
+            duration=1.5,
+            submitted_at=0.0,
+            bpm=float("nan"),
+            key="C# minor",
+        ),
         STEMS,
-        bpm=float("nan"),
-        key="C# minor",
         version="0.1.0",
         now=0.0,
         reused_from="Other\udcff",
@@ -133,7 +135,7 @@ def test_it_comes_back_as_it_was_written(tmp_path: Path) -> None:
     sidecar.write(path, content)
     found = sidecar.read(path)
     assert found == content
-    assert sidecar.stem_files(found) == STEMS
+    assert sidecar.result_files(found) == STEMS
     assert found["source"]["name"] == "so\ufffdng.mp3"
     assert found["bpm"] is None
     assert found["key"]["camelot"] == "12A"
@@ -146,7 +148,7 @@ def test_one_of_the_first_schema_is_read() -> None:
     """What was delivered before stems were measured is history, and is reused."""
     found = sidecar.read(str(OLD))
     assert found["schema"] == "stemwatch.sidecar/1"
-    assert [stem.id for stem in sidecar.stem_files(found)] == ["vocals", "instrumental"]
+    assert [stem.id for stem in sidecar.result_files(found)] == ["vocals", "instrumental"]
 
 
 def bent(*path: str | int, value: Any) -> bytes:
@@ -235,7 +237,7 @@ def test_any_value_anywhere_is_read_or_refused(
         found = sidecar.read(str(path))
     except Reject:
         return
-    for stem in sidecar.stem_files(found):
+    for stem in sidecar.result_files(found):
         assert "/" not in stem.file
     sidecar.unix(found.get("created_at"))
 

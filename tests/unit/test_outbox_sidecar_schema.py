@@ -38,12 +38,12 @@ def full() -> dict[str, Any]:
         uploaded_bytes=7,
         submitted_at=1.0,
         completed_at=2.0,
+        bpm=124.57,
+        key="C# minor",
     )
     stems = [replace(stem, measures=MEASURED, audio_sha256=SHA) for stem in STEMS]
     found = sidecar.build(
         *(made, stems),
-        bpm=124.57,
-        key="C# minor",
         version="0.1.0",
         now=3.5,
         reused_from="Other",

@@ -55,7 +55,7 @@ def test_the_names_for_ultrastar_are_a_pattern() -> None:
     song = patterns.fill("{artist} - {title}", {"artist": "Nina", "title": "99"})
     assert song is not None
     by = StemNames("{song} [{stem}]")
-    assert naming.stem_files(song, ["vocals", "instrumental"], "mp3", by=by) == [
+    assert naming.names_of_stems(song, ["vocals", "instrumental"], "mp3", by=by) == [
         "Nina - 99 [Vocals].mp3",
         "Nina - 99 [Instrumental].mp3",
     ]
@@ -111,7 +111,7 @@ def test_every_stem_has_a_safe_file_of_its_own(
     by = StemNames(pattern, {"title": title, "bpm": "120"})
     folder = f"{song} [1a2b3c4d-99]"
     ids = ["vocals", "instrumental", *mixes]
-    files = naming.stem_files(folder, ids, "flac", by=by, limit=limit)
+    files = naming.names_of_stems(folder, ids, "flac", by=by, limit=limit)
     assert len({naming.fold(file) for file in files}) == len(ids)
     for file in files:
         assert _is_safe(file)
@@ -124,19 +124,19 @@ def test_the_default_patterns_name_as_ever() -> None:
     song = naming.folder_name(patterns.fill(patterns.NAME, {"name": "a: song"}) or "")
     assert song == naming.song_name("a: song.mp3")
     values = {"song": song, "stem": "Vocals"}
-    assert f"{patterns.fill(patterns.STEM_NAME, values)}.wav" == naming.stem_file(
+    assert f"{patterns.fill(patterns.STEM_NAME, values)}.wav" == naming.name_of_stem(
         song, "vocals", "wav"
     )
 
 
 def test_a_file_may_be_called_by_tempo_and_key() -> None:
     by = StemNames("{stem} {camelot} {bpm}", {"camelot": "12A", "bpm": "124"})
-    assert naming.stem_files("Song", ["vocals", "no_drums"], "wav", by=by) == [
+    assert naming.names_of_stems("Song", ["vocals", "no_drums"], "wav", by=by) == [
         "Vocals 12A 124.wav",
         "No Drums 12A 124.wav",
     ]
     unknown = StemNames(by.pattern, {"bpm": "124"})
-    assert naming.stem_files("Song", ["vocals"], "wav", by=unknown) == ["Song (Vocals).wav"]
+    assert naming.names_of_stems("Song", ["vocals"], "wav", by=unknown) == ["Song (Vocals).wav"]
 
 
 def _is_safe(name: str) -> bool:

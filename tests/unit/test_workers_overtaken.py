@@ -17,7 +17,8 @@ from stemwatch.job import Job, JobState, resumed_fields
 from stemwatch.stemsplit.calls import Calls
 from stemwatch.stemsplit.wires import PRESIGNED, SEPARATE, open_api
 from stemwatch.workers.context import Context
-from stemwatch.workers.pool.outcome import conclude, hold_others
+from stemwatch.workers.holding_back import hold_others
+from stemwatch.workers.pool.outcome import conclude
 from stemwatch.workers.pool.pause_probes import probe
 from stemwatch.workers.steps.own_fault import not_taken, spared
 from tests.support.clocked import a_job, in_context

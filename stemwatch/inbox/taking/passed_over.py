@@ -1,4 +1,4 @@
-"""What scans pass over although it looks like music: told in the log once it is not just new."""
+"""What scans pass over although it looks like music: logged once it has lain there a minute."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Temp files whose download was given up: they hold back no song for ever."""
+"""Temp files whose download was given up: after a day they no longer hold back their song."""
 
 from __future__ import annotations
 

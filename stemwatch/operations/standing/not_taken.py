@@ -55,7 +55,7 @@ REASONS = (
 # fmt: on
 
 PATIENCE = 3.0  # seconds that a disk may take, since a person waits at a terminal
-# Kept for `status --watch`: a disk that hangs must not take a thread for each look.
+# Kept for `status --watch`: no look at a disk, hung or not, may leave a thread behind.
 _DISKS = Reach(PATIENCE)
 _ENTRIES = 20_000  # entries of folders that are scanned at most
 _OPENED = 200  # files whose header is read
@@ -88,12 +88,12 @@ async def not_taken(
     settings: Settings, inbox: Inbox, journal: Journal, now: float, disks: Reach = _DISKS
 ) -> Document:
     """The document above for `inbox`."""
-    root, reach = inbox.folders.inbox, Reach(PATIENCE)
+    root = inbox.folders.inbox
     try:
         await disks.ask(require_listing, root)
-        (seen,) = await reach.ask(partial(_look, settings, now), root)
+        (seen,) = await disks.ask(partial(_look, settings, now), root)
         unknown = await _unknown(journal, root, seen.files)
-        (judged,) = await reach.ask(partial(_judged, unknown, seen, now), root)
+        (judged,) = await disks.ask(partial(_judged, unknown, seen, now), root)
     except NoAnswer:
         return _document([], more=True, fault=f"its disk did not answer within {PATIENCE:.0f} s")
     except OSError as fault:

@@ -37,9 +37,9 @@ async def _keep(ctx: Context, served: Served, days: archive_age.Days, clock: asy
 async def _archive(
     ctx: Context, served: Served, days: float, held: Held, clock: asyncio.Lock
 ) -> None:
-    async with clock:  # one leap is told once
-        now = ctx.now()  # asked once: a leap meanwhile would make all of the archive old
-        # While its disks are away, too: what nobody looks at for a month seems to have leapt.
+    async with clock:  # one jump is told once
+        now = ctx.now()  # asked once: a jump meanwhile would make all of the archive old
+        # While its disks are away, too: what nobody looks at for a month seems to have jumped.
         steady = await is_steady(ctx.journal, now)
     if steady and not served.away:
         await archive_age.delete_old(ctx, served.name, days, now=now, held=held)

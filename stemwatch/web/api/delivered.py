@@ -15,7 +15,7 @@ from stemwatch.errors import Reject
 from stemwatch.job import Job, may_be_paid
 from stemwatch.outbox import sidecar
 from stemwatch.outbox.naming import SIDECAR_SUFFIX, readable
-from stemwatch.outbox.sidecar import StemFile
+from stemwatch.outbox.sidecar import ResultFile
 from stemwatch.outbox.unread import Unreadable
 from stemwatch.web.api.api_faults import Fault
 
@@ -34,9 +34,9 @@ class Result:
     fd: int
     paid: bool
     sidecar: dict[str, Any]
-    stems: list[StemFile]
+    stems: list[ResultFile]
 
-    def stem(self, stem_id: str) -> StemFile:
+    def stem(self, stem_id: str) -> ResultFile:
         """The stem (or mix) of that id. Raises Fault 404."""
         found = next((one for one in self.stems if one.id == stem_id), None)
         if found is None:
@@ -84,7 +84,7 @@ def opened(job: Job) -> Iterator[Result]:
         except (Reject, Unreadable) as fault:
             words = "The song's sidecar can't be read any more."
             raise _gone(words, name, paid=paid) from fault
-        yield Result(fd, paid, found, sidecar.stem_files(found))
+        yield Result(fd, paid, found, sidecar.result_files(found))
     finally:
         os.close(fd)
 

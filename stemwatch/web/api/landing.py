@@ -17,6 +17,7 @@ from contextlib import (
 
 from stemwatch.config import Settings
 from stemwatch.disks import durable
+from stemwatch.disks.renaming import rename_noreplace
 from stemwatch.inbox.names import Filter
 from stemwatch.web.api.api_faults import CLOSE, Fault
 from stemwatch.web.api.files import let_go
@@ -97,7 +98,7 @@ class Landing:
                 continue
             try:
                 with asking(path):
-                    durable.rename_noreplace(self.path, there)
+                    rename_noreplace(self.path, there)
             except FileExistsError:
                 continue
             durable.fsync_path(f"/proc/self/fd/{self._fd}")

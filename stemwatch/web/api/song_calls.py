@@ -18,7 +18,7 @@ from stemwatch.errors import StemwatchError
 from stemwatch.job import FORMATS, Job
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.outbox import staging, waveform_file
-from stemwatch.outbox.sidecar import StemFile
+from stemwatch.outbox.sidecar import ResultFile
 from stemwatch.web.api.api_faults import FRESH, Fault
 from stemwatch.web.api.delivered import Result, opened, pcm_of
 from stemwatch.web.api.files import FileAnswer, let_go
@@ -207,7 +207,7 @@ def _size(path: str) -> int | None:
         return None
 
 
-def _path(job: Job, stem: StemFile, fd: int) -> str:
+def _path(job: Job, stem: ResultFile, fd: int) -> str:
     """Where the open file lies. Raises Fault 410 where a link leads to another one."""
     path = os.path.join(job.delivered_to or "", stem.file)
     with suppress(OSError):
@@ -216,8 +216,8 @@ def _path(job: Job, stem: StemFile, fd: int) -> str:
     raise Fault(410, Code.GONE, f"{stem.file} was moved just now.", "Try again.")
 
 
-def _all_open(result: Result, stems: Sequence[StemFile]) -> list[tuple[StemFile, int]]:
-    held: list[tuple[StemFile, int]] = []
+def _all_open(result: Result, stems: Sequence[ResultFile]) -> list[tuple[ResultFile, int]]:
+    held: list[tuple[ResultFile, int]] = []
     try:
         held.extend((stem, result.open(stem.file)) for stem in stems)
     except Fault:

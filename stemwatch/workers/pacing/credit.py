@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from stemwatch.codes import CONFIRM
-from stemwatch.errors import StemwatchError
 from stemwatch.log import log
-
-if TYPE_CHECKING:
-    from stemwatch.workers.context import Context
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,40 +43,14 @@ class Credit:
         self.known = Known(seconds, now)
         log.debug("credit.known", seconds=seconds)
 
-    async def due(self, ctx: Context, earliest: float) -> None:
+    async def due(self, earliest: float, clock: Callable[[], float]) -> None:
         """Wait until the balance is to be asked for.
 
-        That is not before `earliest` (monotonic seconds), unless `turned` was called.
+        Not before `earliest` (seconds of the monotonic `clock`), unless `turned` was called.
         """
         await self._wanted.wait()
         with suppress(TimeoutError):
-            async with asyncio.timeout(max(0.0, earliest - ctx.clock())):
+            async with asyncio.timeout(max(0.0, earliest - clock())):
                 await self._urgent.wait()
         self._wanted.clear()
         self._urgent.clear()
-
-
-async def keep(ctx: Context) -> None:
-    """Ask for the balance whenever `ctx.credit` says so, until cancelled."""
-    ctx.credit.turned()  # at the start
-    earliest = 0.0
-    while True:
-        await ctx.credit.due(ctx, earliest)
-        # A server that is down, or that asked for time (429), is not asked for the balance either.
-        if ctx.api.tells_credit and ctx.gate.closed(CONFIRM) is None:
-            known = await _ask(ctx)
-            wait = ctx.timing.credit_every if known else ctx.timing.credit_again
-            earliest = ctx.clock() + wait
-
-
-async def _ask(ctx: Context) -> bool:
-    await ctx.requests.take()
-    try:
-        found = await ctx.api.balance()
-    except StemwatchError as fault:  # whatever is wrong, the next submission meets it too
-        log.debug("credit.unknown", code=fault.code, message=fault.message)
-        return False
-    if found is None:
-        return False
-    ctx.credit.heard(found, ctx.now())
-    return True

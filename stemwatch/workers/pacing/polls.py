@@ -58,7 +58,7 @@ class Polls:
         rate: Callable[[], float] = lambda: math.inf,
     ) -> None:
         self.estimate = Estimate()
-        self.repace(interval, shortest, late_after, late_step)
+        self.set_pace(interval, shortest, late_after, late_step)
         self._rate = rate
         self.changed: Callable[[], None] = lambda: None  # called when a poll is planned
         self._jobs: dict[int, _Watched] = {}
@@ -70,7 +70,9 @@ class Polls:
         self._by_remote: dict[str, int] = {}
         self._early: OrderedDict[str, None] = OrderedDict()
 
-    def repace(self, interval: float, shortest: float, late_after: float, late_step: float) -> None:
+    def set_pace(
+        self, interval: float, shortest: float, late_after: float, late_step: float
+    ) -> None:
         """Change the gaps, from each job's next poll on. All arguments are seconds.
 
         A job that runs for longer than `late_after` is late: its gap is `late_step` from then on.

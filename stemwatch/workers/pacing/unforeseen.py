@@ -7,15 +7,11 @@ pass the same step afterwards, our code works and something about this one song 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
 
 from stemwatch.codes import Code
 from stemwatch.errors import PauseService, RetryLater
 from stemwatch.job import TO_BE_FILED, Job, JobState
 from stemwatch.log import log, redacted
-
-if TYPE_CHECKING:
-    from stemwatch.workers.context import Context
 
 REPORT = "Please report it with the log of `job.error`."
 _PAUSED = (
@@ -66,7 +62,7 @@ class Unforeseen:
         self._met.pop(job_id, None)
 
 
-def judged(ctx: Context, job: Job, fault: Exception) -> PauseService | RetryLater:
+def judged(unforeseen: Unforeseen, job: Job, fault: Exception) -> PauseService | RetryLater:
     """Log an exception that is no StemwatchError, and turn it into one with code `internal`.
 
     A song that fails where others pass gets RetryLater: it is retried a few times and then set
@@ -74,7 +70,7 @@ def judged(ctx: Context, job: Job, fault: Exception) -> PauseService | RetryLate
     filed, which holds up nobody. Any other fault pauses everybody.
     """
     log.error("job.error", **job.named, exc_info=fault)
-    if job.state in TO_BE_FILED or ctx.memory.unforeseen.is_its_own(job.id, job.state):
+    if job.state in TO_BE_FILED or unforeseen.is_its_own(job.id, job.state):
         return RetryLater(_words(fault), code=Code.INTERNAL, hint=REPORT)
     return as_pause(fault)
 

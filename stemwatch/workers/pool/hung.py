@@ -16,8 +16,8 @@ from stemwatch.disks.places import Place
 from stemwatch.errors import PauseService
 from stemwatch.job import Job
 from stemwatch.workers.context import Context
+from stemwatch.workers.holding_back import pause
 from stemwatch.workers.pool.lanes import Lanes
-from stemwatch.workers.pool.outcome import pause
 
 _Step = tuple[asyncio.Task[Job | None], Job]
 

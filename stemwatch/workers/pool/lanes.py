@@ -6,7 +6,7 @@ A lane does one kind of step. A seat holds one task, which does one step of one 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,14 +15,13 @@ from stemwatch.errors import PauseService, RetryLater, StemwatchError, Unconfirm
 from stemwatch.job import Job, JobState
 from stemwatch.journal.journal import StaleJob
 from stemwatch.tasks import supervised
-from stemwatch.workers.context import Context
+from stemwatch.workers.context import Context, Step
+from stemwatch.workers.holding_back import pause
 from stemwatch.workers.pool.choosing.lanes_to_ask import LanesToAsk
 from stemwatch.workers.pool.ended_songs import forget, has_ended
-from stemwatch.workers.pool.outcome import conclude, pause
+from stemwatch.workers.pool.outcome import conclude
 
 _GRACE = 1.0  # seconds that a commit under way still has at an immediate stop
-
-Step = Callable[[Context, Job], Awaitable[Job]]
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from stemwatch.codes import FILE, Again, Code
+from stemwatch.codes import FILE, Code
 from stemwatch.errors import (
     JournalFault,
     PauseService,
@@ -20,7 +20,7 @@ from stemwatch.journal.transactions import ForbiddenTransition, Held
 from stemwatch.log import log
 from stemwatch.workers import orders
 from stemwatch.workers.context import Context
-from stemwatch.workers.pacing.pause import outage
+from stemwatch.workers.holding_back import give_time, pause
 from stemwatch.workers.pacing.troubles import Met
 from stemwatch.workers.pacing.unforeseen import REPORT, judged
 from stemwatch.workers.pool import unfiled
@@ -46,7 +46,8 @@ async def conclude(ctx: Context, job: Job, fault: Exception) -> None:
         return  # the inbox or another process ended it
     if isinstance(fault, TakenBack) and current.identity != job.identity:
         return  # it only has new tags, and the inbox has noticed that meanwhile
-    known = fault if isinstance(fault, StemwatchError) else judged(ctx, current, fault)
+    unforeseen = ctx.memory.unforeseen
+    known = fault if isinstance(fault, StemwatchError) else judged(unforeseen, current, fault)
     try:
         await _conclude(ctx, current, own_fault.judged(ctx, current, known))
     except ForbiddenTransition as ours:
@@ -150,39 +151,6 @@ async def _own_gap(ctx: Context, job: Job, fault: PauseService) -> float | None:
     if own or times > 1:
         return await own_trouble.own_gap(ctx, job, fault, times)
     return own_trouble.gap_beside(ctx, job, fault)
-
-
-def pause(ctx: Context, fault: PauseService, inbox: str | None = None) -> None:
-    """Begin the pause for this fault.
-
-    `inbox` is the inbox whose song or folders met the fault.
-    """
-    if ctx.gate.pause(fault, inbox):
-        if fault.rule.again is Again.OUTAGE:
-            ctx.memory.overtaken.paused()
-        if fault.code == Code.CREDIT:
-            ctx.credit.turned()
-
-
-def hold_others(ctx: Context, job: Job, fault: BaseException) -> None:
-    """Begin the pause that this fault of a submission calls for, before anything is awaited.
-
-    On a slow disk the journal's answer may take so long that another song is paid for meanwhile.
-    """
-    if isinstance(fault, PauseService):
-        pause(ctx, fault, job.inbox)
-    elif isinstance(fault, Unconfirmed):
-        # If the server is failing, only the songs in flight may be charged for nothing: no other is
-        # sent before the server answers a question, and then one by one until it accepts a song.
-        pause(ctx, outage(fault.message, Code.SERVER_ERROR))
-    elif isinstance(fault, RetryLater) and fault.code == Code.RATE_LIMITED:
-        give_time(ctx, fault.message, fault.after)
-
-
-def give_time(ctx: Context, message: str, after: float | None) -> None:
-    """Begin the pause for a 429. `after`: its Retry-After, in seconds."""
-    hint = "Lower api.max_concurrent to your plan's parallel jobs if this goes on."
-    pause(ctx, PauseService(message, code=Code.RATE_LIMITED, hint=hint, after=after))
 
 
 async def reject(ctx: Context, job: Job, fault: Reject) -> None:

@@ -13,9 +13,9 @@ from stemwatch.errors import PauseService, RetryLater, StemwatchError
 from stemwatch.job import JobState
 from stemwatch.log import log
 from stemwatch.workers.context import Context
+from stemwatch.workers.holding_back import pause as hold
 from stemwatch.workers.pacing.pause import Pause, outage
 from stemwatch.workers.pacing.rehearsal import demand_staging
-from stemwatch.workers.pool.outcome import pause as hold
 from stemwatch.workers.steps import own_trouble
 
 T = TypeVar("T")

@@ -12,7 +12,8 @@ from stemwatch.job import Job, JobState
 from stemwatch.journal.every import every
 from stemwatch.tasks import side_by_side
 from stemwatch.workers.context import Context
-from stemwatch.workers.pool.outcome import give_time, reject
+from stemwatch.workers.holding_back import give_time
+from stemwatch.workers.pool.outcome import reject
 
 
 async def recover(ctx: Context) -> None:

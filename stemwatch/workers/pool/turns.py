@@ -15,6 +15,7 @@ from stemwatch.errors import PauseService
 from stemwatch.job import Job
 from stemwatch.tasks import supervised
 from stemwatch.workers.context import Context
+from stemwatch.workers.holding_back import pause
 from stemwatch.workers.pool.adopting import adopt
 from stemwatch.workers.pool.choosing import claims
 from stemwatch.workers.pool.choosing.claims import Claims
@@ -23,7 +24,6 @@ from stemwatch.workers.pool.choosing.preparing_ahead import PreparingAhead
 from stemwatch.workers.pool.ended_songs import Forgetting
 from stemwatch.workers.pool.hung import Hung
 from stemwatch.workers.pool.lanes import Lane, Lanes
-from stemwatch.workers.pool.outcome import pause
 from stemwatch.workers.pool.pause_probes import probe
 from stemwatch.workers.pool.polling import Polling
 from stemwatch.workers.pool.recovery import recover

@@ -13,8 +13,8 @@ from stemwatch.codes import Code
 from stemwatch.errors import PauseService, Reject, RetryLater
 from stemwatch.job import Job
 from stemwatch.workers.context import Context
+from stemwatch.workers.one_ahead import Made
 from stemwatch.workers.preparing import scratch
-from stemwatch.workers.preparing.one_ahead import Made
 from stemwatch.workers.progress import PREPARING
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})

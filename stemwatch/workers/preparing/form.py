@@ -24,9 +24,9 @@ from stemwatch.limits import UNPREPARED
 from stemwatch.log import log
 from stemwatch.stemsplit.interface import TooLarge, Upload
 from stemwatch.workers.context import Context
+from stemwatch.workers.one_ahead import Made
 from stemwatch.workers.preparing.choice import choice
 from stemwatch.workers.preparing.encoding import make
-from stemwatch.workers.preparing.one_ahead import Made
 
 
 @asynccontextmanager

@@ -37,7 +37,7 @@ async def asked_back(ctx: Context, job: Job) -> Job | None:
 
 
 async def _resumed(ctx: Context, job: Job, found: Identity) -> Job:
-    if not job.sha256 or job.duration is None:
+    if not job.admitted:
         # It was refused before its length was known: the intake has to read it again.
         return await ctx.journal.advance(job, JobState.GONE, "retried: looked at again")
     fields = {**resumed_fields(job), "identity": found}

@@ -16,8 +16,6 @@ from stemwatch.workers.progress import SEPARATING
 from stemwatch.workers.steps.own_fault import not_taken
 from stemwatch.workers.steps.submit import confirm
 
-NOT_LISTED = Code.NOT_LISTED
-
 
 async def reconcile(ctx: Context, job: Job) -> Job:
     """Search the API's list once. Returns the job as `separating` or `queued`.
@@ -39,15 +37,15 @@ async def reconcile(ctx: Context, job: Job) -> Job:
         ctx.progress.stage(job.id, job.name, SEPARATING, ctx.polls.estimate.typical)
         ctx.polls.resumed(job.id, ctx.clock(), remote_id=found.remote_id)
         return separating
-    if job.code != NOT_LISTED:
+    if job.code != Code.NOT_LISTED:
         raise RetryLater(
             "the server's list has no job from this submission; it is looked for once more.",
-            code=NOT_LISTED,
+            code=Code.NOT_LISTED,
             after=ctx.timing.confirm_again,
             counts=False,
         )
     log.info("job.not_taken", **job.named)
-    queued = await ctx.insist(lambda: ctx.journal.take_back(job, NOT_LISTED))
+    queued = await ctx.insist(lambda: ctx.journal.take_back(job, Code.NOT_LISTED))
     if (fault := not_taken(ctx, job)) is not None:
         raise fault
     return queued

@@ -20,8 +20,8 @@ from stemwatch.job import CLEARED, IN_OUTBOX, STEMS, Job, JobState
 from stemwatch.log import log
 from stemwatch.musical_keys import parse_key, tag_key
 from stemwatch.outbox import delivery, naming, sidecar
-from stemwatch.outbox.sidecar import StemFile
-from stemwatch.outbox.staging import Staging
+from stemwatch.outbox.sidecar import ResultFile
+from stemwatch.outbox.staging import Staging, drop
 from stemwatch.workers.context import Context
 from stemwatch.workers.steps.finishing import own_tags, result_names
 
@@ -46,11 +46,7 @@ async def published(ctx: Context, job: Job) -> str | None:
         delivery.find_published,
         await _parent(ctx, job),
         result_names.song_of(ctx, job),
-        job.sha256,
-        audio_sha256=job.audio_sha256,
-        remote_id=job.remote_id,
-        relpath=job.relpath,
-        since=job.created_at,
+        job,
     )
     if folder is None:
         return None
@@ -79,7 +75,7 @@ async def add_mixes(ctx: Context, job: Job, staging: Staging) -> None:
                 raise
             note = f"The song is delivered without it: {fault.message}"
             log.warning("job.mix", **job.named, mix=mix, note=note)
-            await asyncio.to_thread(staging.drop_part, mix)
+            await asyncio.to_thread(drop, part)
             continue
         await tag(ctx, job, staging, mix)
         await asyncio.to_thread(
@@ -150,7 +146,7 @@ async def tag_part(
 
 def _told_of(job: Job, stem: str) -> StemTag:
     """What a stem says of itself, as its place among all of the song's stems and mixes."""
-    title = naming.stem_file(naming.song_name(job.name), stem, "x").removesuffix(".x")
+    title = naming.name_of_stem(naming.song_name(job.name), stem, "x").removesuffix(".x")
     every = [*STEMS[job.options.stems], *job.options.mixes]
     return StemTag(title, naming.stem_label(stem), every.index(stem) + 1)
 
@@ -195,12 +191,10 @@ async def publish(
     told = job.evolve(**changes)
     own = await own_tags.tempo_and_key(ctx, told)
 
-    def describe(stems: Sequence[StemFile]) -> dict[str, Any]:
+    def describe(stems: Sequence[ResultFile]) -> dict[str, Any]:
         return sidecar.build(
             told,
             stems,
-            bpm=told.bpm,
-            key=told.key,
             own=own,
             version=__version__,
             now=ctx.now(),

@@ -84,9 +84,8 @@ def _of_failure(ctx: Context, job: Job, fault: RetryLater, call: str) -> Stemwat
     if times < _TRIES or code == Code.RATE_LIMITED:  # `spared` has judged that one
         return fault
     if not counts:
-        wait = ctx.timing.missing_gap * 2.0 ** min(times - _TRIES, 9)
         words = _BROKEN_OFF if fault.http_status is None else _NO_TIME
-        return _alone(ctx, fault, fault.code, words, wait)
+        return _alone(ctx, fault, fault.code, words, times - _TRIES)
     if call == SUBMIT:
         words = f"the server failed for this song {times} times, while it took others"
         return _reject(job, fault, fault.code, words, times)
@@ -119,16 +118,17 @@ def _alone(
     fault: RetryLater | PauseService,
     code: str,
     words: str,
-    wait: float = 0.0,
+    doublings: int = 0,
 ) -> RetryLater:
     """A wait of this song that holds up nobody, and is long since each try may cost an upload."""
+    gap = ctx.timing.missing_gap * 2.0 ** min(doublings, 9)
     ctx.counters.rate_limited += fault.code == Code.RATE_LIMITED
     return RetryLater(
         f"{words}: {fault.message}",
         code=code,
         hint=fault.hint,
         counts=False,
-        after=max(fault.after or 0.0, ctx.timing.missing_gap, wait),
+        after=max(fault.after or 0.0, gap),
         http_status=fault.http_status,
         request_id=fault.request_id,
     )

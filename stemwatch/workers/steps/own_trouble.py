@@ -7,7 +7,7 @@ folder is well.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from stemwatch.codes import CONFIRM, FETCH, SUBMIT, Code
 from stemwatch.disks.places import Place
@@ -179,7 +179,7 @@ async def _look(ctx: Context, folder: str, trouble: Trouble) -> None:
             await rehearsal(ctx, trouble.place).of_folder(trouble.place, trouble.root, folder)
         # Deleted before the waiting jobs are woken: a job that comes later begins a watch anew.
         del ctx.troubles.folders[folder]
-        await _wake(ctx, trouble.jobs)
+        await ctx.journal.wake(ctx.owner, _WAKES, list(trouble.jobs))
     except StemwatchError:
         ctx.troubles.folders[folder] = trouble
         return
@@ -196,11 +196,6 @@ async def wake_all(ctx: Context) -> None:
     await ctx.journal.wake(ctx.owner, _WAKES)
     for job_id in waiting:
         ctx.troubles.alone.pop(job_id, None)
-
-
-async def _wake(ctx: Context, jobs: Collection[int]) -> None:
-    """Have these songs tried again now. Raises PauseService where the journal's disk is full."""
-    await ctx.journal.wake(ctx.owner, _WAKES, list(jobs))
 
 
 async def _is_waited_for(ctx: Context, trouble: Trouble) -> bool:

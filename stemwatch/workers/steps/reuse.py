@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 from stemwatch.codes import Code
 from stemwatch.errors import PauseService, Reject, RetryLater
-from stemwatch.inbox.taking.kin import undecided
+from stemwatch.inbox.taking.known_jobs import undecided
 from stemwatch.job import IN_OUTBOX, Job, JobState
 from stemwatch.log import log
 from stemwatch.outbox import earlier as earlier_stems
 from stemwatch.outbox import sidecar
-from stemwatch.outbox.sidecar import StemFile
+from stemwatch.outbox.sidecar import ResultFile
 from stemwatch.outbox.staging import Staging
 from stemwatch.outbox.unread import Unreadable
 from stemwatch.workers.context import Context
@@ -23,12 +23,10 @@ from stemwatch.workers.steps.finishing import add_stem_file
 from stemwatch.workers.steps.finishing.additions import add_all
 from stemwatch.workers.steps.finishing.result_names import with_tags
 
-QUARANTINED = JobState.QUARANTINED
-
 
 async def ended(ctx: Context, job: Job) -> list[Job]:
     """The jobs with the same content that were delivered, or are in quarantine."""
-    return await ctx.journal.with_content(job.content_key, (*IN_OUTBOX, QUARANTINED))
+    return await ctx.journal.with_content(job.content_key, (*IN_OUTBOX, JobState.QUARANTINED))
 
 
 _TOLD = (
@@ -48,7 +46,7 @@ async def reuse(ctx: Context, job: Job, alike: Sequence[Job]) -> Job | None:
     """
     unread: Unreadable | None = None
     for earlier in () if job.anew else alike:
-        if earlier.state is QUARANTINED or earlier.delivered_to is None:
+        if earlier.state is JobState.QUARANTINED or earlier.delivered_to is None:
             continue
         job = await with_tags(ctx, job)
         told = {name: getattr(earlier, name) for name in _TOLD}
@@ -75,7 +73,8 @@ async def reuse(ctx: Context, job: Job, alike: Sequence[Job]) -> Job | None:
     if unread is not None:
         raise unread
     # This song may have waited for one that then went to quarantine, unknown to the intake.
-    if (held := undecided([other for other in alike if other.state is QUARANTINED])) is not None:
+    quarantined = [other for other in alike if other.state is JobState.QUARANTINED]
+    if (held := undecided(quarantined)) is not None:
         raise held
     return None
 
@@ -126,7 +125,7 @@ async def _tagged_copy(ctx: Context, job: Job, folder: str) -> Staging | str:
     return staging
 
 
-async def _copied(folder: str, stem: StemFile, staging: Staging) -> bool:
+async def _copied(folder: str, stem: ResultFile, staging: Staging) -> bool:
     try:
         return await asyncio.to_thread(earlier_stems.copy, folder, stem, staging)
     except Unreadable:
@@ -136,7 +135,7 @@ async def _copied(folder: str, stem: StemFile, staging: Staging) -> bool:
         raise
 
 
-def _stems_of(folder: str, job: Job) -> list[StemFile] | str:
+def _stems_of(folder: str, job: Job) -> list[ResultFile] | str:
     """The files of the earlier `folder` that the job asks for; or why there are none."""
     path = sidecar.locate(folder)
     if path is None:

@@ -26,7 +26,7 @@ from stemwatch.log import redacted
 from stemwatch.stemsplit.interface import Submitted, TooLarge, Upload
 from stemwatch.stemsplit.line.source import on_a_disk
 from stemwatch.workers.context import Context
-from stemwatch.workers.pool.outcome import hold_others
+from stemwatch.workers.holding_back import hold_others
 from stemwatch.workers.preparing.form import prepared
 from stemwatch.workers.preparing.original import looks, opened, unreadable
 from stemwatch.workers.progress import SEPARATING, UPLOAD

@@ -9,9 +9,8 @@ from stemwatch.job import Job, JobState
 from stemwatch.journal.journal import OverBudget
 from stemwatch.journal.sorting import NOT_SERVED
 from stemwatch.log import log
-from stemwatch.workers.context import Context
+from stemwatch.workers.context import Context, Step
 from stemwatch.workers.pacing.rehearsal import demand_staging
-from stemwatch.workers.pool.lanes import Step
 from stemwatch.workers.steps.asked_back import asked_back
 from stemwatch.workers.steps.confirm import reconcile
 from stemwatch.workers.steps.fetch import fetch

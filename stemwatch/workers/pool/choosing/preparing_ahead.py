@@ -10,11 +10,11 @@ from stemwatch.codes import SUBMIT
 from stemwatch.errors import Reject, TakenBack
 from stemwatch.job import Identity, Job, JobState
 from stemwatch.workers.context import Context
+from stemwatch.workers.one_ahead import Made
 from stemwatch.workers.pool.choosing.claims import Claims
 from stemwatch.workers.pool.lanes import Lanes
 from stemwatch.workers.preparing.choice import choice
 from stemwatch.workers.preparing.encoding import make
-from stemwatch.workers.preparing.one_ahead import Made
 from stemwatch.workers.progress import PREPARING
 
 

@@ -14,7 +14,7 @@ from stemwatch.errors import Reject, RetryLater
 from stemwatch.job import STEMS, Job
 from stemwatch.log import log
 from stemwatch.outbox import earlier, naming
-from stemwatch.outbox.staging import Staging
+from stemwatch.outbox.staging import Staging, drop
 from stemwatch.workers.context import Context
 from stemwatch.workers.steps import deliver
 
@@ -39,7 +39,7 @@ async def add(ctx: Context, job: Job, staging: Staging) -> None:
             raise
         note = f"The song is delivered without its stem file: {fault.message}"
         log.warning("job.stem_file", **job.named, note=note)
-        await asyncio.to_thread(staging.stem_file.drop_part, codec)
+        await asyncio.to_thread(drop, part)
         return
     await _tag_and_keep(ctx, job, staging, codec, afresh=False)
 
