@@ -129,6 +129,33 @@ def test_a_song_whose_tags_want_all_memory_costs_them_only(tmp_path: Path) -> No
     assert mutagen.flac.FLAC(stem)["TITLE"] == ["T"]
 
 
+def test_a_tag_as_long_as_a_book_is_answered_in_part(tmp_path: Path) -> None:
+    """The names of stems that are paid for hang on it; of such a text they need the beginning."""
+    song = write(tmp_path / "song.flac", tone(0.2))
+    flac = mutagen.flac.FLAC(song)
+    flac["TITLE"], flac["COMMENT"] = "Song", "Я" * 200_000
+    flac.save()
+
+    async def scenario(audio: AudioHelper) -> None:
+        found = await audio.tags(os.fspath(song))
+        assert found == {"title": ["Song"], "comment": ["Я" * 400]}
+
+    run(scenario)
+
+
+def test_an_answer_that_is_too_long_pauses_nobody(tmp_path: Path) -> None:
+    """It is one request's trouble, as a crash is."""
+    good = os.fspath(write(tmp_path / "good.wav", tone(0.2)))
+
+    async def scenario(audio: AudioHelper) -> None:
+        with pytest.raises(Reject) as raised:
+            await audio.verify(good, None, "x" * (1 << 20))  # the answer says what is wrong
+        assert raised.value.code == "decoder_crashed"
+        assert (await audio.probe(good)).channels == 2
+
+    run(scenario)
+
+
 def test_a_stem_whose_tags_can_not_be_written_is_left_as_it_is(tmp_path: Path) -> None:
     """Its own comment block is the damaged one: a note, and the audio bit for bit."""
     stem = with_endless_vendor(write(tmp_path / "stem.flac"))
