@@ -215,6 +215,25 @@ def test_a_helper_killed_while_idle_is_replaced_unnoticed(tmp_path: Path) -> Non
     run(scenario)
 
 
+def test_the_timer_of_one_that_died_while_idle_ends_with_it(tmp_path: Path) -> None:
+    """Else it looked for it among the free ones, and raised where nobody listens."""
+    good = os.fspath(write(tmp_path / "good.wav"))
+    raised: list[dict[str, object]] = []
+
+    async def scenario(audio: AudioHelper) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, fault: raised.append(fault))
+        await audio.probe(good)
+        (dead,) = audio._helpers._free
+        dead.process.kill()
+        await dead.process.wait()
+        await audio.probe(good)
+        assert dead not in audio._helpers._free
+        await wait_for_async(lambda: not audio._helpers._free)  # the later timer has fired
+
+    run(scenario, idle=0.4)
+    assert raised == []
+
+
 def test_a_request_that_takes_too_long_is_ended(stuck: str) -> None:
     """And one that only waited for bytes, as on a share that hangs, has no file to blame."""
 

@@ -35,7 +35,7 @@ class Helpers:
 
     async def close(self) -> None:
         """End every helper, working or not, and wait until they are gone."""
-        helpers = list(self._all)
+        helpers = {*self._all, *self._free}  # one that died while idle may be in one of them only
         self._free.clear()
         self._all.clear()
         for helper in helpers:
@@ -97,8 +97,8 @@ class Helpers:
         """The one used last, so that the others become idle; one that died meanwhile is dropped."""
         while self._free:
             helper = self._free.pop()
+            helper.stop_timer()  # of a dead one, too: it is not among the free any more
             if helper.alive():
-                helper.stop_timer()
                 return helper
             self._all.discard(helper)
         return None
