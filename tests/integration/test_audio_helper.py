@@ -25,6 +25,7 @@ from stemwatch.audio.results import StemTag
 from stemwatch.errors import PauseService, Reject
 from tests.support.audio_samples import cut, decoded, tone, with_endless_vendor, write
 from tests.support.broken import CRASH, NO_AUDIO, NO_START, TYPE_ERROR, Broken, no_library
+from tests.support.scenario.stems import wav_header
 from tests.support.waiting import wait_for, wait_for_async
 
 
@@ -244,6 +245,26 @@ def test_a_request_that_takes_too_long_is_ended(stuck: str) -> None:
         assert helpers() == []
 
     run(scenario, timeout=0.3)
+
+
+def test_a_disk_that_hangs_in_the_midst_of_long_work_has_no_file_to_blame(tmp_path: Path) -> None:
+    """However much has been decoded before: what counts is what it does since it last wrote."""
+    song, out = tmp_path / "long.wav", os.fspath(tmp_path / "mix.mp3")
+    with song.open("wb") as file:
+        file.write(wav_header(frames := 600 * 44_100))
+        file.truncate(44 + 4 * frames)
+
+    async def scenario(audio: AudioHelper) -> None:
+        def hang() -> None:
+            (worker,) = helpers()
+            if sum(worker.cpu_times()[:2]) > 1.5:  # more than a second since the work began
+                worker.suspend()
+
+        with pytest.raises(OSError, match="mix") as raised:
+            await audio.mix([os.fspath(song)], out, "mp3", tell=hang)
+        assert raised.value.errno == errno.ETIMEDOUT
+
+    run(scenario, timeout=1.0)
 
 
 def test_a_cancelled_request_ends_its_helper(tmp_path: Path, stuck: str) -> None:

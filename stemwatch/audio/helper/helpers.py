@@ -60,7 +60,7 @@ class Helpers:
     ) -> Any:
         """What a helper answers. Raises Reject or OSError as told at `client.AudioHelper`.
 
-        `grows`: the time begins anew whenever that file has grown.
+        `grows`: the time begins anew whenever that file has grown; its CPU time, too.
         """
         async with self._seats:
             helper = (None if fresh else self._take_free()) or await self._start()
@@ -76,7 +76,9 @@ class Helpers:
                     if grows is None:
                         answer = await helper.answer()
                     else:
-                        answer = await grows.answered(helper.answer(), limit, timeout)
+                        answer = await grows.answered(
+                            helper.answer(), limit, timeout, helper.note_cpu
+                        )
             except (TimeoutError, EOFError, ConnectionError) as fault:
                 waited = isinstance(fault, TimeoutError) and (
                     helper.cpu_since_noted() < max(1.0, timeout / 10)
