@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from stemwatch.audio.preparing.plans import Form, plan
+from stemwatch.audio.preparing.plans import Form, plan, refusal
 from stemwatch.audio.results import Probe
+from stemwatch.limits import Limits
 
 MB = 1_000_000
 LIMIT = 100 * MB
@@ -62,3 +63,26 @@ def test_a_low_bitrate_is_decoded_only_where_that_is_asked_for() -> None:
     size = 240 * 128_000 // 8
     assert plan(song("mp3"), "a.mp3", size, LIMIT, low_bitrate="flac").form == "converted"
     assert plan(song("mp3"), "a.mp3", 2 * size, LIMIT, low_bitrate="flac").form == "original"
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "upload", "mends"),
+    [
+        ("a.flac", "flac", "auto", False),
+        ("a.flac", "flac", "original", False),
+        ("a.m4a", "alac", "auto", False),
+        ("a.wav", "pcm_u8", "auto", False),
+        ("a.wav", "pcm_s16le", "original", True),
+        ("a.wav", "pcm_f32le", "original", True),
+    ],
+)
+def test_preparing_is_named_only_where_it_would_help(
+    name: str, codec: str, upload: str, mends: bool
+) -> None:
+    """And nobody is told to make a FLAC of a FLAC."""
+    size = 160 * MB
+    chosen = plan(song(codec), name, size, LIMIT, upload=upload)
+    refused = refusal(chosen, song(codec), size, Limits(largest=LIMIT))
+    assert refused is not None
+    assert ("prepare.upload" in refused.hint) is mends
+    assert "to FLAC" not in refused.hint

@@ -64,9 +64,9 @@ def plan(
         return Plan(form, likely, most, limit, needed=True, exact=exact)
     if upload == "original":
         return as_it_is
-    wide = sound.codec in _WIDE_PCM
-    if fits_flac(sound.codec) or wide:
+    if is_made_flac(sound.codec):
         if size > limit:
+            wide = sound.codec in _WIDE_PCM
             form = "converted" if wide else "lossless"
             return Plan(form, likely, most, limit, needed=True, exact=not wide)
         if near or size < _SMALL:
@@ -77,11 +77,16 @@ def plan(
     return as_it_is
 
 
+def is_made_flac(codec: str | None) -> bool:
+    """Whether a FLAC is made of a song that the API takes, were it not for its size."""
+    return fits_flac(codec) or codec in _WIDE_PCM
+
+
 def refusal(chosen: Plan, sound: Probe, size: int, limits: Limits) -> Reject | None:
     """Why the API takes nothing that may be sent of a song of `size` bytes; None: it does."""
     if chosen.form != "original":
         return None
-    return limits.of_file(size, unprepared=is_lossless(sound.codec))
+    return limits.of_file(size, unprepared=is_made_flac(sound.codec))
 
 
 def _flac_bytes(sound: Probe) -> tuple[int, int]:
