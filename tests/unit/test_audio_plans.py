@@ -86,3 +86,23 @@ def test_preparing_is_named_only_where_it_would_help(
     assert refused is not None
     assert ("prepare.upload" in refused.hint) is mends
     assert "to FLAC" not in refused.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "seconds", "size", "words"),
+    [
+        ("a.mkv", "aac", 4 * 3600.0, 300 * MB, "about 2362 MB as FLAC; files of up to 95 MB"),
+        ("a.mkv", "aac", 1200.0, 300 * MB, None),  # about twice the limit: tried
+        ("a.wav", "pcm_f32le", 4 * 3600.0, 5000 * MB, "as FLAC"),
+        ("a.wv", "wavpack", 4 * 3600.0, 90 * MB, None),  # quiet: it is as small as FLAC
+        ("a.wv", "wavpack", 4 * 3600.0, 900 * MB, "about 858 MB as FLAC"),
+    ],
+)
+def test_a_flac_that_is_sure_to_be_too_large_is_not_made(
+    name: str, codec: str, seconds: float, size: int, words: str | None
+) -> None:
+    """It would take its turn at the encoder, and hold up its inbox for the room that it needs."""
+    sound = song(codec, seconds)
+    refused = refusal(plan(sound, name, size, LIMIT), sound, size, Limits(largest=LIMIT))
+    assert (refused and refused.code) == (words and "too_large")
+    assert refused is None or (words or "") in refused.message
