@@ -461,6 +461,48 @@ def test_a_broken_installation_blames_no_file(
     assert not list(made.iterdir())
 
 
+_NO_PLACE = """
+import asyncio, resource
+from stemwatch.audio.helper.client import AudioHelper
+from stemwatch.errors import PauseService
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # no folder takes a byte
+async def main():
+    audio = AudioHelper()
+    try:
+        await audio.test()
+    except PauseService as fault:
+        print(fault.message, fault.hint)
+    await audio.close()
+asyncio.run(main())
+"""
+
+
+def test_without_any_folder_for_temporary_files_the_pause_says_so() -> None:
+    """No FileNotFoundError, which in an inbox means that the song is gone."""
+    told = subprocess.run([sys.executable, "-c", _NO_PLACE], capture_output=True, text=True)
+    assert "No usable temporary directory" in told.stdout, told.stderr
+    assert "TMPDIR" in told.stdout
+
+
+def test_a_folder_for_temporary_files_that_is_gone_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what mends it: no library is at fault."""
+    gone = os.fspath(tmp_path / "gone")
+    monkeypatch.setattr(tempfile, "tempdir", gone)
+
+    async def scenario(audio: AudioHelper) -> None:
+        with pytest.raises(PauseService, match=re.escape(gone)) as raised:
+            await audio.test()
+        with pytest.raises(PauseService) as again:
+            audio.require_working()
+        for fault in (raised.value, again.value):
+            assert "TMPDIR" in fault.hint
+            assert "pip" not in fault.hint
+
+    run(scenario)
+
+
 def test_a_library_that_only_the_end_needs_is_missed_there(tmp_path: Path, broken: Broken) -> None:
     """Songs are probed without mutagen; a stem that can't be tagged for its want waits for it."""
     song, stem = (os.fspath(write(tmp_path / f"{name}.flac")) for name in ("song", "stem"))

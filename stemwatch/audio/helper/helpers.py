@@ -151,13 +151,14 @@ def _crashed(subject: str, fault: BaseException, timeout: float) -> Reject:
 
 
 class NotWorking(PauseService):
-    """Everybody's trouble; `why` in a few words."""
+    """Everybody's trouble: `why` in a few words, and what mends it (by default a new install)."""
 
-    def __init__(self, why: str) -> None:
+    def __init__(self, why: str, hint: str = "") -> None:
         super().__init__(
             f"The audio helper does not work: {why}.",
             code=Code.AUDIO_HELPER,
-            hint=f"Install its libraries again: `{reinstall()}`; `stemwatch check` tests them. "
+            hint=hint
+            or f"Install its libraries again: `{reinstall()}`; `stemwatch check` tests them. "
             "No song is to blame, and work goes on by itself.",
         )
         self.why = why
