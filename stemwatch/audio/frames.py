@@ -81,8 +81,11 @@ class Source:
         self.container.close()
 
     def metadata(self) -> dict[str, str]:
-        """The song's own tags by FFmpeg's names; bytes that are not UTF-8 become U+FFFD."""
-        found = {**self.stream.metadata, **self.container.metadata}
+        """The song's own tags by FFmpeg's names."""
+        stream = self.stream.metadata
+        if "matroska" in self.container.format.name:  # there it is the track's name, as "Stereo"
+            stream = {name: text for name, text in stream.items() if name.lower() != "title"}
+        found = {**stream, **self.container.metadata}
         return {_printable(name): _printable(value) for name, value in found.items()}
 
     def picture(self) -> bytes:
