@@ -139,8 +139,15 @@ class Source:
 
 
 def _printable(text: str) -> str:
-    """Surrogates can be written neither into a stem's tags nor into JSON that others read."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    """What is no UTF-8 is read as Windows writes it: many a WAV's tags are in its own letters.
+
+    Surrogates can be written neither into a stem's tags nor into JSON that others read.
+    """
+    found = text.encode("utf-8", "surrogateescape")
+    try:
+        return found.decode("utf-8")
+    except UnicodeDecodeError:
+        return found.decode("cp1252", "replace")
 
 
 def _open(path: str, kind: str | None) -> Any:
