@@ -232,6 +232,14 @@ def test_the_name_of_a_matroskas_track_is_not_the_songs(
     assert texts(path) == found
 
 
+def test_a_wmas_tempo_and_key_are_read(tmp_path: Path) -> None:
+    """FFmpeg has names of its own for the other tags of Windows Media, and these as they are."""
+    tags = {"title": "A title", "WM/BeatsPerMinute": "124", "WM/InitialKey": "Am"}
+    path = tmp_path / "a.wma"
+    encode(path, "wmav2", 1.0, bit_rate=128_000, container="asf", tags=tags)
+    assert texts(path) == {"title": "A title", "bpm": "124", "key": "Am"}
+
+
 def test_an_m4as_freeform_tempo_and_key_are_read(tmp_path: Path) -> None:
     """`tmpo` holds whole numbers, so programs write the exact one beside it."""
     path = write(tmp_path / "a.m4a", tone(1))
