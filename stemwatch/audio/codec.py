@@ -154,7 +154,7 @@ class Encoder:
         finally:
             self._container.close()
         if kind is None and self._mp3:
-            mend_padding(self._path, self._position)
+            mend_padding(self._path, self._position, self.rate)
         elif kind is None and self._format == "wav":
             with open(self._path, "r+b") as file:
                 plain_header(file)
