@@ -43,28 +43,6 @@ def test_the_form_of_a_song(
     assert found.likely <= found.most
 
 
-def test_a_flac_has_to_save_a_tenth_where_the_original_may_go() -> None:
-    assert plan(song("pcm_s16le"), "a.wav", 40 * MB, LIMIT).limit == 36 * MB
-    assert plan(song("pcm_s24le"), "a.wav", 160 * MB, LIMIT).limit == LIMIT
-
-
-def test_originals_go_where_that_is_asked_for_and_the_api_takes_them() -> None:
-    wav = plan(song("pcm_s16le"), "a.wav", 40 * MB, LIMIT, upload="original")
-    opus = plan(song("opus"), "a.opus", 4 * MB, LIMIT, upload="original")
-    assert (wav.form, opus.form) == ("original", "converted")
-
-
-def test_fewer_bytes_gain_nothing_on_this_machine() -> None:
-    assert plan(song("pcm_s16le"), "a.wav", 40 * MB, LIMIT, near=True).form == "original"
-    assert plan(song("opus"), "a.opus", 4 * MB, LIMIT, near=True).form == "converted"
-
-
-def test_a_low_bitrate_is_decoded_only_where_that_is_asked_for() -> None:
-    size = 240 * 128_000 // 8
-    assert plan(song("mp3"), "a.mp3", size, LIMIT, low_bitrate="flac").form == "converted"
-    assert plan(song("mp3"), "a.mp3", 2 * size, LIMIT, low_bitrate="flac").form == "original"
-
-
 @pytest.mark.parametrize(
     ("name", "codec", "upload", "mends"),
     [
@@ -106,3 +84,25 @@ def test_a_flac_that_is_sure_to_be_too_large_is_not_made(
     refused = refusal(plan(sound, name, size, LIMIT), sound, size, Limits(largest=LIMIT))
     assert (refused and refused.code) == (words and "too_large")
     assert refused is None or (words or "") in refused.message
+
+
+def test_a_flac_has_to_save_a_tenth_where_the_original_may_go() -> None:
+    assert plan(song("pcm_s16le"), "a.wav", 40 * MB, LIMIT).limit == 36 * MB
+    assert plan(song("pcm_s24le"), "a.wav", 160 * MB, LIMIT).limit == LIMIT
+
+
+def test_originals_go_where_that_is_asked_for_and_the_api_takes_them() -> None:
+    wav = plan(song("pcm_s16le"), "a.wav", 40 * MB, LIMIT, upload="original")
+    opus = plan(song("opus"), "a.opus", 4 * MB, LIMIT, upload="original")
+    assert (wav.form, opus.form) == ("original", "converted")
+
+
+def test_fewer_bytes_gain_nothing_on_this_machine() -> None:
+    assert plan(song("pcm_s16le"), "a.wav", 40 * MB, LIMIT, near=True).form == "original"
+    assert plan(song("opus"), "a.opus", 4 * MB, LIMIT, near=True).form == "converted"
+
+
+def test_a_low_bitrate_is_decoded_only_where_that_is_asked_for() -> None:
+    size = 240 * 128_000 // 8
+    assert plan(song("mp3"), "a.mp3", size, LIMIT, low_bitrate="flac").form == "converted"
+    assert plan(song("mp3"), "a.mp3", 2 * size, LIMIT, low_bitrate="flac").form == "original"
