@@ -62,5 +62,5 @@ class Limits:
             code=Code.TOO_LARGE,
             hint=f"{UNPREPARED} Or cut it into parts."
             if unprepared
-            else "Convert it to FLAC or M4A, or cut it into parts.",
+            else "Convert it to MP3 or M4A, or cut it into parts.",
         )

@@ -117,12 +117,20 @@ class Encoder:
     """Writes blocks to one file; a context manager that leaves a whole file when it ends well.
 
     `format` is wav, flac or mp3 (320 kbit/s CBR, gapless); `depth` 16 by default, 24 or 32 for
-    integers, 0 for float WAV; MP3 takes float whatever the depth. The caller handles clipping by
-    scaling all stems alike. Raises OSError (disk full, no right); the partial file is the caller's.
+    integers, 0 for float WAV; MP3 takes float whatever the depth. `layout` is FFmpeg's name of what
+    the channels are; "" is the usual of their number. The caller handles clipping by scaling all
+    stems alike. Raises OSError (disk full, no right); the partial file is the caller's.
     """
 
     def __init__(
-        self, path: str, format: str, *, rate: int = 44_100, channels: int = 2, depth: int = 16
+        self,
+        path: str,
+        format: str,
+        *,
+        rate: int = 44_100,
+        channels: int = 2,
+        depth: int = 16,
+        layout: str = "",
     ) -> None:
         container, codecs = _ENCODINGS[format]
         self._path, self._format, self._mp3 = os.path.abspath(path), format, format == "mp3"
@@ -131,7 +139,7 @@ class Encoder:
         self.rate, self.channels = rate, channels
         options = _MUXER_OPTIONS[format]
         self._container: Any = av.open(self._path, "w", format=container, container_options=options)
-        self._layout = _layout(channels)
+        self._layout = layout or _layout(channels)
         self._stream = _add_stream(self._container, codec, rate, self._layout, self._sample_format)
         self._container.start_encoding()  # a file without samples still gets its header
         self._position = 0
@@ -146,7 +154,7 @@ class Encoder:
         finally:
             self._container.close()
         if kind is None and self._mp3:
-            mend_padding(self._path, self._position)
+            mend_padding(self._path, self._position, self.rate)
         elif kind is None and self._format == "wav":
             with open(self._path, "r+b") as file:
                 plain_header(file)

@@ -81,8 +81,11 @@ class Source:
         self.container.close()
 
     def metadata(self) -> dict[str, str]:
-        """The song's own tags by FFmpeg's names; bytes that are not UTF-8 become U+FFFD."""
-        found = {**self.stream.metadata, **self.container.metadata}
+        """The song's own tags by FFmpeg's names."""
+        stream = self.stream.metadata
+        if "matroska" in self.container.format.name:  # there it is the track's name, as "Stereo"
+            stream = {name: text for name, text in stream.items() if name.lower() != "title"}
+        found = {**stream, **self.container.metadata}
         return {_printable(name): _printable(value) for name, value in found.items()}
 
     def picture(self) -> bytes:
@@ -136,8 +139,15 @@ class Source:
 
 
 def _printable(text: str) -> str:
-    """Surrogates can be written neither into a stem's tags nor into JSON that others read."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    """What is no UTF-8 is read as Windows writes it: many a WAV's tags are in its own letters.
+
+    Surrogates can be written neither into a stem's tags nor into JSON that others read.
+    """
+    found = text.encode("utf-8", "surrogateescape")
+    try:
+        return found.decode("utf-8")
+    except UnicodeDecodeError:
+        return found.decode("cp1252", "replace")
 
 
 def _open(path: str, kind: str | None) -> Any:

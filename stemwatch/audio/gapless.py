@@ -7,12 +7,13 @@ Source: the LAME tag's revision 1 layout (offsets from its start, behind the Xin
 
 from __future__ import annotations
 
-FRAME = 1_152  # samples in an MPEG-1 Layer III frame
+_FRAME = 1_152  # samples in a Layer III frame of MPEG-1; MPEG-2 has half of that
+_MPEG_1 = 32_000  # Hz, and more
 _DELAYS, _CRC, _FIELDS = 21, 34, 4 + 4 + 4 + 4 + 100 + 4  # FIELDS: mark, flags, frames, bytes, TOC
 
 
-def mend_padding(path: str, samples: int) -> None:
-    """Write the true padding for `samples` into the file's Info frame, and its checksum."""
+def mend_padding(path: str, samples: int, rate: int) -> None:
+    """Write the true padding for `samples` at `rate` Hz, and its checksum, into the Info frame."""
     with open(path, "r+b") as file:
         head = bytearray(file.read(512))
         mark = head.find(b"Info")
@@ -22,7 +23,8 @@ def mend_padding(path: str, samples: int) -> None:
         frames = int.from_bytes(head[mark + 8 : mark + 12])
         delays = int.from_bytes(head[lame + _DELAYS : lame + _DELAYS + 3])
         delay = delays >> 12
-        padding = frames * FRAME - delay - samples
+        length = frames * (_FRAME if rate >= _MPEG_1 else _FRAME // 2)
+        padding = length - delay - samples
         if padding == delays & 0xFFF or not 0 <= padding < 1 << 12:
             return
         head[lame + _DELAYS : lame + _DELAYS + 3] = (delay << 12 | padding).to_bytes(3)

@@ -36,6 +36,18 @@ def test_mp3_decodes_to_the_length_that_was_written(tmp_path: Path, length: int)
     assert len(decoded(path)) == length
 
 
+@pytest.mark.parametrize("rate", [24_000, 8_000])
+@pytest.mark.parametrize("length", [577, 623, 624, 25 * 576 + 1])
+def test_an_mp3_of_a_low_rate_has_frames_of_half_the_length(
+    tmp_path: Path, rate: int, length: int
+) -> None:
+    """MPEG-2's and MPEG-2.5's."""
+    path = os.fspath(tmp_path / "a.mp3")
+    with Encoder(path, "mp3", rate=rate) as encoder:
+        encoder.write(tone(2, rate=rate)[:length])
+    assert len(decoded(path, rate=rate)) == length
+
+
 def test_an_mp3_names_an_encoder_whose_delay_browsers_leave_out(tmp_path: Path) -> None:
     """Under FFmpeg's name Firefox plays it 13 ms late."""
     with Encoder(os.fspath(tmp_path / "a.mp3"), "mp3") as encoder:

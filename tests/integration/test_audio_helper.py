@@ -25,6 +25,7 @@ from stemwatch.audio.results import StemTag
 from stemwatch.errors import PauseService, Reject
 from tests.support.audio_samples import cut, decoded, tone, with_endless_vendor, write
 from tests.support.broken import CRASH, NO_AUDIO, NO_START, TYPE_ERROR, Broken, no_library
+from tests.support.scenario.stems import wav_header
 from tests.support.waiting import wait_for, wait_for_async
 
 
@@ -129,6 +130,33 @@ def test_a_song_whose_tags_want_all_memory_costs_them_only(tmp_path: Path) -> No
     assert mutagen.flac.FLAC(stem)["TITLE"] == ["T"]
 
 
+def test_a_tag_as_long_as_a_book_is_answered_in_part(tmp_path: Path) -> None:
+    """The names of stems that are paid for hang on it; of such a text they need the beginning."""
+    song = write(tmp_path / "song.flac", tone(0.2))
+    flac = mutagen.flac.FLAC(song)
+    flac["TITLE"], flac["COMMENT"] = "Song", "Я" * 200_000
+    flac.save()
+
+    async def scenario(audio: AudioHelper) -> None:
+        found = await audio.tags(os.fspath(song))
+        assert found == {"title": ["Song"], "comment": ["Я" * 400]}
+
+    run(scenario)
+
+
+def test_an_answer_that_is_too_long_pauses_nobody(tmp_path: Path) -> None:
+    """It is one request's trouble, as a crash is."""
+    good = os.fspath(write(tmp_path / "good.wav", tone(0.2)))
+
+    async def scenario(audio: AudioHelper) -> None:
+        with pytest.raises(Reject) as raised:
+            await audio.verify(good, None, "x" * (1 << 20))  # the answer says what is wrong
+        assert raised.value.code == "decoder_crashed"
+        assert (await audio.probe(good)).channels == 2
+
+    run(scenario)
+
+
 def test_a_stem_whose_tags_can_not_be_written_is_left_as_it_is(tmp_path: Path) -> None:
     """Its own comment block is the damaged one: a note, and the audio bit for bit."""
     stem = with_endless_vendor(write(tmp_path / "stem.flac"))
@@ -188,6 +216,25 @@ def test_a_helper_killed_while_idle_is_replaced_unnoticed(tmp_path: Path) -> Non
     run(scenario)
 
 
+def test_the_timer_of_one_that_died_while_idle_ends_with_it(tmp_path: Path) -> None:
+    """Else it looked for it among the free ones, and raised where nobody listens."""
+    good = os.fspath(write(tmp_path / "good.wav"))
+    raised: list[dict[str, object]] = []
+
+    async def scenario(audio: AudioHelper) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, fault: raised.append(fault))
+        await audio.probe(good)
+        (dead,) = audio._helpers._free
+        dead.process.kill()
+        await dead.process.wait()
+        await audio.probe(good)
+        assert dead not in audio._helpers._free
+        await wait_for_async(lambda: not audio._helpers._free)  # the later timer has fired
+
+    run(scenario, idle=0.4)
+    assert raised == []
+
+
 def test_a_request_that_takes_too_long_is_ended(stuck: str) -> None:
     """And one that only waited for bytes, as on a share that hangs, has no file to blame."""
 
@@ -198,6 +245,26 @@ def test_a_request_that_takes_too_long_is_ended(stuck: str) -> None:
         assert helpers() == []
 
     run(scenario, timeout=0.3)
+
+
+def test_a_disk_that_hangs_in_the_midst_of_long_work_has_no_file_to_blame(tmp_path: Path) -> None:
+    """However much has been decoded before: what counts is what it does since it last wrote."""
+    song, out = tmp_path / "long.wav", os.fspath(tmp_path / "mix.mp3")
+    with song.open("wb") as file:
+        file.write(wav_header(frames := 600 * 44_100))
+        file.truncate(44 + 4 * frames)
+
+    async def scenario(audio: AudioHelper) -> None:
+        def hang() -> None:
+            (worker,) = helpers()
+            if sum(worker.cpu_times()[:2]) > 1.5:  # more than a second since the work began
+                worker.suspend()
+
+        with pytest.raises(OSError, match="mix") as raised:
+            await audio.mix([os.fspath(song)], out, "mp3", tell=hang)
+        assert raised.value.errno == errno.ETIMEDOUT
+
+    run(scenario, timeout=1.0)
 
 
 def test_a_cancelled_request_ends_its_helper(tmp_path: Path, stuck: str) -> None:
@@ -392,6 +459,48 @@ def test_a_broken_installation_blames_no_file(
 
     run(scenario)
     assert not list(made.iterdir())
+
+
+_NO_PLACE = """
+import asyncio, resource
+from stemwatch.audio.helper.client import AudioHelper
+from stemwatch.errors import PauseService
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # no folder takes a byte
+async def main():
+    audio = AudioHelper()
+    try:
+        await audio.test()
+    except PauseService as fault:
+        print(fault.message, fault.hint)
+    await audio.close()
+asyncio.run(main())
+"""
+
+
+def test_without_any_folder_for_temporary_files_the_pause_says_so() -> None:
+    """No FileNotFoundError, which in an inbox means that the song is gone."""
+    told = subprocess.run([sys.executable, "-c", _NO_PLACE], capture_output=True, text=True)
+    assert "No usable temporary directory" in told.stdout, told.stderr
+    assert "TMPDIR" in told.stdout
+
+
+def test_a_folder_for_temporary_files_that_is_gone_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what mends it: no library is at fault."""
+    gone = os.fspath(tmp_path / "gone")
+    monkeypatch.setattr(tempfile, "tempdir", gone)
+
+    async def scenario(audio: AudioHelper) -> None:
+        with pytest.raises(PauseService, match=re.escape(gone)) as raised:
+            await audio.test()
+        with pytest.raises(PauseService) as again:
+            audio.require_working()
+        for fault in (raised.value, again.value):
+            assert "TMPDIR" in fault.hint
+            assert "pip" not in fault.hint
+
+    run(scenario)
 
 
 def test_a_library_that_only_the_end_needs_is_missed_there(tmp_path: Path, broken: Broken) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from stemwatch.audio.codec import Encoder
+from stemwatch.audio.frames import Source
 from stemwatch.audio.preparing.exact_flac import prepare
 from stemwatch.audio.probe import probe
 from stemwatch.errors import Reject
@@ -125,12 +126,15 @@ def test_a_film_gives_the_track_that_players_begin_with(tmp_path: Path) -> None:
     assert (prepared.channels, prepared.duration_seconds) == (2, SECONDS)
 
 
-@pytest.mark.parametrize("layout", ["mono", "3.0", "quad", "5.0", "5.1", "7.1"])
+@pytest.mark.parametrize("layout", ["mono", "2.1", "3.0", "4.0", "quad", "5.0", "5.1", "7.1"])
 def test_all_channels_are_sent(tmp_path: Path, layout: str) -> None:
+    """And each is told as what it was: the third of a 2.1 is a bass, and no centre."""
     song, flac = tmp_path / "a.wav", tmp_path / "made.flac"
     written = encode(song, "pcm_s24le", layout=layout)
     assert prepare(str(song), str(flac)).exact
     assert np.array_equal(decoded_as_is(flac), written)
+    with Source(str(song)) as source, Source(str(flac)) as made:
+        assert made.stream.layout.name == source.stream.layout.name == layout
 
 
 def test_more_channels_than_a_flac_holds_are_refused(tmp_path: Path) -> None:

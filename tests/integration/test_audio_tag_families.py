@@ -19,6 +19,7 @@ import mutagen.oggspeex
 import mutagen.oggvorbis
 import pytest
 
+from stemwatch.audio.frames import Source
 from stemwatch.audio.tagging.song_tags import Cover, SourceTags
 from stemwatch.audio.tags import read_tags
 from tests.support.audio_samples import tone, write
@@ -210,6 +211,33 @@ def test_matroskas_attached_cover_is_read(tmp_path: Path) -> None:
         out.mux(stream.encode(None))
     found = read(path)
     assert (found.text["title"], found.cover) == (("A title",), Cover(PNG, "image/png"))
+
+
+@pytest.mark.parametrize(("title", "found"), [(None, {}), ("A title", {"title": "A title"})])
+def test_the_name_of_a_matroskas_track_is_not_the_songs(
+    tmp_path: Path, title: str | None, found: dict[str, str]
+) -> None:
+    """Films have "Stereo" and "Commentary" there; stems were called so."""
+    path = tmp_path / "a.mka"
+    with av.open(os.fspath(path), "w", format="matroska") as out:
+        out.metadata.update({"title": title} if title else {})
+        stream = out.add_stream("libopus", rate=48_000, layout="stereo")
+        stream.metadata["title"] = "Track1"
+        frame = av.AudioFrame.from_ndarray(tone(1).reshape(1, -1), format="flt", layout="stereo")
+        frame.sample_rate = 48_000
+        out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    with Source(os.fspath(path)) as source:
+        assert source.stream.metadata["title"] == "Track1"
+    assert texts(path) == found
+
+
+def test_a_wmas_tempo_and_key_are_read(tmp_path: Path) -> None:
+    """FFmpeg has names of its own for the other tags of Windows Media, and these as they are."""
+    tags = {"title": "A title", "WM/BeatsPerMinute": "124", "WM/InitialKey": "Am"}
+    path = tmp_path / "a.wma"
+    encode(path, "wmav2", 1.0, bit_rate=128_000, container="asf", tags=tags)
+    assert texts(path) == {"title": "A title", "bpm": "124", "key": "Am"}
 
 
 def test_an_m4as_freeform_tempo_and_key_are_read(tmp_path: Path) -> None:

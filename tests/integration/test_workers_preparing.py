@@ -16,7 +16,7 @@ import pytest
 from stemwatch.audio.arrays import native
 from stemwatch.audio.frames import Source
 from stemwatch.audio.preparing.exact_flac import prepare
-from stemwatch.errors import PauseService, RetryLater
+from stemwatch.errors import PauseService, Reject, RetryLater
 from stemwatch.job import Identity, Job
 from stemwatch.stemsplit.interface import TooLarge, Upload
 from stemwatch.workers.context import Context
@@ -166,6 +166,20 @@ def test_what_is_ahead_is_taken_by_its_own_song_only(tmp_path: Path) -> None:
         context.preparing.begin(job, make(context, job, chosen))
         await wait_for_async(lambda: not context.preparing.encoder.locked() and _scratch_files())
         await context.preparing.drop()
+
+    run(tmp_path, scenario)
+
+
+def test_a_flac_that_was_sent_once_is_sent_again(tmp_path: Path) -> None:
+    """It may be paid; a new song of that length is refused before it is encoded."""
+
+    async def scenario(context: Context, job: Job, _: Upload) -> None:
+        long = job.evolve(codec="aac", duration=36_000.0, sample_rate=48_000, channels=2)
+        long = long.evolve(relpath="song.mkv")
+        with pytest.raises(Reject, match="as FLAC"):
+            choice(context, long)
+        sent = long.evolve(idempotency_key="k", uploaded_codec="flac")
+        assert choice(context, sent).needed
 
     run(tmp_path, scenario)
 

@@ -106,7 +106,7 @@ def test_padding_is_mended_only_in_files_with_a_lame_tag(tmp_path: Path) -> None
     path = tmp_path / "a.mp3"
     path.write_bytes(b"\xff\xfb" + bytes(600))
     before = path.read_bytes()
-    mend_padding(os.fspath(path), 1000)
+    mend_padding(os.fspath(path), 1000, 44_100)
     assert path.read_bytes() == before
 
 

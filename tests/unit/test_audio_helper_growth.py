@@ -38,7 +38,7 @@ def waited(path: Path, grows: int) -> tuple[str, int]:
 
         async with asyncio.timeout(PATIENCE) as limit:
             growth = Growth(os.fspath(path), tell)
-            return str(await growth.answered(answer(), limit, PATIENCE))
+            return str(await growth.answered(answer(), limit, PATIENCE, lambda: None))
 
     return asyncio.run(scenario()), told
 
@@ -74,7 +74,8 @@ def test_what_is_written_once_more_grows_again(tmp_path: Path) -> None:
 
     async def scenario() -> str:
         async with asyncio.timeout(PATIENCE) as limit:
-            return str(await Growth(os.fspath(path), tell).answered(answer(), limit, PATIENCE))
+            growth = Growth(os.fspath(path), tell)
+            return str(await growth.answered(answer(), limit, PATIENCE, lambda: None))
 
     assert asyncio.run(scenario()) == "made"
 
@@ -86,7 +87,7 @@ def test_a_fault_is_raised(tmp_path: Path) -> None:
 
         async with asyncio.timeout(PATIENCE) as limit:
             growth = Growth(os.fspath(tmp_path / "none"), lambda: None)
-            await growth.answered(answer(), limit, PATIENCE)
+            await growth.answered(answer(), limit, PATIENCE, lambda: None)
 
     with pytest.raises(EOFError):
         asyncio.run(scenario())

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from stemwatch.audio.preparing.plans import Form, plan
+from stemwatch.audio.preparing.plans import Form, plan, refusal
 from stemwatch.audio.results import Probe
+from stemwatch.limits import Limits
 
 MB = 1_000_000
 LIMIT = 100 * MB
@@ -40,6 +41,49 @@ def test_the_form_of_a_song(
     found = plan(song(codec), name, size, LIMIT)
     assert (found.form, found.needed, found.exact) == (form, needed, exact)
     assert found.likely <= found.most
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "upload", "mends"),
+    [
+        ("a.flac", "flac", "auto", False),
+        ("a.flac", "flac", "original", False),
+        ("a.m4a", "alac", "auto", False),
+        ("a.wav", "pcm_u8", "auto", False),
+        ("a.wav", "pcm_s16le", "original", True),
+        ("a.wav", "pcm_f32le", "original", True),
+    ],
+)
+def test_preparing_is_named_only_where_it_would_help(
+    name: str, codec: str, upload: str, mends: bool
+) -> None:
+    """And nobody is told to make a FLAC of a FLAC."""
+    size = 160 * MB
+    chosen = plan(song(codec), name, size, LIMIT, upload=upload)
+    refused = refusal(chosen, song(codec), size, Limits(largest=LIMIT))
+    assert refused is not None
+    assert ("prepare.upload" in refused.hint) is mends
+    assert "to FLAC" not in refused.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "seconds", "size", "words"),
+    [
+        ("a.mkv", "aac", 4 * 3600.0, 300 * MB, "about 2362 MB as FLAC; files of up to 95 MB"),
+        ("a.mkv", "aac", 1200.0, 300 * MB, None),  # about twice the limit: tried
+        ("a.wav", "pcm_f32le", 4 * 3600.0, 5000 * MB, "as FLAC"),
+        ("a.wv", "wavpack", 4 * 3600.0, 90 * MB, None),  # quiet: it is as small as FLAC
+        ("a.wv", "wavpack", 4 * 3600.0, 900 * MB, "about 858 MB as FLAC"),
+    ],
+)
+def test_a_flac_that_is_sure_to_be_too_large_is_not_made(
+    name: str, codec: str, seconds: float, size: int, words: str | None
+) -> None:
+    """It would take its turn at the encoder, and hold up its inbox for the room that it needs."""
+    sound = song(codec, seconds)
+    refused = refusal(plan(sound, name, size, LIMIT), sound, size, Limits(largest=LIMIT))
+    assert (refused and refused.code) == (words and "too_large")
+    assert refused is None or (words or "") in refused.message
 
 
 def test_a_flac_has_to_save_a_tenth_where_the_original_may_go() -> None:

@@ -23,6 +23,8 @@ from stemwatch.audio.helper.fault_kinds import told
 
 MEMORY = 2 << 30  # bytes of address space; a start takes 0.3 GiB, the largest mix 0.5
 _GRACE = 10.0  # seconds that a request may still run once the parent is gone
+# Of a song's tags: more than names and tempo have use for, and in all less than an answer may have.
+_VALUES, _LETTERS = 10, 400
 
 
 def main() -> None:
@@ -132,7 +134,10 @@ def _tag(
 def _tags(path: str) -> dict[str, list[str]]:
     from stemwatch.audio.tags import read_tags
 
-    return {name: list(values) for name, values in read_tags(path).text.items()}
+    found = read_tags(path).text
+    return {
+        name: [value[:_LETTERS] for value in values[:_VALUES]] for name, values in found.items()
+    }
 
 
 def _mix(inputs: list[str], out: str, format: str, factors: list[float] | None) -> dict[str, Any]:

@@ -25,6 +25,10 @@ from stemwatch.extras import installed
 _DOUBTFUL = frozenset({Code.DECODER_CRASHED, Code.INTERNAL})
 _GROUP_SECONDS = 60.0  # a disk that is slower than that is asked for one file at a time
 _TEST_SECONDS = 60.0  # a cold NAS with a slow disk
+_MEND_PLACE = (
+    "Make room there, and see that it can be written to: work goes on by itself. Or set TMPDIR to "
+    "another folder, and start again. No song is to blame."
+)
 
 
 class AudioHelper:
@@ -47,7 +51,8 @@ class AudioHelper:
         self._long = asyncio.Lock()
         self._tests = 0  # so far
         self._works = False  # a helper has answered well, or passed its test
-        self._fault = ""  # why the last test failed; "" while helpers may be asked
+        # Why the last test failed, and what mends that; empty while helpers may be asked.
+        self._fault: tuple[str, ...] = ()
 
     async def probe(self, path: str, *, small: bool = False) -> Probe:
         """See `audio.stem_file.recognising.probe_song`, of any song: raises its Reject codes,
@@ -104,7 +109,10 @@ class AudioHelper:
         )
 
     async def tags(self, path: str) -> dict[str, list[str]]:
-        """The song's own tags by name (`audio.tagging.song_tags`), of all that can be read."""
+        """The song's own tags by name (`audio.tagging.song_tags`), of all that can be read.
+
+        The first 10 values of a name, and 400 letters of each.
+        """
         found: dict[str, list[str]] = await self._ask(path, op="tags", path=path)
         return found
 
@@ -180,7 +188,7 @@ class AudioHelper:
     def require_working(self) -> None:
         """Raise PauseService while the last test failed: nothing has to be read to know that."""
         if self._fault:
-            raise NotWorking(self._fault)
+            raise NotWorking(*self._fault)
 
     async def close(self) -> None:
         """End every helper, working or not, and wait until they are gone."""
@@ -218,8 +226,8 @@ class AudioHelper:
         self._works = True
         return answer
 
-    async def _tested(self) -> str:
-        """Why a fresh helper fails its test; "" where it passes."""
+    async def _tested(self) -> tuple[str, ...]:
+        """Why a fresh helper fails its test, and what mends that; empty where it passes."""
         self._helpers.retire_idle()
         try:
             # Ours to remove: a helper that crashes would leave one behind each time.
@@ -230,8 +238,9 @@ class AudioHelper:
                 )
                 result(answer, folder)
         except OSError as fault:
-            return f"{fault.strerror or fault} in {tempfile.gettempdir()}"
+            place = tempfile.tempdir or "the folder for temporary files"  # None: there is none
+            return f"{fault.strerror or fault} in {place}", _MEND_PLACE
         except StemwatchError as fault:
             why = fault.why if isinstance(fault, NotWorking) else fault.message.rstrip(".")
-            return f"{why} (with {installed('av', 'numpy', 'mutagen')})"
-        return ""
+            return (f"{why} (with {installed('av', 'numpy', 'mutagen')})",)
+        return ()

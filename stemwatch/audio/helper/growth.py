@@ -21,9 +21,16 @@ class Growth(NamedTuple):
     tell: Callable[[], None]
 
     async def answered(
-        self, answer: Coroutine[Any, Any, Any], limit: asyncio.Timeout, patience: float
+        self,
+        answer: Coroutine[Any, Any, Any],
+        limit: asyncio.Timeout,
+        patience: float,
+        grown: Callable[[], None],
     ) -> Any:
-        """The answer; `limit` is moved to `patience` seconds after the last growth."""
+        """The answer; `limit` is moved to `patience` seconds after the last growth.
+
+        `grown` is called at each, before `tell`.
+        """
         loop, size = asyncio.get_running_loop(), 0
         answering = asyncio.create_task(answer)
         try:
@@ -31,6 +38,7 @@ class Growth(NamedTuple):
                 found = await asyncio.to_thread(_size, self.path, size)  # its disk may hang
                 if found > size:
                     limit.reschedule(loop.time() + patience)
+                    grown()
                     self.tell()
                 size = found
             return await answering

@@ -35,7 +35,7 @@ class Helpers:
 
     async def close(self) -> None:
         """End every helper, working or not, and wait until they are gone."""
-        helpers = list(self._all)
+        helpers = {*self._all, *self._free}  # one that died while idle may be in one of them only
         self._free.clear()
         self._all.clear()
         for helper in helpers:
@@ -60,7 +60,7 @@ class Helpers:
     ) -> Any:
         """What a helper answers. Raises Reject or OSError as told at `client.AudioHelper`.
 
-        `grows`: the time begins anew whenever that file has grown.
+        `grows`: the time begins anew whenever that file has grown; its CPU time, too.
         """
         async with self._seats:
             helper = (None if fresh else self._take_free()) or await self._start()
@@ -76,7 +76,9 @@ class Helpers:
                     if grows is None:
                         answer = await helper.answer()
                     else:
-                        answer = await grows.answered(helper.answer(), limit, timeout)
+                        answer = await grows.answered(
+                            helper.answer(), limit, timeout, helper.note_cpu
+                        )
             except (TimeoutError, EOFError, ConnectionError) as fault:
                 waited = isinstance(fault, TimeoutError) and (
                     helper.cpu_since_noted() < max(1.0, timeout / 10)
@@ -97,8 +99,8 @@ class Helpers:
         """The one used last, so that the others become idle; one that died meanwhile is dropped."""
         while self._free:
             helper = self._free.pop()
+            helper.stop_timer()  # of a dead one, too: it is not among the free any more
             if helper.alive():
-                helper.stop_timer()
                 return helper
             self._all.discard(helper)
         return None
@@ -149,13 +151,14 @@ def _crashed(subject: str, fault: BaseException, timeout: float) -> Reject:
 
 
 class NotWorking(PauseService):
-    """Everybody's trouble; `why` in a few words."""
+    """Everybody's trouble: `why` in a few words, and what mends it (by default a new install)."""
 
-    def __init__(self, why: str) -> None:
+    def __init__(self, why: str, hint: str = "") -> None:
         super().__init__(
             f"The audio helper does not work: {why}.",
             code=Code.AUDIO_HELPER,
-            hint=f"Install its libraries again: `{reinstall()}`; `stemwatch check` tests them. "
+            hint=hint
+            or f"Install its libraries again: `{reinstall()}`; `stemwatch check` tests them. "
             "No song is to blame, and work goes on by itself.",
         )
         self.why = why

@@ -94,7 +94,10 @@ class Helper:
             return False
 
     async def answer(self) -> Any:
-        line = await self.stdout.readline()
+        try:
+            line = await self.stdout.readline()
+        except ValueError as fault:  # it is too long: no fault that everybody has to wait for
+            raise EOFError("the helper said too much") from fault
         if not line.endswith(b"\n"):
             raise EOFError("the helper ended")
         return json.loads(line)

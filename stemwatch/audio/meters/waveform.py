@@ -35,7 +35,8 @@ class Waveform:
     def drawn(self, columns: int) -> bytes:
         """`columns` pairs of int8 (lowest, highest; full scale 127), over all channels.
 
-        The last columns of a song with fewer parts than that are silent.
+        A song with fewer parts than that repeats each over several columns; one without sound is
+        silent.
         """
         found = np.zeros((columns, 2), np.int8)
         if self._lows:

@@ -42,7 +42,10 @@ def prepare(source: str, target: str) -> Prepared:
         if first is None:
             raise _unsupported(source, "has no sound that decodes")
         rounding, count = Rounding.of(_codec(song), first.dtype), 0
-        with Encoder(target, "flac", rate=rate, channels=channels, depth=rounding.depth) as encoder:
+        depth, layout = rounding.depth, _layout(song)
+        with Encoder(
+            target, "flac", rate=rate, channels=channels, depth=depth, layout=layout
+        ) as encoder:
             for block in chain([first], blocks):
                 samples = rounding.integers(block)
                 before.update(samples.data)
@@ -58,6 +61,12 @@ def prepare(source: str, target: str) -> Prepared:
 
 def _codec(song: Source) -> str:
     return str(song.stream.codec_context.codec.canonical_name)
+
+
+def _layout(song: Source) -> str:
+    """What its channels are, so that a 2.1 is no 3.0; "" where FFmpeg has no single word for it."""
+    name = str(song.stream.codec_context.layout.name)
+    return "" if " " in name or song.channels <= 2 else name  # "3 channels" says nothing more
 
 
 def _blocks(source: Source) -> Iterator[np.ndarray]:

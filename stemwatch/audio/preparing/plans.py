@@ -7,6 +7,7 @@ from typing import Literal
 
 from stemwatch.audio.preparing.lossless import fits_flac, is_lossless
 from stemwatch.audio.results import Probe
+from stemwatch.codes import Code
 from stemwatch.errors import Reject
 from stemwatch.limits import Limits
 from stemwatch.song_kinds import is_taken
@@ -17,6 +18,7 @@ _WORTH = 0.9  # of the original: a FLAC that is larger saves too little
 _SMALL = 1_000_000  # bytes: such a file is uploaded before it would be encoded
 _HEADERS = 1 << 20  # bytes
 _USUAL = 0.65  # of its samples: what a loud song has as FLAC
+_HOPELESS = 4  # times the limit: no sound packs so much better than expected
 _LOW = 192_000  # bits a second: an MP3 of fewer is one of a low bitrate
 _OF_LOW = 0.42  # of its 16-bit samples: what such an MP3 has as FLAC
 _WIDE_PCM = frozenset({"pcm_s32le", "pcm_s32be", "pcm_f32le", "pcm_f32be", "pcm_f64le"})
@@ -64,9 +66,9 @@ def plan(
         return Plan(form, likely, most, limit, needed=True, exact=exact)
     if upload == "original":
         return as_it_is
-    wide = sound.codec in _WIDE_PCM
-    if fits_flac(sound.codec) or wide:
+    if is_made_flac(sound.codec):
         if size > limit:
+            wide = sound.codec in _WIDE_PCM
             form = "converted" if wide else "lossless"
             return Plan(form, likely, most, limit, needed=True, exact=not wide)
         if near or size < _SMALL:
@@ -77,11 +79,29 @@ def plan(
     return as_it_is
 
 
+def is_made_flac(codec: str | None) -> bool:
+    """Whether a FLAC is made of a song that the API takes, were it not for its size."""
+    return fits_flac(codec) or codec in _WIDE_PCM
+
+
 def refusal(chosen: Plan, sound: Probe, size: int, limits: Limits) -> Reject | None:
-    """Why the API takes nothing that may be sent of a song of `size` bytes; None: it does."""
-    if chosen.form != "original":
+    """Why the API takes nothing that may be sent of a song of `size` bytes; None: it may.
+
+    Whether it takes a FLAC is known once that is made. One that is sure to be too large would be
+    made for nothing, and its room on the disk be waited for.
+    """
+    if chosen.form == "original":
+        return limits.of_file(size, unprepared=is_made_flac(sound.codec))
+    # What another lossless codec made of it is as large as its FLAC will be.
+    expected = min(chosen.likely, size) if is_lossless(sound.codec) else chosen.likely
+    if not chosen.needed or expected <= _HOPELESS * chosen.limit:
         return None
-    return limits.of_file(size, unprepared=is_lossless(sound.codec))
+    return Reject(
+        f"it would have about {expected / 2**20:.0f} MB as FLAC; files of up to "
+        f"{chosen.limit / 2**20:.0f} MB are taken.",
+        code=Code.TOO_LARGE,
+        hint="Convert it to MP3 or M4A, or cut it into parts.",
+    )
 
 
 def _flac_bytes(sound: Probe) -> tuple[int, int]:

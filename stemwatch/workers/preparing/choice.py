@@ -17,14 +17,16 @@ def choice(ctx: Context, job: Job, too_large: TooLarge | None = None) -> Plan:
     size, limits = job.identity.size, ctx.api.limits
     limit = limits.largest if too_large is None else too_large.limit
     upload, low_bitrate = ctx.preparing.upload, ctx.preparing.low_bitrate
-    if job.idempotency_key is not None and job.uploaded_codec is not None:
-        # As under this key before: see `form`.
+    sent = job.idempotency_key is not None and job.uploaded_codec is not None
+    if sent:  # as under this key before: see `form`
         same = job.uploaded_codec == job.codec
         upload, low_bitrate = ("original", "send") if same else ("auto", "flac")
     sound = Probe(job.duration or 0.0, job.codec or "", job.sample_rate or 0, job.channels or 0)
     chosen = plan(
         sound, job.name, size, limit, upload=upload, low_bitrate=low_bitrate, near=ctx.local
     )
-    if (refused := refusal(chosen, sound, size, limits)) is not None:
+    # What went as FLAC was no larger than the API takes, whatever is expected of it.
+    refused = None if sent and chosen.needed else refusal(chosen, sound, size, limits)
+    if refused is not None:
         raise refused  # it was queued under another configuration
     return chosen

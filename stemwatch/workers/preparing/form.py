@@ -16,7 +16,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from stemwatch.audio.preparing.lossless import is_lossless
+from stemwatch.audio.preparing.plans import is_made_flac
 from stemwatch.codes import Code
 from stemwatch.errors import PauseService, Reject, RetryLater
 from stemwatch.job import Job
@@ -88,7 +88,7 @@ async def _made(ctx: Context, job: Job, too_large: TooLarge | None) -> Made | No
 
 
 def _with_hint(ctx: Context, job: Job, fault: TooLarge) -> TooLarge:
-    if is_lossless(job.codec) and ctx.preparing.upload == "original":
+    if is_made_flac(job.codec) and ctx.preparing.upload == "original":
         fault.hint = UNPREPARED
     return fault
 
