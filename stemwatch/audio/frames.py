@@ -146,8 +146,10 @@ def _printable(text: str) -> str:
     found = text.encode("utf-8", "surrogateescape")
     try:
         return found.decode("utf-8")
-    except UnicodeDecodeError:
-        return found.decode("cp1252", "replace")
+    except UnicodeDecodeError as fault:
+        # Text whose letters were UTF-8 so far is one that a program cut within a letter.
+        cut = not found[: fault.start].isascii()
+        return found.decode("utf-8" if cut else "cp1252", "replace")
 
 
 def _open(path: str, kind: str | None) -> Any:

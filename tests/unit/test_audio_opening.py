@@ -19,7 +19,7 @@ from tests.support.audio_samples import FORMATS, tone, write
 LATIN_1 = "Söng".encode("latin-1")
 
 
-def with_old_tag(path: Path) -> Path:
+def with_old_tag(path: Path, title: bytes = LATIN_1) -> Path:
     """A song of the name's format whose TITLE is Latin-1 where UTF-8 is expected."""
     write(path, tone(1))
     if path.suffix == ".webm":
@@ -27,7 +27,7 @@ def with_old_tag(path: Path) -> Path:
     if path.suffix == ".mp3":
         tag = b"TAG" + LATIN_1.ljust(125, b"\0")  # ID3v1
     else:
-        info = b"INFOINAM" + len(LATIN_1).to_bytes(4, "little") + LATIN_1
+        info = b"INFOINAM" + len(title).to_bytes(4, "little") + title
         tag = b"LIST" + len(info).to_bytes(4, "little") + info
     path.write_bytes(path.read_bytes() + tag)
     return path
@@ -62,6 +62,13 @@ def test_a_tag_that_is_not_utf8_is_no_fault_of_the_song(tmp_path: Path, format: 
     assert probe(path).bad_packets == 0
     with Source(path) as source:
         assert "Söng" in source.metadata().values()
+
+
+def test_a_tag_that_was_cut_within_a_letter_keeps_the_others(tmp_path: Path) -> None:
+    """As programs with fields of a fixed length leave it: the rest is UTF-8 all the same."""
+    cut = "Сон".encode()[:-1].ljust(8, b"\0")
+    with Source(os.fspath(with_old_tag(tmp_path / "a.wav", cut))) as source:
+        assert source.metadata()["title"] == "Со\ufffd"
 
 
 def test_a_tag_that_is_not_utf8_is_read_as_windows_writes_it(tmp_path: Path) -> None:
