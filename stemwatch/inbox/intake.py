@@ -111,7 +111,9 @@ class Intake:
         """Why nothing that may be sent of the song is small enough; None where it may be."""
         upload, low_bitrate = self._keys()
         largest = self._limits.largest
-        chosen = plan(sound, name, size, largest, upload=upload, low_bitrate=low_bitrate)
+        chosen = plan(
+            sound, name, size, largest, upload=upload, low_bitrate=low_bitrate, near=self._local
+        )
         return refusal(chosen, sound, size, self._limits)
 
     async def _accept(self, candidate: Candidate, read: Reading) -> Job:

@@ -162,8 +162,9 @@ async def _look(
 
 
 def _form(settings: Settings, sound: Probe, path: str, size: int, limits: Limits) -> Plan:
-    keys = settings.prepare
-    return plan(sound, path, size, limits.largest, upload=keys.upload, low_bitrate=keys.low_bitrate)
+    keys, near = settings.prepare, settings.local
+    upload, low = keys.upload, keys.low_bitrate
+    return plan(sound, path, size, limits.largest, upload=upload, low_bitrate=low, near=near)
 
 
 def _measured(path: str, limits: Limits) -> tuple[int, str, str | None]:
