@@ -59,7 +59,8 @@ def _base(_context: click.Context, _option: click.Parameter, given: str | None) 
 @click.option("--key-file", metavar="FILE", help=f"The key to ask for; else ${KEY_VARIABLE}.")
 @click.option("--keys-file", metavar="FILE", help="Several keys: a line is NAME SHA256-OF-KEY.")
 @click.option("--queue-url-file", metavar="FILE",
-              help="Be a front end of the cluster on this database; workers separate.")  # fmt: skip
+              help="Be a front end of the cluster on this database, whose URL is in FILE; else in "
+              f"${queue_url.VARIABLE}, which alone makes it one. Workers separate.")  # fmt: skip
 @click.option("--strict-limit", is_flag=True, help="Answer 429 above --jobs, instead of queueing.")
 @click.option("--keep-hours", default=DAY, show_default=True, callback=_hours,
               help="Results are kept.")  # fmt: skip

@@ -49,7 +49,10 @@ def command(
     yes: bool,
     config_file: str | None,
 ) -> int:
-    """End songs in quarantine: their files go to the archive, their reason files go with them.
+    """End songs in quarantine: their files go to the archive, their reason files are removed.
+
+    The archive takes files only with `folders.after_success: archive`; otherwise give --delete, or
+    move them away yourself.
 
     NAME is a file's name, its path below the inbox, or its path in the quarantine; ID is what
     `stemwatch status` shows. Works whether the service runs or not, and may be repeated after a
