@@ -12,7 +12,6 @@ from stemwatch import config
 from stemwatch.commands.common import config_option
 from stemwatch.config import api_key
 from stemwatch.errors import ConfigFault
-from stemwatch.operations.check.api import place_of_key
 from stemwatch.operations.origins import Value, in_force
 from stemwatch.ui import plain, text
 
@@ -68,9 +67,9 @@ def _key(settings: config.Settings) -> str:
     if settings.local:
         return "none is needed, this machine separates"
     try:
-        found = api_key.load_key(settings, env=os.environ, cwd=os.getcwd())
+        found = api_key.find_key(settings, env=os.environ, cwd=os.getcwd())
     except ConfigFault as fault:
         return f"can't be used. {fault}"
     if found is None:
         return "there is none"
-    return f"in {place_of_key(settings, os.environ, os.getcwd())}"
+    return f"in {found.place}"
