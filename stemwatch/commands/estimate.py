@@ -18,8 +18,8 @@ from stemwatch.config import Inbox, Settings
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
 from stemwatch.log import redacted
-from stemwatch.operations.check.finding import counted
 from stemwatch.operations.estimating import COSTS, REFUSED, Estimate, Totals, estimates
+from stemwatch.operations.words import counted
 from stemwatch.ui import text
 from stemwatch.wiring.spending import budget_of
 from stemwatch.workers.pacing.budget import Allowance

@@ -23,6 +23,7 @@ from stemwatch.journal.schema import JOURNAL
 from stemwatch.operations.ended.putting_aside import given_up, put_aside
 from stemwatch.operations.mounted_folders import Disks
 from stemwatch.operations.status import service
+from stemwatch.operations.words import counted
 from stemwatch.ui import text
 
 
@@ -107,7 +108,7 @@ async def _discard(settings: Settings, wish: _Wish) -> int:
 def _agreed(jobs: Sequence[Job], wish: _Wish) -> list[Job] | None:
     """Those that may be discarded; None: a person has to decide, and can't be asked here."""
     if wish.delete and not wish.names and not wish.yes:
-        count = f"{len(jobs)} file{'s' if len(jobs) != 1 else ''}"
+        count = counted(len(jobs), "file")
         if not text.can_ask():
             text.say(f"This would delete {count}: add --yes. Nothing was discarded.", err=True)
             return None

@@ -12,7 +12,7 @@ from stemwatch.errors import ConfigFault, StemwatchError
 from stemwatch.extras import LOCAL
 from stemwatch.log import hide
 from stemwatch.operations.check.finding import FAULT, OK, WARNING, Finding
-from stemwatch.operations.credit_words import LITTLE, minutes
+from stemwatch.operations.words import LITTLE, minutes
 from stemwatch.stemsplit.calls import Calls
 from stemwatch.stemsplit.detect import siblings, wire_at
 from stemwatch.stemsplit.line.transport import place

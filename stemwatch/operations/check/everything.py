@@ -14,9 +14,10 @@ from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
 from stemwatch.operations.check import account, asked_folders
 from stemwatch.operations.check.api import reach
-from stemwatch.operations.check.finding import FAULT, OK, WARNING, Finding, counted
+from stemwatch.operations.check.finding import FAULT, OK, WARNING, Finding
 from stemwatch.operations.check.notices import notices
 from stemwatch.operations.status import service
+from stemwatch.operations.words import counted
 from stemwatch.web.listening import looked_at
 
 _PLACES = frozenset({"folders", "inboxes", "state_dir"})  # sections that say where folders are
