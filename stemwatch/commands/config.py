@@ -42,8 +42,7 @@ def command(as_json: bool, config_file: str | None) -> int:
             "keys": {one.key: _entry(one) for one in values},
             "api_key": key,
         }
-        for line in plain.as_json(document).split("\n"):
-            text.say(line)
+        plain.say_json(document)
         return 0
     text.say(f"# {path or 'No file was found: all of this is defaults.'}")
     for one in values:

@@ -36,8 +36,7 @@ def command(as_json: bool, watch: bool, verbose: bool, config_file: str | None) 
         return _watch(settings, as_json=as_json)
     document = _look(settings)
     if as_json:
-        for line in plain.as_json(document).split("\n"):
-            text.say(line)
+        plain.say_json(document)
     else:
         _print(document, names=verbose)
     return 0
