@@ -126,6 +126,6 @@ def _sums(totals: Totals, settings: Settings, left: Allowance) -> list[str]:
         lines.append(f"To upload: about {text.size(totals.upload)}{flacs} (prepare.upload).")
     if left.minutes is not None:
         until = "" if left.until is None else f" until {text.when(left.until, time.time())}"
-        over = ": what is more waits in the inbox" if minutes > left.minutes else ""
+        over = ": the rest waits in the inbox" if minutes > left.minutes else ""
         lines.append(f"Budget left: {left.minutes:.2f} minutes ({left.key}){until}{over}.")
     return lines

@@ -132,7 +132,7 @@ async def _look(
 ) -> tuple[Estimate, str]:
     if not filter.wanted(os.path.basename(path)):
         known = ", ".join(sorted(filter.extensions))
-        return Estimate(path, None, REFUSED, f"not a name that is taken ({known})"), ""
+        return Estimate(path, None, REFUSED, f"its name is not a song's ({known})"), ""
     limits = LIMITS[settings.wire]
     try:
         size, sha256, sound = await asyncio.to_thread(_measured, path, limits)

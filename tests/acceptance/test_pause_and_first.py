@@ -104,7 +104,7 @@ def test_a_pause_holds_though_its_bell_was_not_heard(tmp_path: Path) -> None:
     assert server.paid["total"] == 1
 
 
-def test_a_split_is_a_command_of_now_and_says_so(tmp_path: Path) -> None:
+def test_a_split_runs_now_and_says_so(tmp_path: Path) -> None:
     with ScenarioServer(key=KEY, job_seconds=0.05) as server:
         home = Home(tmp_path, server.url, schedule={"submit": window(2, 3)})
         run(home, "pause")
