@@ -12,7 +12,8 @@ import click
 from stemwatch.commands.common import config_option, readable_of
 from stemwatch.errors import ConfigFault
 from stemwatch.operations.check.everything import check
-from stemwatch.operations.check.finding import FAULT, OK, WARNING, Finding, counted
+from stemwatch.operations.check.finding import FAULT, OK, WARNING, Finding
+from stemwatch.operations.words import counted
 from stemwatch.ui import text
 
 _CONFIGURATION = 78

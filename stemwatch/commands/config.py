@@ -12,7 +12,6 @@ from stemwatch import config
 from stemwatch.commands.common import config_option
 from stemwatch.config import api_key
 from stemwatch.errors import ConfigFault
-from stemwatch.operations.check.api import place_of_key
 from stemwatch.operations.origins import Value, in_force
 from stemwatch.ui import plain, text
 
@@ -43,8 +42,7 @@ def command(as_json: bool, config_file: str | None) -> int:
             "keys": {one.key: _entry(one) for one in values},
             "api_key": key,
         }
-        for line in plain.as_json(document).split("\n"):
-            text.say(line)
+        plain.say_json(document)
         return 0
     text.say(f"# {path or 'No file was found: all of this is defaults.'}")
     for one in values:
@@ -68,9 +66,9 @@ def _key(settings: config.Settings) -> str:
     if settings.local:
         return "none is needed, this machine separates"
     try:
-        found = api_key.load_key(settings, env=os.environ, cwd=os.getcwd())
+        found = api_key.find_key(settings, env=os.environ, cwd=os.getcwd())
     except ConfigFault as fault:
         return f"can't be used. {fault}"
     if found is None:
         return "there is none"
-    return f"in {place_of_key(settings, os.environ, os.getcwd())}"
+    return f"in {found.place}"

@@ -18,8 +18,8 @@ from stemwatch.config import Inbox, Settings
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
 from stemwatch.log import redacted
-from stemwatch.operations.check.finding import counted
 from stemwatch.operations.estimating import COSTS, REFUSED, Estimate, Totals, estimates
+from stemwatch.operations.words import counted
 from stemwatch.ui import text
 from stemwatch.wiring.spending import budget_of
 from stemwatch.workers.pacing.budget import Allowance
@@ -126,6 +126,6 @@ def _sums(totals: Totals, settings: Settings, left: Allowance) -> list[str]:
         lines.append(f"To upload: about {text.size(totals.upload)}{flacs} (prepare.upload).")
     if left.minutes is not None:
         until = "" if left.until is None else f" until {text.when(left.until, time.time())}"
-        over = ": what is more waits in the inbox" if minutes > left.minutes else ""
+        over = ": the rest waits in the inbox" if minutes > left.minutes else ""
         lines.append(f"Budget left: {left.minutes:.2f} minutes ({left.key}){until}{over}.")
     return lines

@@ -38,8 +38,7 @@ def command(
     kind = JobState.QUARANTINED if quarantined else JobState.DELIVERED
     document = asyncio.run(history(settings, now, kind=kind, since=begin, most=most))
     if as_json:
-        for line in plain.as_json(document).split("\n"):
-            text.say(line)
+        plain.say_json(document)
     elif document["songs"]:
         _print(document)
     else:

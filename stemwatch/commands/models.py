@@ -92,7 +92,7 @@ def _asked() -> bool:
 
 
 def _next(name: str) -> str:
-    missing = "" if NEURAL.is_there() else f" Its runtime is missing yet: {NEURAL.command()}."
+    missing = "" if NEURAL.is_there() else f" Its runtime is not installed yet: {NEURAL.command()}."
     return f"{missing} Start it with: stemwatch serve --engine {name}"
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 import click
 
-from stemwatch import config
 from stemwatch.commands.cluster import queue_url
-from stemwatch.config.api_key import load_key
+from stemwatch.config.api_key import key_in
 from stemwatch.config.paths import absolute, state_dir
 from stemwatch.errors import ConfigFault
 from stemwatch.extras import CLUSTER
@@ -59,7 +57,8 @@ def _base(_context: click.Context, _option: click.Parameter, given: str | None) 
 @click.option("--key-file", metavar="FILE", help=f"The key to ask for; else ${KEY_VARIABLE}.")
 @click.option("--keys-file", metavar="FILE", help="Several keys: a line is NAME SHA256-OF-KEY.")
 @click.option("--queue-url-file", metavar="FILE",
-              help="Be a front end of the cluster on this database; workers separate.")  # fmt: skip
+              help="Be a front end of the cluster on this database, whose URL is in FILE; else in "
+              f"${queue_url.VARIABLE}, which alone makes it one. Workers separate.")  # fmt: skip
 @click.option("--strict-limit", is_flag=True, help="Answer 429 above --jobs, instead of queueing.")
 @click.option("--keep-hours", default=DAY, show_default=True, callback=_hours,
               help="Results are kept.")  # fmt: skip
@@ -88,12 +87,12 @@ def command(
     # Always taken out of the environment, since the engine's processes must not have it.
     key = os.environ.pop(KEY_VARIABLE, "").strip() or None
     if key_file is not None:
-        key = _secret(key_file, "--key-file")
+        key = key_in(os.path.abspath(key_file), "--key-file")
     if key_file is not None and given["keys_file"] is not None:
         raise ConfigFault("--key-file and --keys-file are both given.", hint="Leave one out.")
     secret = None
     if webhook_secret_file is not None:
-        secret = _secret(webhook_secret_file, "--webhook-secret-file")
+        secret = key_in(os.path.abspath(webhook_secret_file), "--webhook-secret-file")
     url = None
     if queue_url_file is not None or os.environ.get(queue_url.VARIABLE, "").strip():
         CLUSTER.require()
@@ -122,20 +121,6 @@ def _check_front_end(data_dir: str | None, given: dict[str, Any]) -> None:
             "--jobs and --strict-limit are not for a front end of a cluster: it makes no stems.",
             hint="Give --jobs to `stemwatch worker`.",
         )
-
-
-def _secret(file: str, option: str) -> str | None:
-    """The secret in `file`, with the checks and messages of the service's own key file.
-
-    Raises ConfigFault that names `option`.
-    """
-    settings = config.defaults(env=os.environ)
-    api = replace(settings.api, key_file=os.path.abspath(file))
-    try:
-        return load_key(replace(settings, api=api), env={}, cwd=os.getcwd())
-    except ConfigFault as fault:
-        told = (one.replace("api.key_file: ", f"{option}: ") for one in fault.faults)
-        raise ConfigFault(*told, hint=fault.hint) from None
 
 
 def _data_dir(given: str | None) -> str:

@@ -29,13 +29,14 @@ def command(as_json: bool, watch: bool, verbose: bool, config_file: str | None) 
     Only looks: nothing is made, locked or changed, and it works whether the service runs or not.
     With --watch: a live view on a terminal, otherwise a line for each change.
     """
+    if watch and verbose:
+        raise click.UsageError("A watched view has no room for --verbose: leave out one.")
     settings = settings_or_defaults(config_file)
     if watch:
         return _watch(settings, as_json=as_json)
     document = _look(settings)
     if as_json:
-        for line in plain.as_json(document).split("\n"):
-            text.say(line)
+        plain.say_json(document)
     else:
         _print(document, names=verbose)
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from stemwatch.config.settings import Settings
 from stemwatch.errors import ConfigFault
@@ -12,8 +13,29 @@ from stemwatch.private_file import read_secret, refuse_public
 NAME = "STEMSPLIT_API_KEY"
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The key, and the file that holds it; None: the variable does."""
+
+    key: str = field(repr=False)
+    file: str | None = None
+
+    @property
+    def place(self) -> str:
+        """Where the key is, for people: the file with its mode, or the variable."""
+        if self.file is None:
+            return f"${NAME}"
+        return f"{self.file} (mode {os.stat(self.file).st_mode & 0o7777:04o})"
+
+
 def load_key(settings: Settings, *, env: Mapping[str, str], cwd: str) -> str | None:
-    """The key, or None where there is none (or where this machine separates by itself).
+    """The key alone, as `find_key` finds it."""
+    found = find_key(settings, env=env, cwd=cwd)
+    return None if found is None else found.key
+
+
+def find_key(settings: Settings, *, env: Mapping[str, str], cwd: str) -> Found | None:
+    """The key and its place; None where there is none (or where this machine separates by itself).
 
     Looked for in `api.key_file`, `$CREDENTIALS_DIRECTORY/api-key` (systemd), `$STEMSPLIT_API_KEY`,
     and a `.env` file in `cwd` or beside the configuration. Raises ConfigFault, which never repeats
@@ -21,22 +43,26 @@ def load_key(settings: Settings, *, env: Mapping[str, str], cwd: str) -> str | N
     """
     if settings.local:
         return None
-    if settings.api.key_file is not None:
-        path = settings.api.key_file
-        return _checked(read_secret(path, "api.key_file: "), path)
+    if (path := settings.api.key_file) is not None:
+        return Found(key_in(path, "api.key_file"), path)
     credentials = env.get("CREDENTIALS_DIRECTORY")
     if credentials:
         path = os.path.join(credentials, "api-key")
         if os.path.lexists(path):
-            return _checked(read_secret(path, "", private=False), path)
+            return Found(_checked(read_secret(path, "", private=False), path), path)
     if env.get(NAME, "").strip():
-        return _checked(env[NAME], f"${NAME}")
+        return Found(_checked(env[NAME], f"${NAME}"))
     folders = [cwd] + ([os.path.dirname(settings.source)] if settings.source else [])
     for path in dict.fromkeys(os.path.join(folder, ".env") for folder in folders):
-        found = _from_dotenv(path)
-        if found is not None:
-            return _checked(found, f"{NAME} in {path}")
+        key = _from_dotenv(path)
+        if key is not None:
+            return Found(_checked(key, f"{NAME} in {path}"), path)
     return None
+
+
+def key_in(path: str, named: str) -> str:
+    """The key in a file that holds nothing else. Raises ConfigFault that begins with `named`."""
+    return _checked(read_secret(path, f"{named}: "), path)
 
 
 def no_key_fault() -> ConfigFault:

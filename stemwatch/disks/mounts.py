@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from stemwatch.disks.nested_paths import is_at_or_below
+
 Mode = Literal["inotify", "poll"]
 
 # File systems that other machines write to: those changes cause no events on this machine.
@@ -54,9 +56,8 @@ def mount_of(path: str, mountinfo: str) -> Mount | None:
         if not dash or len(fields) < 6 or len(rest) < 2:
             continue
         point = _unescape(fields[4])
-        inside = path == point or path.startswith(point.rstrip("/") + "/")
         # Of two mounts on one point, the later hides the earlier.
-        if inside and (best is None or len(point) >= len(best.point)):
+        if is_at_or_below(path, point) and (best is None or len(point) >= len(best.point)):
             best = Mount(rest[0], _unescape(rest[1]), point)
     return best
 

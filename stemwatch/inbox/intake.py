@@ -11,7 +11,6 @@ from stemwatch.audio.preparing.plans import plan, refusal
 from stemwatch.audio.results import Probe
 from stemwatch.codes import Code
 from stemwatch.errors import Reject
-from stemwatch.inbox.headers import Lack
 from stemwatch.inbox.reading import FileReader, Reading, Same
 from stemwatch.inbox.taking.known_jobs import (
     covers,
@@ -37,12 +36,7 @@ from stemwatch.log import log
 
 
 class Incomplete(Exception):
-    """The file lacks bytes that its own header promises; `sure`: it can't be whole."""
-
-    def __init__(self, lack: Lack) -> None:
-        super().__init__(lack.message)
-        self.message = lack.message
-        self.sure = lack.sure
+    """The file lacks bytes that its own header promises. They may still come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +88,7 @@ class Intake:
         """
         read = await self.reader.read(candidate.path, patient=patient)
         if read.lack is not None and patient:
-            raise Incomplete(read.lack)
+            raise Incomplete(read.lack.message)
         if (fault := self._fault_of(read, candidate.path)) is not None:
             return await self._refuse(candidate, read.identity, read.sha256 or "", fault)
         return await self._accept(candidate, read)
@@ -117,7 +111,9 @@ class Intake:
         """Why nothing that may be sent of the song is small enough; None where it may be."""
         upload, low_bitrate = self._keys()
         largest = self._limits.largest
-        chosen = plan(sound, name, size, largest, upload=upload, low_bitrate=low_bitrate)
+        chosen = plan(
+            sound, name, size, largest, upload=upload, low_bitrate=low_bitrate, near=self._local
+        )
         return refusal(chosen, sound, size, self._limits)
 
     async def _accept(self, candidate: Candidate, read: Reading) -> Job:

@@ -193,8 +193,8 @@ def _classify(
                 held.add(temp_of)
         elif temp_of := _held_by(entry, sink.now):
             held.add(temp_of)
-        elif entry.is_symlink() and filter.wanted(name, prefix + name):
-            sink.on_passed(prefix + name, "it is a link")
+        elif entry.is_symlink() and ("." not in name or filter.wanted(name, prefix + name)):
+            sink.on_passed(prefix + name, "it is a link")  # without an ending: to a folder
         elif why := filter.passes_over(name, prefix + name):
             sink.on_passed(prefix + name, why)
     songs.sort(key=_by_name)

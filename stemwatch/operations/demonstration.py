@@ -175,7 +175,11 @@ def refuse_name(path: str) -> str | None:
     """Why the inbox would not take a file of this name, in one sentence; None: it would."""
     if Filter(ALL).wanted(os.path.basename(path)):
         return None
-    return f"{path}: its name is none that is taken ({', '.join(ALL)}, not hidden)."
+    known = ", ".join(ALL)
+    return (
+        f"{path}: the inbox takes no file of this name: it must end in one of {known}, "
+        "and not begin with a dot."
+    )
 
 
 def copy_to(source: str) -> Callable[[str], object]:

@@ -132,7 +132,7 @@ async def _look(
 ) -> tuple[Estimate, str]:
     if not filter.wanted(os.path.basename(path)):
         known = ", ".join(sorted(filter.extensions))
-        return Estimate(path, None, REFUSED, f"not a name that is taken ({known})"), ""
+        return Estimate(path, None, REFUSED, f"its name is not a song's ({known})"), ""
     limits = LIMITS[settings.wire]
     try:
         size, sha256, sound = await asyncio.to_thread(_measured, path, limits)
@@ -162,8 +162,9 @@ async def _look(
 
 
 def _form(settings: Settings, sound: Probe, path: str, size: int, limits: Limits) -> Plan:
-    keys = settings.prepare
-    return plan(sound, path, size, limits.largest, upload=keys.upload, low_bitrate=keys.low_bitrate)
+    keys, near = settings.prepare, settings.local
+    upload, low = keys.upload, keys.low_bitrate
+    return plan(sound, path, size, limits.largest, upload=upload, low_bitrate=low, near=near)
 
 
 def _measured(path: str, limits: Limits) -> tuple[int, str, str | None]:

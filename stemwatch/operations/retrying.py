@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from stemwatch.codes import Code
 from stemwatch.config import Inbox, Settings
 from stemwatch.disks import durable
+from stemwatch.disks.nested_paths import is_below
 from stemwatch.errors import Reject, StemwatchError
 from stemwatch.job import (
     UNDER_WAY,
@@ -96,7 +97,7 @@ async def bring_back(
     await _require_alone(journal, job)
     root = inbox.folders.inbox
     if job.origin != "split":
-        left = job.filed_to and not inside(job.filed_to, root)
+        left = job.filed_to and not is_below(job.filed_to, root)
         await disks.require(inbox, *([inbox.folders.quarantine] if left else []))
     try:
         return await _with_file(journal, job, root)
@@ -107,7 +108,7 @@ async def bring_back(
 
 
 async def _with_file(journal: Journal, job: Job, inbox: str) -> Retried:
-    if job.origin == "split" or job.filed_to is None or inside(job.filed_to, inbox):
+    if job.origin == "split" or job.filed_to is None or is_below(job.filed_to, inbox):
         # It never left its folder.
         path, relpath = await asyncio.to_thread(in_place, job), job.relpath
     else:
@@ -269,8 +270,3 @@ def _vanished(job: Job, path: str) -> Vanished:
         f"{job.name} is gone: {path} is no longer there.",
         hint=f"Put it back there, or strike it from the list: `stemwatch retry --forget {job.id}`.",
     )
-
-
-def inside(path: str, folder: str) -> bool:
-    """Whether `path` lies below `folder`."""
-    return path.startswith(folder.rstrip("/") + "/")

@@ -8,6 +8,7 @@ from contextlib import suppress
 from itertools import groupby
 
 from stemwatch.config import Settings
+from stemwatch.disks.nested_paths import is_at_or_below, is_below
 from stemwatch.errors import StemwatchError
 from stemwatch.inbox.names import Filter
 from stemwatch.inbox.scan import Offline, scan
@@ -45,16 +46,13 @@ def made_here(settings: Settings) -> list[str]:
 
 def _in_folder(root: str, filter: Filter, aside: Sequence[str]) -> Iterator[tuple[str, str]]:
     real = os.path.realpath(root)
-    below = [folder for folder in aside if folder != real and _inside(folder, real)]
+    below = [folder for folder in aside if is_below(folder, real)]
     # The scan goes folder by folder, so each folder with songs is checked once.
     for relpath, found in groupby(scan(root, filter), lambda one: os.path.dirname(one.relpath)):
         folder = os.path.join(real, relpath).rstrip("/")
-        if not any(_inside(folder, left_out) for left_out in below) and not _has_sidecar(folder):
+        made = any(is_at_or_below(folder, left_out) for left_out in below)
+        if not made and not _has_sidecar(folder):
             yield from ((one.path, one.relpath) for one in found)
-
-
-def _inside(path: str, folder: str) -> bool:
-    return os.path.join(path, "").startswith(os.path.join(folder, ""))
 
 
 def _has_sidecar(folder: str) -> bool:

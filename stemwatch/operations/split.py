@@ -18,7 +18,7 @@ from stemwatch.config import Settings, try_folder, try_folders
 from stemwatch.disks import lock
 from stemwatch.disks.places import Place
 from stemwatch.errors import ConfigFault, JournalFault, PauseService, StemwatchError
-from stemwatch.inbox.intake import Candidate, Incomplete, Intake
+from stemwatch.inbox.intake import Candidate, Intake
 from stemwatch.inbox.names import Filter
 from stemwatch.inbox.reading import Changed
 from stemwatch.inbox.taking.admitting import AT_ONCE
@@ -253,7 +253,7 @@ async def _admit(session: _Session, state_dir: str, path: str, relpath: str) -> 
         job = await owners.taken_up(context, state_dir, candidate)
         if job is None:
             job = await session.intake.admit(candidate, patient=False)
-    except (OSError, Changed, Incomplete) as fault:
+    except (OSError, Changed) as fault:
         report.failed += 1
         reason = getattr(fault, "strerror", None) or "it changed while it was read"
         order.tell(f"{relpath}: can't be read: {reason}.", False)

@@ -39,7 +39,6 @@ would move a cursor, is escaped.
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -52,14 +51,13 @@ from stemwatch.errors import StemwatchError
 from stemwatch.job import Job, JobState
 from stemwatch.journal import pausing
 from stemwatch.journal.every import every
-from stemwatch.journal.past import Ended
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
 from stemwatch.log import redacted_or_none
 from stemwatch.operations.history import delivered
 from stemwatch.operations.standing import entries
 from stemwatch.operations.standing.not_taken import not_taken
-from stemwatch.operations.standing.time_left import PAST, audio_left, pace
+from stemwatch.operations.standing.time_left import PAST, remaining
 from stemwatch.outbox.sidecar import rfc3339
 from stemwatch.wiring.spending import budget_of, spending
 from stemwatch.wiring.submitting_hours import hours_of
@@ -113,7 +111,9 @@ async def standing(settings: Settings, now: float, earlier: Document | None = No
             "queue": await journal.counts(),
             "slots": live.get("slots") or None,
             "running": await _running(live.get("running", []), journal),
-            "remaining": await _remaining(live, journal, past, spent["left"]),
+            "remaining": await remaining(journal, live.get("running", []), spent["left"], past)
+            if live and not live.get("pauses")
+            else None,
             "delivered": [delivered(one) for one in past[:_DELIVERED]],
             "pauses": await _pauses(live, settings, journal, now),
             "budget": {**spent, "currency": settings.budget.currency},
@@ -220,27 +220,6 @@ async def _newest(journal: ReadOnlyJournal) -> list[Job]:
     """All jobs in quarantine, newest first, since people look for the last ones."""
     jobs = [job async for job in every(journal, (JobState.QUARANTINED,))]
     return sorted(jobs, key=lambda job: (job.updated_at, job.id), reverse=True)
-
-
-async def _remaining(
-    live: Mapping[str, Any], journal: ReadOnlyJournal, past: Sequence[Ended], left: float | None
-) -> Document | None:
-    """The entry `remaining`, with an estimate of the time until all songs are delivered.
-
-    `left` are the minutes that the budget still allows, None for no limit.
-    """
-    if not live or live.get("pauses"):
-        return None
-    started, songs, queued = await journal.open_audio()
-    if not started and not songs:
-        return None
-    queued = queued if left is None else min(queued, left * 60.0)
-    audio, speed = audio_left(started, queued, live.get("running", [])), pace(past)
-    return {
-        "songs": len(started) + songs,
-        "audio_minutes": round(audio / 60.0, 2),
-        "seconds": None if speed is None else math.ceil(audio * speed),
-    }
 
 
 async def _running(found: Sequence[Mapping[str, Any]], journal: ReadOnlyJournal) -> list[Document]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
-from stemwatch.job import Job, JobState
+from stemwatch.job import Job
 from stemwatch.journal import pausing
 from stemwatch.journal.pausing import Order
 from stemwatch.journal.read_only import ReadOnlyJournal
@@ -13,11 +12,10 @@ from stemwatch.operations.control.holding import end_of
 from stemwatch.operations.ended.putting_aside import put_aside
 from stemwatch.operations.mounted_folders import Disks
 from stemwatch.operations.retrying import bring_back, inbox_of
-from stemwatch.operations.standing.time_left import PAST, audio_left, pace
+from stemwatch.operations.standing.time_left import remaining
 from stemwatch.web.backing import Backing
 from stemwatch.web.listening import password_of
 from stemwatch.wiring.spending import budget_of, spending
-from stemwatch.workers.context import Context
 from stemwatch.workers.progress import running_of
 
 if TYPE_CHECKING:
@@ -60,9 +58,12 @@ class _Controls:
     async def reckon(self, journal: ReadOnlyJournal) -> dict[str, Any]:
         settings, context = self._service.settings, self._service.context
         money = await spending(budget_of(settings), journal, context.now())
+        left = None
+        if not context.gate.pauses:
+            left = await remaining(journal, running_of(context.progress), money["left"])
         return {
             "money": {**money, "currency": settings.budget.currency},
-            "remaining": await _remaining(context, journal, money["left"]),
+            "remaining": (left or {}).get("seconds"),  # about; None: paused, or not known
         }
 
     async def retry(self, job: Job) -> tuple[Job, str]:
@@ -97,17 +98,3 @@ class _Controls:
         late = await self._service.context.journal.put_first([job.id])
         self._service.context.bell.wake()
         return not late
-
-
-async def _remaining(context: Context, journal: ReadOnlyJournal, left: float | None) -> int | None:
-    """About how many seconds it takes until all is delivered; None: paused, or not known.
-
-    `left`: minutes that may be submitted, None: any.
-    """
-    started, songs, queued = await journal.open_audio()
-    if context.gate.pauses or not (started or songs):
-        return None
-    queued = queued if left is None else min(queued, left * 60.0)
-    audio = audio_left(started, queued, running_of(context.progress))
-    speed = pace(await journal.ended(JobState.DELIVERED, limit=PAST + 1))
-    return None if speed is None else math.ceil(audio * speed)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from stemwatch.config import Settings, load, merged
 from stemwatch.errors import ConfigFault
 from stemwatch.log import log
-from stemwatch.operations.check.finding import counted
+from stemwatch.operations.words import counted
 from stemwatch.tasks import supervised
 
 Read = Callable[[], Settings]

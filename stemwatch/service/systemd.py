@@ -15,7 +15,7 @@ from typing import Any
 from stemwatch.errors import StemwatchError
 from stemwatch.job import UNDER_WAY, JobState
 from stemwatch.log import log, redacted
-from stemwatch.operations.check.finding import counted
+from stemwatch.operations.words import counted
 from stemwatch.service import sd_notify
 from stemwatch.service.watchdog import Vital
 from stemwatch.tasks import supervised

@@ -8,7 +8,7 @@ from stemwatch.codes import Code
 from stemwatch.job import UNDER_WAY, JobState
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.log import log
-from stemwatch.operations.check.finding import counted
+from stemwatch.operations.words import counted
 from stemwatch.service.inboxes import AllServed
 from stemwatch.workers.context import Context
 

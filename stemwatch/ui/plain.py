@@ -16,6 +16,12 @@ def as_json(document: Document, *, indent: int | None = 2) -> str:
     return json.dumps(document, ensure_ascii=not text.speaks_unicode(), indent=indent)
 
 
+def say_json(document: Document) -> None:
+    """Print the document, line by line: within a line, a line break would be escaped."""
+    for line in as_json(document).split("\n"):
+        text.say(line)
+
+
 def _waits(document: Document) -> int:
     """The number of files that are not taken, in all inboxes."""
     return sum(inbox["waits"]["count"] for inbox in document["inboxes"])

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from stemwatch.codes import Code, rule_of
-from stemwatch.operations.credit_words import LITTLE, minutes
+from stemwatch.operations.words import LITTLE, minutes
 from stemwatch.outbox.sidecar import unix
 from stemwatch.ui import song_row, status_lists, text, waits
 from stemwatch.ui.past_songs import whose

@@ -152,7 +152,7 @@ def _context(
         requests=requests,
         progress=Progress(),
         timing=timing,
-        hours=chosen.hours if owner is None else {},  # `split` is a command of now
+        hours=chosen.hours if owner is None else {},  # `split` runs now
         local=settings.local,
         whole_tempo=settings.tags.bpm == "whole",
         serato=settings.tags.serato,

@@ -104,7 +104,7 @@ def test_a_pause_holds_though_its_bell_was_not_heard(tmp_path: Path) -> None:
     assert server.paid["total"] == 1
 
 
-def test_a_split_is_a_command_of_now_and_says_so(tmp_path: Path) -> None:
+def test_a_split_runs_now_and_says_so(tmp_path: Path) -> None:
     with ScenarioServer(key=KEY, job_seconds=0.05) as server:
         home = Home(tmp_path, server.url, schedule={"submit": window(2, 3)})
         run(home, "pause")
@@ -174,7 +174,7 @@ def test_the_song_named_first_is_submitted_next(tmp_path: Path) -> None:
             run(home, "resume")
             wait_for(lambda: len(home.sidecars()) == 5)
             late = home.command("first", "1", "-c", str(home.config))
-            assert "only a song that waits" in late.stderr
+            assert "not waiting in the service's queue" in late.stderr
     rows = home.rows("SELECT relpath FROM jobs ORDER BY submitted_at")
     order = [bytes(row[0]).decode() for row in rows]
     assert order == ["four.wav", "Twice/one.wav", "three.wav", "one.wav", "two.wav"]

@@ -89,6 +89,16 @@ def test_no_secret_is_told(home: Path) -> None:
         assert "$STEMSPLIT_API_KEY" in told.stdout
 
 
+def test_the_env_file_that_has_the_key_is_named(home: Path) -> None:
+    """Not one that belongs to another project, and was looked at before it."""
+    (home / "here").mkdir()
+    (home / "here" / ".env").write_text("OTHER=x\n")
+    (home / ".env").write_text("STEMSPLIT_API_KEY=canary-key-0123\n")
+    (home / ".env").chmod(0o600)
+    told = run("config", "-c", f"{home}/stemwatch.yaml", "--json", cwd=home / "here")
+    assert json.loads(told.stdout)["api_key"] == f"in {home}/.env (mode 0600)"
+
+
 def test_defaults_and_faults(tmp_path: Path) -> None:
     """Without a file all is defaults, and said to be so; a faulty file has its faults, exit 78."""
     told = run("config", cwd=tmp_path)

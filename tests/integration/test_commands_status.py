@@ -162,6 +162,13 @@ def test_a_piped_watch_prints_a_line_for_each_change(home: Home) -> None:
     assert rest == ""
 
 
+def test_a_watch_does_not_pass_over_a_wish_for_names(home: Home) -> None:
+    """It has no room for them: said at once, not shown without."""
+    told = home.run("status", "--watch", "--verbose", timeout=20.0)
+    assert told.returncode == 2
+    assert "leave out one" in told.stderr
+
+
 def test_a_watch_on_a_small_terminal_shows_the_newest_and_ends_with_ctrl_c(home: Home) -> None:
     """24 rows of 80, and more in quarantine than fits: what came last is there."""
     home.journal(a_job("a.mp3", sha256=SHA))

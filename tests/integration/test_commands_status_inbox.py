@@ -62,6 +62,8 @@ def test_each_file_that_is_not_taken_has_its_reason(home: Home) -> None:
         put(home.inbox / name)
     put(home.inbox / "cut.wav", SONG[:5000])
     (home.inbox / "link.wav").symlink_to(home.inbox / "whole.wav")
+    (home.inbox / "Music").symlink_to(home.inbox / "Album")
+    (home.inbox / "Vol.1").symlink_to(home.inbox / "Album")
     settled(home)
     assert reasons(home) == {
         "whole.wav": "next",
@@ -77,16 +79,19 @@ def test_each_file_that_is_not_taken_has_its_reason(home: Home) -> None:
         "README": "kind",
         "cut.wav": "incomplete",
         "link.wav": "link",
+        "Music": "link",
+        "Vol.1": "link",
     }
     told = home.run("status", "--verbose").stdout
     assert (
-        "Inbox: 13 wait: 1 is incomplete, 1 has .part beside it, 3 are downloads under way, "
+        "Inbox: 15 wait: 1 is incomplete, 1 has .part beside it, 3 are downloads under way, "
         "1 waits for the service, 4 are no songs (.zip no ending .pdf), 1 is hidden, 1 is left "
-        "alone by its name, 1 is a link\n"
+        "alone by its name, 3 are links\n"
     ) in told
     assert "  held.wav: has .part beside it since 20" in told
     assert "  cut.wav: its RIFF header promises " in told
     assert "  Album/.hidden.wav: is hidden\n" in told
+    assert "  Music: is a link\n" in told
 
 
 def test_a_file_that_was_just_written_still_changes(home: Home) -> None:
@@ -101,7 +106,9 @@ def test_what_is_ignored_by_a_pattern_is_told_once(home: Home) -> None:
     put(home.inbox / "draft.wav")
     put(home.inbox / "notes.txt")
     put(home.inbox / "old" / "a.wav")
-    ignore = "watch: {ignore: ['draft*', '*.txt', old]}\n"
+    put(home.inbox / "LICENSE")
+    (home.inbox / "Music").symlink_to(home.inbox / "old")
+    ignore = "watch: {ignore: ['draft*', '*.txt', old, LICENSE, Music]}\n"
     home.config.write_text(home.config.read_text() + ignore)
     assert reasons(home) == {"draft.wav": "ignored"}
 

@@ -35,6 +35,8 @@ def test_each_is_told_once_with_its_reason(tmp_path: Path) -> None:
     ):  # fmt: skip
         (album / name).write_bytes(b"song")
     (album / "link.mp3").symlink_to(album / "whole.mp3")
+    (tmp_path / "Music").symlink_to(album)
+    (album / "cover.png").symlink_to(album / "cover.jpg")
     assert look(tmp_path, passed) == {}
     now += 59
     assert look(tmp_path, passed) == {}
@@ -46,6 +48,7 @@ def test_each_is_told_once_with_its_reason(tmp_path: Path) -> None:
         "Album/a.opus": ".opus is not among watch.extensions",
         "Album/b.ZIP": ".zip is not among watch.extensions",
         "Album/link.mp3": "it is a link",
+        "Music": "it is a link",
     }
     now += 1000
     assert look(tmp_path, passed) == {}

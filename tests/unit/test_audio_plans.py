@@ -106,3 +106,18 @@ def test_a_low_bitrate_is_decoded_only_where_that_is_asked_for() -> None:
     size = 240 * 128_000 // 8
     assert plan(song("mp3"), "a.mp3", size, LIMIT, low_bitrate="flac").form == "converted"
     assert plan(song("mp3"), "a.mp3", 2 * size, LIMIT, low_bitrate="flac").form == "original"
+
+
+def test_a_low_bitrate_goes_as_it_is_where_its_flac_gains_nothing() -> None:
+    """On this machine, and below a megabyte, which is sent before it would be encoded."""
+    far, near = (
+        plan(song("mp3"), "a.mp3", 3 * MB, LIMIT, low_bitrate="flac", near=near)
+        for near in (False, True)
+    )
+    short, long = (
+        plan(song("mp3", seconds), "a.mp3", size, LIMIT, low_bitrate="flac")
+        for seconds, size in ((60.0, MB - 1), (70.0, MB))
+    )
+    assert [one.form for one in (far, near, short, long)] == [
+        "converted", "original", "original", "converted"
+    ]  # fmt: skip

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stemwatch.config import Settings, defaults, load
-from stemwatch.config.api_key import load_key, no_key_fault
+from stemwatch.config.api_key import find_key, load_key, no_key_fault
 from stemwatch.errors import ConfigFault
 
 KEY = "sk_live_canary-0123456789"
@@ -47,6 +47,20 @@ def test_the_order_of_places(tmp_path: Path) -> None:
     assert load_key(plain, env=env, cwd=cwd) == "from-etc"
     (tmp_path / "etc" / ".env").unlink()
     assert load_key(plain, env=env, cwd=cwd) is None
+
+
+def test_the_place_of_the_key_is_told(tmp_path: Path) -> None:
+    """Of two `.env` files the one that has the line; a repr has no key."""
+    put(tmp_path / "cwd" / ".env", "OTHER=x\n")
+    beside = put(tmp_path / "etc" / ".env", f"STEMSPLIT_API_KEY={KEY}\n", 0o640)
+    settings, cwd = with_file(tmp_path), str(tmp_path / "cwd")
+    found = find_key(settings, env={}, cwd=cwd)
+    assert found is not None
+    assert found.place == f"{beside} (mode 0640)"
+    assert KEY not in repr(found)
+    found = find_key(settings, env={"STEMSPLIT_API_KEY": KEY}, cwd=cwd)
+    assert found is not None
+    assert found.place == "$STEMSPLIT_API_KEY"
 
 
 def test_this_machine_needs_no_key(tmp_path: Path) -> None:

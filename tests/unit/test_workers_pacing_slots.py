@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stemwatch.operations.credit_words import minutes
+from stemwatch.operations.words import minutes
 from stemwatch.stemsplit.rate_headers import RateLimit, rate_limit, unix_seconds
 from stemwatch.workers.pacing.backoff import full_jitter
 from stemwatch.workers.pacing.request_budget import RequestBudget

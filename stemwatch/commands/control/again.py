@@ -23,7 +23,9 @@ from stemwatch.operations.named_songs import chosen
 from stemwatch.operations.status import as_it_runs, service
 from stemwatch.ui import text
 
-_DELIVERED = Among("among the delivered songs", "`stemwatch history` lists them.")
+_DELIVERED = Among(
+    "among the delivered songs", "`stemwatch history` lists their names, `--json` their ids."
+)
 _PAGE = 500
 
 
@@ -37,8 +39,8 @@ def command(names: tuple[str, ...], yes: bool, config_file: str | None) -> int:
     Every one is a new separation and is paid for anew, also where nothing has changed: that is
     asked first, or needs --yes. The original goes back from the archive into the inbox. The
     earlier folder stays; the new one is called `Song [1a2b3c4d]` beside it. NAME is the original's
-    name, its path below the inbox or in the archive. Works whether the service runs or not, and may
-    be repeated after a kill.
+    name, its path below the inbox or in the archive; ID is that of `stemwatch history --json`.
+    Works whether the service runs or not, and may be repeated after a kill.
     """
     return asyncio.run(_again(settings_or_defaults(config_file), names, yes=yes))
 

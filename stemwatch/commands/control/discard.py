@@ -23,6 +23,7 @@ from stemwatch.journal.schema import JOURNAL
 from stemwatch.operations.ended.putting_aside import given_up, put_aside
 from stemwatch.operations.mounted_folders import Disks
 from stemwatch.operations.status import service
+from stemwatch.operations.words import counted
 from stemwatch.ui import text
 
 
@@ -49,7 +50,10 @@ def command(
     yes: bool,
     config_file: str | None,
 ) -> int:
-    """End songs in quarantine: their files go to the archive, their reason files go with them.
+    """End songs in quarantine: their files go to the archive, their reason files are removed.
+
+    The archive takes files only with `folders.after_success: archive`; otherwise give --delete, or
+    move them away yourself.
 
     NAME is a file's name, its path below the inbox, or its path in the quarantine; ID is what
     `stemwatch status` shows. Works whether the service runs or not, and may be repeated after a
@@ -104,7 +108,7 @@ async def _discard(settings: Settings, wish: _Wish) -> int:
 def _agreed(jobs: Sequence[Job], wish: _Wish) -> list[Job] | None:
     """Those that may be discarded; None: a person has to decide, and can't be asked here."""
     if wish.delete and not wish.names and not wish.yes:
-        count = f"{len(jobs)} file{'s' if len(jobs) != 1 else ''}"
+        count = counted(len(jobs), "file")
         if not text.can_ask():
             text.say(f"This would delete {count}: add --yes. Nothing was discarded.", err=True)
             return None

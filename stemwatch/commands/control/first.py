@@ -9,13 +9,19 @@ from collections.abc import Sequence
 import click
 
 from stemwatch.commands.common import config_option, settings_or_defaults
+from stemwatch.commands.control.picking import FAILED, Among, pick
 from stemwatch.config import Settings
+from stemwatch.disks.doorbell import ring
+from stemwatch.job import JobState
+from stemwatch.journal.every import every
 from stemwatch.journal.journal import Journal
 from stemwatch.journal.schema import JOURNAL
-from stemwatch.operations.control.going_first import look_up, put_first, where
 from stemwatch.ui import text
 
-_FAILED, _USAGE = 1, 2
+_WAITING = Among(
+    "waiting in the service's queue",
+    "A song in the inbox is known once it is whole: `stemwatch status` tells.",
+)
 
 
 @click.command("first")
@@ -36,23 +42,18 @@ async def _first(settings: Settings, names: Sequence[str]) -> int:
     path = os.path.join(settings.state_dir, JOURNAL)
     if not os.path.exists(path):
         text.say("No journal yet: nothing has been dropped so far.", err=True)
-        return _FAILED
+        return FAILED
     journal = Journal(path)
     try:
-        found = await look_up(journal, names, os.getcwd())
-        for name, jobs in found.several.items():
-            text.say(f"{name} means several; name one by its id:", err=True)
-            for job in jobs:
-                text.say(f"  {job.id}  {where(job)}", err=True)
-        for words in found.unknown.values():
-            text.say(words, err=True)
-        if found.several or found.unknown:
-            return _USAGE if found.several else _FAILED
-        songs = list(found.songs.values())
-        first = await put_first(journal, settings, songs)
+        waiting = [job async for job in every(journal, (JobState.QUEUED,)) if job.owner is None]
+        songs, fault = await pick(journal, waiting, names, _WAITING)
+        if fault:
+            return fault
+        late = await journal.put_first([job.id for job in songs])
     finally:
         journal.close()
+    ring(settings.state_dir)
     for job in songs:
-        told = "goes next." if job in first else "was submitted just now."
+        told = "was submitted just now." if job.id in late else "goes next."
         text.say(f"{job.id} {job.name} {told}")
     return 0

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import click
 
 from stemwatch.job import Job
-from stemwatch.journal.read_only import ReadOnlyJournal
+from stemwatch.journal.journal import Journal
 from stemwatch.operations.named_songs import chosen, nearest
 from stemwatch.ui import text
 
@@ -28,7 +28,7 @@ QUARANTINE = Among("in quarantine", "`stemwatch retry` lists what there is.")
 
 
 async def pick(
-    journal: ReadOnlyJournal, jobs: Sequence[Job], names: Sequence[str], among: Among = QUARANTINE
+    journal: Journal, jobs: Sequence[Job], names: Sequence[str], among: Among = QUARANTINE
 ) -> tuple[list[Job], int]:
     """The jobs that `names` mean, in order, and the exit code: 0, or that of a bad name.
 
@@ -53,7 +53,7 @@ async def pick(
     return list(picked.values()), fault
 
 
-async def _unknown(journal: ReadOnlyJournal, jobs: Sequence[Job], name: str, among: Among) -> str:
+async def _unknown(journal: Journal, jobs: Sequence[Job], name: str, among: Among) -> str:
     if name.isdecimal() and len(name) < 18 and (job := await journal.get(int(name))) is not None:
         return f"Job {name} ({job.name}) is {job.state}, not {among.state}."
     near = nearest(jobs, name)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 
 from stemwatch.codes import Code
 from stemwatch.config import Settings
-from stemwatch.config.api_key import NAME, load_key, no_key_fault
+from stemwatch.config.api_key import find_key, no_key_fault
 from stemwatch.config.settings import BASES
 from stemwatch.errors import ConfigFault, StemwatchError
 from stemwatch.extras import LOCAL
 from stemwatch.log import hide
 from stemwatch.operations.check.finding import FAULT, OK, WARNING, Finding
-from stemwatch.operations.credit_words import LITTLE, minutes
+from stemwatch.operations.words import LITTLE, minutes
 from stemwatch.stemsplit.calls import Calls
 from stemwatch.stemsplit.detect import siblings, wire_at
 from stemwatch.stemsplit.line.transport import place
@@ -34,36 +33,13 @@ async def reach(settings: Settings, env: Mapping[str, str], cwd: str) -> Sequenc
 
 def _key(settings: Settings, env: Mapping[str, str], cwd: str) -> tuple[str | None, Finding]:
     try:
-        key = load_key(settings, env=env, cwd=cwd)
-        if key is None:
+        found = find_key(settings, env=env, cwd=cwd)
+        if found is None:
             raise no_key_fault()
     except ConfigFault as fault:
         return None, Finding(FAULT, f"key: {' '.join(fault.faults)}", fault.hint)
-    hide(key)
-    return key, Finding(OK, f"key: found in {place_of_key(settings, env, cwd)}; its form is right")
-
-
-def place_of_key(settings: Settings, env: Mapping[str, str], cwd: str) -> str:
-    """The place where `load_key` found the key, with the file's mode."""
-    credentials = env.get("CREDENTIALS_DIRECTORY")
-    credential = os.path.join(credentials, "api-key") if credentials else None
-    if settings.api.key_file is not None:
-        return _file(settings.api.key_file)
-    if credential is not None and os.path.lexists(credential):
-        return _file(credential)
-    if env.get(NAME, "").strip():
-        return f"${NAME}"
-    here = os.path.join(cwd, ".env")
-    beside = os.path.join(os.path.dirname(settings.source or here), ".env")
-    return " or ".join(_file(path) for path in dict.fromkeys((here, beside)) if _is_file(path))
-
-
-def _is_file(path: str) -> bool:
-    return os.path.isfile(path)
-
-
-def _file(path: str) -> str:
-    return f"{path} (mode {os.stat(path).st_mode & 0o7777:04o})"
+    hide(found.key)
+    return found.key, Finding(OK, f"key: found in {found.place}; its form is right")
 
 
 def _this_machine() -> Finding:

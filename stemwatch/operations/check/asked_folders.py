@@ -26,7 +26,8 @@ from stemwatch.disks.space import needed_bytes
 from stemwatch.errors import PauseService
 from stemwatch.inbox.names import Filter
 from stemwatch.operations.check import renames
-from stemwatch.operations.check.finding import FAULT, OK, WARNING, Finding, counted
+from stemwatch.operations.check.finding import FAULT, OK, WARNING, Finding
+from stemwatch.operations.words import counted
 from stemwatch.outbox import staging
 
 _OLDEST = 1704067200.0  # 2024-01-01: a clock that shows an earlier time was never set

@@ -14,9 +14,10 @@ from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
 from stemwatch.operations.check import account, asked_folders
 from stemwatch.operations.check.api import reach
-from stemwatch.operations.check.finding import FAULT, OK, WARNING, Finding, counted
+from stemwatch.operations.check.finding import FAULT, OK, WARNING, Finding
 from stemwatch.operations.check.notices import notices
 from stemwatch.operations.status import service
+from stemwatch.operations.words import counted
 from stemwatch.web.listening import looked_at
 
 _PLACES = frozenset({"folders", "inboxes", "state_dir"})  # sections that say where folders are
@@ -87,10 +88,10 @@ async def _audio() -> Finding:
 
 def upload_finding(settings: Settings) -> Finding:
     """In which form songs are sent."""
-    if settings.local:
-        return Finding(OK, "prepare: songs are sent as they are, since they stay on this machine")
-    if settings.prepare.upload == "original":
-        return Finding(OK, "prepare: songs are sent as they are (prepare.upload: original)")
+    if settings.local or settings.prepare.upload == "original":
+        why = "they stay on this machine" if settings.local else "prepare.upload: original"
+        others = "AIFF, Opus and other kinds that are not taken so go as FLAC"
+        return Finding(OK, f"prepare: songs are sent as they are ({why}); {others}")
     low = "; so are MP3s below 192 kbit/s" if settings.prepare.low_bitrate == "flac" else ""
     return Finding(OK, f"prepare: lossless songs are sent as FLAC (prepare.upload: auto){low}")
 

@@ -22,8 +22,3 @@ class Finding:
     level: Level
     text: str
     hint: str = ""
-
-
-def counted(count: int, noun: str) -> str:
-    """`1 song`, `2 songs`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,1 +1,1 @@
-"""Control of a running service: pause and resume, this song first."""
+"""Control of a running service: pause and resume."""

@@ -71,7 +71,7 @@ async def passed_over(settings: Settings, journal: Journal, now: float) -> list[
     hours = hours_of(settings).values()
     if hours and all(one.begin(now) is not None for one in hours):
         held.append("These are not the hours of schedule.submit; ")
-    return [f"{words}`split` is a command of now, and goes on." for words in held]
+    return [f"{words}`split` runs now: it is not held back." for words in held]
 
 
 def person() -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from stemwatch.config import Inbox, Settings
 from stemwatch.disks import durable
+from stemwatch.disks.nested_paths import is_below
 from stemwatch.errors import Reject
 from stemwatch.job import (
     ACTIVE,
@@ -25,7 +26,7 @@ from stemwatch.job import (
 )
 from stemwatch.journal.journal import AlreadyPaid, Journal, StaleJob
 from stemwatch.operations.mounted_folders import Disks
-from stemwatch.operations.retrying import NotNow, Retried, Vanished, inside, whose
+from stemwatch.operations.retrying import NotNow, Retried, Vanished, whose
 from stemwatch.outbox import quarantine
 
 _HOLD = 300.0  # seconds for which the new job waits for its file: a large one is copied
@@ -86,7 +87,7 @@ async def do_again(journal: Journal, plan: Anew, disks: Disks, now: float) -> Re
 
 async def _require_disks(plan: Anew, disks: Disks) -> None:
     folders, filed_to = plan.inbox.folders, plan.before.filed_to
-    archived = filed_to and inside(filed_to, folders.archive)
+    archived = filed_to and is_below(filed_to, folders.archive)
     await disks.require(plan.inbox, *([folders.archive] if archived else []))
 
 

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 from stemwatch.codes import Code
 from stemwatch.config import Settings
+from stemwatch.disks.nested_paths import is_below
 from stemwatch.job import Identity, Job, JobState, may_be_paid, resume_state
 from stemwatch.journal.journal import Journal, StaleJob
 from stemwatch.operations.mounted_folders import Disks
-from stemwatch.operations.retrying import NotNow, Vanished, in_place, inside, once_filed, whose
+from stemwatch.operations.retrying import NotNow, Vanished, in_place, once_filed, whose
 from stemwatch.outbox import archiving, quarantine
 
 _NOTE = "put aside"
@@ -121,7 +122,7 @@ async def _require_disks(disks: Disks, job: Job, settings: Settings, *, delete: 
     paths = [folders.quarantine] if away else []
     if folders.after_success == "archive" and not delete:
         paths.append(folders.archive)
-    if away and not inside(away, folders.inbox):
+    if away and not is_below(away, folders.inbox):
         await disks.require_alone(inbox, *paths)
     else:
         await disks.require(inbox, *paths)

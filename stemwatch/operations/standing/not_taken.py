@@ -199,8 +199,10 @@ class _Names:
         if extension in self.filter.extensions:
             if not name.startswith("._"):  # metadata that macOS puts beside each file
                 yield _Left(relpath, self._by_name(name, relpath))
+        elif not extension and self.filter.ignores(name, relpath):
+            return
         elif not extension or self._of_kind(extension).wanted(name, relpath):
-            yield _Left(relpath, KIND)
+            yield _Left(relpath, LINK if entry.is_symlink() else KIND)  # a folder, as a rule
 
     def folder(self, entry: os.DirEntry[str], relpath: str) -> Iterator[_Left]:
         """Yield a folder that something is unpacked or downloaded to."""

@@ -2,15 +2,43 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
+from stemwatch.job import JobState
 from stemwatch.journal.past import Ended
+from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.workers import progress
 
 PAST = 20  # the last songs, by which the pace is measured
 _ENOUGH = 5  # of at least so many, the slowest is left out: it may include a night or a pause
+
+
+async def remaining(
+    journal: ReadOnlyJournal,
+    running: Sequence[Mapping[str, Any]],
+    left: float | None,
+    past: Sequence[Ended] | None = None,
+) -> dict[str, Any] | None:
+    """What is not delivered yet: songs, audio_minutes, seconds (about, None: not known).
+
+    None: nothing is. `running` is as in `audio_left`, `past` as in `pace` (None: it is looked up);
+    `left` are the minutes that the budget still allows, None for no limit.
+    """
+    started, songs, queued = await journal.open_audio()
+    if not started and not songs:
+        return None
+    queued = queued if left is None else min(queued, left * 60.0)
+    if past is None:
+        past = await journal.ended(JobState.DELIVERED, limit=PAST + 1)
+    audio, speed = audio_left(started, queued, running), pace(past)
+    return {
+        "songs": len(started) + songs,
+        "audio_minutes": round(audio / 60.0, 2),
+        "seconds": None if speed is None else math.ceil(audio * speed),
+    }
 
 
 def pace(past: Sequence[Ended]) -> float | None:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 
 from stemwatch.disks import durable
+from stemwatch.disks.nested_paths import is_at_or_below
 from stemwatch.errors import JournalFault, PauseService, RetryLater
 from stemwatch.job import Identity, Job
 from stemwatch.journal.journal import StaleJob
@@ -73,7 +74,8 @@ def _deleted(job: Job, root: str) -> bool:
     Raises as `durable.disk_faults` does.
     """
     path = str(job.filed_to)
-    if not _is_below(os.path.dirname(path), root):
+    folder = os.path.realpath(os.path.dirname(path))
+    if not is_at_or_below(folder, os.path.realpath(root)):
         return False  # of another inbox's archive, or one that was configured before
     with durable.disk_faults(path):  # a bare OSError would end the service, at every start
         try:
@@ -95,11 +97,6 @@ def _deleted(job: Job, root: str) -> bool:
         return False
     _remove_empty(os.path.dirname(path), root)
     return True
-
-
-def _is_below(folder: str, root: str) -> bool:
-    top = os.path.realpath(root)
-    return os.path.join(os.path.realpath(folder), "").startswith(os.path.join(top, ""))
 
 
 def _remove_empty(folder: str, root: str) -> None:

@@ -1,4 +1,4 @@
-"""Words for the credit: how many minutes are left, and when that is little. Pure."""
+"""Words for numbers: things that are counted, minutes of credit. Pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ import math
 
 LITTLE = 60.0  # seconds: less credit is worth a warning
 _WITHOUT_END = 5e8  # seconds: a server without accounts, such as ours, reports more than this
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 song`, `2 songs`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def minutes(seconds: float) -> str:
