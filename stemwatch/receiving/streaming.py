@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from stemwatch.receiving.refusal import Refused
 from stemwatch.tasks import supervise
 
-MAX_FILE = 100 * 1024 * 1024  # bytes: the same 100 MB that the inbox lets through
+MAX_FILE = 100 * 1024 * 1024  # bytes: what StemSplit takes of a file on wire A
 FLUSH = 1 << 20  # bytes gathered before a thread writes them; each upload has two such blocks
 CROWD = 8  # uploads at once that have such blocks: for two hundred they would take 400 MB
 SMALL = 1 << 17  # bytes of the others' blocks; each block changes threads, at a third of the speed

@@ -11,7 +11,7 @@ from stemwatch.codes import Code
 from stemwatch.config import Inbox
 from stemwatch.receiving.streaming import to_disk
 from stemwatch.web.api import api_faults as faults
-from stemwatch.web.api.api_faults import CLOSE, FRESH, Fault
+from stemwatch.web.api.api_faults import CLOSE, FRESH, SMALLER, Fault
 from stemwatch.web.api.landing import checked_path, landing, require_room
 from stemwatch.web.backing import Backing, Door
 from stemwatch.web.connection_limits import STALL
@@ -82,11 +82,6 @@ def _declared(request: Request, largest: int) -> int:
         raise Fault(411, "no_length", "Send a Content-Length.", headers=CLOSE)
     size = int(given)  # checked by the HTTP parser
     if size > largest:
-        raise too_large(largest)
+        words = f"The file is larger than {largest >> 20} MB."
+        raise Fault(413, Code.TOO_LARGE, words, SMALLER, headers=CLOSE)
     return size
-
-
-def too_large(largest: int) -> Fault:
-    words = f"The file is larger than {largest >> 20} MB."
-    hint = "Convert it to FLAC or M4A, or cut it into parts."
-    return Fault(413, Code.TOO_LARGE, words, hint, headers=CLOSE)
