@@ -33,7 +33,7 @@ from stemwatch.web.backing import Backing, Broken, Door
 from stemwatch.web.connection_limits import STALL
 from stemwatch.web.live.documents import HAS_STEMS
 from stemwatch.web.live.state import Live
-from stemwatch.web.pots import Full, Pots
+from stemwatch.web.long_requests import Full, LongRequests
 from stemwatch.workers.pacing.budget import Allowance
 from stemwatch.workers.pool.choosing.passing import held
 
@@ -45,11 +45,13 @@ _LONGEST = 86_400.0  # seconds of a Retry-After
 class RemoveVocals:
     """The call; `live` tells when a song has come further, so nothing is polled."""
 
-    def __init__(self, backing: Backing, live: Live, pots: Pots, broken: Broken) -> None:
+    def __init__(
+        self, backing: Backing, live: Live, long_requests: LongRequests, broken: Broken
+    ) -> None:
         self._backing = backing
         self._context = backing.health.context
         self._live = live
-        self._pots = pots
+        self._long_requests = long_requests
         self._broken = broken
 
     async def post(self, request: Request) -> FileAnswer | JSONResponse:
@@ -58,7 +60,7 @@ class RemoveVocals:
         _require_form(request)
         await self._require_going(inbox.name)
         try:
-            with self._pots.upload():
+            with self._long_requests.upload():
                 request.scope["state"]["connection"].set_apart(stall=STALL)
                 await door.require_online()
                 job = await self._taken_in(request, inbox, door)

@@ -15,7 +15,7 @@ from stemwatch.web.api.api_faults import CLOSE, FRESH, SMALLER, Fault
 from stemwatch.web.api.landing import checked_path, landing, require_room
 from stemwatch.web.backing import Backing, Door
 from stemwatch.web.connection_limits import STALL
-from stemwatch.web.pots import Full, Pots
+from stemwatch.web.long_requests import Full, LongRequests
 
 SINGLE = "default"  # in the URL, where the only inbox has no name
 
@@ -23,9 +23,9 @@ SINGLE = "default"  # in the URL, where the only inbox has no name
 class Uploads:
     """Songs land by the ordinary way: the scan finds them, and presets and budgets hold."""
 
-    def __init__(self, backing: Backing, pots: Pots) -> None:
+    def __init__(self, backing: Backing, long_requests: LongRequests) -> None:
         self._backing = backing
-        self._pots = pots
+        self._long_requests = long_requests
 
     async def put(self, request: Request) -> Response:
         """201 `{name, folder, inbox, bytes, renamed}`."""
@@ -33,7 +33,7 @@ class Uploads:
         path = checked_path(request.query_params.get("path", ""), self._backing.settings())
         size = _declared(request, self._backing.health.context.largest)
         try:
-            with self._pots.upload():
+            with self._long_requests.upload():
                 request.scope["state"]["connection"].set_apart(stall=STALL)
                 await door.require_online()
                 answer = await self._received(request, inbox, path, size)
