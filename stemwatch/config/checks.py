@@ -215,5 +215,5 @@ def base_url(value: Any) -> str:
     if "?" in value or "#" in value:
         raise ValueError("must not have a query or a fragment ('?' or '#')")
     if parts.scheme == "http" and not _is_lan(host):
-        raise ValueError(f"would send the key to {host} in clear; use https")
+        raise ValueError(f"would send the key to {host} unencrypted; use https")
     return str(value).rstrip("/")

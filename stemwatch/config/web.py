@@ -49,7 +49,7 @@ def checked_public_url(given: Any) -> str:
     if "@" in parts.netloc or "?" in value or "#" in value:
         raise ValueError(f"must not have a user name, a query or a fragment; {_PUBLIC}")
     if parts.scheme == "http" and not is_loopback(host):
-        raise ValueError(f"must be https: webhooks to {host} would come in clear; {_PUBLIC}")
+        raise ValueError(f"must be https: webhooks to {host} would come unencrypted; {_PUBLIC}")
     return value.rstrip("/")
 
 

@@ -310,9 +310,9 @@ def test_base_urls_that_are_taken(
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
-        ("http://api.example.com/v1", "would send the key to api.example.com in clear"),
-        ("http://8.8.8.8/v1", "would send the key to 8.8.8.8 in clear"),
-        ("http://127.0.0.1.evil.example/", "in clear"),
+        ("http://api.example.com/v1", "would send the key to api.example.com unencrypted"),
+        ("http://8.8.8.8/v1", "would send the key to 8.8.8.8 unencrypted"),
+        ("http://127.0.0.1.evil.example/", "unencrypted"),
         ("http://127.0.0.1@evil.example/", "must not hold a user name"),
         ("https://me:hunter2@host/v1", "must not hold a user name"),
         ("https://host/v1?key=hunter2", "must not have a query"),
@@ -328,7 +328,7 @@ def test_base_urls_that_are_taken(
 def test_base_urls_that_are_refused(
     tmp_path: Path, env: dict[str, str], url: str, expected: str
 ) -> None:
-    """A key never travels in clear; a password in a URL is never repeated."""
+    """A key never travels unencrypted; a password in a URL is never repeated."""
     (fault,) = faults_of(tmp_path, f'api: {{base_url: "{url}"}}', env)
     assert fault.startswith("1: api.base_url: ")
     assert expected in fault

@@ -90,7 +90,7 @@ def test_public_urls(value: str, expected: str) -> None:
     ],
 )
 def test_what_is_no_public_url(value: str, expected: str) -> None:
-    """Signed calls must not come in clear, and what is added to it must stay a path."""
+    """Signed calls must not come unencrypted, and what is added to it must stay a path."""
     with pytest.raises(ValueError, match=expected):
         checked_public_url(value)
 

@@ -149,7 +149,7 @@ def _unknown_host(host: str) -> Fault:
     return Fault(
         421,
         "unknown_host",
-        "This name is none of this service's.",
+        "This service does not answer to this name.",
         "Add it to web.hosts, or use the machine's address.",
         headers=CLOSE,
         host=host[:253],
