@@ -33,6 +33,16 @@ def supervise(future: asyncio.Future[T], broken: Broken) -> None:
     future.add_done_callback(ended)
 
 
+def in_a_thread(call: Callable[..., T], *args: Any, broken: Broken) -> asyncio.Future[T]:
+    """Call it in a thread, supervised: for what may hang, as `close` does on a share.
+
+    Whoever can wait for it may. Raises RuntimeError where the loop takes no more calls.
+    """
+    called = asyncio.get_running_loop().run_in_executor(None, call, *args)
+    supervise(called, broken)
+    return called
+
+
 async def side_by_side(works: Iterable[Coroutine[Any, Any, None]], *, name: str) -> None:
     """Run `works` at the same time until all have returned, or one raises: the others end then."""
     tasks = [asyncio.create_task(work, name=name) for work in works]

@@ -23,7 +23,7 @@ from stemwatch.operations import retrying
 from stemwatch.operations.ended.forgetting import forget_lost
 from stemwatch.operations.mounted_folders import Disks
 from stemwatch.operations.retrying import Vanished, bring_back
-from stemwatch.operations.status import listed, service
+from stemwatch.operations.status import is_running, listed
 from stemwatch.ui import status_lists, text
 
 
@@ -91,7 +91,7 @@ async def _bring_back(
     )
     if going is None:
         return USAGE
-    running, _ = service(settings.state_dir)
+    running = is_running(settings.state_dir)
     disks = Disks(journal)
     results = [await _one(journal, job, settings, disks, running=running) for job in going]
     theirs = [done for job, done in zip(going, results, strict=True) if job.origin != "split"]
@@ -104,7 +104,7 @@ async def _forget(
     journal: Journal, picked: Sequence[Job], settings: Settings, *, named: bool
 ) -> int:
     """Remove entries without a file from the list; returns the exit code. No file is touched."""
-    running, _ = service(settings.state_dir)
+    running = is_running(settings.state_dir)
     disks = Disks(journal)
     found = [await _strike(journal, job, settings, disks, running=running) for job in picked]
     struck, unsure = found.count(True), found.count(None)

@@ -8,17 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from stemwatch.config.notify_keys import EVENTS
 from stemwatch.job import IN_OUTBOX, Job, JobState
 from stemwatch.workers.pacing.budget import Allowance
 from stemwatch.workers.pacing.pause import Pause
 
-DELIVERED, QUARANTINED, PAUSED, RESUMED, BUDGET = KINDS = (
-    "delivered",
-    "quarantined",
-    "paused",
-    "resumed",
-    "budget",
-)
+DELIVERED, QUARANTINED, PAUSED, RESUMED, BUDGET = EVENTS
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from stemwatch.config.notify_keys import EVENTS
 from stemwatch.log import redacted
-from stemwatch.notices.events import BUDGET, DELIVERED, KINDS, PAUSED, QUARANTINED, RESUMED, Event
+from stemwatch.notices.events import BUDGET, DELIVERED, PAUSED, QUARANTINED, RESUMED, Event
 
 _MOST = {QUARANTINED: 8, DELIVERED: 5}  # songs that are named; the others are only counted
 _LINE = 200  # characters
@@ -82,7 +83,7 @@ class Digest:
 
     def _counted(self) -> list[str]:
         counted = []
-        for kind in (kind for kind in KINDS if kind in self.counts):
+        for kind in (kind for kind in EVENTS if kind in self.counts):
             codes = [code for of, code in self.states if of == kind]
             if kind in _MOST:
                 counted.append(f"{self.counts[kind]} {kind}")

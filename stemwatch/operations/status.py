@@ -129,18 +129,20 @@ async def standing(settings: Settings, now: float, earlier: Document | None = No
         journal.close()
 
 
-def service(state_dir: str) -> tuple[bool, dict[str, Any] | None]:
-    """Whether a service runs on this state directory, and the last status that it wrote, or None.
-
-    Raises StemwatchError if the directory can't be read.
-    """
+def is_running(state_dir: str) -> bool:
+    """Whether a service runs on this state directory. Raises StemwatchError if it can't be read."""
     try:
-        running = lock.is_held(os.path.join(state_dir, lock.SERVICE))
+        return lock.is_held(os.path.join(state_dir, lock.SERVICE))
     except OSError as fault:
         raise StemwatchError(
             f"{state_dir} can't be read by uid {os.geteuid()}: {fault.strerror}.",
             hint="Ask as the account that the service runs under.",
         ) from fault
+
+
+def service(state_dir: str) -> tuple[bool, dict[str, Any] | None]:
+    """`is_running`, and the last status that the service wrote, or None."""
+    running = is_running(state_dir)
     snapshot = progress.read(state_dir) if running else None
     # A status that a killed service left is not that of the service that runs now.
     if snapshot is not None and snapshot.get("pid") != _holder(state_dir):

@@ -9,7 +9,7 @@ from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
-from stemwatch.receiving.refusal import Refused
+from stemwatch.receiving.refusal import CutOff, Refused
 from stemwatch.receiving.streaming import MAX_FILE, to_disk, too_large
 
 OVERHEAD = 65_536  # bytes that the other parts and the boundaries of a body may take
@@ -30,8 +30,8 @@ async def receive(chunks: AsyncIterator[bytes], content_type: str, path: str) ->
     """Write the field `audio` to `path`, synced, and return the rest of the form.
 
     Refused: 408 and 503 as `to_disk` does, 413, 415 for a body that is no multipart, 422 for one
-    that is malformed or ends before its closing boundary. OSError from the disk passes
-    through, and so does whatever the stream raises when the client is gone.
+    that is malformed; CutOff (422) for one that ends before its closing boundary. OSError from the
+    disk passes through, and so does whatever the stream raises when the client is gone.
     """
     boundary = _boundary(content_type)
     try:
@@ -40,7 +40,7 @@ async def receive(chunks: AsyncIterator[bytes], content_type: str, path: str) ->
     except FormParserError as fault:
         raise Refused(422, f"The multipart body is malformed: {fault}") from None
     if not parts.complete:
-        raise Refused(422, "The body ends before its closing boundary.")
+        raise CutOff(422, "The body ends before its closing boundary.")
     return parts.form
 
 

@@ -29,5 +29,9 @@ class Refused(HTTPException):
         self.more = more
 
 
+class CutOff(Refused):
+    """The body ends before it is whole."""
+
+
 def no_room() -> Refused:
     return Refused(503, "The server's disk is full.", {"Retry-After": "60"})

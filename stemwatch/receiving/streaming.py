@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from stemwatch.receiving.refusal import Refused
-from stemwatch.tasks import supervise
+from stemwatch.tasks import in_a_thread
 
-MAX_FILE = 100 * 1024 * 1024  # bytes: the same 100 MB that the inbox lets through
+MAX_FILE = 100 * 1024 * 1024  # bytes: what StemSplit takes of a file on wire A
 FLUSH = 1 << 20  # bytes gathered before a thread writes them; each upload has two such blocks
 CROWD = 8  # uploads at once that have such blocks: for two hundred they would take 400 MB
 SMALL = 1 << 17  # bytes of the others' blocks; each block changes threads, at a third of the speed
@@ -127,16 +127,12 @@ class _Blocks:
 
     def _close(self, _: object = None) -> None:
         with suppress(RuntimeError):  # the process ends, and closes it
-            closing = asyncio.get_running_loop().run_in_executor(None, self._file.close)
-            supervise(closing, _is_told_already)
+            in_a_thread(self._file.close, broken=_is_told_already)
 
     async def _begin(self) -> None:
         await self._written()
         block = memoryview(self._block)[: self._filled]
-        loop = asyncio.get_running_loop()
-        writing = loop.run_in_executor(None, _write_all, self._file, block)
-        supervise(writing, _is_told_already)
-        self._writing = writing
+        self._writing = in_a_thread(_write_all, self._file, block, broken=_is_told_already)
         self._block, self._other, self._filled = self._other, self._block, 0
 
     async def _written(self) -> None:

@@ -58,13 +58,13 @@ class Vital:
         """What stands still, in words; "" while everything goes on. To be called regularly."""
         now = self._clock()
         for what, silent, patience in (
-            ("the look through the inbox", self._rounds.standstill(), self.rounds_patience()),
-            ("the journal", self._journal_silent(now), JOURNAL_PATIENCE),
-            ("the plan of the work", self._pool.standstill(), TURN_PATIENCE),
-            ("the work", self._motionless(now), self._longest_call() + STEP_PATIENCE),
+            ("the look through the inbox has", self._rounds.standstill(), self.rounds_patience()),
+            ("the journal has", self._journal_silent(now), JOURNAL_PATIENCE),
+            ("the worker pool's planning has", self._pool.standstill(), TURN_PATIENCE),
+            ("the workers have", self._motionless(now), self._longest_call() + STEP_PATIENCE),
         ):
             if silent > patience:
-                return f"{what} has not moved for {silent:.0f} s"
+                return f"{what} not moved for {silent:.0f} s"
         return ""
 
     def rounds_patience(self) -> float:

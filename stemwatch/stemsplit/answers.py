@@ -19,7 +19,8 @@ from stemwatch.codes import Code
 from stemwatch.errors import PauseService, Reject, RetryLater, StemwatchError, Unconfirmed
 from stemwatch.stemsplit import statuses
 from stemwatch.stemsplit.interface import Submitted
-from stemwatch.stemsplit.rate_headers import printable, retry_after
+from stemwatch.stemsplit.rate_headers import retry_after
+from stemwatch.stemsplit.server_text import excerpt
 
 _ENDPOINT_HINT = "Check api.base_url in the configuration (`stemwatch check`)."
 _ID_LIMIT = 200
@@ -59,7 +60,7 @@ class Answer:
 
     @property
     def request_id(self) -> str | None:
-        found = printable(self.headers.get("x-request-id", ""), self.secret)
+        found = excerpt(self.headers.get("x-request-id", ""), self.secret)
         return found or None
 
     @property
@@ -82,7 +83,7 @@ class Answer:
         fault = data.get("error")
         words = fault.get("message") or fault.get("code") if isinstance(fault, dict) else fault
         words = words or data.get("message") or data.get("detail")
-        if isinstance(words, str) and (text := printable(words, self.secret)):
+        if isinstance(words, str) and (text := excerpt(words, self.secret)):
             return f' ({self.status}: "{text}")'
         try:
             return f" ({self.status} {HTTPStatus(self.status).phrase})"
@@ -196,8 +197,8 @@ def _no_credit(answer: Answer) -> PauseService:
     link = answer.field("purchaseUrl", "purchase_url")
     shop = "in your StemSplit dashboard"
     if isinstance(link, str) and re.fullmatch(r"https://[!-~]{1,190}", link):
-        # Without its query: `printable` would cut it out like a signature and break the link.
-        shop = f"at {printable(link.partition('?')[0], answer.secret)}"
+        # Without its query: `excerpt` would cut it out like a signature and break the link.
+        shop = f"at {excerpt(link.partition('?')[0], answer.secret)}"
     return _pause(answer, Code.CREDIT, "No credit left" + needs, f"Buy credit {shop}.")
 
 

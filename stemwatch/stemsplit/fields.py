@@ -10,7 +10,7 @@ from stemwatch.codes import Code
 from stemwatch.errors import Reject
 from stemwatch.job import STEMS
 from stemwatch.stemsplit.answers import Answer, bad_answer, usable_id
-from stemwatch.stemsplit.rate_headers import printable
+from stemwatch.stemsplit.server_text import excerpt
 
 KEY_LIMIT = 64
 
@@ -95,5 +95,5 @@ def error(answer: Answer, value: Any) -> str:
     """Why a job failed, in the server's own words."""
     if isinstance(value, dict):
         value = value.get("message") or value.get("code")
-    text = printable(value, answer.secret) if isinstance(value, str) else ""
+    text = excerpt(value, answer.secret) if isinstance(value, str) else ""
     return text or "no reason given"

@@ -1,4 +1,4 @@
-"""Parses rate limits, Retry-After and dates, and makes a server's text safe to print. Pure."""
+"""Parses what a server says of rate limits, Retry-After and dates. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 LONGEST_WAIT = 3600.0  # seconds; with a longer Retry-After, we ask again after an hour
-TEXT_LIMIT = 200
 
 
 def retry_after(value: str | None, now: float) -> float | None:
@@ -65,12 +64,3 @@ def unix_seconds(value: Any) -> float | None:
     except (ValueError, TypeError, OverflowError):
         return None
     return unix if unix > 0 else None
-
-
-def printable(text: str, secret: str | None = None) -> str:
-    """One line of at most 200 characters without control or bidi characters, keys or signatures."""
-    if secret:
-        text = text.replace(secret, "[key]")
-    text = re.sub(r"(https?://[^\s?\"'<>]*)\?[^\s\"'<>]*", r"\1?…", text)
-    text = " ".join("".join(c if c.isprintable() else " " for c in text[:4000]).split())
-    return text if len(text) <= TEXT_LIMIT else text[: TEXT_LIMIT - 1] + "…"

@@ -17,7 +17,7 @@ from stemwatch.private_file import read_secret
 _WHY = {
     errno.EADDRINUSE: "another program listens there",
     errno.EADDRNOTAVAIL: "this machine has no such address (now)",
-    errno.EACCES: "ports below 1024 need a privilege that this account has not",
+    errno.EACCES: "ports below 1024 need a privilege that this account does not have",
 }
 BACKLOG = 256  # callers that may wait to be accepted
 

@@ -36,7 +36,7 @@ from stemwatch.web.guard.sessions import FILE, Sessions
 from stemwatch.web.guard.shield import Access, Shield
 from stemwatch.web.live.event_stream import Events
 from stemwatch.web.live.state import Live
-from stemwatch.web.pots import Pots
+from stemwatch.web.long_requests import LongRequests
 
 
 class _Number(Convertor[int]):
@@ -113,8 +113,9 @@ def _access(backing: Backing) -> Access:
 def _routes(
     backing: Backing, journal: ReadOnlyJournal, live: Live, access: Access, broken: Broken
 ) -> list[BaseRoute]:
-    pots = Pots()
-    events, songs = Events(live, pots, access.lasts), Songs(backing, journal)
+    long_requests = LongRequests()
+    events, songs = Events(live, long_requests, access.lasts), Songs(backing, journal)
+    vocals = RemoveVocals(backing, live, long_requests, broken)
     login, controls = Login(access), Controls(backing)
     post = ["POST"]
     return [
@@ -126,7 +127,7 @@ def _routes(
         Route("/api/logout", login.logout, methods=post),
         Route("/api/state", events.state),
         Route("/api/events", events.events),
-        Route("/api/inbox/{inbox}", Uploads(backing, pots).put, methods=["PUT"]),
+        Route("/api/inbox/{inbox}", Uploads(backing, long_requests).put, methods=["PUT"]),
         Route("/api/quarantine/retry-all", controls.retry_all, methods=post),
         Route("/api/quarantine/{id:number}/retry", controls.retry, methods=post),
         Route("/api/quarantine/{id:number}/discard", controls.discard, methods=post),
@@ -142,7 +143,7 @@ def _routes(
         Route("/api/songs/{id:number}/stem-file", songs.stem_file),
         Route("/api/songs/{id:number}/zip", songs.zip),
         Route("/api/songs/{id:number}/mix", songs.mix, methods=post),
-        Route("/api/remove-vocals", RemoveVocals(backing, live, pots, broken).post, methods=post),
+        Route("/api/remove-vocals", vocals.post, methods=post),
     ]
 
 

@@ -11,13 +11,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from stemwatch import __version__
+from stemwatch.web.api.api_faults import CLOSE, FRESH
 from stemwatch.web.backing import Broken
 from stemwatch.web.health import Health
 from stemwatch.web.metrics import MEDIA_TYPE, Metrics
 from stemwatch.web.receiver import MAX_BODY, PATH, Receiver
-
-_CLOSE = {"Connection": "close"}  # what is left of a refused body is not read
-_FRESH = {"Cache-Control": "no-store"}
 
 
 def create_app(
@@ -40,7 +38,7 @@ def create_app(
         # Where the parser has refused the rest of a request, our answer finds a closed door.
         if not request.scope["state"]["connection"].is_gone:
             broken(request.url.path, fault)
-        return Response(status_code=500, headers=_CLOSE)
+        return Response(status_code=500, headers=CLOSE)
 
     return Starlette(
         routes=[
@@ -63,7 +61,7 @@ class Asked:
 
     async def healthz(self, _: Request) -> Response:
         """That this is answered is all it says: the event loop turns."""
-        return JSONResponse({"status": "ok", "version": __version__}, headers=_FRESH)
+        return JSONResponse({"status": "ok", "version": __version__}, headers=FRESH)
 
     async def readyz(self, _: Request) -> Response:
         reasons = self._health.reasons()
@@ -75,11 +73,11 @@ class Asked:
                 "pauses": [asdict(pause) for pause in self._health.pauses()],
             },
             status_code=503 if reasons else 200,
-            headers=_FRESH,
+            headers=FRESH,
         )
 
     async def metrics(self, _: Request) -> Response:
-        return Response(await self._metrics.text(), media_type=MEDIA_TYPE, headers=_FRESH)
+        return Response(await self._metrics.text(), media_type=MEDIA_TYPE, headers=FRESH)
 
 
 class Door:
@@ -96,7 +94,7 @@ class Door:
         except ClientDisconnect:
             return Response(status_code=400)  # nobody reads it
         if body is None:
-            return self._answer(413, _CLOSE)
+            return self._answer(413, CLOSE)
         try:
             status = self._receive(_joined(request), body)
         except Exception as fault:  # the sender tries again; polling goes on meanwhile

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import http.client
 import io
 import json
 import shutil
+import socket
 import subprocess
 import wave
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -77,8 +80,28 @@ def test_what_is_no_song_never_comes_into_the_inbox(page: Page) -> None:
         url, content=iter([half, *[bytes(1 << 20)] * 101]), headers={"Content-Type": kind}
     )
     assert (large.status_code, large.json()["code"]) == (413, "too_large")
+    assert large.json()["hint"]
     assert page.home.journal_count("quarantined") == before
     assert not list(page.home.inbox.rglob("*.wav"))
+
+
+def test_a_form_that_is_too_large_is_refused_before_it_is_sent(tmp_path: Path) -> None:
+    """Also on a wire that takes more: this call itself takes no more."""
+    page = Page(tmp_path)
+    page.server.wire = "presigned"
+    lines = (
+        "POST /api/remove-vocals HTTP/1.1",
+        "Host: localhost",
+        "Content-Type: multipart/form-data; boundary=xyz",
+        f"Content-Length: {150 << 20}",
+    )
+    with page, closing(socket.create_connection(("127.0.0.1", page.port), timeout=10)) as caller:
+        caller.sendall("\r\n".join((*lines, "", "")).encode())
+        answer = http.client.HTTPResponse(caller)
+        answer.begin()
+        told = json.load(answer)
+    assert (answer.status, told["code"]) == (413, "too_large")
+    assert told["hint"]
 
 
 def test_a_caller_that_leaves_loses_nothing(page: Page) -> None:

@@ -119,7 +119,7 @@ async def _a_step_hangs(tmp_path: Path) -> None:
         for _ in range(5):
             told = await service.later(200.0)
         assert told == ""
-        assert await service.later(201.0) == "the work has not moved for 1201 s"
+        assert await service.later(201.0) == "the workers have not moved for 1201 s"
         forever.set()
         await lane.tasks.pop(1)
         assert await service.later(1.0) == ""
@@ -129,7 +129,7 @@ async def _the_plan_hangs(tmp_path: Path) -> None:
     async with parts(tmp_path) as service:
         service.pool._turned = service.clock()
         assert await service.later(watchdog.TURN_PATIENCE) == ""
-        assert "the plan of the work" in await service.later(1.0)
+        assert "the worker pool's planning" in await service.later(1.0)
 
 
 def test_a_service_that_goes_on_is_not_hung(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from uvicorn.server import ServerState
 
 from stemwatch.web.connection_limits import MOST, protocol_of
-from stemwatch.web.pots import STREAMS, STREAMS_OF_ONE, UPLOADS, Full, Pots
+from stemwatch.web.long_requests import STREAMS, STREAMS_OF_ONE, UPLOADS, Full, LongRequests
 
 PATIENCE = 0.3
 
@@ -159,22 +159,22 @@ def test_a_connection_that_was_set_apart_counts_again_once_it_is_answered() -> N
 
 def test_places_are_counted_and_given_back() -> None:
     """So many streams, so many of one address, so many uploads; never more."""
-    pots = Pots()
+    long_requests = LongRequests()
     with ExitStack() as taken:
         for _ in range(STREAMS_OF_ONE):
-            taken.enter_context(pots.stream("10.0.0.1"))
-        with pytest.raises(Full), pots.stream("10.0.0.1"):
+            taken.enter_context(long_requests.stream("10.0.0.1"))
+        with pytest.raises(Full), long_requests.stream("10.0.0.1"):
             pass
         for number in range(STREAMS - STREAMS_OF_ONE):
-            taken.enter_context(pots.stream(f"10.0.1.{number}"))
-        with pytest.raises(Full), pots.stream("10.0.2.1"):
+            taken.enter_context(long_requests.stream(f"10.0.1.{number}"))
+        with pytest.raises(Full), long_requests.stream("10.0.2.1"):
             pass
         for _ in range(UPLOADS):
-            taken.enter_context(pots.upload())
-        with pytest.raises(Full), pots.upload():
+            taken.enter_context(long_requests.upload())
+        with pytest.raises(Full), long_requests.upload():
             pass
     with ExitStack() as taken:
         for _ in range(STREAMS):  # a proxy on this machine: everybody has its address
-            taken.enter_context(pots.stream("127.0.0.1"))
-    with pots.upload(), pots.stream("10.0.0.1"):
+            taken.enter_context(long_requests.stream("127.0.0.1"))
+    with long_requests.upload(), long_requests.stream("10.0.0.1"):
         pass

@@ -20,7 +20,7 @@ from stemwatch.service.page_setup import backing_of
 from stemwatch.web.guard.callers import Caller
 from stemwatch.web.live.event_stream import Stream
 from stemwatch.web.live.state import MOST, Live
-from stemwatch.web.pots import Pots
+from stemwatch.web.long_requests import LongRequests
 from stemwatch.wiring.working_set import working_set
 from stemwatch.workers.context import Context
 from stemwatch.workers.pacing.timing import Timing
@@ -75,8 +75,8 @@ def test_pings_come_while_nothing_happens_and_nobody_looks_afterwards(tmp_path: 
 
     async def watch() -> None:
         async with lives(tmp_path) as (live, _):
-            reader, pots = Reader(), Pots()
-            stream = Stream(live, pots, "", lambda scope: True, 0.05)
+            reader, long_requests = Reader(), LongRequests()
+            stream = Stream(live, long_requests, "", lambda scope: True, 0.05)
             running = asyncio.create_task(stream(reader.scope, reader.receive, reader.send))
             await wait_for_async(lambda: reader.text.count("event: ping") >= 3)
             assert reader.text.startswith("retry: 2000\nid: ")
@@ -85,9 +85,8 @@ def test_pings_come_while_nothing_happens_and_nobody_looks_afterwards(tmp_path: 
             await running
             await wait_for_async(lambda: not is_looking())
             other = Reader()
-            ending = asyncio.create_task(
-                Stream(live, pots, "", lambda scope: True)(other.scope, other.receive, other.send)
-            )
+            stream = Stream(live, long_requests, "", lambda scope: True)
+            ending = asyncio.create_task(stream(other.scope, other.receive, other.send))
             await wait_for_async(lambda: "snapshot" in other.text)
             live.close()
             await ending
@@ -115,7 +114,7 @@ def test_a_page_that_stays_open_holds_what_it_shows(tmp_path: Path) -> None:
     async def watch() -> None:
         async with lives(tmp_path) as (live, context):
             reader, journal = Reader(), context.journal
-            stream = Stream(live, Pots(), "", lambda scope: True)
+            stream = Stream(live, LongRequests(), "", lambda scope: True)
             running = asyncio.create_task(stream(reader.scope, reader.receive, reader.send))
             await wait_for_async(lambda: "snapshot" in reader.text)
             some = [new_job(number) for number in range(3 * MOST + 50)]
@@ -168,7 +167,7 @@ def test_a_page_is_told_all_anew_where_too_much_has_gone_at_once(tmp_path: Path)
     async def watch() -> None:
         async with lives(tmp_path) as (live, _):
             reader = Reader()
-            stream = Stream(live, Pots(), "", lambda scope: True)
+            stream = Stream(live, LongRequests(), "", lambda scope: True)
             running = asyncio.create_task(stream(reader.scope, reader.receive, reader.send))
             await wait_for_async(lambda: "snapshot" in reader.text)
             states = [JobState.QUEUED] * MOST + [JobState.QUARANTINED] * MOST + [JobState.DONE] * 9

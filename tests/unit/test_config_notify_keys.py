@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 
 from stemwatch.config import Settings, load
-from stemwatch.config.notify_keys import EVENTS
 from stemwatch.errors import ConfigFault
-from stemwatch.notices.events import KINDS
 
 
 def loaded(tmp_path: Path, text: str) -> Settings:
@@ -23,7 +21,6 @@ def test_defaults_tell_nobody_and_headings_alone_are_fine(tmp_path: Path) -> Non
     assert settings.notify.urls == ()
     assert settings.notify.events == ("quarantined", "paused", "resumed", "budget")
     assert settings.hooks == {}
-    assert EVENTS == KINDS
 
 
 def test_paths_start_at_the_file_s_folder_and_bare_names_are_looked_for(tmp_path: Path) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from stemwatch.config.notify_keys import EVENTS
 from stemwatch.notices.batch import Batch
-from stemwatch.notices.events import BUDGET, DELIVERED, KINDS, PAUSED, QUARANTINED, RESUMED, Event
+from stemwatch.notices.events import BUDGET, DELIVERED, PAUSED, QUARANTINED, RESUMED, Event
 from stemwatch.notices.summary import Digest
 
 EVERY, HOUR = 60.0, 3600.0
@@ -25,7 +26,7 @@ def resume(code: str = "server") -> Event:
     return Event(RESUMED, code=code)
 
 
-def batch(*addresses: str, kinds: tuple[str, ...] = KINDS) -> Batch:
+def batch(*addresses: str, kinds: tuple[str, ...] = EVENTS) -> Batch:
     return Batch(addresses or ("a",), kinds=kinds, every=EVERY, again=HOUR)
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from stemwatch.errors import PauseService, Reject, RetryLater, StemwatchError, Unconfirmed
 from stemwatch.stemsplit.answers import Answer, download_fault, get_fault, post_fault
-from stemwatch.stemsplit.rate_headers import printable, retry_after
+from stemwatch.stemsplit.rate_headers import retry_after
+from stemwatch.stemsplit.server_text import excerpt
 
 NOW = 1_800_000_000.0
 KEY = "sk-canary-0123456789"
@@ -222,6 +223,6 @@ def test_retry_after(value: str | None, expected: float | None) -> None:
         ("x" * 500, "x" * 199 + "…"),
     ],
 )
-def test_printable(text: str, expected: str) -> None:
+def test_an_excerpt(text: str, expected: str) -> None:
     """One safe line: no control or bidi characters, no key, no signature, not long."""
-    assert printable(text, KEY) == expected
+    assert excerpt(text, KEY) == expected

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import stemwatch
-from stemwatch.tasks import kept_going, supervise, supervised
+from stemwatch.tasks import in_a_thread, kept_going, supervised
 
 ROOT = Path(stemwatch.__file__).parent
 
@@ -22,9 +22,7 @@ def test_a_fault_is_told_and_a_cancellation_is_not() -> None:
         fails = supervised(_failing(), told.append, name="fails")
         ends = supervised(asyncio.sleep(0, "value"), told.append)
         stopped = supervised(asyncio.Event().wait(), told.append)
-        loop = asyncio.get_running_loop()
-        called = loop.run_in_executor(None, int, "no number")
-        supervise(called, told.append)
+        called = in_a_thread(int, "no number", broken=told.append)
         await asyncio.wait({fails, ends, called})
         stopped.cancel()
         await asyncio.wait({stopped})

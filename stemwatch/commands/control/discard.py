@@ -22,7 +22,7 @@ from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
 from stemwatch.operations.ended.putting_aside import given_up, put_aside
 from stemwatch.operations.mounted_folders import Disks
-from stemwatch.operations.status import service
+from stemwatch.operations.status import is_running
 from stemwatch.operations.words import counted
 from stemwatch.ui import text
 
@@ -95,7 +95,7 @@ async def _discard(settings: Settings, wish: _Wish) -> int:
     going = _agreed(picked, wish)
     if going is None:
         return USAGE
-    running, _ = service(settings.state_dir)
+    running = is_running(settings.state_dir)
     journal = Journal(path)
     try:
         disks = Disks(journal)

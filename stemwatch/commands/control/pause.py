@@ -10,7 +10,7 @@ import click
 from stemwatch.commands.common import config_option, settings_or_defaults
 from stemwatch.journal.pausing import HINT, Order
 from stemwatch.operations.control import holding
-from stemwatch.operations.status import service
+from stemwatch.operations.status import is_running
 from stemwatch.ui import text
 
 
@@ -35,6 +35,6 @@ def command(until: str | None, config_file: str | None) -> int:
     asyncio.run(holding.pause(settings, order))
     words = order.words(now)
     text.say(f"{words[:1].upper()}{words[1:]} {HINT}")
-    if not service(settings.state_dir)[0]:
+    if not is_running(settings.state_dir):
         text.say("The service is not running: the pause holds when `stemwatch run` is started.")
     return 0

@@ -10,7 +10,7 @@ import click
 from stemwatch.commands.common import config_option, settings_or_defaults
 from stemwatch.journal.pausing import clock_time
 from stemwatch.operations.control import holding
-from stemwatch.operations.status import service
+from stemwatch.operations.status import is_running
 from stemwatch.ui import text
 
 
@@ -28,6 +28,6 @@ def command(config_file: str | None) -> int:
         return 0
     by = f" by {order.by}" if order.by else ""
     text.say(f"The pause{by}, since {clock_time(order.since, now)}, is over.")
-    if not service(settings.state_dir)[0]:
+    if not is_running(settings.state_dir):
         text.say("The service is not running: songs go on when `stemwatch run` is started.")
     return 0

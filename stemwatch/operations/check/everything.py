@@ -16,7 +16,7 @@ from stemwatch.operations.check import account, asked_folders
 from stemwatch.operations.check.api import reach
 from stemwatch.operations.check.finding import FAULT, OK, WARNING, Finding
 from stemwatch.operations.check.notices import notices
-from stemwatch.operations.status import service
+from stemwatch.operations.status import is_running
 from stemwatch.operations.words import counted
 from stemwatch.web.listening import looked_at
 
@@ -114,7 +114,7 @@ async def _journal(settings: Settings) -> Finding:
 
 def _service(settings: Settings, *, web: bool) -> Iterator[Finding]:
     try:
-        running, _ = service(settings.state_dir)
+        running = is_running(settings.state_dir)
         yield Finding(OK, "service: running" if running else "service: not running")
         if web and (told := looked_at(settings.web, running=running)) is not None:
             yield Finding(OK, told)

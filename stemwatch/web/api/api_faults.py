@@ -12,10 +12,11 @@ from starlette.responses import JSONResponse, Response
 
 from stemwatch.codes import Code
 from stemwatch.errors import PauseService, StemwatchError
-from stemwatch.receiving.refusal import Refused
+from stemwatch.receiving.refusal import CutOff, Refused
 
 FRESH = {"Cache-Control": "no-store"}
 CLOSE = {"Connection": "close"}  # what is left of a refused body is not read
+SMALLER = "Convert it to FLAC or M4A, or cut it into parts."  # mends a song that is too large
 _CODES = {
     404: "not_found",
     405: "method_not_allowed",
@@ -78,10 +79,11 @@ async def http_fault(_: Request, fault: Exception) -> Response:
     status = fault.status_code
     code = _CODES.get(status, Code.BAD_REQUEST)
     if isinstance(fault, Refused) and status == 422:
-        status, code = 400, Code.TRUNCATED if "ends before" in fault.detail else "bad_form"
+        status, code = 400, Code.TRUNCATED if isinstance(fault, CutOff) else "bad_form"
     words = fault.detail or HTTPStatus(status).phrase
     headers = {**(fault.headers or {}), **(CLOSE if status in (400, 408, 413, 415, 503) else {})}
-    return Fault(status, code, words, headers=headers).response()
+    hint = SMALLER if status == 413 else ""
+    return Fault(status, code, words, hint, headers=headers).response()
 
 
 async def gone(_: Request, fault: Exception) -> Response:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from stemwatch.log import log
 from stemwatch.media_types import media_type
-from stemwatch.tasks import supervise
+from stemwatch.tasks import in_a_thread
 
 BLOCK = 256 * 1024  # bytes read at a time
 _IN_1980, _IN_2107 = 315_619_200, 4_354_732_800  # Unix seconds, in any time zone
@@ -31,9 +31,7 @@ def let_go(end: Callable[..., None], *args: Any) -> asyncio.Future[None]:
 
     On a share that hangs, `close` hangs as well.
     """
-    ending = asyncio.get_running_loop().run_in_executor(None, end, *args)
-    supervise(ending, _not_closed)
-    return ending
+    return in_a_thread(end, *args, broken=_not_closed)
 
 
 def _not_closed(fault: BaseException) -> None:

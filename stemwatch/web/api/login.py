@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from stemwatch.codes import Code
-from stemwatch.web.api.api_faults import FRESH, Fault
+from stemwatch.web.api.api_faults import CLOSE, FRESH, Fault
 from stemwatch.web.guard.password import TooOften
 from stemwatch.web.guard.shield import Access, too_often
 
@@ -55,7 +55,7 @@ async def body_of(request: Request) -> dict[str, object]:
     async for part in request.stream():
         body += part
         if len(body) > MAX_BODY:
-            raise Fault(413, Code.TOO_LARGE, "This is too long.", headers={"Connection": "close"})
+            raise Fault(413, Code.TOO_LARGE, "This is too long.", headers=CLOSE)
     try:
         found = json.loads(bytes(body) or b"{}")
     except (ValueError, RecursionError):  # three thousand brackets are the latter

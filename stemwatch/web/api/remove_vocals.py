@@ -20,23 +20,23 @@ from stemwatch.errors import Reject
 from stemwatch.inbox.reading import Changed
 from stemwatch.job import IN_OUTBOX, Job, JobState, Options
 from stemwatch.log import redacted
-from stemwatch.receiving.multipart_in import receive
+from stemwatch.receiving.multipart_in import OVERHEAD, receive
+from stemwatch.receiving.streaming import MAX_FILE, declared_length
 from stemwatch.tasks import supervised
 from stemwatch.web.api import api_faults as faults
 from stemwatch.web.api.api_faults import CLOSE, FRESH, Fault
 from stemwatch.web.api.delivered import opened
 from stemwatch.web.api.files import FileAnswer
 from stemwatch.web.api.landing import Landing, checked_path, landing, require_room
-from stemwatch.web.api.uploads import inbox_of, too_large
+from stemwatch.web.api.uploads import inbox_of
 from stemwatch.web.backing import Backing, Broken, Door
 from stemwatch.web.connection_limits import STALL
 from stemwatch.web.live.documents import HAS_STEMS
 from stemwatch.web.live.state import Live
-from stemwatch.web.pots import Full, Pots
+from stemwatch.web.long_requests import Full, LongRequests
 from stemwatch.workers.pacing.budget import Allowance
 from stemwatch.workers.pool.choosing.passing import held
 
-_OVERHEAD = 65_536  # bytes of a form beside its file
 _ENDED = HAS_STEMS | {JobState.QUARANTINED, JobState.GONE}
 _SOON = 30.0  # seconds
 _LONGEST = 86_400.0  # seconds of a Retry-After
@@ -45,20 +45,22 @@ _LONGEST = 86_400.0  # seconds of a Retry-After
 class RemoveVocals:
     """The call; `live` tells when a song has come further, so nothing is polled."""
 
-    def __init__(self, backing: Backing, live: Live, pots: Pots, broken: Broken) -> None:
+    def __init__(
+        self, backing: Backing, live: Live, long_requests: LongRequests, broken: Broken
+    ) -> None:
         self._backing = backing
         self._context = backing.health.context
         self._live = live
-        self._pots = pots
+        self._long_requests = long_requests
         self._broken = broken
 
     async def post(self, request: Request) -> FileAnswer | JSONResponse:
         """The instrumental; 202 `{id, events}` at once with `Prefer: respond-async`."""
         inbox, door = inbox_of(self._backing, request.query_params.get("inbox"))
-        _require_form(request, self._context.api.limits.largest)
+        _require_form(request)
         await self._require_going(inbox.name)
         try:
-            with self._pots.upload():
+            with self._long_requests.upload():
                 request.scope["state"]["connection"].set_apart(stall=STALL)
                 await door.require_online()
                 job = await self._taken_in(request, inbox, door)
@@ -139,7 +141,7 @@ class RemoveVocals:
                 words = f"It takes longer than {deadline:g} s; it goes on."
                 raise _later(504, "late", words, job) from None
         if job.state not in HAS_STEMS:
-            raise _failed(job)
+            raise _without_stems(job)
         return job
 
     async def _require_hope(self, job: Job) -> None:
@@ -200,12 +202,12 @@ def _whole(seconds: float) -> str:
     return str(max(1, round(min(seconds, _LONGEST))))
 
 
-def _require_form(request: Request, largest: int) -> None:
+def _require_form(request: Request) -> None:
+    """Raise Fault 400, Refused 413 before a byte of the song is read."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "multipart/form-data":
         raise _missing()
-    if int(request.headers.get("content-length", "0")) > largest + _OVERHEAD:
-        raise too_large(largest)
+    declared_length(request.headers, limit=MAX_FILE + OVERHEAD)
 
 
 def _missing() -> Fault:
@@ -231,7 +233,7 @@ def _later(status: int, code: str, words: str, job: Job, seconds: float = _SOON)
     return Fault(status, code, words, hint, headers=headers, id=job.id)
 
 
-def _failed(job: Job) -> Fault:
+def _without_stems(job: Job) -> Fault:
     code = job.code or str(job.state)
     status = 400 if rule_of(code).lasting else 500
     return Fault(status, code, job.message or "It was taken back.", job.hint or "", id=job.id)

@@ -11,11 +11,11 @@ from stemwatch.codes import Code
 from stemwatch.config import Inbox
 from stemwatch.receiving.streaming import to_disk
 from stemwatch.web.api import api_faults as faults
-from stemwatch.web.api.api_faults import CLOSE, FRESH, Fault
+from stemwatch.web.api.api_faults import CLOSE, FRESH, SMALLER, Fault
 from stemwatch.web.api.landing import checked_path, landing, require_room
 from stemwatch.web.backing import Backing, Door
 from stemwatch.web.connection_limits import STALL
-from stemwatch.web.pots import Full, Pots
+from stemwatch.web.long_requests import Full, LongRequests
 
 SINGLE = "default"  # in the URL, where the only inbox has no name
 
@@ -23,9 +23,9 @@ SINGLE = "default"  # in the URL, where the only inbox has no name
 class Uploads:
     """Songs land by the ordinary way: the scan finds them, and presets and budgets hold."""
 
-    def __init__(self, backing: Backing, pots: Pots) -> None:
+    def __init__(self, backing: Backing, long_requests: LongRequests) -> None:
         self._backing = backing
-        self._pots = pots
+        self._long_requests = long_requests
 
     async def put(self, request: Request) -> Response:
         """201 `{name, folder, inbox, bytes, renamed}`."""
@@ -33,7 +33,7 @@ class Uploads:
         path = checked_path(request.query_params.get("path", ""), self._backing.settings())
         size = _declared(request, self._backing.health.context.largest)
         try:
-            with self._pots.upload():
+            with self._long_requests.upload():
                 request.scope["state"]["connection"].set_apart(stall=STALL)
                 await door.require_online()
                 answer = await self._received(request, inbox, path, size)
@@ -82,11 +82,6 @@ def _declared(request: Request, largest: int) -> int:
         raise Fault(411, "no_length", "Send a Content-Length.", headers=CLOSE)
     size = int(given)  # checked by the HTTP parser
     if size > largest:
-        raise too_large(largest)
+        words = f"The file is larger than {largest >> 20} MB."
+        raise Fault(413, Code.TOO_LARGE, words, SMALLER, headers=CLOSE)
     return size
-
-
-def too_large(largest: int) -> Fault:
-    words = f"The file is larger than {largest >> 20} MB."
-    hint = "Convert it to FLAC or M4A, or cut it into parts."
-    return Fault(413, Code.TOO_LARGE, words, hint, headers=CLOSE)

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from starlette.requests import cookie_parser
 
 from stemwatch.receiving.host_and_origin import is_own_origin
-from stemwatch.web.api.api_faults import Fault
+from stemwatch.web.api.api_faults import CLOSE, Fault
 from stemwatch.web.guard.callers import Caller, Callers
 from stemwatch.web.guard.password import Password, TooOften
 from stemwatch.web.guard.sessions import DAYS, Sessions
@@ -111,7 +111,7 @@ class Shield:
             "Log in first.",
             "The password is in the file that web.password_file names; scripts send it as "
             "`Authorization: Bearer PASSWORD`.",
-            headers={"Connection": "close"},
+            headers=CLOSE,
         )
 
     async def _is_own(self, scope: Any, caller: Caller) -> bool:
@@ -124,7 +124,7 @@ class Shield:
 
 def too_often(fault: TooOften) -> Fault:
     """Too many wrong passwords."""
-    headers = {"Retry-After": str(int(fault.after) + 1), "Connection": "close"}
+    headers = {"Retry-After": str(int(fault.after) + 1), **CLOSE}
     words = "Too many wrong passwords from this address."
     return Fault(429, "too_often", words, "Wait a minute.", headers=headers)
 
@@ -149,9 +149,9 @@ def _unknown_host(host: str) -> Fault:
     return Fault(
         421,
         "unknown_host",
-        "This name is none of this service's.",
+        "This service does not answer to this name.",
         "Add it to web.hosts, or use the machine's address.",
-        headers={"Connection": "close"},
+        headers=CLOSE,
         host=host[:253],
     )
 
@@ -162,5 +162,5 @@ def _foreign_page() -> Fault:
         "foreign_page",
         "This was sent by another site's page.",
         "Behind a proxy, let it pass the Host header on, with its port.",
-        headers={"Connection": "close"},
+        headers=CLOSE,
     )

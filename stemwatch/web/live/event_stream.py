@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse, Response
 
 from stemwatch.web.api import api_faults as faults
 from stemwatch.web.live.state import TICK, Live
-from stemwatch.web.pots import Full, Pots
+from stemwatch.web.long_requests import Full, LongRequests
 
 PING = 15.0  # seconds without news
 _RETRY = 2000  # milliseconds until a browser connects again
@@ -33,9 +33,11 @@ _HEADERS = [
 class Events:
     """The two ways to see the state: once, and as it changes."""
 
-    def __init__(self, live: Live, pots: Pots, lasts: Callable[[Any], bool]) -> None:
+    def __init__(
+        self, live: Live, long_requests: LongRequests, lasts: Callable[[Any], bool]
+    ) -> None:
         self._live = live
-        self._pots = pots
+        self._long_requests = long_requests
         self._lasts = lasts
 
     async def state(self, _: Request) -> Response:
@@ -47,7 +49,7 @@ class Events:
     async def events(self, request: Request) -> Stream:
         """The stream; `?last=` stands in for Last-Event-ID, which only a browser itself sends."""
         last = request.headers.get("last-event-id") or request.query_params.get("last", "")
-        return Stream(self._live, self._pots, last, self._lasts)
+        return Stream(self._live, self._long_requests, last, self._lasts)
 
 
 class Stream:
@@ -59,20 +61,21 @@ class Stream:
     def __init__(
         self,
         live: Live,
-        pots: Pots,
+        long_requests: LongRequests,
         last: str,
         lasts: Callable[[Any], bool],
         ping: float = PING,
     ) -> None:
         self._live = live
-        self._pots = pots
+        self._long_requests = long_requests
         self._last = last
         self._lasts = lasts
         self._ping = ping
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         try:
-            with self._pots.stream(scope["state"]["caller"].address), self._live.watched():
+            address = scope["state"]["caller"].address
+            with self._long_requests.stream(address), self._live.watched():
                 scope["state"]["connection"].set_apart()
                 sending = asyncio.create_task(self._send(scope, send))
                 leaving = asyncio.create_task(_left(receive))

@@ -139,13 +139,12 @@ class Live:
         self._counts = await journal.active()
 
     async def _first(self, states: Collection[JobState]) -> list[Job]:
-        """The oldest of the jobs in `states`, about `MOST` of them."""
+        """The oldest `MOST` of the jobs in `states`."""
         found: list[Job] = []
-        while len(found) < MOST:
-            page = await self._journal.in_states(states, after=found[-1].id if found else 0)
-            if not page:
+        async for job in every(self._journal, states):
+            found.append(job)
+            if len(found) == MOST:
                 break
-            found += page
         return found
 
     async def _last(self, states: Collection[JobState]) -> list[Job]:

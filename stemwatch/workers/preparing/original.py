@@ -13,7 +13,7 @@ from stemwatch.disks.opening import NotYet, open_regular
 from stemwatch.errors import RetryLater, TakenBack
 from stemwatch.job import Identity, Job
 from stemwatch.log import log
-from stemwatch.tasks import supervise
+from stemwatch.tasks import in_a_thread
 from stemwatch.workers.context import Context
 
 
@@ -31,7 +31,7 @@ async def opened(ctx: Context, job: Job) -> AsyncIterator[int]:
         yield fd
     finally:
         # Not waited for: on a share that hangs, `close` hangs as well.
-        supervise(asyncio.get_running_loop().run_in_executor(None, os.close, fd), _not_closed)
+        in_a_thread(os.close, fd, broken=_not_closed)
 
 
 def _not_closed(fault: BaseException) -> None:

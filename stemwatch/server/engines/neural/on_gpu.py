@@ -1,7 +1,7 @@
-"""A graph on an NVIDIA GPU, by onnxruntime. Nobody has run this yet: no GPU is where it was made.
+"""A graph on an NVIDIA GPU, by onnxruntime.
 
-onnxruntime falls back to the CPU with no more than a warning. Here that is a fault, for whoever
-asked for the GPU to hear of.
+Never run on a GPU: there was none where it was written. onnxruntime falls back to the CPU with no
+more than a warning. Here that is a fault, for whoever asked for the GPU to hear of.
 """
 
 from __future__ import annotations

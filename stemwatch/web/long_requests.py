@@ -20,7 +20,7 @@ class Full(Exception):
     """No place is left; a little later there may be one."""
 
 
-class Pots:
+class LongRequests:
     """The places that are taken now."""
 
     def __init__(self) -> None:
