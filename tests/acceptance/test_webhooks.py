@@ -77,18 +77,21 @@ def test_a_call_brings_the_stems_at_once(home: Home) -> None:
     assert all(secret not in service.text() for secret in secrets)
 
 
-def test_the_secret_is_kept_and_the_registration_made_once(home: Home, server: Server) -> None:
+def test_the_secret_is_kept_and_the_registration_made_once(
+    home: Home, server: Server, wire: str
+) -> None:
     """The second start knows its secret: it is called again without another registration."""
-    for name in ("one", "two"):
+    for number, name in enumerate(("one", "two"), 1):
         with home.service() as service:
             service.wait_for_event("webhook.registered")
-            drop(home.inbox / f"{name}.wav", hash(name) % 1000)
+            drop(home.inbox / f"{name}.wav", number)
             service.wait_for_event("job.delivered", timeout=30)
     (secrets,) = json.loads((home.state / "webhook-secrets.json").read_text()).values()
     assert len(secrets) == 1
     base = f"http://127.0.0.1:{server.port}/api/v1/webhooks"
     listed = httpx.get(base, headers={"Authorization": f"Bearer {KEY}"}).json()["webhooks"]
-    assert [hook["url"] for hook in listed].count(door(home)) <= 1
+    # `separate` has no list; there a URL is registered once, however often that is asked for.
+    assert [hook["url"] for hook in listed].count(door(home)) == (wire == "presigned")
 
 
 def test_an_api_without_webhooks_is_told_of_once(tmp_path: Path, wire: str) -> None:
