@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import socket
 import stat
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import pytest
 from tests.acceptance.harness import KEY, Home
 from tests.acceptance.songs import drop
 from tests.support.clustered import server_or_cluster
+from tests.support.ports import free_port
 from tests.support.scenario.server import ScenarioServer
 from tests.support.server import Server
 
@@ -36,10 +36,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def listening() -> dict[str, str]:
     """The configuration's `web`: a door at a free port."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
-    listener = f"127.0.0.1:{port}"
+    listener = f"127.0.0.1:{free_port()}"
     return {"listen": listener, "public_url": f"http://{listener}"}
 
 
