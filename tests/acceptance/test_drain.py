@@ -187,17 +187,6 @@ def test_a_second_signal_stops_now(home: Home, server: ScenarioServer) -> None:
     assert len(server.requests("post")) == 1
 
 
-@EITHER
-def test_what_is_dropped_while_stopped_is_found_at_the_next_start(home: Home) -> None:
-    """Stop, drop, start."""
-    with home.service():
-        pass
-    make_song(home.inbox / "song.wav", seconds=5)
-    with home.service() as service:
-        service.wait_for_event("job.done")
-    assert len(home.sidecars()) == 1
-
-
 def test_an_idle_service_costs_nothing_between_rescans(home: Home, server: ScenarioServer) -> None:
     """Watched for stretches of four seconds: no CPU to speak of, about one wake-up a second."""
     home.configure(server.url, watch={"rescan_seconds": 3600}, log={"level": "info"})

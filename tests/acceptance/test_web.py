@@ -155,5 +155,5 @@ def _refused(home: Home, service: Service, server: ScenarioServer, url: str) -> 
     assert paused("ready") == 0
     # The pause comes first: on a slow disk another song would be paid for meanwhile.
     wait_for(lambda: Scrape(url).states("jobs").get("queued") == 1)
-    assert paused("queue_age_seconds") > 0
+    assert Scrape(url)("queue_age_seconds") > 0
     assert str(home.root) not in paused.text + get(f"{url}/readyz")[1]

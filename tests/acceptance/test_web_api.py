@@ -9,7 +9,7 @@ import os
 import re
 import socket
 import struct
-import time
+import sys
 import wave
 import zipfile
 from collections.abc import Iterator
@@ -25,6 +25,12 @@ from tests.acceptance.songs import wav_bytes
 from tests.support.clustered import scripted
 from tests.support.page import SECONDS, Page, Stream, openapi, upload
 from tests.support.waiting import wait_for
+
+# The service as it is, but answers under way get a minute in the end.
+_GRACIOUS = (
+    "import stemwatch.web.server as server; server.GRACE = 60.0;"
+    "from tests.acceptance.scaled import main; raise SystemExit(main())"
+)
 
 
 @pytest.fixture(scope="module")
@@ -419,8 +425,10 @@ def test_rubbish_is_refused_and_no_fault_of_ours(
 
 
 def test_a_stop_tells_the_streams_and_waits_for_none_of_them(tmp_path: Path) -> None:
-    """Open, each of them would be waited for until the grace is over."""
-    with Page(tmp_path) as page:
+    """Open, each of them would be waited for until the grace is over: here, for a minute."""
+    page = Page(tmp_path)
+    page.command = lambda config: [sys.executable, "-c", _GRACIOUS, "1", str(config)]
+    with page:
         streams = [Stream(page) for _ in range(5)]
         for one in streams:
             one.__enter__()
@@ -428,8 +436,6 @@ def test_a_stop_tells_the_streams_and_waits_for_none_of_them(tmp_path: Path) -> 
         page.service.process.terminate()
         for one in streams:
             one.until(lambda name, _: name == "bye")
-        began = time.monotonic()
         assert page.service.process.wait(30) == 0
-        assert time.monotonic() - began < 2.0
         for one in streams:
             one.__exit__()

@@ -8,6 +8,7 @@ from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
 
+import psutil
 import pytest
 
 from stemwatch.receiving.streaming import FLUSH
@@ -34,6 +35,11 @@ def test_an_upload_whose_share_hangs_holds_nobody_up(tmp_path: Path) -> None:
     def hidden() -> list[Path]:
         return list(there.glob(f"{HIDDEN}*"))
 
+    def opened() -> bool:
+        """Whether the service has the answer to its open: until then a freeze holds up that."""
+        files = psutil.Process(page.service.process.pid).open_files()
+        return any(HIDDEN in file.path for file in files)
+
     with (
         SftpMount(tmp_path / "inbox", there) as share,
         page,
@@ -42,7 +48,7 @@ def test_an_upload_whose_share_hangs_holds_nobody_up(tmp_path: Path) -> None:
         upload.putrequest("PUT", "/api/inbox/default?path=Hangs.wav")
         upload.putheader("Content-Length", str(2 * FLUSH))
         upload.endheaders(bytes(100_000))
-        wait_for(hidden)
+        wait_for(opened)
         share.freeze()
         try:
             upload.send(bytes(2 * FLUSH - 100_000))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -60,9 +61,12 @@ def test_a_promise_that_fell_short_is_told(tmp_path: Path) -> None:
 def test_a_sweep_that_gives_no_result_is_no_success(
     arguments: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It crashed, or ended without a word: `all` exits 1."""
+    """It crashed, or ended without a word: `all` exits 1. Signals are pytest's again afterwards."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
     monkeypatch.setattr(everything, "SWEEPS", (Sweep("soak", arguments, arguments),))
     assert everything.main(["--size", "small", "--out", str(tmp_path)]) == 1
+    assert [signal.getsignal(number) for number in numbers] == before
     assert "came to no end" in (tmp_path / "table.md").read_text()
 
 

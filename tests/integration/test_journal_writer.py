@@ -210,28 +210,23 @@ def test_sixteen_tasks_share_their_commits(tmp_path: Path) -> None:
 
 
 def test_the_loop_never_waits_for_the_disk(tmp_path: Path) -> None:
-    """While a commit is held up for two seconds by another process, the loop goes on ticking."""
+    """While a commit is held up by another process, the loop goes on ticking: fifty times."""
     path = tmp_path / "journal"
 
-    async def main() -> tuple[float, float]:
+    async def main() -> None:
         async with opened(path) as journal:
             other = schema.connect(str(path))
             other.execute("BEGIN IMMEDIATE")
-            loop = asyncio.get_running_loop()
-            started = loop.time()
-            loop.call_later(2.0, other.execute, "COMMIT")
             adding = asyncio.create_task(journal.add(new_job()))
-            longest, last = 0.0, started
-            while not adding.done():
+            for _ in range(50):
                 assert await journal.counts() is not None  # reading goes on too
                 await asyncio.sleep(0.002)
-                longest, last = max(longest, loop.time() - last), loop.time()
+                assert not adding.done()
+            other.execute("COMMIT")
+            await adding
             other.close()
-            return longest, loop.time() - started
 
-    longest, took = asyncio.run(main())
-    assert took >= 2.0
-    assert longest < 1.5  # a busy machine may keep it waiting too, but not so long
+    asyncio.run(main())
 
 
 _RACE = """

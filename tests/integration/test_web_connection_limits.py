@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from typing import Any
@@ -88,17 +89,23 @@ async def answer(reader: asyncio.StreamReader) -> bytes:
 def test_an_upload_takes_as_long_as_bytes_come() -> None:
     """Three times the patience in all, a third of it between two pieces: it arrives whole."""
 
-    async def upload() -> list[int]:
+    async def upload() -> float:
         app = App()
         async with listening(app) as connect:
+            longest, last = 0.0, time.monotonic()
             reader, writer = await connect(head("PUT /upload", "Content-Length: 10"))
             for _ in range(10):
                 await asyncio.sleep(PATIENCE / 3)
                 writer.write(b"x")
-            assert (await answer(reader)).startswith(b"HTTP/1.1 200")
-        return app.received
+                now = time.monotonic()
+                longest, last = max(longest, now - last), now
+            if longest < PATIENCE:
+                assert (await answer(reader)).startswith(b"HTTP/1.1 200")
+                assert app.received == [10]
+        return longest
 
-    assert asyncio.run(upload()) == [10]
+    while asyncio.run(upload()) >= PATIENCE:  # a busy machine: the client was silent for too long
+        pass
 
 
 def test_an_upload_that_stalls_is_closed() -> None:

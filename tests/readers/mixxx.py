@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.readers.cells import Found, cover, picked
-from tests.readers.processes import running, wait
+from tests.readers.processes import PATIENCE, running
+from tests.support.waiting import wait_for
 
 _NAMES = {
     "title": "title", "artist": "artist", "album": "album", "albumartist": "album_artist",
@@ -45,11 +46,11 @@ def mixxx(folder: Path, stems: Mapping[str, Path]) -> dict[str, Found]:
         env |= {"HOME": str(folder), "XDG_RUNTIME_DIR": str(folder / "run")}
         command = ("mixxx", "--settingsPath", f"{settings}/", "--developer")
         with running(*command, env=env):
-            wait(lambda: database.exists() and complete())
+            wait_for(lambda: database.exists() and complete(), timeout=PATIENCE)
         with contextlib.closing(sqlite3.connect(database)) as db, db:
             db.execute("INSERT INTO directories VALUES (?)", (str(music),))
         with running(*command, env=env):
-            wait(lambda: len(rows()) >= len(stems))
+            wait_for(lambda: len(rows()) >= len(stems), timeout=PATIENCE)
     found = rows()
     return {
         kind: picked(_NAMES, found[kind]) | cover(found[kind]["coverart_type"] == _EMBEDDED)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
 
-PATIENCE = 120.0  # seconds
+PATIENCE = 120.0  # seconds for a folder to be taken in
 
 
 @contextlib.contextmanager
@@ -27,11 +25,3 @@ def running(
         except subprocess.TimeoutExpired:  # such as one that waits for an answer in a window
             process.kill()
             process.communicate()
-
-
-def wait(met: Callable[[], Any]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not met():
-        if time.monotonic() > end:
-            raise TimeoutError(met)
-        time.sleep(0.1)

@@ -19,8 +19,9 @@ from typing import Any
 from tests.readers.cells import Found, cover, picked
 from tests.readers.made import FORMATS
 from tests.readers.mixxx import mixxx
-from tests.readers.processes import running, wait
+from tests.readers.processes import PATIENCE, running
 from tests.support.ports import free_port
+from tests.support.waiting import wait_for
 
 _MPD = {
     "title": "Title", "artist": "Artist", "album": "Album", "albumartist": "AlbumArtist",
@@ -73,7 +74,7 @@ def _mpd(folder: Path, stems: Mapping[str, Path]) -> dict[str, Found]:
         'metadata_to_use "+comment"\naudio_output {\ntype "null"\nname "none"\n}\n'
     )
     with running("mpd", "--no-daemon", str(folder / "conf")):
-        wait(address.exists)
+        wait_for(address.exists, timeout=PATIENCE)
         with socket.socket(socket.AF_UNIX) as line:
             line.connect(str(address))
             stream = line.makefile("rwb")
@@ -100,7 +101,10 @@ def _mpd(folder: Path, stems: Mapping[str, Path]) -> dict[str, Found]:
                 return data
 
             say("update")
-            wait(lambda: not any(one.startswith("updating_db") for one in say("status")))
+            wait_for(
+                lambda: not any(one.startswith("updating_db") for one in say("status")),
+                timeout=PATIENCE,
+            )
             found: dict[str, Found] = {}
             for kind, path in stems.items():
                 lines = say(f'lsinfo "{path.name}"')
@@ -129,7 +133,7 @@ def _minidlna(folder: Path, stems: Mapping[str, Path]) -> dict[str, Found]:
 
     conf = str(folder / "conf")
     with running("minidlnad", "-d", "-f", conf, "-P", str(folder / "pid")):
-        wait(lambda: len(rows()) >= len(stems))
+        wait_for(lambda: len(rows()) >= len(stems), timeout=PATIENCE)
         found = rows()
     return {
         kind: picked(_MINIDLNA, found[str(path)]) | cover(found[str(path)]["ALBUM_ART"])

@@ -109,16 +109,7 @@ class Postgres:
 
     def __enter__(self) -> Postgres:
         self.make()
-        for left in range(5, -1, -1):
-            try:
-                self.start()
-                break
-            except AssertionError as fault:
-                # Somebody was quicker, among a thousand connections of other tests.
-                if not left or "already in use" not in str(fault):
-                    raise
-                self.port = free_port()
-                (self.folder / "log").unlink()
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:

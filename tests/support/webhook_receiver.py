@@ -23,7 +23,7 @@ class Receiver:
 
     def __init__(self, statuses: Sequence[int] = (200,), location: str | None = None) -> None:
         self.calls: list[Call] = []
-        self._left = list(statuses)
+        self.answer(*statuses)
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -53,6 +53,10 @@ class Receiver:
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}
         )
         self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def answer(self, *statuses: int) -> None:
+        """From now on: these in turn, and the last one for ever."""
+        self._left = list(statuses)
 
     def __enter__(self) -> Receiver:
         self._thread.start()

@@ -122,8 +122,8 @@ def the_key_is_nobody_elses(booted: Booted) -> None:
     assert KEY not in machine.run("cat", f"/proc/{pid}/cmdline", f"/proc/{pid}/environ").stdout
     assert KEY not in machine.log(UNIT)
     assert (machine.root / "etc/stemwatch/api-key").read_text().strip() == KEY
-    keys = {request.get("key") for request in booted.server.requests("post")} - {None}
-    assert keys <= {KEY}
+    posts = booted.server.requests("post")
+    assert {post["headers"].get("authorization") for post in posts} == {f"Bearer {KEY}"}
 
 
 def a_reload_is_taken_over(booted: Booted) -> None:

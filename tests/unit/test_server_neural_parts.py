@@ -6,6 +6,7 @@ import asyncio
 import types
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import numpy as np
@@ -191,13 +192,13 @@ def test_a_gpu_that_is_silently_a_cpu_is_a_fault(
             return providers
 
     fake = types.SimpleNamespace(
+        __spec__=ModuleSpec("onnxruntime", None),  # installed
         get_available_providers=lambda: available,
         preload_dlls=lambda: None,
         SessionOptions=types.SimpleNamespace,
         InferenceSession=Session,
     )
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", fake)
-    monkeypatch.setattr(type(on_gpu.NEURAL_CUDA), "require", lambda _: None)
     with pytest.raises(ConfigFault, match=why) as caught:
         on_gpu.open_gpu(Graph(), 0)
     assert "--device cpu" in caught.value.hint
