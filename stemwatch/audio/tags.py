@@ -6,7 +6,7 @@ Helper process only: this module imports mutagen, and PyAV for what mutagen does
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Any, BinaryIO
 
@@ -26,6 +26,8 @@ from stemwatch.audio.tagging import families
 from stemwatch.audio.tagging.song_tags import SourceTags, merged
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.ENOENT)
+# Of a disk or share that fails, or is away for a moment.
+_FAILS = (*(errno.EIO, errno.ESTALE, errno.ENOTCONN), *(errno.ETIMEDOUT, errno.EHOSTDOWN))
 # Half of mutagen is typed.
 _ID3: Any = mutagen.id3
 _APE: Any = mutagen.apev2
@@ -42,13 +44,15 @@ _CHUNKED: dict[bytes, Any] = {b"RIFF": mutagen.wave.WAVE, b"FORM": mutagen.aiff.
 _Reader = Callable[[str], SourceTags]
 
 
-def read_tags(path: str) -> SourceTags:
+def read_tags(path: str, *, demand: bool = False) -> SourceTags:
     """The tags of whatever FFmpeg plays, told by its content, of all families that are in it.
 
     Never fails: what can't be read is left out and `note` says so. Nor where the file itself can't
     be read any more: its stems are paid for, and tags are a courtesy. Damaged ones make mutagen
     raise nearly anything: a length of 4 GB ends in a MemoryError. What FFmpeg made of them is taken
     where mutagen finds nothing.
+
+    With `demand` the fault of a disk that fails is raised, OSError: it may be well again.
     """
     found: list[SourceTags] = []
     fault: Exception | None = None
@@ -64,6 +68,8 @@ def read_tags(path: str) -> SourceTags:
             pass
         except Exception as broken:
             fault = fault or broken
+    if demand and fault:
+        raise_disk_fault(fault, _FAILS)
     if readers and _demuxed not in readers and not any(tags.text for tags in found):
         with suppress(Exception):  # the first fault says more
             found.append(_demuxed(path))
@@ -132,8 +138,8 @@ def words(fault: Exception) -> str:
     return str(fault) or type(fault).__name__
 
 
-def raise_disk_fault(fault: BaseException) -> None:
+def raise_disk_fault(fault: BaseException, kinds: Collection[int] = _DISK) -> None:
     """A full or failing disk is no broken tag: whoever delivers has to know."""
     for cause in (fault, fault.__cause__, *fault.args):
-        if isinstance(cause, OSError) and cause.errno in _DISK:
+        if isinstance(cause, OSError) and cause.errno in kinds:
             raise cause

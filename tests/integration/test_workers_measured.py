@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 from pathlib import Path
 
 import pytest
 
+from stemwatch.codes import Code
+from stemwatch.errors import PauseService, RetryLater
 from stemwatch.job import Job, Options
 from stemwatch.outbox import waveform_file
 from stemwatch.outbox.staging import Staging
@@ -16,7 +19,7 @@ from stemwatch.workers.steps import deliver
 from stemwatch.workers.steps.finishing.measured import add_measures
 from tests.acceptance.harness import Home
 from tests.support.audio_samples import write
-from tests.support.broken import MEASURE_CRASH, Broken
+from tests.support.broken import MEASURE_CRASH, MEASURE_DISK, Broken
 from tests.support.context import context_of
 from tests.support.journal import new_job
 
@@ -76,6 +79,37 @@ def test_a_helper_that_crashes_at_each_stem_holds_up_nothing(
     home.outbox.mkdir(exist_ok=True)
     delivered(home, staged(os.fspath(home.outbox)))
     assert [stem["active_share"] for stem in home.sidecars()["song"]["stems"]] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "code"),
+    [(errno.EIO, PauseService, Code.DISK), (errno.EMFILE, RetryLater, Code.DISK_ERROR)],
+)
+def test_a_disk_that_fails_under_the_stems_is_waited_for(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    kind: type[PauseService | RetryLater],
+    code: str,
+) -> None:
+    """Their sidecar is written once: without measures they would stay so for good."""
+    broken = Broken(tmp_path)
+    broken.by(MEASURE_DISK.format(errno=number))
+    monkeypatch.setenv("PYTHONPATH", broken.env["PYTHONPATH"])
+    home = Home(tmp_path, "http://127.0.0.1:9/v1")
+    home.outbox.mkdir(exist_ok=True)
+    staging, outbox = staged(os.fspath(home.outbox)), os.fspath(home.outbox)
+    job = new_job(path=f"{home.inbox}/a.wav", relpath="a.wav", outbox=outbox)
+
+    async def scenario() -> None:
+        async with context_of(home) as ctx, asyncio.timeout(60):
+            with pytest.raises(kind) as raised:
+                await add_measures(ctx, job, staging)
+            assert raised.value.code == code
+            if kind is RetryLater:  # at its last try the song goes on without them
+                await add_measures(ctx, job.evolve(attempts=4), staging)
+
+    asyncio.run(scenario())
 
 
 def test_waveforms_are_kept_for_the_page_only(tmp_path: Path) -> None:

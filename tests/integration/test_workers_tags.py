@@ -8,16 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import mutagen.flac
+import mutagen.id3
+import mutagen.wave
 import pytest
 
 from stemwatch.audio.helper.client import AudioHelper
+from stemwatch.codes import Code
 from stemwatch.disks.places import Anchor, Place
 from stemwatch.errors import PauseService, RetryLater
 from stemwatch.job import Options
 from stemwatch.outbox.staging import Staging
 from stemwatch.workers.steps import deliver
+from stemwatch.workers.steps.finishing import own_tags
 from tests.acceptance.harness import Home
 from tests.support.audio_samples import write
+from tests.support.broken import TAGS_DISK, Broken
 from tests.support.context import context_of
 from tests.support.journal import new_job
 
@@ -109,3 +114,41 @@ def test_tags_that_take_for_ever_are_left_out(tmp_path: Path) -> None:
 
     asyncio.run(scenario())
     assert not mutagen.flac.FLAC(staging.part("vocals")).tags
+
+
+def test_a_disk_that_fails_under_the_songs_tags_is_given_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names and tempo are told once and for good; after some tries a song goes on without."""
+    home = Home(tmp_path, "http://127.0.0.1:9/v1")
+    song = wave_of(home.inbox / "song.wav", "An artist")
+    broken = Broken(tmp_path)
+    broken.by(TAGS_DISK)
+    monkeypatch.setenv("PYTHONPATH", broken.env["PYTHONPATH"])
+    job = new_job(path=song, relpath="song.wav", outbox=os.fspath(home.outbox))
+
+    async def scenario() -> None:
+        async with context_of(home) as ctx, asyncio.timeout(30):
+            with pytest.raises(RetryLater, match="Input/output error") as raised:
+                await own_tags.read(ctx, job)
+            fault = raised.value
+            assert (fault.code, fault.counts) == (Code.DISK_ERROR, True)
+            last = job.evolve(attempts=int(fault.rule.tries) - 1)
+            tags, note = await own_tags.read(ctx, last)
+            assert (tags, "Input/output error" in (note or "")) == ({}, True)
+            broken.mend()
+            await ctx.audio.close()  # the next helper is a sound one
+            assert (await own_tags.read(ctx, job))[0]["artist"] == ["An artist"]
+            os.unlink(song)  # its disk is well: nothing is waited for
+            assert await own_tags.read(ctx, job) == ({}, None)
+
+    asyncio.run(scenario())
+
+
+def wave_of(path: Path, artist: str) -> str:
+    write(path, format="wav")
+    wave = mutagen.wave.WAVE(path)
+    wave.add_tags()
+    wave.tags.add(mutagen.id3.TPE1(encoding=3, text=[artist]))
+    wave.save()
+    return os.fspath(path)

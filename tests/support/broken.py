@@ -53,6 +53,23 @@ class Crash(mutagen.wave.WAVE):
         super().__init__(path)
 mutagen.wave.WAVE = Crash
 """
+# A disk that fails under the tags of an inbox's songs, as the file system and mutagen tell it.
+TAGS_DISK = """
+import errno, mutagen, mutagen.wave
+class Failing(mutagen.wave.WAVE):
+    def __init__(self, path):
+        if "/inbox/" in path:
+            raise mutagen.MutagenError(OSError(errno.EIO, "Input/output error"))
+        super().__init__(path)
+mutagen.wave.WAVE = Failing
+"""
+# A disk that fails under the stems, with the error `{errno}`.
+MEASURE_DISK = """
+import stemwatch.audio.meters.measures as measures
+def fail(path, *_):
+    raise OSError({errno}, "of the disk", path)
+measures.measure = fail
+"""
 # A meter that ends the process.
 MEASURE_CRASH = """
 import os, signal

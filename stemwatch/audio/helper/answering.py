@@ -134,7 +134,7 @@ def _tag(
 def _tags(path: str) -> dict[str, list[str]]:
     from stemwatch.audio.tags import read_tags
 
-    found = read_tags(path).text
+    found = read_tags(path, demand=True).text
     return {
         name: [value[:_LETTERS] for value in values[:_VALUES]] for name, values in found.items()
     }

@@ -111,7 +111,7 @@ class AudioHelper:
     async def tags(self, path: str) -> dict[str, list[str]]:
         """The song's own tags by name (`audio.tagging.song_tags`), of all that can be read.
 
-        The first 10 values of a name, and 400 letters of each.
+        The first 10 values of a name, and 400 letters of each. OSError on a disk that fails.
         """
         found: dict[str, list[str]] = await self._ask(path, op="tags", path=path)
         return found

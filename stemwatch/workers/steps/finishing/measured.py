@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-import asyncio
-
-from stemwatch.errors import Reject
+from stemwatch.disks import durable
+from stemwatch.errors import Reject, RetryLater
 from stemwatch.job import Job
 from stemwatch.log import log
 from stemwatch.outbox.staging import Staging
 from stemwatch.outbox.waveform_file import COLUMNS
+from stemwatch.tasks import side_by_side
 from stemwatch.workers.context import Context
+from stemwatch.workers.steps import deliver
 
 
 async def add_measures(ctx: Context, job: Job, staging: Staging) -> None:
     """Measure every staged file, each with one decode; what can't be measured stays unknown.
 
     A courtesy, as tags are: the stems are paid for, and are delivered without it. Files that were
-    staged before a crash are measured again. Raises PauseService where no audio helper works.
+    staged before a crash are measured again. A fault of their disk concerns the stems themselves:
+    raises PauseService, or RetryLater for one that may pass. PauseService where no helper works.
     """
     columns = COLUMNS if ctx.keep_waveforms else 0
 
     async def add(stem: str) -> None:
         try:
-            found = await ctx.audio.measure(staging.file_of(stem), columns)
-        except (Reject, OSError) as fault:
-            why = fault.message if isinstance(fault, Reject) else str(fault)
-            log.warning("job.measures", **job.named, stem=stem, note=f"it has none: {why}")
+            with durable.disk_faults(staging.outbox):
+                found = await ctx.audio.measure(staging.file_of(stem), columns)
+        except (Reject, RetryLater) as fault:
+            if deliver.may_pass(job, fault):
+                raise
+            note = f"it has none: {fault.message}"
+            log.warning("job.measures", **job.named, stem=stem, note=note)
         else:
             staging.keep_measures(stem, found)
 
-    await asyncio.gather(*(add(stem.id) for stem in staging.stems))
+    await side_by_side((add(stem.id) for stem in staging.stems), name="measures")

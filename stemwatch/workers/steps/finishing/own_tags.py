@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stemwatch.audio.tagging.song_tags import own_tempo
-from stemwatch.errors import PauseService, Reject
+from stemwatch.codes import Code
+from stemwatch.disks import durable
+from stemwatch.errors import PauseService, Reject, RetryLater
 from stemwatch.job import Job
 from stemwatch.musical_keys import parse_own_key
 from stemwatch.workers.context import Context
@@ -15,7 +17,9 @@ from stemwatch.workers.context import Context
 async def read(ctx: Context, job: Job) -> tuple[Mapping[str, Sequence[str]], str | None]:
     """The original's tags, and why they can't be read (None: they can).
 
-    Raises PauseService where the audio helper does not work.
+    What is told of them is for good, so a disk that is there and fails is given time: raises
+    RetryLater while the job has tries left, but never more, since its stems are paid for. Raises
+    PauseService where the audio helper does not work.
     """
     try:
         await ctx.place_of(job).require_inbox()  # the helper would hang with a share that is away
@@ -23,8 +27,15 @@ async def read(ctx: Context, job: Job) -> tuple[Mapping[str, Sequence[str]], str
         return {}, str(away)
     try:
         return await ctx.audio.tags(job.path), None
-    except (Reject, OSError) as fault:
+    except Reject as fault:
         return {}, str(fault)
+    except OSError as fault:
+        what = f"its tags can't be read: {job.path}: {fault.strerror or fault}."
+        hint = "Check the inbox's disk; without an answer the song is delivered without them."
+        later = RetryLater(what, code=Code.DISK_ERROR, hint=hint)
+        if fault.errno not in durable.UNREACHABLE or job.attempts + 1 >= later.rule.tries:
+            return {}, str(fault)
+        raise later from fault
 
 
 async def tempo_and_key(ctx: Context, job: Job) -> dict[str, Any]:
