@@ -27,6 +27,7 @@ _ID_LIMIT = 200
 _WORDS = {
     Code.AUTH: "The API does not accept the key",
     Code.BAD_REQUEST: "The API refused the file",
+    Code.ENDPOINT: "The API has no such endpoint",
     Code.JOB_MISSING: "The API does not know this job",
     Code.RATE_LIMITED: "Too many requests or jobs at once",
     Code.REFUSED: "The API refused the file",
@@ -38,6 +39,7 @@ _WORDS = {
 _HINTS = {
     Code.AUTH: "Check the API key (api.key_file, $STEMSPLIT_API_KEY); "
     "nothing was lost, work resumes once it is accepted.",
+    Code.ENDPOINT: _ENDPOINT_HINT,
     Code.JOB_MISSING: "If it stays unknown, look for it in your StemSplit dashboard.",
     Code.REDIRECTED: _ENDPOINT_HINT,
 }
@@ -147,6 +149,16 @@ def get_fault(answer: Answer) -> StemwatchError:
     )
 
 
+def list_fault(answer: Answer) -> StemwatchError:
+    """What an answer to `GET /jobs`, other than a 200, means: it is about no job.
+
+    An address without a list holds up only who needs it: submissions have one that may be well.
+    """
+    if answer.status in {404, 405, 410}:
+        return _retry(answer, Code.ENDPOINT, _WORDS[Code.ENDPOINT])
+    return get_fault(answer)
+
+
 def download_fault(answer: Answer) -> StemwatchError:
     """What a storage host's answer, other than a 200, means. A 401 there is not about our key."""
     code = statuses.of_stem(answer.status)
@@ -203,12 +215,12 @@ def _no_credit(answer: Answer) -> PauseService:
 
 
 def _endpoint(answer: Answer) -> PauseService:
-    words = "The API has no such endpoint"
+    words = _WORDS[Code.ENDPOINT]
     if 300 <= answer.status < 400:
         words = "The API's address redirects elsewhere, which is not followed with a key"
     if answer.status == 421:
         words = "The server does not know itself by this name"
-    return _pause(answer, Code.ENDPOINT, words, _ENDPOINT_HINT)
+    return _pause(answer, Code.ENDPOINT, words, _HINTS[Code.ENDPOINT])
 
 
 def _pause(answer: Answer, code: str, words: str, hint: str) -> PauseService:

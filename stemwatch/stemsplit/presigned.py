@@ -24,6 +24,7 @@ from stemwatch.stemsplit.answers import (
     accepted,
     bad_answer,
     get_fault,
+    list_fault,
     post_fault,
     put_fault,
 )
@@ -122,7 +123,7 @@ class PresignedApi:
         for _ in range(_PAGES):
             answer = await self._calls.get("/jobs", limit=_PAGE, offset=offset)
             if answer.status != 200:
-                raise get_fault(answer)
+                raise list_fault(answer)
             page = answers_presigned.parse_page(answer)
             for remote_id, name in page.names:
                 if token in name:

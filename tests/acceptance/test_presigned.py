@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.acceptance.harness import PRESIGNED, Home
 from tests.acceptance.songs import drop, large_wav
 from tests.support.scenario.server import ScenarioServer
@@ -65,15 +67,22 @@ def test_what_was_taken_before_a_kill_is_adopted_at_the_start(
     assert home.journal_count("done") == 1
 
 
+UNNAMED = {"jobs": [{"id": "job_9"}], "pagination": {"hasMore": False}}
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        ({"body": UNNAMED, "status": 200}, "a list with a job that has no name"),
+        ({"status": 404}, "The API has no such endpoint: GET http"),
+    ],
+    ids=["no name", "no list"],
+)
 def test_a_list_that_can_not_be_read_leaves_it_to_a_person(
-    tmp_path: Path, server: ScenarioServer
+    tmp_path: Path, server: ScenarioServer, step: dict[str, Any], words: str
 ) -> None:
     """Neither found nor certainly absent: never submitted again by itself."""
-    unnamed = {"jobs": [{"id": "job_9"}], "pagination": {"hasMore": False}}
-    server.scenario(
-        post=[{"reset": "end", "accept": True}],
-        get=[{"body": unnamed, "status": 200, "times": "ever"}],
-    )
+    server.scenario(post=[{"reset": "end", "accept": True}], get=[step | {"times": "ever"}])
     home = Home(tmp_path, server.url)
     with home.scaled_service(QUICK) as service:
         drop(home.inbox / "song.wav")
@@ -81,6 +90,7 @@ def test_a_list_that_can_not_be_read_leaves_it_to_a_person(
         wait_for(home.reasons)
     (reason,) = home.reasons().values()
     assert reason["code"] == "submission_unconfirmed"
+    assert words in reason["message"]
     assert len(server.requests("post")) == 1
 
 

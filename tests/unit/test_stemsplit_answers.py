@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from stemwatch.errors import PauseService, Reject, RetryLater, StemwatchError, Unconfirmed
-from stemwatch.stemsplit.answers import Answer, download_fault, get_fault, post_fault
+from stemwatch.stemsplit.answers import Answer, download_fault, get_fault, list_fault, post_fault
 from stemwatch.stemsplit.rate_headers import retry_after
 from stemwatch.stemsplit.server_text import excerpt
 
@@ -104,6 +104,15 @@ def test_a_poll_answered(
     assert kind(fault) == expected
     assert isinstance(fault, RetryLater)
     assert fault.server_down is down
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(404, "endpoint"), (405, "endpoint"), (410, "endpoint"), (421, "server_error")],
+)
+def test_a_list_of_jobs_answered(status: int, code: str) -> None:
+    """It is about no job, and only who needs the list waits."""
+    assert kind(list_fault(answer(status))) == (RetryLater, code)
 
 
 @pytest.mark.parametrize("status", [401, 403])

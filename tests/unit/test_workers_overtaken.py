@@ -445,6 +445,35 @@ def test_a_job_that_alone_is_refused_is_given_up_with_its_id(
     in_context(tmp_path, work)
 
 
+@pytest.mark.parametrize("code", [Code.AUTH, Code.CREDIT])
+def test_a_submission_in_doubt_whose_list_alone_is_refused_waits_alone(
+    tmp_path: Path, code: Code
+) -> None:
+    """It began the same pause after each good answer of the probe. It may be charged: it is told.
+
+    A person can look for it where the service may not.
+    """
+
+    async def work(ctx: Context, clock: Clock) -> None:
+        job = await ctx.journal.amend(await a_job(ctx, JobState.SUBMITTING), code=Code.UNANSWERED)
+        job = await met(ctx, clock, job, refused(code))
+        assert [pause.code for pause in ctx.gate.pauses] == [code]
+        ctx.memory.overtaken.served(POLL, clock.now)  # the probe
+        ctx.gate.reopen(code)
+        for _ in range(3):
+            assert job.state is JobState.SUBMITTING
+            served(ctx, clock, POLL)
+            now = ctx.now()
+            job = await met(ctx, clock, job, refused(code))
+            assert ctx.gate.pauses == []
+            if job.state is JobState.SUBMITTING:
+                assert job.not_before - now == ctx.timing.missing_gap
+        assert (job.state, job.code) == (QUARANTINED, Code.SUBMISSION_UNCONFIRMED)
+        assert "may be charged again" in (job.hint or "")
+
+    in_context(tmp_path, work, wire=PRESIGNED)
+
+
 @pytest.mark.parametrize("state", PAID)
 def test_where_every_question_is_answered_but_those_about_jobs_none_is_given_up(
     tmp_path: Path, state: JobState

@@ -38,6 +38,9 @@ def judged(ctx: Context, job: Job, fault: StemwatchError) -> StemwatchError:
     if isinstance(fault, Unconfirmed) and ctx.api.lists_jobs:  # else it is given up right now
         ctx.memory.overtaken.failed(SUBMIT, Code.SERVER, job.id, ctx.clock())
         ctx.memory.overtaken.paused(_SEVERAL)
+    in_doubt = job.state is JobState.SUBMITTING  # the list of jobs is asked for it
+    if in_doubt and isinstance(fault, PauseService) and _is_refusal(fault, POLL):
+        return _of_refusal(ctx, job, fault, POLL)
     call = _CALLS.get(job.state)
     if call is None:
         return fault
@@ -137,10 +140,13 @@ def _alone(
 def _reject(
     job: Job, fault: RetryLater | PauseService, code: str, words: str, times: int
 ) -> Reject:
+    hint = _PAID if job.remote_id is not None else _UNPAID
+    if job.state is JobState.SUBMITTING:
+        code, hint = Code.SUBMISSION_UNCONFIRMED, Unconfirmed("").hint
     return Reject(
         f"{words}: {fault.message}",
         code=code,
-        hint=_PAID if job.remote_id is not None else _UNPAID,
+        hint=hint,
         http_status=fault.http_status,
         request_id=fault.request_id,
         attempts=times,
