@@ -15,8 +15,10 @@ from stemwatch.inbox.reading import FileReader, Reading, Same
 from stemwatch.inbox.taking.known_jobs import (
     covers,
     is_kept,
+    is_read_back,
     is_still_here,
     may_be_there,
+    readable,
     undecided,
 )
 from stemwatch.job import (
@@ -135,6 +137,8 @@ class Intake:
             sample_rate=probe.sample_rate,
             channels=probe.channels,
         )
+        if (kept := await self._read_back(job)) is not None:
+            return kept
         added = await self._journal.add_new(job, by_bytes)
         if added is None:
             return await self._accept_akin(candidate, job)
@@ -142,6 +146,19 @@ class Intake:
         if options != candidate.options:
             _tell_fewer(added, candidate.options)
         return added
+
+    async def _read_back(self, job: Job) -> Job | None:
+        """The kept job of this file, whose path was lost with the journal, with its path; or None.
+
+        A sidecar has no bytes that are no UTF-8, so that such a file is not known by its path.
+        """
+        if not self._keeps() or readable(job.relpath) == job.relpath:
+            return None
+        for other in await self._journal.with_content(job.content_key, (JobState.DONE,)):
+            if is_read_back(other, job):
+                seen = {"path": job.path, "relpath": job.relpath, "identity": job.identity}
+                return await self._journal.amend(other, **seen, updated_at=other.updated_at)
+        return None
 
     async def _accept_akin(self, candidate: Candidate, job: Job) -> Job:
         """Admit a song whose path has other jobs, or whose content has some in quarantine."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 
 from stemwatch.codes import Code
 from stemwatch.errors import Reject
 from stemwatch.job import ACTIVE, Job, JobState
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def may_be_there(path: str) -> bool:
@@ -47,6 +50,17 @@ def covers(kept: Job, now: Job) -> bool:
     has_mixes = asked.mixes.items() <= made.mixes.items()
     has_stem_file = asked.stem_file in (None, made.stem_file)
     return kept.identity.unseen or (has_mixes and has_stem_file)
+
+
+def readable(name: str) -> str:
+    """`name` as a sidecar has it: bytes that are no UTF-8 become U+FFFD."""
+    return _SURROGATE.sub("\ufffd", name)
+
+
+def is_read_back(kept: Job, now: Job) -> bool:
+    """Whether `kept` was read back from a sidecar, which has but the readable name of this file."""
+    same = kept.identity.unseen and kept.relpath == readable(now.relpath)
+    return same and kept.inbox == now.inbox and is_kept(kept) and covers(kept, now)
 
 
 def undecided(quarantined: list[Job]) -> Reject | None:
