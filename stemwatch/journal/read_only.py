@@ -16,7 +16,7 @@ from stemwatch.journal.claiming import LATER, OPEN
 from stemwatch.journal.journal import Journal
 from stemwatch.journal.past import Ended
 from stemwatch.journal.reader import Reader
-from stemwatch.journal.schema import IS_UNDER_WAY
+from stemwatch.journal.schema import IS_ARCHIVED, IS_UNDER_WAY
 from stemwatch.journal.transactions import marks, padded
 
 T = TypeVar("T")
@@ -133,16 +133,16 @@ class ReadOnlyJournal(Journal):
             (before, *(f"%{_literally(word)}%" for word in words)),
         )
 
-    async def archived(self, *, before: float, after: int) -> list[Job]:
-        """A page of the service's done jobs by id, those after `after`, with a moved original.
+    async def archived(self, *, before: float, after: tuple[float, int] = (0.0, 0)) -> list[Job]:
+        """A page of the service's done jobs with a moved original, the first that was filed first.
 
-        Only those that were filed before the wall-clock time `before`, Unix seconds.
+        Those that were filed before the wall-clock time `before` (Unix seconds), and behind
+        `after`: `updated_at` and id of the last one of the page before.
         """
         return await self._select(
-            # "+": by the index `jobs_done` each page would look at all that is older.
-            "state = 'done' AND origin = 'inbox' AND id > ? AND +updated_at < ?"
-            " AND length(filed_to) > 0 AND filed_to <> path ORDER BY id LIMIT ?",
-            (after, before, _PAGE),
+            f"{IS_ARCHIVED} AND updated_at < ? AND (updated_at, id) > (?, ?)"
+            " ORDER BY updated_at, id LIMIT ?",
+            (before, *after, _PAGE),
         )
 
     async def filed_again(self, job: Job, *, since: float) -> bool:

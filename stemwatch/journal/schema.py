@@ -17,6 +17,9 @@ BUSY_SECONDS = 30.0  # `split` and the service share the journal; a commit takes
 # Jobs whose content can't be submitted again. SQLite uses the index `paid_once` only for a query
 # that holds this very text.
 IS_UNDER_WAY = "(state = 'submitting' OR state = 'separating' OR state = 'separated')"
+# Jobs whose original was moved away and is still there, as far as we know. As above, by the index
+# `jobs_archived`.
+IS_ARCHIVED = "state = 'done' AND origin = 'inbox' AND length(filed_to) > 0 AND filed_to <> path"
 
 Migration = Callable[[sqlite3.Connection], object]
 # MIGRATIONS[n] takes the database from version n+1 to n+2; version 1 is schema.sql.
@@ -34,6 +37,7 @@ MIGRATIONS: Sequence[Migration] = (
     lambda db: _add_at_hand(db),
     lambda db: db.execute("ALTER TABLE jobs ADD COLUMN heard TEXT"),  # JSON of heard.Heard
     lambda db: _add_done(db),
+    lambda db: _add_archived(db),
 )
 
 
@@ -76,6 +80,11 @@ def _add_at_hand(db: sqlite3.Connection) -> None:
 def _add_done(db: sqlite3.Connection) -> None:
     """What was done today is counted without a look at all that was done in years."""
     db.execute("CREATE INDEX jobs_done ON jobs (updated_at) WHERE state = 'done'")
+
+
+def _add_archived(db: sqlite3.Connection) -> None:
+    """Old originals are found, every ten minutes, without a look at all that was ever done."""
+    db.execute(f"CREATE INDEX jobs_archived ON jobs (updated_at) WHERE {IS_ARCHIVED}")
 
 
 def _lighten(db: sqlite3.Connection) -> None:

@@ -106,8 +106,8 @@ def test_a_transition_builds_no_table_and_writes_few_indexes(tmp_path: Path) -> 
         steps = [row["opcode"] for sql in asked for row in db.execute(f"EXPLAIN {sql}")]
     assert len(asked) == 2  # an UPDATE and a history row
     assert "OpenEphemeral" not in steps
-    # to claim, due, of its inbox, paid once, at hand, done; and the history by job
-    assert steps.count("IdxInsert") == 7
+    # to claim, due, of its inbox, paid once, at hand, done, archived; and the history by job
+    assert steps.count("IdxInsert") == 8
 
 
 def planned(journal: Journal, asked: list[str]) -> list[str]:
@@ -118,7 +118,9 @@ def planned(journal: Journal, asked: list[str]) -> list[str]:
 
 def reads_all(plan: str) -> bool:
     """Whether it walks through what is done, or sorts what it has found."""
-    return "TEMP B-TREE" in plan or (plan.startswith("SCAN jobs") and "jobs_to_claim" not in plan)
+    if "TEMP B-TREE" in plan or "PRIMARY KEY (rowid>" in plan:
+        return True
+    return plan.startswith("SCAN jobs") and "jobs_to_claim" not in plan
 
 
 class Rounds:
@@ -149,7 +151,7 @@ NOW_AND_THEN: dict[str, Callable[[ReadOnlyJournal], Awaitable[Any]]] = {
     "the verdict's count": lambda j: j.active(own=True),
     "quarantined since": lambda j: j.changed_since(JobState.QUARANTINED, 5.0),
     "held by the budget": lambda j: j.held_by_budget(60.0, "dj"),
-    "archived": lambda j: j.archived(before=5.0, after=100),
+    "archived": lambda j: j.archived(before=5.0),
 }
 
 

@@ -46,10 +46,10 @@ async def delete_old(
         # Too many open files, for a moment. Its own connections tell whether the journal is well.
         held.tell(os.path.dirname(ctx.journal.path), fault)
         return
-    before, after = now - days * DAY, 0
+    before, after = now - days * DAY, (0.0, 0)
     with closing(reading):
         while page := await reading.archived(before=before, after=after):
-            after = page[-1].id
+            after = page[-1].updated_at, page[-1].id
             for job in page:
                 if await reading.filed_again(job, since=before):
                     continue  # `again` brought it back there later
