@@ -23,8 +23,17 @@ from stemwatch.audio.helper.client import AudioHelper
 from stemwatch.audio.probe import probe
 from stemwatch.audio.results import StemTag
 from stemwatch.errors import PauseService, Reject
+from tests.support import stem_files
 from tests.support.audio_samples import cut, decoded, tone, with_endless_vendor, write
-from tests.support.broken import CRASH, NO_AUDIO, NO_START, TYPE_ERROR, Broken, no_library
+from tests.support.broken import (
+    CRASH,
+    NO_AUDIO,
+    NO_START,
+    SLOW_DISK,
+    TYPE_ERROR,
+    Broken,
+    no_library,
+)
 from tests.support.scenario.stems import wav_header
 from tests.support.waiting import wait_for, wait_for_async
 
@@ -265,6 +274,33 @@ def test_a_disk_that_hangs_in_the_midst_of_long_work_has_no_file_to_blame(tmp_pa
         assert raised.value.errno == errno.ETIMEDOUT
 
     run(scenario, timeout=1.0)
+
+
+def test_a_slow_disk_may_take_its_time_while_what_is_written_grows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A long song was given up on a NAS after ten minutes, and begun again, without end.
+
+    All of it takes longer than the time of a request, and no step of it half as long.
+    """
+    broken = Broken(tmp_path)
+    broken.by(SLOW_DISK)
+    monkeypatch.setenv("PYTHONPATH", broken.env["PYTHONPATH"])
+    song = os.fspath(write(tmp_path / "song.wav", tone(4.0)))
+    stems = os.fspath(stem_files.write(tmp_path / "a.stem.m4a", stem_files.sounds(seconds=4.0)))
+    told: list[str] = []
+
+    async def scenario(audio: AudioHelper) -> None:
+        flac, drums = os.fspath(tmp_path / "song.flac"), os.fspath(tmp_path / "drums.wav")
+        prepared, _ = await asyncio.gather(
+            audio.prepare(song, flac, tell=lambda: told.append("prepare")),
+            audio.unpack(stems, "drums", drums, "wav", tell=lambda: told.append("unpack")),
+        )
+        assert prepared.exact
+        assert (await audio.probe(drums)).duration == pytest.approx(4.0)
+        assert {*told} == {"prepare", "unpack"}
+
+    run(scenario, timeout=1.5)
 
 
 def test_a_cancelled_request_ends_its_helper(tmp_path: Path, stuck: str) -> None:

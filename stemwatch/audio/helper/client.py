@@ -149,13 +149,20 @@ class AudioHelper:
         async with self._long:
             await self._ask(out, grows=Growth(out, tell), op="stem_file", **given)
 
-    async def prepare(self, source: str, target: str) -> Prepared:
-        """See `audio.preparing.exact_flac.prepare`: writes the song as FLAC. OSError: disk full."""
-        return Prepared(**await self._ask(source, op="prepare", source=source, target=target))
+    async def prepare(self, source: str, target: str, *, tell: Callable[[], None]) -> Prepared:
+        """See `audio.preparing.exact_flac.prepare`: writes the song as FLAC, for as long as it
+        grows. `tell` is called meanwhile. OSError: disk full."""
+        given = {"source": source, "target": target}
+        grows = Growth(target, tell)
+        return Prepared(**await self._ask(source, grows=grows, op="prepare", **given))
 
-    async def unpack(self, path: str, stem: str, out: str, format: str) -> None:
-        """See `audio.stem_file.unpacking.unpack`: writes one stem of a stem file to `out`."""
-        await self._ask(path, op="unpack", path=path, stem=stem, out=out, format=format)
+    async def unpack(
+        self, path: str, stem: str, out: str, format: str, *, tell: Callable[[], None]
+    ) -> None:
+        """See `audio.stem_file.unpacking.unpack`: writes one stem of a stem file to `out`, for as
+        long as it grows. `tell` is called meanwhile."""
+        given = {"path": path, "stem": stem, "out": out, "format": format}
+        await self._ask(path, grows=Growth(out, tell), op="unpack", **given)
 
     async def measure(self, path: str, columns: int) -> Measures:
         """See `audio.meters.measures.measure`: loudness, true peak, share that sounds, waveform."""

@@ -34,7 +34,7 @@ async def make(ctx: Context, job: Job, chosen: Plan) -> Made:
         try:
             await asyncio.to_thread(ctx.space.require_for_upload, job, folder, chosen.most)
             with _faults(job, folder), scratch.named(folder) as path:
-                prepared = await ctx.audio.prepare(job.path, path)
+                prepared = await ctx.audio.prepare(job.path, path, tell=ctx.progress.touch)
                 if chosen.exact and not prepared.exact:
                     raise _not_exact(job)
                 fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -103,7 +103,7 @@ class _Unpacking:
         ctx, job = self._ctx, self._job
         with durable.disk_faults(self._staging.outbox):
             try:
-                await ctx.audio.unpack(job.path, stem, out, format)
+                await ctx.audio.unpack(job.path, stem, out, format, tell=ctx.progress.touch)
                 await ctx.audio.verify(out, job.duration, format)
             except OSError as fault:
                 await _require_there(ctx, job, self._fd)
