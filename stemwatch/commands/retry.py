@@ -21,7 +21,7 @@ from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
 from stemwatch.operations import retrying
 from stemwatch.operations.ended.forgetting import forget_lost
-from stemwatch.operations.mounted_folders import Disks
+from stemwatch.operations.mounted_folders import Disks, own_hints
 from stemwatch.operations.retrying import Vanished, bring_back
 from stemwatch.operations.status import is_running, listed
 from stemwatch.ui import status_lists, text
@@ -118,7 +118,8 @@ async def _strike(
 ) -> bool | None:
     """Strike one entry and print that; False: its file is there, None: nobody can tell."""
     try:
-        path = await forget_lost(journal, job, settings, disks, running=running)
+        with own_hints():
+            path = await forget_lost(journal, job, settings, disks, running=running)
     except StemwatchError as fault:
         text.say(f"{job.id} {job.name}: kept. {fault}", err=True)
         return None
@@ -151,7 +152,8 @@ async def _one(
     """Retry one job and print the result; False if it stays in quarantine."""
     try:
         inbox = retrying.inbox_of(settings, job)
-        done = await bring_back(journal, job, inbox, disks, running=running)
+        with own_hints():
+            done = await bring_back(journal, job, inbox, disks, running=running)
     except Vanished as fault:
         text.say(f"{job.id} {fault.message}", err=True)
         if text.can_ask() and click.confirm("Strike it from the list?"):

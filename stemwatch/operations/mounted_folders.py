@@ -24,6 +24,16 @@ _HINTS = {  # of a command, in place of a service's
 }
 
 
+@contextmanager
+def own_hints() -> Iterator[None]:
+    """For a command: the hints of disks are for a service, which goes on by itself."""
+    try:
+        yield
+    except PauseService as fault:
+        fault.hint = _HINTS.get(fault.hint) or fault.hint.replace(_BY_ITSELF, _AGAIN)
+        raise
+
+
 class Disks:
     """The disks of one command, or of the running service."""
 
@@ -42,29 +52,17 @@ class Disks:
 
         Its code is "inbox" or "disk".
         """
-        with self._own_hints():
-            place = await self._place(inbox, (inbox.folders.inbox, *others))
-            await place.require_inbox()
-            await place.demand(place.require_root, *others)
+        place = await self._place(inbox, (inbox.folders.inbox, *others))
+        await place.require_inbox()
+        await place.demand(place.require_root, *others)
 
     async def require_alone(self, inbox: Inbox, *folders: str) -> None:
         """Raise PauseService(code="disk") unless these folders of an inbox are on their disks.
 
         The inbox itself is not asked for.
         """
-        with self._own_hints():
-            place = await self._place(inbox, folders)
-            await place.demand(place.require_root, *folders)
-
-    @contextmanager
-    def _own_hints(self) -> Iterator[None]:
-        """A place's hints are for a service, which goes on by itself; a command is given again."""
-        try:
-            yield
-        except PauseService as fault:
-            if not self._known:
-                fault.hint = _HINTS.get(fault.hint) or fault.hint.replace(_BY_ITSELF, _AGAIN)
-            raise
+        place = await self._place(inbox, folders)
+        await place.demand(place.require_root, *folders)
 
     async def _place(self, inbox: Inbox, paths: tuple[str, ...]) -> Place:
         return self._known.get(inbox.name) or await self._recalled(inbox, paths)

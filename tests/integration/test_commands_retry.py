@@ -14,6 +14,7 @@ from stemwatch.journal.journal import Journal
 from stemwatch.operations.mounted_folders import Disks
 from stemwatch.operations.retrying import NotNow, bring_back
 from stemwatch.outbox.quarantine import reason_bytes
+from tests.faults.disks import Tmpfs, why_no_mounts
 from tests.support.commands import Home
 
 
@@ -218,6 +219,20 @@ def test_a_disk_that_is_away_makes_nothing_forgotten(home: Home) -> None:
     home.quarantine.rmdir()
     away.rename(home.quarantine)
     assert home.run("retry", "a.mp3").returncode == 0
+
+
+def test_a_full_disk_is_no_promise_of_a_command_to_go_on(home: Home) -> None:
+    """The service goes on once there is room; a command has ended by then."""
+    if (why := why_no_mounts()) is not None:
+        pytest.skip(why)
+    home.quarantined("a.mp3")
+    with Tmpfs(home.inbox, 1) as disk:
+        disk.fill()
+        told = home.run("retry", "a.mp3")
+        assert told.returncode == 1
+        assert "Free some space there, then give the command again." in told.stderr
+        disk.free()
+        assert home.run("retry", "a.mp3").returncode == 0
 
 
 def test_nothing_is_put_below_the_mount_point_of_an_inbox(home: Home) -> None:

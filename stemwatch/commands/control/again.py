@@ -18,7 +18,7 @@ from stemwatch.journal.journal import Journal
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
 from stemwatch.operations.ended.doing_again import Anew, do_again, planned
-from stemwatch.operations.mounted_folders import Disks
+from stemwatch.operations.mounted_folders import Disks, own_hints
 from stemwatch.operations.named_songs import chosen
 from stemwatch.operations.status import as_it_runs, service
 from stemwatch.ui import text
@@ -131,7 +131,8 @@ def _shown(options: Options) -> str:
 async def _one(journal: Journal, plan: Anew, disks: Disks) -> bool:
     """Do one song again and print what happens; False if it can't be."""
     try:
-        done = await do_again(journal, plan, disks, time.time())
+        with own_hints():
+            done = await do_again(journal, plan, disks, time.time())
     except StemwatchError as fault:
         text.say(f"{plan.before.id} {fault}", err=True)
         return False

@@ -21,7 +21,7 @@ from stemwatch.journal.journal import Journal
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
 from stemwatch.operations.ended.putting_aside import given_up, put_aside
-from stemwatch.operations.mounted_folders import Disks
+from stemwatch.operations.mounted_folders import Disks, own_hints
 from stemwatch.operations.status import is_running
 from stemwatch.operations.words import counted
 from stemwatch.ui import text
@@ -128,7 +128,10 @@ async def _one(
 ) -> bool:
     """Discard one job and print what became of its file; False if it stays in quarantine."""
     try:
-        aside = await put_aside(journal, job, settings, disks, running=running, delete=wish.delete)
+        with own_hints():
+            aside = await put_aside(
+                journal, job, settings, disks, running=running, delete=wish.delete
+            )
     except StemwatchError as fault:
         text.say(f"{job.id} {fault}", err=True)
         return False
