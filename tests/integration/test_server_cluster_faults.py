@@ -136,6 +136,24 @@ def test_each_worker_is_gone_by_its_own_stall_time(url: str, tmp_path: Path) -> 
     assert asyncio.run(main()) == 0
 
 
+def test_another_application_s_jobs_are_left_alone(url: str, tmp_path: Path) -> None:
+    """One that keeps its queue in this database as well: its running jobs were deleted."""
+
+    async def main() -> tuple[int | None, int]:
+        async with opened(url, tmp_path) as parts:
+            await parts.run(
+                "select procrastinate_defer_jobs_v1(array[row('mail', 'send', 0, null, null,"
+                " '{}'::jsonb, null)::procrastinate_job_to_defer_v1])"
+            )
+            await parts.run("update procrastinate_jobs set status = 'doing'")
+            swept = await sweep(parts.database, 0.1, print, beating=1000.0)
+            async with parts.database.transaction() as connection:
+                left = await one(connection, "select count(*) from procrastinate_jobs")
+            return swept, left[0] if left else 0
+
+    assert asyncio.run(main()) == (0, 1)
+
+
 def test_a_job_that_was_not_queued_leaves_its_file(tmp_path: Path) -> None:
     """Nothing was committed: with the file, the client need not send it again."""
 
