@@ -63,9 +63,9 @@ def find_key(settings: Settings, *, env: Mapping[str, str], cwd: str) -> Found |
 def key_in(path: str, named: str, what: str = "an API key") -> str:
     """The key in a file that holds nothing else; `what` it is, for people.
 
-    Raises ConfigFault that begins with `named` where the file can't be read.
+    Raises ConfigFault, which begins with `named`.
     """
-    return _checked(read_secret(path, f"{named}: "), path, what)
+    return _checked(read_secret(path, f"{named}: "), f"{named}: {path}", what)
 
 
 def no_key_fault() -> ConfigFault:
