@@ -101,7 +101,7 @@ def _origin() -> str | None:
 LOCAL = Extra(
     "local",
     "Separating on this machine",
-    ("starlette", "uvicorn", "python_multipart", "scipy"),
+    ("starlette", "uvicorn", "h11", "python_multipart", "scipy"),
 )
 CLUSTER = Extra("cluster", "A cluster", ("procrastinate", "psycopg", "psycopg_pool"))
 NEURAL = Extra("neural", "A neural engine", ("openvino",))

@@ -66,3 +66,18 @@ async def kept_going(work: Callable[[], Awaitable[None]], broken: Broken, *, pau
         except Exception as fault:
             broken(fault)
         await asyncio.sleep(pause)
+
+
+async def to_its_end(work: Callable[..., T], *given: Any) -> T:
+    """Call `work` in a thread. When cancelled, this ends only once the call has.
+
+    Whoever takes it back then knows that there is something to take back.
+    """
+    call = asyncio.ensure_future(asyncio.to_thread(work, *given))
+    try:
+        return await asyncio.shield(call)
+    except asyncio.CancelledError:
+        await asyncio.wait([call])
+        if not call.cancelled():
+            call.exception()  # else asyncio tells of one that nobody has looked at
+        raise

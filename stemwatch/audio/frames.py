@@ -83,7 +83,9 @@ class Source:
     def metadata(self) -> dict[str, str]:
         """The song's own tags by FFmpeg's names."""
         stream = self.stream.metadata
-        if "matroska" in self.container.format.name:  # there it is the track's name, as "Stereo"
+        names = {name.lower() for name in stream}
+        if "matroska" in self.container.format.name and "artist" not in names:
+            # It is the track's name then, as "Stereo".
             stream = {name: text for name, text in stream.items() if name.lower() != "title"}
         found = {**stream, **self.container.metadata}
         return {_printable(name): _printable(value) for name, value in found.items()}

@@ -92,7 +92,9 @@ def command(
         raise ConfigFault("--key-file and --keys-file are both given.", hint="Leave one out.")
     secret = None
     if webhook_secret_file is not None:
-        secret = key_in(os.path.abspath(webhook_secret_file), "--webhook-secret-file")
+        secret = key_in(
+            os.path.abspath(webhook_secret_file), "--webhook-secret-file", "a webhook's secret"
+        )
     url = None
     if queue_url_file is not None or os.environ.get(queue_url.VARIABLE, "").strip():
         CLUSTER.require()

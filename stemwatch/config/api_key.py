@@ -60,9 +60,12 @@ def find_key(settings: Settings, *, env: Mapping[str, str], cwd: str) -> Found |
     return None
 
 
-def key_in(path: str, named: str) -> str:
-    """The key in a file that holds nothing else. Raises ConfigFault that begins with `named`."""
-    return _checked(read_secret(path, f"{named}: "), path)
+def key_in(path: str, named: str, what: str = "an API key") -> str:
+    """The key in a file that holds nothing else; `what` it is, for people.
+
+    Raises ConfigFault, which begins with `named`.
+    """
+    return _checked(read_secret(path, f"{named}: "), f"{named}: {path}", what)
 
 
 def no_key_fault() -> ConfigFault:
@@ -74,15 +77,15 @@ def no_key_fault() -> ConfigFault:
     )
 
 
-def _checked(text: str, where: str) -> str:
+def _checked(text: str, where: str, what: str = "an API key") -> str:
     """The key without the newline that editors add, or httpx would print it in an exception."""
     key = text.strip()
     if not key:
-        raise ConfigFault(f"{where} is empty; it must hold the API key.")
+        raise ConfigFault(f"{where} is empty; it must hold {what}.")
     if not all("!" <= character <= "~" for character in key):
         raise ConfigFault(
-            f"{where} does not hold an API key: a key is one word of plain ASCII characters.",
-            hint="Copy the key again, alone on one line.",
+            f"{where} does not hold {what}: that is one word of plain ASCII characters.",
+            hint="Copy it again, alone on one line.",
         )
     return key
 

@@ -72,15 +72,16 @@ class Reach:
         """
         if not paths:
             return []
+        self._forget_ended()
         asked = self._asked.get((look, paths))
-        if asked is None or asked.answer.done():
+        if asked is None:
             asked = self._asked[look, paths] = _Asked(look, paths, paths[0])
             looker = self._idle.pop() if self._idle else _Looker(self._idle)
             looker.work.put(asked)
         elif asked.hangs:
             raise NoAnswer(asked.at)
         waiting = asyncio.wrap_future(asked.answer)
-        waiting.add_done_callback(partial(self._forget, asked))
+        waiting.add_done_callback(partial(self._answered, asked))
         # `wait` does not cancel the call with its caller: other tasks may wait for it too.
         done, _ = await asyncio.wait({waiting}, timeout=self._patience * times)
         if not done:
@@ -88,7 +89,12 @@ class Reach:
             raise NoAnswer(asked.at)
         return waiting.result()
 
-    def _forget(self, asked: _Asked, answered: asyncio.Future[list[Any]]) -> None:
+    def _forget_ended(self) -> None:
+        """Of what was answered once its own loop was closed: nobody else would let go of it."""
+        for key in [key for key, asked in self._asked.items() if asked.answer.done()]:
+            del self._asked[key]
+
+    def _answered(self, asked: _Asked, answered: asyncio.Future[list[Any]]) -> None:
         if self._asked.get((asked.look, asked.paths)) is asked:
             del self._asked[asked.look, asked.paths]  # or each folder ever asked for would stay
         if not answered.cancelled():

@@ -193,12 +193,17 @@ def _classify(
                 held.add(temp_of)
         elif temp_of := _held_by(entry, sink.now):
             held.add(temp_of)
-        elif entry.is_symlink() and ("." not in name or filter.wanted(name, prefix + name)):
-            sink.on_passed(prefix + name, "it is a link")  # without an ending: to a folder
+        elif entry.is_symlink() and _may_be_meant(name, prefix + name, filter):
+            sink.on_passed(prefix + name, "it is a link")
         elif why := filter.passes_over(name, prefix + name):
             sink.on_passed(prefix + name, why)
     songs.sort(key=_by_name)
     return songs
+
+
+def _may_be_meant(link: str, relpath: str, filter: Filter) -> bool:
+    """Whether a link looks like a song's, or has no ending: then it is a folder's, as a rule."""
+    return filter.wanted(link, relpath) or ("." not in link and not filter.prunes(link, relpath))
 
 
 def _all_held(directory: str, sink: _Sink) -> set[str]:

@@ -21,7 +21,6 @@ class Installed:
     path: str
     sha256: str
     official: bool
-    bytes: int
 
 
 def folder_of(given: str | None, env: Mapping[str, str]) -> str:
@@ -50,14 +49,13 @@ def look(folder: str, name: str) -> Installed | None:
     path = path_of(folder, name)
     try:
         head = heads.read_head(path)
-        size = os.path.getsize(path)
     except FileNotFoundError:
         return None
     except OSError as fault:
         raise ConfigFault(f"{path} can't be read: {fault.strerror}.") from None
     sha256 = head.notes.get("sha256", "")
     pinned = catalogue.MODELS[name].sha256
-    return Installed(name, path, sha256, sha256 == pinned, size)
+    return Installed(name, path, sha256, sha256 == pinned)
 
 
 def require(folder: str, name: str) -> Installed:

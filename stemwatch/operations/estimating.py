@@ -132,7 +132,8 @@ async def _look(
 ) -> tuple[Estimate, str]:
     if not filter.wanted(os.path.basename(path)):
         known = ", ".join(sorted(filter.extensions))
-        return Estimate(path, None, REFUSED, f"its name is not a song's ({known})"), ""
+        why = f"the inbox takes no such name: it ends in one of {known}, and begins with no dot"
+        return Estimate(path, None, REFUSED, why), ""
     limits = LIMITS[settings.wire]
     try:
         size, sha256, sound = await asyncio.to_thread(_measured, path, limits)

@@ -1,4 +1,4 @@
-"""Opens the listening socket before anything heavy is loaded, and gives the server's URLs."""
+"""Opens the listening socket, and gives the server's URLs."""
 
 from __future__ import annotations
 

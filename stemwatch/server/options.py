@@ -12,7 +12,7 @@ UPLOAD_TTL = 900.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The defaults are those of `stemwatch serve`; each comment names the unit."""
+    """The defaults are those of `stemwatch serve`, but for its port; comments name the units."""
 
     data_dir: str
     host: str = "127.0.0.1"

@@ -83,6 +83,7 @@ class _Api:
         self._settings = settings
         self._timing = timing
         self._requests = requests
+        self._base_url = ""
         self._key: str | None = None
         self._all: list[SeparationApi] = []
         self.context: Context | None = None
@@ -94,7 +95,7 @@ class _Api:
     def open(self, base_url: str, key: str | None) -> None:
         if key:
             hide(key)
-        self._key = key
+        self._base_url, self._key = base_url, key
         calls = Calls(
             base_url,
             key,
@@ -108,7 +109,8 @@ class _Api:
 
     def moved(self, base_url: str) -> None:
         """Use a new address: the local server crashed and is back, perhaps on another port."""
-        self.open(base_url, self._key)
+        if base_url != self._base_url:
+            self.open(base_url, self._key)
         if self.context is not None:
             self.context.api = self.now
             self.context.bell.wake()

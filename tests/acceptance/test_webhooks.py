@@ -16,7 +16,7 @@ import pytest
 
 from tests.acceptance.harness import KEY, Home
 from tests.acceptance.songs import drop
-from tests.support.clustered import server_or_cluster
+from tests.support.clustered import scripted, server_or_cluster
 from tests.support.ports import free_port
 from tests.support.scenario.server import ScenarioServer
 from tests.support.server import Server
@@ -91,6 +91,7 @@ def test_the_secret_is_kept_and_the_registration_made_once(
     assert [hook["url"] for hook in listed].count(door(home)) == (wire == "presigned")
 
 
+@scripted
 def test_an_api_without_webhooks_is_told_of_once(tmp_path: Path, wire: str) -> None:
     """Nothing says afterwards that they are registered, and polls go on."""
     with ScenarioServer(wire=wire, key=KEY, job_seconds=0.1) as api:

@@ -36,8 +36,8 @@ FOUR = ["drums", "bass", "other", "vocals"]
 SETTINGS = {"sources": FOUR, "channels": 48, "dconv_mode": 3, "bottom_channels": 512, "t_layers": 5}
 
 # Run by demucs' Python: MODE FILE SOUND OUT THREADS
-THEIRS = """
-import json, resource, sys, time
+THEIRS = r"""
+import json, re, sys, time
 import torch
 from fractions import Fraction
 from demucs.htdemucs import HTDemucs
@@ -65,7 +65,9 @@ with torch.no_grad():
     made = apply_model(network, ((wave - mean) / deviation)[None], shifts=0)[0] * deviation + mean
 times = time.process_time() - cpu, time.monotonic() - wall
 np.save(out, made.numpy())
-print(json.dumps([*times, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
+# ru_maxrss would begin with that of its parent.
+peak = re.search(r"VmHWM:\s+(\d+)", open("/proc/self/status").read())
+print(json.dumps([*times, int(peak[1]) / 1024]))
 """
 
 # Run by ours: MODEL SOUND OUT THREADS. A whole job: decoded, analysed, separated, encoded.

@@ -213,16 +213,23 @@ def test_matroskas_attached_cover_is_read(tmp_path: Path) -> None:
     assert (found.text["title"], found.cover) == (("A title",), Cover(PNG, "image/png"))
 
 
-@pytest.mark.parametrize(("title", "found"), [(None, {}), ("A title", {"title": "A title"})])
+@pytest.mark.parametrize(
+    ("title", "of_track", "found"),
+    [
+        (None, {}, {}),
+        ("A title", {}, {"title": "A title"}),
+        (None, {"artist": "Somebody"}, {"title": "Track1", "artist": "Somebody"}),  # a song's tags
+    ],
+)
 def test_the_name_of_a_matroskas_track_is_not_the_songs(
-    tmp_path: Path, title: str | None, found: dict[str, str]
+    tmp_path: Path, title: str | None, of_track: dict[str, str], found: dict[str, str]
 ) -> None:
     """Films have "Stereo" and "Commentary" there; stems were called so."""
     path = tmp_path / "a.mka"
     with av.open(os.fspath(path), "w", format="matroska") as out:
         out.metadata.update({"title": title} if title else {})
         stream = out.add_stream("libopus", rate=48_000, layout="stereo")
-        stream.metadata["title"] = "Track1"
+        stream.metadata.update({"title": "Track1", **of_track})
         frame = av.AudioFrame.from_ndarray(tone(1).reshape(1, -1), format="flt", layout="stereo")
         frame.sample_rate = 48_000
         out.mux(stream.encode(frame))

@@ -331,6 +331,11 @@ def test_serve_refuses_what_it_can_t_use(tmp_path: Path) -> None:
     secret = run("serve", "--webhook-secret-file", "key", cwd=tmp_path)
     assert secret.returncode == 78
     assert secret.stderr.startswith("stemwatch: --webhook-secret-file: ")
+    (tmp_path / "nothing").touch(0o600)
+    nothing = run("serve", "--webhook-secret-file", "nothing", cwd=tmp_path)
+    assert nothing.returncode == 78
+    assert nothing.stderr.startswith("stemwatch: --webhook-secret-file: ")
+    assert "must hold a webhook's secret" in nothing.stderr
     assert KEY not in opened.stderr + secret.stderr
 
 

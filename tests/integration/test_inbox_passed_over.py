@@ -36,6 +36,8 @@ def test_each_is_told_once_with_its_reason(tmp_path: Path) -> None:
         (album / name).write_bytes(b"song")
     (album / "link.mp3").symlink_to(album / "whole.mp3")
     (tmp_path / "Music").symlink_to(album)
+    (tmp_path / "@eaDir").symlink_to(album)
+    (tmp_path / "drafts").symlink_to(album)
     (album / "cover.png").symlink_to(album / "cover.jpg")
     assert look(tmp_path, passed) == {}
     now += 59

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -21,7 +22,7 @@ from stemwatch.server.cluster import queue_desk
 from stemwatch.server.cluster.database import Database, one
 from stemwatch.server.cluster.pg_board import PgBoard
 from stemwatch.server.cluster.pg_records import PgRecords
-from stemwatch.server.cluster.pg_webhooks import OF_ONE, PgSubscriptions, Teller
+from stemwatch.server.cluster.pg_webhooks import OF_KEY, OF_ONE, PgSubscriptions, Teller
 from stemwatch.server.cluster.shared_folder import is_shared, same_folder
 from stemwatch.server.cluster.sweeper import sweep
 from stemwatch.server.cluster.tickets_of_jobs import Tickets, beside
@@ -134,6 +135,24 @@ def test_each_worker_is_gone_by_its_own_stall_time(url: str, tmp_path: Path) -> 
             return await sweep(parts.database, 0.1, print, beating=1000.0)
 
     assert asyncio.run(main()) == 0
+
+
+def test_another_application_s_jobs_are_left_alone(url: str, tmp_path: Path) -> None:
+    """One that keeps its queue in this database as well: its running jobs were deleted."""
+
+    async def main() -> tuple[int | None, int]:
+        async with opened(url, tmp_path) as parts:
+            await parts.run(
+                "select procrastinate_defer_jobs_v1(array[row('mail', 'send', 0, null, null,"
+                " '{}'::jsonb, null)::procrastinate_job_to_defer_v1])"
+            )
+            await parts.run("update procrastinate_jobs set status = 'doing'")
+            swept = await sweep(parts.database, 0.1, print, beating=1000.0)
+            async with parts.database.transaction() as connection:
+                left = await one(connection, "select count(*) from procrastinate_jobs")
+            return swept, left[0] if left else 0
+
+    assert asyncio.run(main()) == (0, 1)
 
 
 def test_a_job_that_was_not_queued_leaves_its_file(tmp_path: Path) -> None:
@@ -305,13 +324,13 @@ def test_a_call_does_not_forget_the_next_end_s_webhook(url: str, tmp_path: Path)
     assert asyncio.run(told()) == 1
 
 
-def test_a_receiver_that_is_silent_holds_up_no_other(url: str, tmp_path: Path) -> None:
-    """It had all the lanes, for ten seconds each time; others were told minutes later."""
-    silent: list[asyncio.StreamWriter] = []
+def test_receivers_that_are_silent_hold_up_no_other_key(url: str, tmp_path: Path) -> None:
+    """They had all the lanes, for ten seconds each time; others were told minutes later."""
+    silent: list[tuple[bytes, asyncio.StreamWriter]] = []
     told = asyncio.Event()
 
-    async def say_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        silent.append(writer)
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        silent.append((await reader.readline(), writer))
 
     async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -324,11 +343,13 @@ def test_a_receiver_that_is_silent_holds_up_no_other(url: str, tmp_path: Path) -
         async with opened(url, tmp_path) as parts:
             hooks = PgSubscriptions(parts.database, secret=False)
             servers = []
-            for owner, answer, songs in (("ann", say_nothing, 20), ("bob", take, 1)):
+            made = (("ann", say_nothing, 20, 4), ("bob", take, 1, 1))
+            for owner, answer, songs, hooked in made:
                 server = await asyncio.start_server(answer, "127.0.0.1", 0)
                 servers.append(server)
                 port = server.sockets[0].getsockname()[1]
-                await hooks.subscribe(owner, "separate", f"http://127.0.0.1:{port}/")
+                for number in range(hooked):
+                    await hooks.subscribe(owner, "separate", f"http://127.0.0.1:{port}/{number}")
                 for _ in range(songs):
                     song = await parts.records.add(parts.song(owner=owner))
                     failed = song.evolve(state="failed", error="no", finished_at=time.time())
@@ -343,11 +364,13 @@ def test_a_receiver_that_is_silent_holds_up_no_other(url: str, tmp_path: Path) -
             teller.start()
             async with asyncio.timeout(20):
                 await told.wait()
-            assert len(silent) <= OF_ONE
+            calls = Counter(line for line, _ in silent)
+            assert calls.total() <= OF_KEY
+            assert all(number <= OF_ONE for number in calls.values())
             await teller.stop()
             for server in servers:
                 server.close()
-            for writer in silent:
+            for _, writer in silent:
                 writer.close()
 
     asyncio.run(main())

@@ -214,6 +214,13 @@ def test_an_engine_that_refuses_fails_the_job(moody: Server, mood: str, words: s
     assert [path.name for path in folder.iterdir() if path.is_file()] == ["job.json"]
 
 
+@pytest.mark.parametrize("mood", ["eio once", "away once"])
+def test_a_read_that_fails_once_is_forgiven(moody: Server, mood: str) -> None:
+    """Of all faults of a disk only a full one passed; any other cost the job for good."""
+    job, _ = in_mood(moody, mood)
+    assert job["status"] == "completed"
+
+
 def test_one_song_that_an_engine_fails_for_is_failed(moody: Server) -> None:
     """With a made sound it works, so it is this song; the server goes on."""
     job, _ = in_mood(moody, "odd")

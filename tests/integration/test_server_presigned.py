@@ -304,6 +304,28 @@ def test_credit_rate_and_lengths_have_limits(tmp_path: Path) -> None:
         assert server.http.get("/health").status_code == 200
 
 
+def test_a_disk_that_is_away_blames_no_upload(tmp_path: Path) -> None:
+    """The jobs' folder is gone: told as an upload that never came, it cost its client the song."""
+    data = tmp_path / "data"
+    with Server(data) as server, Presigned(server) as api:
+        upload = api.uploaded()
+        for name in ("jobs", "uploads"):
+            (data / name).rename(tmp_path / name)
+            away = api.create(upload)
+            assert fault(away) == (503, "SERVICE_UNAVAILABLE")
+            assert away.headers["retry-after"] == "60"
+            assert (server.submit().status_code, name) in ((503, "jobs"), (202, "uploads"))
+            (tmp_path / name).rename(data / name)
+        job = api.ended(api.create(upload).json()["id"])
+        stem = job["outputs"]["vocals"]["url"]
+        (data / "jobs").rename(tmp_path / "jobs")
+        assert api.storage.get(stem).status_code == 503
+        (tmp_path / "jobs").rename(data / "jobs")
+        assert api.storage.get(stem).status_code == 200
+        (data / "webhooks.json.part").mkdir()
+        assert fault(api.http.post("/webhooks", json={"url": "https://example.org/"}))[0] == 503
+
+
 def test_a_restart_keeps_jobs_and_uploads(tmp_path: Path) -> None:
     """Killed: tickets, uploads, keys and what runs are there at the next start, seats are full."""
     data, options = tmp_path / "data", ("--jobs", "1", "--strict-limit")

@@ -225,6 +225,53 @@ def test_an_input_keeps_only_a_plain_extension(name: str, expected: str) -> None
     assert input_name(name) == expected
 
 
+def test_a_job_outlives_a_disk_that_is_away(kept: Kept) -> None:
+    """Its record was deleted as if its folder were; nobody would have found the stems again."""
+    done = kept.completed(100.0)
+    jobs = Path(kept.files.jobs)
+    away = jobs.rename(jobs.with_name("away"))
+    with pytest.raises(FileNotFoundError):
+        kept.run(kept.records.remove(done))
+    away.rename(jobs)
+    assert kept.get(done) == done
+
+
+def test_an_input_that_stays_does_not_undo_an_end(kept: Kept) -> None:
+    """Here a folder, in a fault of a disk's: the webhooks of the end were not called."""
+    record = kept.add()
+    source = Path(kept.files.input_path(record))
+    source.unlink()
+    source.mkdir()
+    work = kept.files.work_folder(record)
+    done = record.evolve(state="completed", finished_at=1.0)
+    assert kept.run(kept.records.complete(done, work))
+    assert kept.get(record) == done
+
+
+def test_a_cancelled_submission_is_whole_or_not_there(tmp_path: Path) -> None:
+    """Its file was taken away from the thread that was still making the job of it."""
+    kept = local(tmp_path / "data")
+    job_id, folder = kept.files.begin()
+    Path(folder, "input.wav").write_bytes(b"audio")
+    record = Record(job_id, "a.wav", "input.wav", 2, "wav", "copy", 1.0)
+    os.mkfifo(pipe := os.path.join(folder, f"{NOTE}.part"))  # the thread waits for a reader
+
+    async def main() -> None:
+        adding = asyncio.create_task(kept.records.add(record))
+        await asyncio.sleep(0)
+        adding.cancel()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert not adding.done()
+        reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        with pytest.raises(asyncio.CancelledError):
+            await adding
+        os.close(reading)
+
+    asyncio.run(main())
+    assert kept.get(record) is None
+
+
 def test_one_server_for_a_folder(tmp_path: Path) -> None:
     """A second one is refused, by the folder's name."""
     first = local(tmp_path / "data")

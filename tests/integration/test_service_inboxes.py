@@ -101,7 +101,7 @@ def test_each_is_tidied_while_another_s_quarantine_hangs(tmp_path: Path) -> None
     asyncio.run(main())
 
 
-def test_a_clock_that_leapt_is_told_once_for_all(tmp_path: Path) -> None:
+def test_a_clock_that_jumped_is_told_once_for_all(tmp_path: Path) -> None:
     rounds: Counter[str | None] = Counter()
 
     def days(inbox: str | None) -> float:

@@ -40,7 +40,7 @@ def test_it_is_believed_at_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("jump", [FAR, LAST + 31 * DAY, LAST - 99 * DAY])
-def test_after_a_leap_a_day_has_to_pass(tmp_path: Path, jump: float) -> None:
+def test_after_a_jump_a_day_has_to_pass(tmp_path: Path, jump: float) -> None:
     """Over a restart in the middle of it, too."""
     assert watched(tmp_path, HOURS)[0][-1]
     hours = [jump + n * HOUR for n in range(25)]
@@ -54,7 +54,7 @@ def test_a_clock_that_is_set_right_again_is_watched_anew(tmp_path: Path) -> None
     assert watched(tmp_path, [FAR, FAR + 60, LAST + 120, LAST + HOUR]) == ([False] * 4, 2)
 
 
-def test_a_week_off_is_no_leap(tmp_path: Path) -> None:
+def test_a_week_off_is_no_jump(tmp_path: Path) -> None:
     """Nor is a step of minutes back, or what the clock drifted."""
     assert watched(tmp_path, HOURS)[0][-1]
     assert watched(tmp_path, [LAST + 7 * DAY, LAST + 7 * DAY - 300]) == ([True] * 2, 0)

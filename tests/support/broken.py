@@ -136,6 +136,17 @@ def no_library(name: str) -> str:
     return f"sys.modules[{name!r}] = None"
 
 
+def unreadable(name: str) -> str:
+    """One whose files this account may not read."""
+    return f"""
+class Denied:
+    def find_spec(self, name, *_):
+        if name == {name!r}:
+            raise PermissionError(13, "Permission denied", name)
+sys.meta_path.insert(0, Denied())
+"""
+
+
 class Broken:
     """A folder below `root` that breaks every helper that is started with `env`."""
 

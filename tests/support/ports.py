@@ -8,7 +8,9 @@ import socket
 from pathlib import Path
 
 # The kernel gives those from here on to whoever connects: one may be taken before it is used.
-_GIVEN = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+# Where that is nearly all of them: those below 1024 are root's, and browsers refuse many of them.
+_GIVEN = max(20_000, int(_RANGE.read_text().split()[0]))
 _PORTS = range(_GIVEN // 3, _GIVEN)
 # Each process begins elsewhere: the golden ratio keeps those far apart that started together.
 _FIRST = int(os.getpid() * 0.618034 % 1 * len(_PORTS))

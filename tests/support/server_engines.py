@@ -95,7 +95,8 @@ def _once_open(
 
 
 def moody(source: str, out_dir: str, *, stems: int, format: str, progress: Progress) -> Separation:
-    """Does what the file `mood` says: die so many times, refuse, find the disk full, be broken.
+    """Does what the file `mood` says: die so many times, refuse, find the disk full or failing,
+    be broken.
 
     A made sound (the server's own trial) it separates well, but for `broken ...`.
     """
@@ -114,6 +115,16 @@ def moody(source: str, out_dir: str, *, stems: int, format: str, progress: Progr
         raise Reject(f"{name!r} is not to my taste.", code="taste", hint="Sing.")
     if mood == "full":
         raise OSError(errno.ENOSPC, "No space left on device", out_dir)
+    if mood == "eio once":
+        (room / "mood").write_text("0")
+        raise OSError(errno.EIO, "Input/output error", source)
+    if mood == "away once":  # which a decoder takes for the end of the song
+        os.rename(source, room / "away")
+        (room / "mood").write_text("back")
+        raise Reject("The song is incomplete.", code="truncated")
+    if mood == "back":
+        os.rename(room / "away", source)
+        mood = "0"
     deaths = len(list(room.glob("death-*")))
     if deaths < int(mood):
         (room / f"death-{deaths}").touch()

@@ -83,7 +83,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "onnxruntime": frozenset({"server"}),
     "starlette": frozenset({"server", "web", "receiving"}),
     "uvicorn": frozenset({"server", "web"}),
-    "h11": frozenset({"web"}),
+    "h11": frozenset({"server", "web"}),
     "procrastinate": frozenset({"server"}),
     "psycopg": frozenset({"server"}),
     "psycopg_pool": frozenset({"server"}),

@@ -121,3 +121,12 @@ def test_a_low_bitrate_goes_as_it_is_where_its_flac_gains_nothing() -> None:
     assert [one.form for one in (far, near, short, long)] == [
         "converted", "original", "original", "converted"
     ]  # fmt: skip
+
+
+def test_a_low_bitrate_that_is_too_large_is_refused_before_its_flac_is_made() -> None:
+    """That would be larger still."""
+    sound, size = song("mp3", 7200.0), 115 * MB
+    chosen = plan(sound, "a.mp3", size, LIMIT, low_bitrate="flac")
+    refused = refusal(chosen, sound, size, Limits(largest=LIMIT))
+    assert refused is not None
+    assert refused.code == "too_large"

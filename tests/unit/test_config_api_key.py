@@ -120,7 +120,7 @@ def test_key_files_that_cant_be_used(tmp_path: Path) -> None:
         f"gid {os.getegid()}: No such file or directory.",
         "folder": "api.key_file: /folder is not a regular file.",
         "fifo": "api.key_file: /fifo is not a regular file.",
-        "empty": "/empty is empty; it must hold the API key.",
+        "empty": "api.key_file: /empty is empty; it must hold an API key.",
     }
 
 

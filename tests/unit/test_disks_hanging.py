@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
 from stemwatch.disks.hanging import NoAnswer, Reach
-from tests.support.waiting import wait_for_async
+from tests.support.waiting import wait_for, wait_for_async
 
 
 class Disk:
@@ -112,3 +115,29 @@ def test_nothing_is_kept_of_what_was_answered(disk: Disk) -> None:
         await wait_for_async(lambda: not reach._asked)
 
     asyncio.run(scenario())
+
+
+class Seen:
+    """What a look saw."""
+
+
+def test_what_is_answered_once_its_loop_is_closed_is_let_go() -> None:
+    """`status --watch` has a loop for each look, and may see 20,000 files of a slow share in it."""
+    back, seen = threading.Event(), weakref.WeakSet[Seen]()
+
+    def look(_number: int, _path: str) -> Seen:
+        back.wait(30)
+        found = Seen()
+        seen.add(found)
+        return found
+
+    reach = Reach(0.01)
+    for number in range(5):
+        with pytest.raises(NoAnswer):
+            asyncio.run(reach.ask(partial(look, number), "/a"))
+    back.set()
+    wait_for(lambda: len(reach._idle) == 5)
+    with pytest.raises(OSError):
+        asyncio.run(reach.ask(Disk().fail, "/a"))
+    gc.collect()
+    assert not seen

@@ -286,7 +286,7 @@ def test_a_container_s_share_counts_on_an_older_kernel(
 
 def test_an_offer_says_what_it_can_not_make() -> None:
     """A number that no model is for, and one whose model could be brought."""
-    model = Installed("htdemucs", "/m", "ab" * 32, True, 1)
+    model = Installed("htdemucs", "/m", "ab" * 32, True)
     offer = Offer(ENGINES["htdemucs"], Placed("m:f"), 1, {2: model, 4: model}, "cpu", 2)
     assert offer.refusal(4) is None
     assert "stemwatch models fetch htdemucs_6s" in (offer.refusal(6) or "")

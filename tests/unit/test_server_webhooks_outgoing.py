@@ -14,7 +14,7 @@ import pytest
 
 from stemwatch.errors import ConfigFault
 from stemwatch.receiving.refusal import Refused
-from stemwatch.server.webhooks.outgoing import Callbacks
+from stemwatch.server.webhooks.outgoing import OF_ONE, Callbacks
 from stemwatch.server.webhooks.owing import ITS_OWN
 from stemwatch.server.webhooks.registrations import Registration, Registrations, check_url
 from stemwatch.server.work.job_files import Files
@@ -149,6 +149,51 @@ def test_a_call_is_repeated_until_it_is_taken(
     noted = registrations.get(known.id)
     assert noted is not None
     assert (noted.fail_count, noted.last_error, noted.last_called_at) == (0, None, NOW)
+
+
+def test_a_call_that_can_not_be_noted_is_repeated(
+    store: JsonRecords, registrations: Registrations
+) -> None:
+    """On a full disk the first call that failed was the last one."""
+    with Receiver((500, 200)) as receiver:
+        room = Room(store, registrations, None)
+        registrations.add("presigned", receiver.url)
+        record = room.ended()
+        Path(store.files.root, "webhooks.json.part").mkdir()
+        room.tell(record)
+    assert (len(receiver.calls), room.lines) == (2, [])
+
+
+def test_one_receiver_does_not_take_all_connections(
+    store: JsonRecords, registrations: Registrations
+) -> None:
+    """A hundred calls that nobody answered kept every other from being made in its time."""
+    most = busy = 0
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal most, busy
+        busy += 1
+        most = max(most, busy)
+        await reader.readuntil(b"\r\n\r\n")
+        await asyncio.sleep(0.05)  # others would come meanwhile
+        busy -= 1
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    async def main() -> None:
+        server = await asyncio.start_server(take, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        room = Room(store, registrations, None)
+        registrations.add("presigned", url)
+        records = [await asyncio.to_thread(room.ended) for _ in range(6)]
+        for record in records:
+            room.callbacks.put(record)
+        await wait_for_async(lambda: not any(map(room.untold, records)), what="the last call")
+        await room.callbacks.stop()
+        server.close()
+
+    asyncio.run(main())
+    assert most == OF_ONE
 
 
 def test_a_redirect_is_not_followed_and_patience_ends(

@@ -6,6 +6,7 @@ import ast
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -42,6 +43,29 @@ def test_a_part_is_kept_going_until_it_returns() -> None:
 
     asyncio.run(kept_going(work, told.append, pause=0.0))
     assert [type(fault) for fault in told] == [ZeroDivisionError, ZeroDivisionError]
+
+
+def test_a_call_in_a_thread_is_waited_for_when_cancelled() -> None:
+    began, go = Event(), Event()
+
+    def work() -> None:
+        began.set()
+        go.wait(20)
+        raise ZeroDivisionError  # which nobody hears of
+
+    async def scenario() -> None:
+        call = asyncio.create_task(stemwatch.tasks.to_its_end(work))
+        await asyncio.to_thread(began.wait, 20)
+        call.cancel()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert not call.done()
+        go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        assert await stemwatch.tasks.to_its_end(int, "7") == 7
+
+    asyncio.run(scenario())
 
 
 async def _failing(seconds: float = 0) -> None:

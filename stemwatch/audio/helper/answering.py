@@ -64,6 +64,8 @@ def _load(operation: str) -> Exception | None:
     """
     try:
         importlib.import_module(_OPERATIONS[operation].module)
+    except OSError as fault:  # of their own files, such as one that may not be read: no song's disk
+        return ImportError(str(fault))
     except Exception as fault:
         return fault
     return None

@@ -244,6 +244,8 @@ class AudioHelper:
                     "a made sound", request, _TEST_SECONDS, fresh=True
                 )
                 result(answer, folder)
+        except TimeoutError:
+            return ("a made sound took too long",)
         except OSError as fault:
             place = tempfile.tempdir or "the folder for temporary files"  # None: there is none
             return f"{fault.strerror or fault} in {place}", _MEND_PLACE

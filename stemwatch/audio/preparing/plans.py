@@ -74,7 +74,8 @@ def plan(
         if near or size < _SMALL:
             return as_it_is
         return Plan("lossless", likely, most, int(size * _WORTH), exact=True)
-    if low_bitrate == "flac" and not near and size >= _SMALL and _is_low(sound, size):
+    worth = not near and _SMALL <= size <= limit  # its FLAC would be larger still
+    if low_bitrate == "flac" and worth and _is_low(sound, size):
         return Plan("converted", int(most * _OF_LOW), most, limit)
     return as_it_is
 

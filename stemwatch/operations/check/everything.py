@@ -90,9 +90,11 @@ def upload_finding(settings: Settings) -> Finding:
     """In which form songs are sent."""
     if settings.local or settings.prepare.upload == "original":
         why = "they stay on this machine" if settings.local else "prepare.upload: original"
-        others = "AIFF, Opus and other kinds that are not taken so go as FLAC"
+        others = "AIFF, Opus and other kinds that the API does not take go as FLAC"
         return Finding(OK, f"prepare: songs are sent as they are ({why}); {others}")
-    low = "; so are MP3s below 192 kbit/s" if settings.prepare.low_bitrate == "flac" else ""
+    low = ""
+    if settings.prepare.low_bitrate == "flac":
+        low = "; so are MP3s below 192 kbit/s, from 1 MB on"
     return Finding(OK, f"prepare: lossless songs are sent as FLAC (prepare.upload: auto){low}")
 
 

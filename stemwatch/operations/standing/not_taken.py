@@ -55,7 +55,7 @@ REASONS = (
 # fmt: on
 
 PATIENCE = 3.0  # seconds that a disk may take, since a person waits at a terminal
-# Kept for `status --watch`: no look at a disk, hung or not, may leave a thread behind.
+# Kept for `status --watch`: a look that ended leaves its thread to the next.
 _DISKS = Reach(PATIENCE)
 _ENTRIES = 20_000  # entries of folders that are scanned at most
 _OPENED = 200  # files whose header is read

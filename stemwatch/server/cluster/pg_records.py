@@ -16,6 +16,7 @@ from stemwatch.server.work.job_files import NOTE, Files
 from stemwatch.server.work.record import Record, dumps, loads
 from stemwatch.server.work.records import NotEnough, Unavailable
 from stemwatch.server.work.turns_of_keys import turn
+from stemwatch.tasks import to_its_end
 
 T = TypeVar("T")
 AT_ONCE = 1000  # rows
@@ -67,10 +68,10 @@ class PgRecords:
         known = await self.by_key(record.idempotency_key, record.owner)
         if known is not None:
             return known
-        # The files first: a worker may take the job the moment that it exists.
-        await asyncio.to_thread(self._files.admit, record.id)
         committing = False
         try:
+            # The files first: a worker may take the job the moment that it exists.
+            await to_its_end(self._files.admit, record.id)
             async with self._database.transaction() as connection:
                 await self._insert(connection, record, allowance)
                 committing = True
@@ -80,7 +81,7 @@ class PgRecords:
             # A commit that fails may have been done all the same, and the job with it. So then
             # the folder stays; where nobody knows it, it is removed after a while.
             if not committing:
-                await asyncio.to_thread(self._files.withdraw, record.id)
+                await to_its_end(self._files.withdraw, record.id)
         return record
 
     async def save(self, record: Record) -> None:

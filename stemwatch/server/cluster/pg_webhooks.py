@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -34,6 +35,7 @@ from stemwatch.tasks import supervised
 
 LANES = 8  # calls at once
 OF_ONE = 2  # of them to one receiver: one that does not answer must not hold up the others
+OF_KEY = LANES - OF_ONE  # of them to those of one key, for the same reason
 LEASE = BUDGET + 10.0  # seconds
 REGISTERING = 0x57E3  # the class of the locks of who registers
 LOOK = 5.0  # seconds between two looks when nobody tells of something owed
@@ -44,6 +46,7 @@ update stemwatch_owed set calls = calls + 1, due_at = now() + make_interval(secs
  where (song, target) = (select owed.song, owed.target
                            from stemwatch_owed owed join stemwatch_song song on song.id = owed.song
                           where due_at <= now() and song.owner || ' ' || target <> all(%s)
+                                and song.owner <> all(%s)
                           order by due_at limit 1 for update of owed skip locked)
 returning song, target, calls, due_at,
           (select owner from stemwatch_song where id = song) || ' ' || target
@@ -160,9 +163,12 @@ class Teller:
 
     async def _take(self) -> tuple[Any, ...] | None:
         """A song, whom to tell, the number of this call, its lease, the receiver; None: none."""
-        held = {one for one in self._calling if self._calling.count(one) >= OF_ONE}
+        calling = Counter(self._calling)
+        keys = Counter(receiver.rpartition(" ")[0] for receiver in self._calling)
+        held = [one for one, calls in calling.items() if calls >= OF_ONE]
+        full = [one for one, calls in keys.items() if calls >= OF_KEY]
         async with self._database.transaction() as connection:
-            return await one(connection, _TAKE, LEASE, list(held))
+            return await one(connection, _TAKE, LEASE, held, full)
 
     async def _tell(self, song: str, target_id: str, calls: int, lease: datetime) -> None:
         async with self._database.transaction() as connection:

@@ -15,8 +15,8 @@ from stemwatch.server.cluster.pg_records import PgRecords
 from stemwatch.server.cluster.shared_folder import is_shared
 from stemwatch.server.cluster.tickets_of_jobs import CHANNEL, Tickets, put_back, strike
 from stemwatch.server.offer import Offer
-from stemwatch.server.work.attempt import Attempts
-from stemwatch.server.work.process import Worker
+from stemwatch.server.work.attempt import Attempts, reason
+from stemwatch.server.work.process import Worker, end
 from stemwatch.server.work.record import Record
 from stemwatch.server.work.records import Unavailable
 from stemwatch.tasks import supervised
@@ -137,6 +137,7 @@ class Crew:
 
     async def _seat(self) -> None:
         worker: Worker | None = None
+        told: str | None = None  # of what keeps jobs from being done, while it lasts
         pace, trial = self._attempts.pace, self._attempts.trial
         try:
             while True:
@@ -148,7 +149,7 @@ class Crew:
                             held = await self._taken.get()
                         break
                     except TimeoutError:
-                        await _end(worker)  # gives its memory back to the machine
+                        await end(worker)
                         worker = None
                 wait: float | None = pace.pause
                 try:
@@ -156,18 +157,21 @@ class Crew:
                     if worker is None or not worker.alive:
                         worker = await Worker.start(self._offer.placed)
                     wait = await self._work(worker, held)
+                    told = told if wait is not None else None
                 # The disk, the process table or the database: not the job's fault.
                 except (OSError, Unavailable) as fault:
-                    self._report(f"{held.song} waits: {fault}")
+                    if (why := reason(fault)) != told:
+                        self._report(f"{held.song} waits: {fault}")
+                        told = why
                     await asyncio.sleep(pace.pause)
                     # Longer each time: newer songs, which may have their file, come in between.
                     wait = min(pace.pause * 2.0 ** min(held.put_back, 10), LONGEST)
                 await self._settle(held, wait)
                 if trial.why is not None:
-                    await _end(worker)  # the libraries that it has loaded may be broken
+                    await end(worker)  # the libraries that it has loaded may be broken
                     worker = None
         finally:
-            await _end(worker)
+            await end(worker)
 
     async def _work(self, worker: Worker, held: _Held) -> float | None:
         """Do one job. Returns after how many seconds it is to be tried again; None: it has ended.
@@ -271,8 +275,3 @@ async def _strike_mine(connection: Connection, job: int, worker: int) -> None:
     )
     if await cursor.fetchone() is not None:
         await strike(connection, job)
-
-
-async def _end(worker: Worker | None) -> None:
-    if worker is not None:
-        await worker.stop()

@@ -32,7 +32,8 @@ select worker.id
 _GONE = """
 select job.id, song.id, song.record
   from procrastinate_jobs job left join stemwatch_song song on song.job = job.id
- where job.status = 'doing' and (job.worker_id is null or job.worker_id = any(%s))
+ where job.status = 'doing' and job.queue_name like 'songs-%%'
+   and (job.worker_id is null or job.worker_id = any(%s))
    for update of job skip locked
 """
 

@@ -86,3 +86,10 @@ def load(place: str) -> Callable[..., Any]:
     module, _, function = place.partition(":")
     engine: Callable[..., Any] = getattr(import_module(module), function)
     return engine
+
+
+def read_through(path: str) -> None:
+    """Read a whole file, so that a read that fails is seen: OSError."""
+    with open(path, "rb", buffering=0) as file:
+        while file.read(1 << 20):
+            pass

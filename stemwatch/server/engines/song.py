@@ -6,6 +6,7 @@ brought to 44.1 kHz stereo; stems come back at that rate.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
@@ -13,8 +14,10 @@ from dataclasses import dataclass
 
 from stemwatch.audio.codec import Encoder, decode
 from stemwatch.audio.probe import probe
+from stemwatch.audio.surveys.seen import SHORT_SHARE
 from stemwatch.job import STEMS
 from stemwatch.server.analysis import Analyser
+from stemwatch.server.engines import read_through
 from stemwatch.server.engines.spectral.bands import RATE
 from stemwatch.server.engines.spectral.stft import Array
 
@@ -59,11 +62,14 @@ def separate_song(
     can't be read or written. Files begun before an error are removed.
     """
     paths = {stem: os.path.join(out_dir, f"{stem}.{format}") for stem in STEMS[stems]}
-    meter = _Meter(progress, probe(source).duration)
+    seconds = probe(source).duration
+    meter = _Meter(progress, seconds)
     analyser = Analyser()
     mix = _Tap(decode(source, rate=RATE), analyser)
     try:
         _write(stream(mix), list(paths.values()), format, meter)
+        if mix.length < (1 - SHORT_SHARE) * seconds * RATE:
+            _require_end(source, mix.length)
     except BaseException:
         _remove(paths.values())
         raise
@@ -119,6 +125,16 @@ def _write(pieces: Iterable[Array], paths: list[str], format: str, meter: _Meter
                 else:
                     encoder.write(sound / 32_768)
             meter.add(piece.shape[1])
+
+
+def _require_end(source: str, length: int) -> None:
+    """OSError unless the song ends after so many samples: a failed read ends a decoding as well.
+
+    Some songs are shorter than they say. Those end there again.
+    """
+    read_through(source)
+    if sum(map(len, decode(source, rate=RATE))) != length:
+        raise OSError(errno.EIO, "The song's end was not read", source)
 
 
 def _remove(paths: Iterable[str]) -> None:

@@ -49,11 +49,17 @@ def _application(
     async def unavailable(_: Request, fault: Exception) -> Response:
         return answer(Refused(503, f"{fault}", {"Retry-After": "5"}))
 
+    async def disk(_: Request, fault: Exception) -> Response:
+        assert isinstance(fault, OSError)
+        message = f"The server can't use its disk now: {fault.strerror or fault}."
+        return answer(Refused(503, message, {"Retry-After": "60"}))
+
     return Starlette(
         routes=routes,
         exception_handlers={
             HTTPException: refused,
             Unavailable: unavailable,
+            OSError: disk,
             Exception: broken,
         },
     )

@@ -20,6 +20,7 @@ from stemwatch.server.work.probing import Prober
 from stemwatch.server.work.record import Record, input_name
 from stemwatch.server.work.records import NotEnough, Records
 from stemwatch.server.work.trial import Trial
+from stemwatch.tasks import to_its_end
 
 QUICKER = 1.0  # seconds from the taking of an upload to the record of its job, at the most
 RETRY_AFTER = 2  # seconds; a seat may get free at any moment
@@ -102,17 +103,15 @@ class Submissions:
 
         `allowance`: the caller's seconds of audio in all; refused with 402 when they are too few.
 
-        Nothing is kept of a body that does not come whole. Refused with 503 when the disk can't
-        take it now, and as `multipart_in.receive` refuses.
+        Nothing is kept of a body that does not come whole. Refused as `multipart_in.receive`
+        refuses. OSError when the disk can't take it now.
         """
         folder = ""
         try:
             _, folder = await asyncio.to_thread(self._files.begin)
             path = os.path.join(folder, "upload")
             wanted = describe(await receive(chunks, content_type, path))
-            return await self._job(path, wanted, allowance)
-        except OSError as fault:
-            raise _disk(fault) from None
+            return await self.adopt(path, wanted, allowance)
         finally:
             if folder:
                 await asyncio.to_thread(self._files.discard, os.path.basename(folder))
@@ -120,31 +119,30 @@ class Submissions:
     async def adopt(
         self, path: str, wanted: Wanted, allowance: int | None = None
     ) -> tuple[Record, bool]:
-        """Return the job of an uploaded file, and whether it is new; a refused file stays there."""
-        try:
-            return await self._job(path, wanted, allowance)
-        except OSError as fault:
-            raise _disk(fault) from None
+        """Return the job of an uploaded file, and whether it is new; a refused file stays there.
 
-    async def stop(self) -> None:
-        await self._prober.stop()
-
-    async def _job(self, path: str, wanted: Wanted, allowance: int | None) -> tuple[Record, bool]:
+        OSError when the disk can't take it now.
+        """
         if (why := self._offer.refusal(wanted.stems)) is not None:
             raise Refused(422, why)
         try:
             seconds = await self._prober.duration(path, wanted.name)
             self._limits.check(wanted.name, seconds)
-            size = os.path.getsize(path)
+            size = await asyncio.to_thread(os.path.getsize, path)
         except (Refused, FileNotFoundError):
-            if os.path.exists(path):
+            if await asyncio.to_thread(_lies, path):
                 raise
             return await self.quicker(wanted), False
         async with self._commit:  # of two requests with one upload, one must find the other's job
             try:
                 return await self._make(path, wanted, seconds, size, allowance)
             except FileNotFoundError:
+                if await asyncio.to_thread(_lies, path):  # the jobs' folder is not there
+                    raise
                 return await self.quicker(wanted), False
+
+    async def stop(self) -> None:
+        await self._prober.stop()
 
     async def quicker(self, wanted: Wanted) -> Record:
         """The job that the same request makes, only quicker, of the upload that has gone.
@@ -178,18 +176,19 @@ class Submissions:
         source = os.path.join(folder, record.input)
         made: Record | None = None
         try:
-            os.rename(path, source)
+            await to_its_end(os.rename, path, source)
             made = await self._records.add(record, allowance)
         except NotEnough as fault:
             raise not_enough(record.credits, fault.left) from None
         finally:
             if made is None or made.id != job_id:
-                with contextlib.suppress(OSError):
-                    os.rename(source, path)  # the client may try again with the same upload
+                with contextlib.suppress(OSError):  # the client may try again with the same upload
+                    await to_its_end(os.rename, source, path)
             await asyncio.to_thread(self._files.discard, job_id)
         return made, made.id == job_id
 
 
-def _disk(fault: OSError) -> Refused:
-    message = f"The server can't store the file now: {fault.strerror or fault}."
-    return Refused(503, message, {"Retry-After": "60"})
+def _lies(path: str) -> bool:
+    """Whether the upload is still in its folder; OSError where that is not there."""
+    os.stat(os.path.dirname(path))
+    return os.path.exists(path)

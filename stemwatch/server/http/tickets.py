@@ -6,6 +6,8 @@ sent lies in `uploads/<id>/<name>` until a job is made of it.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import re
 import secrets
@@ -57,23 +59,29 @@ class Tickets:
         folder = os.path.join(self._folder, upload)
         part = os.path.join(folder, f"part-{secrets.token_hex(4)}")
         try:
-            os.makedirs(folder, exist_ok=True)
+            await asyncio.to_thread(os.makedirs, folder, exist_ok=True)
             await to_disk(chunks, part)
-            os.replace(part, os.path.join(folder, name))
+            await asyncio.to_thread(os.replace, part, os.path.join(folder, name))
         finally:
-            if os.path.lexists(part):
-                os.unlink(part)
+            await asyncio.to_thread(_forget, part)
 
     def find(self, key: str) -> str:
-        """The path of the file that was sent under this key; refused where there is none (now)."""
+        """The path of the file that was sent under this key; refused where there is none (now).
+
+        It blocks. OSError where the folder of all uploads is not there.
+        """
         parts = _KEY.fullmatch(key)
         path = os.path.join(self._folder, *parts.groups()) if parts else ""
         if not os.path.isfile(path):
+            os.stat(self._folder)
             raise gone()
         return path
 
     def was_sent(self, key: str) -> bool:
-        """Whether a file came under this key lately, even if somebody has taken it by now."""
+        """Whether a file came under this key lately, even if somebody has taken it by now.
+
+        It blocks.
+        """
         parts = _KEY.fullmatch(key)
         return parts is not None and os.path.isdir(os.path.join(self._folder, parts[1]))
 
@@ -91,6 +99,11 @@ def gone() -> Refused:
         "Nothing was uploaded under this uploadKey, or it was used already.",
         code="UPLOAD_NOT_FOUND",
     )
+
+
+def _forget(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
 
 
 def _names(folder: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import asyncio
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -100,7 +100,7 @@ class WireA:
             raise Refused(403, fault)
         record = await service.records.get(job_id)
         path = service.files.stem_path(record, name) if record else None
-        if record is None or path is None or not os.path.isfile(path):
+        if record is None or path is None or not await asyncio.to_thread(service.files.holds, path):
             raise Refused(404, "There is no such file any more.")
         return FileResponse(path, media_type=media_type(path))
 

@@ -53,6 +53,8 @@ class Calls:
             self._client = httpx.AsyncClient(
                 headers={"User-Agent": f"stemwatch/{__version__}"},
                 timeout=BUDGET,
+                # Each receiver has a few, from whoever calls: those of one must not be all.
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
                 trust_env=False,
                 follow_redirects=False,  # the next hop was not checked by anybody
             )

@@ -7,6 +7,8 @@ be told twice. It is always told if one of the repeated calls reaches it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 
@@ -16,6 +18,8 @@ from stemwatch.server.webhooks.registrations import Registrations
 from stemwatch.server.work.json_records import JsonRecords
 from stemwatch.server.work.record import Record
 from stemwatch.tasks import supervised
+
+OF_ONE = 2  # calls at once to one receiver; a key's jobs' own URLs count as one
 
 
 class Callbacks:
@@ -48,6 +52,9 @@ class Callbacks:
         self._broken = broken
         self._waits = waits
         self._sleep = sleep
+        self._lanes: dict[tuple[str, str], asyncio.Semaphore] = defaultdict(
+            lambda: asyncio.Semaphore(OF_ONE)
+        )
         self._tasks: set[asyncio.Task[None]] = set()
 
     def due(self, record: Record) -> tuple[str, ...]:
@@ -58,7 +65,8 @@ class Callbacks:
     def put(self, record: Record) -> None:
         """Start to tell every webhook in the record's `untold`."""
         for target in record.untold:
-            task = supervised(self._tell(record.id, target), self._broken)
+            lane = self._lanes[record.owner, target]
+            task = supervised(self._tell(record.id, target, lane), self._broken)
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -74,32 +82,39 @@ class Callbacks:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._calls.close()
 
-    async def _tell(self, job_id: str, target_id: str) -> None:
+    async def _tell(self, job_id: str, target_id: str, lane: asyncio.Semaphore) -> None:
         try:
-            error = await self._attempts(job_id, target_id)
+            error = await self._attempts(job_id, target_id, lane)
             if error is not None:
                 self._report(f"{job_id}: the webhook {target_id} is given up: {error}")
             await self._records.told(job_id, target_id)
         except OSError as fault:  # the disk: told again after the next start
             self._report(f"{job_id}: the webhook {target_id} is not noted: {fault}")
 
-    async def _attempts(self, job_id: str, target_id: str) -> str | None:
-        """Call until it is taken; returns None, or the last error if it never was.
-
-        Also None where nobody is to be told any more: the job or the registration is gone.
-        """
+    async def _attempts(self, job_id: str, target_id: str, lane: asyncio.Semaphore) -> str | None:
+        """Call until it is taken; returns None, or the last error if it never was."""
         error: str | None = None
         for wait in (0.0, *self._waits):
             await self._sleep(wait)
-            record = await self._records.get(job_id)
-            target = None if record is None else self._target(record, target_id)
-            if record is None or record.state == "expired" or target is None:
-                return None
-            payload = self._payloads[target.wire](record)
-            error = await self._calls.call(target, payload, delivery(record, target_id))
-            await asyncio.to_thread(self._registrations.called, target_id, error)
+            async with lane:
+                error = await self._call(job_id, target_id)
             if error is None:
                 break
+        return error
+
+    async def _call(self, job_id: str, target_id: str) -> str | None:
+        """Call once; returns None, or why it was not taken.
+
+        Also None where nobody is to be told any more: the job or the registration is gone.
+        """
+        record = await self._records.get(job_id)
+        target = None if record is None else self._target(record, target_id)
+        if record is None or record.state == "expired" or target is None:
+            return None
+        payload = self._payloads[target.wire](record)
+        error = await self._calls.call(target, payload, delivery(record, target_id))
+        with contextlib.suppress(OSError):  # the note alone is lost
+            await asyncio.to_thread(self._registrations.called, target_id, error)
         return error
 
     def _target(self, record: Record, target_id: str) -> Target | None:

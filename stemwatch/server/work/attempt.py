@@ -131,3 +131,8 @@ class Attempts:
         """
         ended = record.evolve(finished_at=time.time(), **result)
         return ended.evolve(untold=self.owed(ended))
+
+
+def reason(fault: Exception) -> str:
+    """What keeps jobs waiting, in words that are the same for each of them."""
+    return getattr(fault, "strerror", None) or str(fault)

@@ -13,6 +13,7 @@ It blocks: call in a thread. Nothing in here says what state a job has: that is 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
@@ -74,6 +75,15 @@ class Files:
             return None
         return os.path.join(self.folder(record.id), "stems", name)
 
+    def holds(self, stem: str) -> bool:
+        """Whether there is a file at this path of a stem; OSError where the disk doesn't say."""
+        try:
+            os.stat(stem)
+        except FileNotFoundError:
+            os.stat(self.jobs)
+            return False
+        return True
+
     def begin(self) -> tuple[str, str]:
         """A new job id and its empty directory among the incoming."""
         job_id = f"job_{secrets.token_hex(12)}"
@@ -92,8 +102,9 @@ class Files:
         sync_directory(self.jobs)
 
     def withdraw(self, job_id: str) -> None:
-        """Take `admit` back."""
-        os.rename(self.folder(job_id), self.incoming(job_id))
+        """Take `admit` back, so far as it was done."""
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(self.folder(job_id), self.incoming(job_id))
 
     def work_folder(self, record: Record, *, unused: float = 0.0) -> str:
         """Make an empty directory for one attempt, and remove those of earlier attempts.
@@ -137,9 +148,6 @@ class Files:
         sync_directory(self.folder(record.id))
         return True
 
-    def published(self, job_id: str) -> bool:
-        return os.path.isdir(self._stems(job_id))
-
     def note(self, job_id: str) -> str | None:
         """What `publish` noted beside the stems; None if it didn't, or there are none."""
         try:
@@ -152,10 +160,9 @@ class Files:
         shutil.rmtree(work, ignore_errors=True)
 
     def forget_input(self, record: Record) -> None:
-        try:
+        """Delete it if that can be done: its job has ended, which the disk must not undo."""
+        with contextlib.suppress(OSError):
             os.unlink(self.input_path(record))
-        except FileNotFoundError:
-            pass
 
     def forget_stems(self, job_id: str) -> None:
         """Delete them, and what attempts that were cut off left."""
@@ -165,12 +172,16 @@ class Files:
                 shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
 
     def set_aside(self, job_id: str) -> None:
-        """Move a whole job away, so that a kill leaves no half of one; then `discard` it."""
+        """Move a whole job away, so that a kill leaves no half of one; then `discard` it.
+
+        Raises OSError where it is still there, or nobody knows.
+        """
         os.makedirs(self._incoming, exist_ok=True)
         try:
             os.rename(self.folder(job_id), self.incoming(job_id))
-        except FileNotFoundError:
-            pass  # somebody else was quicker
+        except FileNotFoundError:  # somebody else was quicker, unless the disk is away
+            if os.path.lexists(self.folder(job_id)) or not os.path.isdir(self.jobs):
+                raise
 
     def free(self) -> int:
         """Bytes that are free."""

@@ -17,6 +17,7 @@ from stemwatch.server.work.folder_lock import hold
 from stemwatch.server.work.job_files import JOB_ID, NOTE, Files, sync_directory, write
 from stemwatch.server.work.record import Record, dumps, loads
 from stemwatch.server.work.records import NotEnough
+from stemwatch.tasks import to_its_end
 
 
 class JsonRecords:
@@ -71,7 +72,7 @@ class JsonRecords:
                 left = max(0, allowance - await self.spent(record.owner))
                 if record.credits > left:
                     raise NotEnough(left)
-            await asyncio.to_thread(self._add, record)
+            await to_its_end(self._add, record)
         return record
 
     async def save(self, record: Record) -> None:
@@ -82,7 +83,7 @@ class JsonRecords:
         return True
 
     async def fail(self, record: Record) -> bool:
-        await asyncio.to_thread(self._fail, record)
+        await asyncio.to_thread(self._end, record)
         return True
 
     async def told(self, job_id: str, target: str) -> None:
@@ -114,9 +115,9 @@ class JsonRecords:
 
     def _complete(self, record: Record, work: str) -> None:
         self.files.publish(record, work)
-        self._fail(record)
+        self._end(record)
 
-    def _fail(self, record: Record) -> None:
+    def _end(self, record: Record) -> None:
         self._save(record)
         self.files.forget_input(record)
 

@@ -26,7 +26,7 @@ class Prober:
         """The length of the file `source` in seconds; `name` is what the client calls it.
 
         Refused with 415 when it isn't audio that can be decoded, and with 503 while the server
-        can't decode anything.
+        can't read it, or can't decode anything.
         """
         await self._trial.require()
         async with self._turn:
@@ -41,6 +41,8 @@ class Prober:
             except TaskFailed as fault:
                 if fault.kind == "internal":
                     await self._require_passing()
+                elif fault.kind == "disk":
+                    raise Refused(503, str(fault), {"Retry-After": "60"}) from None
                 elif fault.kind != "rejected":
                     raise Refused(500, str(fault)) from None
                 raise Refused(415, str(fault)) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -20,6 +21,7 @@ SECRETS = (
 )  # a decoder has no use for them
 # One thread each: several workers with a pool of threads each make one another slower.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+PATIENCE = 5.0  # seconds in which a process that was killed has ended
 
 
 def environment() -> dict[str, str]:
@@ -45,8 +47,10 @@ class TaskFailed(Exception):
 class Worker:
     """One warm process with an engine, or with none where it only probes."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Process, *, patience: float = PATIENCE) -> None:
         self._process = process
+        self._patience = patience
+        self._stopped = False
 
     @classmethod
     async def start(cls, engine: Placed | None) -> Worker:
@@ -65,7 +69,7 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        return self._process.returncode is None
+        return self._process.returncode is None and not self._stopped
 
     async def call(
         self,
@@ -89,7 +93,7 @@ class Worker:
                 async with asyncio.timeout(silence):
                     line = await stdout.readline()
                 if not line.endswith(b"\n"):
-                    raise WorkerDied(_ending(await self._process.wait()))
+                    raise await self._death()
                 answer = json.loads(line)
                 if "done" in answer:
                     done: dict[str, Any] = answer["done"]
@@ -101,18 +105,40 @@ class Worker:
             await self.stop()
             raise WorkerDied(f"it made no progress for {silence:.0f} s") from None
         except ConnectionError:
-            raise WorkerDied(_ending(await self._process.wait())) from None
+            raise await self._death() from None
         except (ValueError, KeyError):  # half a line, or one without end
             await self.stop()
             raise WorkerDied("it answered something unreadable") from None
 
     async def stop(self) -> None:
-        """Kill the process now; what it was making will be made again."""
-        try:
+        """Kill the process now; what it was making will be made again.
+
+        One that waits for a dead disk outlives even that: it is left, and ends when it can.
+        """
+        self._stopped = True
+        with contextlib.suppress(ProcessLookupError):
             self._process.kill()
-        except ProcessLookupError:
-            pass
-        await self._process.wait()
+        await self._code()
+
+    async def _death(self) -> WorkerDied:
+        code = await self._code()
+        if code is None:
+            await self.stop()
+            return WorkerDied("it went silent and did not end")
+        return WorkerDied(_ending(code))
+
+    async def _code(self) -> int | None:
+        """The exit code; None where the process does not end."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._patience):
+                return await self._process.wait()
+        return None
+
+
+async def end(worker: Worker | None) -> None:
+    """Stop a seat's worker, if it has one: its memory goes back to the machine."""
+    if worker is not None:
+        await worker.stop()
 
 
 def _ending(code: int) -> str:

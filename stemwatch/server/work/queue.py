@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from stemwatch.server.offer import Offer
-from stemwatch.server.work.attempt import Attempts
+from stemwatch.server.work.attempt import Attempts, reason
 from stemwatch.server.work.json_records import JsonRecords
-from stemwatch.server.work.process import Worker
+from stemwatch.server.work.process import Worker, end
 from stemwatch.server.work.record import Record
 from stemwatch.server.work.records import Load, Standing
 from stemwatch.server.work.turns_of_keys import turn
@@ -120,6 +120,7 @@ class Queue:
 
     async def _seat(self) -> None:
         worker: Worker | None = None
+        told: str | None = None  # of what keeps jobs from being done, while it lasts
         pace = self._attempts.pace
         try:
             while True:
@@ -128,7 +129,7 @@ class Queue:
                     async with asyncio.timeout(pace.idle if worker else None):
                         await self._tickets.acquire()
                 except TimeoutError:
-                    await _end(worker)  # gives its memory back to the machine
+                    await end(worker)
                     worker = None
                     continue
                 job_id = self._waiting.pop(0).job_id
@@ -138,8 +139,11 @@ class Queue:
                     if worker is None or not worker.alive:
                         worker = await Worker.start(self._offer.placed)
                     disturbed = await self._work(worker, job_id)
+                    told = told if disturbed else None
                 except OSError as fault:  # the disk or the process table; not the job's fault
-                    self._attempts.report(f"{job_id} waits: {fault}")
+                    if (why := reason(fault)) != told:
+                        self._attempts.report(f"{job_id} waits: {fault}")
+                        told = why
                     disturbed = True
                     await asyncio.sleep(pace.pause)
                 finally:
@@ -147,10 +151,10 @@ class Queue:
                 if disturbed and (record := await self._records.get(job_id)) is not None:
                     self.put(record)
                 if self._trial.why is not None:
-                    await _end(worker)  # the libraries that it has loaded may be broken
+                    await end(worker)  # the libraries that it has loaded may be broken
                     worker = None
         finally:
-            await _end(worker)
+            await end(worker)
 
     async def _work(self, worker: Worker, job_id: str) -> bool:
         record = await self._records.get(job_id)
@@ -165,8 +169,3 @@ class Queue:
             self._progress[job_id] = fraction
 
         return await self._attempts.make(worker, record, progress)
-
-
-async def _end(worker: Worker | None) -> None:
-    if worker is not None:
-        await worker.stop()

@@ -15,7 +15,6 @@ The end of standard input is the end of the server, however it died: the worker 
 from __future__ import annotations
 
 import contextlib
-import errno
 import gc
 import json
 import os
@@ -31,7 +30,7 @@ from typing import Any, BinaryIO
 from stemwatch.audio.helper.fault_kinds import told
 from stemwatch.codes import Code
 from stemwatch.errors import Reject, StemwatchError
-from stemwatch.server.engines import Placed, load
+from stemwatch.server.engines import Placed, load, read_through
 
 NICENESS = 5
 PROGRESS_EVERY = 0.2  # seconds
@@ -58,7 +57,7 @@ def main(engine: Placed | None) -> None:
     while True:
         task = tasks.get()
         try:
-            say({"done": _do(task, engine, say)})
+            say({"done": _sure(task, engine, say)})
         except BrokenPipeError:
             return
         except Exception as fault:
@@ -85,6 +84,16 @@ def _listen(tasks: queue.SimpleQueue[dict[str, Any]]) -> None:
         traceback.print_exc()
     finally:  # at once, whatever the engine is doing: its server is gone
         os._exit(code)
+
+
+def _sure(task: dict[str, Any], engine: Placed | None, say: Say) -> dict[str, Any]:
+    """`_do`, blaming no file for a disk: to a decoder, a failed read is the file's end."""
+    try:
+        return _do(task, engine, say)
+    except Reject:
+        if "source" in task:
+            read_through(task["source"])
+        raise
 
 
 def _do(task: dict[str, Any], engine: Placed | None, say: Say) -> dict[str, Any]:
@@ -191,7 +200,7 @@ def _number(value: Any) -> float | None:
 def _kind(fault: Exception) -> str:
     if isinstance(fault, MemoryError):
         return "memory"
-    if isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(fault, OSError):  # also of a share that is away, or of files that are too many
         return "disk"
     if isinstance(fault, Reject):
         return "rejected"

@@ -16,7 +16,8 @@ from stemwatch.receiving.refusal import CutOff, Refused
 
 FRESH = {"Cache-Control": "no-store"}
 CLOSE = {"Connection": "close"}  # what is left of a refused body is not read
-SMALLER = "Convert it to FLAC or M4A, or cut it into parts."  # mends a song that is too large
+# Mends a song that is too large.
+SMALLER = "Convert it to MP3 or M4A (a WAV: FLAC), or cut it into parts."
 _CODES = {
     404: "not_found",
     405: "method_not_allowed",

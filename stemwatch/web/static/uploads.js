@@ -93,7 +93,7 @@ async function start(song) {
   under.set(song, null);
   let again = false;
   try {
-    if (song.file.size > service.largest) throw new Refused(413, {error: `It is larger than ${Math.floor(service.largest / 1048576)} MB.`, hint: 'Convert it to FLAC or M4A.'});
+    if (song.file.size > service.largest) throw new Refused(413, {error: `It is larger than ${Math.floor(service.largest / 1048576)} MB.`, hint: 'Convert it to MP3 or M4A (a WAV: FLAC).'});
     const told = await send(song);
     done += 1;
     if (told.renamed) failed.push({song, words: `${song.path} was there already: it is called ${told.name} now.`, fine: true});

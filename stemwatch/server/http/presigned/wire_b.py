@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from typing import Any
@@ -136,9 +137,6 @@ class WireB:
             await service.tickets.receive(upload, name, request.stream())
         except ClientDisconnect:
             return Response(status_code=400)  # nobody reads it
-        except OSError as fault:
-            message = f"The server can't store the file now: {fault.strerror or fault}."
-            raise Refused(503, message, {"Retry-After": "60"}) from None
         return Response()
 
     async def create(self, request: Request) -> Response:
@@ -207,9 +205,9 @@ class WireB:
         service = self._service
         with service.submissions.seat(service.busy()):
             try:
-                path = service.tickets.find(upload_key)
+                path = await asyncio.to_thread(service.tickets.find, upload_key)
             except Refused:
-                if not service.tickets.was_sent(upload_key):
+                if not await asyncio.to_thread(service.tickets.was_sent, upload_key):
                     raise
                 return await service.submissions.quicker(wanted)
             try:
