@@ -19,7 +19,7 @@ TROUBLESHOOTING = Path(__file__).parents[2] / "docs/troubleshooting.md"
 
 # Words that mean something else in these modules (or rooms) of the package: a key, a state, a kind.
 OTHER_WORDS: dict[str, tuple[str, ...]] = {
-    "budget": ("config/", "notices/", "operations/", "ui/", "workers/pacing/budget.py"),
+    "budget": ("config/", "operations/", "ui/", "workers/pacing/budget.py"),
     "changed": (
         "operations/ended/putting_aside.py",
         "outbox/",
