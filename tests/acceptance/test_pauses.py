@@ -172,15 +172,19 @@ def test_once_waits_for_what_is_paid_for_although_credit_is_out(
     tmp_path: Path, server: ScenarioServer
 ) -> None:
     """`run --once` ends when only a person can help, and not while a paid job is under way."""
-    server.scenario(post=[{}, {"status": 402, "times": "ever"}], jobs=[{"seconds": 2.0}])
+    server.scenario(post=[{}, {"status": 402, "times": "ever"}], jobs=[{"seconds": 3600}])
     home = Home(tmp_path, watch=QUICK, base_url=server.url, api={"max_concurrent": 2})
     with home.service() as service:
         drop(home.inbox / "paid.wav", 0)
         wait_for(lambda: home.journal_count("separating") == 1)
         service.kill()
     drop(home.inbox / "refused.wav", 1)
-    ended = home.command("run", "--once")
-    assert ended.returncode == 1, ended.stderr
+    with home.service("--once") as service:
+        paused(service, "credit")
+        asked = len(server.requests("get"))
+        wait_for(lambda: len(server.requests("get")) >= asked + 4)
+        server.finish()
+        assert service.process.wait(60) == 1, service.text()
     assert list(home.sidecars()) == ["paid"]
     assert home.waiting() == ["refused.wav"]
     assert server.paid["total"] == 1
@@ -271,7 +275,7 @@ def test_a_retry_after_is_kept_though_a_neighbour_is_accepted(
     The 429 may be that of another submission, or of a question about a job.
     """
     limited = {"status": 429, "headers": {"Retry-After": "2"}}
-    slow = {"delay": 1.0}
+    slow = {"until": "told"}
     if route == "post":
         server.scenario(post=[slow, limited])
     else:
@@ -282,6 +286,7 @@ def test_a_retry_after_is_kept_though_a_neighbour_is_accepted(
             drop(home.inbox / f"song{number}.wav", number)
         paused(service, "rate_limited")
         told = time.time()
+        server.go_on()
         for number in range(2, 5):
             drop(home.inbox / f"song{number}.wav", number)
         wait_until_done(service, 5)

@@ -70,8 +70,9 @@ class Ledger:
 
     def finish(self) -> None:
         """End all jobs now, however long they were to take."""
+        now = time.time()
         for job in self.jobs.values():
-            job.ends = 0.0
+            job.ends = min(job.ends, now)
         self._slots = []
 
     def paid(self) -> dict[str, Any]:
