@@ -9,7 +9,6 @@ import itertools
 import json
 import math
 import shutil
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -22,6 +21,7 @@ from tests.acceptance.harness import EITHER, KEY, PRESIGNED, SEPARATE, Home, Ser
 from tests.acceptance.songs import drop
 from tests.faults.disks import Tmpfs, why_no_mounts
 from tests.support.clustered import scripted
+from tests.support.ports import free_port
 from tests.support.scenario.server import ScenarioServer
 from tests.support.waiting import wait_for
 
@@ -485,15 +485,18 @@ def test_submissions_that_all_get_502_cost_one_song_a_try(
     """Questions are answered all the while: only a song can tell, alone, and ever more rarely."""
     server.scenario(post=[{"status": 502, "times": "ever"}])
     home = Home(tmp_path, watch=QUICK, base_url=server.url, api={"max_concurrent": 1})
-    with home.scaled_service(SCALE) as service:
+    with home.scaled_service(SCALE):
         for number in range(8):
             drop(home.inbox / f"song{number}.wav", number)
         wait_for(lambda: len(server.requests("post")) >= 4)
         posts = times(server.requests("post"))
         server.scenario(post=[])
-        lost = len(server.requests("post")) if wire == "separate" else 0
-        wait_until_done(service, 8 - lost)
-        wait_for(lambda: len(home.reasons()) == lost)
+
+        def lost() -> int:
+            refused = sum(post["status"] == 502 for post in server.requests("post"))
+            return refused if wire == "separate" else 0
+
+        wait_for(lambda: len(home.reasons()) == lost() == 8 - len(list(home.archive.glob("*.wav"))))
     # 2.5, 5 and 10 s at least, scaled
     gaps = [b - a for a, b in pairs(posts)]
     assert all(gap >= least for gap, least in zip(gaps, (0.025, 0.05, 0.1), strict=False))
@@ -502,9 +505,7 @@ def test_submissions_that_all_get_502_cost_one_song_a_try(
 
 def test_a_server_that_is_not_there_is_waited_for(tmp_path: Path, wire: str) -> None:
     """Connection refused, five times: a pause that names it; it ends when the server comes."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
+    port = free_port()
     home = Home(tmp_path, watch=QUICK, base_url=f"http://127.0.0.1:{port}/v1")
     with home.scaled_service(SCALE) as service:
         for number in range(3):
