@@ -204,11 +204,12 @@ class Service:
         """Wait until `name` was logged `count` times; returns the last of these."""
 
         def seen() -> list[dict[str, Any]] | None:
+            ended = self.process.poll() is not None  # asked first: its last words may come now
             if self.text().count(f'"{name}"') >= count:  # logs are long: not parsed at each look
                 events = self.events(name)
                 if len(events) >= count:
                     return events
-            assert self.process.poll() is None, f"the service ended:\n{self.text()}"
+            assert not ended, f"the service ended:\n{self.text()}"
             return None
 
         found = wait_for(seen, timeout=timeout, what=f"{count} x {name} in\n{self.text()}")

@@ -256,7 +256,7 @@ def test_a_file_that_changes_during_its_upload_is_not_submitted(
 ) -> None:
     """Uploaded up to its last bytes it can still be taken back; what replaces it is a new song."""
     with ScenarioServer(wire=wire, key=KEY) as server:
-        server.scenario(jobs=[{"seconds": 0.1}, {"seconds": 2.5}, {"seconds": 0.1}])
+        server.scenario(jobs=[{"seconds": 0.1}, {"seconds": 3600}, {"seconds": 0.1}])
         home = Home(tmp_path, server.url, api={"max_concurrent": 1}, watch={"settle_seconds": 0.05})
         with home.service() as service:
             drop(home.inbox / "first.wav", 1)  # teaches how long a job takes
@@ -274,6 +274,7 @@ def test_a_file_that_changes_during_its_upload_is_not_submitted(
             else:
                 fresh = drop(home.root / "fresh.wav", 5, seconds=5.5)
                 fresh.replace(song)
+            server.finish()
             service.wait_for_event("job.gone")
             ends = 2 if fate == "vanishes" else 3
             service.wait_for_event("job.done", count=ends)

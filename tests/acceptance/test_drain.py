@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +36,17 @@ def journaled(home: Home) -> list[tuple[Any, ...]]:
     return home.rows("SELECT state, remote_id FROM jobs ORDER BY id")
 
 
-def stopped(service: Service, number: int = signal.SIGTERM) -> float:
+def stopped(
+    service: Service,
+    number: int = signal.SIGTERM,
+    *,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> float:
     """Send the signal and wait; returns the seconds it took. The exit must be clean."""
     started = time.monotonic()
     service.signal(number)
+    service.wait_for_event("service.stopping")
+    meanwhile()
     assert service.process.wait(30) == 0
     assert "Traceback" not in service.text()
     return time.monotonic() - started
@@ -50,12 +57,12 @@ def test_a_submission_that_may_cost_is_waited_for(
     home: Home, server: ScenarioServer, number: int
 ) -> None:
     """All bytes are sent and the server takes its time: its answer is in the journal at the end."""
-    server.scenario(post=[{"delay": 1.0}])
+    server.scenario(post=[{"until": "told"}])
     with home.service() as service:
         make_song(home.inbox / "song.wav", seconds=5)
         wait_for(lambda: any("finished" in post for post in server.requests("post")))
         assert journaled(home) == [("submitting", None)]
-        stopped(service, number)
+        stopped(service, number, meanwhile=server.go_on)
     assert journaled(home) == [("separating", server.paid["jobs"][0]["id"])]
     assert len(server.requests("post")) == 1
 
@@ -63,11 +70,11 @@ def test_a_submission_that_may_cost_is_waited_for(
 def test_a_refusal_that_is_waited_for_is_known_as_one(home: Home, server: ScenarioServer) -> None:
     """The drain waits until a refusal is in the journal, not only until it arrived: nothing is
     left that looks as if it had been charged."""
-    server.scenario(post=[{"delay": 0.5, "status": 415}])
+    server.scenario(post=[{"until": "told", "status": 415}])
     with home.service() as service:
         make_song(home.inbox / "song.wav", seconds=5)
         wait_for(lambda: any("finished" in post for post in server.requests("post")))
-        stopped(service)
+        stopped(service, meanwhile=server.go_on)
     assert journaled(home) == [("quarantined", None)]
     (reason,) = service.events("job.quarantined")
     assert reason["code"] == "unsupported"

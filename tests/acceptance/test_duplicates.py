@@ -134,12 +134,13 @@ def test_what_was_away_at_its_end_and_comes_back_is_a_new_drop(
     tmp_path: Path, server: ScenarioServer
 ) -> None:
     """It passed for an original that is kept there, and was ignored for good."""
-    server.scenario(job_seconds=0.5)
+    server.scenario(job_seconds=3600)
     home = Home(tmp_path, server.url)
     song = drop(home.inbox / "song.wav", 1)
     with home.service() as service:
         wait_for(lambda: home.journal_count("separating") == 1)
         song.rename(tmp_path / "away.wav")
+        server.finish()
         service.wait_for_event("job.done")
         (tmp_path / "away.wav").rename(song)
         service.wait_for_event("job.done", count=2)

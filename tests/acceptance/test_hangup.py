@@ -88,7 +88,7 @@ def test_a_kill_reloads_and_the_end_of_the_terminal_drains(
     tmp_path: Path, server: ScenarioServer, terminal: Terminal
 ) -> None:
     """What may cost is waited for as after SIGTERM, though a shell may tell of the end twice."""
-    server.scenario(post=[{"delay": 1.0}])
+    server.scenario(post=[{"until": "told"}])
     home = Home(tmp_path, server.url)
     with running(home, terminal) as service:
         service.signal(signal.SIGHUP)
@@ -101,6 +101,7 @@ def test_a_kill_reloads_and_the_end_of_the_terminal_drains(
         terminal.close()
         service.wait_for_event("service.stopping")
         service.signal(signal.SIGHUP)
+        server.go_on()
         assert service.process.wait(30) == 0
     assert service.events("service.aborting") == []
     assert home.journal_count("separating") == 1

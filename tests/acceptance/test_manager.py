@@ -87,7 +87,7 @@ def test_a_stop_asks_for_time_while_an_answer_may_cost(
     home: Home, server: ScenarioServer, manager: Manager
 ) -> None:
     """All bytes are sent, the answer is late: more time, the reason, and still alive meanwhile."""
-    server.scenario(post=[{"delay": 1.5}])
+    server.scenario(post=[{"until": "told"}])
     with home.service() as service:
         make_song(home.inbox / "song.wav", seconds=5)
         wait_for(lambda: any("finished" in post for post in server.requests("post")))
@@ -98,6 +98,7 @@ def test_a_stop_asks_for_time_while_an_answer_may_cost(
         )
         manager.hear_status("stopping; waits for the answer for 1 song already uploaded")
         manager.hear(lambda word: word == "WATCHDOG=1")
+        server.go_on()
         assert service.process.wait(30) == 0
     assert home.journal_count("separating") == 1
 

@@ -60,7 +60,8 @@ def test_a_pause_beside_the_service_holds_until_it_is_resumed(tmp_path: Path, wi
 
 
 def test_a_pause_outlives_a_kill_and_what_is_paid_is_delivered(tmp_path: Path) -> None:
-    with ScenarioServer(key=KEY, job_seconds=1.0) as server:
+    with ScenarioServer(key=KEY, job_seconds=0.1) as server:
+        server.scenario(jobs=[{"seconds": 3600}])
         home = Home(tmp_path, server.url)
         with home.service() as service:
             drop(home.inbox / "paid.wav", number=1)
@@ -69,6 +70,7 @@ def test_a_pause_outlives_a_kill_and_what_is_paid_is_delivered(tmp_path: Path) -
             drop(home.inbox / "held.wav", number=2)
             queued(home, 1)
             service.kill()
+        server.finish()
         assert "Paused by " in run(home, "status")  # also while none runs
         with home.service() as service:
             wait_for(lambda: list(home.sidecars()) == ["paid"])

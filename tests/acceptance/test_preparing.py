@@ -168,13 +168,14 @@ def test_a_repeated_submission_sends_the_same_bytes_under_the_same_key(
 @SEPARATE
 def test_what_was_sent_is_known_after_a_kill(tmp_path: Path, server: ScenarioServer) -> None:
     """It is in the journal before the last bytes go out, and so in the sidecar of a later run."""
-    server.scenario(job_seconds=1.5)
+    server.scenario(job_seconds=3600)
     home = Home(tmp_path, server.url, watch=WATCH)
     with home.service() as service:
         (home.inbox / "song.wav").write_bytes(loud_wav(1))
         wait_for(lambda: home.journal_count("separating") if _journal(home) else 0)
         service.kill()
     assert not home.sidecars()
+    server.finish()
     with home.service() as service:
         service.wait_for_event("job.done")
     ((_, sidecar),) = home.sidecars().items()

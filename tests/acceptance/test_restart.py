@@ -136,10 +136,11 @@ def test_a_kill_while_separating_picks_the_remote_jobs_up_by_id(
     home: Home, server: ScenarioServer
 ) -> None:
     """Both remote jobs go on without us; the next start asks for them at once and pays nothing."""
-    server.scenario(job_seconds=1.5)
+    server.scenario(job_seconds=3600)
     songs = ("one.wav", "two.wav")
     killed_when(home, lambda: len(server.paid["jobs"]) == 2 and _all(home, "separating"), *songs)
     asked = len(server.requests("get"))
+    server.finish()
     assert finished(home) == 0
     assert_delivered_once(home, server, *songs)
     assert len(server.requests("post")) == 2
@@ -362,11 +363,12 @@ def test_an_original_taken_away_once_it_is_paid_for_is_delivered_all_the_same(
     home: Home, server: ScenarioServer
 ) -> None:
     """Only its tags are missed, and that is told; the stems are worth the song's price."""
-    server.scenario(jobs=[{"seconds": 1.0}])
+    server.scenario(job_seconds=3600)
     song = make_song(home.inbox / "song.wav", seconds=5)
     with home.scaled_service(0.02) as service:
         wait_for(lambda: home.journal_count("separating"))
         song.unlink()
+        server.finish()
         service.wait_for_event("job.done")
         assert service.events("job.tags")
         assert not service.events("job.waits")

@@ -164,7 +164,7 @@ def test_the_same_sound_under_other_tags_and_names_is_reused(
 
 def test_songs_tagged_while_they_are_separated_are_one_job_each(tmp_path: Path) -> None:
     """dejavu 21: such a song was paid for twice, and the first job's file was never filed."""
-    with ScenarioServer(key=KEY, job_seconds=2.0) as server:
+    with ScenarioServer(key=KEY, job_seconds=3600) as server:
         home = Home(tmp_path, server.url)
         songs = [encode(home.inbox / name, n) for n, name in enumerate(["in place.mp3", "new.mp3"])]
         with home.service() as service:
@@ -173,6 +173,7 @@ def test_songs_tagged_while_they_are_separated_are_one_job_each(tmp_path: Path) 
             replaced(songs[1], "Title")
             wanted = {identity(song) for song in songs}
             wait_for(lambda: {row[0] for row in home.rows("SELECT identity FROM jobs")} == wanted)
+            server.finish()
             service.wait_for_event("job.done", count=2)
         assert home.rows("SELECT state FROM jobs") == [("done",), ("done",)]
         assert home.waiting() == []

@@ -29,7 +29,7 @@ from tests.support.scenario.server import ScenarioServer
 from tests.support.terminal import terminal
 from tests.support.waiting import wait_for, wait_for_async
 
-LONG = 120.0  # seconds a job takes that nobody waits for
+LONG = 3600.0  # seconds a job takes that nobody waits for, or that `server.finish()` ends
 
 
 @pytest.fixture
@@ -186,7 +186,7 @@ def test_after_an_interrupt_it_goes_on_where_it_was(home: Home, server: Scenario
     A `split` of the same song into another folder says meanwhile what it would wait for.
     """
     drop(home.root / "songs" / "a.wav", 1)
-    server.scenario(job_seconds=3.0)
+    server.scenario(job_seconds=LONG)
     with splitting(home) as process:
         wait_until_at_the_server(home, server)
         assert "interrupted" not in home.command("status").stdout
@@ -201,6 +201,7 @@ def test_after_an_interrupt_it_goes_on_where_it_was(home: Home, server: Scenario
     assert (other.exit_code, other.delivered) == (1, 0)
     assert other.held.startswith(f"{home.root}/songs/a.wav is the same song")
     assert "Run the `split` that was interrupted" in other.held
+    server.finish()
     assert split(home).returncode == 0
     (left,) = json.loads(home.command("status", "--json").stdout)["interrupted"]
     assert left["outbox"] == str(home.root / "elsewhere")
@@ -213,7 +214,7 @@ def test_a_service_goes_on_with_what_an_interrupted_split_has_paid(
 ) -> None:
     """Its own song of that content waits for nobody; the `split` gets its stems when run again."""
     song = drop(home.root / "songs" / "a.wav", 1)
-    server.scenario(job_seconds=3.0)
+    server.scenario(job_seconds=LONG)
     with splitting(home) as process:
         wait_until_at_the_server(home, server)
         process.kill()
@@ -221,6 +222,7 @@ def test_a_service_goes_on_with_what_an_interrupted_split_has_paid(
     (home.inbox / "same.wav").write_bytes(song.read_bytes())
     with home.scaled_service(0.02) as service:
         service.wait_for_event("job.taken_over")
+        server.finish()
         service.wait_for_event("job.done")
         assert split(home).returncode == 0
     assert home.sidecars()["songs/a"]["reused_from"] == "same"
@@ -234,14 +236,16 @@ def test_a_song_that_the_service_is_separating_is_waited_for(
 ) -> None:
     """Its stems are delivered for both, and paid for once."""
     song = drop(home.root / "songs" / "a.wav", 1)
-    server.scenario(job_seconds=1.5)
+    server.scenario(job_seconds=LONG)
     with home.service():
         (home.inbox / "same.wav").write_bytes(song.read_bytes())
         wait_until_at_the_server(home, server)
-        ran = split(home)
-        assert ran.returncode == 0, ran.stderr
-        assert "1 delivered, 0 failed." in ran.stderr
-        assert f"waits for {home.inbox}/same.wav" in ran.stderr + ran.stdout
+        with splitting(home) as process:
+            told = home.root / "split.log"
+            wait_for(lambda: f"waits for {home.inbox}/same.wav" in told.read_text())
+            server.finish()
+            assert process.wait(30) == 0, told.read_text()
+        assert "1 delivered, 0 failed." in told.read_text()
     assert home.sidecars()["songs/a"]["reused_from"] == "same"
     assert server.paid["total"] == 1
 
@@ -253,11 +257,12 @@ def test_what_was_delivered_while_files_were_still_taken_in_is_not_missed(
     """The service was done before `split` looked whether anything is left; nobody woke its pool."""
     song = drop(home.root / "songs" / "a.wav", 1)
     drop(home.root / "songs" / "b.wav", 2)
-    server.scenario(job_seconds=1.0)
+    server.scenario(job_seconds=LONG)
     taken_up = owners.taken_up
 
     async def slowly(context: Context, state_dir: str, candidate: Candidate) -> Job | None:
         if candidate.relpath.endswith("b.wav"):
+            server.finish()
             await wait_for_async(lambda: home.journal_count("done") == 1)
             raise Reject("it is no song.", code="not_audio")
         return await taken_up(context, state_dir, candidate)

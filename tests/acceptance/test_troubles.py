@@ -74,7 +74,7 @@ def test_a_folder_that_takes_nothing_holds_its_own_songs_only(
         mend()
         mended = time.monotonic()
         wait_for(lambda: archived(home, "bad") == 4, what=f"all songs in\n{service.text()}")
-        assert time.monotonic() - mended < 60 * SCALE + 8.0  # the work itself, on a busy machine
+        assert time.monotonic() - mended < 60 * SCALE + 30.0  # the work itself, on a busy machine
         assert len(service.events("folder.refuses")) == len(service.events("folder.well")) == 1
         assert len(home.sidecars()) == 10
     assert server.paid["total"] == 10

@@ -130,13 +130,14 @@ def _check_and_second_start(home: Home) -> None:
 
 def _drained(home: Home, service: Service, server: ScenarioServer, url: str) -> None:
     """Stopped while an answer is waited for, it says so, and is alive until that has come."""
-    server.scenario(post=[{"delay": 1.0}])
+    server.scenario(post=[{"until": "told"}])
     drop(home.inbox / "second.wav", 2, seconds=5.0)
     wait_for(lambda: home.journal_count("submitting") == 1)
     service.signal(signal.SIGTERM)
     service.wait_for_event("service.stopping")
     wait_for(lambda: readiness(url) == (503, ["stopping"]))
     assert get(f"{url}/healthz")[0] == 200
+    server.go_on()
     assert service.process.wait(30) == 0
     assert not service.events("web.failed") + service.events("web.error")
 

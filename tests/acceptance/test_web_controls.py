@@ -73,13 +73,14 @@ def test_a_pause_its_end_and_an_order_are_calls_too(tmp_path: Path) -> None:
 def test_a_song_is_cancelled_until_it_is_submitted(tmp_path: Path) -> None:
     """Its original is in the archive and nothing is paid; one that is under way goes on."""
     with Page(tmp_path) as page:
-        page.server.scenario(job_seconds=1.0, post=[{"delay": 0.5, "times": 1}])
+        page.server.scenario(job_seconds=3600)
         paused = page.http.post("/api/jobs/1/cancel")
         assert paused.status_code == 404
         upload(page, "Under Way.wav", 71)
         wait_for(lambda: page.home.journal_count("separating") == 1)
         busy = page.http.post("/api/jobs/1/cancel")
         assert (busy.status_code, busy.json()["code"]) == (409, "not_now")
+        page.server.finish()
         page.delivered("Under Way.wav")
         page.server.scenario(post=[{"status": 402, "times": "ever"}])
         for number in (72, 73):

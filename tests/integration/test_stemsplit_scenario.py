@@ -111,11 +111,12 @@ def test_a_process_of_its_own_with_a_ledger(tmp_path: Path) -> None:
 def test_strict_concurrency(tmp_path: Path, strict: str) -> None:
     """Above the limit it says 429; a slot frees when its job ends."""
     song = make_song(tmp_path / "a.wav")
-    with ScenarioServer(job_seconds=0.5, concurrency=1, strict=strict) as server:
+    with ScenarioServer(job_seconds=3600, concurrency=1, strict=strict) as server:
         first = submit(server.url, song)
         with pytest.raises(RetryLater) as caught:
             submit(server.url, song)
         assert (caught.value.code, caught.value.after) == ("rate_limited", 1.0)
+        server.finish()
         until(server.url, first, lambda job: job["status"] == "completed")
         submit(server.url, song)
         assert server.paid["total"] == 2

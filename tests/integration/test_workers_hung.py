@@ -140,7 +140,7 @@ def test_an_inbox_that_hangs_keeps_no_place_among_the_uploads(
 def test_an_outbox_that_hangs_keeps_no_seat_of_the_downloads(
     tmp_path: Path, server: ScenarioServer
 ) -> None:
-    server.scenario(download=[{"delay": 1.0, "times": 6}])
+    server.scenario(download=[{"until": "told", "times": 6}])
 
     async def scenario() -> None:
         async with case(tmp_path, server, "outbox", at_once=8) as one:
@@ -148,6 +148,7 @@ def test_an_outbox_that_hangs_keeps_no_seat_of_the_downloads(
             await one.add(*(one.song(number, HERS) for number in range(8)))
             await wait_for_async(lambda: len(server.requests("download")) >= 6)
             one.share.freeze()
+            server.go_on()
             await one.add(one.song(9, HIS))
             await one.done(1)
             assert ("disk", HERS) in one.pauses()
@@ -164,7 +165,7 @@ def test_an_upload_whose_share_hangs_gives_its_slot_back(
     tmp_path: Path, server: ScenarioServer
 ) -> None:
     """It was looked at a last time in its slot, for as long as its share hung."""
-    server.scenario(job_seconds=1.3)  # longer than the kernel keeps what it saw of the file
+    server.scenario(job_seconds=3600)
 
     async def scenario() -> None:
         async with case(tmp_path, server, "inbox", at_once=1) as one:
@@ -175,6 +176,8 @@ def test_an_upload_whose_share_hangs_gives_its_slot_back(
             one.share.freeze()
             server.scenario(job_seconds=0.1)
             await one.add(one.song(3, HIS))
+            await asyncio.sleep(1.1)  # longer than the kernel keeps what it saw of the file
+            server.finish()
             await paid(server, 2)
             assert ("inbox", HERS) in one.pauses()
             one.share.thaw()

@@ -59,6 +59,7 @@ class Routes:
         self._plan_of: dict[str, dict[str, Any]] = {}
         self._uploads = presigned.Uploads()
         self._others: list[Job] = []
+        self.told = asyncio.Event()
         self._lock = threading.Lock()
         self._numbers = itertools.count(len(self.ledger.jobs) + 1)
 
@@ -85,6 +86,10 @@ class Routes:
                     setattr(self.settings, name, value)
                 elif name not in {*ROUTES, "jobs", "by_name"}:
                     raise ValueError(f"no such setting or route: {name}")
+
+    def finish(self) -> None:
+        with self._lock:
+            self.ledger.finish()
 
     def crowd(self, count: int, named: bool) -> None:
         now = time.time()
@@ -315,6 +320,8 @@ class Routes:
     ) -> bool:
         answer = bend(step, proper, self.origin, request.path, request.query)
         entry["status"] = answer.status
+        if step.get("until") == "told":
+            await self.told.wait()
         stays = await deliver(step, writer, answer)
         entry["delivered"] = True
         return stays

@@ -26,6 +26,7 @@ transport
 the answer's body
     {"drip": 0.05}                    one byte every so many seconds
     {"delay": 0.5}                    wait before answering
+    {"until": "told"}                 wait until the test calls `server.go_on()`
     {"length": 10}  {"length": null}  Content-Length off by so many bytes; none at all
     {"chunked": true}                 Transfer-Encoding: chunked
     {"endless": true}                 never stops

@@ -83,6 +83,15 @@ class ScenarioServer:
         """Steps for `post`, `get`, `download`; plans for `jobs`; any setting by its name."""
         self.routes.change(changes)
 
+    def go_on(self) -> None:
+        """Send the answers that wait `until` they are `told`, and hold none from now on."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self.routes.told.set)
+
+    def finish(self) -> None:
+        """End all jobs accepted so far. Until then a job of `job_seconds=3600` goes on."""
+        self.routes.finish()
+
     def crowd(self, count: int, *, named: bool = True) -> None:
         """So many younger jobs of somebody else's, as wire B lists them; nobody pays for them."""
         self.routes.crowd(count, named)
