@@ -107,3 +107,17 @@ def test_a_disk_that_stays_away_is_told_of_once(tmp_path: Path) -> None:
     assert [line.partition("] ")[2].partition(":")[0] for line in lines] == [
         os.strerror(one) for one in (errno.EIO, errno.ENOSPC, errno.EIO)
     ]
+
+
+def test_a_disk_that_ends_the_trial_blames_no_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was told to install the engine's libraries again."""
+    monkeypatch.setenv("LOCAL_ENGINE_ROOM", str(tmp_path))
+    (tmp_path / "mood").write_text("broken by its disk")
+    lines: list[str] = []
+    placed = Placed("tests.support.server_engines:moody")
+    trial = Trial(placed, Files(str(tmp_path / "data")), lines.append)
+    with pytest.raises(OSError, match="Input/output error"):
+        asyncio.run(trial.passes())
+    assert (trial.why, lines) == (None, [])

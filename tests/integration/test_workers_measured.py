@@ -112,6 +112,19 @@ def test_a_disk_that_fails_under_the_stems_is_waited_for(
     asyncio.run(scenario())
 
 
+def test_a_disk_that_is_slow_under_the_stems_holds_them_up_no_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It answers, and would be as slow at each other try: the song was never delivered."""
+    broken = Broken(tmp_path)
+    broken.by(MEASURE_DISK.format(errno=errno.ETIMEDOUT))
+    monkeypatch.setenv("PYTHONPATH", broken.env["PYTHONPATH"])
+    home = Home(tmp_path, "http://127.0.0.1:9/v1")
+    home.outbox.mkdir(exist_ok=True)
+    delivered(home, staged(os.fspath(home.outbox)))
+    assert [stem["active_share"] for stem in home.sidecars()["song"]["stems"]] == [None, None]
+
+
 def test_waveforms_are_kept_for_the_page_only(tmp_path: Path) -> None:
     """In a hidden file of the folder, which anybody may damage."""
     home = Home(tmp_path, "http://127.0.0.1:9/v1", web={"listen": "127.0.0.1:0", "page": True})

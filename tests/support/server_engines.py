@@ -106,6 +106,8 @@ def moody(source: str, out_dir: str, *, stems: int, format: str, progress: Progr
         raise TypeError("separate() got an unexpected keyword argument")
     if mood == "broken by crash":
         os.kill(os.getpid(), signal.SIGSEGV)
+    if mood == "broken by its disk":
+        raise OSError(errno.EIO, "Input/output error", source)
     if os.path.basename(source) == "made.wav":
         return copy(source, out_dir, stems=stems, format=format, progress=progress)
     if mood == "odd":

@@ -474,6 +474,20 @@ def test_a_submission_in_doubt_whose_list_alone_is_refused_waits_alone(
     in_context(tmp_path, work, wire=PRESIGNED)
 
 
+def test_a_list_that_is_not_there_for_a_moment_is_asked_again_in_minutes(tmp_path: Path) -> None:
+    """A gateway answers 404 while the API is begun anew; a person would have had to look for it."""
+
+    async def work(ctx: Context, clock: Clock) -> None:
+        job = await ctx.journal.amend(await a_job(ctx, JobState.SUBMITTING), code=Code.UNANSWERED)
+        now = ctx.now()
+        fault = RetryLater("no such endpoint.", code=Code.ENDPOINT, http_status=404)
+        job = await met(ctx, clock, job, fault)
+        assert job.state is JobState.SUBMITTING
+        assert job.not_before - now == ctx.timing.missing_gap
+
+    in_context(tmp_path, work, wire=PRESIGNED)
+
+
 @pytest.mark.parametrize("state", PAID)
 def test_where_every_question_is_answered_but_those_about_jobs_none_is_given_up(
     tmp_path: Path, state: JobState

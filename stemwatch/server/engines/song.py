@@ -69,7 +69,7 @@ def separate_song(
     try:
         _write(stream(mix), list(paths.values()), format, meter)
         if mix.length < (1 - SHORT_SHARE) * seconds * RATE:
-            _require_end(source, mix.length)
+            _require_end(source, mix.length, meter)
     except BaseException:
         _remove(paths.values())
         raise
@@ -127,13 +127,17 @@ def _write(pieces: Iterable[Array], paths: list[str], format: str, meter: _Meter
             meter.add(piece.shape[1])
 
 
-def _require_end(source: str, length: int) -> None:
+def _require_end(source: str, length: int, meter: _Meter) -> None:
     """OSError unless the song ends after so many samples: a failed read ends a decoding as well.
 
-    Some songs are shorter than they say. Those end there again.
+    Some songs are shorter than they say. Those end there again. A job that nothing is heard of for
+    long is ended, so progress is told meanwhile.
     """
     read_through(source)
-    if sum(map(len, decode(source, rate=RATE))) != length:
+    for block in decode(source, rate=RATE):
+        length -= len(block)
+        meter.add(len(block))
+    if length:
         raise OSError(errno.EIO, "The song's end was not read", source)
 
 

@@ -84,6 +84,8 @@ class Trial:
             try:
                 await worker.call({"task": "test", "folder": folder}, silence=SILENCE)
             except (WorkerDied, TaskFailed) as fault:
+                if isinstance(fault, TaskFailed) and fault.kind == "disk":
+                    raise OSError(str(fault)) from fault  # no library is to blame
                 return str(fault).rstrip(".")
             finally:
                 await worker.stop()

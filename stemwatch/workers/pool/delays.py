@@ -52,8 +52,8 @@ def _behind_others(ctx: Context, job: Job, fault: RetryLater) -> float:
 def _delay(ctx: Context, fault: RetryLater, attempts: int) -> float:
     if fault.after is not None:
         return min(fault.after, ctx.timing.retry_after_max)
-    if fault.code == Code.JOB_MISSING:
-        return ctx.timing.missing_gap
+    if fault.code in {Code.JOB_MISSING, Code.ENDPOINT}:
+        return ctx.timing.missing_gap  # a gateway answers 404 while the API is begun anew
     if fault.code == Code.URL_EXPIRED:
         return 0.0  # asking again gives fresh URLs
     return full_jitter(attempts, ctx.timing.retry_first, ctx.timing.retry_max, ctx.rng)

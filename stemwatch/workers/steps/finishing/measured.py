@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from stemwatch.audio.results import Measures
+from stemwatch.codes import Code
 from stemwatch.disks import durable
 from stemwatch.errors import Reject, RetryLater
 from stemwatch.job import Job
@@ -25,7 +27,7 @@ async def add_measures(ctx: Context, job: Job, staging: Staging) -> None:
     async def add(stem: str) -> None:
         try:
             with durable.disk_faults(staging.outbox):
-                found = await ctx.audio.measure(staging.file_of(stem), columns)
+                found = await _measured(ctx, job, staging.file_of(stem), columns)
         except (Reject, RetryLater) as fault:
             if deliver.may_pass(job, fault):
                 raise
@@ -35,3 +37,12 @@ async def add_measures(ctx: Context, job: Job, staging: Staging) -> None:
             staging.keep_measures(stem, found)
 
     await side_by_side((add(stem.id) for stem in staging.stems), name="measures")
+
+
+async def _measured(ctx: Context, job: Job, path: str, columns: int) -> Measures:
+    try:
+        return await ctx.audio.measure(path, columns)
+    except TimeoutError as fault:
+        # A disk that hangs is waited for. One that is merely slow would be so at each other try.
+        await ctx.place_of(job).demand_outbox()
+        raise Reject(f"it takes too long: {fault}", code=Code.DECODER_CRASHED) from fault

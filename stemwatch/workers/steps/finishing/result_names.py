@@ -31,7 +31,9 @@ async def with_tags(ctx: Context, job: Job) -> Job:
     found, note = await own_tags.read(ctx, job)
     if note is not None:
         log.info("job.names", **job.named, note=f"its tags can't be read: {note}")
-    return await ctx.journal.amend(job, song_tags=_told(found), updated_at=job.updated_at)
+    # The tries that tags took are none of the stems', which are paid for.
+    told = {"song_tags": _told(found), "attempts": 0}
+    return await ctx.journal.amend(job, **told, updated_at=job.updated_at)
 
 
 def song_of(ctx: Context, job: Job) -> str:
