@@ -195,7 +195,8 @@ def test_once_waits_for_what_is_paid_for_although_credit_is_out(
     with home.service("--once") as service:
         paused(service, "credit")
         asked = len(server.requests("get"))
-        wait_for(lambda: len(server.requests("get")) >= asked + 4)
+        ended = service.process.poll
+        wait_for(lambda: ended() is not None or len(server.requests("get")) >= asked + 4)
         server.finish()
         assert service.process.wait(60) == 1, service.text()
     assert list(home.sidecars()) == ["paid"]
