@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import mutagen.flac
@@ -63,6 +64,18 @@ def run(scenario: Callable[[AudioHelper], Awaitable[None]], **settings: float) -
 
     asyncio.run(main())
     assert helpers() == []
+
+
+def given_time(attempt: Callable[[float], None], *patience: float) -> None:
+    """Call `attempt` with each `patience`, in seconds, until it passes; the last one must.
+
+    A busy machine may take longer than a short one to start a helper.
+    """
+    *short, longest = patience
+    for seconds in short:
+        with suppress(AssertionError, OSError):
+            return attempt(seconds)
+    return attempt(longest)
 
 
 @pytest.fixture
@@ -273,12 +286,12 @@ def test_a_disk_that_hangs_in_the_midst_of_long_work_has_no_file_to_blame(tmp_pa
                 worker.suspend()
                 hung.append(worker)
 
-        while not hung:  # a busy machine may take longer than that to start a helper
-            with pytest.raises(OSError, match="mix") as raised:
-                await audio.mix([os.fspath(song)], out, "mp3", tell=hang)
-            assert raised.value.errno == errno.ETIMEDOUT
+        with pytest.raises(OSError, match="mix") as raised:
+            await audio.mix([os.fspath(song)], out, "mp3", tell=hang)
+        assert raised.value.errno == errno.ETIMEDOUT
+        assert hung
 
-    run(scenario, timeout=1.0)
+    given_time(lambda patience: run(scenario, timeout=patience), 1.0, 9.0)
 
 
 def test_a_slow_disk_may_take_its_time_while_what_is_written_grows(
@@ -289,7 +302,6 @@ def test_a_slow_disk_may_take_its_time_while_what_is_written_grows(
     All of it takes longer than the time of a request, and no step of it half as long.
     """
     broken = Broken(tmp_path)
-    broken.by(SLOW_DISK)
     monkeypatch.setenv("PYTHONPATH", broken.env["PYTHONPATH"])
     song = os.fspath(write(tmp_path / "song.wav", tone(4.0)))
     stems = os.fspath(stem_files.write(tmp_path / "a.stem.m4a", stem_files.sounds(seconds=4.0)))
@@ -305,7 +317,11 @@ def test_a_slow_disk_may_take_its_time_while_what_is_written_grows(
         assert (await audio.probe(drums)).duration == pytest.approx(4.0)
         assert {*told} == {"prepare", "unpack"}
 
-    run(scenario, timeout=1.5)
+    def attempt(patience: float) -> None:
+        broken.by(SLOW_DISK.format(seconds=patience / 3))
+        run(scenario, timeout=patience)
+
+    given_time(attempt, 1.5, 8.0)
 
 
 def test_a_cancelled_request_ends_its_helper(tmp_path: Path, stuck: str) -> None:
@@ -622,4 +638,4 @@ def test_of_small_files_that_share_a_request_only_the_bad_one_is_refused(
         assert isinstance(found.pop(5), Reject | OSError)
         assert found == [probe(path) for path in songs]
 
-    run(scenario, timeout=1.5)
+    given_time(lambda patience: run(scenario, timeout=patience), 1.5, 15.0)

@@ -70,13 +70,13 @@ def fail(path, *_):
     raise OSError({errno}, "of the disk", path)
 measures.measure = fail
 """
-# A disk that takes half a second for each second of sound.
+# A disk that takes `{seconds}` for each second of sound.
 SLOW_DISK = """
 import time
 from stemwatch.audio.codec import Encoder
 def slowly(encoder, block):
     real(encoder, block)
-    time.sleep(len(block) / encoder.rate / 2)
+    time.sleep(len(block) / encoder.rate * {seconds})
 real, Encoder.write_native = Encoder.write_native, slowly
 """
 # A meter that ends the process.
