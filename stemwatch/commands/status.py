@@ -21,7 +21,12 @@ _INBOXES = 5  # every so many looks, the inboxes are scanned as well
 @click.command("status")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document, for other programs.")
 @click.option("--watch", is_flag=True, help="Look again every second, until Ctrl-C.")
-@click.option("-v", "--verbose", is_flag=True, help="Name each file that is not taken, and why.")
+@click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    help="Name the songs that wait, and each file that is not taken.",
+)
 @config_option
 def command(as_json: bool, watch: bool, verbose: bool, config_file: str | None) -> int:
     """Show the queue, running jobs, pauses and why, the spend, and what is in quarantine.

@@ -132,7 +132,9 @@ async def _look(
 ) -> tuple[Estimate, str]:
     if not filter.wanted(os.path.basename(path)):
         known = ", ".join(sorted(filter.extensions))
-        why = f"the inbox takes no such name: it ends in one of {known}, and begins with no dot"
+        name = os.path.basename(path)
+        dot = ", and begin with no dot" if name.startswith(".") else ""
+        why = f"{name} is no song's name: it must end in one of {known}{dot}"
         return Estimate(path, None, REFUSED, why), ""
     limits = LIMITS[settings.wire]
     try:

@@ -12,9 +12,13 @@ audio):
     service      running, pid, version, started_at, configuration (the file that it was given)
     watcher      null, or mode, reason, healthy, rebuilds, scans
     queue        a count for each state of `job.JobState`
+    left_behind  songs that a service which runs no more had submitted: the next start goes on
+    next         id, name, relpath, inbox, first (by `stemwatch first`): the queued songs that may
+                 be submitted, the next one first (at most 100)
     slots        null, or held, limit
     running      id, name, relpath, inbox, stage, done, total, unit (bytes | seconds | share), since
-    remaining    null: nothing to do, paused, or not known; or songs, audio_minutes, seconds (about)
+    remaining    null: nothing to do, paused, or not known; or songs, audio_minutes, seconds (about;
+                 null: not known, or nothing can go on now)
     delivered    the last five, newest first, as in `operations.history`
     pauses       code, message, hint, inbox (whose; null: everybody's), next_try (of `on_hold` and
                  `off_hours`: their end), by, via (command | page) and since: of `stemwatch pause`,
@@ -51,20 +55,20 @@ from stemwatch.errors import StemwatchError
 from stemwatch.job import Job, JobState
 from stemwatch.journal import pausing
 from stemwatch.journal.every import every
+from stemwatch.journal.journal import Journal
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.journal.schema import JOURNAL
 from stemwatch.log import redacted_or_none
 from stemwatch.operations.history import delivered
 from stemwatch.operations.standing import entries
 from stemwatch.operations.standing.not_taken import not_taken
-from stemwatch.operations.standing.time_left import PAST, remaining
+from stemwatch.operations.standing.time_left import PAST, WAITING, remaining
 from stemwatch.outbox.sidecar import rfc3339
 from stemwatch.wiring.spending import budget_of, spending
 from stemwatch.wiring.submitting_hours import hours_of
 from stemwatch.workers import progress
 
 SCHEMA = "stemwatch.status/1"
-_WAITING = 100
 _DELIVERED = 5
 
 Document = dict[str, Any]
@@ -92,6 +96,8 @@ async def standing(settings: Settings, now: float, earlier: Document | None = No
     try:
         past = await journal.ended(JobState.DELIVERED, limit=PAST + 1)
         spent = await spending(limits, journal, now)
+        inboxes = await _inboxes(settings, journal, live, now, earlier)
+        started, _, _ = await journal.open_audio()
         return {
             "schema": SCHEMA,
             "generated_at": rfc3339(now),
@@ -109,18 +115,27 @@ async def standing(settings: Settings, now: float, earlier: Document | None = No
             },
             "watcher": entries.texts(live.get("watcher")) or None,
             "queue": await journal.counts(),
+            "left_behind": 0 if running else len(started),
+            "next": [entries.upcoming(job) for job in await _next(live, journal, now)],
             "slots": live.get("slots") or None,
             "running": await _running(live.get("running", []), journal),
-            "remaining": await remaining(journal, live.get("running", []), spent["left"], past)
+            "remaining": await remaining(
+                journal,
+                live.get("running", []),
+                spent["left"],
+                past,
+                now=now,
+                held=sum((one["budget"]["holding"] or {}).get("files", 0) for one in inboxes),
+            )
             if live and not live.get("pauses")
             else None,
             "delivered": [delivered(one) for one in past[:_DELIVERED]],
-            "pauses": await _pauses(live, settings, journal, now),
+            "pauses": await pauses(live, settings, journal, now),
             "budget": {**spent, "currency": settings.budget.currency},
             "credit": entries.credit(live.get("credit")),
-            "inboxes": await _inboxes(settings, journal, live, now, earlier),
-            "waiting": [entries.waiting(job) for job in await journal.waiting(now, _WAITING)],
-            "unfiled": [entries.unfiled(job) for job in await journal.unfiled(_WAITING)],
+            "inboxes": inboxes,
+            "waiting": [entries.waiting(job) for job in await journal.waiting(now, WAITING)],
+            "unfiled": [entries.unfiled(job) for job in await journal.unfiled(WAITING)],
             "interrupted": await _interrupted(settings.state_dir, journal),
             "quarantined": [listed(job) for job in await _newest(journal)],
             "unreadable": [entries.texts(entry) for entry in live.get("unreadable", [])],
@@ -186,7 +201,7 @@ async def _inboxes(
 
 async def _interrupted(state_dir: str, journal: ReadOnlyJournal) -> list[Document]:
     """Jobs of interrupted `split` runs, which go on only when the same `split` is run again."""
-    jobs = await journal.of_splits(_WAITING)
+    jobs = await journal.of_splits(WAITING)
     alive = {
         owner: lock.is_held(lock.of_owner(state_dir, owner)) for owner in {j.owner for j in jobs}
     }
@@ -198,8 +213,8 @@ async def _interrupted(state_dir: str, journal: ReadOnlyJournal) -> list[Documen
     ]
 
 
-async def _pauses(
-    live: Mapping[str, Any], settings: Settings, journal: ReadOnlyJournal, now: float
+async def pauses(
+    live: Mapping[str, Any], settings: Settings, journal: Journal, now: float
 ) -> list[Document]:
     """The running service's pauses; what `stemwatch pause` ordered is read from the journal."""
     order = pausing.in_force(await journal.fact(pausing.FACT), now)
@@ -222,6 +237,12 @@ async def _newest(journal: ReadOnlyJournal) -> list[Job]:
     """All jobs in quarantine, newest first, since people look for the last ones."""
     jobs = [job async for job in every(journal, (JobState.QUARANTINED,))]
     return sorted(jobs, key=lambda job: (job.updated_at, job.id), reverse=True)
+
+
+async def _next(live: Mapping[str, Any], journal: ReadOnlyJournal, now: float) -> list[Job]:
+    """The queued songs in the order in which they are submitted."""
+    busy = [entry["id"] for entry in live.get("running", [])]
+    return await journal.claim((JobState.QUEUED,), now=now, owner=None, limit=WAITING, busy=busy)
 
 
 async def _running(found: Sequence[Mapping[str, Any]], journal: ReadOnlyJournal) -> list[Document]:

@@ -10,6 +10,7 @@ from typing import Any
 from rich.cells import cell_len
 from rich.text import Text
 
+from stemwatch.codes import Code, rule_of
 from stemwatch.outbox.sidecar import unix
 from stemwatch.ui import text
 from stemwatch.ui.song_row import cut
@@ -19,6 +20,8 @@ _WIDE = 120  # cells: in a terminal of this width a song has one line
 _NAME = 36  # cells of the name in that line
 _WHEN = "%Y-%m-%d %H:%M"
 _INDENT = " " * 18
+# The song is beyond a limit of the API.
+_BEYOND = frozenset({Code.TOO_LARGE, Code.TOO_LONG, Code.TOO_SHORT})
 _GOOD, _BAD, _DIM = "green", "bold red", "dim"
 
 
@@ -50,7 +53,7 @@ def _quarantined(one: Document, currency: str, width: float) -> Iterator[Text]: 
     if one["message"]:
         yield Text(f"{_INDENT}{one['message']}")
     if one["state"] == "quarantined":
-        yield Text(f"{_INDENT}stemwatch retry {one['id']}", style=_DIM)
+        yield Text(f"{_INDENT}{remedy(one['code'])} {one['id']}", style=_DIM)
 
 
 def _at(one: Document, row: str, end: str, *, style: str = _GOOD) -> Text:
@@ -58,6 +61,12 @@ def _at(one: Document, row: str, end: str, *, style: str = _GOOD) -> Text:
     when = "?" if at is None else time.strftime(_WHEN, time.localtime(at))
     line = Text(f"{when:<16}  ", style=_DIM)
     return line.append(row, style=style).append(end, style="")
+
+
+def remedy(code: str | None) -> str:
+    """The command for a song in quarantine: a retry, unless the same file ends the same."""
+    lasting = code is not None and (rule_of(code).lasting or code in _BEYOND)
+    return "stemwatch discard" if lasting else "stemwatch retry"
 
 
 def whose(one: Document) -> str:

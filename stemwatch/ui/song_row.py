@@ -29,7 +29,7 @@ _STYLES = {
 }
 _STAGE = 10  # cells of the longest stage's name
 _WIDE = 70  # cells: a terminal of this width has room for "12.3 MB of 45.6 MB"
-_AMOUNT, _SHORT_AMOUNT = 20, 9
+_AMOUNT, _SHORT_AMOUNT = 20, 10
 _SHORTEST_BAR, _LONGEST_BAR, _LONGEST_NAME = 6, 40, 72
 _FULL = 0.99  # the most that is shown of a separation, whose end is only estimated
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from stemwatch.codes import Code, rule_of
-from stemwatch.operations.words import LITTLE, minutes
+from stemwatch.operations.words import LITTLE, counted, minutes
 from stemwatch.outbox.sidecar import unix
 from stemwatch.ui import song_row, status_lists, text, waits
 from stemwatch.ui.past_songs import whose
@@ -30,7 +30,7 @@ class Room(NamedTuple):
     delivered: int = 5
     listed: int = status_lists.MOST
     groups: int = status_lists.GROUPS
-    names: bool = False  # also name each file that is not taken
+    names: bool = False  # also name the songs that are next, and each file that is not taken
 
 
 # A live view tries these in turn, until its picture fits.
@@ -72,7 +72,7 @@ def lines(document: Document, now: float, room: Room) -> Iterator[Text]:
     """Yield the whole picture as lines; empty subjects are left out. `now` is in Unix seconds."""
     yield from _service(document, now)
     yield from _inbox(document, room)
-    yield from _queue(document)
+    yield from _queue(document, room)
     yield from _running(document, now, room)
     yield from _pauses(document, now)
     yield from _interrupted(document)
@@ -113,7 +113,7 @@ def _who(document: Document) -> str:
     engine, device = document["engine"], document["device"]
     if engine is None:
         return f"{who} separates"
-    return f"{who} separates by {engine}" + (f" on {device}" if device else "")
+    return f"{who} separates, engine {engine}" + (f" on {device}" if device else "")
 
 
 def _inbox(document: Document, room: Room) -> Iterator[Text]:
@@ -132,10 +132,18 @@ def _waits(head: str, inbox: Document, document: Document, room: Room) -> Iterat
         yield from (Text(f"  {name}") for name in waits.names(found, running=running))
 
 
-def _queue(document: Document) -> Iterator[Text]:
+def _queue(document: Document, room: Room) -> Iterator[Text]:
     seconds = (document["remaining"] or {}).get("seconds")
     about = "" if seconds is None else f"; about {text.span(seconds)} left"
     yield Text(f"Queue: {_counts(document['queue'])}{about}")
+    if count := document["left_behind"]:
+        one = count == 1
+        yield Text(
+            f"  {counted(count, 'song')} {'was' if one else 'were'} submitted before the service "
+            f"ended: the next start goes on with {'it' if one else 'them'}"
+        )
+    if room.names:
+        yield from status_lists.upcoming(document, room.listed)
 
 
 def _interrupted(document: Document) -> Iterator[Text]:
@@ -200,9 +208,13 @@ def _ordered(pause: Document, now: float) -> Iterator[Text]:
         whose = f" of {pause['inbox']}" if pause["inbox"] is not None else ""
         message = f"songs{whose} wait {message}"
     since = unix(pause.get("since"))
-    moment = f"Since {text.when(since, now)}; " if since is not None else ""
+    until = unix(pause["next_try"])
+    begun = [f"since {text.when(since, now)}"] if since is not None else []
+    ends = [f"until {text.when(until, now)}"] if until is not None else []
+    moments = ", ".join((*begun, *ends))
     yield Text(f"{message[:1].upper()}{message[1:]}", style=_WARN)
-    yield Text(f"  {moment}{pause['hint']}")
+    told = f"{moments[:1].upper()}{moments[1:]}; " if moments else ""
+    yield Text(f"  {told}{pause['hint']}")
 
 
 def _budget(document: Document, now: float) -> Iterator[Text]:

@@ -49,6 +49,14 @@ def waiting(document: Document, now: float, most: int) -> Iterator[Text]:
     yield from _more(len(found), most)
 
 
+def upcoming(document: Document, most: int) -> Iterator[Text]:
+    """Yield the queued songs in their order, by the ids that `first` takes."""
+    for job in document["next"][:most]:
+        named = ", put first" if job["first"] else ""
+        yield Text(f"  {job['id']} {past_songs.whose(job)}{named}")
+    yield from _more(len(document["next"]), most)
+
+
 def unfiled(document: Document, now: float, most: int) -> Iterator[Text]:
     """Yield the songs whose originals can't be moved to where they belong."""
     found = document["unfiled"]
@@ -100,7 +108,7 @@ def _group(jobs: list[Document], now: float) -> Iterator[Text]:
     yield Text(f"{head}: {newest['message']}", style=_BOLD)
     yield Text(f"    {names}{more}")
     ids = " ".join(str(job["id"]) for job in jobs[:_NAMED])
-    yield from _mended(newest, f"stemwatch retry {ids}{' ...' if more else ''}")
+    yield from _mended(newest, f"{ids}{' ...' if more else ''}")
 
 
 def of_quarantined(job: Document, now: float) -> Iterator[Text]:
@@ -109,12 +117,12 @@ def of_quarantined(job: Document, now: float) -> Iterator[Text]:
     moment = f", {text.when(since, now)}" if since is not None else ""
     head = f"  {job['id']} {job['name']} ({job['code']}{moment})"
     yield Text(f"{head}: {job['message']}", style=_BOLD)
-    yield from _mended(job, job["retry"])
+    yield from _mended(job, str(job["id"]))
 
 
-def _mended(job: Document, command: str) -> Iterator[Text]:
+def _mended(job: Document, ids: str) -> Iterator[Text]:
     charged = "  # it may be charged again" if job["may_be_charged_again"] else ""
-    yield Text(f"    {command}{charged}")
+    yield Text(f"    {past_songs.remedy(job['code'])} {ids}{charged}")
     if job["hint"]:
         yield Text(f"    {job['hint']}", style=_DIM)
 

@@ -72,8 +72,8 @@ def many(found: Sequence[object], most: int) -> str:
 
 
 def size(count: float) -> str:
-    """Bytes as `12.3 MB`."""
-    return f"{count / 1e6:.1f} MB"
+    """Bytes as `12.3 MB`, or `412 kB` below one."""
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count // 1e3:.0f} kB"
 
 
 def money(amount: float, currency: str) -> str:
@@ -89,7 +89,7 @@ def amount(entry: Mapping[str, Any], now: float) -> str:
         return f"{size(done)} of {size(total)}" if total else size(done)
     if stage == SEPARATING and total == 1.0:  # the server told the share that is done
         return f"{done:.0%}"
-    return span(max(0.0, now - float(entry.get("since") or now)))
+    return f"for {span(max(0.0, now - float(entry.get('since') or now)))}"
 
 
 def _forgive(stream: IO[str]) -> None:

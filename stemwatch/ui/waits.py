@@ -21,25 +21,31 @@ _WORDS = {
     reasons.KIND: ("is no song", "are no songs"),
     reasons.HIDDEN: ("is hidden", "are hidden"),
     reasons.IGNORED: ("is ignored by a pattern", "are ignored by patterns"),
-    reasons.NAME: ("is left alone by its name", "are left alone by their names"),
+    reasons.NAME: ("has a name that is not taken", "have names that are not taken"),
     reasons.LINK: ("is a link", "are links"),
     reasons.UNREADABLE: ("can't be read", "can't be read"),
 }
 
+# What stays where it is, whatever happens.
+_LEFT = {reasons.KIND, reasons.HIDDEN, reasons.IGNORED, reasons.NAME, reasons.LINK}
+
 
 def sentence(waits: Document, *, running: bool) -> str:
-    """One sentence: `6 wait: 2 still change, 1 has .part beside it, 3 are no songs (.zip .pdf)`."""
+    """One sentence: `2 wait: 1 still changes, 1 is next; left alone: 1 is no song (.zip)`."""
     if waits["fault"] is not None:
         return f"can't be looked at: {waits['fault']}"
     if not waits["count"]:
         return "nothing waits to be taken"
-    number = f"{waits['count']}{' or more' if waits['more'] else ''}"
-    parts = [
-        f"{count} {_of(reason, count, waits, running=running)}"
-        for reason in reasons.REASONS
-        if (count := waits["reasons"].get(reason))
-    ]
-    return f"{number} {'waits' if number == '1' else 'wait'}: {', '.join(parts)}"
+    parts: tuple[list[str], list[str]] = ([], [])
+    waiting = 0
+    for reason in reasons.REASONS:
+        if count := waits["reasons"].get(reason):
+            parts[reason in _LEFT].append(f"{count} {_of(reason, count, waits, running=running)}")
+            waiting += 0 if reason in _LEFT else count
+    number = f"{waiting}{' or more' if waits['more'] else ''}"
+    told = f"{number} {'waits' if number == '1' else 'wait'}: {', '.join(parts[0])}"
+    left = f"; left alone: {', '.join(parts[1])}" if parts[1] else ""
+    return f"{told if waiting else 'nothing waits to be taken'}{left}"
 
 
 def _of(reason: str, count: int, waits: Document, *, running: bool) -> str:

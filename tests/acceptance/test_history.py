@@ -68,7 +68,7 @@ def test_what_became_of_each_song_is_told_the_newest_first(home: Home) -> None:
     (bad,) = told(home, "--quarantined")["songs"]
     assert (bad["relpath"], bad["code"], bad["state"]) == ("text.mp3", "not_audio", "quarantined")
     assert bad["path"] == os.fspath(home.quarantine / "text.mp3")
-    assert f"stemwatch retry {bad['id']}" in home.command("history", "--quarantined").stdout
+    assert f"stemwatch discard {bad['id']}" in home.command("history", "--quarantined").stdout
 
 
 def test_what_was_read_back_from_sidecars_is_told_without_its_cost(home: Home) -> None:

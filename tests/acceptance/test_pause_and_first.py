@@ -42,6 +42,7 @@ def test_a_pause_beside_the_service_holds_until_it_is_resumed(tmp_path: Path, wi
         home = Home(tmp_path, server.url)
         with home.service() as service:
             words = run(home, "pause", "--until", "2h")
+            assert "(in 2 h)" in words
             assert "nothing new is submitted" in words
             assert "`stemwatch resume`" in words
             service.wait_for_event("service.paused")
@@ -71,7 +72,9 @@ def test_a_pause_outlives_a_kill_and_what_is_paid_is_delivered(tmp_path: Path) -
             queued(home, 1)
             service.kill()
         server.finish()
-        assert "Paused by " in run(home, "status")  # also while none runs
+        words = run(home, "status")
+        assert "Paused by " in words  # also while none runs
+        assert "1 song was submitted before the service ended: the next start goes on" in words
         with home.service() as service:
             wait_for(lambda: list(home.sidecars()) == ["paid"])
             told(home, ("on_hold", None))
@@ -171,12 +174,21 @@ def test_the_song_named_first_is_submitted_next(tmp_path: Path) -> None:
             near = home.command("first", "fuor.wav", "-c", str(home.config))
             assert near.returncode == 1
             assert "Did you mean four.wav" in near.stderr
-            run(home, "first", "three.wav")
+            words = run(home, "first", "three.wav")
+            assert "three.wav goes next once the pause is over (`stemwatch resume`" in words
             run(home, "first", "four.wav", "Twice/one.wav")
+            lines = run(home, "status", "-v").splitlines()
+            begin = lines.index("Queue: 5 queued") + 1
+            assert [line.split(maxsplit=1)[1] for line in lines[begin : begin + 5]] == [
+                *(f"{name}, put first" for name in ("four.wav", "Twice/one.wav", "three.wav")),
+                *("one.wav", "two.wav"),
+            ]
             run(home, "resume")
-            wait_for(lambda: len(home.sidecars()) == 5)
-            late = home.command("first", "1", "-c", str(home.config))
-            assert "not waiting in the service's queue" in late.stderr
+            wait_for(lambda: home.journal_count("done") == 5)
+            for name in ("2", "two.wav"):
+                late = home.command("first", name, "-c", str(home.config))
+                assert late.returncode == 1
+                assert f"queue: it was delivered to {home.outbox / 'two'}." in late.stderr
     rows = home.rows("SELECT relpath FROM jobs ORDER BY submitted_at")
     order = [bytes(row[0]).decode() for row in rows]
     assert order == ["four.wav", "Twice/one.wav", "three.wav", "one.wav", "two.wav"]

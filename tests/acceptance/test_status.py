@@ -49,7 +49,7 @@ def test_what_is_under_way_what_came_last_and_how_long_it_takes(tmp_path: Path, 
     lines = text.splitlines()
     assert lines[0] == f"Configuration: {home.config}"
     assert lines[1].endswith("the API separates")
-    assert "Inbox: 1 waits: 1 is no song (.jpg)" in lines
+    assert "Inbox: nothing waits to be taken; left alone: 1 is no song (.jpg)" in lines
     assert any(line.startswith("Queue: 1 separating; 1 done; about ") for line in lines)
     assert any("Party/Second.wav" in line and "░" in line for line in lines)
     (first,) = (line for line in lines if "First.wav: " in line)
@@ -68,5 +68,5 @@ def test_a_local_run_is_told_whatever_its_configuration_names(tmp_path: Path) ->
         document, text = told(home), home.command("status").stdout
     assert document["separates"] == "local"
     assert document["budget"]["price_per_minute"] == 0
-    assert text.splitlines()[1].endswith("this machine separates by spectral")
+    assert text.splitlines()[1].endswith("this machine separates, engine spectral")
     assert "Spent: nothing, this machine separates." in text

@@ -56,7 +56,8 @@ def test_a_pause_its_end_and_an_order_are_calls_too(tmp_path: Path) -> None:
                 wait_for(lambda: page.home.journal_count("queued") == number - 90)  # noqa: B023
             last = page.home.rows("SELECT max(id) FROM jobs")[0][0]
             answer = page.http.post(f"/api/jobs/{last}/first")
-            assert (answer.status_code, answer.json()["words"]) == (202, "Waits 92.wav goes next")
+            words = "Waits 92.wav goes next once the pause `on_hold` is over"
+            assert (answer.status_code, answer.json()["words"]) == (202, words)
             stream.until(lambda name, data: name == "jobs" and _is_first(data["jobs"], last))
             asked = page.http.post(
                 "/api/remove-vocals", files={"audio": ("x.wav", wav_bytes(93, seconds=5.0))}

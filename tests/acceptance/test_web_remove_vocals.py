@@ -73,6 +73,7 @@ def test_what_is_no_song_never_comes_into_the_inbox(page: Page) -> None:
     assert page.http.post(url, content=b"x").json()["code"] == "missing_audio"
     noise = page.http.post(url, files={"audio": ("a.wav", b"not audio " * 1000)})
     assert (noise.status_code, noise.json()["code"]) == (400, "not_audio")
+    assert noise.json()["error"].startswith("'a.wav' is not audio")
     half = b'--xyz\r\nContent-Disposition: form-data; name="audio"; filename="a.wav"\r\n\r\nhalf'
     cut = page.http.post(url, content=half, headers={"Content-Type": kind})
     assert (cut.status_code, cut.json()["code"]) == (400, "truncated")

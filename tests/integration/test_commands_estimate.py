@@ -44,6 +44,9 @@ def test_a_folder_is_added_up_and_refusals_are_explained(home: Home) -> None:
     assert [line for line in lines if line.startswith("Budget left: 5.00 minutes")]
     assert "junk" not in told.stdout
     assert not home.database.exists()
+    alone = home.run("estimate", "music/notes.txt")
+    assert alone.returncode == 1
+    assert "(notes.txt is no song's name: it must end in one of " in alone.stdout
 
 
 def test_what_was_separated_before_is_free(home: Home) -> None:

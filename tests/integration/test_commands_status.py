@@ -67,6 +67,7 @@ def test_json_has_every_key_without_a_journal(home: Home) -> None:
     assert document["slots"] is None
     assert document["credit"] is None
     assert document["budget"]["holding"] is None
+    assert (document["left_behind"], document["next"]) == (0, [])
 
 
 def test_a_running_service_is_shown_as_it_reports_itself(home: Home) -> None:

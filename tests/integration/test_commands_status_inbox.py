@@ -84,9 +84,9 @@ def test_each_file_that_is_not_taken_has_its_reason(home: Home) -> None:
     }
     told = home.run("status", "--verbose").stdout
     assert (
-        "Inbox: 15 wait: 1 is incomplete, 1 has .part beside it, 3 are downloads under way, "
-        "1 waits for the service, 4 are no songs (.zip no ending .pdf), 1 is hidden, 1 is left "
-        "alone by its name, 3 are links\n"
+        "Inbox: 6 wait: 1 is incomplete, 1 has .part beside it, 3 are downloads under way, "
+        "1 waits for the service; left alone: 4 are no songs (.zip no ending .pdf), 1 is hidden, "
+        "1 has a name that is not taken, 3 are links\n"
     ) in told
     assert "  held.wav: has .part beside it since 20" in told
     assert "  cut.wav: its RIFF header promises " in told

@@ -51,6 +51,8 @@ def document(**changes: Any) -> Document:
         },
         "watcher": {"mode": "poll", "reason": "nfs", "healthy": True},
         "queue": {str(state): 0 for state in JobState} | {"queued": 3},
+        "left_behind": 0,
+        "next": [],
         "running": [],
         "remaining": None,
         "delivered": [],

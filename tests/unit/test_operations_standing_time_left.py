@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+from pathlib import Path
+
 import pytest
 
+from stemwatch.job import Job, JobState
+from stemwatch.journal.journal import Journal
 from stemwatch.journal.past import Ended
-from stemwatch.operations.standing.time_left import audio_left, pace
+from stemwatch.journal.read_only import ReadOnlyJournal
+from stemwatch.operations.standing.time_left import audio_left, pace, remaining
 from tests.support.commands import a_job
 
 
@@ -49,3 +56,58 @@ def test_a_song_that_is_half_through_counts_half() -> None:
     ]
     started = {1: 100.0, 2: 100.0, 3: 100.0, 4: 100.0, 5: 100.0}
     assert audio_left(started, 1000.0, running) == pytest.approx(1000 + 50 + 100 + 10 + 10 + 100)
+
+
+def seconds(
+    at: Path, *jobs: Job, left: float | None = None, held: int | None = None
+) -> float | None:
+    """What `remaining` says at 1000.0 of a journal with these jobs."""
+
+    async def look() -> float | None:
+        journal = Journal(os.fspath(at / "journal"))
+        for number, job in enumerate(jobs):
+            await journal.add(job.evolve(content_key=str(number)))
+        journal.close()
+        reading = ReadOnlyJournal(journal.path)
+        try:
+            found = await remaining(reading, [], left, [done(90.0, 50.0)], now=1000.0, held=held)
+        finally:
+            reading.close()
+        assert found is not None
+        assert found["songs"] == len(jobs)
+        return found["seconds"]
+
+    return asyncio.run(look())
+
+
+QUEUED = a_job("a.mp3", duration=100.0)
+LATER = QUEUED.evolve(not_before=1060.0)
+LONG = QUEUED.evolve(duration=600.0)
+
+
+def test_nobody_knows_how_long_it_takes_where_nothing_can_go_on(tmp_path: Path) -> None:
+    """All wait for another try, for the budget, or each for one of both."""
+    for number, (jobs, left, known) in enumerate(
+        (
+            ([QUEUED], None, True),
+            ([LATER], None, False),
+            ([LATER.evolve(state=JobState.SEPARATED)], None, False),
+            ([LATER, QUEUED], None, True),
+            ([QUEUED.evolve(state=JobState.SEPARATING), LATER], None, True),
+            ([LONG], 5.0, False),
+            ([LONG, QUEUED], 5.0, True),
+            ([LONG, LATER], 5.0, False),
+            ([LATER.evolve(duration=600.0), QUEUED], 5.0, True),
+        )
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        assert (seconds(folder, *jobs, left=left) is not None) is known, (jobs, left)
+
+
+def test_songs_that_the_budgets_of_their_inboxes_hold_are_not_reckoned_with(tmp_path: Path) -> None:
+    """There may be minutes left in all."""
+    for count, known in ((1, True), (2, False)):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        assert (seconds(folder, LONG, QUEUED, left=60.0, held=count) is not None) is known

@@ -115,12 +115,15 @@ def test_a_live_view_that_fits_in_no_way_says_how_much_is_left() -> None:
 
 def test_what_waits_is_one_sentence() -> None:
     """How many for each reason, and which kinds of file are no songs."""
-    told = "6 wait: 2 still change, 1 has .part beside it, 3 are no songs (.zip .pdf)"
+    told = "3 wait: 2 still change, 1 has .part beside it; left alone: 3 are no songs (.zip .pdf)"
     assert waits.sentence(SIX, running=True) == told
     one = {**NOTHING_WAITS, "count": 1, "reasons": {"next": 1}}
     assert waits.sentence(one, running=True) == "1 waits: 1 is next"
     assert waits.sentence(one, running=False) == "1 waits: 1 waits for the service"
     assert waits.sentence(NOTHING_WAITS, running=True) == "nothing waits to be taken"
+    links = {**NOTHING_WAITS, "count": 2, "reasons": {"link": 2}}
+    told = "nothing waits to be taken; left alone: 2 are links"
+    assert waits.sentence(links, running=True) == told
     away = {**NOTHING_WAITS, "fault": "No such file or directory"}
     assert waits.sentence(away, running=True) == "can't be looked at: No such file or directory"
 
@@ -196,3 +199,47 @@ def test_the_view_names_the_command_for_each_quarantined_song() -> None:
     one = listed(a_job("a.mp3", id=4, code="submission_unconfirmed", message="no answer."))
     told = shown(document(quarantined=[one]))
     assert "stemwatch retry 4  # it may be charged again" in told
+
+
+def test_a_retry_is_not_offered_where_the_same_file_ends_the_same() -> None:
+    """It has to be copied again or given up; of several, too."""
+    for code in ("not_audio", "truncated", "protected", "too_short"):
+        told = shown(document(quarantined=[song(4, code, 0), song(5, code, 1)]))
+        assert "    stemwatch discard 4 5\n" in told
+        assert "stemwatch retry" not in told
+    assert "    stemwatch retry 4\n" in shown(document(quarantined=[song(4, "overdue", 0)]))
+
+
+def test_a_pause_tells_the_day_on_which_it_ends() -> None:
+    """10:00 may be that of tomorrow."""
+    ends = {"since": "1970-01-01T00:00:00Z", "next_try": "1970-01-02T10:00:00Z"}
+    pause = {"code": "on_hold", "message": "paused.", "hint": "`stemwatch resume` ends it."}
+    told = shown(document(pauses=[{**pause, **ends, "inbox": None}]))
+    assert ", until 1970-01-02 10:00 (in 1 d); `stemwatch resume` ends it." in told
+
+
+def test_what_a_service_left_at_the_server_is_told() -> None:
+    """After a crash nothing runs, and something is separated all the same."""
+    one, two = (shown(document(left_behind=count)) for count in (1, 2))
+    assert "1 song was submitted before the service ended: the next start goes on with it" in one
+    assert "2 songs were submitted before the service ended" in two
+    assert "submitted" not in shown(document())
+
+
+def test_the_songs_that_wait_are_named_in_their_order_where_that_is_asked() -> None:
+    """As many as of any list."""
+    waiting = [
+        {"id": n, "name": f"{n}.mp3", "relpath": f"A/{n}.mp3", "inbox": None, "first": n == 9}
+        for n in (9, 1, 2)
+    ]
+    rooms = view.Room(names=True, listed=2), view.Room()
+    named, plain = (
+        [line.plain for line in view.lines(document(next=waiting), NOW, room)] for room in rooms
+    )
+    begin = named.index("Queue: 3 queued") + 1
+    assert named[begin : begin + 3] == [
+        "  9 A/9.mp3, put first",
+        "  1 A/1.mp3",
+        "  and 1 more (all with `--json`)",
+    ]
+    assert not [line for line in plain if "A/9.mp3" in line]

@@ -10,9 +10,10 @@ from stemwatch.ui import text
     [
         ({"stage": "upload", "done": 1e6, "total": 4e6}, "1.0 MB of 4.0 MB"),
         ({"stage": "download", "done": 1e6, "total": None}, "1.0 MB"),
+        ({"stage": "upload", "done": 4200, "total": 412_999}, "4 kB of 412 kB"),
         ({"stage": "separating", "done": 0.25, "total": 1.0}, "25%"),
-        ({"stage": "separating", "done": 3, "total": 30.0, "since": 100.0}, "20 s"),
-        ({"stage": "delivering", "done": 0, "total": None, "since": None}, "0 s"),
+        ({"stage": "separating", "done": 3, "total": 30.0, "since": 100.0}, "for 20 s"),
+        ({"stage": "delivering", "done": 0, "total": None, "since": None}, "for 0 s"),
     ],
 )
 def test_amounts_are_in_the_unit_of_their_stage(entry: dict[str, object], shown: str) -> None:

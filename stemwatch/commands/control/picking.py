@@ -8,12 +8,14 @@ from dataclasses import dataclass
 
 import click
 
-from stemwatch.job import Job
-from stemwatch.journal.journal import Journal
+from stemwatch.job import ACTIVE, IN_OUTBOX, Job, JobState
+from stemwatch.journal.every import every
+from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.operations.named_songs import chosen, nearest
 from stemwatch.ui import text
 
 FAILED, USAGE = 1, 2
+_DELIVERIES = 100  # of songs with the name that is asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ QUARANTINE = Among("in quarantine", "`stemwatch retry` lists what there is.")
 
 
 async def pick(
-    journal: Journal, jobs: Sequence[Job], names: Sequence[str], among: Among = QUARANTINE
+    journal: ReadOnlyJournal, jobs: Sequence[Job], names: Sequence[str], among: Among = QUARANTINE
 ) -> tuple[list[Job], int]:
     """The jobs that `names` mean, in order, and the exit code: 0, or that of a bad name.
 
@@ -53,12 +55,29 @@ async def pick(
     return list(picked.values()), fault
 
 
-async def _unknown(journal: Journal, jobs: Sequence[Job], name: str, among: Among) -> str:
-    if name.isdecimal() and len(name) < 18 and (job := await journal.get(int(name))) is not None:
-        return f"Job {name} ({job.name}) is {job.state}, not {among.state}."
+async def _unknown(journal: ReadOnlyJournal, jobs: Sequence[Job], name: str, among: Among) -> str:
+    job = await _elsewhere(journal, name)
+    if job is not None:
+        who = f"Job {name} ({job.name})" if name == str(job.id) else name
+        if job.state in IN_OUTBOX and job.delivered_to is not None:
+            return f"{who} is not {among.state}: it was delivered to {job.delivered_to}."
+        return f"{who} is {job.state}, not {among.state}."
     near = nearest(jobs, name)
     hint = f"Did you mean {', '.join(near)}?" if near else among.lister
     return f"{name} is not {among.state}. {hint}"
+
+
+async def _elsewhere(journal: ReadOnlyJournal, name: str) -> Job | None:
+    """The job of another state that `name` means; of the delivered ones the last."""
+    if name.isdecimal() and len(name) < 18 and (job := await journal.get(int(name))) is not None:
+        return job
+    here = os.getcwd()
+    async for job in every(journal, (*ACTIVE, JobState.QUARANTINED)):
+        if chosen([job], name, here):
+            return job
+    words = [os.path.basename(name)]
+    done = await journal.with_stems(words=words, limit=_DELIVERIES)
+    return next(iter(chosen(done, name, here)), None)
 
 
 def agreed(

@@ -43,6 +43,11 @@ def waiting(job: Job) -> Document:
     )
 
 
+def upcoming(job: Job) -> Document:
+    words = {"id": job.id, "name": job.name, "relpath": job.relpath, "inbox": job.inbox}
+    return texts({**words, "first": job.first_at is not None})
+
+
 def unfiled(job: Job) -> Document:
     """An entry of `unfiled`. Its code says why the original was not moved, not why it failed."""
     code, message, hint, tries = job.unfiled or (None, None, None, 0)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
-from stemwatch.job import JobState
+from stemwatch.job import Job, JobState
 from stemwatch.journal.past import Ended
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.workers import progress
 
+WAITING = 100  # songs that wait for another try, at most
 PAST = 20  # the last songs, by which the pace is measured
 _ENOUGH = 5  # of at least so many, the slowest is left out: it may include a night or a pause
 
@@ -21,15 +23,25 @@ async def remaining(
     running: Sequence[Mapping[str, Any]],
     left: float | None,
     past: Sequence[Ended] | None = None,
+    *,
+    now: float | None = None,
+    held: int | None = None,
 ) -> dict[str, Any] | None:
     """What is not delivered yet: songs, audio_minutes, seconds (about, None: not known).
 
     None: nothing is. `running` is as in `audio_left`, `past` as in `pace` (None: it is looked up);
-    `left` are the minutes that the budget still allows, None for no limit.
+    `left` are the minutes that the budget still allows, None for no limit; `now` is in Unix seconds
+    (None: the clock's). `held` songs have to wait for the budgets (None: `left` tells how many).
+    Where no song can go on now, nobody knows how long it takes.
     """
     started, songs, queued = await journal.open_audio()
     if not started and not songs:
         return None
+    now = time.time() if now is None else now
+    waiting = [job for job in await journal.waiting(now, WAITING) if job.owner is None]
+    if held is None:
+        held = 0 if left is None else await journal.held_by_budget(left * 60.0)
+    going_on = _going_on(started, songs - held, waiting, left)
     queued = queued if left is None else min(queued, left * 60.0)
     if past is None:
         past = await journal.ended(JobState.DELIVERED, limit=PAST + 1)
@@ -37,8 +49,19 @@ async def remaining(
     return {
         "songs": len(started) + songs,
         "audio_minutes": round(audio / 60.0, 2),
-        "seconds": None if speed is None else math.ceil(audio * speed),
+        "seconds": math.ceil(audio * speed) if going_on and speed is not None else None,
     }
+
+
+def _going_on(
+    started: Mapping[int, float], allowed: int, waiting: Sequence[Job], left: float | None
+) -> bool:
+    """Whether a song can go on now: `allowed` queued ones may by the budget; some are `waiting`."""
+    if started.keys() - {job.id for job in waiting}:
+        return True
+    most = math.inf if left is None else left * 60.0
+    queued = (job for job in waiting if job.state is JobState.QUEUED)
+    return allowed > sum((job.duration or 0.0) <= most for job in queued)
 
 
 def pace(past: Sequence[Ended]) -> float | None:

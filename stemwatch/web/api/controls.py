@@ -14,6 +14,7 @@ from stemwatch.outbox.sidecar import rfc3339
 from stemwatch.web.api.api_faults import FRESH, Fault
 from stemwatch.web.api.login import body_of
 from stemwatch.web.backing import Backing, Document
+from stemwatch.workers.pool.choosing.passing import held
 
 CHARGED = "may_be_charged"  # again, by a retry
 
@@ -57,7 +58,10 @@ class Controls:
         waits = job is not None and job.state is JobState.QUEUED and job.owner is None
         if job is None or not waits or not await self._backing.first(job):
             raise Fault(404, "no_job", "There is no such song that waits to be submitted.")
-        told = {"id": job.id, "state": str(job.state), "words": f"{redacted(job.name)} goes next"}
+        pause = None if job.at_hand else held(self._backing.health.context, job.inbox, job)
+        after = "" if pause is None else f" once the pause `{pause.code}` is over"
+        words = f"{redacted(job.name)} goes next{after}"
+        told = {"id": job.id, "state": str(job.state), "words": words}
         return JSONResponse(told, status_code=202, headers=FRESH)
 
     async def pause(self, request: Request) -> Response:

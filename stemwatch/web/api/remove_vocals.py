@@ -85,8 +85,9 @@ class RemoveVocals:
             try:
                 path = await asyncio.to_thread(os.path.realpath, place.path)
                 await self._context.audio.probe(path)
-            except Reject as fault:
-                raise Fault(400, fault.code, fault.message, fault.hint) from fault
+            except Reject as fault:  # it names the file as it is called while it comes in
+                words = fault.message.replace(os.path.basename(path), redacted(name))
+                raise Fault(400, fault.code, words, fault.hint) from fault
             # From here on it is a song like any other, whether or not the caller waits.
             options = Options(stems=2, format=inbox.separation.format)
             landed = self._landed(stack.pop_all(), place, name, options, door)
