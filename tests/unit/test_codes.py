@@ -33,6 +33,7 @@ OTHER_WORDS: dict[str, tuple[str, ...]] = {
     "gone": ("inbox/settle.py", "job.py", "outbox/", "web/live/", "workers/steps/filing.py"),
     "held": ("operations/standing/not_taken.py", "service/report.py", "web/live/"),
     "inbox": (
+        "commands/control/first.py",
         "config/",
         "inbox/intake.py",
         "inbox/taking/known_jobs.py",
@@ -51,7 +52,7 @@ OTHER_WORDS: dict[str, tuple[str, ...]] = {
     "listen": ("config/",),
     "rate_limited": ("web/metrics.py",),
     "refused": ("commands/", "operations/"),
-    "retry": ("cli.py", "commands/", "operations/", "ui/"),
+    "retry": ("cli.py", "commands/", "operations/"),
     "server": ("web/guard/",),
     "sidecar": ("web/api/",),
     "unreadable": ("operations/", "ui/", "web/live/"),
