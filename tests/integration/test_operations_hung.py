@@ -17,7 +17,7 @@ from stemwatch.disks.hanging import Reach
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.operations.check.everything import check
 from stemwatch.operations.check.finding import FAULT, Finding
-from stemwatch.operations.standing.not_taken import not_taken
+from stemwatch.operations.standing.not_taken import _DISKS, not_taken
 from stemwatch.operations.status import Document, standing
 from tests.faults.exports import SFTP_MOUNT, hung, why_no_shares
 from tests.support.commands import Home
@@ -86,10 +86,12 @@ def test_status_waits_for_several_disks_at_once(home: Home) -> None:
     async def look(settings: Settings) -> Document:
         return await standing(settings, time.time())
 
-    before = _looks()
+    def under_way() -> int:
+        return sum(not asked.answer.done() for asked in list(_DISKS._asked.values()))
+
     with hung(home.root / "people", there) as share:
         done = begun(home, look)
-        wait_for(lambda: len(_looks() - before) == 2, what="two looks")
+        wait_for(lambda: under_way() == 2, what="two looks")
         share.thaw()
         wait_for(lambda: done, what="the document")
     (document,) = done
