@@ -57,10 +57,12 @@ class _Controls:
 
     async def reckon(self, journal: ReadOnlyJournal) -> dict[str, Any]:
         settings, context = self._service.settings, self._service.context
-        money = await spending(budget_of(settings), journal, context.now())
+        now = context.now()
+        money = await spending(budget_of(settings), journal, now)
         left = None
         if not context.gate.pauses:
-            left = await remaining(journal, running_of(context.progress), money["left"])
+            running = running_of(context.progress)
+            left = await remaining(journal, running, money["left"], now=now)
         return {
             "money": {**money, "currency": settings.budget.currency},
             "remaining": (left or {}).get("seconds"),  # about; None: paused, or not known

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
@@ -24,20 +23,19 @@ async def remaining(
     left: float | None,
     past: Sequence[Ended] | None = None,
     *,
-    now: float | None = None,
+    now: float,
     held: int | None = None,
 ) -> dict[str, Any] | None:
     """What is not delivered yet: songs, audio_minutes, seconds (about, None: not known).
 
     None: nothing is. `running` is as in `audio_left`, `past` as in `pace` (None: it is looked up);
-    `left` are the minutes that the budget still allows, None for no limit; `now` is in Unix seconds
-    (None: the clock's). `held` songs have to wait for the budgets (None: `left` tells how many).
-    Where no song can go on now, nobody knows how long it takes.
+    `left` are the minutes that the budget still allows, None for no limit; `now` is in Unix
+    seconds. `held` songs have to wait for the budgets (None: `left` tells how many). Where no song
+    can go on now, nobody knows how long it takes.
     """
     started, songs, queued = await journal.open_audio()
     if not started and not songs:
         return None
-    now = time.time() if now is None else now
     waiting = [job for job in await journal.waiting(now, WAITING) if job.owner is None]
     if held is None:
         held = 0 if left is None else await journal.held_by_budget(left * 60.0)
