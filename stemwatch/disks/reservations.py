@@ -35,6 +35,8 @@ class _Seen(NamedTuple):
     spare: int
 
 
+_UNSEEN = _Seen(0, 0)
+
 _Key = tuple[str, int]  # what for, and the job's id
 _STEMS, _UPLOAD = "stems", "upload"
 
@@ -71,8 +73,7 @@ class Reservations:
 
     def release(self, job_id: int) -> None:
         """Give the reservation back: the job's stems are delivered, or won't come."""
-        if self._reserved.pop((_STEMS, job_id), None) is not None:
-            self._outdated.update(self._seen)
+        self._give_back((_STEMS, job_id))
         self.release_upload(job_id)
 
     def require_for_upload(self, job: Job, folder: str, size: int) -> None:
@@ -84,7 +85,11 @@ class Reservations:
 
     def release_upload(self, job_id: int) -> None:
         """The file has its size, or there is none: give back what was reserved for it."""
-        self._reserved.pop((_UPLOAD, job_id), None)
+        self._give_back((_UPLOAD, job_id))
+
+    def _give_back(self, key: _Key) -> None:
+        if self._reserved.pop(key, None) is not None:
+            self._outdated.update(self._seen)
 
     def require(self, job: Job) -> None:
         """Reserve the space for a song's results before it is paid for.
@@ -149,15 +154,19 @@ class Reservations:
         waiting = self._waiting.get(inbox)
         if waiting is None or waiting.purpose == _UPLOAD:
             return 0
-        free, spare = self._seen.get(waiting.wanted.folder, (0, 0))
+        free, spare = self._seen.get(waiting.wanted.folder, _UNSEEN)
         return 0 if free >= waiting.wanted.size else max(0, spare)
 
-    def outdated(self, inbox: str | None) -> bool:
-        """Whether more songs may pass by after the next look, since space was given back."""
-        waiting = self._waiting.get(inbox)
-        if waiting is None or waiting.purpose == _UPLOAD:
+    def may_go_on(self, inbox: str | None) -> bool:
+        """Whether the next look may let songs of this inbox go on.
+
+        Space was given back since the last look. Or that look found enough, and the pause is about
+        to end.
+        """
+        if (waiting := self._waiting.get(inbox)) is None:
             return False
-        return waiting.wanted.folder in self._outdated
+        folder, size = waiting.wanted
+        return folder in self._outdated or self._seen.get(folder, _UNSEEN).spare >= size
 
     def ended(self, inbox: str | None) -> None:
         """The pause of this inbox is over."""

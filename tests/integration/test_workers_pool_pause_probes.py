@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,19 @@ import pytest
 from stemwatch import config
 from stemwatch.disks.mounts import watch_mode
 from stemwatch.errors import PauseService
-from stemwatch.job import AT_HAND, JobState
+from stemwatch.job import AT_HAND, JobState, Options
 from stemwatch.service.inboxes import Served
 from stemwatch.wiring.working_set import place_of
+from stemwatch.workers.context import Context
 from stemwatch.workers.pacing.timing import Timing
 from stemwatch.workers.pool.outcome import conclude
 from stemwatch.workers.pool.pause_probes import probe
+from stemwatch.workers.pool.turns import Pool
 from tests.acceptance.harness import Home
 from tests.support.context import context_of
 from tests.support.journal import new_job
 from tests.support.scenario.server import ScenarioServer
+from tests.support.stepwise import stepwise
 
 OVER, WAITS, MAY_TRY = "over", "waits", "may try"
 GATEWAY: Mapping[str, Any] = {"get": [{"status": 502, "html": True}] * 3}
@@ -149,6 +153,75 @@ def test_the_song_that_waits_for_room_may_go(tmp_path: Path, ends: str) -> None:
             await probe(context, gate.pauses[0])
             assert gate.pauses == []
             assert context.space.awaited(None) is None
+
+    asyncio.run(main())
+
+
+@asynccontextmanager
+async def too_little_room(
+    root: Path, purpose: str = "stems"
+) -> AsyncIterator[tuple[Context, Pool, Callable[[], None]]]:
+    """A song waits for room that another one has reserved, and what gives that back."""
+    home = Home(root, "http://127.0.0.1:9/v1")
+    async with context_of(home, timing=replace(Timing(), disk_recheck=0.0)) as context:
+        space, outbox = context.space, str(home.outbox)
+        found = os.statvfs(outbox)
+        most = int(found.f_bavail * found.f_frsize * 0.6)
+        song = new_job(outbox=outbox, duration=most / 768_000, options=Options(2, "wav"))
+        song = await context.journal.add(song)
+        with pytest.raises(PauseService) as fault:
+            if purpose == "stems":
+                space.reserve(song.evolve(id=99))
+                space.require(song)
+            else:
+                space.wait_with_upload(song, outbox, most)
+                space.require_for_upload(song.evolve(id=99), outbox, most)
+                space.require_for_upload(song, outbox, most)
+        await conclude(context, song, fault.value)
+        yield context, Pool(context), lambda: space.release(99)
+
+
+@pytest.mark.parametrize("purpose", ["stems", "upload"])
+def test_one_run_waits_for_the_look_that_ends_a_pause_for_room(
+    tmp_path: Path, purpose: str
+) -> None:
+    """`run --once` ended with songs left, between that look and the pause's end."""
+
+    async def main() -> None:
+        async with too_little_room(tmp_path, purpose) as (context, pool, give_back):
+            assert await pool.stuck()
+            give_back()
+            assert not await pool.stuck()
+            waits = 0
+            async for _ in stepwise(probe(context, context.gate.pauses[0])):
+                waits += 1
+                assert not await pool.stuck()
+            assert context.gate.pauses == []
+            assert waits > 1
+
+    asyncio.run(main())
+
+
+def test_one_run_does_not_end_on_a_pause_that_ends_meanwhile(tmp_path: Path) -> None:
+    """At whichever of its questions to the journal that is."""
+
+    async def ended_at(number: int) -> bool:
+        """Whether the pause's end came before that of the question, which found work left."""
+        async with too_little_room(tmp_path / str(number)) as (context, pool, give_back):
+            waits, found = 0, list[bool]()
+            async for _ in stepwise(pool.stuck(), found.append):
+                waits += 1
+                if waits == number:
+                    give_back()
+                    await probe(context, context.gate.pauses[0])
+            assert found == [waits < number]
+            return waits >= number
+
+    async def main() -> None:
+        number = 1
+        while await ended_at(number):
+            number += 1
+        assert number > 2
 
     asyncio.run(main())
 

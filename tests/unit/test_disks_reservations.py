@@ -150,12 +150,13 @@ def test_what_passes_by_takes_what_no_other_song_has_reserved(
     assert refused(space, song(4, 10, tmp_path))
     assert space.awaited(None) == 2
     space.release(3)
-    assert space.outdated(None)
+    assert space.may_go_on(None)
     assert not space.is_there(None)
-    assert not space.outdated(None)
+    assert not space.may_go_on(None)
     assert space.passing(None) // MB == 69
     disk.free = 160
     assert space.is_there(None)
+    assert space.may_go_on(None), "the pause is about to end"
 
 
 def test_none_passes_by_a_song_that_only_waits_for_what_is_under_way(

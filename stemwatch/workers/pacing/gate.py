@@ -39,6 +39,7 @@ class Gate:
         self._pauses: dict[tuple[str, str | None], Pause] = {}
         # Each is called with every pause, and True when it begins or False when it ends.
         self.on_change: list[Callable[[Pause, bool], None]] = []
+        self.changes = 0  # pauses so far that began or ended
         self.on_trial: int | None = None  # the job that is submitted to see if a pause is over
         self._failures = 0  # requests in a row that found no working server
         self._refusals = 0  # submissions in a row that found none, however other calls fare
@@ -105,6 +106,7 @@ class Gate:
         return True
 
     def _changed(self, pause: Pause, begins: bool) -> None:
+        self.changes += 1
         for told in self.on_change:
             told(pause, begins)
 

@@ -70,9 +70,9 @@ async def _over(ctx: Context, pause: Pause) -> bool | None:
         # What a start has left to do there comes before the songs.
         well = place is None or (place.prepared and await _folders_are_well(ctx, pause, place))
         if well:
-            if pause.code == Code.ROOM:
-                ctx.space.ended(pause.inbox)
             await own_trouble.wake_all(ctx)
+            if pause.code == Code.ROOM:  # last: nothing is awaited between this and the pause's end
+                ctx.space.ended(pause.inbox)
         return well
     match pause.code:
         case Code.AUTH | Code.SERVER | Code.SERVER_ERROR:

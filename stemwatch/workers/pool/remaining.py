@@ -22,15 +22,15 @@ class Remaining:
 
     async def nothing(self) -> bool:
         """Whether nothing is left to do, now or later."""
-        ended = self._lanes.ended
+        seen = self._moves()
         if len(self._ctx.polls) or self._lanes.busy:
             return False
         left = await self._claims.any_left((*claims.ALL, JobState.SEPARATING))
-        return not left and self._same_since(ended)
+        return not left and self._same_since(seen)
 
     async def only_what_waits(self) -> bool:
         """Whether all remaining work waits for a person (key, credit, space) or for another day."""
-        ctx, ended, vain = self._ctx, self._lanes.ended, self._ctx.troubles.in_vain
+        ctx, seen, vain = self._ctx, self._moves(), self._ctx.troubles.in_vain
         if self._lanes.busy:
             return False
         # A remote job may be in the journal whose polls are not scheduled yet.
@@ -51,11 +51,11 @@ class Remaining:
             patient = all(not p.rule.awaited or p.attempts > _TRIES for p in held)
             if patient and all(p.code == Code.INTERNAL for p in of_all):
                 patient = not await self._try_decides()
-            return patient and self._same_since(ended)
+            return patient and self._same_since(seen)
         budgeted = ctx.budget.limited and not ctx.local
         if under_way or not (held or budgeted or vain or ctx.troubles.waiting()):
             return False
-        return not await self._claims.affordable_left(vain) and self._same_since(ended)
+        return not await self._claims.affordable_left(vain) and self._same_since(seen)
 
     async def _try_decides(self) -> bool:
         """Whether the next try after a fault of ours shows that one song alone is at fault.
@@ -68,9 +68,14 @@ class Remaining:
                 return True
         return False
 
-    def _same_since(self, ended: int) -> bool:
-        """Whether no step began or ended since `ended` steps had ended.
+    def _moves(self) -> tuple[int, int]:
+        """Numbers that grow with each step that ends, and each pause that begins or ends."""
+        return self._lanes.ended, self._ctx.gate.changes
 
-        While the journal answers, a song may move on, so that no query sees it.
+    def _same_since(self, seen: tuple[int, int]) -> bool:
+        """Whether no step began or ended, and no pause, since `_moves` was `seen`.
+
+        While the journal answers, a song may move on, so that no query sees it. A pause may end, so
+        that what it held goes on.
         """
-        return not self._lanes.busy and self._lanes.ended == ended
+        return not self._lanes.busy and self._moves() == seen

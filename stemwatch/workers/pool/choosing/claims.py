@@ -143,7 +143,7 @@ class Claims:
         for inbox in self._turns[SUBMIT]:
             if any(pause.inbox is not None for pause in ctx.gate.bars(SUBMIT, inbox)):
                 continue
-            if ctx.space.outdated(inbox):
+            if ctx.space.may_go_on(inbox):
                 return True
             longest = await self._affordable(inbox, ())
             held = {*but, *ctx.troubles.waiting(), *ctx.memory.too_dear(longest)}
