@@ -47,6 +47,6 @@ def in_force(fact: str | None, now: float) -> Order | None:
 
 
 def clock_time(moment: float, now: float) -> str:
-    """`moment` in local time: 22:00, or with its date where it is not within a day of `now`."""
-    near = abs(moment - now) < 86_400.0
-    return time.strftime("%H:%M" if near else "%Y-%m-%d %H:%M", time.localtime(moment))
+    """`moment` in local time: 22:00, or with its date where that is not the day of `now`."""
+    there, here = time.localtime(moment), time.localtime(now)
+    return time.strftime("%H:%M" if there[:3] == here[:3] else "%Y-%m-%d %H:%M", there)
