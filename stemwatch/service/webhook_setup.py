@@ -19,8 +19,8 @@ from stemwatch.log import hide, log
 from stemwatch.private_file import read_secret
 from stemwatch.tasks import kept_going, supervised
 from stemwatch.web.receiver import Receiver, callback_url
+from stemwatch.workers.backoff import full_jitter
 from stemwatch.workers.context import Context
-from stemwatch.workers.pacing.backoff import full_jitter
 from stemwatch.workers.pool.webhook_calls import Callbacks
 
 FILE = "webhook-secrets.json"

@@ -53,7 +53,9 @@ def test_songs_whose_stems_are_dead_hold_no_pause(tmp_path: Path, others: list[s
     async def scenario() -> None:
         wire = Fetched()
         async with opened(tmp_path, wire) as ctx:
-            ctx.gate.dead = {await separated(ctx, number, f"dead-{number}") for number in (2, 3)}
+            ctx.gate.downloads.dead = {
+                await separated(ctx, number, f"dead-{number}") for number in (2, 3)
+            }
             met = [await separated(ctx, 4, remote_id) for remote_id in others]
             for song in [*met, 98, 99, 98, 99, 98]:  # two of those left meanwhile
                 ctx.gate.storage_failed(song, "503", after=0.0)
@@ -74,8 +76,8 @@ def test_a_dead_song_that_ended_is_forgotten(tmp_path: Path) -> None:
     async def work(ctx: Context, _: Clock) -> None:
         kept, gone = await a_job(ctx, JobState.SEPARATED), await a_job(ctx)
         await ctx.journal.advance(gone, JobState.GONE)
-        ctx.gate.dead = {kept.id, gone.id}
+        ctx.gate.downloads.dead = {kept.id, gone.id}
         await Forgetting(ctx).now_and_then()
-        assert ctx.gate.dead == {kept.id}
+        assert ctx.gate.downloads.dead == {kept.id}
 
     in_context(tmp_path, work)

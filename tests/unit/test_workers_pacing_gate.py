@@ -380,3 +380,27 @@ def test_each_inbox_s_pause_is_tried_by_itself(gate: Gate, clock: Clock) -> None
     gate.in_vain(due)
     clock.now += 1
     assert [p.inbox for p in gate.due()] == ["karaoke"]
+
+
+def test_a_try_brings_no_pause_back(gate: Gate) -> None:
+    """It had ended meanwhile: nobody would have ended it again, where no song is left to try."""
+    gate.pause(fault("server_error"))
+    (pause,) = gate.pauses
+    gate.reopen("server_error")
+    gate.tried(pause)
+    assert gate.pauses == []
+
+
+def test_three_songs_whose_tries_take_turns_unevenly_are_an_outage(
+    gate: Gate, clock: Clock
+) -> None:
+    """Submitting went on after minutes, and paid for more whose stems could not be had."""
+    a, b, c = 1, 2, 3
+    for song in (a, b, c, a, b):
+        gate.storage_failed(song, "500")
+    for song in (a, b, a, c, a, b, a, b, a, b, a):
+        in_vain(gate, clock, song)
+    assert codes(gate) == ["storage"]
+    gate.downloads.forget(c)
+    in_vain(gate, clock, b)
+    assert codes(gate) == [], "the third one has ended, and two are no sign"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stemwatch.operations.words import minutes
 from stemwatch.stemsplit.rate_headers import RateLimit, rate_limit, unix_seconds
-from stemwatch.workers.pacing.backoff import full_jitter
+from stemwatch.workers.backoff import full_jitter
 from stemwatch.workers.pacing.request_budget import RequestBudget
 from stemwatch.workers.pacing.slots import Slots
 from tests.support.waiting import Clock

@@ -13,17 +13,16 @@ tried, after growing waits; for `server_error` only after a question was answere
 from __future__ import annotations
 
 import random
-from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
 from stemwatch.codes import FETCH, SUBMIT, Again, Code, rule_of
 from stemwatch.errors import PauseService
-from stemwatch.workers.pacing.backoff import full_jitter
+from stemwatch.workers.backoff import full_jitter
+from stemwatch.workers.pacing.failed_downloads import IN_A_ROW, FailedDownloads
 from stemwatch.workers.pacing.pause import Pause, outage
 from stemwatch.workers.pacing.timing import Timing
 
-_IN_A_ROW = 5  # so many failures in a row begin a pause
 _IN_VAIN = 8  # tries of a pause for the storage, after which two songs are no sign of an outage
 
 
@@ -43,9 +42,7 @@ class Gate:
         self.on_trial: int | None = None  # the job that is submitted to see if a pause is over
         self._failures = 0  # requests in a row that found no working server
         self._refusals = 0  # submissions in a row that found none, however other calls fare
-        # The songs of the last downloads, where all of these failed.
-        self.unfetched: deque[int] = deque(maxlen=_IN_A_ROW)
-        self.dead: set[int] = set()  # songs whose downloads fail for so long that they say nothing
+        self.downloads = FailedDownloads()
         # By code, pauses whose end no accepted submission has confirmed yet: the tries that each
         # took, and when it ended. If such a pause begins again, its waits go on from there.
         self._unconfirmed: dict[str, tuple[int, float]] = {}
@@ -119,9 +116,9 @@ class Gate:
         """
         self._failures += 1
         self._refusals += submitting
-        if self._failures >= _IN_A_ROW:
+        if self._failures >= IN_A_ROW:
             code = Code.SERVER
-        elif self._refusals >= _IN_A_ROW:
+        elif self._refusals >= IN_A_ROW:
             code = Code.SERVER_ERROR
         else:
             return False
@@ -135,15 +132,14 @@ class Gate:
         two are all there is to try, that is so for them, too: after long they are left to
         themselves.
         """
-        if job_id in self.dead:
+        downloads, pause = self.downloads, self._pauses.get((Code.STORAGE, None))
+        if job_id in downloads.dead:
             return
-        self.unfetched.append(job_id)
-        songs, pause = set(self.unfetched), self._pauses.get((Code.STORAGE, None))
-        if pause is None and (len(self.unfetched) < _IN_A_ROW or len(songs) < 2):
+        downloads.failed(job_id)
+        if pause is None and not downloads.look_like_an_outage:
             return
-        if pause is not None and pause.attempts >= _IN_VAIN and len(songs) <= 2:
-            self.dead |= songs
-            self.unfetched.clear()
+        if pause is not None and pause.attempts >= _IN_VAIN and len(downloads.songs) <= 2:
+            downloads.give_up()
             self.reopen(Code.STORAGE)
             return
         hint = "Nothing to do: what is paid for is fetched once the storage answers again."
@@ -151,8 +147,7 @@ class Gate:
 
     def storage_answered(self, began: float, job_id: int | None = None) -> bool:
         """A download that began at `began` got an answer. True if that ended an outage."""
-        self.unfetched.clear()
-        self.dead.discard(job_id or 0)
+        self.downloads.answered(job_id)
         return self._met_before(Code.STORAGE, began) and self.reopen(Code.STORAGE)
 
     def answered(self, began: float) -> None:
@@ -233,9 +228,13 @@ class Gate:
         ]
 
     def tried(self, pause: Pause) -> None:
-        """A try begins: put the next one off, so that nobody else tries meanwhile."""
-        until = self._clock() + self._backoff(pause.code, pause.attempts + 1)
-        self._pauses[pause.key] = replace(pause, until=until, tried=True, cleared=False)
+        """A try begins: put the next one off, so that nobody else tries meanwhile.
+
+        Does nothing where the pause has ended since `pause` was read.
+        """
+        if (now := self._pauses.get(pause.key)) is not None:
+            until = self._clock() + self._backoff(now.code, now.attempts + 1)
+            self._pauses[now.key] = replace(now, until=until, tried=True, cleared=False)
 
     def clear(self, pause: Pause) -> None:
         """Let one song try now, because no probe can end this pause.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from stemwatch.codes import Code
 from stemwatch.errors import RetryLater
 from stemwatch.job import Job
+from stemwatch.workers.backoff import full_jitter
 from stemwatch.workers.context import Context
-from stemwatch.workers.pacing.backoff import full_jitter
 from stemwatch.workers.steps import own_trouble
 
 _IN_A_ROW = 5  # 429s to one song, after which the others come before it

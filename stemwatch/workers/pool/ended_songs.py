@@ -26,7 +26,7 @@ def forget(ctx: Context, job_id: int) -> None:
     """Forget all that is kept in memory of a job that has ended."""
     ctx.troubles.forget(job_id)
     ctx.memory.forget(job_id)
-    ctx.gate.dead.discard(job_id)
+    ctx.gate.downloads.forget(job_id)
     ctx.space.release(job_id)
 
 
@@ -54,4 +54,4 @@ class Forgetting:
     def _remembered(self) -> set[int]:
         ctx = self._ctx
         remembered = {*ctx.troubles.remembered(), *ctx.memory.remembered()}
-        return {*remembered, *ctx.gate.dead, *ctx.space}
+        return {*remembered, *ctx.gate.downloads.remembered(), *ctx.space}

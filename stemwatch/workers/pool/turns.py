@@ -232,8 +232,8 @@ class Pool:
         elif lane.taken == 0:
             # Were it the oldest each time, one song's dead stem would hold the pause for ever.
             # Dead songs end no pause, so one that only they are left to try is over.
-            dead = ctx.gate.dead
-            await self._fill(FETCH, 1, last=ctx.gate.unfetched, but=dead)
+            last, dead = ctx.gate.downloads.last, ctx.gate.downloads.dead
+            await self._fill(FETCH, 1, last=last, but=dead)
             if lane.taken > 0:
                 for held in trial:
                     ctx.gate.tried(held)

@@ -10,8 +10,8 @@ from __future__ import annotations
 from stemwatch.errors import RetryLater, StemwatchError
 from stemwatch.job import WANTED_BACK, Job, Unfiled
 from stemwatch.log import log
+from stemwatch.workers.backoff import full_jitter
 from stemwatch.workers.context import Context
-from stemwatch.workers.pacing.backoff import full_jitter
 from stemwatch.workers.steps import own_trouble
 
 
