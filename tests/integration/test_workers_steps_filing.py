@@ -90,3 +90,27 @@ def test_another_song_of_the_same_size_and_time_on_a_share_is_a_new_drop(tmp_pat
             assert not is_known(found, known, place.same)
 
     asyncio.run(scenario())
+
+
+def test_a_song_that_is_to_be_done_again_is_not_moved(tmp_path: Path) -> None:
+    """`retry` without a service, and one that was just started: the original was deleted."""
+
+    async def scenario() -> None:
+        home = Home(tmp_path, "http://127.0.0.1:1/v1")
+        place = Place(str(home.outbox), inbox=str(home.inbox), after_success="delete")
+        async with context_of(home, place=place) as context:
+            song = home.inbox / "song.wav"
+            song.write_bytes(b"one song")
+            job = new_job(1).evolve(
+                path=os.fspath(song),
+                identity=Identity.of(song.lstat()),
+                outbox=str(home.outbox),
+                state=JobState.QUARANTINED,
+                code="overdue",
+            )
+            claimed = await context.journal.add(job)
+            again = await context.journal.advance(claimed, JobState.QUEUED)
+            assert await file(context, claimed) == again
+            assert song.read_bytes() == b"one song"
+
+    asyncio.run(scenario())

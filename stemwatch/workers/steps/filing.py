@@ -10,7 +10,7 @@ from typing import Any
 from stemwatch.codes import Code
 from stemwatch.disks.places import Place
 from stemwatch.errors import RetryLater
-from stemwatch.job import Job, JobState
+from stemwatch.job import TO_BE_FILED, Job, JobState
 from stemwatch.log import log
 from stemwatch.outbox import archiving, quarantine
 from stemwatch.outbox.moving import Filed
@@ -24,10 +24,15 @@ _AWAY = frozenset({errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOW
 async def file(ctx: Context, job: Job) -> Job:
     """Move the original to the archive or the quarantine; returns the job, `done` or quarantined.
 
+    A job that another process has moved on meanwhile, such as `retry`, is returned as it is now.
+
     Raises PauseService where the disks can't take it, RetryLater for a fault of this one file,
     whose stems are delivered all the same.
     """
-    job = await with_new_tags(ctx, await ctx.journal.get(job.id) or job)
+    job = await ctx.journal.get(job.id) or job
+    if job.state not in TO_BE_FILED:
+        return job
+    job = await with_new_tags(ctx, job)
     if job.state is JobState.QUARANTINED:
         return await ctx.unbroken(_quarantine(ctx, job))
     return await ctx.unbroken(_finish(ctx, job))
