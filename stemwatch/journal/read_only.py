@@ -241,8 +241,9 @@ def _checked(connection: sqlite3.Connection, path: str) -> sqlite3.Connection:
 
 def _read_something(connection: sqlite3.Connection) -> tuple[int, int]:
     """Return (version, number of tables); at this first read, an unreadable file fails."""
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    return version, connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    # The tables first: the service may make both between the two reads, at once.
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    return connection.execute("PRAGMA user_version").fetchone()[0], tables
 
 
 def _empty() -> sqlite3.Connection:

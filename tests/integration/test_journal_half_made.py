@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from stemwatch.job import Job
 from stemwatch.journal import schema
+from stemwatch.journal.read_only import ReadOnlyJournal
 
 # Small cache: pages reach the file, and the rollback journal stays beside it when the kill comes.
 _KILLED = """
@@ -38,3 +42,32 @@ def test_a_write_that_a_kill_cut_short_is_undone_at_the_next_start(tmp_path: Pat
     with closing(schema.connect(path)) as db:
         assert db.execute("SELECT count(*) FROM jobs").fetchone()[0] == 0
         assert db.execute("PRAGMA application_id").fetchone()[0] == schema.APPLICATION_ID
+
+
+async def read(journal: ReadOnlyJournal) -> list[Job]:
+    return list(await journal.unfiled(9))
+
+
+def test_a_journal_that_is_made_between_two_reads_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`status` beside the first start said that it has version 0."""
+    path = str(tmp_path / "journal.sqlite3")
+    open(path, "wb").close()
+    connect, seen = sqlite3.connect, list[str]()
+
+    def traced(*where: Any, **how: Any) -> sqlite3.Connection:
+        monkeypatch.setattr(sqlite3, "connect", connect)
+        connection = connect(*where, **how)
+        connection.set_trace_callback(told)
+        return connection
+
+    def told(sql: str) -> None:
+        seen.append(sql)
+        if len(seen) == 4:  # the check's second read; two others show that the file can be read
+            schema.prepare(path)
+
+    monkeypatch.setattr(sqlite3, "connect", traced)
+    with closing(ReadOnlyJournal(path)) as journal:
+        assert asyncio.run(read(journal)) == []
+    assert len(seen) == 4
