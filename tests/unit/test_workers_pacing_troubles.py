@@ -8,6 +8,7 @@ import gc
 import os
 import threading
 import tracemalloc
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,14 @@ import pytest
 from stemwatch.disks.places import Place
 from stemwatch.errors import PauseService
 from stemwatch.job import JobState
+from stemwatch.journal import schema
 from stemwatch.workers.context import Context
 from stemwatch.workers.pacing.rehearsal import Rehearsal
 from stemwatch.workers.pacing.troubles import Trouble
 from stemwatch.workers.steps.own_trouble import look
 from tests.support.clocked import a_job, in_context
 from tests.support.ringing import Hears
+from tests.support.stepwise import stepwise
 from tests.support.waiting import Clock, wait_for_async
 
 
@@ -54,6 +57,30 @@ def test_a_look_that_takes_longer_than_the_gap_is_due_once(
         await under_way
         assert ctx.troubles.next_due() == clock.now + ctx.timing.disk_recheck
         assert woken == [clock.now], "the pool sleeps until somebody tells it of the next look"
+
+    in_context(tmp_path, work)
+
+
+def test_who_met_a_folder_while_others_were_to_be_woken_waits_beside_them(tmp_path: Path) -> None:
+    """The journal failed just then: the one that came last would have waited by itself for long."""
+
+    async def work(ctx: Context, clock: Clock) -> None:
+        job = await a_job(ctx, JobState.SEPARATED)
+        await ctx.journal.amend(job, not_before=ctx.now() + 300.0, code="disk")
+        folder = str(tmp_path / "bad")
+
+        def trouble(job_id: int) -> Trouble:
+            fault = PauseService("no.", code="disk")
+            return Trouble(ctx.places[None], str(tmp_path), fault, clock.now, {job_id})
+
+        with closing(schema.connect(ctx.journal.path)) as other:
+            other.execute(
+                "CREATE TRIGGER fails BEFORE UPDATE ON jobs BEGIN SELECT raise(ABORT, 'no'); END"
+            )
+        ctx.troubles.folders[folder] = trouble(job.id)
+        async for _ in stepwise(look(ctx, folder)):
+            ctx.troubles.folders.setdefault(folder, trouble(99))
+        assert ctx.troubles.folders[folder].jobs == {job.id, 99}
 
     in_context(tmp_path, work)
 

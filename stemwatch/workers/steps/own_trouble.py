@@ -181,13 +181,18 @@ async def _look(ctx: Context, folder: str, trouble: Trouble) -> None:
         del ctx.troubles.folders[folder]
         await ctx.journal.wake(ctx.owner, _WAKES, list(trouble.jobs))
     except StemwatchError:
-        ctx.troubles.folders[folder] = trouble
+        _watch_again(ctx, folder, trouble)
         return
     except Exception as fault:  # a bug of ours must not have the jobs wait for good
         log.error("look.error", folder=folder, exc_info=fault)
-        ctx.troubles.folders[folder] = trouble
+        _watch_again(ctx, folder, trouble)
         return
     log.info("folder.well", folder=folder, songs=len(trouble.jobs))
+
+
+def _watch_again(ctx: Context, folder: str, trouble: Trouble) -> None:
+    """Have its jobs wait on, beside those that met the folder while these were to be woken."""
+    ctx.troubles.folders.setdefault(folder, trouble).jobs.update(trouble.jobs)
 
 
 async def wake_all(ctx: Context) -> None:
