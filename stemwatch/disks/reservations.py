@@ -88,8 +88,9 @@ class Reservations:
         self._give_back((_UPLOAD, job_id))
 
     def _give_back(self, key: _Key) -> None:
-        if self._reserved.pop(key, None) is not None:
-            self._outdated.update(self._seen)
+        with self._lock:  # a look that counts it still must not clear the mark
+            if self._reserved.pop(key, None) is not None:
+                self._outdated.update(self._seen)
 
     def require(self, job: Job) -> None:
         """Reserve the space for a song's results before it is paid for.
@@ -141,8 +142,10 @@ class Reservations:
             return True
         # Without the others' bytes of that time, which become fewer as they are delivered.
         folder, size = waiting.wanted
-        free, others = durable.free_bytes(folder), self._taken(self._apart(folder))
-        self._look(folder, free, others)
+        free, apart = durable.free_bytes(folder), self._apart(folder)
+        with self._lock:
+            others = self._taken(apart)
+            self._look(folder, free, others)
         return free >= size + others
 
     def passing(self, inbox: str | None) -> int:
