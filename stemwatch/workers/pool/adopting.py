@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from stemwatch.codes import POLL, SUBMIT
+from stemwatch.codes import CONFIRM, POLL, SUBMIT
 from stemwatch.job import JobState
 from stemwatch.workers.context import Context
 from stemwatch.workers.pool.choosing.lanes_to_ask import LanesToAsk
@@ -38,4 +38,4 @@ async def adopt(ctx: Context, lanes: Lanes, unseen: LanesToAsk) -> None:
 
 def _watched(ctx: Context, lanes: Lanes) -> set[int]:
     """The ids of the jobs that this run knows to be at the remote, or on their way there."""
-    return {*ctx.polls, *lanes[POLL].tasks, *lanes[SUBMIT].tasks}
+    return {*ctx.polls, *lanes[POLL].tasks, *lanes[SUBMIT].tasks, *lanes[CONFIRM].tasks}

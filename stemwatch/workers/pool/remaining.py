@@ -9,6 +9,8 @@ from stemwatch.workers.pool.choosing import claims
 from stemwatch.workers.pool.choosing.claims import Claims
 from stemwatch.workers.pool.lanes import Lanes
 
+# The first try of these tells soon whether it was one song's, one folder's, or a moment's trouble.
+_SOON_OVER = frozenset({Code.DISK, Code.STORAGE})
 _TRIES = 3  # after so many failed tries of a pause, its end is no longer waited for
 
 
@@ -39,13 +41,15 @@ class Remaining:
         )
         if under_way and not ctx.gate.closed(POLL):
             return False  # paid jobs go on, whatever holds the others back
-        # A job may be between its last poll and its download. One whose download could begin
-        # without a question about it would be busy.
-        for name in (CONFIRM, FETCH, FILE, UNPACK):
-            asks = name == FETCH and ctx.gate.closed(POLL)
-            if not asks and await self._claims.left(name, but=vain):
+        # A job may be between its last poll and its download, and needs no question about it then.
+        if await self._left_to_fetch({*vain}):
+            return False
+        for name in (CONFIRM, FILE, UNPACK):
+            if await self._claims.left(name, but={*vain, *self._lanes[name].hung}):
                 return False
         held = [p for p in ctx.gate.pauses if p.code != Code.RATE_LIMITED]
+        if any(p.code in _SOON_OVER and p.attempts == 1 for p in held):
+            return False
         of_all = [p for p in held if p.inbox is None and not p.rule.by_size]
         if of_all:
             patient = all(not p.rule.awaited or p.attempts > _TRIES for p in held)
@@ -56,6 +60,19 @@ class Remaining:
         if under_way or not (held or budgeted or vain or ctx.troubles.waiting()):
             return False
         return not await self._claims.affordable_left(vain) and self._same_since(seen)
+
+    async def _left_to_fetch(self, but: set[int]) -> bool:
+        """Whether a download is left that can begin, although questions may be held back."""
+        ctx = self._ctx
+        if not ctx.gate.closed(POLL):
+            return await self._claims.left(FETCH, but={*but, *self._lanes[FETCH].hung})
+        for job_id in ctx.memory.fresh.keys() - but - {*ctx.troubles.waiting()}:
+            job = await ctx.journal.get(job_id)
+            if job is None or job.state is not JobState.SEPARATED:
+                continue
+            if ctx.gate.lets(FETCH, job.inbox):
+                return True
+        return False
 
     async def _try_decides(self) -> bool:
         """Whether the next try after a fault of ours shows that one song alone is at fault.

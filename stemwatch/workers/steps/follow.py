@@ -36,6 +36,7 @@ async def follow(ctx: Context, job: Job) -> Job:
             code=Code.SEPARATION_FAILED,
             hint="`stemwatch retry` submits it again (and it is charged again if this was).",
         )
+    ctx.memory.fresh[job.id] = remote  # before the write: its download may begin right after that
     separated = await ctx.journal.advance(
         job,
         JobState.SEPARATED,
@@ -53,7 +54,6 @@ async def follow(ctx: Context, job: Job) -> Job:
     )
     ctx.polls.done(job.id, now, learn=job.code is None)
     ctx.memory.reported_late.discard(job.id)
-    ctx.memory.fresh[job.id] = remote
     return separated
 
 
