@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 from stemwatch.audio.helper.client import AudioHelper
 from stemwatch.audio.preparing.plans import plan, refusal
@@ -16,11 +17,13 @@ from stemwatch.inbox.taking.known_jobs import (
     covers,
     is_kept,
     is_read_back,
+    is_refused,
     is_still_here,
     may_be_there,
     readable,
     undecided,
 )
+from stemwatch.inbox.taking.telling import tell_fewer, tell_queued
 from stemwatch.job import (
     AT_HAND,
     Identity,
@@ -80,6 +83,8 @@ class Intake:
         self._demand_disks = demand_disks
         self._keeps = keeps
         self._keys = keys
+        self._same = same
+        self._deciding: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by path
         self.reader = FileReader(audio, max_bytes=limits.largest_read, same=same)
 
     async def admit(self, candidate: Candidate, *, patient: bool) -> Job:
@@ -91,9 +96,12 @@ class Intake:
         read = await self.reader.read(candidate.path, patient=patient)
         if read.lack is not None and patient:
             raise Incomplete(read.lack.message)
-        if (fault := self._fault_of(read, candidate.path)) is not None:
-            return await self._refuse(candidate, read.identity, read.sha256 or "", fault)
-        return await self._accept(candidate, read)
+        # What came over HTTP is admitted at once, and a scan may find it as well: whoever is second
+        # has to see the job of the first.
+        async with self._deciding.setdefault(candidate.path, asyncio.Lock()):
+            if (fault := self._fault_of(read, candidate.path)) is not None:
+                return await self._refuse(candidate, read.identity, read.sha256 or "", fault)
+            return await self._accept(candidate, read)
 
     def _fault_of(self, read: Reading, name: str) -> Reject | None:
         """Why the file can't be separated, or None."""
@@ -142,9 +150,9 @@ class Intake:
         added = await self._journal.add_new(job, by_bytes)
         if added is None:
             return await self._accept_akin(candidate, job)
-        _tell_queued(added)
+        tell_queued(added)
         if options != candidate.options:
-            _tell_fewer(added, candidate.options)
+            tell_fewer(added, candidate.options)
         return added
 
     async def _read_back(self, job: Job) -> Job | None:
@@ -170,7 +178,7 @@ class Intake:
         if (held := undecided(quarantined)) is not None:
             return await self._refuse(candidate, job.identity, job.sha256, held)
         added = await self._journal.add(job)
-        _tell_queued(added)
+        tell_queued(added)
         return added
 
     async def _known(self, job: Job, at_path: list[Job]) -> Job | None:
@@ -232,7 +240,10 @@ class Intake:
     async def _refuse(
         self, candidate: Candidate, identity: Identity, sha256: str, fault: Reject
     ) -> Job:
-        """Add the file to the journal as quarantined; the pool moves it later."""
+        """Add the file to the journal as quarantined; the pool moves it later.
+
+        If it is there already, and still to be moved, return that job.
+        """
         job = _job(candidate, identity, sha256, JobState.QUARANTINED).evolve(
             code=fault.code,
             message=fault.message,
@@ -242,6 +253,8 @@ class Intake:
         for other in (await self._journal.at_paths([job.path])).get(job.path, []):
             if other.state is JobState.QUEUED:
                 await self._replaced(other)
+            elif is_refused(other, job, self._same):
+                return other
         added = await self._journal.add(job)
         log.error(
             "job.quarantined",
@@ -252,20 +265,6 @@ class Intake:
             id=added.id,
         )
         return added
-
-
-def _tell_queued(job: Job) -> None:
-    told = {"stem_file": True} if job.at_hand else {}
-    log.info("job.queued", **job.named, id=job.id, seconds=round(job.duration or 0.0, 1), **told)
-
-
-def _tell_fewer(job: Job, asked: Options) -> None:
-    """Six stems were asked for, and the file has four."""
-    left_out = [mix for mix in asked.mixes if mix not in job.options.mixes]
-    note = "a stem file has four stems: guitar and piano are in the one called other."
-    if left_out:
-        note += f" Without them these mixes are not made: {', '.join(left_out)}."
-    log.info("job.four_stems", **job.named, note=note)
 
 
 def _job(candidate: Candidate, identity: Identity, sha256: str, state: JobState) -> Job:

@@ -103,8 +103,13 @@ class Rounds:
 
     @property
     def idle(self) -> bool:
-        """Whether every song that the last whole scan found is in the journal."""
+        """Whether every song that the last whole scan found is in the journal, or is `missed`."""
         return self.completed > 0 and not self._crowded and self._admitting.idle
+
+    @property
+    def missed(self) -> bool:
+        """Whether a song could not be taken in, and no whole scan has looked for it since."""
+        return bool(self._admitting.missed)
 
     async def run(self) -> None:
         """Do one round after another until cancelled. Raises faults of our own."""
@@ -169,11 +174,13 @@ class Rounds:
             self._folders = self._folders.anew()
             hint = "Mount it again, or make the folder; nothing is forgotten meanwhile."
             self._front.offline(PauseService(f"{fault}.", code=Code.INBOX, hint=hint))
+            self._admitting.missed.add(passing=True)
             self._next_scan = now + self._rescan_seconds
         except StemwatchError as fault:
             self._front.trouble(fault)
             self._folders = self._folders.anew()
             self._admitting.away = fault.code == Code.INBOX  # then no call before the next rescan
+            self._admitting.missed.add(passing=self._admitting.away)
             later = now + self._rescan_seconds
             self._next_scan = later if self._admitting.away else min(self._next_scan, later)
         finally:
@@ -187,6 +194,7 @@ class Rounds:
     async def _scan_all(self, now: float, *, whole: bool) -> None:
         self.under_way.set()
         self._crowded = False
+        self._admitting.missed.scan_begins()
         self._unreadable.begin(self._settler)
         if self._folders.begin(self._watcher.mode, whole=whole):
             self._kept.begin()
@@ -200,7 +208,9 @@ class Rounds:
         )
         await self._look(self._watcher.checked(now, found))
         self._next_scan = now + self._rescan_seconds
-        self.completed += not self._crowded  # a crowded scan stopped before its end
+        if not self._crowded:  # a crowded scan stopped before its end
+            self.completed += 1
+            self._admitting.missed.scan_ended()
         self._front.scanned()
 
     def _has_room_again(self) -> bool:

@@ -105,6 +105,7 @@ class Service:
         self.context = context
         self._started = time.time()
         self._stop = asyncio.Event()
+        self._missed = False  # files of the inbox, when all else was worked off
         self._pool = Pool(context)
         self.inboxes = AllServed(
             [
@@ -172,12 +173,14 @@ class Service:
                 _require_well(task)
             # A drain stops the intake, so this is asked before it. What `_worked_off` saw holds: a
             # scan that met an original on its way to the archive waits for that file for a moment.
-            looked = any(task.get_name() == "once" for task in done) or self.inboxes.looked
+            if not (looked := any(task.get_name() == "once" for task in done)):
+                looked, self._missed = self.inboxes.looked, self.inboxes.missed
         finally:
             await self._drain([*ends])
         if not once:
             return 0  # stopped by a signal: the manager's way, whatever is left for the next start
-        return await verdict(self.context, self.inboxes, since=self._started, looked=looked)
+        told = {"looked": looked, "missed": self._missed}
+        return await verdict(self.context, self.inboxes, since=self._started, **told)
 
     async def _prepare(self) -> None:
         """Clean up and recover after an earlier run."""
@@ -245,7 +248,9 @@ class Service:
     async def _worked_off(self) -> None:
         """Returns when nothing is left to do, or what is left can't go on by itself soon."""
         while True:
-            if self.inboxes.looked and (await self._pool.idle() or await self._pool.stuck()):
+            # Both at one time: a scan that ends meanwhile may find what was missed once more.
+            looked, self._missed = self.inboxes.looked, self.inboxes.missed
+            if looked and (await self._pool.idle() or await self._pool.stuck()):
                 return
             await asyncio.sleep(min(0.2, self.context.timing.status_every))
 

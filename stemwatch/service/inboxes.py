@@ -216,6 +216,11 @@ class AllServed:
         return all(served.rounds.idle or served.away for served in self.every)
 
     @property
+    def missed(self) -> bool:
+        """Whether a file of any inbox could not be taken in, and waits for its next scan."""
+        return any(served.rounds.missed for served in self.every)
+
+    @property
     def away(self) -> bool:
         return any(served.away for served in self.every)
 

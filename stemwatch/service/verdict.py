@@ -17,27 +17,37 @@ _NAMED = 100  # songs, one by one; `status` lists as many
 _LEFT = (JobState.QUEUED, *UNDER_WAY)
 
 
-async def verdict(context: Context, inboxes: AllServed, *, since: float, looked: bool) -> int:
+async def verdict(
+    context: Context, inboxes: AllServed, *, since: float, looked: bool, missed: bool
+) -> int:
     """Return the exit code, and log what is left. Songs of a `split` don't count.
 
-    `since`: the start, Unix seconds; `looked`: whether all files found came into the journal.
+    `since`: the start, Unix seconds; `looked`: whether all files found came into the journal, but
+    for those that could not be taken in, if there were such: `missed`.
     """
     unfiled = await _tell_unfiled(context)
     counts = await context.journal.active(own=True)
     waiting, unreadable = sum(counts[state] for state in _LEFT), len(inboxes.unreadable)
-    # Files that can't be examined stay in the inbox, and are in no count of the journal.
-    blind = any(held.code == Code.AUDIO_HELPER for held in context.gate.pauses)
-    if waiting or unreadable or inboxes.away or not looked or blind:
+    if waiting or unreadable or inboxes.away or missed or not looked:
         for held in context.gate.pauses:
             log.error("service.held", reason=held.code, message=held.message, hint=held.hint)
         if waiting and context.budget.limited and not context.local:
             await _tell_budget(context, inboxes)
-        stopped = "stopped before all of the inbox was looked at"
-        message = f"{counted(waiting + unreadable, 'song')} still to do" if looked else stopped
+        message = _left(waiting + unreadable, looked=looked, missed=missed)
         log.error("service.unfinished", waiting=waiting, unreadable=unreadable, message=message)
         return UNFINISHED
     quarantined = await context.journal.changed_since(JobState.QUARANTINED, since)
     return QUARANTINED if quarantined or unfiled else 0
+
+
+def _left(songs: int, *, looked: bool, missed: bool) -> str:
+    if not looked:
+        return "stopped before all of the inbox was looked at"
+    # Missed files are still in the inbox, and in no count.
+    uncounted = "files in the inbox that could not be taken in"
+    if missed and not songs:
+        return f"still to do: {uncounted}"
+    return f"{counted(songs, 'song')} still to do" + (f", and {uncounted}" if missed else "")
 
 
 async def _tell_unfiled(context: Context) -> bool:

@@ -464,6 +464,15 @@ def test_a_reboot_that_numbers_the_disks_anew_changes_nothing(
     assert list(home.sidecars()) == ["kept"]
 
 
+def its_disk_is_away(home: Home, folder: Path) -> None:
+    """As an earlier run noted: the empty folder is where another disk was mounted."""
+    noted = quote(f"{folder.stat().st_dev + 1} {folder}")
+    with closing(sqlite3.connect(home.state / "journal.sqlite3")) as db, db:
+        name = f"disk of {quote(str(folder))}"
+        changed = db.execute("UPDATE meta SET value = ? WHERE name = ?", (noted, name))
+        assert changed.rowcount == 1
+
+
 @EITHER
 def test_once_does_not_wait_for_an_inbox_whose_disk_is_away(
     home: Home, server: ScenarioServer
@@ -471,12 +480,27 @@ def test_once_does_not_wait_for_an_inbox_whose_disk_is_away(
     """A cron job must end, and say why: the empty folder is where the disk used to be mounted."""
     make_song(home.inbox / "first.wav", seconds=5)
     assert home.command("run", "--once").returncode == 0
-    noted = quote(f"{home.inbox.stat().st_dev + 1} {home.inbox}")
-    with closing(sqlite3.connect(home.state / "journal.sqlite3")) as db, db:
-        name = f"disk of {quote(str(home.inbox))}"
-        changed = db.execute("UPDATE meta SET value = ? WHERE name = ?", (noted, name))
-        assert changed.rowcount == 1
+    its_disk_is_away(home, home.inbox)
     ended = home.command("run", "--once")
     assert ended.returncode == 1
     assert "put any file into it" in ended.stderr
     assert server.paid["total"] == 1
+
+
+@SEPARATE
+def test_once_tells_of_a_song_that_could_not_be_taken_in(
+    home: Home, server: ScenarioServer
+) -> None:
+    """Was its content taken back out of quarantine? That disk is away: nobody knows. It said 0."""
+    server.scenario(post=[{"status": 415}])
+    make_song(home.inbox / "song.wav", seconds=5)
+    assert home.command("run", "--once").returncode == 3
+    shutil.copy(home.quarantine / "song.wav", home.inbox / "again.wav")
+    home.quarantine.rename(home.root / "the disk")
+    home.quarantine.mkdir()
+    its_disk_is_away(home, home.quarantine)
+    ended = home.command("run", "--once")
+    assert ended.returncode == 1, ended.stderr
+    assert "is not mounted" in ended.stderr
+    assert "still to do: files in the inbox that could not be taken in" in ended.stderr
+    assert (home.waiting(), server.paid["total"]) == (["again.wav"], 0)

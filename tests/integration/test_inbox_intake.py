@@ -12,12 +12,13 @@ from stemwatch.audio.helper.client import AudioHelper
 from stemwatch.disks.places import Anchor, Place
 from stemwatch.errors import PauseService
 from stemwatch.inbox.intake import Candidate, Intake, Limits
-from stemwatch.job import Job, JobState, Options
+from stemwatch.job import Identity, Job, JobState, Options
 from stemwatch.journal.journal import Journal
 from stemwatch.wiring.working_set import intake_of
 from tests.acceptance.harness import Home
 from tests.support.context import context_of
 from tests.support.scenario.caller import make_song
+from tests.support.waiting import wait_for_async
 
 UNCONFIRMED = {"code": "submission_unconfirmed", "message": "no answer.", "hint": "look."}
 
@@ -107,3 +108,73 @@ def test_a_quarantine_whose_disk_is_away_was_emptied_by_nobody(tmp_path: Path) -
     held = asyncio.run(scenario())
     assert held is not None
     assert (held.state, held.code) == (JobState.QUARANTINED, "submission_unconfirmed")
+
+
+def test_a_file_that_comes_over_http_while_a_scan_finds_it_is_one_job(tmp_path: Path) -> None:
+    """Its path has an earlier job, so that both look for jobs first. It became two."""
+    kept = tmp_path / "quarantine" / "song.wav"
+    kept.parent.mkdir()
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    song = make_song(inbox / "song.wav", seconds=1)
+    kept.write_bytes(song.read_bytes())
+    candidate = Candidate(str(song), song.name, Options(), str(tmp_path / "outbox"))
+    asked: list[Job] = []
+    go_on = asyncio.Event()
+    read = 0
+
+    async def demand(job: Job) -> None:
+        asked.append(job)
+        await go_on.wait()
+
+    def same(one: Identity | None, other: Identity) -> bool:
+        nonlocal read
+        read += 1
+        return one == other
+
+    async def scenario() -> list[Job]:
+        journal, audio = Journal(str(tmp_path / "journal")), AudioHelper()
+        intake = Intake(
+            journal, audio, local=False, limits=Limits(), same=same, demand_disks=demand
+        )
+        try:
+            first = await intake.admit(candidate, patient=False)
+            refused = {"code": "unsupported", "message": "no.", "filed_to": str(kept)}
+            await journal.advance(first, JobState.QUARANTINED, **refused)
+            began = read
+            both = [asyncio.create_task(intake.admit(candidate, patient=False)) for _ in range(2)]
+            await wait_for_async(lambda: asked and read >= began + 2)
+            for _ in range(9):  # whoever does not wait for the other has looked by then
+                await journal.akin(candidate.path, "")
+            go_on.set()
+            return list(await asyncio.gather(*both))
+        finally:
+            await audio.close()
+            journal.close()
+
+    one, other = asyncio.run(scenario())
+    assert one.id == other.id
+    assert one.state is JobState.QUEUED
+
+
+def test_a_file_that_is_refused_twice_at_once_is_one_job(tmp_path: Path) -> None:
+    """Its sender has it admitted as it stands, while a scan has found it as well."""
+    song = tmp_path / "song.mp3"
+    song.write_bytes(b"no audio at all")
+    candidate = Candidate(str(song), song.name, Options(), str(tmp_path / "outbox"))
+
+    async def scenario() -> list[Job]:
+        journal, audio = Journal(str(tmp_path / "journal")), AudioHelper()
+        same = lambda one, other: one == other  # noqa: E731
+        intake = Intake(
+            journal, audio, local=False, limits=Limits(), same=same, demand_disks=_all_there
+        )
+        try:
+            return [await intake.admit(candidate, patient=False) for _ in range(2)]
+        finally:
+            await audio.close()
+            journal.close()
+
+    one, other = asyncio.run(scenario())
+    assert one.id == other.id
+    assert one.state is JobState.QUARANTINED

@@ -13,8 +13,10 @@ from stemwatch.inbox.intake import Incomplete
 from stemwatch.inbox.reading import Changed
 from stemwatch.inbox.scan import Found
 from stemwatch.inbox.settle import Settler, Verdict
+from stemwatch.inbox.taking.missed import Missed
 from stemwatch.inbox.unreadable import OwnFaults, Unreadable
 from stemwatch.job import Identity
+from stemwatch.journal.transactions import StaleJob
 from stemwatch.tasks import supervised
 
 AT_ONCE = 16
@@ -49,6 +51,7 @@ class Admitting:
         self._ended, self._lost = ended, lost
         self._clock = clock
         self._under_way: dict[str, asyncio.Task[None]] = {}
+        self.missed = Missed()
         self.faults: list[BaseException] = []  # faults of our own, which end the rounds
         self.away = False  # the inbox is missing or hangs: another call could hang as well
 
@@ -60,7 +63,8 @@ class Admitting:
     def idle(self) -> bool:
         """Whether no file is on its way, and none is going to be that can be taken in now."""
         waiting = len(self._settler) - self._settler.busy_count
-        return (waiting <= 0 or self._own_faults.rests(self._clock())) and not self._under_way
+        none_waits = waiting <= 0 or self._own_faults.rests(self._clock())
+        return none_waits and not self._under_way and not self.missed.awaited
 
     def cancel(self) -> None:
         for task in self._under_way.values():
@@ -72,11 +76,17 @@ class Admitting:
         return 0 if rests else AT_ONCE - len(self._under_way)
 
     async def sample_due(self) -> None:
-        """Sample the files that may have settled by now, and admit those that have."""
+        """Sample the files that may have settled by now, and admit those that have.
+
+        Raises what `answers` does: files that are gone with their disk are followed further.
+        """
         while (room := self.free_seats()) >= SEATS:
             if not (paths := self._settler.due(self._clock(), room)):
                 return
-            for path, seen in await patiently(self._answers, sample_all, paths, self._guess):
+            sampled = await patiently(self._answers, sample_all, paths, self._guess)
+            if any(seen is None for _, seen in sampled):
+                await self._answers()
+            for path, seen in sampled:
                 self.judge(path, seen)
 
     def judge(self, path: str, seen: Identity | NotYet | None) -> None:
@@ -119,19 +129,21 @@ class Admitting:
             # After a long wait without a change: it is whole after all, or never will be.
             if self._settler.incomplete(path, self._clock()):
                 await self._take(found, patient=False)
-        except (Changed, FileNotFoundError):
-            self._find_again(path)
+        except (Changed, FileNotFoundError, StaleJob):
+            self._find_again(path, passing=True)
         except StemwatchError as fault:
             self._front.trouble(fault)
-            self._find_again(path)
+            self._find_again(path, passing=False)
         except Exception as fault:
             if self._own_faults.met(found, fault, self._clock()):
                 self._front.unforeseen(fault)
         else:
             self._own_faults.passed(path)
+            self.missed.passed()
             self._forget(path)
 
-    def _find_again(self, path: str) -> None:
+    def _find_again(self, path: str, *, passing: bool) -> None:
+        self.missed.add(passing=passing)
         self._forget(path)
         self._lost(path)
 

@@ -7,6 +7,7 @@ import re
 
 from stemwatch.codes import Code
 from stemwatch.errors import Reject
+from stemwatch.inbox.reading import Same
 from stemwatch.job import ACTIVE, Job, JobState
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -31,6 +32,12 @@ def is_still_here(job: Job) -> bool:
     """
     waits = job.state is JobState.QUARANTINED and job.filed_to in (None, job.path)
     return job.state in ACTIVE or waits
+
+
+def is_refused(other: Job, job: Job, same: Same) -> bool:
+    """Whether `other`, a job at the path of `job`, has its very file, which waits to be moved."""
+    waits = other.state is JobState.QUARANTINED and other.filed_to is None
+    return waits and other.owner == job.owner and same(other.identity, job.identity)
 
 
 def is_kept(job: Job) -> bool:
