@@ -132,7 +132,7 @@ def test_an_inbox_that_hangs_keeps_no_place_among_the_uploads(
             await wait_for_async(lambda: len(one.pool._lanes[SUBMIT].tasks) == 2)
             await one.add(one.song(9, HIS))
             await paid(server, 1)
-            assert one.pauses() == [("inbox", HERS)]
+            await wait_for_async(lambda: one.pauses() == [("inbox", HERS)], timeout=TIMEOUT)
             one.share.thaw()
             await paid(server, 5)
 
