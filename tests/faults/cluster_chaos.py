@@ -57,7 +57,8 @@ class Chaos:
     """One run; `seconds` that the engine takes for a song, `every` seconds between two kills.
 
     `stall`: seconds without a heartbeat after which a worker is taken as gone. `most` kills at the
-    most, so that a short run ends soon on a busy machine, too.
+    most, so that a short run ends soon on a busy machine, too; and at least `least`, as the last
+    song waits for them.
     """
 
     def __init__(
@@ -71,12 +72,13 @@ class Chaos:
         seed: int,
         stall: float = 2.0,
         most: int = 1_000_000,
+        least: int = 0,
     ) -> None:
         self._jobs, self._seats, self._seconds, self._every = jobs, seats, seconds, every
         self._stall = stall
         self._random = random.Random(seed)
         self._room = room
-        self._most = most
+        self._most, self._least = most, least
         self.outcome = Outcome(jobs, Counter())
         self._over = threading.Event()
 
@@ -97,7 +99,9 @@ class Chaos:
             began = time.monotonic()
             killer.start()
             try:
-                made = [self._submitted(f"key-{number}") for number in range(self._jobs)]
+                made = [self._submitted(f"key-{number}") for number in range(self._jobs - 1)]
+                wait_for(lambda: self._kills() >= self._least, timeout=600, what="enough kills")
+                made.append(self._submitted("the last key"))
                 wait_for(lambda: self._left(cluster) == 0, timeout=600, what="the last song")
             finally:
                 self._over.set()
@@ -124,6 +128,9 @@ class Chaos:
                 pass
             time.sleep(0.05)
 
+    def _kills(self) -> int:
+        return self.outcome.kills.total()
+
     def _left(self, cluster: Cluster) -> int:
         query = "select count(*) from stemwatch_song where state = 'processing'"
         return _patiently(lambda: int(cluster.ask(query)))
@@ -133,8 +140,8 @@ class Chaos:
         what = ["worker"] * 4 + ["front end"] * 2
         self._random.shuffle(what)
         what = ["worker", "front end", "database", "worker", *what]  # a short run has each kind
-        while sum(self.outcome.kills.values()) < self._most and not self._over.wait(self._every):
-            victim = what[sum(self.outcome.kills.values()) % len(what)]
+        while self._kills() < self._most and not self._over.wait(self._every):
+            victim = what[self._kills() % len(what)]
             self.outcome.kills[victim] += 1
             if victim == "worker":
                 at = self._random.randrange(WORKERS)
@@ -181,7 +188,7 @@ class Chaos:
         if self.outcome.repeated_calls > self.outcome.kills["front end"] * 8:
             faults.append(f"{self.outcome.repeated_calls} calls were repeated")
         left_over = folders - set(made)  # of submissions cut off amid: nobody knows of them
-        if len(left_over) > sum(self.outcome.kills.values()):
+        if len(left_over) > self._kills():
             faults.append(f"{len(left_over)} folders are nobody's")
 
 

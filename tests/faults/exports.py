@@ -74,7 +74,7 @@ class Samba:
         self._process = subprocess.Popen(
             command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        wait_for(self._listens, timeout=20, what="smbd")
+        wait_for(self._listens, what="smbd")
 
     def _listens(self) -> bool:
         with socket.socket() as door:
@@ -241,7 +241,7 @@ def hung(path: Path, there: Path) -> Iterator[SftpMount]:
     share = SftpMount(path, there)
     with share:
         share.freeze()
-        wait_for(lambda: not _answers(path), timeout=10, what="a share that hangs")
+        wait_for(lambda: not _answers(path), what="a share that hangs")
         yield share
 
 

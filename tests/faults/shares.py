@@ -144,7 +144,7 @@ class Story:
             return any(pause["code"] in codes for pause in self.home.status()["pauses"])
         return False
 
-    def finished(self, timeout: float = 40.0) -> None:
+    def finished(self, timeout: float = 90.0) -> None:
         """Wait until every song is delivered and filed, and nothing is paused."""
 
         def all_done() -> bool:
@@ -348,7 +348,6 @@ def _trouble(story: Story, mount: SmbMount | SftpMount, how: str) -> None:
             story.fault(f"{how}: no pause is told any more")
         wait_for(
             lambda: story.home.status()["written_at"] > stopped_at,
-            timeout=10,
             what=f"status, while the share {how}",
         )
     except AssertionError as fault:

@@ -304,17 +304,17 @@ def test_serve_answers_with_its_key_and_stops_on_sigterm(tmp_path: Path) -> None
         words = child.stdout.readline().split()
         assert words[:2] == ["stemwatch", "serve:"]
         with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(f"{words[2]}/jobs/job_0", timeout=10)
+            urllib.request.urlopen(f"{words[2]}/jobs/job_0", timeout=60)
         refused.value.close()
         assert refused.value.code == 401
         balance = urllib.request.Request(
             words[2].replace("/v1", "/api/v1/balance"), headers={"Authorization": f"Bearer {KEY}"}
         )
-        with urllib.request.urlopen(balance, timeout=10) as answer:
+        with urllib.request.urlopen(balance, timeout=60) as answer:
             assert json.load(answer)["balanceSeconds"] == 5
             assert answer.headers["X-RateLimit-Limit"] == "7"
         child.send_signal(signal.SIGTERM)
-        assert child.wait(20) == 0
+        assert child.wait(60) == 0
     assert (tmp_path / ".local/state/stemwatch/serve").is_dir()
 
 
@@ -354,7 +354,7 @@ def test_serve_refuses_what_it_can_t_use(tmp_path: Path) -> None:
 )
 def test_serve_refuses_options_that_make_no_sense(tmp_path: Path, option: str, value: str) -> None:
     """As a port that is none: exit 2, and the option is named."""
-    told = run("serve", "--port", "0", option, value, cwd=tmp_path, timeout=20.0)
+    told = run("serve", "--port", "0", option, value, cwd=tmp_path)
     assert (told.returncode, told.stdout) == (2, "")
     assert option in told.stderr
 

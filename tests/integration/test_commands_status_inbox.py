@@ -96,6 +96,7 @@ def test_each_file_that_is_not_taken_has_its_reason(home: Home) -> None:
 
 def test_a_file_that_was_just_written_still_changes(home: Home) -> None:
     """Nobody knows yet whether it is whole."""
+    home.config.write_text(home.config.read_text() + "watch: {settle_seconds: 3600}\n")
     put(home.inbox / "new.wav")
     assert reasons(home) == {"new.wav": "changing"}
     assert "Inbox: 1 waits: 1 still changes\n" in home.run("status").stdout

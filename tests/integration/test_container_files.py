@@ -139,7 +139,7 @@ def test_process_one_is_puid_collects_orphans_and_passes_signals_on(image: Path)
         os.kill(one, signal.SIGHUP)
         wait_for(lambda: "HUP" in (data / "told").read_text())
         os.kill(one, signal.SIGTERM)
-        assert process.wait(20) == 7
+        assert process.wait(60) == 7
         assert (data / "told").read_text().split() == ["collected", "HUP", "TERM"]
     finally:
         with suppress(ProcessLookupError):
@@ -160,7 +160,7 @@ def test_process_one_is_puid_collects_orphans_and_passes_signals_on(image: Path)
 def test_what_can_t_work_is_said(image: Path, env: dict[str, str], told: str) -> None:
     """Exit 78, before anything is written."""
     process = start(image, **env)
-    assert told in process.communicate(timeout=20)[0]
+    assert told in process.communicate(timeout=60)[0]
     assert process.returncode == 78
     assert not (image / "data/who").exists()
 
@@ -173,7 +173,7 @@ def health(config: Path) -> int:
         "runpy.run_path(sys.argv.pop(1), run_name='__main__')"
     )
     command = [sys.executable, "-c", script, str(ENTRY), "health"]
-    return subprocess.run(command, env=env, timeout=30).returncode
+    return subprocess.run(command, env=env, timeout=60).returncode
 
 
 def test_health_without_a_listener_is_the_lock(tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_what_the_first_start_writes_is_a_whole_configuration(tmp_path: Path) ->
     )
     command = [sys.executable, "-c", script, str(ENTRY)]
     for _ in range(2):  # the second start changes nothing
-        subprocess.run(command, env={**os.environ, **env}, check=True, timeout=30)
+        subprocess.run(command, env={**os.environ, **env}, check=True, timeout=60)
     settings = load(str(path), env=env)
     assert settings.web.listen == "127.0.0.1:8080"
     assert settings.folders.inbox == str(tmp_path / "inbox")

@@ -63,8 +63,8 @@ class Parts:
         if round_too:
             await self.rounds._round()
         hung = self.vital.hung()
-        if self.vital._pulse is not None:  # a journal that can answer has done so
-            await asyncio.wait([self.vital._pulse], timeout=1.0 if not hung else 0.0)
+        if self.vital._pulse is not None:
+            await self.vital._pulse  # the journal answers, however long that takes it
         return hung
 
 

@@ -62,7 +62,7 @@ def test_songs_whose_stems_are_dead_hold_no_pause(tmp_path: Path, others: list[s
             assert [pause.code for pause in ctx.gate.pauses] == ["storage"]
             pool = Pool(ctx)
             running = asyncio.create_task(pool.run())
-            await wait_for_async(lambda: wire.answered, timeout=20.0)  # the queued song is paid for
+            await wait_for_async(lambda: wire.answered)  # the queued song is paid for
             await pool.stop(5.0)
             await running
             assert wire.asked[: len(others)] == others

@@ -47,7 +47,7 @@ async def journaled(context: Context) -> tuple[Job, float]:
 
 async def passed(wire: Wire, point: str, count: int) -> None:
     """Return `count` turns of the loop after the wire reached `point`."""
-    while point != "start" and await asyncio.wait_for(wire.reached.get(), 20) != point:
+    while point != "start" and await asyncio.wait_for(wire.reached.get(), 60) != point:
         pass
     await turns(count)
 
@@ -62,7 +62,7 @@ def test_a_drain_at_any_moment_leaves_no_submission_in_doubt(memory: Path) -> No
             pool = Pool(context)
             running = asyncio.create_task(pool.run())
             await passed(wire, point, count)
-            await pool.stop(20.0)
+            await pool.stop(60.0)
             await running
             begun = wire.begun
             await turns(50)
@@ -97,7 +97,7 @@ def test_an_abort_at_any_moment_is_doubted_only_where_the_last_bytes_were_sent(
             for _ in range(signals):
                 pool.abort()
                 await turns(1)
-            await pool.stop(20.0)
+            await pool.stop(60.0)
             await running
             job, minutes = await journaled(context)
             seen.add(job.state)
@@ -136,8 +136,8 @@ def test_a_fault_after_the_last_bytes_is_told_at_once(
                     counted.update(await context.journal.counts())
                     await asyncio.sleep(0.01)
 
-            await asyncio.wait_for(count(), 20)
-            await pool.stop(20.0)
+            await asyncio.wait_for(count(), 60)
+            await pool.stop(60.0)
             await running
             job, spent = await journaled(context)
             return job.code, job.state, spent
@@ -171,11 +171,11 @@ def test_a_full_disk_after_the_paid_call_does_not_pay_again(memory: Path, fault:
             running = asyncio.create_task(pool.run())
             await wait_for_async(lambda: wire.charged)
             state = JobState.SUBMITTING
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while state is JobState.SUBMITTING:
                     await asyncio.sleep(0.01)
                     state = (await journaled(context))[0].state
-            await pool.stop(20.0)
+            await pool.stop(60.0)
             await running
             assert not list(memory.rglob("upload-*"))
             job, spent = await journaled(context)

@@ -20,6 +20,7 @@ from tests.support.scenario.server import ScenarioServer
 from tests.support.waiting import wait_for_async
 
 API = {"poll_interval": 0.05, "max_concurrent": 3}
+RATE = 100_000.0  # bytes a second: a song of a few seconds takes ten
 
 
 def song(home: Home, number: int, *, seconds: float = 0.0, size: int = 0) -> Job:
@@ -52,11 +53,12 @@ def test_a_large_song_has_the_line_for_itself(tmp_path: Path, size: int, at_once
 def test_the_line_waits_for_no_encoder(tmp_path: Path) -> None:
     """The first song is encoded first; each other one's upload begins before the line is free.
 
-    In the server's own clock, on a line on which each takes a second.
+    In the server's own clock, on a line that is slow until all have begun: so none of them ends
+    before the next one begins, however long its encoder takes on a busy machine.
     """
 
     async def scenario() -> None:
-        with ScenarioServer(job_seconds=0.05, up_rate=700_000.0, receive_buffer=65_536) as server:
+        with ScenarioServer(job_seconds=0.05, up_rate=RATE, receive_buffer=65_536) as server:
             home = Home(tmp_path, server.url, api=API)
             async with context_of(home) as context:
                 for number in range(3):
@@ -65,7 +67,10 @@ def test_the_line_waits_for_no_encoder(tmp_path: Path) -> None:
                 await pool._fill_submit()
                 assert context.preparing.ahead is None
                 running = asyncio.create_task(pool.run())
-                await wait_for_async(lambda: home.journal_count("done") == 3, timeout=60)
+                await wait_for_async(lambda: len(server.requests("post")) == 3)
+                server.scenario(up_rate=None)
+                server.routes.uplink.rate = None  # of the uploads under way, too
+                await wait_for_async(lambda: home.journal_count("done") == 3)
                 await pool.stop(20.0)
                 await running
             posts = server.requests("post")

@@ -152,7 +152,7 @@ def test_one_that_is_due_while_the_journal_is_asked_is_not_forgotten(
                     again = job.evolve(state=JobState.DELIVERED, path=f"{job.path}.2", **late)
                     await context.journal.add(again)
                 context.bell.wake()
-                await wait_for_async(lambda: home.journal_count("done") == 4, timeout=10)
+                await wait_for_async(lambda: home.journal_count("done") == 4)
 
     asyncio.run(scenario())
 

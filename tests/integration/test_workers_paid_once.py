@@ -45,7 +45,7 @@ async def overtaken(
         context.api = wire = Overtaken(context, split, lambda job: end(context, job))
         pool = Pool(context)
         running = asyncio.create_task(pool.run())
-        async with asyncio.timeout(20.0):
+        async with asyncio.timeout(60.0):
             await moved_on(context, mine.id)
         await pool.stop(5.0)
         await running

@@ -108,7 +108,7 @@ def test_a_song_that_the_inbox_closed_is_forgotten(tmp_path: Path) -> None:
             assert len(troubles.waiting()) == len(troubles.met) == len(unforeseen._met) == 2
             running = asyncio.create_task(pool.run())
             await wait_for_async(
-                lambda: not (troubles.waiting() or troubles.met or unforeseen._met), timeout=20.0
+                lambda: not (troubles.waiting() or troubles.met or unforeseen._met)
             )
             await pool.stop(20.0)
             await running
@@ -129,7 +129,7 @@ def test_what_a_song_met_before_a_step_passed_is_over(tmp_path: Path) -> None:
                 pool = Pool(context)
                 running = asyncio.create_task(pool.run())
                 await wait_for_async(lambda: home.journal_count("separating") == 1)
-                await wait_for_async(lambda: not context.troubles.met, timeout=20.0)
+                await wait_for_async(lambda: not context.troubles.met)
                 await pool.stop(20.0)
                 await running
 

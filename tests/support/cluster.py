@@ -18,6 +18,7 @@ import httpx
 import psutil
 import psycopg
 
+from tests.support.ports import free_port
 from tests.support.postgres import Postgres
 from tests.support.server import environment, tone
 from tests.support.waiting import NO_TLS, wait_for
@@ -132,7 +133,7 @@ class FrontEnd:
         self._cluster = cluster
         self._options = options
         self.headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-        self.port = 0
+        self.port = free_port()  # no connection takes it between two starts
         self.start()
 
     def start(self) -> None:
