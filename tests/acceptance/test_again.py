@@ -111,14 +111,15 @@ def test_new_tags_do_not_undo_the_order(tmp_path: Path, server: ScenarioServer) 
     assert {one["reused_from"] for one in home.sidecars().values()} == {None}
 
 
+@pytest.mark.timeout(400)
 def test_beside_a_local_service_it_costs_nothing(tmp_path: Path, server: ScenarioServer) -> None:
     """Whatever the configuration names: `run --local` separates."""
     home = Home(tmp_path, server.url, watch=QUICK)
     with home.service("--local") as service:
         drop(home.inbox / "song.wav")
-        service.wait_for_event("job.done")
+        service.wait_for_event("job.done", timeout=150)
         assert again(home, "song.wav")[0] == 0
-        service.wait_for_event("job.done", count=2)
+        service.wait_for_event("job.done", count=2, timeout=150)
     assert len(home.sidecars()) == 2
     assert home.rows("SELECT count(*) FROM jobs WHERE content_key LIKE '%:local'") == [(2,)]
     assert server.paid["total"] == 0

@@ -17,12 +17,19 @@ from tests.support import sidecars
 from tests.support.commands import COMMAND, environment, run
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.timeout(400)
+
 
 @pytest.fixture
 def song(tmp_path: Path) -> Path:
     path = tmp_path / "my [song] é.flac"
     write_song(os.fspath(path), seconds=10.0, format="flac")
     return path
+
+
+def demo(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A service, a server and a separation: seconds of computing, minutes on a busy machine."""
+    return run("demo", *arguments, cwd=folder, timeout=150)
 
 
 def living(folder: Path) -> list[int]:
@@ -37,7 +44,7 @@ def living(folder: Path) -> list[int]:
 def test_a_given_song_comes_out_as_stems_twice_in_one_folder(tmp_path: Path, song: Path) -> None:
     """Stems, sidecar, tree, exit 0; the same folder again reuses what is there."""
     folder = tmp_path / "demo"
-    first = run("demo", song.name, "--dir", "demo", "--format", "mp3", cwd=tmp_path)
+    first = demo(tmp_path, song.name, "--dir", "demo", "--format", "mp3")
     assert first.returncode == 0, first.stdout + first.stderr
     sidecar = folder / "outbox" / "my [song] é" / "my [song] é.stemwatch.json"
     sidecars.check(sidecar.read_text())
@@ -61,7 +68,7 @@ def test_a_given_song_comes_out_as_stems_twice_in_one_folder(tmp_path: Path, son
     ]
     assert len(shown) <= 16
     assert living(folder) == []
-    second = run("demo", song.name, "--dir", "demo", "--format", "mp3", cwd=tmp_path)
+    second = demo(tmp_path, song.name, "--dir", "demo", "--format", "mp3")
     assert second.returncode == 0, second.stdout + second.stderr
     assert '"reused_from": "my [song] é"' in second.stdout
     assert living(folder) == []
@@ -70,7 +77,7 @@ def test_a_given_song_comes_out_as_stems_twice_in_one_folder(tmp_path: Path, son
 def test_a_song_that_is_none_ends_in_quarantine(tmp_path: Path) -> None:
     """Exit 3 with the reason; a name that would be left alone is refused at once."""
     (tmp_path / "text.mp3").write_text("no audio " * 4000)
-    told = run("demo", "text.mp3", "--dir", "demo", cwd=tmp_path)
+    told = demo(tmp_path, "text.mp3", "--dir", "demo")
     assert told.returncode == 3, told.stdout + told.stderr
     assert "text.mp3: quarantined." in told.stderr
     assert "The stems are in" not in told.stdout
@@ -112,4 +119,4 @@ def test_nothing_is_left_running_however_it_ends(
     if number is signal.SIGINT:
         assert f"nothing is running now. Kept in {folder}: the song" in said
         assert f"`rm -r {folder}` removes all of it." in said
-    wait_for(lambda: not living(folder), timeout=30, what="everything to end")
+    wait_for(lambda: not living(folder), what="everything to end")

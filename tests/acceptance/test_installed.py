@@ -18,6 +18,7 @@ from tests.support import wheel as wheels
 REPO = Path(__file__).resolve().parents[2]
 pytestmark = [
     pytest.mark.xdist_group("wheel"),
+    pytest.mark.timeout(400),  # the first one waits for the wheel and its environment as well
     pytest.mark.skipif(
         importlib.util.find_spec("setuptools") is None, reason="builds with setuptools"
     ),
@@ -38,7 +39,7 @@ def run(bin: Path, home: Path, *arguments: str) -> subprocess.CompletedProcess[s
     """Outside the checkout, with nothing of this process's environment but the way to a shell."""
     env = {"PATH": f"{bin}:{os.environ['PATH']}", "HOME": str(home)}
     return subprocess.run(
-        [*arguments], cwd=home, env=env, capture_output=True, text=True, timeout=100
+        [*arguments], cwd=home, env=env, capture_output=True, text=True, timeout=150
     )
 
 

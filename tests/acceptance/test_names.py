@@ -27,13 +27,13 @@ def server(wire: str) -> Iterator[ScenarioServer]:
 
 
 def song(path: Path, seed: int, **tags: str) -> Path:
-    """An MP3 with these tags."""
-    encode(path, seed)
-    file = mutagen.File(path, easy=True)
+    """An MP3 with these tags. It appears whole: a service that runs must not see it without."""
+    part = encode(path.with_name(f".tagging {path.name}"), seed)
+    file = mutagen.File(part, easy=True)
     file.add_tags()
     file.update(tags)
     file.save()
-    return path
+    return part.rename(path)
 
 
 def once(home: Home) -> None:

@@ -149,7 +149,9 @@ def test_a_mix_that_can_not_be_made_costs_itself_only(
 def service(home: Home, *options: str) -> Iterator[Service]:
     """The service in a Python of its own: it runs what breaks it at its very start."""
     command = [sys.executable, "-X", "utf8", "-m", "tests.acceptance.scaled", "0.001"]
-    with Service(home, [*command, str(home.config), *options], KEY) as running:
+    # What a server and a line may take does not become shorter in a test.
+    patience = ("download_stall=600", "hold_max=45")
+    with Service(home, [*command, str(home.config), *patience, *options], KEY) as running:
         yield running
 
 

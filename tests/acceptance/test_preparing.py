@@ -6,6 +6,8 @@ import os
 import struct
 from pathlib import Path
 
+import pytest
+
 from tests.acceptance.harness import SEPARATE, Home, Service
 from tests.acceptance.songs import loud_wav
 from tests.support.broken import TYPE_ERROR, Broken
@@ -46,6 +48,7 @@ def held(service: Service) -> int:
     return count
 
 
+@pytest.mark.timeout(400)
 def test_lossless_songs_go_as_flac_and_so_a_wav_of_160_megabytes_is_delivered(
     tmp_path: Path, server: ScenarioServer
 ) -> None:
@@ -60,7 +63,7 @@ def test_lossless_songs_go_as_flac_and_so_a_wav_of_160_megabytes_is_delivered(
         (home.inbox / "Loud Song.wav").write_bytes(data)
         service.wait_for_event("job.done")
         large_wav(home.inbox / "Whole Set.wav")
-        service.wait_for_event("job.done", count=2)
+        service.wait_for_event("job.done", count=2, timeout=150)
         assert (held(service), named(home)) == (0, [])
     assert [job["filename"] for job in server.paid["jobs"]] == ["Loud Song.flac", "Whole Set.flac"]
     sidecar, large = home.sidecars()["Loud Song"], home.sidecars()["Whole Set"]

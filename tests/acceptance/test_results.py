@@ -75,9 +75,9 @@ STEM_KEYS = {"id", "file", "sha256", "audio_sha256", "bytes", "derived_from", "g
 }
 
 
-def run_once(home: Home, expected: int = 0) -> None:
+def run_once(home: Home, expected: int = 0, *, timeout: float = 60.0) -> None:
     """Work off the inbox and check the exit code."""
-    done = home.command("run", "--once", "-c", str(home.config))
+    done = home.command("run", "--once", "-c", str(home.config), timeout=timeout)
     assert done.returncode == expected, done.stdout + done.stderr
 
 
@@ -90,6 +90,7 @@ def assert_whole(folder: Path, sidecar: dict[str, Any]) -> None:
         assert (hashlib.sha256(data).hexdigest(), len(data)) == (stem["sha256"], stem["bytes"])
 
 
+@pytest.mark.timeout(400)
 def test_stems_and_formats_go_as_text_fields_and_come_back_as_asked(
     tmp_path: Path, server: ScenarioServer
 ) -> None:
@@ -102,7 +103,7 @@ def test_stems_and_formats_go_as_text_fields_and_come_back_as_asked(
     home = Home(tmp_path, server.url, presets=wanted, api={"max_concurrent": 5})
     for number, preset in enumerate(wanted):
         drop(home.inbox / preset / "album" / "song.wav", number)
-    run_once(home)
+    run_once(home, timeout=150)
     asked = {
         request["sha256"]: request["fields"] for request in server.requests("post")
     }  # what the multipart's text fields said

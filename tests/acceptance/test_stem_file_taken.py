@@ -149,6 +149,7 @@ def test_the_commands_say_that_nothing_is_paid(tmp_path: Path) -> None:
             stem_files.write(home.inbox / "Early.stem.m4a", sounds)
             service.wait_for_event("job.delivered")
             service.wait_for_event("job.quarantined")
+            wait_for(home.reasons)  # it is written after the event
         assert server.paid["total"] == 1
     assert home.sidecars()["Song"]["separation"]["engine"] == "stemsplit"
     reason = home.reasons()["Early.stem.m4a"]

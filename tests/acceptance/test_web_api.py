@@ -65,15 +65,18 @@ def test_an_uploaded_song_takes_the_ordinary_way(page: Page, song: dict[str, obj
 
 def test_a_name_that_is_taken_gets_a_number(page: Page) -> None:
     """Nothing is overwritten, and the sender is told."""
-    (page.home.inbox / "Held").mkdir(exist_ok=True)
     taken = page.home.inbox / "Held" / "a.wav"
-    taken.write_bytes(b"")  # empty: no scan takes it
+    taken.parent.mkdir()
+    part = taken.with_name("a.wav.part")
+    part.touch()  # while it is there no scan takes the file: it looks half-written
+    taken.write_bytes(b"of somebody else")
     answer = upload(page, "Held/a.wav", 2)
     assert answer.json()["name"] == "a (2).wav"
     assert answer.json()["renamed"] is True
-    assert taken.read_bytes() == b""
     page.delivered("a (2).wav")
+    assert taken.read_bytes() == b"of somebody else"
     taken.unlink()
+    part.unlink()
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_a_call_brings_the_stems_at_once(home: Home) -> None:
     with home.service() as service:
         service.wait_for_event("webhook.registered")
         drop(home.inbox / "song.wav")
-        service.wait_for_event("job.delivered", timeout=30)
+        service.wait_for_event("job.delivered")
         assert calls(home).get("200", 0) >= 1
     assert list(home.sidecars()) == ["song"]
     kept = home.state / "webhook-secrets.json"
@@ -82,7 +82,7 @@ def test_the_secret_is_kept_and_the_registration_made_once(
         with home.service() as service:
             service.wait_for_event("webhook.registered")
             drop(home.inbox / f"{name}.wav", number)
-            service.wait_for_event("job.delivered", timeout=30)
+            service.wait_for_event("job.delivered")
     (secrets,) = json.loads((home.state / "webhook-secrets.json").read_text()).values()
     assert len(secrets) == 1
     base = f"http://127.0.0.1:{server.port}/api/v1/webhooks"

@@ -153,8 +153,10 @@ def a_hung_loop_is_killed_and_started_again(booted: Booted) -> None:
     machine.run("kill", "-USR1", pid)
 
     limit = 1.5 * booted.watchdog
-    wait_for(lambda: machine.show(UNIT, "MainPID") not in (pid, "0"), timeout=limit + 5)
-    took = time.monotonic() - began
+    wait_for(lambda: machine.show(UNIT, "MainPID") not in (pid, "0"))
+    # systemd's own word: on a busy machine each question for it takes seconds.
+    started = int(machine.show(UNIT, "ExecMainStartTimestampMonotonic"))  # microseconds
+    took = started / 1e6 - began
     assert took <= limit, took
     wait_for(lambda: machine.show(UNIT, "SubState") == "running")
     ready = time.monotonic() - began
