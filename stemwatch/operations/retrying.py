@@ -115,11 +115,12 @@ async def _with_file(journal: Journal, job: Job, inbox: str) -> Retried:
         path = await _restored(job, job.filed_to, inbox)
         relpath = os.path.relpath(path, inbox)
     try:
-        identity = Identity.of(await asyncio.to_thread(os.lstat, path))
         if not job.admitted:
-            # It was refused before its length was known: the intake has to read it again.
+            # It was refused before its length was known: the intake has to read it again. A running
+            # service may have done so by now, and have moved the file back as another job.
             moved = await journal.advance(job, JobState.GONE, "retried: looked at again")
             return Retried(moved, path, "is looked at again")
+        identity = Identity.of(await asyncio.to_thread(os.lstat, path))
         moved = await journal.advance(
             job,
             resume_state(job),

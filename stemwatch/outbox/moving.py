@@ -127,11 +127,13 @@ def move(
             copied = _show(source, target, identity, sha256)
         except FileExistsError:
             continue
+        if not copied:  # before it is flushed: a running service may take it on meanwhile
+            _check_moved(source, target, identity, sha256)
         durable.fsync_path(folder)
         if copied:
             _remove_copied(source, identity, sha256)
         else:
-            _check_moved(source, target, identity, sha256)
+            durable.fsync_path(os.path.dirname(source))
         return target
     raise AssertionError("candidates never end")
 
@@ -212,7 +214,6 @@ def _check_moved(source: str, target: str, identity: Identity, sha256: str | Non
     if not _is_it(target, identity, sha256):
         _put_back(target, source)
         raise NotMoved("changed", source, f"{source} is another file now.")
-    durable.fsync_path(os.path.dirname(source))
 
 
 def _put_back(path: str, home: str) -> None:

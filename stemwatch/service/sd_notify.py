@@ -10,10 +10,14 @@ import socket
 from collections.abc import Mapping
 
 Env = Mapping[str, str]
+_ONCE = 1.0  # seconds that a message may wait which is not sent again
 
 
-def notify(message: str, env: Env) -> bool:
-    """Send `message`; True if the manager took it. Never raises, blocks at most a second."""
+def notify(message: str, env: Env, *, wait: float = 0.0) -> bool:
+    """Send `message`; True if the manager took it. Never raises.
+
+    `wait`: the longest that a full queue holds up the caller, which is the event loop; seconds.
+    """
     address = os.fsencode(env.get("NOTIFY_SOCKET", ""))
     if address[:1] not in (b"/", b"@"):
         return False
@@ -21,8 +25,10 @@ def notify(message: str, env: Env) -> bool:
         address = b"\0" + address[1:]
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
-            out.settimeout(1.0)  # a full queue must not hold up the loop
-            out.sendto(os.fsencode(message), address)
+            out.settimeout(wait)
+            # An unconnected socket always looks writable: the wait would be spent in spinning.
+            out.connect(address)
+            out.send(os.fsencode(message))
     except OSError:
         return False
     return True
@@ -30,17 +36,17 @@ def notify(message: str, env: Env) -> bool:
 
 def ready(env: Env) -> bool:
     """Started: the inbox is watched, its first scan is under way. Also the end of a reload."""
-    return notify("READY=1", env)
+    return notify("READY=1", env, wait=_ONCE)
 
 
 def reloading(env: Env, now: float) -> bool:
     """The configuration is read again; `ready` tells that it was. `now`: time.monotonic()."""
-    return notify(f"RELOADING=1\nMONOTONIC_USEC={round(now * 1e6)}", env)
+    return notify(f"RELOADING=1\nMONOTONIC_USEC={round(now * 1e6)}", env, wait=_ONCE)
 
 
 def stopping(env: Env) -> bool:
     """Draining; systemd waits up to TimeoutStopSec from here."""
-    return notify("STOPPING=1", env)
+    return notify("STOPPING=1", env, wait=_ONCE)
 
 
 def extend(seconds: float, env: Env) -> bool:

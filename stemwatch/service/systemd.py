@@ -6,6 +6,7 @@ While it runs, all of it is sent from the report's tick: an idle service does no
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import time
 from collections.abc import Coroutine, Mapping
@@ -77,20 +78,24 @@ class Manager:
             sd_notify.ready(self._env)
         if not self.listens or not self.is_ready:
             return True
-        self._watchdog()
-        return await self._status()
+        heard = self._watchdog()
+        return await self._status() and heard
 
-    def _watchdog(self) -> None:
+    def _watchdog(self) -> bool:
+        """False: the manager's queue is full, so the next tick has to say it."""
         now = self._context.clock()
         if self.watchdog is None or now < self._next_alive:
-            return
+            return True
         hung = self._vital.hung()
         if hung and not self._hung:
             log.critical("service.hung", message=f"{hung}: the service manager starts it again")
         self._hung = hung
-        if not hung:
-            sd_notify.alive(self._env)
-            self._next_alive = now + self.watchdog / 2
+        if hung:
+            return True
+        if not sd_notify.alive(self._env):
+            return False
+        self._next_alive = now + self.watchdog / 2
+        return True
 
     async def _status(self) -> bool:
         context, now = self._context, self._context.clock()
@@ -102,18 +107,19 @@ class Manager:
         with suppress(StemwatchError):  # reported elsewhere, and louder
             done = await context.journal.changed_since(JobState.DONE, state[-1])
             line = status_line(await context.journal.active(), done, self._reasons())
-            self._told = state
-            self._say(line)
+            if self._say(line):
+                self._told = state
         return state == self._told
 
     def _reasons(self) -> list[str]:
         paused = [f"paused: {pause.message}" for pause in self._context.gate.pauses]
         return [text for text in (self._hung, *paused, self.note) if text]
 
-    def _say(self, line: str) -> None:
-        if line != self._line:
+    def _say(self, line: str) -> bool:
+        """Whether the manager has this line now; its queue may be full."""
+        if line != self._line and sd_notify.status(line, self._env):
             self._line = line
-            sd_notify.status(line, self._env)
+        return line == self._line
 
     # -- a reload --------------------------------------------------------------------------
 
@@ -156,7 +162,8 @@ class Manager:
                 self._say("stopping")
             if self.watchdog is not None:
                 sd_notify.alive(self._env)
-            await asyncio.sleep(min(_EXTEND_EVERY, self.watchdog or _EXTEND_EVERY))
+            # As often as while it runs: one that found the queue full is sent again in time.
+            await asyncio.sleep(min(_EXTEND_EVERY, (self.watchdog or math.inf) / 2))
 
 
 def _not_asked(fault: BaseException) -> None:

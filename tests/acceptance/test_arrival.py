@@ -268,7 +268,7 @@ def test_thousands_waiting_cost_what_20_cost(tmp_path: Path, server: ScenarioSer
     assert full["rss"] - baseline["rss"] <= 15 * MB, (baseline, full)
     assert full["threads"] - baseline["threads"] <= POOL, (baseline, full)
     assert full["tasks"] - baseline["tasks"] <= 32, (baseline, full)
-    assert full["stop_seconds"] < 5, full
+    assert full["stop_seconds"] < 20, full  # an upload is waited for 30 s and more
     assert server.paid["total"] == 0
 
 

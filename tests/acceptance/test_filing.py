@@ -88,7 +88,7 @@ def test_a_file_in_the_place_of_a_folder_holds_nobody_else(home: Home, place: st
         blocking.unlink()
         folder: Path = getattr(home, place)
         wait_for(lambda: len(list((folder / "album").glob("?.wav"))) == 3, what=service.text())
-        assert listed(home) == []
+        wait_for(lambda: listed(home) == [])  # the journal learns of it after the move
     assert last["code"] == "blocked"
     assert last["message"] == f"{blocking}: a file is where a folder is needed."
     assert last["state"] == ("delivered" if place == "archive" else "quarantined")

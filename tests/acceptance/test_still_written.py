@@ -88,7 +88,7 @@ def _wait_and_finish(home: Home, service: Service, writer: subprocess.Popen[str]
     # After twenty settle times it is said in the log as well, and nobody waits for it.
     service.wait_for_event("file.unreadable", count=1)
     finish(writer)
-    wait_for((home.archive / "written.mp3").exists, timeout=40)
+    wait_for((home.archive / "written.mp3").exists)
 
 
 def test_an_intermediate_waits_for_what_is_made_of_it(
@@ -103,7 +103,7 @@ def test_an_intermediate_waits_for_what_is_made_of_it(
         assert (home.inbox / "Clip.webm").exists()
         (home.inbox / "Clip.webm").unlink()
         finish(writer)
-        wait_for((home.archive / "Clip.mp3").exists, timeout=40)
+        wait_for((home.archive / "Clip.mp3").exists)
     assert server.paid["total"] == 2
 
 

@@ -33,7 +33,7 @@ def test_polling_that_dies_ends_the_service_and_the_next_start_goes_on(
     home = Home(tmp_path, server.url)
     with broken(home, "polls") as service:
         drop(home.inbox / "song.wav")
-        assert service.process.wait(30) == 1
+        assert service.process.wait(60) == 1
         (event,) = service.events("service.failed")
     assert (event["level"], event["part"]) == ("critical", "pool")
     assert "Unforeseen: made by a test" in event["exception"]
@@ -68,7 +68,7 @@ async def service():
     raise ZeroDivisionError
 asyncio.run(ending.then_leave(service()))
 """
-    ended = subprocess.run([sys.executable, "-c", code], timeout=30, capture_output=True)
+    ended = subprocess.run([sys.executable, "-c", code], timeout=60, capture_output=True)
     assert (ended.returncode, ended.stderr) == (1, b"")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable
@@ -135,7 +136,7 @@ def test_a_tick_of_the_status_line_reads_nothing_that_is_long_done(tmp_path: Pat
         vital = Vital(
             Rounds(), ctx.journal, Pool(ctx), rescan=lambda: 60.0, longest_call=lambda: 600.0
         )
-        manager = Manager(ctx, vital, {"NOTIFY_SOCKET": str(tmp_path / "nobody")})
+        manager = Manager(ctx, vital, {"NOTIFY_SOCKET": address})
         asked: list[str] = []
         ctx.journal._reader.connection.set_trace_callback(asked.append)
         assert await manager.tick(under_way=True)
@@ -144,7 +145,10 @@ def test_a_tick_of_the_status_line_reads_nothing_that_is_long_done(tmp_path: Pat
         assert len(plans) == 2
         assert [plan for plan in plans if reads_all(plan)] == []
 
-    in_context(tmp_path, tick)
+    address = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(address)
+        in_context(tmp_path, tick)
 
 
 NOW_AND_THEN: dict[str, Callable[[ReadOnlyJournal], Awaitable[Any]]] = {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,41 @@ from stemwatch.service.sd_notify import (
     stopping,
     watchdog_seconds,
 )
+from stemwatch.service.systemd import Manager
+from stemwatch.service.watchdog import Vital
+from stemwatch.workers.context import Context
+from stemwatch.workers.pool.turns import Pool
+from tests.support.clocked import in_context
+from tests.support.waiting import Clock
+
+
+class Rounds:
+    def standstill(self) -> float:
+        return 0.0
+
+
+def fill(env: dict[str, str]) -> None:
+    """As a manager that is busy leaves it: no room for another message."""
+    while extend(20.0, env):
+        pass
+
+
+def queued(listener: socket.socket) -> list[bytes]:
+    """All that has arrived, read."""
+    listener.setblocking(False)
+    read: list[bytes] = []
+    while True:
+        try:
+            read.append(listener.recv(1000))
+        except BlockingIOError:
+            return read
+
+
+def took(call: Callable[[], object]) -> tuple[float, float]:
+    """Seconds on the clock, and seconds of work."""
+    clock, work = time.monotonic(), time.thread_time()
+    call()
+    return time.monotonic() - clock, time.thread_time() - work
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -71,3 +107,43 @@ def test_a_reload_and_more_time_are_told_in_systemds_words(
     assert listener.recv(1000) == b"RELOADING=1\nMONOTONIC_USEC=12500000"
     assert extend(20.0, env)
     assert listener.recv(1000) == b"EXTEND_TIMEOUT_USEC=20000000"
+
+
+def test_a_full_queue_holds_up_the_loop_for_what_is_said_once_only(
+    manager: tuple[socket.socket, str],
+) -> None:
+    """What comes again anyhow does not wait at all, and a wait is no spinning."""
+    listener, name = manager
+    env = {"NOTIFY_SOCKET": name}
+    fill(env)
+    assert min(took(lambda: alive(env))[0] for _ in range(5)) < 0.5
+    clock, work = took(lambda: notify("READY=1", env, wait=0.3))
+    assert clock > 0.29
+    assert work < 0.15
+    assert set(queued(listener)) == {b"EXTEND_TIMEOUT_USEC=20000000"}
+
+
+def test_a_manager_that_had_no_room_is_told_later(tmp_path: Path) -> None:
+    """The line and the sign of life are not taken for said; the next tick says them."""
+    env = {"NOTIFY_SOCKET": str(tmp_path / "n"), "WATCHDOG_USEC": "60000000"}
+
+    async def tell(ctx: Context, clock: Clock) -> None:
+        vital = Vital(
+            Rounds(), ctx.journal, Pool(ctx), rescan=lambda: 60.0, longest_call=lambda: 600.0
+        )
+        service = Manager(ctx, vital, env)
+        assert await service.tick(under_way=True)
+        idle = b"STATUS=0 separating, 0 waiting, 0 done today"
+        assert queued(listener) == [b"READY=1", b"WATCHDOG=1", idle]
+        fill(env)
+        clock.now += 60.0
+        service.note = "a note"
+        assert not await service.tick(under_way=True)
+        queued(listener)
+        clock.now += 2.0
+        assert await service.tick(under_way=True)
+        assert queued(listener) == [b"WATCHDOG=1", idle + b"; a note"]
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(env["NOTIFY_SOCKET"])
+        in_context(tmp_path, tell)
