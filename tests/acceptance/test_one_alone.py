@@ -1,6 +1,6 @@
 """The server fails one song, or its remote job, and serves all others: it holds up nobody.
 
-It is told, and quarantined with what is paid for. What everybody meets is in `test_pauses`.
+It is told, and quarantined with what is paid for. What everybody meets is in `test_pauses_outages`.
 """
 
 from __future__ import annotations
