@@ -46,7 +46,10 @@ def test_every_song_is_delivered_though_parts_of_the_cluster_die(
                 fronts[0].kill()
                 kill(doomed)
                 worker()
-                wait_for(lambda: len(service.events("job.done")) + len(home.reasons()) == SONGS)
+                done = service.events
+                wait_for(
+                    lambda: len(done("job.done")) + len(home.reasons()) == SONGS, timeout=110.0
+                )
             names = [one["source"]["name"] for one in home.sidecars().values()]
             unconfirmed = home.reasons()
             assert sorted([*names, *unconfirmed]) == [f"{number}.wav" for number in range(SONGS)]

@@ -125,11 +125,13 @@ def test_a_split_runs_now_and_says_so(tmp_path: Path) -> None:
 def test_a_pause_ends_by_itself(tmp_path: Path) -> None:
     with ScenarioServer(key=KEY, job_seconds=0.05) as server:
         home = Home(tmp_path, server.url)
-        run(home, "pause", "--until", "3s")  # before there is a journal
+        run(home, "pause", "--until", "1h")  # before there is a journal
         with home.service() as service:
+            service.wait_for_event("service.paused")
             drop(home.inbox / "song.wav")
+            run(home, "pause", "--until", "1s")  # not before: a slow start would come after its end
+            service.wait_for_event("service.resumed")
             wait_for(home.sidecars)
-            assert service.events("service.resumed")
     assert server.paid["total"] == 1
 
 

@@ -56,11 +56,17 @@ def test_a_folder_that_takes_nothing_holds_its_own_songs_only(
     tmp_path: Path, server: ScenarioServer, root: str
 ) -> None:
     """One pause until the next look; then the others flow, and nothing is fetched in vain."""
+    held = {"download": [{"until": "told", "times": "ever"}]}
+    server.scenario(by_name={f"bad{number}.wav": held for number in range(3)})
     home = Home(tmp_path, watch=QUICK, base_url=server.url)
-    with refusing(getattr(home, root) / "bad") as mend, home.scaled_service(SCALE) as service:
+    # One pause is told of three songs if they meet it while it lasts: they come to it together.
+    running = home.scaled_service(SCALE, "disk_recheck=1", "download_stall=60")
+    with refusing(getattr(home, root) / "bad") as mend, running as service:
         (home.inbox / "bad").mkdir()
         for number in range(3):
             in_bad(home, number)
+        wait_for(lambda: len({at["path"].split("/")[2] for at in server.requests("download")}) == 3)
+        server.go_on()
         told = service.wait_for_event("folder.refuses")
         assert told["folder"] == str(getattr(home, root) / "bad")
         for number in range(3, 9):
@@ -110,12 +116,18 @@ def test_a_run_that_is_to_end_does_not_wait_for_such_a_folder(
 ) -> None:
     """What only a person can mend is left for the next run, which tries it at once."""
     home = Home(tmp_path, watch=QUICK, base_url=server.url)
-    server.scenario(by_name={"song.wav": {"plan": {"seconds": 2.0}}})  # beyond the pause
+    held = {"get": [{"until": "told", "times": "ever"}]}
+    server.scenario(by_name={"song.wav": {"plan": {"seconds": 3600}}, "bad0.wav": held})
     with refusing(home.outbox / "bad") as mend:
         (home.inbox / "bad").mkdir()
         in_bad(home, 0)
         drop(home.inbox / "song.wav", 1)
         with home.scaled_service(SCALE, "--once") as service:
+            # The pause for the bad song would hold the other one's submission, or its stems.
+            wait_for(lambda: server.paid["total"] == 2)
+            server.go_on()
+            service.wait_for_event("folder.refuses")  # logged once the pause is over
+            server.finish()
             assert service.process.wait(60) == 1, service.text()
         assert list(home.sidecars()) == ["song"]
         mend()
