@@ -362,7 +362,7 @@ def test_a_page_of_a_long_queue_costs_little(tmp_path: Path) -> None:
         process = psutil.Process(server.process.pid)
         before = process.cpu_times()
         url = server.base_url.replace("/v1", "/api/v1/jobs?status=PENDING&limit=100&offset=2899")
-        with httpx.Client() as http:
+        with httpx.Client(timeout=30) as http:
             pages = [http.get(url).json() for _ in range(10)]
         after = process.cpu_times()
         assert pages[0]["pagination"]["total"] == 2999
