@@ -367,7 +367,7 @@ def test_no_more_streams_than_there_are_places(page: Page) -> None:
         answer = page.http.get("/api/events")
         assert answer.status_code == 503
         assert answer.headers["retry-after"]
-        assert httpx.get(f"{page.url}/healthz").status_code == 200
+        assert httpx.get(f"{page.url}/healthz", timeout=30).status_code == 200
     finally:
         for one in streams:
             one.__exit__()

@@ -145,7 +145,7 @@ def test_a_password_may_have_any_letters(tmp_path: Path) -> None:
     with page:
         for encoding in ("utf-8", "latin-1"):
             bearer = {b"Authorization": "Bearer Übung, voilà".encode(encoding)}
-            answer = httpx.get(f"{page.url}/api/state", headers=bearer, verify=NO_TLS)
+            answer = httpx.get(f"{page.url}/api/state", headers=bearer, verify=NO_TLS, timeout=30)
             assert answer.status_code == 200, encoding
 
 

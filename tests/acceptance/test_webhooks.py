@@ -55,7 +55,7 @@ def door(home: Home) -> str:
 
 def calls(home: Home) -> dict[str, float]:
     """Calls at the door by the status that they were answered with."""
-    text = httpx.get(door(home).replace("/webhooks/stemsplit", "/metrics")).text
+    text = httpx.get(door(home).replace("/webhooks/stemsplit", "/metrics"), timeout=30).text
     lines = [line for line in text.splitlines() if line.startswith("stemwatch_webhook_calls_total")]
     return {line.split('"')[1]: float(line.rpartition(" ")[2]) for line in lines}
 
@@ -86,7 +86,8 @@ def test_the_secret_is_kept_and_the_registration_made_once(
     (secrets,) = json.loads((home.state / "webhook-secrets.json").read_text()).values()
     assert len(secrets) == 1
     base = f"http://127.0.0.1:{server.port}/api/v1/webhooks"
-    listed = httpx.get(base, headers={"Authorization": f"Bearer {KEY}"}).json()["webhooks"]
+    with_key = {"Authorization": f"Bearer {KEY}"}
+    listed = httpx.get(base, headers=with_key, timeout=30).json()["webhooks"]
     # `separate` has no list; there a URL is registered once, however often that is asked for.
     assert [hook["url"] for hook in listed].count(door(home)) == (wire == "presigned")
 
@@ -112,13 +113,13 @@ def test_what_is_not_signed_changes_nothing(home: Home, wire: str) -> None:
         (secrets,) = json.loads((home.state / "webhook-secrets.json").read_text()).values()
         now = int(time.time())
         answers = {
-            "unsigned": httpx.post(door(home), content=b"{}").status_code,
+            "unsigned": httpx.post(door(home), content=b"{}", timeout=30).status_code,
             "forged": call(home, wire, "not-the-secret", now),
             "old": call(home, wire, secrets[0], now - 301),
             "early": call(home, wire, secrets[0], now + 400),
             "unknown": call(home, wire, secrets[0], now),
             "twice": call(home, wire, secrets[0], now),
-            "huge": httpx.post(door(home), content=b"x" * 70_000).status_code,
+            "huge": httpx.post(door(home), content=b"x" * 70_000, timeout=30).status_code,
         }
         assert service.events("job.delivered") == []
     assert answers == {
@@ -145,7 +146,7 @@ def call(home: Home, wire: str, secret: str, at: int) -> int:
     else:
         signed = sign(secret, b"%d." % at + body)
         headers = {"X-StemSplit-Signature": f"t={at},v0=none,v1={'0' * 64},v1={signed}"}
-    return httpx.post(door(home), content=body, headers=headers).status_code
+    return httpx.post(door(home), content=body, headers=headers, timeout=30).status_code
 
 
 def sign(secret: str, payload: bytes) -> str:

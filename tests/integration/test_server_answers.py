@@ -13,8 +13,8 @@ import pytest
 
 from stemwatch import __version__
 from tests.support.clustered import one_process, server_or_cluster
-from tests.support.server import Server, tone
-from tests.support.waiting import wait_for
+from tests.support.server import Server, fetched, tone
+from tests.support.waiting import NO_TLS, wait_for
 
 KEY = "a-key-for-tests"
 
@@ -51,13 +51,13 @@ def test_a_song_becomes_stems(server: Server) -> None:
     assert (job["tuning_cents"], job["first_beat_seconds"]) == (-12.5, 0.25)
     assert job["duration_seconds"] == pytest.approx(0.5, abs=0.01)
     assert job["engine"] == "tests.support.server_engines:copy"
-    stem = httpx.get(job["stems"]["vocals"])
+    stem = fetched(job["stems"]["vocals"])
     assert stem.headers["content-length"] == str(len(stem.content))
     assert stem.headers["content-type"] == "audio/wav"
     with wave.open(io.BytesIO(stem.content)) as file:
         assert file.getnframes() / file.getframerate() == pytest.approx(0.5, abs=0.01)
     kept = {"vocals.wav", "drums.wav", "bass.wav", "other.wav"}
-    assert server.kept(job["job_id"]) == kept  # and no input
+    wait_for(lambda: server.kept(job["job_id"]) == kept, what="the end of its input")
 
 
 def test_urls_follow_the_host_header(server: Server) -> None:
@@ -83,16 +83,16 @@ def test_stem_urls_open_nothing_else(server: Server) -> None:
         url.copy_with(path=f"/v1/files/{job_id}/..%2Fjob.json"),
         url.copy_with(path=f"/v1/files/{job_id}/job.json"),
     ]
-    assert [httpx.get(one).status_code for one in expected[:5]] == [403] * 5
-    assert [httpx.get(one).status_code for one in expected[5:]] == [404, 403]
-    assert httpx.get(url).status_code == 200
+    assert [fetched(one).status_code for one in expected[:5]] == [403] * 5
+    assert [fetched(one).status_code for one in expected[5:]] == [404, 403]
+    assert fetched(url).status_code == 200
 
 
 @pytest.mark.parametrize("given", [None, "Bearer wrong", f"Basic {KEY}", "Bearer é"])
 def test_a_wrong_key_is_refused(server: Server, given: str | None) -> None:
     """Everything that costs or tells asks for the key."""
-    headers = {} if given is None else {"Authorization": given.encode()}
-    with httpx.Client(base_url=server.base_url, headers=headers) as http:  # type: ignore[arg-type]
+    headers = {} if given is None else {b"Authorization": given.encode()}
+    with httpx.Client(base_url=server.base_url, headers=headers, timeout=30, verify=NO_TLS) as http:
         assert_error(http.post("/separate", files={"audio": ("a", bytes(9**7))}), 401, "key")
         assert_error(http.get("/jobs/job_1"), 401)
         assert_error(http.post("/webhooks"), 401)
@@ -193,7 +193,7 @@ def test_unknown_places_answer_in_json(server: Server) -> None:
 @one_process
 def test_health_needs_no_key(server: Server) -> None:
     """Anybody may ask whether it is well."""
-    health = httpx.get(f"{server.base_url}/health").json()
+    health = fetched(f"{server.base_url}/health").json()
     worker, *_ = health.pop("workers")
     assert (worker["jobs"], worker["device"]) == (1, None)
     assert health == {

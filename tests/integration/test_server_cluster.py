@@ -27,7 +27,7 @@ from stemwatch.server.cluster.sweeper import sweep
 from tests.benchmarks.bench_cluster import uploads
 from tests.support.cluster import COMMAND, SHORT, SONG, Cluster, at_once, family, kill
 from tests.support.postgres import PASSWORD, Postgres, needs_postgres
-from tests.support.server import Server
+from tests.support.server import Server, fetched
 from tests.support.waiting import wait_for
 from tests.support.webhook_receiver import Receiver
 
@@ -43,27 +43,32 @@ def cluster(tmp_path: Path, postgres: Postgres) -> Iterator[Cluster]:
 def test_a_song_goes_through(cluster: Cluster) -> None:
     """Submitted at one front end, separated by a worker, asked for and fetched at another."""
     one, two, worker = at_once(
-        cluster.front, cluster.front, lambda: cluster.worker("--name", "gpu-1")
+        cluster.front, cluster.front, lambda: cluster.worker("--name", "gpu-1", stall=60)
     )
     made = one.submit(key="k")
     assert made.status_code == 202
     job = two.ended(made.json()["job_id"])
     assert (job["status"], job["bpm"], job["progress"]) == ("completed", 120.0, 1.0)
     assert job["engine"] == "tests.support.server_engines:copy"
-    stem = httpx.get(job["stems"]["vocals"])
+    stem = fetched(job["stems"]["vocals"])
     assert (stem.status_code, stem.content[:4]) == (200, b"RIFF")
     assert two.submit(key="k").json() == {"job_id": job["job_id"], "status": "completed"}
     # The engine is in a process of its own. Its share of what both have loaded counts by half.
     assert psutil.Process(worker.pid).memory_full_info().pss < 40_000_000
     # Nothing of it is left in the queue, and the input has gone.
     assert cluster.ask("select count(*) from procrastinate_jobs") == 0
-    assert os.listdir(cluster.data / "jobs" / job["job_id"]) == ["stems"]
-    wait_for(lambda: one.http.get("/health").json()["seats"] == 1, what="a fresh look")
-    metrics = httpx.get(one.url.replace("/v1", "/metrics")).text
+    folder = cluster.data / "jobs" / job["job_id"]
+    wait_for(lambda: os.listdir(folder) == ["stems"], what="the end of its input")
+
+    def idle() -> bool:
+        load = one.http.get("/health").json()
+        return (load["seats"], load["queued"], load["running"]) == (1, 0, 0)
+
+    wait_for(idle, what="a fresh look")
+    metrics = fetched(one.url.replace("/v1", "/metrics")).text
     assert "stemwatch_serve_seats 1\n" in metrics
     assert 'worker_seats{name="gpu-1",engine="tests.support.server_engines:copy"' in metrics
     health = one.http.get("/health").json()
-    assert (health["queued"], health["running"]) == (0, 0)
     assert [worker["name"] for worker in health["workers"]] == ["gpu-1"]
     assert (
         "gpu-1: tests.support.server_engines:copy, 1 at once"
@@ -220,9 +225,9 @@ def test_a_long_outage_makes_nobody_look_gone(tmp_path: Path) -> None:
 
     The one that works finds its way back later: it must not have lost its song meanwhile.
     """
-    stall = SHORT["stall"]
+    beat, stall = SHORT["beat"], 2 * SHORT["stall"]  # which leaves a slow machine time to be back
     with Postgres() as own, Cluster(tmp_path, own) as cluster:
-        worker = partial(cluster.worker, engine="gated", **SHORT)
+        worker = partial(cluster.worker, engine="gated", beat=beat, stall=stall)
         front, busy = at_once(cluster.front, worker)
         job = front.submit().json()["job_id"]
         (pid,) = cluster.started()
@@ -232,7 +237,8 @@ def test_a_long_outage_makes_nobody_look_gone(tmp_path: Path) -> None:
         began = time.monotonic()
         away = front.http.get(f"/jobs/{job}")
         assert (away.status_code, away.headers["retry-after"]) == (503, "5")
-        assert time.monotonic() - began > stall  # the answer has taken so long
+        # The answer has taken about as long.
+        wait_for(lambda: time.monotonic() - began > stall, what="an outage that is long enough")
         own.start()
         beaten = (
             "select count(*) from procrastinate_workers"
@@ -240,7 +246,7 @@ def test_a_long_outage_makes_nobody_look_gone(tmp_path: Path) -> None:
         )
         wait_for(lambda: cluster.ask(beaten, 1.0) == 1, what="the idle worker's heartbeats")
         busy.send_signal(signal.SIGCONT)
-        wait_for(lambda: cluster.ask(beaten, 2.5 * stall) == 2, what="the time that sweeps begin")
+        wait_for(lambda: cluster.ask(beaten, 2.3 * stall) == 2, what="the time that sweeps begin")
         assert cluster.started() == [pid]
         cluster.open_gate()
         assert front.ended(job)["status"] == "completed"
@@ -379,7 +385,7 @@ def test_one_key_at_two_front_ends_at_once_is_one_job(cluster: Cluster) -> None:
     assert len({one.json()["job_id"] for one in made}) == 1
     assert len(os.listdir(cluster.data / "jobs")) == 1
     base = fronts[0].url.replace("/v1", "/api/v1")
-    assert httpx.get(f"{base}/balance").json()["balanceSeconds"] == 99
+    assert fetched(f"{base}/balance").json()["balanceSeconds"] == 99
     assert cluster.ask("select count(*) from procrastinate_jobs") == 1
 
 
@@ -484,7 +490,7 @@ def test_keys_are_apart(cluster: Cluster, tmp_path: Path) -> None:
     lines = [f"{name} {sha256(name.encode()).hexdigest()}" for name in ("big", "small")]
     keys.write_text(f"# our customers\n{lines[0]}\n{lines[1]} credits=7\n")
     front = cluster.front("--keys-file", str(keys), key="big")
-    as_small = {"Authorization": "Bearer small"}
+    as_small, as_third = {"Authorization": "Bearer small"}, {"Authorization": "Bearer third"}
 
     def small(stems: str = "2") -> httpx.Response:
         fields = {"stems": stems, "format": "wav"}
@@ -499,7 +505,7 @@ def test_keys_are_apart(cluster: Cluster, tmp_path: Path) -> None:
     big = [front.submit(stems=stems).json()["job_id"] for stems in [*["2"] * 20, "4"]]
     little = [small(stems).json()["job_id"] for stems in ("4", "2", "2", "6", "2")]
     place = {
-        one: httpx.get(f"{front.url}/jobs/{one}", headers=as_small).json()["queue_position"]
+        one: fetched(f"{front.url}/jobs/{one}", **as_small).json()["queue_position"]
         for one in little
     }
     # Turn by turn, not behind twenty: a worker takes them as they come, whatever they ask for.
@@ -507,12 +513,11 @@ def test_keys_are_apart(cluster: Cluster, tmp_path: Path) -> None:
     assert front.job(big[19])["queue_position"] == 24
     assert front.http.get(f"/jobs/{little[0]}").status_code == 404
     assert [small().status_code for _ in range(3)] == [202, 202, 402]
-    assert httpx.get(f"{front.url}/jobs/{big[0]}").status_code == 401
-    third = {"Authorization": "Bearer third"}
-    assert httpx.get(f"{front.url}/jobs/x", headers=third).status_code == 401
+    assert fetched(f"{front.url}/jobs/{big[0]}").status_code == 401
+    assert fetched(f"{front.url}/jobs/x", **as_third).status_code == 401
     with open(keys, "a") as file:
         file.write(f"third {sha256(b'third').hexdigest()}\n")
-    assert httpx.get(f"{front.url}/jobs/x", headers=third).status_code == 404
+    assert fetched(f"{front.url}/jobs/x", **as_third).status_code == 404
 
 
 def test_the_password_is_seen_nowhere(cluster: Cluster) -> None:

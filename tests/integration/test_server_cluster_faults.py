@@ -20,7 +20,7 @@ import pytest
 from stemwatch.errors import ConfigFault, StemwatchError
 from stemwatch.server.cluster import queue_desk
 from stemwatch.server.cluster.database import Database, one
-from stemwatch.server.cluster.pg_board import PgBoard
+from stemwatch.server.cluster.pg_board import FRESH, PgBoard
 from stemwatch.server.cluster.pg_records import PgRecords
 from stemwatch.server.cluster.pg_webhooks import OF_KEY, OF_ONE, PgSubscriptions, Teller
 from stemwatch.server.cluster.shared_folder import is_shared, same_folder
@@ -189,7 +189,7 @@ def test_a_database_that_goes_amid_a_submission_is_told_as_away(url: str, tmp_pa
 def test_an_outage_is_found_out_once_by_many_questions(tmp_path: Path) -> None:
     """Else a proxy's health checks wait one after another, longer with each."""
 
-    async def main() -> float:
+    async def main() -> None:
         parts = Parts("postgresql://a:b@127.0.0.1:1/c", tmp_path)
         await parts.database.pool.open()
         parts.database.pool.timeout = 0.3
@@ -197,10 +197,11 @@ def test_an_outage_is_found_out_once_by_many_questions(tmp_path: Path) -> None:
         told = await asyncio.gather(*(board.load() for _ in range(10)), return_exceptions=True)
         took = time.monotonic() - began
         assert [type(one) for one in told] == [Unavailable] * 10
+        # A slow machine may take longer than the news is good for.
+        assert parts.database.pool.get_stats()["requests_errors"] <= 1 + took // FRESH
         await parts.database.close()
-        return took
 
-    assert asyncio.run(main()) < 1.5
+    asyncio.run(main())
 
 
 def test_a_full_disk_makes_room_behind_a_thousand_that_have_none(url: str, tmp_path: Path) -> None:
@@ -451,7 +452,7 @@ def test_a_front_end_in_a_wrong_folder_ends(url: str, tmp_path: Path) -> None:
             [*COMMAND, *words, "--queue-url-file", str(file), "--data-dir", str(data)],
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=60,
             check=False,
             env=environment(tmp_path),
         )

@@ -26,7 +26,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def root(server: Server) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.base_url.removesuffix("/v1")) as root:
+    with httpx.Client(base_url=server.base_url.removesuffix("/v1"), timeout=30) as root:
         yield root
 
 

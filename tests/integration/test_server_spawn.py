@@ -8,7 +8,6 @@ import signal
 import sys
 from pathlib import Path
 
-import httpx
 import psutil
 import pytest
 
@@ -19,7 +18,7 @@ from stemwatch.wiring.tuning import retune
 from stemwatch.wiring.working_set import working_set
 from stemwatch.workers.pacing.timing import Timing
 from tests.acceptance.harness import Home
-from tests.support.server import ROOT, Server
+from tests.support.server import ROOT, Server, fetched
 from tests.support.waiting import wait_for_async
 
 ENGINE = "tests.support.server_engines:copy"
@@ -37,7 +36,7 @@ def _engines_are_found() -> object:
 
 
 def health(server: LocalServer) -> int:
-    return httpx.get(f"{server.base_url}/health").status_code
+    return fetched(f"{server.base_url}/health").status_code
 
 
 def unexpected(fault: BaseException) -> None:
@@ -46,7 +45,7 @@ def unexpected(fault: BaseException) -> None:
 
 def known(server: LocalServer, job_id: str) -> str | None:
     headers = {"Authorization": f"Bearer {server.key}"}
-    answer = httpx.get(f"{server.base_url}/jobs/{job_id}", headers=headers).json()
+    answer = fetched(f"{server.base_url}/jobs/{job_id}", **headers).json()
     status: str | None = answer.get("status")
     return status
 

@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.support.clustered import one_process, server_or_cluster
-from tests.support.server import Server
+from tests.support.server import Server, fetched
 from tests.support.waiting import wait_for
 from tests.support.webhook_receiver import Call, Receiver
 
@@ -56,7 +55,7 @@ def test_a_job_brings_its_own(server: Server) -> None:
     )
     assert told["duration_seconds"] == pytest.approx(0.5, abs=0.01)
     assert sorted(told["stems"]) == ["instrumental", "vocals"]
-    assert httpx.get(told["stems"]["vocals"]).status_code == 200
+    assert fetched(told["stems"]["vocals"]).status_code == 200
 
 
 def test_a_failure_is_told(server: Server) -> None:

@@ -31,9 +31,14 @@ def job_id(server: ScenarioServer, tmp_path_factory: pytest.TempPathFactory) -> 
         return ask(server, caller.submit).remote_id
 
 
-def ask(server: ScenarioServer, call: Callable[[SeparateApi], Awaitable[T]], key: str = KEY) -> T:
+def ask(
+    server: ScenarioServer,
+    call: Callable[[SeparateApi], Awaitable[T]],
+    key: str = KEY,
+    patience: float = 30.0,
+) -> T:
     async def once() -> T:
-        api = SeparateApi(Calls(server.url, key, poll_timeout=1.0))
+        api = SeparateApi(Calls(server.url, key, poll_timeout=patience))
         try:
             return await call(api)
         finally:
@@ -42,8 +47,8 @@ def ask(server: ScenarioServer, call: Callable[[SeparateApi], Awaitable[T]], key
     return asyncio.run(once())
 
 
-def poll(server: ScenarioServer, job_id: str) -> RemoteJob:
-    return ask(server, lambda api: api.job(job_id, stems=2))
+def poll(server: ScenarioServer, job_id: str, patience: float = 30.0) -> RemoteJob:
+    return ask(server, lambda api: api.job(job_id, stems=2), patience=patience)
 
 
 def test_a_completed_job(server: ScenarioServer, job_id: str) -> None:
@@ -86,8 +91,9 @@ def test_bad_polls_are_tried_again(
 ) -> None:
     """No answer to a poll gives a paid job up."""
     server.scenario(get=[step])
+    timed = "hang" in step or "drip" in step  # only these last until the patience is over
     with pytest.raises(RetryLater) as caught:
-        poll(server, job_id)
+        poll(server, job_id, patience=1.0 if timed else 30.0)
     assert (caught.value.code, caught.value.server_down) == (code, down)
     assert ".." not in caught.value.message
     if "headers" in step:

@@ -17,7 +17,7 @@ import pytest
 import stemsplit_python as sdk
 
 from tests.support.openapi import validate
-from tests.support.server import Server, tone
+from tests.support.server import Server, set_back, tone
 from tests.support.waiting import wait_for
 from tests.support.webhook_receiver import Call, Receiver
 
@@ -189,11 +189,17 @@ def test_nobody_and_silence_have_theirs() -> None:
 
 def test_limits_have_theirs(tmp_path: Path, song: Path) -> None:
     """A result that has expired, and too many requests in a minute."""
-    options = ("--keep-hours", str(1 / 3600), "--rate-limit", "150")
-    with Server(tmp_path / "data", *options) as server, client(server) as split:
-        handle = split.jobs.create(audio=song, output_format="WAV")
-        done(handle)
-        wait_for(lambda: handle.refresh().status == "EXPIRED", every=0.05, what="its end")
+    data = tmp_path / "data"
+    with Server(data, "--keep-hours", "1") as server, client(server) as split:
+        job_id = done(split.jobs.create(audio=song, output_format="WAV")).id
+    set_back(data, job_id, 1.5)
+    options = ("--keep-hours", "1", "--rate-limit", "20")
+    with Server(data, *options) as server, client(server) as split:
+        # Asked on the other wire, which counts no requests.
+        path = f"/jobs/{job_id}"
+        wait_for(lambda: server.http.get(path).status_code == 404, what="its end")
+        handle = split.jobs.get(job_id)
+        assert handle.refresh().status == "EXPIRED"
         with pytest.raises(sdk.JobExpiredError):
             done(handle)
         with pytest.raises(sdk.RateLimitError) as busy:
@@ -201,7 +207,7 @@ def test_limits_have_theirs(tmp_path: Path, song: Path) -> None:
                 split.account.balance()
     assert (busy.value.code, busy.value.limit, busy.value.remaining) == (
         "RATE_LIMIT_EXCEEDED",
-        150,
+        20,
         0,
     )
     assert 0 < (busy.value.retry_after or 0) <= 60

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -222,42 +224,51 @@ def test_an_answer_at_the_head_is_an_answer(
         (400, 1.3, RetryLater, "not_waited"),
         (500, 1.3, RetryLater, "not_waited"),
         (503, 1.3, RetryLater, "not_waited"),
-        (400, 0.1, Reject, "bad_request"),
+        (400, 0.0, Reject, "bad_request"),
         (413, 1.3, Reject, "too_large"),
         (401, 1.3, PauseService, "auth"),
     ],
 )
 def test_an_answer_during_the_hold_stops_the_last_bytes(
-    server: ScenarioServer,
-    song: Path,
-    status: int,
-    delay: float,
-    kind: type,
-    code: str,
-    slot_is_free: bool,
+    song: Path, status: int, delay: float, kind: type, code: str, slot_is_free: bool
 ) -> None:
     """Whoever times the waiting body out has answered: the end is not sent after it.
 
     In whatever words: no song is quarantined, no server called down for an end that they never saw.
     """
-    server.scenario(post=[{"at": "head", "status": status, "delay": delay}])
-    paid = server.paid["total"]
-    served = len(server.requests("post"))
-
-    async def hold() -> None:
-        if slot_is_free:  # in the very moment of the answer
-            log = server.requests
-            await wait_for_async(lambda: log("post")[served:] and log("post")[served]["delivered"])
-        else:
-            await asyncio.Event().wait()
-
-    with Caller(song, hold=hold) as caller, pytest.raises(StemwatchError) as caught:
-        submit(server, caller)
-    found = caught.value
+    found, took = answered_in_the_hold(song, status, delay, slot_is_free)
+    while delay < 1.0 <= took:  # a busy machine: it has stood still for long enough to be one's end
+        found, took = answered_in_the_hold(song, status, delay, slot_is_free)
     assert isinstance(found, RetryLater | Reject | PauseService)
     assert (type(found), found.code, found.http_status) == (kind, code, status)
     assert not (isinstance(found, RetryLater) and found.server_down)
-    assert server.paid["total"] == paid
+
+
+def answered_in_the_hold(
+    song: Path, status: int, delay: float, slot_is_free: bool
+) -> tuple[StemwatchError, float]:
+    """What comes of an answer so many seconds after the hold began, and how long that took."""
+    began = 0.0
+    with ScenarioServer(key=KEY, receive_buffer=BUFFER) as server:
+        server.scenario(post=[{"at": "head", "status": status, "until": "told"}])
+
+        async def hold() -> None:
+            nonlocal began
+            began = time.monotonic()
+            await asyncio.sleep(delay)
+            server.go_on()
+            if slot_is_free:  # in the very moment of the answer
+                posts = partial(server.requests, "post")
+                await wait_for_async(lambda: any(one["delivered"] for one in posts()))
+            else:
+                await asyncio.Event().wait()
+
+        with Caller(song, hold=hold) as caller, pytest.raises(StemwatchError) as caught:
+            submit(server, caller)
+        took = time.monotonic() - began
+        assert caller.held == 1
+        assert server.paid["total"] == 0
+    return caught.value, took
 
 
 def test_half_an_answer_during_the_hold_does_not_last_for_ever(song: Path) -> None:

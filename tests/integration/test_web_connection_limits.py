@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from typing import Any
@@ -13,6 +12,7 @@ from uvicorn.server import ServerState
 
 from stemwatch.web.connection_limits import MOST, protocol_of
 from stemwatch.web.long_requests import STREAMS, STREAMS_OF_ONE, UPLOADS, Full, LongRequests
+from tests.support.waiting import undisturbed
 
 PATIENCE = 0.3
 
@@ -89,40 +89,34 @@ async def answer(reader: asyncio.StreamReader) -> bytes:
 def test_an_upload_takes_as_long_as_bytes_come() -> None:
     """Three times the patience in all, a third of it between two pieces: it arrives whole."""
 
-    async def upload() -> float:
+    async def upload() -> None:
         app = App()
         async with listening(app) as connect:
-            longest, last = 0.0, time.monotonic()
             reader, writer = await connect(head("PUT /upload", "Content-Length: 10"))
             for _ in range(10):
                 await asyncio.sleep(PATIENCE / 3)
                 writer.write(b"x")
-                now = time.monotonic()
-                longest, last = max(longest, now - last), now
-            if longest < PATIENCE:
-                assert (await answer(reader)).startswith(b"HTTP/1.1 200")
-                assert app.received == [10]
-        return longest
+            assert (await answer(reader)).startswith(b"HTTP/1.1 200")
+            assert app.received == [10]
 
-    while asyncio.run(upload()) >= PATIENCE:  # a busy machine: the client was silent for too long
-        pass
+    undisturbed(upload, PATIENCE)
 
 
 def test_an_upload_that_stalls_is_closed() -> None:
     """Nothing comes any more, and it is we who would wait: for ever."""
 
-    async def upload() -> bytes:
+    async def upload() -> None:
         async with listening(App()) as connect:
             reader, _ = await connect(head("PUT /upload", "Content-Length: 10") + b"half")
-            return await answer(reader)
+            assert await answer(reader) == b""
 
-    assert asyncio.run(upload()) == b""
+    undisturbed(upload, PATIENCE)
 
 
 def test_an_upload_that_our_disk_keeps_waiting_is_not_closed() -> None:
     """While we read nothing, the client can't send, and its silence says nothing."""
 
-    async def upload() -> list[int]:
+    async def upload() -> None:
         app = App()
         app.slow, size = 3 * PATIENCE, 4_000_000
         async with listening(app) as connect:
@@ -130,15 +124,15 @@ def test_an_upload_that_our_disk_keeps_waiting_is_not_closed() -> None:
             writer.write(bytes(size))
             await writer.drain()
             assert (await answer(reader)).startswith(b"HTTP/1.1 200")
-        return app.received
+        assert app.received == [4_000_000]
 
-    assert asyncio.run(upload()) == [4_000_000]
+    undisturbed(upload, PATIENCE)
 
 
 def test_a_crowd_of_streams_keeps_nobody_out() -> None:
     """With as many open as there may be connections, others are answered as before."""
 
-    async def crowd() -> bytes:
+    async def crowd() -> None:
         app = App()
         async with listening(app) as connect:
             streams = [await connect(head("GET /stream")) for _ in range(MOST)]
@@ -146,22 +140,22 @@ def test_a_crowd_of_streams_keeps_nobody_out() -> None:
                 assert await answer(reader)
             await asyncio.sleep(0)
             reader, _ = await connect(head("GET /healthz"))
-            return await answer(reader)
+            assert (await answer(reader)).startswith(b"HTTP/1.1 200")
 
-    assert asyncio.run(crowd()).startswith(b"HTTP/1.1 200")
+    undisturbed(crowd, PATIENCE)
 
 
 def test_a_connection_that_was_set_apart_counts_again_once_it_is_answered() -> None:
     """Kept open for the next request, it owes that one as any other does."""
 
-    async def idle() -> bytes:
+    async def idle() -> None:
         async with listening(App()) as connect:
             reader, _ = await connect(head("PUT /upload", "Content-Length: 1") + b"x")
             assert await answer(reader)
             async with asyncio.timeout(10 * PATIENCE + 5):
-                return await reader.read()
+                assert (await reader.read()).endswith(b"done\r\n0\r\n\r\n")
 
-    assert asyncio.run(idle()).endswith(b"done\r\n0\r\n\r\n")
+    undisturbed(idle, PATIENCE)
 
 
 def test_places_are_counted_and_given_back() -> None:

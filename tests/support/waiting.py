@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import shutil
 import ssl
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 # For clients that only ever speak plain HTTP: reading the machine's certificates takes 30 ms.
@@ -61,3 +62,33 @@ async def wait_for_async(
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout} s: {what or condition}")
         await asyncio.sleep(every)
+
+
+def undisturbed(scenario: Callable[[], Coroutine[Any, Any, T]], patience: float) -> T:
+    """What it returns on a loop of its own; a failure counts only where that loop never stood.
+
+    A client that shares the loop of a server of so little `patience`, in seconds, looks silent to
+    it where a busy machine keeps both waiting. Such a run proves nothing, and is repeated.
+    """
+    steps: list[float] = []
+
+    async def watched() -> T:
+        async def watch() -> None:
+            while True:
+                steps.append(time.monotonic())
+                await asyncio.sleep(0.01)
+
+        steps[:] = [time.monotonic()]
+        watching = asyncio.create_task(watch())
+        try:
+            return await scenario()
+        finally:
+            steps.append(time.monotonic())
+            watching.cancel()
+
+    while True:
+        try:
+            return asyncio.run(watched())
+        except Exception:
+            if max(after - before for before, after in itertools.pairwise(steps)) < patience / 3:
+                raise

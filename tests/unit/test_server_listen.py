@@ -12,9 +12,11 @@ from starlette.routing import Route
 
 from stemwatch.server.listen import serve_until
 from stemwatch.server.listening_socket import listen
+from tests.support.waiting import undisturbed
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Connected = Callable[[bytes], Awaitable[Streams]]
+PATIENCE = 0.2  # seconds in which a head has to come
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n"
 
 
@@ -23,7 +25,7 @@ async def _echo(request: Request) -> PlainTextResponse:
 
 
 def served(scenario: Callable[[Connected], Awaitable[None]]) -> None:
-    """Run it with a function that connects and sends; a head has to come within 0.2 s."""
+    """Run it with a function that connects and sends; a head has to come within `PATIENCE`."""
 
     async def main() -> None:
         stop, ready = asyncio.Event(), asyncio.Event()
@@ -38,7 +40,9 @@ def served(scenario: Callable[[Connected], Awaitable[None]]) -> None:
                 streams[1].write(sent)
                 return streams
 
-            serving = asyncio.create_task(serve_until(app, listener, stop, ready.set, head=0.2))
+            serving = asyncio.create_task(
+                serve_until(app, listener, stop, ready.set, head=PATIENCE)
+            )
             try:
                 await ready.wait()
                 async with asyncio.timeout(20):
@@ -49,7 +53,7 @@ def served(scenario: Callable[[Connected], Awaitable[None]]) -> None:
                 stop.set()
                 await serving
 
-    asyncio.run(main())
+    undisturbed(main, PATIENCE)
 
 
 def test_who_sends_no_request_is_sent_away_and_an_upload_is_not() -> None:

@@ -170,18 +170,21 @@ def test_an_answer_before_the_requests_end_is_not_dripped_for_ever() -> None:
         near, far = socket.socketpair()
         near.setblocking(False)
         stream = SocketStream(near, early_answer=0.3)
-        far.sendall(b"HTTP/1.1 503 ")
-        with pytest.raises(httpcore.WriteError):
-            await stream.write(bytes(PIECE), timeout=10)
-        over = threading.Event()
+        begun, over = threading.Event(), threading.Event()
 
         def drip() -> None:
+            far.sendall(b"HTTP/1.1 503 ")
             while not over.wait(0.02):
                 far.sendall(b"x")
+                begun.set()
 
+        # Before the answer is noticed: from then on the time counts, and a thread may start late.
         dripping = asyncio.create_task(asyncio.to_thread(drip))
         answer = b""
         try:
+            assert await asyncio.to_thread(begun.wait, 30)
+            with pytest.raises(httpcore.WriteError):
+                await stream.write(bytes(PIECE), timeout=10)
             with pytest.raises(httpcore.ReadTimeout):
                 while len(answer) < 1000:
                     answer += await stream.read(READ_BYTES, timeout=10)
