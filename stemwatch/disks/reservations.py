@@ -73,7 +73,9 @@ class Reservations:
 
     def release(self, job_id: int) -> None:
         """Give the reservation back: the job's stems are delivered, or won't come."""
-        self._give_back((_STEMS, job_id))
+        with self._lock:  # a look that counts it still must not clear the mark
+            if self._reserved.pop((_STEMS, job_id), None) is not None:
+                self._outdated.update(self._seen)
         self.release_upload(job_id)
 
     def require_for_upload(self, job: Job, folder: str, size: int) -> None:
@@ -85,12 +87,7 @@ class Reservations:
 
     def release_upload(self, job_id: int) -> None:
         """The file has its size, or there is none: give back what was reserved for it."""
-        self._give_back((_UPLOAD, job_id))
-
-    def _give_back(self, key: _Key) -> None:
-        with self._lock:  # a look that counts it still must not clear the mark
-            if self._reserved.pop(key, None) is not None:
-                self._outdated.update(self._seen)
+        self._reserved.pop((_UPLOAD, job_id), None)
 
     def require(self, job: Job) -> None:
         """Reserve the space for a song's results before it is paid for.
@@ -164,9 +161,10 @@ class Reservations:
         """Whether the next look may let songs of this inbox go on.
 
         Space was given back since the last look. Or that look found enough, and the pause is about
-        to end.
+        to end. Never for an upload: its song may begin that pause again at each of its tries.
         """
-        if (waiting := self._waiting.get(inbox)) is None:
+        waiting = self._waiting.get(inbox)
+        if waiting is None or waiting.purpose == _UPLOAD:
             return False
         folder, size = waiting.wanted
         return folder in self._outdated or self._seen.get(folder, _UNSEEN).spare >= size

@@ -212,7 +212,7 @@ class AllServed:
 
     @property
     def looked(self) -> bool:
-        """Whether all files found are in the journal, of every inbox that is not away."""
+        """Whether all files found are in the journal or missed, of every inbox not away."""
         return all(served.rounds.idle or served.away for served in self.every)
 
     @property

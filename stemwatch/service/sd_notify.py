@@ -14,13 +14,14 @@ _ONCE = 1.0  # seconds that a message may wait which is not sent again
 
 
 def notify(message: str, env: Env, *, wait: float = 0.0) -> bool:
-    """Send `message`; True if the manager took it. Never raises.
+    """Send `message`; False if the manager's queue is full, so that it can be sent again.
 
+    Never raises: what nobody listens to is as good as sent.
     `wait`: the longest that a full queue holds up the caller, which is the event loop; seconds.
     """
     address = os.fsencode(env.get("NOTIFY_SOCKET", ""))
     if address[:1] not in (b"/", b"@"):
-        return False
+        return True
     if address.startswith(b"@"):  # the abstract namespace
         address = b"\0" + address[1:]
     try:
@@ -29,8 +30,10 @@ def notify(message: str, env: Env, *, wait: float = 0.0) -> bool:
             # An unconnected socket always looks writable: the wait would be spent in spinning.
             out.connect(address)
             out.send(os.fsencode(message))
-    except OSError:
+    except (BlockingIOError, TimeoutError):
         return False
+    except OSError:
+        return True
     return True
 
 

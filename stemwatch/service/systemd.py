@@ -72,7 +72,10 @@ class Manager:
     # -- a tick of the report --------------------------------------------------------------
 
     async def tick(self, under_way: bool) -> bool:
-        """Send what is new. `under_way`: the first scan has begun. True if all of it was sent."""
+        """Send what is new. `under_way`: the first scan has begun.
+
+        False: the manager's queue was full, so it is to be said again.
+        """
         if under_way and not self.is_ready:
             self.is_ready = True
             sd_notify.ready(self._env)

@@ -158,9 +158,7 @@ def test_the_song_that_waits_for_room_may_go(tmp_path: Path, ends: str) -> None:
 
 
 @asynccontextmanager
-async def too_little_room(
-    root: Path, purpose: str = "stems"
-) -> AsyncIterator[tuple[Context, Pool, Callable[[], None]]]:
+async def too_little_room(root: Path) -> AsyncIterator[tuple[Context, Pool, Callable[[], None]]]:
     """A song waits for room that another one has reserved, and what gives that back."""
     home = Home(root, "http://127.0.0.1:9/v1")
     async with context_of(home, timing=replace(Timing(), disk_recheck=0.0)) as context:
@@ -169,26 +167,18 @@ async def too_little_room(
         most = int(found.f_bavail * found.f_frsize * 0.6)
         song = new_job(outbox=outbox, duration=most / 768_000, options=Options(2, "wav"))
         song = await context.journal.add(song)
+        space.reserve(song.evolve(id=99))
         with pytest.raises(PauseService) as fault:
-            if purpose == "stems":
-                space.reserve(song.evolve(id=99))
-                space.require(song)
-            else:
-                space.wait_with_upload(song, outbox, most)
-                space.require_for_upload(song.evolve(id=99), outbox, most)
-                space.require_for_upload(song, outbox, most)
+            space.require(song)
         await conclude(context, song, fault.value)
         yield context, Pool(context), lambda: space.release(99)
 
 
-@pytest.mark.parametrize("purpose", ["stems", "upload"])
-def test_one_run_waits_for_the_look_that_ends_a_pause_for_room(
-    tmp_path: Path, purpose: str
-) -> None:
+def test_one_run_waits_for_the_look_that_ends_a_pause_for_room(tmp_path: Path) -> None:
     """`run --once` ended with songs left, between that look and the pause's end."""
 
     async def main() -> None:
-        async with too_little_room(tmp_path, purpose) as (context, pool, give_back):
+        async with too_little_room(tmp_path) as (context, pool, give_back):
             assert await pool.stuck()
             give_back()
             assert not await pool.stuck()

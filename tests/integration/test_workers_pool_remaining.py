@@ -52,6 +52,22 @@ def test_the_first_try_of_a_pause_is_waited_for(tmp_path: Path, code: str) -> No
     in_context(tmp_path, work)
 
 
+def test_a_first_try_that_another_pause_holds_back_is_not_waited_for(tmp_path: Path) -> None:
+    """The key is refused as well: a person has to mend that before any download can try."""
+
+    async def work(ctx: Context, clock: Clock) -> None:
+        pool = Pool(ctx)
+        job = await a_job(ctx, JobState.SEPARATED)
+        ctx.polls.done(job.id, ctx.clock(), learn=False)
+        for code in ("storage", "auth"):
+            ctx.gate.pause(PauseService("for long.", code=code))
+        assert not await pool.stuck()
+        clock.now += 2 * (ctx.timing.disk_recheck + ctx.timing.disk_answer)
+        assert await pool.stuck()
+
+    in_context(tmp_path, work)
+
+
 @pytest.mark.parametrize("disk", [True, False])
 def test_stems_whose_addresses_were_just_told_are_fetched_first(tmp_path: Path, disk: bool) -> None:
     """The key was refused meanwhile: the run ended between the last poll and the download."""

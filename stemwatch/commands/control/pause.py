@@ -35,7 +35,7 @@ def command(until: str | None, config_file: str | None) -> int:
     asyncio.run(holding.pause(settings, order))
     words = order.words(now)
     text.say(f"{words[:1].upper()}{words[1:]} {HINT}")
-    if end is not None:  # 10:00 may be that of tomorrow
+    if end is not None:
         text.say(f"It ends by itself: {text.when(end, now)}.")
     if not is_running(settings.state_dir):
         text.say("The service is not running: the pause holds when `stemwatch run` is started.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_IN_VAIN = 3  # whole scans in a row, with no file taken in, for which one run waits
+_IN_VAIN = 3  # whole scans, with no file taken in since, for which one run waits
 
 
 class Missed:

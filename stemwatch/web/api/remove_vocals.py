@@ -19,6 +19,7 @@ from stemwatch.disks.opening import NotYet
 from stemwatch.errors import Reject
 from stemwatch.inbox.reading import Changed
 from stemwatch.job import IN_OUTBOX, Job, JobState, Options
+from stemwatch.journal.journal import StaleJob
 from stemwatch.log import redacted
 from stemwatch.receiving.multipart_in import OVERHEAD, receive
 from stemwatch.receiving.streaming import MAX_FILE, declared_length
@@ -100,7 +101,8 @@ class RemoveVocals:
             path = await asyncio.to_thread(place.land, name, lambda at: door.asking(at, options))
         try:
             return await door.admit(path, options)
-        except (Changed, NotYet, FileNotFoundError):  # somebody is at it; the scan goes on with it
+        # Somebody is at it; the scan goes on with it.
+        except (Changed, NotYet, FileNotFoundError, StaleJob):
             words = "It could not be taken in at once; it is separated all the same."
             headers = {"Retry-After": _whole(_SOON)}
             raise Fault(503, Code.NOT_NOW, words, "Ask for it again.", headers=headers) from None

@@ -135,7 +135,7 @@ class Gate:
         downloads, pause = self.downloads, self._pauses.get((Code.STORAGE, None))
         if job_id in downloads.dead:
             return
-        downloads.failed(job_id)
+        downloads.counted.append(job_id)
         if pause is None and not downloads.look_like_an_outage:
             return
         if pause is not None and pause.attempts >= _IN_VAIN and len(downloads.songs) <= 2:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from stemwatch.codes import CONFIRM, FETCH, FILE, POLL, UNPACK, Code
 from stemwatch.job import JobState
 from stemwatch.workers.context import Context
+from stemwatch.workers.pacing.pause import Pause
 from stemwatch.workers.pool.choosing import claims
 from stemwatch.workers.pool.choosing.claims import Claims
 from stemwatch.workers.pool.lanes import Lanes
@@ -48,7 +49,7 @@ class Remaining:
             if await self._claims.left(name, but={*vain, *self._lanes[name].hung}):
                 return False
         held = [p for p in ctx.gate.pauses if p.code != Code.RATE_LIMITED]
-        if any(p.code in _SOON_OVER and p.attempts == 1 for p in held):
+        if any(map(self._may_soon_be_over, held)):
             return False
         of_all = [p for p in held if p.inbox is None and not p.rule.by_size]
         if of_all:
@@ -60,6 +61,15 @@ class Remaining:
         if under_way or not (held or budgeted or vain or ctx.troubles.waiting()):
             return False
         return not await self._claims.affordable_left(vain) and self._same_since(seen)
+
+    def _may_soon_be_over(self, pause: Pause) -> bool:
+        """Whether the pause's first try is still to come, as far as that can take so long.
+
+        Another pause may hold that try back, or a storage may ask for an hour.
+        """
+        timing, lasts = self._ctx.timing, self._ctx.clock() - pause.since
+        soon = lasts < 2 * (timing.disk_recheck + timing.disk_answer)
+        return soon and pause.code in _SOON_OVER and pause.attempts == 1
 
     async def _left_to_fetch(self, but: set[int]) -> bool:
         """Whether a download is left that can begin, although questions may be held back."""
