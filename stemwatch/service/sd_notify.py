@@ -1,6 +1,6 @@
 """The notification protocol of systemd: one datagram for each message, without a library.
 
-Without `$NOTIFY_SOCKET` every call does nothing and returns False.
+Without `$NOTIFY_SOCKET` every call does nothing.
 """
 
 from __future__ import annotations

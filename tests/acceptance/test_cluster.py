@@ -20,6 +20,7 @@ IN_FLIGHT = 3  # `api.max_concurrent`
 pytestmark = [needs_postgres, pytest.mark.xdist_group("cluster")]  # they share a database server
 
 
+@pytest.mark.timeout(400)
 def test_every_song_is_delivered_though_parts_of_the_cluster_die(
     tmp_path: Path, wire: str, postgres: Postgres
 ) -> None:

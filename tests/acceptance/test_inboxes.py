@@ -7,11 +7,11 @@ import shutil
 import signal
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.acceptance.harness import SEPARATE, Home, Service
+from tests.acceptance.harness import SEPARATE, Home
+from tests.acceptance.pauses import paused
 from tests.acceptance.shared import NAMES, QUICK, Shared
 from tests.acceptance.songs import drop
 from tests.faults.disks import Tmpfs, why_no_mounts
@@ -19,14 +19,6 @@ from tests.support.scenario.server import ScenarioServer
 from tests.support.waiting import wait_for
 
 pytestmark = SEPARATE  # whose song it is never reaches the wire
-
-
-def paused(service: Service, reason: str) -> dict[str, Any]:
-    def told() -> dict[str, Any] | None:
-        events = (e for e in service.events("service.paused") if e["reason"] == reason)
-        return next(events, None)
-
-    return wait_for(told, what=f"a pause for {reason} in\n{service.text()}")
 
 
 def test_each_song_goes_to_its_own_outbox_with_its_own_options(

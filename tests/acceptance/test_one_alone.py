@@ -87,6 +87,7 @@ def test_a_song_that_the_server_fails_to_take_is_not_uploaded_for_ever(
 
 @SEPARATE  # a 429 is the same on both
 @pytest.mark.parametrize("route", ["post", "get"])
+@pytest.mark.timeout(400)
 def test_a_song_that_alone_gets_429_stops_nobody(
     tmp_path: Path, server: ScenarioServer, route: str
 ) -> None:

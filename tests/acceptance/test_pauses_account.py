@@ -164,7 +164,7 @@ def test_once_ends_with_a_separated_song_that_a_wrong_key_keeps_from_its_stems(
         drop(home.inbox / "paid.wav", 0)
         wait_for(lambda: server.requests("download"))
         service.kill()
-    ended = home.command("run", "--once", key="sk-wrong-0123456789abcdef", timeout=30)
+    ended = home.command("run", "--once", key="sk-wrong-0123456789abcdef")
     assert ended.returncode == 1, ended.stderr
     assert home.journal_count("separated") == 1
 

@@ -185,6 +185,7 @@ def test_a_kill_while_downloading_keeps_the_stems_that_are_whole(
 @pytest.mark.parametrize(
     ("renamed", "state"), [("outbox/song", "separated"), ("inbox/song.wav", "delivered")]
 )
+@pytest.mark.timeout(400)
 def test_a_kill_between_publishing_and_filing_ends_in_one_delivery(
     home: Home, server: ScenarioServer, renamed: str, state: str
 ) -> None:

@@ -191,7 +191,7 @@ def test_after_an_interrupt_it_goes_on_where_it_was(home: Home, server: Scenario
         wait_until_at_the_server(home, server)
         assert "interrupted" not in home.command("status").stdout
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 130
+        assert process.wait(60) == 130
     assert home.command("run", "--once").returncode == 0  # the service's own songs are all done
     (left,) = json.loads(home.command("status", "--json").stdout)["interrupted"]
     assert (left["name"], left["state"]) == ("a.wav", "separating")
@@ -244,7 +244,7 @@ def test_a_song_that_the_service_is_separating_is_waited_for(
             told = home.root / "split.log"
             wait_for(lambda: f"waits for {home.inbox}/same.wav" in told.read_text())
             server.finish()
-            assert process.wait(30) == 0, told.read_text()
+            assert process.wait(60) == 0, told.read_text()
         assert "1 delivered, 0 failed." in told.read_text()
     assert home.sidecars()["songs/a"]["reused_from"] == "same"
     assert server.paid["total"] == 1
@@ -312,6 +312,6 @@ def test_bars_are_there_at_80_columns_however_long_a_name_is(
         )
         seen = screen.wait_for("separating", "░", "0 of 1")
         child.send_signal(signal.SIGINT)
-        assert child.wait(30) == 130
+        assert child.wait(60) == 130
     assert "A Band With a Ver…ve in Paris).wav " in seen
     assert name not in seen

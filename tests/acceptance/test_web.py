@@ -141,7 +141,7 @@ def _drained(home: Home, service: Service, server: ScenarioServer, url: str) -> 
     wait_for(lambda: readiness(url) == (503, ["stopping"]))
     assert get(f"{url}/healthz")[0] == 200
     server.go_on()
-    assert service.process.wait(30) == 0
+    assert service.process.wait(60) == 0
     assert not service.events("web.failed") + service.events("web.error")
 
 

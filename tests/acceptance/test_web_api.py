@@ -439,6 +439,6 @@ def test_a_stop_tells_the_streams_and_waits_for_none_of_them(tmp_path: Path) -> 
         page.service.process.terminate()
         for one in streams:
             one.until(lambda name, _: name == "bye")
-        assert page.service.process.wait(30) == 0
+        assert page.service.process.wait(60) == 0
         for one in streams:
             one.__exit__()

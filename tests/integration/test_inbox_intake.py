@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from operator import eq
 from pathlib import Path
 
 import pytest
@@ -165,12 +166,12 @@ def test_a_file_that_is_refused_twice_at_once_is_one_job(tmp_path: Path) -> None
 
     async def scenario() -> list[Job]:
         journal, audio = Journal(str(tmp_path / "journal")), AudioHelper()
-        same = lambda one, other: one == other  # noqa: E731
         intake = Intake(
-            journal, audio, local=False, limits=Limits(), same=same, demand_disks=_all_there
+            journal, audio, local=False, limits=Limits(), same=eq, demand_disks=_all_there
         )
         try:
-            return [await intake.admit(candidate, patient=False) for _ in range(2)]
+            both = (intake.admit(candidate, patient=False) for _ in range(2))
+            return list(await asyncio.gather(*both))
         finally:
             await audio.close()
             journal.close()

@@ -18,10 +18,8 @@ from stemwatch.journal import schema, transactions
 from stemwatch.journal.journal import Journal
 from stemwatch.journal.read_only import ReadOnlyJournal
 from stemwatch.service.systemd import Manager
-from stemwatch.service.watchdog import Vital
 from stemwatch.workers.context import Context
-from stemwatch.workers.pool.turns import Pool
-from tests.support.clocked import in_context
+from tests.support.clocked import in_context, vital
 from tests.support.journal import new_job
 from tests.support.waiting import Clock
 
@@ -124,19 +122,11 @@ def reads_all(plan: str) -> bool:
     return plan.startswith("SCAN jobs") and "jobs_to_claim" not in plan
 
 
-class Rounds:
-    def standstill(self) -> float:
-        return 0.0
-
-
 def test_a_tick_of_the_status_line_reads_nothing_that_is_long_done(tmp_path: Path) -> None:
     """It comes every two seconds, on the one thread that finds the pool its next songs."""
 
     async def tick(ctx: Context, _: Clock) -> None:
-        vital = Vital(
-            Rounds(), ctx.journal, Pool(ctx), rescan=lambda: 60.0, longest_call=lambda: 600.0
-        )
-        manager = Manager(ctx, vital, {"NOTIFY_SOCKET": address})
+        manager = Manager(ctx, vital(ctx), {"NOTIFY_SOCKET": address})
         asked: list[str] = []
         ctx.journal._reader.connection.set_trace_callback(asked.append)
         assert await manager.tick(under_way=True)

@@ -236,9 +236,10 @@ def test_an_answer_during_the_hold_stops_the_last_bytes(
 
     In whatever words: no song is quarantined, no server called down for an end that they never saw.
     """
-    found, took = answered_in_the_hold(song, status, delay, slot_is_free)
-    while delay < 1.0 <= took:  # a busy machine: it has stood still for long enough to be one's end
+    for _ in range(5):
         found, took = answered_in_the_hold(song, status, delay, slot_is_free)
+        if not delay < 1.0 <= took:  # else a busy machine let it stand still until it was one's end
+            break
     assert isinstance(found, RetryLater | Reject | PauseService)
     assert (type(found), found.code, found.http_status) == (kind, code, status)
     assert not (isinstance(found, RetryLater) and found.server_down)

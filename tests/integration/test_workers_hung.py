@@ -34,7 +34,6 @@ pytestmark = pytest.mark.skipif(
     why_no_shares(*SFTP_MOUNT) is not None, reason=str(why_no_shares(*SFTP_MOUNT))
 )
 TIMING = replace(Timing(), disk_slow=0.2, disk_recheck=0.2, job_guess=0.1)
-TIMEOUT = 60.0  # seconds
 HERS, HIS = "karaoke", "dj"
 
 
@@ -91,14 +90,14 @@ class Case:
         await asyncio.gather(*(self.context.audio.probe(song) for _ in range(2)))
 
     async def done(self, count: int) -> None:
-        await wait_for_async(lambda: self.home.journal_count("done") == count, timeout=TIMEOUT)
+        await wait_for_async(lambda: self.home.journal_count("done") == count)
 
     def pauses(self) -> list[tuple[str, str | None]]:
         return [(pause.code, pause.inbox) for pause in self.context.gate.pauses]
 
 
 async def paid(server: ScenarioServer, count: int) -> None:
-    await wait_for_async(lambda: server.paid["total"] == count, timeout=TIMEOUT)
+    await wait_for_async(lambda: server.paid["total"] == count)
 
 
 @asynccontextmanager
@@ -132,7 +131,7 @@ def test_an_inbox_that_hangs_keeps_no_place_among_the_uploads(
             await wait_for_async(lambda: len(one.pool._lanes[SUBMIT].tasks) == 2)
             await one.add(one.song(9, HIS))
             await paid(server, 1)
-            await wait_for_async(lambda: one.pauses() == [("inbox", HERS)], timeout=TIMEOUT)
+            await wait_for_async(lambda: one.pauses() == [("inbox", HERS)])
             one.share.thaw()
             await paid(server, 5)
 
@@ -153,9 +152,9 @@ def test_an_outbox_that_hangs_keeps_no_seat_of_the_downloads(
             server.go_on()
             await one.add(one.song(9, HIS))
             await one.done(1)
-            await wait_for_async(lambda: ("disk", HERS) in one.pauses(), timeout=TIMEOUT)
+            await wait_for_async(lambda: ("disk", HERS) in one.pauses())
             # Or the watchdog would end the service.
-            await wait_for_async(lambda: not one.pool.busy, timeout=TIMEOUT)
+            await wait_for_async(lambda: not one.pool.busy)
             one.share.thaw()
             await one.done(9)
             assert server.paid["total"] == 9
@@ -181,7 +180,7 @@ def test_an_upload_whose_share_hangs_gives_its_slot_back(
             await asyncio.sleep(1.1)  # longer than the kernel keeps what it saw of the file
             server.finish()
             await paid(server, 2)
-            await wait_for_async(lambda: ("inbox", HERS) in one.pauses(), timeout=TIMEOUT)
+            await wait_for_async(lambda: ("inbox", HERS) in one.pauses())
             one.share.thaw()
             await paid(server, 3)
 
@@ -213,7 +212,7 @@ def test_a_question_about_names_stops_its_own_thread_only(tmp_path: Path) -> Non
         with subprocess.Popen(asked, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
             try:
-                assert select.select([process.stdout], [], [], TIMEOUT)[0]
+                assert select.select([process.stdout], [], [], 60.0)[0]
             finally:
                 share.thaw()  # until then not even a kill ends it
             assert process.stdout.read() == b"goes on\n"

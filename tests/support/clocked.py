@@ -11,6 +11,7 @@ from stemwatch.audio.helper.client import AudioHelper
 from stemwatch.disks.places import Place
 from stemwatch.job import Identity, Job, JobState, Options
 from stemwatch.journal.journal import Journal
+from stemwatch.service.watchdog import Vital
 from stemwatch.stemsplit.calls import Calls
 from stemwatch.stemsplit.wires import SEPARATE, open_api
 from stemwatch.workers.context import Context
@@ -21,6 +22,7 @@ from stemwatch.workers.pacing.request_budget import RequestBudget
 from stemwatch.workers.pacing.slots import Slots
 from stemwatch.workers.pacing.timing import Timing
 from stemwatch.workers.pacing.uploads_ahead import Ahead
+from stemwatch.workers.pool.turns import Pool
 from stemwatch.workers.progress import Progress
 from tests.support.waiting import Clock
 
@@ -89,3 +91,13 @@ async def a_job(ctx: Context, state: JobState = JobState.QUEUED) -> Job:
     if state is JobState.SEPARATING:
         return job
     return await ctx.journal.advance(job, JobState.SEPARATED, completed_at=1.0)
+
+
+class _Rounds:
+    def standstill(self) -> float:
+        return 0.0
+
+
+def vital(ctx: Context) -> Vital:
+    """A watchdog over rounds that never stand still."""
+    return Vital(_Rounds(), ctx.journal, Pool(ctx), rescan=lambda: 60.0, longest_call=lambda: 600.0)
