@@ -47,6 +47,7 @@ class Preparing:
     upload: str = "auto"
     low_bitrate: str = "send"
     encoder: asyncio.Lock = field(default_factory=asyncio.Lock)
+    closed: bool = False
     _ahead: _Ahead | None = None
 
     @property
@@ -57,6 +58,7 @@ class Preparing:
     def begin(self, job: Job, work: Coroutine[object, object, Made]) -> None:
         """Do `work` for `job`, while nothing else is ahead."""
         assert self._ahead is None
+        assert not self.closed
         task = supervised(work, _is_met_again, name=f"prepare {job.id}")
         self._ahead = _Ahead(job.id, job.identity, task)
 
@@ -78,6 +80,11 @@ class Preparing:
             raise
         except Exception:
             return None  # the submission tries again, and tells of the fault
+
+    async def close(self) -> None:
+        """The pool stops: end what is ahead, for good."""
+        self.closed = True
+        await self.drop()
 
     async def drop(self) -> None:
         """End what is ahead, and give its disk space back."""

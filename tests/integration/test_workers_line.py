@@ -17,6 +17,7 @@ from tests.acceptance.songs import loud_wav
 from tests.support.context import context_of
 from tests.support.journal import new_job
 from tests.support.scenario.server import ScenarioServer
+from tests.support.stepwise import stepwise
 from tests.support.waiting import wait_for_async
 
 API = {"poll_interval": 0.05, "max_concurrent": 3}
@@ -77,5 +78,33 @@ def test_the_line_waits_for_no_encoder(tmp_path: Path) -> None:
         assert [entry["filename"] for entry in posts] == [f"song {n}.flac" for n in range(3)]
         for before, after in pairwise(posts):
             assert after["time"] < before["finished"]
+
+    asyncio.run(scenario())
+
+
+def test_nothing_is_prepared_ahead_once_the_pool_stops(tmp_path: Path) -> None:
+    """A turn was under way: the encoder begun by it outlived its helpers, and hung the end."""
+
+    async def stopped_at(number: int) -> bool:
+        """Whether the turn still waited for something that many times when the stop came."""
+        with ScenarioServer(up_rate=1_000.0) as server:
+            home = Home(tmp_path / str(number), server.url, api=API)
+            async with context_of(home) as context:
+                await context.journal.add(song(home, 0, size=30_000_000))
+                await context.journal.add(song(home, 1, seconds=6.0))
+                pool, waits = Pool(context), 0
+                async for _ in stepwise(pool._fill_submit()):
+                    waits += 1
+                    if waits == number:
+                        await pool.stop(0.1)
+                assert (context.preparing.ahead is None) is (waits >= number)
+                await pool.stop(0.1)
+                return waits >= number
+
+    async def scenario() -> None:
+        number = 1
+        while await stopped_at(number):
+            number += 1
+        assert number > 2
 
     asyncio.run(scenario())

@@ -155,7 +155,7 @@ class Pool:
         self._wake.set()
         for task in (*self._probes.values(), *self._looks.values()):
             task.cancel()
-        await self.ctx.preparing.drop()
+        await self.ctx.preparing.close()
         await self._lanes.drain(patience, costly)
 
     def abort(self) -> None:

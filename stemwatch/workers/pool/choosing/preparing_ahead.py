@@ -49,8 +49,11 @@ class PreparingAhead:
         if any(self._waits_for_its_form(job) for job in self._lane.jobs.values()):
             return  # the one encoder is for that song first: the line stands idle until it is done
         job = await self._claims.first(SUBMIT, busy=uploads, working=[*self._lane.jobs.values()])
-        # The lane may have begun it while the journal answered, and a drop may have been awaited.
+        # The lane may have begun it while the journal answered, a drop may have been awaited, and
+        # the pool may stop: what begins after its last drop would outlive the helpers.
         if job is None or job.id in self._lane.tasks or ctx.preparing.ahead is not None:
+            return
+        if ctx.preparing.closed:
             return
         chosen = _choice(ctx, job)
         if chosen is None:
