@@ -228,15 +228,20 @@ async def _admit_all(session: _Session, state_dir: str) -> None:
         async with seats:
             await _admit(session, state_dir, path, relpath)
 
-    for path, relpath in songs(session.order.paths, Filter(ALL), session.made_here):
-        session.report.found += 1
-        task = asyncio.create_task(admit(path, relpath))
-        tasks.add(task)
-        if len(tasks) >= 2 * AT_ONCE:
-            done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for finished in done:
-                finished.result()
-    await asyncio.gather(*tasks)
+    try:
+        for path, relpath in songs(session.order.paths, Filter(ALL), session.made_here):
+            session.report.found += 1
+            task = asyncio.create_task(admit(path, relpath))
+            tasks.add(task)
+            if len(tasks) >= 2 * AT_ONCE:
+                done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                for finished in done:
+                    finished.result()
+        await asyncio.gather(*tasks)
+    finally:  # none may outlive the audio helpers and the journal
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _admit(session: _Session, state_dir: str, path: str, relpath: str) -> None:

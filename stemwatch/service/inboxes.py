@@ -217,8 +217,11 @@ class AllServed:
 
     @property
     def missed(self) -> bool:
-        """Whether a file of any inbox could not be taken in, and waits for its next scan."""
-        return any(served.rounds.missed for served in self.every)
+        """Whether a file of any inbox could not be taken in, and waits for its next scan.
+
+        Nothing is known of the files of one that is away.
+        """
+        return any(served.rounds.missed and not served.away for served in self.every)
 
     @property
     def away(self) -> bool:

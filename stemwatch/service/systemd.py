@@ -48,6 +48,7 @@ class Manager:
         self.listens = bool(env.get("NOTIFY_SOCKET"))
         self.watchdog = sd_notify.watchdog_seconds(env, os.getpid()) if self.listens else None
         self.is_ready = not self.listens
+        self._told_ready = False
         self.note = ""  # what the owner should know until it is mended, such as a faulty reload
         self._hung = ""
         self._next_alive = 0.0
@@ -76,11 +77,12 @@ class Manager:
 
         False: the manager's queue was full, so it is to be said again.
         """
-        if under_way and not self.is_ready:
-            self.is_ready = True
-            sd_notify.ready(self._env)
+        self.is_ready = self.is_ready or under_way
         if not self.listens or not self.is_ready:
             return True
+        self._told_ready = self._told_ready or sd_notify.ready(self._env)
+        if not self._told_ready:
+            return False
         heard = self._watchdog()
         return await self._status() and heard
 

@@ -33,8 +33,7 @@ async def verdict(
             log.error("service.held", reason=held.code, message=held.message, hint=held.hint)
         if waiting and context.budget.limited and not context.local:
             await _tell_budget(context, inboxes)
-        # Nothing is known of the files of an inbox that is away.
-        message = _left(waiting + unreadable, looked=looked, missed=missed and not inboxes.away)
+        message = _left(waiting + unreadable, looked=looked, missed=missed)
         log.error("service.unfinished", waiting=waiting, unreadable=unreadable, message=message)
         return UNFINISHED
     quarantined = await context.journal.changed_since(JobState.QUARANTINED, since)

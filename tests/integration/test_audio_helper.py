@@ -375,6 +375,20 @@ def test_an_idle_helper_that_is_slow_to_end_does_not_outlive_the_service(tmp_pat
     run(scenario, idle=0.05)
 
 
+def test_what_is_asked_when_the_service_closes_is_cancelled(stuck: str) -> None:
+    """No song is blamed for a helper that we ended, and none is started to look into that."""
+
+    async def scenario(audio: AudioHelper) -> None:
+        asked = [asyncio.create_task(audio.probe(stuck)) for _ in range(4)]
+        await wait_for_async(lambda: len(helpers()) == 2)
+        await audio.close()
+        ended = await asyncio.gather(*asked, return_exceptions=True)
+        assert [type(one) for one in ended] == [asyncio.CancelledError] * 4
+        assert helpers() == []
+
+    run(scenario)
+
+
 def test_idle_helpers_end_and_come_back(tmp_path: Path) -> None:
     """Nothing of the decoder stays in memory while nothing is dropped."""
     good = os.fspath(write(tmp_path / "good.wav"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import signal
 from pathlib import Path
 
 from stemwatch import config
@@ -18,6 +19,7 @@ from tests.acceptance.harness import KEY, Home
 from tests.support.journal import new_job
 from tests.support.scenario.caller import make_song
 from tests.support.scenario.server import ScenarioServer
+from tests.support.waiting import wait_for_async
 
 
 def test_a_song_that_another_run_is_at_ends_no_other(tmp_path: Path) -> None:
@@ -43,6 +45,33 @@ def test_a_song_that_another_run_is_at_ends_no_other(tmp_path: Path) -> None:
 
         assert asyncio.run(split_beside()) == (2, 1)
         assert any("a.wav" in line and "being separated already" in line for line in told), told
+
+
+def test_an_interrupt_leaves_no_song_on_its_way_in(tmp_path: Path) -> None:
+    """Looked at after the helpers' end, a song was blamed for it, or hung the end."""
+    home = Home(tmp_path, "http://127.0.0.1:9/v1")
+    settings = config.load(str(home.config), env={})
+    make_folders(settings)
+    songs = [make_song(tmp_path / f"{number}.wav", name=str(number)) for number in range(40)]
+    left: list[int] = []
+
+    def admissions() -> int:
+        return sum("_admit_all.<locals>.admit" in repr(task) for task in asyncio.all_tasks())
+
+    async def interrupted() -> bool:
+        order = Order(
+            [str(song) for song in songs],
+            str(tmp_path / "out"),
+            Options(),
+            show=lambda context, report: left.append(admissions()),
+        )
+        ran = asyncio.create_task(run_split(settings, order, key=KEY))
+        await wait_for_async(lambda: admissions() == 32)
+        os.kill(os.getpid(), signal.SIGINT)
+        return (await ran).interrupted
+
+    assert asyncio.run(interrupted())
+    assert left[-1] == 0
 
 
 async def _paid_and_under_way(settings: Settings, song: Path, out: str) -> None:

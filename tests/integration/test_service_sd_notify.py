@@ -119,11 +119,14 @@ def test_a_full_queue_holds_up_the_loop_for_what_is_said_once_only(
 
 
 def test_a_manager_that_had_no_room_is_told_later(tmp_path: Path) -> None:
-    """The line and the sign of life are not taken for said; the next tick says them."""
+    """READY, the line and the sign of life are not taken for said; the next tick says them."""
     env = {"NOTIFY_SOCKET": str(tmp_path / "n"), "WATCHDOG_USEC": "60000000"}
 
     async def tell(ctx: Context, clock: Clock) -> None:
         service = Manager(ctx, vital(ctx), env)
+        fill(env)
+        assert not await service.tick(under_way=True)
+        queued(listener)
         assert await service.tick(under_way=True)
         idle = b"STATUS=0 separating, 0 waiting, 0 done today"
         assert queued(listener) == [b"READY=1", b"WATCHDOG=1", idle]

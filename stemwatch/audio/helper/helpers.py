@@ -24,7 +24,8 @@ _MOST = 2
 class Helpers:
     """Requests beyond their number wait, first come first served.
 
-    A helper ends after `idle` seconds without work, and at the end of its input.
+    A helper ends after `idle` seconds without work, and at the end of its input. Once closed, a
+    request is cancelled: its helper was ended by us, so no file is to blame.
     """
 
     def __init__(self, idle: float) -> None:
@@ -32,9 +33,11 @@ class Helpers:
         self._idle_seconds = idle
         self._free: deque[Helper] = deque()
         self._all: set[Helper] = set()
+        self._closed = False
 
     async def close(self) -> None:
-        """End every helper, working or not, and wait until they are gone."""
+        """End every helper, working or not, and wait until they are gone; none starts any more."""
+        self._closed = True
         helpers = {*self._all, *self._free}  # one that died while idle may be in one of them only
         self._free.clear()
         self._all.clear()
@@ -84,6 +87,7 @@ class Helpers:
                     helper.cpu_since_noted() < max(1.0, timeout / 10)
                 )
                 await self._end(helper)
+                self._require_open()
                 if waited:  # for a disk that hangs: no file is to blame
                     raise OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT), subject) from fault
                 raise _crashed(subject, fault, timeout) from fault
@@ -115,13 +119,21 @@ class Helpers:
         self._free.remove(helper)
         helper.stdin.close()  # the end of its input ends it; until then `close` has to know it
 
+    def _require_open(self) -> None:
+        if self._closed:
+            raise asyncio.CancelledError
+
     async def _start(self) -> Helper:
+        self._require_open()
         try:
             helper = await Helper.start()
         except OSError as fault:  # no memory, too many processes: no file's fault either
             raise NotWorking(f"it can't be started: {fault}") from fault
         self._all = {one for one in self._all if one.process.returncode is None}  # retired ones
         self._all.add(helper)
+        if self._closed:
+            await self._end(helper)
+            self._require_open()
         return helper
 
     async def _end(self, helper: Helper) -> None:
