@@ -43,7 +43,7 @@ RATE = 44_100
 MINUTES = float(os.environ.get("STEMWATCH_NEURAL_MINUTES", "0.6"))
 Separate = Callable[..., Separation]
 # In one of xdist's workers: each would compile the networks, for its own threads and a server's.
-pytestmark = pytest.mark.xdist_group("neural")
+pytestmark = [pytest.mark.xdist_group("neural"), pytest.mark.timeout(400)]
 
 
 @pytest.fixture(scope="module")
@@ -269,8 +269,10 @@ def test_memory_does_not_grow_with_the_song(models: Path, tmp_path: Path) -> Non
 def server(folder: Path, models: Path, *options: str, engine: str = "htdemucs") -> Server:
     home = folder / "home"
     home.mkdir(exist_ok=True)
-    return Server(folder / "data", "--engine", engine, "--model-dir", str(models), *options,
-                  engine=None, env={"HOME": str(home)})  # fmt: skip
+    box = Server(folder / "data", "--engine", engine, "--model-dir", str(models), *options,
+                 engine=None, env={"HOME": str(home)})  # fmt: skip
+    box.patience = 200.0  # a worker takes seconds of two cores to import torch alone
+    return box
 
 
 def test_a_server_tells_its_engine_device_and_models(models: Path, tmp_path: Path) -> None:

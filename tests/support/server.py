@@ -70,6 +70,7 @@ class Server:
         self.room = data_dir.parent / f"{data_dir.name}-room"
         self.room.mkdir(exist_ok=True)
         self.data_dir = data_dir
+        self.patience = 60.0  # seconds for the end of a job
         command = [sys.executable, "-P", "-m", "stemwatch.server", "--data-dir", str(data_dir)]
         command += (
             options
@@ -130,7 +131,7 @@ class Server:
             job = self.job(job_id)
             return job if job["status"] != "processing" else None
 
-        job = wait_for(look, what="the job's end")
+        job = wait_for(look, timeout=self.patience, what="the job's end")
         assert job is not None
         return job
 

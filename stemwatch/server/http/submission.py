@@ -22,7 +22,7 @@ from stemwatch.server.work.records import NotEnough, Records
 from stemwatch.server.work.trial import Trial
 from stemwatch.tasks import to_its_end
 
-QUICKER = 1.0  # seconds from the taking of an upload to the record of its job, at the most
+QUICKER = 3.0  # seconds from the taking of an upload to the record of its job, on a slow disk
 RETRY_AFTER = 2  # seconds; a seat may get free at any moment
 
 
