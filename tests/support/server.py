@@ -59,6 +59,8 @@ class Server:
     A context manager.
     """
 
+    patience = 60.0  # seconds for the end of a job
+
     def __init__(
         self,
         data_dir: Path,
@@ -70,7 +72,6 @@ class Server:
         self.room = data_dir.parent / f"{data_dir.name}-room"
         self.room.mkdir(exist_ok=True)
         self.data_dir = data_dir
-        self.patience = 60.0  # seconds for the end of a job
         command = [sys.executable, "-P", "-m", "stemwatch.server", "--data-dir", str(data_dir)]
         command += (
             options
