@@ -33,7 +33,7 @@ def notify(message: str, env: Env, *, wait: float = 0.0) -> bool:
     except (BlockingIOError, TimeoutError):
         return False
     except OSError:
-        return True
+        pass
     return True
 
 

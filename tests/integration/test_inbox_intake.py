@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from operator import eq
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from stemwatch.audio.helper.client import AudioHelper
 from stemwatch.disks.places import Anchor, Place
 from stemwatch.errors import PauseService
 from stemwatch.inbox.intake import Candidate, Intake, Limits
+from stemwatch.inbox.reading import Same
 from stemwatch.job import Identity, Job, JobState, Options
 from stemwatch.journal.journal import Journal
 from stemwatch.wiring.working_set import intake_of
@@ -28,6 +30,22 @@ async def _all_there(_: Job) -> None:
     """No disk is away."""
 
 
+@asynccontextmanager
+async def _taking(
+    root: Path, same: Same = eq, demand: Callable[[Job], Awaitable[None]] = _all_there
+) -> AsyncIterator[tuple[Intake, Journal]]:
+    """An intake with a journal and helpers of its own."""
+    journal, audio = Journal(str(root / "journal")), AudioHelper()
+    try:
+        yield (
+            Intake(journal, audio, local=False, limits=Limits(), same=same, demand_disks=demand),
+            journal,
+        )
+    finally:
+        await audio.close()
+        journal.close()
+
+
 def admitted_again(tmp_path: Path, filed_to: Callable[[Path], str | None]) -> tuple[Job, Job]:
     """A song is quarantined as unconfirmed, its file said to be at `filed_to`; then it is seen
     in the inbox once more. Returns the quarantined job, and what the intake gave for the file."""
@@ -37,12 +55,7 @@ def admitted_again(tmp_path: Path, filed_to: Callable[[Path], str | None]) -> tu
     candidate = Candidate(str(song), song.name, Options(), str(tmp_path / "outbox"))
 
     async def scenario() -> tuple[Job, Job]:
-        journal, audio = Journal(str(tmp_path / "journal")), AudioHelper()
-        same = lambda one, other: one == other  # noqa: E731
-        intake = Intake(
-            journal, audio, local=False, limits=Limits(), same=same, demand_disks=_all_there
-        )
-        try:
+        async with _taking(tmp_path) as (intake, journal):
             first = await intake.admit(candidate, patient=False)
             intended = await journal.intend(
                 first, idempotency_key="k1", minutes=1, price=0.1, limits=[]
@@ -51,9 +64,6 @@ def admitted_again(tmp_path: Path, filed_to: Callable[[Path], str | None]) -> tu
                 intended, JobState.QUARANTINED, **UNCONFIRMED, filed_to=filed_to(song)
             )
             return held, await intake.admit(candidate, patient=False)
-        finally:
-            await audio.close()
-            journal.close()
 
     return asyncio.run(scenario())
 
@@ -134,11 +144,7 @@ def test_a_file_that_comes_over_http_while_a_scan_finds_it_is_one_job(tmp_path: 
         return one == other
 
     async def scenario() -> list[Job]:
-        journal, audio = Journal(str(tmp_path / "journal")), AudioHelper()
-        intake = Intake(
-            journal, audio, local=False, limits=Limits(), same=same, demand_disks=demand
-        )
-        try:
+        async with _taking(tmp_path, same, demand) as (intake, journal):
             first = await intake.admit(candidate, patient=False)
             refused = {"code": "unsupported", "message": "no.", "filed_to": str(kept)}
             await journal.advance(first, JobState.QUARANTINED, **refused)
@@ -149,9 +155,6 @@ def test_a_file_that_comes_over_http_while_a_scan_finds_it_is_one_job(tmp_path: 
                 await journal.akin(candidate.path, "")
             go_on.set()
             return list(await asyncio.gather(*both))
-        finally:
-            await audio.close()
-            journal.close()
 
     one, other = asyncio.run(scenario())
     assert one.id == other.id
@@ -165,16 +168,9 @@ def test_a_file_that_is_refused_twice_at_once_is_one_job(tmp_path: Path) -> None
     candidate = Candidate(str(song), song.name, Options(), str(tmp_path / "outbox"))
 
     async def scenario() -> list[Job]:
-        journal, audio = Journal(str(tmp_path / "journal")), AudioHelper()
-        intake = Intake(
-            journal, audio, local=False, limits=Limits(), same=eq, demand_disks=_all_there
-        )
-        try:
+        async with _taking(tmp_path) as (intake, _):
             both = (intake.admit(candidate, patient=False) for _ in range(2))
             return list(await asyncio.gather(*both))
-        finally:
-            await audio.close()
-            journal.close()
 
     one, other = asyncio.run(scenario())
     assert one.id == other.id

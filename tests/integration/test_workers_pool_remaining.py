@@ -30,6 +30,13 @@ class _Completed(Wire):
         return DONE
 
 
+async def separated(ctx: Context) -> Job:
+    """A song whose last poll is over."""
+    job = await a_job(ctx, JobState.SEPARATED)
+    ctx.polls.done(job.id, ctx.clock(), learn=False)
+    return job
+
+
 def away(ctx: Context) -> None:
     """A disk is away, and was looked at once in vain."""
     ctx.gate.pause(PauseService("away.", code="disk"))
@@ -42,8 +49,7 @@ def test_the_first_try_of_a_pause_is_waited_for(tmp_path: Path, code: str) -> No
 
     async def work(ctx: Context, _: Clock) -> None:
         pool = Pool(ctx)
-        job = await a_job(ctx, JobState.SEPARATED)
-        ctx.polls.done(job.id, ctx.clock(), learn=False)
+        await separated(ctx)
         ctx.gate.pause(PauseService("for a moment, or longer.", code=code))
         assert not await pool.stuck()
         ctx.gate.in_vain(ctx.gate.pauses[0])
@@ -57,8 +63,7 @@ def test_a_first_try_that_another_pause_holds_back_is_not_waited_for(tmp_path: P
 
     async def work(ctx: Context, clock: Clock) -> None:
         pool = Pool(ctx)
-        job = await a_job(ctx, JobState.SEPARATED)
-        ctx.polls.done(job.id, ctx.clock(), learn=False)
+        await separated(ctx)
         for code in ("storage", "auth"):
             ctx.gate.pause(PauseService("for long.", code=code))
         assert not await pool.stuck()
@@ -74,8 +79,7 @@ def test_stems_whose_addresses_were_just_told_are_fetched_first(tmp_path: Path, 
 
     async def work(ctx: Context, _: Clock) -> None:
         pool = Pool(ctx)
-        job = await a_job(ctx, JobState.SEPARATED)
-        ctx.polls.done(job.id, ctx.clock(), learn=False)
+        job = await separated(ctx)
         ctx.gate.pause(PauseService("401.", code="auth"))
         assert await pool.stuck(), "a question about it needs the key"
         ctx.memory.fresh[job.id] = DONE
@@ -111,8 +115,7 @@ def test_a_move_that_its_disk_holds_up_is_not_waited_for(tmp_path: Path) -> None
 
     async def work(ctx: Context, _: Clock) -> None:
         pool = Pool(ctx)
-        job = await a_job(ctx, JobState.SEPARATED)
-        ctx.polls.done(job.id, ctx.clock(), learn=False)
+        job = await separated(ctx)
         job = await ctx.journal.advance(job, JobState.DELIVERED, delivered_to="/out")
         moving = asyncio.create_task(asyncio.Event().wait())
         lane = pool._lanes[FILE]
